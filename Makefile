@@ -1,0 +1,74 @@
+# Nothing but Python 3.11+ and make is needed: every target makes .venv and installs what it needs.
+# `make` alone lists the targets.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+SOURCES := contacts_core providers tests scripts $(wildcard benchmarks)
+
+# The first interpreter that is new enough and can make environments; PYTHON=... chooses another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+	&& { echo $$p; break; }; done)
+
+DEV := .venv/.installed-dev
+ALL := .venv/.installed-all
+# The demo needs no development tools; where they are installed already, they do.
+RUN := $(if $(wildcard $(DEV)),$(DEV),$(ALL))
+
+.PHONY: help demo test check format cassettes bench docs wheel clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: $(RUN) ## the five operations on all three vendors, against emulators on this machine
+	@$(BIN)/contacts demo
+
+test: $(DEV) ## every test with branch coverage; ARGS="-k name" runs a few, without
+	$(BIN)/pytest $(if $(ARGS),$(ARGS),-n 2 --cov --cov-report=term)
+
+check: $(DEV) ## ruff, formatting, mypy, pyright, import contracts, generated pages
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/generate_docs.py --check
+
+format: $(DEV) ## format and fix what can be fixed, and regenerate the generated pages
+	$(BIN)/ruff check --fix-only $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/python scripts/generate_docs.py
+
+cassettes: $(DEV) ## record the cassettes from the emulators; LIVE=1 from real accounts
+	$(BIN)/python -m contacts_core.testing.record $(if $(LIVE),--live)
+
+bench: $(DEV) ## run the benchmarks and print their ratios
+	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(DEV) ## build the pages into site/
+	$(BIN)/mkdocs build --strict
+
+wheel: $(DEV) ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist
+
+clean: ## remove .venv and everything built
+	rm -rf .venv build dist site htmlcov .coverage .coverage.* .hypothesis
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find contacts_core providers tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { \
+		echo "No Python 3.11 or newer with the venv module was found on PATH." >&2; \
+		echo "Install one (on Debian or Ubuntu: python3.11 and python3.11-venv)," >&2; \
+		echo "or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
+		exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) cannot run, or is older than Python 3.11, which contacts-core needs." >&2; \
+		exit 1; }
+	"$(PYTHON)" -m venv .venv
+
+$(DEV) $(ALL): .venv/.installed-%: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing contacts-core[$*] into .venv"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@touch $@

@@ -1,0 +1,121 @@
+"""From bytes to payloads: msgspec underneath, cattrs as the seam where a provider may register hooks.
+
+A payload class says what is known of a vendor's JSON. Decoding is strict first: an object with a field that nobody
+declared makes the quick way fail, and the page is read again the slow way, which moves undeclared fields into the
+payload's ``unknown`` instead of dropping them. So nothing a vendor adds is ever lost, and the usual page pays nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import NoneType
+from typing import Any, TypeVar
+
+import msgspec
+from cattrs import Converter
+from msgspec.inspect import DictType, Field, ListType, StructType, Type, UnionType, type_info
+
+from contacts_core.errors import UnexpectedPayload
+
+__all__ = ["Payload", "UnknownFields", "decoder", "lines_decoder", "payload_converter"]
+
+T = TypeVar("T")
+
+UNKNOWN = ""  # the JSON name of `UnknownFields.unknown`; no vendor has a field without a name
+
+
+class Payload(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A vendor's JSON object, in the vendor's words. Subclass it with one attribute a field."""
+
+
+class UnknownFields(Payload, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """A payload that keeps the fields nobody declared, in ``unknown``."""
+
+    unknown: dict[str, Any] = msgspec.field(name=UNKNOWN, default_factory=dict)
+
+
+def payload_converter() -> Converter:
+    """A cattrs converter that structures JSON bytes into payloads, and nothing (``NoneType``) out of any body.
+
+    Raises:
+        UnexpectedPayload: From ``structure``, when the bytes do not fit; the message names the path.
+    """
+    converter = Converter()
+    converter.register_structure_hook_factory(lambda _: True, decoder)
+    converter.register_structure_hook(NoneType, lambda _raw, _type: None)
+    return converter
+
+
+def decoder(type_: Any) -> Callable[[bytes, Any], Any]:
+    """The structure hook for one payload type."""
+    quick = msgspec.json.Decoder(type_)
+    described = type_info(type_)
+
+    def structure(raw: bytes, _: Any = None) -> Any:
+        try:
+            return quick.decode(raw)
+        except msgspec.ValidationError as error:
+            if "unknown field" not in str(error):
+                raise misfit(error) from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise misfit(error) from None
+        plain = set_aside(msgspec.json.decode(raw), described)
+        try:
+            return msgspec.convert(plain, type_)
+        except msgspec.ValidationError as error:
+            raise misfit(error) from None
+
+    return structure
+
+
+def lines_decoder(type_: type[T]) -> Callable[[bytes], list[T]]:
+    """What decodes whole lines of JSON Lines into payloads of one type."""
+    quick, slow = msgspec.json.Decoder(type_), decoder(type_)
+
+    def decode(lines: bytes) -> list[T]:
+        try:
+            return quick.decode_lines(lines)
+        except (
+            msgspec.DecodeError,
+            UnicodeDecodeError,
+        ):  # ValidationError is one; the slow way says which line
+            return [slow(line, None) for line in lines.splitlines() if line.strip()]
+
+    return decode
+
+
+def misfit(error: Exception) -> UnexpectedPayload:
+    """Name the place where an answer left its documented shape. msgspec's messages hold types and paths, no values."""
+    return UnexpectedPayload(f"the answer does not have the documented shape: {error}")
+
+
+def set_aside(raw: Any, described: Type) -> Any:
+    """Move undeclared fields of every object into its ``unknown``, or drop them where a payload has no such place."""
+    match described, raw:
+        case UnionType(types=types), _:
+            return set_aside(raw, next((t for t in types if _shape(t) is type(raw)), described.types[0]))
+        case ListType(item_type=item), list():
+            return [set_aside(each, item) for each in raw]
+        case DictType(value_type=value), dict():
+            return {key: set_aside(each, value) for key, each in raw.items()}
+        case StructType(fields=fields), dict():
+            return _object(raw, {field.encode_name: field for field in fields})
+        case _:
+            return raw
+
+
+def _shape(described: Type) -> type | None:
+    match described:
+        case ListType():
+            return list
+        case DictType() | StructType():
+            return dict
+        case _:
+            return None
+
+
+def _object(raw: dict[str, Any], fields: dict[str, Field]) -> dict[str, Any]:
+    known = {key: set_aside(value, fields[key].type) for key, value in raw.items() if key in fields}
+    if UNKNOWN in fields:
+        known[UNKNOWN] = {key: value for key, value in raw.items() if key not in fields}
+    return known

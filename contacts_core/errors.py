@@ -1,0 +1,195 @@
+"""What can go wrong, ordered by what a caller can do about it.
+
+    ContactsError
+    ├─ ConfigurationError            wrong or missing settings, unknown account, broken plugin
+    ├─ InvalidInput                  a value that must not be sent (also a ``ValueError``)
+    ├─ UnsupportedOperation          the provider does not declare the capability
+    ├─ IncompleteSearch              the vendor answered with a sample
+    ├─ IncompleteExport              fewer contacts arrived than the vendor announced
+    ├─ Interrupted                   the outcome so far, and what was not sent
+    ├─ Cancelled                     Ctrl-C while several requests were under way
+    ├─ JobFailed · JobTimeout        carry the job
+    └─ ProviderError                 provider, operation, status, request id
+       ├─ Unreachable                no answer
+       ├─ Unauthenticated            401
+       ├─ Forbidden                  403
+       ├─ NotFound                   404
+       ├─ RateLimited                429, with ``retry_after``
+       ├─ Rejected                   any other 4xx
+       ├─ Unavailable                5xx
+       └─ UnexpectedPayload          the answer does not have the documented shape
+
+Messages never hold keys, headers or whole bodies; identifiers in them are masked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from contacts_core.models import Contact, Job, Outcome
+
+
+class ContactsError(Exception):
+    """Base of every error this library raises.
+
+    ``hint`` says what to try next, in one sentence; it may be empty. ``per_item`` is true for errors that concern the
+    one thing asked for and would not meet the next.
+    """
+
+    per_item: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigurationError(ContactsError):
+    """A setting is wrong or missing, an account is unknown, or a plugin is broken."""
+
+
+class InvalidInput(ContactsError, ValueError):
+    """A value was refused before anything was sent."""
+
+
+class UnsupportedOperation(ContactsError):
+    """The provider does not have the capability; nothing was sent."""
+
+
+class IncompleteSearch(ContactsError):
+    """The vendor answered with a sample: ``found`` are some of ``total`` contacts."""
+
+    def __init__(self, found: Sequence[Contact], total: int, *, hint: str = "") -> None:
+        super().__init__(f"the vendor showed {len(found)} of {total} matching contacts", hint=hint)
+        self.found = tuple(found)
+        self.total = total
+
+
+class IncompleteExport(ContactsError):
+    """The export ended after ``found`` contacts although the vendor announced ``total``."""
+
+    def __init__(self, found: int, total: int) -> None:
+        super().__init__(
+            f"the export held {found} of the {total} contacts that the vendor announced",
+            hint="export again; what was read so far is not the whole account",
+        )
+        self.found = found
+        self.total = total
+
+
+class Interrupted(ContactsError):
+    """A long operation stopped on ``__cause__``.
+
+    ``outcome`` is what was reached, ``uncertain`` the items whose request got no clear answer (they may or may not
+    have been processed), ``unsent`` the items that were never sent. Repeating ``uncertain`` and ``unsent`` is safe.
+    """
+
+    def __init__(self, outcome: Outcome, uncertain: Sequence[object], unsent: Sequence[object], why: str) -> None:
+        super().__init__(
+            f"{outcome.operation} stopped: {why}; {len(uncertain)} item(s) without a clear answer, "
+            f"{len(unsent)} not sent",
+            hint="repeat the operation with .uncertain and .unsent",
+        )
+        self.outcome = outcome
+        self.uncertain = tuple(uncertain)
+        self.unsent = tuple(unsent)
+
+
+class Cancelled(ContactsError):
+    """The caller pressed Ctrl-C; what was under way was finished, nothing new was begun."""
+
+    def __init__(self) -> None:
+        super().__init__("interrupted by the user")
+
+
+class JobFailed(ContactsError):
+    """The vendor's job ended without doing its work."""
+
+    def __init__(self, message: str, job: Job, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.job = job
+
+
+class JobTimeout(ContactsError):
+    """The vendor's job was still pending when the time given to ``wait`` was over."""
+
+    def __init__(self, message: str, job: Job, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.job = job
+
+
+class ProviderError(ContactsError):
+    """The vendor said no, or said nothing.
+
+    ``status`` is the HTTP status (None without an answer), ``request_id`` the vendor's own name for the request.
+    """
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str = "",
+        operation: str = "",
+        status: int | None = None,
+        request_id: str = "",
+        retry_after: float | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.provider = provider
+        self.operation = operation
+        self.status = status
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        """Say who refused what, and the vendor's reason."""
+        where = f"{self.provider} {self.operation}".strip()
+        status = f" [{self.status}]" if self.status is not None else ""
+        return f"{where}{status}: {self.args[0]}" if where else f"{self.args[0]}{status}"
+
+
+class Unreachable(ProviderError):
+    """No complete answer arrived: no connection, a cut one, or a timeout."""
+
+    retryable = True
+
+
+class Unauthenticated(ProviderError):
+    """401: the key is wrong, expired or revoked."""
+
+
+class Forbidden(ProviderError):
+    """403: the key is good but lacks the right for this."""
+
+
+class NotFound(ProviderError):
+    """404: the vendor has no such thing."""
+
+    per_item = True
+
+
+class RateLimited(ProviderError):
+    """429: too many requests; ``retry_after`` is the pause in seconds that the vendor asked for, if any."""
+
+    retryable = True
+
+
+class Rejected(ProviderError):
+    """Any other 4xx: the vendor understood and refuses."""
+
+    per_item = True
+
+
+class Unavailable(ProviderError):
+    """5xx: the vendor is at fault, for now."""
+
+    retryable = True
+
+
+class UnexpectedPayload(ProviderError):
+    """The answer does not have the documented shape; the message names the path, like ``$.result[0].id``."""

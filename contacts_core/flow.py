@@ -1,0 +1,131 @@
+"""Operations as values: what to ask a vendor, with no I/O.
+
+A `Flow` is a generator that yields effects and returns a result; a `Stream` also yields `Emit`, the items it has ready.
+Drivers perform the effects, throw classified errors back into the flow, and hand emitted items to the caller. Nothing
+here, and nothing in a provider, knows about sockets, clocks, threads or ``async``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from attrs import field, frozen
+
+from contacts_core.errors import ContactsError
+
+T = TypeVar("T")
+
+
+@frozen(slots=True)
+class Call(Generic[T]):
+    """One exchange with the vendor's API, and the shape of its answer.
+
+    Attributes:
+        method: HTTP method.
+        path: Relative to the provider's base URL, already percent-encoded: build it with `provider.path`.
+        returns: Payload type of a 2xx answer; ``NoneType`` to ignore the body, ``object`` for plain JSON.
+        params: Query parameters, not yet encoded.
+        json: Body, as plain data.
+        lane: Which of the provider's rates counts for it; empty for the general one.
+        repeatable: Whether it may be sent again when its answer was lost.
+    """
+
+    method: str
+    path: str
+    returns: type[T]
+    params: Mapping[str, str] | None = None
+    json: Any = field(default=None, repr=False)
+    lane: str = ""
+    repeatable: bool = True
+
+    def __iter__(self) -> Generator[Effect, Any, T]:
+        """Ask, and get the typed answer: ``answer = yield from call``."""
+        answer: T = yield self
+        return answer
+
+
+@frozen
+class Sleep:
+    """A pause in seconds."""
+
+    seconds: float
+
+    def __iter__(self) -> Generator[Effect, Any, None]:
+        """Pause: ``yield from Sleep(2)``."""
+        yield self
+
+
+@frozen
+class Settled(Generic[T]):
+    """How one of several flows ended: with a value, with an error, or (``started`` false) not at all."""
+
+    value: T | None = None
+    error: ContactsError | None = None
+    started: bool = True
+
+
+@frozen
+class Together(Generic[T]):
+    """Run several flows side by side, at most ``limit`` at a time.
+
+    After the first error no further flow is started; those under way are finished. The answer has one `Settled` for
+    each flow, in order.
+    """
+
+    flows: Iterable[Flow[T]] = field(repr=False)
+    limit: int
+
+    def __iter__(self) -> Generator[Effect, Any, list[Settled[T]]]:
+        """Run them: ``settled = yield from Together(flows, 8)``."""
+        answer: list[Settled[T]] = yield self
+        return answer
+
+
+@frozen
+class Download:
+    """Open a file at an absolute address. It goes out without the provider's headers: no key leaves home."""
+
+    url: str = field(repr=False)
+
+    def __iter__(self) -> Generator[Effect, Any, object]:
+        """Open it; the answer is a handle for `Read`."""
+        answer: object = yield self
+        return answer
+
+
+@frozen
+class Read:
+    """Read the next bytes of an open download; empty at its end."""
+
+    source: object
+
+    def __iter__(self) -> Generator[Effect, Any, bytes]:
+        """Read: ``data = yield from Read(source)``."""
+        answer: bytes = yield self
+        return answer
+
+
+@frozen
+class Upload:
+    """PUT bytes to an absolute address with exactly these headers and no key."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
+
+    def __iter__(self) -> Generator[Effect, Any, None]:
+        """Send it."""
+        yield self
+
+
+@frozen
+class Emit(Generic[T]):
+    """Items of a stream that are ready for the caller."""
+
+    items: Sequence[T]
+
+
+Effect: TypeAlias = "Call[Any] | Sleep | Together[Any] | Download | Read | Upload"
+Flow: TypeAlias = Generator[Effect, Any, T]
+Stream: TypeAlias = "Generator[Effect | Emit[T], Any, None]"

@@ -1,0 +1,343 @@
+"""The portable query: what to look for, whoever the vendor is.
+
+    F.email == "jane@example.com"
+    (F.last_name == "O'Brien") & ~(F.list == "3c1f…")
+    F.custom["score"] > 10
+
+`Query.matches` is the meaning of a query; adapters translate what their vendor can answer itself, and the core filters
+the rest with it. A field with several values (``F.email``, ``F.list``, ``F.tag``) matches when any value does, with
+one exception: the text operators (``startswith``, ``endswith``, ``contains``) on e-mail addresses and phone numbers
+look at the ones marked primary where a contact has such marks, because that is what vendors index. A missing value
+matches nothing. Text compares exactly, identifiers by their normal form, times must be aware.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime
+from enum import Enum
+from typing import Any, TypeAlias
+
+import attrs
+from attrs import frozen
+
+from contacts_core.errors import InvalidInput
+from contacts_core.identifiers import Identifier, IdentifierKind, mask, normal_email, normal_phone
+from contacts_core.models import Contact
+
+__all__ = ["All", "Any_", "Compare", "F", "Field", "Native", "Not", "Op", "Query", "Value", "walk"]
+
+Value: TypeAlias = str | int | float | bool | date | datetime
+
+
+class Op(Enum):
+    """The comparisons of the portable query."""
+
+    EQ = "=="
+    LT = "<"
+    LE = "<="
+    GT = ">"
+    GE = ">="
+    STARTSWITH = "startswith"
+    ENDSWITH = "endswith"
+    CONTAINS = "contains"
+    SET = "is set"
+
+
+TEXT_OPS = (Op.STARTSWITH, Op.ENDSWITH, Op.CONTAINS)
+COMPARISONS: dict[Op, Callable[[Any, Any], bool]] = {
+    Op.EQ: operator.eq,
+    Op.LT: operator.lt,
+    Op.LE: operator.le,
+    Op.GT: operator.gt,
+    Op.GE: operator.ge,
+    Op.STARTSWITH: lambda value, target: str(value).startswith(target),
+    Op.ENDSWITH: lambda value, target: str(value).endswith(target),
+    Op.CONTAINS: lambda value, target: target in str(value),
+    Op.SET: lambda _value, _target: True,
+}
+KINDS = {
+    "email": IdentifierKind.EMAIL,
+    "phone": IdentifierKind.PHONE,
+    "external_id": IdentifierKind.EXTERNAL_ID,
+    "anonymous_id": IdentifierKind.ANONYMOUS_ID,
+}
+ADDRESS_FIELDS = ("city", "region", "postal_code", "country")
+
+
+class Query:
+    """A condition on contacts; combine with ``&``, ``|`` and ``~``."""
+
+    __slots__ = ()
+
+    def matches(self, contact: Contact) -> bool:
+        """Tell whether the contact meets the condition.
+
+        Raises:
+            InvalidInput: The query holds a `Native` part, which only its vendor can answer.
+        """
+        raise NotImplementedError
+
+    def __and__(self, other: Query) -> Query:
+        """Both."""
+        return All((*_parts(self, All), *_parts(other, All)))
+
+    def __or__(self, other: Query) -> Query:
+        """Either."""
+        return Any_((*_parts(self, Any_), *_parts(other, Any_)))
+
+    def __invert__(self) -> Query:
+        """Not this."""
+        return Not(self)
+
+    def __bool__(self) -> bool:
+        """Refuse: ``and``, ``or``, ``not`` and ``if`` would silently drop half of the query."""
+        message = "a query has no truth value; combine queries with & | ~ and parentheses"
+        raise TypeError(message)
+
+
+@frozen
+class Compare(Query):
+    """One field against one value; ``key`` is the name of a custom field."""
+
+    field: str
+    op: Op
+    value: Value = attrs.field(default="", repr=lambda value: mask(value) if isinstance(value, str) else repr(value))
+    key: str = ""
+
+    def matches(self, contact: Contact) -> bool:
+        """See `Query.matches`."""
+        compare, target = COMPARISONS[self.op], self.value
+        for value in _values(contact, self):
+            left, right = _comparable(value, target) if self.op not in (*TEXT_OPS, Op.SET) else (value, target)
+            try:
+                if compare(left, right):
+                    return True
+            except TypeError:  # a number against a text, say: not equal, not less, nothing
+                continue
+        return False
+
+
+@frozen
+class All(Query):
+    """Every part must match."""
+
+    parts: tuple[Query, ...]
+
+    def matches(self, contact: Contact) -> bool:
+        """See `Query.matches`."""
+        return all(part.matches(contact) for part in self.parts)
+
+
+@frozen
+class Any_(Query):  # noqa: N801 - `Any` is taken by typing
+    """At least one part must match."""
+
+    parts: tuple[Query, ...]
+
+    def matches(self, contact: Contact) -> bool:
+        """See `Query.matches`."""
+        return any(part.matches(contact) for part in self.parts)
+
+
+@frozen
+class Not(Query):
+    """The part must not match."""
+
+    part: Query
+
+    def matches(self, contact: Contact) -> bool:
+        """See `Query.matches`."""
+        return not self.part.matches(contact)
+
+
+@frozen
+class Native(Query):
+    """A condition in the vendor's own language, passed on as it is."""
+
+    text: str = attrs.field(repr=False)
+
+    def matches(self, contact: Contact) -> bool:
+        """Refuse: only the vendor knows what it means."""
+        message = "a native query cannot be applied to contacts that were already read"
+        raise InvalidInput(message)
+
+
+class Field:
+    """A field of contacts, to be compared with a value."""
+
+    __slots__ = ("_key", "_name")
+
+    def __init__(self, name: str, key: str = "") -> None:
+        self._name, self._key = name, key
+
+    def _compare(self, op: Op, value: Value) -> Compare:
+        if isinstance(value, datetime) and value.tzinfo is None:
+            message = f"{self._name} is compared with a time without a zone"
+            raise InvalidInput(message, hint="use an aware datetime, such as datetime.now(UTC)")
+        return Compare(self._name, op, _normal(self._name, op, value), self._key)
+
+    def __eq__(self, value: Value) -> Compare:  # type: ignore[override]  # a query, not a truth value
+        """Equal to."""
+        return self._compare(Op.EQ, value)
+
+    def __ne__(self, value: Value) -> Not:  # type: ignore[override]
+        """Not equal to; a contact without the field matches."""
+        return Not(self._compare(Op.EQ, value))
+
+    def __lt__(self, value: Value) -> Compare:
+        """Less than, or before."""
+        return self._compare(Op.LT, value)
+
+    def __le__(self, value: Value) -> Compare:
+        """At most."""
+        return self._compare(Op.LE, value)
+
+    def __gt__(self, value: Value) -> Compare:
+        """More than, or after."""
+        return self._compare(Op.GT, value)
+
+    def __ge__(self, value: Value) -> Compare:
+        """At least."""
+        return self._compare(Op.GE, value)
+
+    __hash__ = None  # type: ignore[assignment]  # == makes a query
+
+    def startswith(self, text: str) -> Compare:
+        """Text that begins so."""
+        return self._compare(Op.STARTSWITH, text)
+
+    def endswith(self, text: str) -> Compare:
+        """Text that ends so."""
+        return self._compare(Op.ENDSWITH, text)
+
+    def contains(self, text: str) -> Compare:
+        """Text that has this somewhere."""
+        return self._compare(Op.CONTAINS, text)
+
+    def in_(self, values: Iterable[Value]) -> Query:
+        """Equal to one of these; no value, no match."""
+        return Any_(tuple(self._compare(Op.EQ, value) for value in values))
+
+    def is_set(self) -> Compare:
+        """The contact has any value for it."""
+        return Compare(self._name, Op.SET, "", self._key)
+
+
+class CustomFields:
+    """Custom fields by name: ``F.custom["score"]``."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Field:
+        """The custom field of this name."""
+        return Field("custom", name)
+
+
+class Fields:
+    """The fields that every provider shares."""
+
+    id = Field("id")
+    email = Field("email")
+    phone = Field("phone")
+    external_id = Field("external_id")
+    anonymous_id = Field("anonymous_id")
+    first_name = Field("first_name")
+    last_name = Field("last_name")
+    full_name = Field("full_name")
+    organization = Field("organization")
+    title = Field("title")
+    city = Field("city")
+    region = Field("region")
+    postal_code = Field("postal_code")
+    country = Field("country")
+    list = Field("list")
+    tag = Field("tag")
+    created_at = Field("created_at")
+    updated_at = Field("updated_at")
+    custom = CustomFields()
+
+
+F = Fields()
+
+
+def walk(query: Query) -> Iterator[Query]:
+    """Every node of a query, the query itself first."""
+    yield query
+    match query:
+        case All(parts) | Any_(parts):
+            for part in parts:
+                yield from walk(part)
+        case Not(part):
+            yield from walk(part)
+        case _:
+            pass
+
+
+def identifier_of(query: Query) -> Identifier | None:
+    """The one identifier a query asks for, if that is all it does or one of several conditions that must all hold."""
+    match query:
+        case Compare(name, Op.EQ, str(value)) if name in KINDS:
+            return Identifier(KINDS[name], value)
+        case All(parts):
+            return next(filter(None, map(identifier_of, parts)), None)
+        case _:
+            return None
+
+
+def _parts(query: Query, kind: type[All | Any_]) -> tuple[Query, ...]:
+    return query.parts if isinstance(query, kind) else (query,)
+
+
+def _normal(name: str, op: Op, value: Value) -> Value:
+    match name, value:
+        case "email", str():
+            return normal_email(value) if op is Op.EQ else value.lower()
+        case "phone", str() if op is Op.EQ:
+            return normal_phone(value)
+        case _:
+            return value
+
+
+def _values(contact: Contact, compare: Compare) -> Iterable[Any]:
+    name = compare.field
+    if name in KINDS:
+        of_kind = contact.all(KINDS[name])
+        if compare.op in TEXT_OPS:
+            of_kind = tuple(i for i in of_kind if i.primary) or of_kind
+        return [i.normal for i in of_kind]
+    if name == "list":
+        if contact.lists is None:
+            message = "it is not known which lists this contact is on"
+            raise InvalidInput(message)
+        return contact.lists
+    if name == "tag":
+        return contact.tags
+    if name == "custom":
+        value: Any = contact.custom.get(compare.key)
+    elif name in ADDRESS_FIELDS:
+        value = getattr(contact.address, name, None)
+    else:
+        value = getattr(contact, name)
+    if isinstance(value, tuple):
+        return value
+    return () if value is None or value == "" else (value,)
+
+
+def _comparable(value: Any, target: Any) -> tuple[Any, Any]:
+    """Bring dates and times to one type; vendors give dates in custom fields as text, dates or times."""
+    if isinstance(target, date) and isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return value, target
+    if not (isinstance(value, date) and isinstance(target, date)):
+        return value, target
+    return _moment(value), _moment(target)
+
+
+def _moment(value: date) -> datetime:
+    if not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    return value if value.tzinfo else value.replace(tzinfo=UTC)

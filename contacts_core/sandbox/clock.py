@@ -1,0 +1,39 @@
+"""Virtual time, so that a vendor's thirty seconds pass in a test's none."""
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+MANUAL_START = datetime(2025, 11, 18, 14, 50, tzinfo=UTC)
+
+
+class Clock:
+    """Time as the emulators see it.
+
+    A manual clock stands still at a fixed instant until it is advanced, which makes recordings reproducible.
+    Otherwise time starts at the real now and runs `speed` times as fast as real time.
+    """
+
+    def __init__(self, speed: float = 1.0, manual: bool = False) -> None:
+        if speed <= 0:
+            raise ValueError("speed must be greater than 0")
+        self.speed = speed
+        self.manual = manual
+        self._start = MANUAL_START if manual else datetime.now(UTC)
+        self._started = time.monotonic()
+        self._advanced = 0.0
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        """The virtual instant, aware and in UTC."""
+        with self._lock:
+            advanced = self._advanced
+        running = 0.0 if self.manual else (time.monotonic() - self._started) * self.speed
+        return self._start + timedelta(seconds=running + advanced)
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` of virtual time pass at once."""
+        if seconds < 0:
+            raise ValueError("time only advances")
+        with self._lock:
+            self._advanced += seconds

@@ -1,0 +1,123 @@
+"""Bird's endpoints, one function each.
+
+Source: https://docs.bird.com/api/contacts-api. Paths are relative to ``/workspaces/{workspace_id}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import NoneType
+from typing import Any
+
+from contacts_bird.payloads import (
+    AttributeDefinitions,
+    ContactDetails,
+    Contacts,
+    Identifiers,
+    ListDetails,
+    Lists,
+    Processed,
+)
+from contacts_core.flow import Call
+from contacts_core.provider import delete, get, patch, path, post
+
+PAGE = "100"  # a larger one is refused
+READ, WRITE = "", "write"  # the lanes of the vendor's two rates
+
+Json = Mapping[str, Any]
+
+
+def contacts(page_token: str | None) -> Call[Contacts]:
+    """Read a page of contacts."""
+    return get("/contacts", Contacts, _page(page_token))
+
+
+def contact(contact_id: str) -> Call[ContactDetails]:
+    """Read one contact."""
+    return get(path("/contacts/{contact_id}", contact_id=contact_id), ContactDetails)
+
+
+def create_contact(body: Json) -> Call[ContactDetails]:
+    """Create a contact; an identifier in use gives 409."""
+    return post("/contacts", ContactDetails, body, lane=WRITE)
+
+
+def update_contact(contact_id: str, body: Json) -> Call[ContactDetails]:
+    """Change a contact."""
+    return patch(path("/contacts/{contact_id}", contact_id=contact_id), ContactDetails, body)
+
+
+def upsert_contact(key: str, value: str, body: Json) -> Call[ContactDetails]:
+    """Change the contact with this identifier, or create it. An encoded ``@`` is refused, so it stays as it is."""
+    to = path("/contacts/identifiers/{key}/{value}", safe="@+", key=key, value=value)
+    return patch(to, ContactDetails, body)
+
+
+def delete_contact(contact_id: str) -> Call[None]:
+    """Delete one contact."""
+    return delete(path("/contacts/{contact_id}", contact_id=contact_id), NoneType)
+
+
+def search(key: str, value: str) -> Call[Contacts]:
+    """Find contacts by one exact identifier."""
+    return post("/contacts/search", Contacts, {"identifier": {"key": key, "value": value}}, repeatable=True)
+
+
+def identifiers(contact_id: str, page_token: str | None) -> Call[Identifiers]:
+    """Read a page of all identifiers of a contact."""
+    return get(path("/contacts/{contact_id}/identifiers", contact_id=contact_id), Identifiers, _page(page_token))
+
+
+def delete_identifier(contact_id: str, key: str, value: str) -> Call[None]:
+    """Remove one identifier; the request has a body."""
+    to = path("/contacts/{contact_id}/identifiers", contact_id=contact_id)
+    return delete(to, NoneType, json={"key": key, "value": value})
+
+
+def lists_of_contact(contact_id: str) -> Call[Lists]:
+    """Read the lists a contact is on."""
+    return get(path("/contacts/{contact_id}/lists", contact_id=contact_id), Lists)
+
+
+def lists() -> Call[Lists]:
+    """Read all lists; no paging is documented."""
+    return get("/lists", Lists)
+
+
+def create_list(name: str) -> Call[ListDetails]:
+    """Create a list."""
+    return post("/lists", ListDetails, {"name": name}, lane=WRITE)
+
+
+def delete_list(list_id: str) -> Call[None]:
+    """Delete a list."""
+    return delete(path("/lists/{list_id}", list_id=list_id), NoneType)
+
+
+def contacts_of_list(list_id: str, page_token: str | None) -> Call[Contacts]:
+    """Read a page of a list's contacts."""
+    return get(path("/lists/{list_id}/contacts", list_id=list_id), Contacts, _page(page_token))
+
+
+def add_to_list(list_id: str, members: Json) -> Call[Processed]:
+    """Add members. POST is what adds, whatever the vendor's second example of removal prints."""
+    return post(path("/lists/{list_id}/contacts", list_id=list_id), Processed, members, lane=WRITE, repeatable=True)
+
+
+def remove_from_list(list_id: str, members: Json) -> Call[Processed]:
+    """Remove members: DELETE, with a body."""
+    return delete(path("/lists/{list_id}/contacts", list_id=list_id), Processed, json=members)
+
+
+def attribute_definitions(page_token: str | None) -> Call[AttributeDefinitions]:
+    """Read a page of attribute definitions."""
+    return get("/attribute-definitions", AttributeDefinitions, _page(page_token))
+
+
+def members(ids: Sequence[str], identifiers: Sequence[Json]) -> Json:
+    """The body of a membership change; an absent half may be left out."""
+    return {name: each for name, each in (("contacts", ids), ("identifiers", identifiers)) if each}
+
+
+def _page(page_token: str | None) -> dict[str, str]:
+    return {"limit": PAGE, "pageToken": page_token} if page_token else {"limit": PAGE}

@@ -1,0 +1,132 @@
+"""SendGrid's endpoints, one function each.
+
+Source: https://www.twilio.com/docs/sendgrid/api-reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import NoneType
+from typing import Any
+
+from contacts_core.flow import Call
+from contacts_core.provider import delete, get, path, post, put
+from contacts_sendgrid.payloads import (
+    Accepted,
+    ContactCount,
+    ContactDetails,
+    Contacts,
+    ExportStarted,
+    ExportStatus,
+    FieldDefinitions,
+    ImportStarted,
+    ImportStatus,
+    ListDetails,
+    Lists,
+    Matches,
+)
+
+CONTACTS = "/v3/marketing/contacts"
+LISTS = "/v3/marketing/lists"
+
+
+def delete_contacts(ids: Sequence[str]) -> Call[Accepted]:
+    """Queue the deletion of contacts. One comma-joined parameter: array style and bodies are refused."""
+    return delete(CONTACTS, Accepted, {"ids": ",".join(ids)})
+
+
+def delete_all_contacts() -> Call[Accepted]:
+    """Queue the deletion of every contact."""
+    return delete(CONTACTS, Accepted, {"delete_all_contacts": "true"})
+
+
+def delete_identifier(contact_id: str, identifier_type: str, identifier_value: str) -> Call[Accepted]:
+    """Queue the deletion of one identifier."""
+    body = {"identifier_type": identifier_type, "identifier_value": identifier_value}
+    return delete(path(CONTACTS + "/{contact_id}/identifiers", contact_id=contact_id), Accepted, json=body)
+
+
+def upsert_contacts(contacts: Sequence[Mapping[str, Any]], list_ids: Sequence[str]) -> Call[Accepted]:
+    """Queue the creation or update of contacts."""
+    body: dict[str, Any] = {"contacts": contacts}
+    return put(CONTACTS, Accepted, body | {"list_ids": list_ids} if list_ids else body)
+
+
+def contact(contact_id: str) -> Call[ContactDetails]:
+    """Read one contact; 404 has an empty body."""
+    return get(path(CONTACTS + "/{contact_id}", contact_id=contact_id), ContactDetails)
+
+
+def batch(ids: Sequence[str]) -> Call[Contacts]:
+    """Read up to 100 contacts."""
+    return post(CONTACTS + "/batch", Contacts, {"ids": ids}, repeatable=True)
+
+
+def count() -> Call[ContactCount]:
+    """Count the contacts."""
+    return get(CONTACTS + "/count", ContactCount)
+
+
+def search(query: str) -> Call[Contacts]:
+    """Search by SGQL: at most 50 contacts, no paging."""
+    return post(CONTACTS + "/search", Contacts, {"query": query}, lane="search", repeatable=True)
+
+
+def search_emails(emails: Sequence[str]) -> Call[Matches]:
+    """Look up to 100 addresses up, primary and alternate; 404 when none is found."""
+    return post(CONTACTS + "/search/emails", Matches, {"emails": emails}, repeatable=True)
+
+
+def search_identifiers(identifier_type: str, identifiers: Sequence[str]) -> Call[Matches]:
+    """Look up to 100 identifiers of one type up; 404 when none is found."""
+    to = path(CONTACTS + "/search/identifiers/{identifier_type}", identifier_type=identifier_type)
+    return post(to, Matches, {"identifiers": identifiers}, repeatable=True)
+
+
+def start_export(list_id: str | None, file_type: str) -> Call[ExportStarted]:
+    """Begin an export of a list, or of all contacts."""
+    body: dict[str, Any] = {"file_type": file_type}
+    return post(CONTACTS + "/exports", ExportStarted, body | {"list_ids": [list_id]} if list_id else body)
+
+
+def export_status(export_id: str) -> Call[ExportStatus]:
+    """Check an export."""
+    return get(path(CONTACTS + "/exports/{export_id}", export_id=export_id), ExportStatus)
+
+
+def start_import(field_mappings: Sequence[str], list_ids: Sequence[str]) -> Call[ImportStarted]:
+    """Ask where to upload a CSV file with these columns."""
+    body: dict[str, Any] = {"file_type": "csv", "field_mappings": field_mappings}
+    return put(CONTACTS + "/imports", ImportStarted, body | {"list_ids": list_ids} if list_ids else body)
+
+
+def import_status(job_id: str) -> Call[ImportStatus]:
+    """Check any write."""
+    return get(path(CONTACTS + "/imports/{job_id}", job_id=job_id), ImportStatus)
+
+
+def lists(page_token: str | None) -> Call[Lists]:
+    """Read a page of lists."""
+    page = {"page_size": "1000"}
+    return get(LISTS, Lists, page | {"page_token": page_token} if page_token else page)
+
+
+def create_list(name: str) -> Call[ListDetails]:
+    """Create a list."""
+    return post(LISTS, ListDetails, {"name": name})
+
+
+def delete_list(list_id: str) -> Call[None]:
+    """Delete a list. Never with ``delete_contacts``: its contacts stay."""
+    return delete(path(LISTS + "/{list_id}", list_id=list_id), NoneType)
+
+
+def remove_from_list(list_id: str, contact_ids: Sequence[str]) -> Call[Accepted]:
+    """Queue the removal of contacts from a list."""
+    to = path(LISTS + "/{list_id}/contacts", list_id=list_id)
+    return delete(to, Accepted, {"contact_ids": ",".join(contact_ids)})
+
+
+def field_definitions() -> Call[FieldDefinitions]:
+    """Read all custom and reserved fields."""
+    return get("/v3/marketing/field_definitions", FieldDefinitions)

@@ -1,0 +1,262 @@
+"""The words of user-api in ours, and back: tables and small total functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+
+from contacts_core.construct import constructor
+from contacts_core.identifiers import Identifier, IdentifierKind
+from contacts_core.models import Address, Contact, ContactList, CustomValue, FieldDefinition, FieldType
+from contacts_user_api.payloads import ContactDetails, FieldDetails, ListDetails, Relation
+
+NAME = "user-api"
+
+# The relation that holds each kind of identifier, and its field with the value.
+RELATIONS = {
+    IdentifierKind.EMAIL: ("emails", "email_address"),
+    IdentifierKind.PHONE: ("phone_numbers", "phone_number"),
+}
+FIELD_TYPES = {
+    "SINGLE_LINE_TEXT": FieldType.TEXT,
+    "NUMERIC": FieldType.NUMBER,
+    "DATE": FieldType.DATE,
+    "BOOLEAN": FieldType.BOOLEAN,
+    "SINGLE_SELECT": FieldType.CHOICE,
+    "MULTI_SELECT": FieldType.CHOICES,
+    "USER": FieldType.USER,
+}
+# What has no shared name. Relations that have one are here as well: only there do they have the vendor's ids.
+EXTRAS = (
+    "description",
+    "image_url",
+    "website_url",
+    "linkedin_slug",
+    "x_slug",
+    "facebook_slug",
+    "instagram_slug",
+    "birthday_day",
+    "birthday_month",
+    "birthday_year",
+    "is_starred",
+    "ignore_merge",
+    "last_team_interaction",
+    "emails",
+    "phone_numbers",
+    "companies",
+    "custom_fields",
+    "tags",
+    "lists",
+    "notes",
+)
+WRITABLE_EXTRAS = ("description", "website_url", "linkedin_slug", "is_starred")
+
+make_contact = constructor(Contact)
+make_address = constructor(Address)
+from_iso = datetime.fromisoformat
+
+
+# -- contacts
+
+
+def contact(found: ContactDetails) -> Contact:
+    """A contact, with whatever relations were asked for."""
+    extra: dict[str, Any] = dict(found.unknown)
+    extra.update((name, value) for name in EXTRAS if (value := getattr(found, name)) not in (None, []))
+    if found.website_url:  # one copy of the vendor's pages shows addresses in angle brackets
+        extra["website_url"] = found.website_url.strip("<>")
+    return make_contact(
+        NAME,
+        found.id,
+        identifiers(found),
+        found.first_name or None,
+        found.last_name or None,
+        found.full_name or None,
+        make_address("", "", "", "", "", "", found.location) if found.location else None,
+        _organization(found.companies or ()),
+        found.title or None,
+        None if found.lists is None else tuple(_wrapped(found.lists, "list", "id")),
+        tuple(_wrapped(found.tags or (), "tag", "name")),
+        {str(each.get("name") or each.get("id")): custom_value(each) for each in found.custom_fields or ()},
+        from_iso(found.created_at) if found.created_at else None,
+        from_iso(found.updated_at) if found.updated_at else None,
+        extra,
+    )
+
+
+def identifiers(found: ContactDetails) -> tuple[Identifier, ...]:
+    """The identifiers of a contact, the primary ones first."""
+    shown = [identifier(kind, each) for kind in RELATIONS for each in relation(found, kind)]
+    return tuple(sorted((i for i in shown if i.value), key=lambda i: not i.primary))
+
+
+def identifier(kind: IdentifierKind, item: Mapping[str, Any]) -> Identifier:
+    """An e-mail address or phone number of a relation."""
+    name, value = RELATIONS[kind]
+    primary, code = bool(item.get("is_primary")), str(item.get("country_code") or "")
+    return Identifier(kind, str(item.get(value) or ""), primary, key=name, country_code=code)
+
+
+def relation(found: ContactDetails, kind: IdentifierKind) -> Relation:
+    """The relation that holds identifiers of a kind; empty for kinds that user-api does not have."""
+    return (getattr(found, RELATIONS[kind][0]) if kind in RELATIONS else None) or []
+
+
+def custom_value(item: Mapping[str, Any]) -> CustomValue:
+    """A custom field's value in the Python type of its ``field_type``; shapes nobody documented become JSON text."""
+    value: Any = item.get("value")
+    match item.get("field_type"), value:
+        case "DATE", str():
+            try:
+                return from_iso(value) if "T" in value else date.fromisoformat(value)
+            except ValueError:
+                return value
+        case _, {"value": chosen}:
+            return str(chosen)
+        case _, list():
+            return tuple(
+                str(each["value"]) if isinstance(each, dict) and "value" in each else str(each) for each in value
+            )
+        case _, None | str() | int() | float():
+            return value
+        case _:
+            return msgspec.json.encode(value).decode()
+
+
+def _wrapped(items: Iterable[Mapping[str, Any]], wrapper: str, name: str) -> list[str]:
+    return [str(item[wrapper][name]) for item in items if name in (item.get(wrapper) or {})]
+
+
+def _organization(companies: Iterable[Mapping[str, Any]]) -> str | None:
+    ranked = sorted(companies, key=lambda company: not company.get("is_active"))
+    return next((str(company["name"]) for company in ranked if company.get("name")), None)
+
+
+# -- fields and lists
+
+
+def field(found: FieldDetails) -> FieldDefinition:
+    """A custom field."""
+    options = tuple(str(option.get("value")) for option in found.multi_select_options or ())
+    type_ = FIELD_TYPES.get(found.field_type, FieldType.OTHER)
+    return FieldDefinition(NAME, found.id, found.name, type_, options, extra=found.unknown)
+
+
+def contact_list(found: ListDetails) -> ContactList:
+    """A list."""
+    return ContactList(
+        NAME,
+        found.id,
+        found.name,
+        None,
+        found.description or "",
+        from_iso(found.created_at) if found.created_at else None,
+        from_iso(found.updated_at) if found.updated_at else None,
+        found.unknown,
+    )
+
+
+# -- writing
+
+
+def without(items: Relation, kind: IdentifierKind, unwanted: Identifier) -> Relation:
+    """A relation as it is written back, less one identifier."""
+    return [to_item(kind, each) for each in items if identifier(kind, each) != unwanted]
+
+
+def to_item(kind: IdentifierKind, item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item of a relation as it is written: without its id, which an answer has and a request has not."""
+    names = (RELATIONS[kind][1], "country_code", "is_primary")
+    return {name: item[name] for name in names if item.get(name) is not None}
+
+
+def list_ids(found: ContactDetails) -> list[str]:
+    """The lists a contact is on."""
+    return _wrapped(found.lists or (), "list", "id")
+
+
+def merged(kind: IdentifierKind, contact: Contact, present: Relation) -> Relation:
+    """A relation with the identifiers of ``contact`` added to those already present, which keep their place."""
+    items = [to_item(kind, each) for each in present]
+    known = {identifier(kind, each) for each in present}
+    has_primary = any(each.get("is_primary") for each in items)
+    for each in contact.all(kind):
+        if each not in known:
+            items.append(_new_item(each, primary=not has_primary))
+            known.add(each)
+            has_primary = True
+    return items
+
+
+def _new_item(wanted: Identifier, *, primary: bool) -> dict[str, Any]:
+    item: dict[str, Any] = {RELATIONS[wanted.kind][1]: wanted.normal, "is_primary": primary}
+    if wanted.country_code and not wanted.value.startswith("+"):
+        item |= {"phone_number": wanted.value, "country_code": wanted.country_code}
+    return item
+
+
+def to_write(
+    contact: Contact,
+    present: ContactDetails | None,
+    fields: Mapping[str, FieldDetails],
+    lists: Sequence[str],
+    lost: set[str],
+) -> dict[str, Any]:
+    """The contact as it is created, or changed where it is present; what has no place is named in ``lost``."""
+    body: dict[str, Any] = {n: v for n in ("first_name", "last_name", "title") if (v := getattr(contact, n))}
+    if present is None and "first_name" not in body:
+        body["first_name"] = contact.name or next((i.value for i in contact.identifiers), "")
+    if contact.address:
+        body |= {"location": text} if (text := _location(contact.address)) else {}
+    for kind, (name, _) in RELATIONS.items():
+        if contact.all(kind):
+            body[name] = merged(kind, contact, relation(present, kind) if present else [])
+    lost.update(i.key or i.kind.value for i in contact.identifiers if i.kind not in RELATIONS)
+    if contact.provider == NAME:
+        body |= {name: contact.extra[name] for name in WRITABLE_EXTRAS if name in contact.extra}
+    else:
+        lost.update(name for name in ("organization", "tags") if getattr(contact, name))
+        lost.update(contact.extra)
+    joined = list(dict.fromkeys([*(list_ids(present) if present else ()), *lists]))
+    if lists:
+        body["lists"] = joined
+    custom = [written(fields[n.lower()], v) for n, v in contact.custom.items() if n.lower() in fields]
+    lost.update(f"custom field {name}" for name in contact.custom if name.lower() not in fields)
+    if custom:
+        kept = [{"id": each["id"], "value": _plain(each)} for each in (present and present.custom_fields) or ()]
+        body["custom_fields"] = list({each["id"]: each for each in [*kept, *custom]}.values())
+    return body
+
+
+def written(field: FieldDetails, value: CustomValue) -> dict[str, Any]:
+    """A custom value as a request takes it: options by their id."""
+    options = {str(option.get("value")): option.get("id") for option in field.multi_select_options or ()}
+    match value:
+        case date():
+            plain: Any = value.isoformat()
+        case tuple():
+            plain = [options.get(each, each) for each in value]
+        case str():
+            plain = options.get(value, value)
+        case _:
+            plain = value
+    return {"id": field.id, "value": plain}
+
+
+def _plain(item: Mapping[str, Any]) -> Any:
+    """A custom value that was read, as a request takes it."""
+    match item.get("value"):
+        case {"id": chosen}:
+            return chosen
+        case list() as several:
+            return [each["id"] if isinstance(each, dict) and "id" in each else each for each in several]
+        case value:
+            return value
+
+
+def _location(address: Address) -> str:
+    parts = (address.line1, address.line2, address.postal_code, address.city, address.region, address.country)
+    return address.formatted or ", ".join(part for part in parts if part)

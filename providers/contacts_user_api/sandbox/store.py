@@ -1,0 +1,136 @@
+"""What the emulated workspace holds. Everything but a contact's own emails and phones is linked by id."""
+
+import itertools
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from attrs import Factory, define, frozen
+
+STALE_FOR = timedelta(seconds=20)
+FIELD_TYPES = ("SINGLE_LINE_TEXT", "USER", "SINGLE_SELECT", "MULTI_SELECT", "DATE", "NUMERIC", "BOOLEAN")
+
+
+@frozen
+class Email:
+    """One email address of a contact."""
+
+    id: str
+    email_address: str
+    is_primary: bool
+
+
+@frozen
+class Phone:
+    """One phone number of a contact, country code and national part apart."""
+
+    id: str
+    phone_number: str
+    country_code: str | None
+    is_primary: bool
+
+
+@frozen
+class Position:
+    """A contact's place in a company."""
+
+    title: str | None = None
+    is_active: bool = True
+    start_date: date | None = None
+
+
+@define(eq=False)
+class Contact:
+    """A stored contact; `gone_at` is set while a deleted contact still shows up in reads."""
+
+    id: str
+    created_at: datetime
+    updated_at: datetime
+    scalars: dict[str, Any] = Factory(dict)
+    emails: list[Email] = Factory(list)
+    phone_numbers: list[Phone] = Factory(list)
+    companies: dict[str, Position] = Factory(dict)
+    tags: dict[str, None] = Factory(dict)
+    lists: dict[str, None] = Factory(dict)
+    notes: dict[str, None] = Factory(dict)
+    custom_fields: dict[str, Any] = Factory(dict)
+    gone_at: datetime | None = None
+
+    @property
+    def full_name(self) -> str:
+        """First and last name together."""
+        names = (self.scalars.get("first_name"), self.scalars.get("last_name"))
+        return " ".join(name for name in names if name)
+
+
+@define(eq=False)
+class Record:
+    """A list, tag, note, company or custom field: its own values, and the contacts linked to it."""
+
+    id: str
+    values: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+    contacts: dict[str, None] = Factory(dict)
+
+
+class Store:
+    """Contacts, and the records that they are linked to."""
+
+    def __init__(self) -> None:
+        self.contacts: dict[str, Contact] = {}
+        self.records: dict[str, dict[str, Record]] = {
+            kind: {} for kind in ("lists", "tags", "notes", "companies", "custom_fields")
+        }
+        self._numbers: dict[str, Iterator[int]] = {}
+        self._gone: list[Contact] = []
+
+    def new_id(self, kind: str) -> str:
+        """The next id of a kind, such as `contact_10001`."""
+        return f"{kind}_{next(self._numbers.setdefault(kind, itertools.count(10001)))}"
+
+    def living(self, contact_id: str) -> Contact | None:
+        """A contact as writes see it."""
+        contact = self.contacts.get(contact_id)
+        return contact if contact is not None and contact.gone_at is None else None
+
+    def link(self, contact: Contact, kind: str, wanted: dict[str, Any]) -> None:
+        """Replace a relation of a contact, on both sides."""
+        records = self.records[kind]
+        for record_id in getattr(contact, kind):
+            records[record_id].contacts.pop(contact.id, None)
+        setattr(contact, kind, wanted)
+        for record_id in wanted:
+            records[record_id].contacts[contact.id] = None
+
+    def relink(self, kind: str, record: Record, contact_ids: dict[str, None]) -> None:
+        """Replace the contacts of a list, tag or note, on both sides."""
+        for contact_id in record.contacts:
+            getattr(self.contacts[contact_id], kind).pop(record.id, None)
+        record.contacts = contact_ids
+        for contact_id in contact_ids:
+            getattr(self.contacts[contact_id], kind)[record.id] = None
+
+    def delete(self, contact: Contact) -> None:
+        """Delete a contact with all its links."""
+        for kind in self.records:
+            self.link(contact, kind, {})
+        del self.contacts[contact.id]
+
+    def delete_later(self, contact: Contact, when: datetime) -> None:
+        """Delete a contact, and let reads show it until `when`."""
+        contact.gone_at = when
+        self._gone.append(contact)
+
+    def settle(self, now: datetime) -> None:
+        """Stop showing deleted contacts whose time has come."""
+        for contact in [
+            contact for contact in self._gone if contact.gone_at is not None and contact.gone_at <= now
+        ]:
+            self._gone.remove(contact)
+            self.delete(contact)
+
+
+def second(when: datetime) -> str:
+    """An instant (in UTC) as `2025-11-18T14:50:24Z`."""
+    return when.isoformat(timespec="seconds").removesuffix("+00:00") + "Z"

@@ -1,0 +1,102 @@
+"""What holds for every test: no network but loopback, and nothing of the machine's own settings."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+SETTINGS = ("SENDGRID_", "BIRD_", "USER_API_", "CONTACTS_")
+KEPT = frozenset({"CONTACTS_VENDOR_SPECS"})  # a folder of the machine, which one test reads
+
+
+class NetworkBlockedError(RuntimeError):
+    """A test tried to leave this machine. No OSError, so that no code takes it for an unreachable vendor."""
+
+
+def is_loopback(host: object) -> bool:
+    """Whether a host, as text, bytes or None, can only be this machine."""
+    if host is None:
+        return True
+    name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
+    if name in {"", "localhost"}:
+        return True
+    try:
+        return ipaddress.ip_address(name.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def refuse(what: str, host: object) -> None:
+    """Raise unless the host is this machine."""
+    if not is_loopback(host):
+        message = f"{what} {host!r}: tests reach loopback only; use an emulator, a cassette or 127.0.0.1"
+        raise NetworkBlockedError(message)
+
+
+def guarded_connect(real: Callable[..., Any]) -> Callable[..., Any]:
+    """`socket.connect` or `connect_ex` that leads nowhere else."""
+
+    def connect(self: socket.socket, address: Any) -> Any:
+        if self.family in {socket.AF_INET, socket.AF_INET6}:
+            refuse("connect to", address[0])
+        return real(self, address)
+
+    return connect
+
+
+def guarded_sendto(real: Callable[..., Any]) -> Callable[..., Any]:
+    """`socket.sendto` that leads nowhere else; the address is its last argument."""
+
+    def sendto(self: socket.socket, *args: Any) -> Any:
+        if self.family in {socket.AF_INET, socket.AF_INET6}:
+            refuse("send to", args[-1][0])
+        return real(self, *args)
+
+    return sendto
+
+
+def guarded_lookup(real: Callable[..., Any]) -> Callable[..., Any]:
+    """A look-up that asks no name server."""
+
+    def lookup(host: Any, *args: Any, **kwargs: Any) -> Any:
+        refuse("look up", host)
+        return real(host, *args, **kwargs)
+
+    return lookup
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network() -> Iterator[None]:
+    """Refuse every connection and look-up beyond loopback, in every thread, for the whole run."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, guarded_connect(getattr(socket.socket, name)))
+        patch.setattr(socket.socket, "sendto", guarded_sendto(socket.socket.sendto))
+        for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
+            patch.setattr(socket, name, guarded_lookup(getattr(socket, name)))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give each test an empty home, and none of the settings or proxies of whoever runs it."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if (name.startswith(SETTINGS) and name not in KEPT) or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        for name, folder in {
+            "HOME": "",
+            "USERPROFILE": "",
+            "XDG_CONFIG_HOME": ".config",
+            "XDG_CACHE_HOME": ".cache",
+            "XDG_DATA_HOME": ".local/share",
+            "XDG_STATE_HOME": ".local/state",
+        }.items():
+            patch.setenv(name, str(home / folder))
+        yield

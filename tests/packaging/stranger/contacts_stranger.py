@@ -1,0 +1,65 @@
+"""A made-up vendor: people live at /people, and that is all it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from types import NoneType
+
+from attrs import frozen
+
+from contacts_core.capabilities import DeletesContacts, ExportsPages, GetsContacts
+from contacts_core.flow import Flow
+from contacts_core.identifiers import Identifier, IdentifierKind
+from contacts_core.models import Contact, Outcome, Page
+from contacts_core.plugins import hookimpl
+from contacts_core.provider import Payload, Provider, delete, get, path, secret
+
+
+class Human(Payload, frozen=True):
+    """The vendor's person."""
+
+    id: str
+    mail: str
+
+
+class Humans(Payload, frozen=True):
+    """One page of people; ``next`` is the number of the page after it."""
+
+    people: list[Human]
+    next: str | None = None
+
+
+def contact(human: Human) -> Contact:
+    """Their words, our words."""
+    return Contact("stranger", human.id, (Identifier(IdentifierKind.EMAIL, human.mail),))
+
+
+@frozen(kw_only=True)
+class Stranger(DeletesContacts, GetsContacts, ExportsPages):
+    """Stranger's Address Book."""
+
+    name = "stranger"
+    title = "Stranger"
+    api_key: str = secret()
+    base_url: str = "https://api.stranger.example"
+
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.api_key}"}
+
+    def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
+        yield from delete(path("/people/{id}", id=ids[0]), NoneType)
+        return Outcome(operation="delete_contacts", provider=self.name, requested=1, confirmed=tuple(ids))
+
+    def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
+        human = yield from get(path("/people/{id}", id=ids[0]), Human)
+        return [contact(human)]
+
+    def contacts_page(self, lists: Sequence[str], cursor: str | None) -> Flow[Page[Contact]]:
+        page = yield from get("/people", Humans, {"page": cursor or "0", "size": str(self.page_size)})
+        return Page([contact(human) for human in page.people], page.next)
+
+
+@hookimpl
+def contacts_providers() -> Iterable[type[Provider]]:
+    """What this distribution brings."""
+    return [Stranger]
