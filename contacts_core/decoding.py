@@ -7,6 +7,7 @@ payload's ``unknown`` instead of dropping them. So nothing a vendor adds is ever
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from types import NoneType
 from typing import Any, TypeVar
@@ -20,6 +21,9 @@ from contacts_core.errors import UnexpectedPayload
 __all__ = ["Payload", "UnknownFields", "decoder", "lines_decoder", "payload_converter"]
 
 T = TypeVar("T")
+
+drift = logging.getLogger("contacts_core.drift")
+"""Names the fields that a vendor sent and nobody declared; never their values."""
 
 UNKNOWN = ""  # the JSON name of `UnknownFields.unknown`; no vendor has a field without a name
 
@@ -98,8 +102,8 @@ def set_aside(raw: Any, described: Type) -> Any:
             return [set_aside(each, item) for each in raw]
         case DictType(value_type=value), dict():
             return {key: set_aside(each, value) for key, each in raw.items()}
-        case StructType(fields=fields), dict():
-            return _object(raw, {field.encode_name: field for field in fields})
+        case StructType(cls=cls, fields=fields), dict():
+            return _object(cls.__name__, raw, {field.encode_name: field for field in fields})
         case _:
             return raw
 
@@ -114,8 +118,10 @@ def _shape(described: Type) -> type | None:
             return None
 
 
-def _object(raw: dict[str, Any], fields: dict[str, Field]) -> dict[str, Any]:
+def _object(name: str, raw: dict[str, Any], fields: dict[str, Field]) -> dict[str, Any]:
     known = {key: set_aside(value, fields[key].type) for key, value in raw.items() if key in fields}
-    if UNKNOWN in fields:
-        known[UNKNOWN] = {key: value for key, value in raw.items() if key not in fields}
+    if undeclared := {key: value for key, value in raw.items() if key not in fields}:
+        drift.info("%s has undeclared fields: %s", name, ", ".join(sorted(undeclared)))
+        if UNKNOWN in fields:
+            known[UNKNOWN] = undeclared
     return known

@@ -186,16 +186,16 @@ def post(
     return Call("POST", path, returns, params, json, lane, repeatable)
 
 
-def put(path: str, returns: type[T], json: Any, params: Params | None = None) -> Call[T]:
+def put(path: str, returns: type[T], json: Any, params: Params | None = None, *, lane: str = "") -> Call[T]:
     """A PUT."""
-    return Call("PUT", path, returns, params, json)
+    return Call("PUT", path, returns, params, json, lane)
 
 
-def patch(path: str, returns: type[T], json: Any, params: Params | None = None) -> Call[T]:
+def patch(path: str, returns: type[T], json: Any, params: Params | None = None, *, lane: str = "") -> Call[T]:
     """A PATCH; ours set values, so they may be repeated."""
-    return Call("PATCH", path, returns, params, json)
+    return Call("PATCH", path, returns, params, json, lane)
 
 
-def delete(path: str, returns: type[T], params: Params | None = None, *, json: Any = None) -> Call[T]:
+def delete(path: str, returns: type[T], params: Params | None = None, *, json: Any = None, lane: str = "") -> Call[T]:
     """A DELETE, with a body where the vendor wants one."""
-    return Call("DELETE", path, returns, params, json)
+    return Call("DELETE", path, returns, params, json, lane)

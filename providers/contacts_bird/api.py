@@ -22,7 +22,7 @@ from contacts_core.flow import Call
 from contacts_core.provider import delete, get, patch, path, post
 
 PAGE = "100"  # a larger one is refused
-READ, WRITE = "", "write"  # the lanes of the vendor's two rates
+READ, WRITE = "", "write"  # the lanes of the vendor's two rates: GET, and everything else
 
 Json = Mapping[str, Any]
 
@@ -44,23 +44,23 @@ def create_contact(body: Json) -> Call[ContactDetails]:
 
 def update_contact(contact_id: str, body: Json) -> Call[ContactDetails]:
     """Change a contact."""
-    return patch(path("/contacts/{contact_id}", contact_id=contact_id), ContactDetails, body)
+    return patch(path("/contacts/{contact_id}", contact_id=contact_id), ContactDetails, body, lane=WRITE)
 
 
 def upsert_contact(key: str, value: str, body: Json) -> Call[ContactDetails]:
     """Change the contact with this identifier, or create it. An encoded ``@`` is refused, so it stays as it is."""
     to = path("/contacts/identifiers/{key}/{value}", safe="@+", key=key, value=value)
-    return patch(to, ContactDetails, body)
+    return patch(to, ContactDetails, body, lane=WRITE)
 
 
 def delete_contact(contact_id: str) -> Call[None]:
     """Delete one contact."""
-    return delete(path("/contacts/{contact_id}", contact_id=contact_id), NoneType)
+    return delete(path("/contacts/{contact_id}", contact_id=contact_id), NoneType, lane=WRITE)
 
 
 def search(key: str, value: str) -> Call[Contacts]:
     """Find contacts by one exact identifier."""
-    return post("/contacts/search", Contacts, {"identifier": {"key": key, "value": value}}, repeatable=True)
+    return post("/contacts/search", Contacts, {"identifier": {"key": key, "value": value}}, lane=WRITE, repeatable=True)
 
 
 def identifiers(contact_id: str, page_token: str | None) -> Call[Identifiers]:
@@ -71,7 +71,7 @@ def identifiers(contact_id: str, page_token: str | None) -> Call[Identifiers]:
 def delete_identifier(contact_id: str, key: str, value: str) -> Call[None]:
     """Remove one identifier; the request has a body."""
     to = path("/contacts/{contact_id}/identifiers", contact_id=contact_id)
-    return delete(to, NoneType, json={"key": key, "value": value})
+    return delete(to, NoneType, json={"key": key, "value": value}, lane=WRITE)
 
 
 def lists_of_contact(contact_id: str) -> Call[Lists]:
@@ -91,7 +91,7 @@ def create_list(name: str) -> Call[ListDetails]:
 
 def delete_list(list_id: str) -> Call[None]:
     """Delete a list."""
-    return delete(path("/lists/{list_id}", list_id=list_id), NoneType)
+    return delete(path("/lists/{list_id}", list_id=list_id), NoneType, lane=WRITE)
 
 
 def contacts_of_list(list_id: str, page_token: str | None) -> Call[Contacts]:
@@ -106,7 +106,7 @@ def add_to_list(list_id: str, members: Json) -> Call[Processed]:
 
 def remove_from_list(list_id: str, members: Json) -> Call[Processed]:
     """Remove members: DELETE, with a body."""
-    return delete(path("/lists/{list_id}/contacts", list_id=list_id), Processed, json=members)
+    return delete(path("/lists/{list_id}/contacts", list_id=list_id), Processed, json=members, lane=WRITE)
 
 
 def attribute_definitions(page_token: str | None) -> Call[AttributeDefinitions]:

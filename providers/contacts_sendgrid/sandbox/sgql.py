@@ -98,6 +98,7 @@ def parse(text: str, fields: Mapping[str, str], now: datetime) -> Query:
     parser = _Parser(_tokens(text), fields, now)
     node = parser.condition()
     parser.expect_end()
+    _require(node, BOOLEAN)
     return Query(node.evaluate, parser.lone_email)
 
 
