@@ -140,9 +140,7 @@ def _exchange(provider: str, scope: Scope, body: bytes, start: Message, answer: 
         headers=dict(request.headers),
         body=body,
         status=start["status"],
-        response_headers={
-            name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]
-        },
+        response_headers={name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]},
         response_body=answer,
         fault=scope.get(FAULT_SCOPE_KEY),
     )

@@ -122,7 +122,9 @@ def test_custom_fields_go_out_by_id_and_come_back_by_name(sendgrid: Vendor) -> N
     upsert(sendgrid, {"email": "a@example.com", "custom_fields": custom})
     stored = find(sendgrid, "a@example.com")["custom_fields"]
     assert stored == {"score": 7, "plan": "pro", "renewal_date": "2025-12-31T00:00:00Z"}
-    by_name = sendgrid("PUT", "/contacts", json={"contacts": [{"email": "a@example.com", "custom_fields": {"plan": "x"}}]})
+    by_name = sendgrid(
+        "PUT", "/contacts", json={"contacts": [{"email": "a@example.com", "custom_fields": {"plan": "x"}}]}
+    )
     assert by_name.status_code == 400
     assert by_name.json()["errors"][0]["field"] == "contacts[0].custom_fields"
 
@@ -204,7 +206,7 @@ def test_a_deletion_that_names_nothing_is_refused_in_the_flat_shape(sendgrid: Ve
 def test_delete_all(sendgrid: Vendor) -> None:
     job = sendgrid.ok("DELETE", "/contacts", params={"delete_all_contacts": "true"})["job_id"]
     assert finish(sendgrid, job)["results"] == {"requested_count": 60, "deleted_count": 60}
-    assert sendgrid.ok("GET", "/contacts") ["contact_count"] == 0
+    assert sendgrid.ok("GET", "/contacts")["contact_count"] == 0
 
 
 def test_long_request_lines_are_refused(sendgrid: Vendor) -> None:

@@ -41,7 +41,7 @@ def matches(query: str) -> bool:
         "first_name != 'Joan'",
         "first_name <> 'Joan'",
         "last_name = 'O\\'Brien'",
-        "last_name = \"O'Brien\"",
+        'last_name = "O\'Brien"',
         "score > 9 AND score >= 10 and score < 10.5 AND score <= 10",
         "score = 5 + 2 * 3 - 1",
         "score = -(-10)",

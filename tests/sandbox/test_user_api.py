@@ -21,9 +21,7 @@ def everything(vendor: Vendor, contact_id: str) -> dict:  # type: ignore[type-ar
     return data
 
 
-@pytest.mark.parametrize(
-    "headers", [{"x-rolodex-api-key": "wrong"}, {"x-rolodex-api-key": "Bearer sandbox-user-key"}]
-)
+@pytest.mark.parametrize("headers", [{"x-rolodex-api-key": "wrong"}, {"x-rolodex-api-key": "Bearer sandbox-user-key"}])
 def test_other_keys_are_refused(user_api: Vendor, headers: dict[str, str]) -> None:
     answer = user_api("GET", "/contacts", headers=headers)
     assert (answer.status_code, answer.json()) == (401, {"error": "invalid api key"})
@@ -173,7 +171,9 @@ def test_bad_contacts_change_nothing(user_api: Vendor, body: object) -> None:
     contact = create(user_api, emails=["a@example.com"])
     sent = {"first_name": "New", **body} if isinstance(body, dict) else body
     assert user_api("POST", "/contacts", json=sent).status_code == 422
-    assert user_api("PUT", f"/contacts/{contact['id']}", json=body).status_code == (200 if body == {"first_name": ""} else 422)
+    assert user_api("PUT", f"/contacts/{contact['id']}", json=body).status_code == (
+        200 if body == {"first_name": ""} else 422
+    )
     assert everything(user_api, contact["id"])["emails"] == contact["emails"]
     assert user_api.ok("GET", "/contacts")["pagination"]["total"] == 61
 

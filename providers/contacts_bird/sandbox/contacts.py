@@ -52,9 +52,7 @@ class Contacts:
         workspace = incoming.params["workspace"]
         contacts = list(self._store.contacts.values())
         shown, token = payloads.page(incoming).cut(contacts, lambda stored: shapes.contact(stored, workspace))
-        return json_response(
-            {"results": shown} if token is None else {"results": shown, "nextPageToken": token}
-        )
+        return json_response({"results": shown} if token is None else {"results": shown, "nextPageToken": token})
 
     def create(self, incoming: Incoming) -> Response:
         """Create a contact; an identifier in use is a conflict."""
@@ -251,14 +249,10 @@ class Contacts:
 class _Links:
     """The lists or accounts of a contact after a change: replaced, then added to, then taken from."""
 
-    def __init__(
-        self, present: dict[str, None], body: dict[str, Any], replace: str, add: str, remove: str
-    ) -> None:
+    def __init__(self, present: dict[str, None], body: dict[str, Any], replace: str, add: str, remove: str) -> None:
         start = payloads.uuids(body, replace) if replace in body else list(present)
         removed = payloads.uuids(body, remove)
-        self.wanted = [
-            link for link in dict.fromkeys((*start, *payloads.uuids(body, add))) if link not in removed
-        ]
+        self.wanted = [link for link in dict.fromkeys((*start, *payloads.uuids(body, add))) if link not in removed]
 
 
 def _set(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -38,9 +38,7 @@ class BirdEmulator(Emulator):
     def __init__(
         self, *, clock: Clock, faults: Faults, base_url: str = "", seed: int = 0, enforce_rates: bool = False
     ) -> None:
-        super().__init__(
-            clock=clock, faults=faults, base_url=base_url, seed=seed, enforce_rates=enforce_rates
-        )
+        super().__init__(clock=clock, faults=faults, base_url=base_url, seed=seed, enforce_rates=enforce_rates)
         self.store = Store(self.new_uuid)
         self.contacts = Contacts(self.store, clock, faults)
         self.lists = Lists(self.store, clock, faults)

@@ -12,9 +12,7 @@ from contacts_core.sandbox import Clock, Faults, Incoming, Operation, json_respo
 
 ROOT = "/workspaces/{workspace}/lists"
 MAX_MEMBERS = 100
-NON_MEMBERS_COUNT = (
-    False  # [unverified] whether taking someone off a list that they are not on counts as processed
-)
+NON_MEMBERS_COUNT = False  # [unverified] whether taking someone off a list that they are not on counts as processed
 
 _WRITABLE = ("name", "description", "consentType", "tags", "isProof")
 

@@ -138,9 +138,7 @@ class Store:
 
     def settle(self, now: datetime) -> None:
         """Stop showing deleted contacts whose time has come."""
-        for contact in [
-            contact for contact in self._gone if contact.gone_at is not None and contact.gone_at <= now
-        ]:
+        for contact in [contact for contact in self._gone if contact.gone_at is not None and contact.gone_at <= now]:
             self._forget(contact)
 
     def _forget(self, contact: Contact) -> None:

@@ -122,9 +122,7 @@ class Contacts:
         """Contacts by id; unknown ids are left out."""
         ids = self._looked_up(incoming, "ids")
         known = [
-            self._store.contacts[contact_id]
-            for contact_id in dict.fromkeys(ids)
-            if contact_id in self._store.contacts
+            self._store.contacts[contact_id] for contact_id in dict.fromkeys(ids) if contact_id in self._store.contacts
         ]
         return json_response({"result": [self._shape(contact, incoming) for contact in known]})
 
@@ -149,9 +147,7 @@ class Contacts:
             found = [contact] if (contact := self._store.find("email", query.email)) else []
             shown = [self._shape(contact, incoming) for contact in found]
         else:
-            found = [
-                contact for contact in self._store.contacts.values() if query.matches(self._lookup(contact))
-            ]
+            found = [contact for contact in self._store.contacts.values() if query.matches(self._lookup(contact))]
             first = found[:SEARCH_CAP]
             shown = [shapes.searched_contact(self._store, contact, incoming.base_url) for contact in first]
         return json_response(_results(incoming, shown, len(found)))
@@ -182,11 +178,7 @@ class Contacts:
 
     def _looked_up(self, incoming: Incoming, name: str, flat: bool = False) -> list[str]:
         values = body_object(incoming).get(name)
-        if (
-            not isinstance(values, list)
-            or not values
-            or not all(isinstance(value, str) and value for value in values)
-        ):
+        if not isinstance(values, list) or not values or not all(isinstance(value, str) and value for value in values):
             message = f"{name} must be an array of strings"
         elif len(values) > MAX_LOOKUPS:
             message = f"{name} must hold at most {MAX_LOOKUPS} items"

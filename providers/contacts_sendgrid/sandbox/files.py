@@ -28,9 +28,7 @@ _FIRST_COLUMNS = (
 _LATER_IDENTIFIERS = ("phone_number_id", "external_id", "anonymous_id")
 
 
-def export_files(
-    store: Store, export: Export, contacts: Iterable[Contact], packing: Packing
-) -> dict[str, bytes]:
+def export_files(store: Store, export: Export, contacts: Iterable[Contact], packing: Packing) -> dict[str, bytes]:
     """The files of an export by name; an account without contacts yields one empty file that is not compressed."""
     if export.file_type == "json":
         parts = _parts(b"", _json_lines(store, contacts), export.part_bytes)

@@ -46,9 +46,7 @@ def known_lists(account: Account, list_ids: object, status: int = 400) -> list[s
     return list_ids
 
 
-def _item(
-    account: Account, index: int, raw: object, lists: list[str], problems: list[_Problem]
-) -> dict[str, Any]:
+def _item(account: Account, index: int, raw: object, lists: list[str], problems: list[_Problem]) -> dict[str, Any]:
     where = f"contacts[{index}]"
     if not isinstance(raw, dict):
         problems.append(_Problem(where, "a contact must be an object"))
@@ -78,9 +76,7 @@ def _alternates(emails: object, where: str, problems: list[_Problem]) -> list[st
     if emails is None:
         return None
     if not isinstance(emails, list) or len(emails) > MAX_ALTERNATE_EMAILS:
-        problems.append(
-            _Problem(f"{where}.alternate_emails", f"at most {MAX_ALTERNATE_EMAILS} alternate emails")
-        )
+        problems.append(_Problem(f"{where}.alternate_emails", f"at most {MAX_ALTERNATE_EMAILS} alternate emails"))
         return None
     return [_email(str(email), f"{where}.alternate_emails", problems) for email in emails]
 

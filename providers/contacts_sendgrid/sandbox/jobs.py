@@ -158,11 +158,7 @@ class Jobs:
             raise refuse(400, "field_mappings is required", "field_mappings")
         reserved = {field_id: name for field_id, name, _, read_only in RESERVED_FIELDS if not read_only}
         for field_id in mappings:
-            if (
-                field_id is not None
-                and field_id not in reserved
-                and self._account.usable_field(str(field_id)) is None
-            ):
+            if field_id is not None and field_id not in reserved and self._account.usable_field(str(field_id)) is None:
                 raise refuse(400, f"invalid field id '{field_id}'", "field_mappings")
         columns = [reserved.get(field_id, field_id) for field_id in mappings]
         if not set(columns) & set(IDENTIFIERS):

@@ -100,9 +100,7 @@ class Lists:
         shape = shapes.contact_list(stored, incoming.base_url)
         if incoming.query.get("contact_sample") == "true":
             members = [self._store.contacts[member] for member in list(stored.members)[:SEARCH_CAP]]
-            shape["contact_sample"] = [
-                shapes.contact(self._store, member, incoming.base_url) for member in members
-            ]
+            shape["contact_sample"] = [shapes.contact(self._store, member, incoming.base_url) for member in members]
         return json_response(shape)
 
     def rename(self, incoming: Incoming) -> Response:
@@ -136,9 +134,7 @@ class Lists:
         ignored = self._account.faults.take("list-removal-ignored")
 
         def effect(due: datetime) -> Results:
-            removed = (
-                0 if ignored or stored.id not in self._store.lists else self._store.leave(stored.id, ids)
-            )
+            removed = 0 if ignored or stored.id not in self._store.lists else self._store.leave(stored.id, ids)
             return Results(len(ids), updated=len(ids) if ignored else removed)
 
         return self._account.accept("remove_from_list", len(ids), effect)

@@ -23,8 +23,16 @@ TEXT_FIELDS = (
     *("country", "phone_number", "whatsapp", "line", "facebook", "unique_name"),
 )
 MAX_LENGTHS = {
-    "address_line_1": 100, "address_line_2": 100, "city": 60, "country": 50, "state_province_region": 50,
-    "first_name": 50, "last_name": 50, "email": 254, "external_id": 254, "anonymous_id": 254,
+    "address_line_1": 100,
+    "address_line_2": 100,
+    "city": 60,
+    "country": 50,
+    "state_province_region": 50,
+    "first_name": 50,
+    "last_name": 50,
+    "email": 254,
+    "external_id": 254,
+    "anonymous_id": 254,
 }
 READ_ONLY_FIELDS = (
     *(("email_domains", "Text"), ("last_clicked", "Date"), ("last_opened", "Date"), ("last_emailed", "Date")),

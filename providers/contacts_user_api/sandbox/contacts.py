@@ -108,9 +108,7 @@ class Contacts:
             known = records["companies"]
             change["companies"] = payloads.companies(body["companies"], contact.companies, known)
         if "lists" in body:
-            known_lists = [
-                key for key, record in records["lists"].items() if record.values["type"] == "CONTACT"
-            ]
+            known_lists = [key for key, record in records["lists"].items() if record.values["type"] == "CONTACT"]
             change["lists"] = payloads.ids(body["lists"], "lists", known_lists)
         for kind in ("tags", "notes"):
             if kind in body:

@@ -26,9 +26,7 @@ class UserApiEmulator(Emulator):
     def __init__(
         self, *, clock: Clock, faults: Faults, base_url: str = "", seed: int = 0, enforce_rates: bool = False
     ) -> None:
-        super().__init__(
-            clock=clock, faults=faults, base_url=base_url, seed=seed, enforce_rates=enforce_rates
-        )
+        super().__init__(clock=clock, faults=faults, base_url=base_url, seed=seed, enforce_rates=enforce_rates)
         self.store = Store()
         self.contacts = Contacts(self.store, clock, faults)
         self.records = Records(self.store, clock)
@@ -57,9 +55,7 @@ class UserApiEmulator(Emulator):
     def populate(self, people: Iterable[Person]) -> None:
         """Lists, tags, companies, custom fields, a note, and these people."""
         content = _Content(self.records)
-        crowd = sorted(
-            people, key=lambda person: person.joined
-        )  # contacts are kept in the order of their creation
+        crowd = sorted(people, key=lambda person: person.joined)  # contacts are kept in the order of their creation
         for person in crowd:
             self._add(person, content)
 
@@ -82,16 +78,12 @@ class _Content:
     def __init__(self, records: Records) -> None:
         lists = ("Newsletter", "Customers", "Press")
         self.lists = [records.add("lists", name=name, description=None, type="CONTACT") for name in lists]
-        self.tags = {
-            name: records.add("tags", name=name) for name in ("lead", "customer", "press", "partner")
-        }
+        self.tags = {name: records.add("tags", name=name) for name in ("lead", "customer", "press", "partner")}
         self.note = records.add("notes", body="Met at the sample fair")
         self.score = _field(records, "score", "NUMERIC")
         self.plan = _field(records, "plan", "SINGLE_LINE_TEXT")
         self.renewal = _field(records, "renewal_date", "DATE")
-        options = [
-            {"id": f"option_{number}", "value": text} for number, text in enumerate(("new", "active"), 1)
-        ]
+        options = [{"id": f"option_{number}", "value": text} for number, text in enumerate(("new", "active"), 1)]
         self.stage = _field(records, "stage", "SINGLE_SELECT", multi_select_options=options)
         self._companies: dict[str, Record] = {}
         self._records = records

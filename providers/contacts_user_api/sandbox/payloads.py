@@ -112,10 +112,7 @@ def emails(value: object, store: Store) -> list[Email]:
         if "@" not in item["email_address"]:
             raise refuse(422, f"{item['email_address']} is not an email address")
     primary = _primary(given)
-    return [
-        Email(store.new_id("email"), item["email_address"], index == primary)
-        for index, item in enumerate(given)
-    ]
+    return [Email(store.new_id("email"), item["email_address"], index == primary) for index, item in enumerate(given)]
 
 
 def phone_numbers(value: object, store: Store) -> list[Phone]:

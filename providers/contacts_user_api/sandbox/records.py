@@ -32,9 +32,7 @@ KINDS = (
     Kind("tags", "tags", "tag", ("contacts", "companies", "tasks"), methods=("GET one", "POST")),
     Kind("notes", "notes", "note", ("contacts",), methods=("GET one", "PUT")),
     Kind("custom_fields", "custom-fields", "field", (), ("field_type", "entity_type")),
-    Kind(
-        "companies", "companies", "company", ("custom_fields", "tags", "lists", "contacts"), methods=("POST",)
-    ),
+    Kind("companies", "companies", "company", ("custom_fields", "tags", "lists", "contacts"), methods=("POST",)),
 )
 
 
@@ -57,9 +55,7 @@ class Records:
             if "PUT" in kind.methods:
                 yield Operation("PUT", f"{root}/{{id}}", self._bind(self.update, kind))
 
-    def _bind(
-        self, handler: Callable[[Kind, Incoming], Response], kind: Kind
-    ) -> Callable[[Incoming], Response]:
+    def _bind(self, handler: Callable[[Kind, Incoming], Response], kind: Kind) -> Callable[[Incoming], Response]:
         return lambda incoming: handler(kind, incoming)
 
     def add(self, plural: str, **values: Any) -> Record:
@@ -121,9 +117,7 @@ class Records:
         return json_response({"data": shapes.record(self._store, record, include)})
 
     def _contacts(self, body: dict[str, Any]) -> dict[str, None] | None:
-        return (
-            payloads.ids(body["contacts"], "contacts", self._store.contacts) if "contacts" in body else None
-        )
+        return payloads.ids(body["contacts"], "contacts", self._store.contacts) if "contacts" in body else None
 
     def _link(self, kind: Kind, record: Record, wanted: dict[str, None] | None) -> None:
         if wanted is not None and kind.plural in ("lists", "tags", "notes"):

@@ -1,0 +1,33 @@
+"""The ``contacts`` command.
+
+Nothing here imports the library before a command runs: `contacts --help` is to appear at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from contacts_core.cli.root import app
+
+__all__ = ["app", "main"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        message = f"module 'contacts_core.cli' has no attribute {name!r}"
+        raise AttributeError(message)
+    from contacts_core.cli.root import app
+
+    return app
+
+
+def main() -> None:
+    """Run the command; the entry point."""
+    try:
+        from contacts_core.cli.root import app
+    except ModuleNotFoundError as missing:
+        print(f"contacts: the package {missing.name} is missing\nhint: install contacts-core[cli]", file=sys.stderr)
+        sys.exit(1)
+    app(prog_name="contacts")

@@ -1,0 +1,340 @@
+"""Commands that change something; whatever is lost by them is shown and asked about first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from contacts_core.cli.options import (
+    Account,
+    AnonymousIds,
+    ContactId,
+    Emails,
+    ExternalIds,
+    Json,
+    ListId,
+    Phones,
+    Settings,
+    Timeout,
+    Wait,
+    Yes,
+    identifiers,
+)
+
+if TYPE_CHECKING:
+    from contacts_core.client import Contacts
+    from contacts_core.identifiers import Identifier
+    from contacts_core.models import Contact, Outcome
+
+Members = Annotated[
+    list[str] | None, typer.Argument(metavar="MEMBER", help="Ids of contacts.", show_default=False)
+]
+LONG = 900.0
+
+
+def delete(
+    account: Account,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID", help="Ids of contacts.", show_default=False)
+    ] = None,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    from_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-file",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="One id or e-mail address a line; or JSON Lines as `search` and `export` write them (.jsonl).",
+        ),
+    ] = None,
+    everyone: Annotated[
+        bool, typer.Option("--all", help="Every contact of the account; needs --confirm as well.")
+    ] = False,
+    confirm: Annotated[
+        str | None, typer.Option("--confirm", metavar="NAME", help="With --all: the account's exact name.")
+    ] = None,
+    wait: Wait = False,
+    timeout: Timeout = LONG,
+    yes: Yes = False,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Delete whole contacts, after asking.
+
+    Identifiers are looked up first; one that nobody has is reported as not there, which is no error. Many vendors
+    delete later, as a job: without --wait, accepted is not done.
+
+        contacts delete marketing ID ID
+        contacts delete marketing --email jane@example.com --wait
+        contacts delete marketing --from-file leavers.txt --yes --json
+        contacts delete marketing --all --confirm marketing
+    """
+    from contacts_core.capabilities import DeletesContacts
+    from contacts_core.cli.doors import ask, looked_up, opened, plan, settle
+    from contacts_core.cli.wording import some, who
+    from contacts_core.identifiers import scrub
+    from contacts_core.models import Outcome
+
+    wanted = identifiers(email, phone, external_id, anonymous_id)
+    targets = list(ids or ())
+    chosen = bool(targets or wanted or from_file)
+    if everyone == chosen:
+        raise typer.BadParameter("say whom: ids, identifiers or --from-file; or --all, and nothing else")
+    if confirm is not None and not everyone:
+        raise typer.BadParameter("--confirm goes with --all")
+    with opened(account, settings) as door:
+        if everyone:
+            outcome = _delete_all(door, confirm, yes=yes)
+            settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
+            return
+        plan(door, DeletesContacts, "", ())  # refuse before anything is read
+        if from_file:
+            more_ids, more = _targets(from_file, door.provider.name)
+            targets += more_ids
+            wanted += more
+        contacts, missing = looked_up(door, wanted)
+        targets = list(dict.fromkeys([*targets, *contacts]))
+        remarks = [f"not there: {some(map(scrub, missing.absent))}"] if missing.absent else []
+        if targets:
+            shown = contacts if yes else contacts | _known(door, [t for t in targets if t not in contacts])
+            lines = [who(shown[target]) if target in shown else target for target in targets]
+            doing = f"delete {len(targets)} contact(s) for good"
+            ask(plan(door, DeletesContacts, doing, lines, *remarks), yes=yes)
+            done = door.delete_contacts(targets)
+        else:
+            done = Outcome(operation="delete_contacts")
+        outcome = Outcome.total("delete_contacts", door.provider.name, [done, missing])
+        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
+
+
+def remove_identifier(
+    account: Account,
+    contact_id: ContactId,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    wait: Wait = False,
+    timeout: Timeout = LONG,
+    yes: Yes = False,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Remove one identifier and keep the contact.
+
+        contacts remove-identifier marketing ID --phone +15551234567
+    """
+    from contacts_core.capabilities import RemovesIdentifiers
+    from contacts_core.cli.doors import ask, opened, plan, settle
+
+    wanted = identifiers(email, phone, external_id, anonymous_id)
+    if len(wanted) != 1:
+        raise typer.BadParameter("give exactly one identifier, such as --phone")
+    with opened(account, settings) as door:
+        doing = f"remove an identifier from contact {contact_id}, which stays"
+        ask(plan(door, RemovesIdentifiers, doing, [wanted[0].masked]), yes=yes)
+        outcome = door.remove_identifier(contact_id, wanted[0])
+        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
+
+
+def remove_from_list(
+    account: Account,
+    list_id: ListId,
+    members: Members = None,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    wait: Wait = False,
+    timeout: Timeout = LONG,
+    yes: Yes = False,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Take contacts off a list and keep them.
+
+        contacts remove-from-list marketing LIST ID ID
+        contacts remove-from-list marketing LIST --email jane@example.com --yes --wait
+    """
+    from contacts_core.capabilities import RemovesFromLists
+    from contacts_core.cli.doors import ask, opened, plan, settle
+
+    everyone = _members(members, identifiers(email, phone, external_id, anonymous_id))
+    with opened(account, settings) as door:
+        doing = f"take {len(everyone)} member(s) off list {list_id}; they stay contacts"
+        ask(plan(door, RemovesFromLists, doing, _masked(everyone)), yes=yes)
+        outcome = door.remove_from_list(list_id, everyone)
+        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
+
+
+def add_to_list(
+    account: Account,
+    list_id: ListId,
+    members: Members = None,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    wait: Wait = False,
+    timeout: Timeout = LONG,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Put contacts on a list.
+
+        contacts add-to-list marketing LIST ID --email jane@example.com
+    """
+    from contacts_core.cli.doors import opened, settle
+
+    everyone = _members(members, identifiers(email, phone, external_id, anonymous_id))
+    with opened(account, settings) as door:
+        outcome = door.add_to_list(list_id, everyone)
+        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
+
+
+def upsert(
+    account: Account,
+    from_file: Annotated[
+        Path,
+        typer.Option(
+            "--from-file",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Contacts as JSON Lines, as `export` writes them.",
+            show_default=False,
+        ),
+    ],
+    on_list: Annotated[
+        list[str] | None, typer.Option("--list", metavar="ID", help="Put them on this list; repeatable.")
+    ] = None,
+    wait: Wait = False,
+    timeout: Timeout = LONG,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Create contacts, or update those that exist.
+
+    Contacts that were read from another provider keep their identifiers and lose that provider's id.
+
+        contacts upsert marketing --from-file people.jsonl --list ID --wait
+    """
+    from attrs import evolve
+
+    from contacts_core.cli.doors import opened, settle
+    from contacts_core.formats import read_json_lines
+
+    with opened(account, settings) as door:
+        name = door.provider.name
+        contacts = (
+            contact if contact.provider in {"", name} else evolve(contact, provider="", id="", lists=None)
+            for contact in read_json_lines(from_file)
+        )
+        outcome = door.upsert_contacts(contacts, lists=on_list or ())
+        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
+
+
+def create_list(
+    account: Account,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name.", show_default=False)],
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Create an empty list.
+
+        contacts create-list marketing "Autumn fair"
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.doors import opened
+
+    with opened(account, settings) as door:
+        made = door.create_list(name)
+    if as_json:
+        output.document(made)
+    else:
+        output.show(f"list {made.id} created: {made.name}")
+
+
+def delete_list(
+    account: Account, list_id: ListId, yes: Yes = False, settings: Settings = None, as_json: Json = False
+) -> None:
+    """Delete a list and keep its contacts.
+
+        contacts delete-list marketing LIST
+    """
+    from contacts_core.capabilities import DeletesLists
+    from contacts_core.cli.doors import ask, opened, plan, settle
+
+    with opened(account, settings) as door:
+        ask(plan(door, DeletesLists, "delete a list; its contacts stay", [list_id]), yes=yes)
+        settle(door, door.delete_list(list_id), wait=False, timeout=0, as_json=as_json)
+
+
+def _delete_all(door: Contacts[Any], confirm: str | None, *, yes: bool) -> Outcome:
+    from contacts_core.capabilities import Counts, DeletesAllContacts
+    from contacts_core.cli.doors import ask, plan
+    from contacts_core.cli.failing import Refused
+
+    plan(door, DeletesAllContacts, "", ())  # refuse before anything is read
+    if confirm not in {door.name, door.provider.name}:
+        raise Refused(
+            "nothing was deleted: every contact would be, and the name was not confirmed",
+            hint=f"add --confirm {door.name}",
+        )
+    number = f"all {int(door.count())} contacts" if isinstance(door.provider, Counts) else "every contact"
+    ask(plan(door, DeletesAllContacts, f"delete {number} of the account for good", ()), yes=yes)
+    return door.delete_all_contacts(confirm=confirm or "")
+
+
+def _known(door: Contacts[Any], ids: list[str]) -> dict[str, Contact]:
+    """Who the first of these ids are, where that is easily had: whoever confirms should see it."""
+    from contacts_core.capabilities import GetsContacts
+    from contacts_core.cli.wording import SHOWN
+    from contacts_core.errors import ContactsError
+
+    provider = door.provider
+    if not isinstance(provider, GetsContacts):
+        return {}
+    good = [each for each in ids[:SHOWN] if not provider.refuse_id(each)]
+    try:
+        return {each: contact for each, contact in door.get_contacts(good).items() if contact}
+    except ContactsError:
+        return {}
+
+
+def _targets(path: Path, provider: str) -> tuple[list[str], list[Identifier]]:
+    """Ids and e-mail addresses of a file."""
+    from contacts_core.errors import InvalidInput
+    from contacts_core.formats import read_json_lines
+    from contacts_core.identifiers import Identifier
+
+    if path.suffix.lower() in {".jsonl", ".ndjson"}:
+        ids: list[str] = []
+        for contact in read_json_lines(path):
+            if not contact.id or contact.provider not in {"", provider}:
+                raise InvalidInput(
+                    f"{path.name} holds a contact without an id of {provider}", hint="nothing was sent"
+                )
+            ids.append(contact.id)
+        return ids, []
+    lines = list(filter(None, (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())))
+    if path.suffix.lower() == ".csv" or any("," in line or ";" in line for line in lines):
+        raise InvalidInput(f"{path.name} is not one id or address a line", hint="or name it .jsonl if it is that")
+    return [one for one in lines if "@" not in one], [Identifier.email(one) for one in lines if "@" in one]
+
+
+def _members(ids: list[str] | None, given: list[Identifier]) -> list[str | Identifier]:
+    members: list[str | Identifier] = [*(ids or ()), *given]
+    if not members:
+        raise typer.BadParameter("say whom: ids of contacts, or identifiers such as --email")
+    return members
+
+
+def _masked(members: list[str | Identifier]) -> list[str]:
+    return [member if isinstance(member, str) else member.masked for member in members]

@@ -1,0 +1,157 @@
+"""When something goes wrong: one readable line, a hint, the right exit code, and no traceback."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from contacts_core import errors
+from contacts_core.cli.output import Exit, document, note, warn
+from contacts_core.errors import ContactsError
+from contacts_core.formats import plain
+from contacts_core.identifiers import scrub
+
+__all__ = ["Refused", "handled"]
+
+CODES: tuple[tuple[type[ContactsError], Exit], ...] = (
+    (errors.UnsupportedOperation, Exit.REFUSED),
+    (errors.InvalidInput, Exit.USAGE),
+    (errors.ConfigurationError, Exit.USAGE),
+    (errors.IncompleteSearch, Exit.PARTIAL),
+    (errors.IncompleteExport, Exit.PARTIAL),
+    (errors.Interrupted, Exit.PARTIAL),
+    (errors.JobTimeout, Exit.PARTIAL),
+    (errors.Cancelled, Exit.INTERRUPTED),
+)
+DETAILS = ("provider", "operation", "status", "request_id", "retry_after", "total")
+
+
+class Refused(ContactsError):
+    """Nobody confirmed; nothing was changed."""
+
+
+@contextmanager
+def handled(account: str, *, as_json: bool, debug: bool) -> Iterator[None]:
+    """Run a command, and turn whatever it raises into words and an exit code."""
+    with _reported(debug=debug):
+        try:
+            yield
+            sys.stdout.flush()
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
+        except BrokenPipeError:
+            _forget_stdout()
+            raise typer.Exit(Exit.FAILED) from None
+        except KeyboardInterrupt as interrupt:
+            _traceback(interrupt, wanted=debug)
+            note("interrupted; a request that was under way may or may not have been carried out", "yellow")
+            raise typer.Exit(Exit.INTERRUPTED) from None
+        except Exception as error:  # the last word is ours, whatever a plugin raises
+            _traceback(error, wanted=debug)
+            if isinstance(error, errors.Interrupted):
+                _reached(error, account, as_json=as_json)
+            _tell(error, as_json=as_json)
+            raise typer.Exit(_code(error)) from None
+
+
+def _code(error: BaseException) -> Exit:
+    if isinstance(error, errors.Interrupted) and isinstance(error.__cause__, errors.Cancelled):
+        return Exit.INTERRUPTED
+    if isinstance(error, Refused):
+        return Exit.REFUSED
+    return next((code for kind, code in CODES if isinstance(error, kind)), Exit.FAILED)
+
+
+def _tell(error: Exception, *, as_json: bool) -> None:
+    message, hint = _words(error)
+    if as_json:
+        details = {name: getattr(error, name) for name in DETAILS if hasattr(error, name)}
+        if isinstance(error, errors.Interrupted):
+            details |= {"uncertain": len(error.uncertain), "unsent": len(error.unsent)}
+        if isinstance(error, (errors.JobFailed, errors.JobTimeout)):
+            details["job"] = error.job.id
+        told = {"type": type(error).__name__, "message": message, "hint": hint, "exit_code": int(_code(error))}
+        print(json.dumps({"error": {**told, **details}}), file=sys.stderr)
+        return
+    note(f"error: {message}", "red")
+    if hint:
+        note(f"hint: {hint}")
+
+
+def _words(error: Exception) -> tuple[str, str]:
+    match error:
+        case ContactsError():
+            return str(error), error.hint
+        case OSError() if error.strerror:
+            name = os.path.basename(str(error.filename)) if error.filename else ""  # noqa: PTH119 - may be any text
+            return f"{name}: {error.strerror}" if name else error.strerror, ""
+        case _:
+            message = scrub(f"{type(error).__name__}: {error}")
+            return f"this should not happen: {message}", "contacts --debug … shows where"
+
+
+def _reached(error: errors.Interrupted, account: str, *, as_json: bool) -> None:
+    """Print what was reached; the items to repeat stand in the JSON, which is the user's own."""
+    from contacts_core.cli import wording
+
+    if as_json:
+        rest = {"uncertain": plain(list(error.uncertain)), "unsent": plain(list(error.unsent))}
+        document({**plain(error.outcome), **rest})
+    else:
+        print("\n".join(wording.outcome(error.outcome, account)))
+    sys.stdout.flush()
+
+
+@contextmanager
+def _reported(*, debug: bool) -> Iterator[None]:
+    """Let warnings and log records come out as single lines on stderr, scrubbed."""
+    handler = _Lines(logging.DEBUG if debug else logging.WARNING)
+    root, ours = logging.getLogger(), logging.getLogger("contacts_core")
+    level = ours.level
+    root.addHandler(handler)
+    if debug:
+        ours.setLevel(logging.DEBUG)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = _show_warning
+            yield
+    finally:
+        root.removeHandler(handler)
+        ours.setLevel(level)
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        message = scrub(record.getMessage())
+        if record.levelno >= logging.WARNING:
+            warn(message)
+        else:
+            note(f"debug: {message}", "dim")
+
+
+def _show_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
+    warn(scrub(str(message)))
+
+
+def _traceback(error: BaseException, *, wanted: bool) -> None:
+    if wanted:
+        note(scrub("".join(traceback.format_exception(error))), "dim")
+
+
+def _forget_stdout() -> None:
+    """Leave nothing to be flushed into the broken pipe when the process ends."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # no real file, as in a test
+        return

@@ -1,0 +1,122 @@
+"""Everything a command prints: results on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+__all__ = ["Exit", "document", "line", "note", "progress", "show", "table", "text", "warn"]
+
+UNKNOWN_WIDTH = 160  # where stdout is no terminal: wide enough for ids to stay whole
+
+
+class Exit(IntEnum):
+    """Exit codes; `contacts --help` explains them."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    PARTIAL = 3
+    REFUSED = 4
+    INTERRUPTED = 130
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where people read; what vendors wrote is never taken for markup."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else UNKNOWN_WIDTH
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
+
+
+def clean(value: object) -> str:
+    """Text without characters that would steer a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value))
+
+
+def text(value: object, style: str = "") -> Text:
+    """A value as one cell; line breaks between several values are kept."""
+    from rich.text import Text
+
+    return Text("\n".join(map(clean, str(value).splitlines())), style=style, overflow="fold")
+
+
+def show(renderable: RenderableType | str) -> None:
+    """Print a result."""
+    console().print(text(renderable) if isinstance(renderable, str) else renderable)
+
+
+def note(message: str, style: str = "") -> None:
+    """Say something that is no result."""
+    console(stderr=True).print(text(message, style), soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """Say something to look at."""
+    note(f"warning: {message}", "yellow")
+
+
+def table(*columns: str, title: str = "") -> Table:
+    """An empty table; whatever is too long for a cell is folded, never cut off."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def rows(made: Table, values: Iterable[Iterable[object]]) -> Table:
+    """The table with these rows; None shows as nothing."""
+    for row in values:
+        made.add_row(*(text("" if cell is None else cell) for cell in row))
+    return made
+
+
+def document(value: Any) -> None:
+    """Print one JSON document."""
+    _write(json.dumps(_plain(value), ensure_ascii=_ascii(), indent=2, default=str))
+
+
+def line(value: Any) -> None:
+    """Print one line of JSON Lines."""
+    _write(json.dumps(_plain(value), ensure_ascii=_ascii(), default=str))
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on stderr that something goes on; call what is given to say how far it got.
+
+    Moves on a terminal only, and not while stdout writes to the same terminal.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _far: None
+        return
+    with console(stderr=True).status(text(what)) as status:
+        yield lambda far: status.update(text(f"{what} {far}"))
+
+
+def _plain(value: Any) -> Any:
+    from contacts_core.formats import plain
+
+    return plain(value)
+
+
+def _ascii() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(line + "\n")

@@ -1,0 +1,361 @@
+"""Commands that only read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from contacts_core.cli.options import (
+    Account,
+    AnonymousIds,
+    Emails,
+    ExternalIds,
+    Json,
+    Phones,
+    Settings,
+    identifiers,
+    pairs,
+)
+
+if TYPE_CHECKING:
+    from contacts_core.client import Contacts
+    from contacts_core.models import Contact
+    from contacts_core.query import Query
+
+OneText = Annotated[str | None, typer.Option(show_default=False)]
+BEAT = 100  # contacts between two signs of progress
+
+
+def search(
+    account: Account,
+    email: Annotated[str | None, typer.Option("--email", metavar="ADDRESS")] = None,
+    phone: Annotated[str | None, typer.Option("--phone", metavar="NUMBER")] = None,
+    external_id: Annotated[str | None, typer.Option("--external-id", metavar="ID")] = None,
+    anonymous_id: Annotated[str | None, typer.Option("--anonymous-id", metavar="ID")] = None,
+    first_name: Annotated[str | None, typer.Option("--first-name", metavar="NAME")] = None,
+    last_name: Annotated[str | None, typer.Option("--last-name", metavar="NAME")] = None,
+    on_list: Annotated[
+        list[str] | None, typer.Option("--list", metavar="ID", help="On this list; repeatable.")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="NAME", help="Repeatable.")] = None,
+    updated_since: Annotated[
+        str | None,
+        typer.Option("--updated-since", metavar="TIME", help="Such as 2025-01-31; UTC unless it says otherwise."),
+    ] = None,
+    custom: Annotated[
+        list[str] | None,
+        typer.Option("--custom", metavar="NAME=VALUE", help="A custom field with this value; repeatable."),
+    ] = None,
+    native: Annotated[
+        str | None, typer.Option("--native", metavar="TEXT", help="A condition in the vendor's own language.")
+    ] = None,
+    scan: Annotated[
+        bool, typer.Option("--scan", help="Read every contact where the vendor shows only some of the matches.")
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Only tell how the search would be done, and what it costs.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Stop after so many contacts.")] = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Search for contacts; conditions are joined by AND.
+
+    What is found is complete: where the vendor shows only some of the matches, that is an error (exit code 3), and
+    --scan reads every contact instead.
+
+        contacts search marketing --last-name "O'Brien" --updated-since 2025-01-01
+        contacts search marketing --tag vip --json | jq -r .id
+        contacts search marketing --custom score=10 --explain
+    """
+    from contacts_core.cli.doors import opened
+    from contacts_core.query import F, Native
+
+    texts = (
+        (F.email, email),
+        (F.phone, phone),
+        (F.external_id, external_id),
+        (F.anonymous_id, anonymous_id),
+        (F.first_name, first_name),
+        (F.last_name, last_name),
+        *((F.list, each) for each in on_list or ()),
+        *((F.tag, each) for each in tag or ()),
+    )
+    conditions: list[Query] = [field == value for field, value in texts if value is not None]
+    if updated_since is not None:
+        conditions.append(F.updated_at >= _time(updated_since))
+    if native is not None:
+        conditions.append(Native(native))
+    fields = pairs("--custom", custom)
+    if not conditions and not fields:
+        raise typer.BadParameter("give a condition, such as --email; `contacts export` reads every contact")
+    with opened(account, settings) as door:
+        conditions += _custom(door, fields)
+        query = conditions[0]
+        for condition in conditions[1:]:
+            query &= condition
+        if explain:
+            _explain(door, query, as_json=as_json)
+        else:
+            _search(door, query, scan=scan, limit=limit, as_json=as_json)
+
+
+def find(
+    account: Account,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Look contacts up by exact identifier.
+
+    Addresses are compared whatever their case, phone numbers whatever their punctuation.
+
+        contacts find marketing --email jane@example.com --phone +15551234567
+    """
+    from contacts_core.cli import output, wording
+    from contacts_core.cli.doors import opened
+
+    wanted = identifiers(email, phone, external_id, anonymous_id)
+    if not wanted:
+        raise typer.BadParameter("give an identifier, such as --email")
+    with opened(account, settings) as door, output.progress(f"looking up {len(wanted)} identifier(s)"):
+        found = door.find(wanted)
+    if as_json:
+        output.document(found)
+        return
+    made = output.table("asked for", *wording.CONTACT_COLUMNS)
+    for identifier in found:
+        asked = f"{identifier.kind.value} {identifier.value}"
+        matches = [[asked, *wording.contact_row(contact)] for contact in found.every(identifier)]
+        output.rows(made, matches or [[asked, "(nobody)", "", "", "", ""]])
+    output.show(made)
+
+
+def get(
+    account: Account,
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="The vendor's ids.", show_default=False)],
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Show all that the vendor tells about contacts.
+
+        contacts get marketing ID
+        contacts get marketing ID ID --json
+    """
+    from contacts_core.cli import output, wording
+    from contacts_core.cli.doors import opened
+
+    with opened(account, settings) as door:
+        found = door.get_contacts(ids)
+    if as_json:
+        output.document(found)
+        return
+    for contact_id, contact in found.items():
+        if contact is None:
+            output.show(f"{contact_id}: there is no such contact")
+        else:
+            output.show(output.rows(output.table("", ""), wording.contact_lines(contact)))
+
+
+def export(
+    account: Account,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FILE", dir_okay=False, help="The file; .csv, .jsonl or .ndjson says which kind."),
+    ] = None,
+    on_list: Annotated[
+        list[str] | None, typer.Option("--list", metavar="ID", help="Only who is on this list; repeatable.")
+    ] = None,
+    excel_safe: Annotated[
+        bool, typer.Option("--excel-safe", help="Keep spreadsheets from taking CSV cells for formulas.")
+    ] = False,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Write every contact to a file, or to stdout.
+
+    The file gets its name when it is complete; only you may read it. Without --to, --json writes JSON Lines to stdout.
+
+        contacts export marketing --to people.csv --excel-safe
+        contacts export marketing --list ID --json > members.jsonl
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.doors import opened
+    from contacts_core.formats import writer_for
+
+    if to is None and not as_json:
+        raise typer.BadParameter("say where to: --to FILE, or --json for stdout")
+    if to is None and excel_safe:
+        raise typer.BadParameter("--excel-safe is for CSV files: --to FILE.csv")
+    number = 0
+    with opened(account, settings) as door:
+        contacts = door.export(lists=on_list or ())
+        if to is None:
+            for contact in contacts:
+                output.line(contact)
+            return
+        with writer_for(to, excel_safe=excel_safe) as writer, output.progress(f"exporting {account}") as far:
+            for number, contact in enumerate(contacts, 1):  # noqa: B007 - counted
+                writer.write(contact)
+                if number % BEAT == 0:
+                    far(f"{number} contacts")
+    if as_json:
+        output.document({"file": str(to), "contacts": number})
+    else:
+        output.show(f"{number} contacts written to {to}")
+
+
+def count(account: Account, settings: Settings = None, as_json: Json = False) -> None:
+    """Count the contacts, and say how that is known.
+
+        contacts count marketing
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.doors import opened
+
+    with opened(account, settings) as door, output.progress("counting"):
+        number = door.count()
+    how = {"counter": "the vendor's own counter", "paged": "all of them were read"}.get(number.how, number.how)
+    if as_json:
+        output.document(number)
+    else:
+        output.show(f"{int(number)} contacts ({how})")
+
+
+def lists(account: Account, settings: Settings = None, as_json: Json = False) -> None:
+    """Show the lists and their ids.
+
+        contacts lists marketing
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.doors import opened
+
+    with opened(account, settings) as door:
+        found = door.lists()
+    if as_json:
+        output.document(found)
+        return
+    made = output.table("id", "name", "contacts", "description")
+    output.show(output.rows(made, ([each.id, each.name, each.count, each.description] for each in found)))
+
+
+def fields(account: Account, settings: Settings = None, as_json: Json = False) -> None:
+    """Show the custom fields.
+
+        contacts fields marketing
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.doors import opened
+
+    with opened(account, settings) as door:
+        found = door.custom_fields()
+    if as_json:
+        output.document(found)
+        return
+    made = output.table("name", "type", "options", "id", "")
+    output.show(
+        output.rows(
+            made,
+            (
+                [each.name, each.type.value, ", ".join(each.options), each.id, "read only" if each.read_only else ""]
+                for each in found
+            ),
+        )
+    )
+
+
+def _explain(door: Contacts[Any], query: Query, *, as_json: bool) -> None:
+    from contacts_core.cli import output
+
+    told = door.explain(query)
+    if as_json:
+        output.document(told)
+        return
+    cost = "nobody can tell how many requests" if told.requests is None else f"{told.requests} request(s)"
+    output.show(f"{told.strategy.value}, {cost}: {told.reason}" + (f"\n  {told.text}" if told.text else ""))
+
+
+def _search(
+    door: Contacts[Any], query: Query, *, scan: bool, limit: int | None, as_json: bool
+) -> None:
+    from contacts_core.cli import output, wording
+    from contacts_core.errors import IncompleteSearch
+
+    matches = door.search(query, scan=scan)
+    sample: IncompleteSearch | None = None
+    found: Iterable[Contact] = islice(matches, limit)
+    shown: list[Contact] = []
+    try:
+        if as_json:
+            for contact in found:
+                output.line(contact)
+        else:
+            with output.progress("searching") as far:
+                for contact in found:
+                    shown.append(contact)
+                    if len(shown) % BEAT == 0:
+                        far(f"{len(shown)} found")
+        more = limit is not None and next(matches, None) is not None
+    except IncompleteSearch as error:
+        sample, more = error, False
+        shown = list(error.found)[:limit]
+        if as_json:
+            for contact in shown:
+                output.line(contact)
+    if not as_json:
+        output.show(output.rows(output.table(*wording.CONTACT_COLUMNS), map(wording.contact_row, shown)))
+        if not sample:
+            output.note(f"{len(shown)} contact(s)" + (", and there are more: --limit" if more else ""))
+    elif more:
+        output.note(f"stopped after {limit}; there are more")
+    if sample:
+        raise sample
+
+
+def _custom(door: Contacts[Any], given: dict[str, str]) -> list[Query]:
+    """Conditions on custom fields, each value in the type of its field."""
+    from contacts_core.capabilities import ReadsCustomFields
+    from contacts_core.cli import output
+    from contacts_core.query import F
+
+    if not given:
+        return []
+    known = isinstance(door.provider, ReadsCustomFields)
+    types = {each.name: each.type for each in door.custom_fields()} if known else {}
+    if known and (unknown := sorted(given.keys() - types.keys())):
+        output.warn(f"there is no custom field named {', '.join(unknown)} (`contacts fields {door.name}`)")
+    return [F.custom[name] == _typed(types.get(name), name, value) for name, value in given.items()]
+
+
+def _typed(type: Any, name: str, text: str) -> Any:
+    from contacts_core.models import FieldType
+
+    try:
+        match type:
+            case FieldType.NUMBER:
+                return float(text) if set(text) & set(".eE") else int(text)
+            case FieldType.BOOLEAN:
+                return {"true": True, "false": False}[text.lower()]
+            case FieldType.DATE:
+                return _time(text)
+            case _:
+                return text
+    except (ValueError, KeyError):
+        raise typer.BadParameter(f"--custom {name}: a {type.value} is due, not {text!r}") from None
+
+
+def _time(text: str) -> Any:
+    from datetime import UTC, datetime
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time; write 2025-01-31 or 2025-01-31T12:00:00+01:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,184 @@
+"""The command line, put together: which commands there are, and what holds for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+import typer.main
+from typer.core import TyperCommand, TyperGroup
+
+__all__ = ["app"]
+
+WIDEST = 20
+
+EPILOG = """Exit codes:
+
+    0    done; or accepted by the vendor, which the text then says
+    1    failed: the vendor refused, could not be reached, or a job failed
+    2    usage: a wrong argument, value, setting or account; nothing was sent
+    3    partial: some of it was done, or found, or is still going on
+    4    refused: not confirmed, or nothing this provider can do; nothing was changed
+    130  interrupted with Ctrl-C
+
+Accounts and their keys stand in contacts.toml; without one, name a provider and set its key in the environment.
+`contacts accounts` shows what is there, `contacts sandbox` gives you something to try things on.
+"""
+
+# Section, name, and the module that holds the function of that name. What a command does stands here once more, for
+# `contacts --help` is not to load them all; a test compares it with the first line of the command's own text.
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Look around": {
+        "providers": ("meta", "Show the providers and what each of them can do."),
+        "accounts": ("meta", "Show the accounts and where their keys come from."),
+        "demo": ("demo", "Do the main operations on every vendor's stand-in."),
+        "sandbox": ("sandbox", "Serve stand-ins for all vendors on this machine."),
+    },
+    "Read": {
+        "search": ("reading", "Search for contacts; conditions are joined by AND."),
+        "find": ("reading", "Look contacts up by exact identifier."),
+        "get": ("reading", "Show all that the vendor tells about contacts."),
+        "export": ("reading", "Write every contact to a file, or to stdout."),
+        "count": ("reading", "Count the contacts, and say how that is known."),
+        "lists": ("reading", "Show the lists and their ids."),
+        "fields": ("reading", "Show the custom fields."),
+    },
+    "Change": {
+        "delete": ("changing", "Delete whole contacts, after asking."),
+        "remove-identifier": ("changing", "Remove one identifier and keep the contact."),
+        "remove-from-list": ("changing", "Take contacts off a list and keep them."),
+        "add-to-list": ("changing", "Put contacts on a list."),
+        "upsert": ("changing", "Create contacts, or update those that exist."),
+        "create-list": ("changing", "Create an empty list."),
+        "delete-list": ("changing", "Delete a list and keep its contacts."),
+    },
+    "Jobs and the raw API": {
+        "job": ("jobs", "Look at a job of the vendor, or wait for it."),
+        "call": ("jobs", "Send one request to the vendor's own API."),
+    },
+}
+
+
+def verbatim(text: str, formatter: Any) -> None:
+    """Write paragraphs wrapped, and indented blocks (examples, tables) as they are."""
+    for part in text.strip().split("\n\n"):
+        formatter.write_paragraph()
+        if part.startswith("    "):
+            formatter.write("".join(f"  {line}\n" for line in part.splitlines()))
+        else:
+            with formatter.indentation():
+                formatter.write_text(" ".join(part.split()))
+
+
+class Command(TyperCommand):
+    """A command whose errors become one readable line and an exit code."""
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Keep examples as they are."""
+        verbatim(self.help or "", formatter)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it."""
+        from contacts_core.cli.failing import handled
+
+        with handled(
+            account=str(ctx.params.get("account", "")),
+            as_json=bool(ctx.params.get("as_json")),
+            debug=bool(ctx.find_root().params.get("debug")),
+        ):
+            return super().invoke(ctx)
+
+
+class Commands(MutableMapping[str, Any]):
+    """The commands by name, each made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+        self._homes = {name: home for names in COMMANDS.values() for name, (home, _) in names.items()}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            module = import_module(f"contacts_core.cli.{self._homes[name]}")
+            # Help in plain text: rendering it with Rich would take as long as everything else together.
+            alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+            alone.command(name, cls=Command)(getattr(module, name.replace("-", "_")))
+            self._made[name] = typer.main.get_command(alone)
+        return self._made[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._made[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._homes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._homes)
+
+    def __len__(self) -> int:
+        return len(self._homes)
+
+
+class Group(TyperGroup):
+    """The command itself, with its commands in sections."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = Commands()
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Keep examples as they are."""
+        verbatim(self.help or "", formatter)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """One section for each kind of command."""
+        for section, names in COMMANDS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name.ljust(WIDEST), summary) for name, (_, summary) in names.items()])
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Keep the table of exit codes as it is."""
+        verbatim(self.epilog or "", formatter)
+
+
+def version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        from importlib.metadata import version as installed
+
+        print(f"contacts-core {installed('contacts-core')}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    name="contacts",
+    cls=Group,
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+@app.callback()
+def contacts(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and what is sent, scrubbed.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """One interface to the contacts of many vendors: search, export, remove, delete.
+
+    A first look, which changes nothing anywhere:
+
+        contacts demo
+        contacts providers
+
+    With an account named marketing in contacts.toml:
+
+        contacts search marketing --last-name "O'Brien"
+        contacts delete marketing --email jane@example.com --wait
+    """
+

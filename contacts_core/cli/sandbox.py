@@ -1,0 +1,126 @@
+"""`contacts sandbox`: vendors to try things on, on this machine."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from contacts_core.cli.options import Json
+
+if TYPE_CHECKING:
+    from contacts_core.sandbox import Running
+
+LONGEST_WAIT = 3600.0
+
+
+def sandbox(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8025,
+    contacts: Annotated[int, typer.Option("--contacts", min=0, help="Synthetic people at each vendor.")] = 300,
+    seed: Annotated[int, typer.Option("--seed", help="Another number, other people.")] = 0,
+    speed: Annotated[float, typer.Option("--speed", min=0.001, help="How much faster time passes there.")] = 1.0,
+    faults: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--faults",
+            metavar="NAME[=N|=P%]",
+            help="What goes wrong: always, N times, or in P % of requests; repeatable; `help` lists them.",
+        ),
+    ] = None,
+    latency: Annotated[float, typer.Option("--latency", min=0, help="Milliseconds before each answer.")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Serve stand-ins for all vendors on this machine.
+
+    It prints the addresses, the keys, and the environment variables that lead every command there.
+
+        contacts sandbox --contacts 1000 --speed 60
+        contacts sandbox --faults rate-limit=3,job-fails
+        contacts sandbox --faults help
+    """
+    from contacts_core.cli import output
+
+    served = _imported()
+    chosen = [name.strip() for each in faults or () for name in each.split(",")]
+    if "help" in chosen:
+        made = output.rows(output.table("fault", "what happens"), served.FAULTS.items())
+        output.show(made)
+        return
+    from contacts_core import plugins
+
+    try:
+        ready = served.Sandbox(
+            plugins.emulators().values(),
+            contacts=contacts,
+            seed=seed,
+            speed=speed,
+            faults=chosen,
+            latency=latency / 1000,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(f"{error} (--faults help lists them)") from None
+    with served.running(ready, port) as server:
+        _announce(server, as_json=as_json)
+        _rest()
+
+
+def _imported() -> Any:
+    from contacts_core.errors import ConfigurationError
+
+    try:
+        from contacts_core import sandbox as served
+    except ModuleNotFoundError as missing:
+        raise ConfigurationError(
+            f"the package {missing.name} is missing", hint="install contacts-core[sandbox]"
+        ) from None
+    return served
+
+
+def _announce(server: Running, *, as_json: bool) -> None:
+    import sys
+
+    from contacts_core.cli import output
+
+    vendors = {
+        name: {"title": emulator.title, "settings": server.settings(name), "environment": _variables(server, name)}
+        for name, emulator in server.sandbox.emulators.items()
+    }
+    if as_json:
+        output.document({"url": server.url, "providers": vendors})
+    else:
+        output.show(f"serving at {server.url}; for another terminal:\n")
+        for name, vendor in vendors.items():
+            print(f"# {vendor['title']}: contacts count {name}")
+            for variable, value in _variables(server, name).items():
+                print(f"export {variable}={shlex.quote(value)}")
+        output.note("\nCtrl-C stops it.")
+    sys.stdout.flush()
+
+
+def _variables(server: Running, name: str) -> dict[str, str]:
+    """The settings as environment variables."""
+    import attrs
+
+    from contacts_core import plugins
+    from contacts_core.accounts import environment_name
+
+    provider = plugins.registry().providers.get(name)
+    fields = {each.name: each for each in attrs.fields(provider)} if provider else {}
+    return {
+        environment_name(provider, fields[setting]): value
+        for setting, value in server.settings(name).items()
+        if provider and setting in fields
+    }
+
+
+def _rest() -> None:
+    """Wait for Ctrl-C, which is how this command is meant to end."""
+    import threading
+
+    forever = threading.Event()
+    try:
+        while not forever.wait(LONGEST_WAIT):
+            pass
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,17 @@
+"""Contacts and results as files and as plain data."""
+
+from contacts_core.formats.plain import contact_from_plain, job_from_plain, plain
+from contacts_core.formats.readers import read_json_lines
+from contacts_core.formats.writers import FORMATS, ContactWriter, CsvWriter, JsonLinesWriter, writer_for
+
+__all__ = [
+    "FORMATS",
+    "ContactWriter",
+    "CsvWriter",
+    "JsonLinesWriter",
+    "contact_from_plain",
+    "job_from_plain",
+    "plain",
+    "read_json_lines",
+    "writer_for",
+]

@@ -1,0 +1,183 @@
+"""Streaming writers: one contact after the other, in constant memory, and never a file that only looks complete."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, TextIO
+
+from contacts_core.errors import InvalidInput
+from contacts_core.formats.plain import plain
+from contacts_core.identifiers import Identifier, IdentifierKind
+from contacts_core.models import Address, Contact
+
+__all__ = ["FORMATS", "ContactWriter", "CsvWriter", "JsonLinesWriter", "writer_for"]
+
+ADDRESS = ("line1", "line2", "city", "region", "postal_code", "country", "formatted")
+
+# What a spreadsheet may take for a formula: OWASP, "CSV Injection", full-width forms included.
+FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")
+
+
+class ContactWriter(ABC):
+    """Writes contacts to an open text file."""
+
+    @abstractmethod
+    def write(self, contact: Contact) -> None:
+        """Write one contact."""
+
+
+class JsonLinesWriter(ContactWriter):
+    """One JSON object for each contact, nothing lost."""
+
+    def __init__(self, file: TextIO, *, excel_safe: bool = False) -> None:
+        if excel_safe:
+            raise InvalidInput("only CSV can be made safe for spreadsheets", hint="use a name ending in .csv")
+        self._file = file
+
+    def write(self, contact: Contact) -> None:
+        """See `ContactWriter.write`."""
+        self._file.write(json.dumps(plain(contact), ensure_ascii=False) + "\n")
+
+
+class CsvWriter(ContactWriter):
+    """One row for each contact, always with the same columns.
+
+    Several values in one cell are joined by ``;`` (a ``;`` or backslash inside a value gets a backslash before it);
+    what has no column of its own is JSON in the last three.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = (
+        "provider",
+        "id",
+        "email",
+        "other_emails",
+        "phone",
+        "other_phones",
+        "external_id",
+        "anonymous_id",
+        "first_name",
+        "last_name",
+        "full_name",
+        "organization",
+        "title",
+        *(f"address_{part}" for part in ADDRESS),
+        "lists",
+        "tags",
+        "created_at",
+        "updated_at",
+        "other_identifiers",
+        "custom",
+        "extra",
+    )
+
+    def __init__(self, file: TextIO, *, excel_safe: bool = False) -> None:
+        self._guard: Callable[[str], str] = guarded if excel_safe else str
+        self._rows = csv.DictWriter(
+            file, self.columns, quoting=csv.QUOTE_ALL if excel_safe else csv.QUOTE_MINIMAL
+        )
+        self._rows.writeheader()
+
+    def write(self, contact: Contact) -> None:
+        """See `ContactWriter.write`."""
+        self._rows.writerow({name: self._guard(cell) for name, cell in self._cells(contact).items()})
+
+    def _cells(self, contact: Contact) -> dict[str, str]:
+        emails = _first_and_rest(contact, IdentifierKind.EMAIL)
+        phones = _first_and_rest(contact, IdentifierKind.PHONE)
+        external = _first_and_rest(contact, IdentifierKind.EXTERNAL_ID)
+        anonymous = _first_and_rest(contact, IdentifierKind.ANONYMOUS_ID)
+        others = [*external[1:], *anonymous[1:], *contact.all(IdentifierKind.OTHER)]
+        address = contact.address or Address()
+        return {
+            "provider": contact.provider,
+            "id": contact.id,
+            "email": emails[0].value if emails else "",
+            "other_emails": self._joined(i.value for i in emails[1:]),
+            "phone": phones[0].normal if phones else "",
+            "other_phones": self._joined(i.normal for i in phones[1:]),
+            "external_id": external[0].value if external else "",
+            "anonymous_id": anonymous[0].value if anonymous else "",
+            "first_name": contact.first_name or "",
+            "last_name": contact.last_name or "",
+            "full_name": contact.full_name or "",
+            "organization": contact.organization or "",
+            "title": contact.title or "",
+            **{f"address_{part}": getattr(address, part) for part in ADDRESS},
+            "lists": self._joined(contact.lists or ()),
+            "tags": self._joined(contact.tags),
+            "created_at": contact.created_at.isoformat() if contact.created_at else "",
+            "updated_at": contact.updated_at.isoformat() if contact.updated_at else "",
+            "other_identifiers": _json(
+                [{"kind": i.kind.value, "key": i.key, "value": i.value} for i in others]
+            ),
+            "custom": _json(contact.custom),
+            "extra": _json(contact.extra),
+        }
+
+    def _joined(self, values: Iterable[str]) -> str:
+        """Each value is guarded by itself: a spreadsheet may cut the cell at the semicolons."""
+        return ";".join(
+            self._guard(value).replace("\\", "\\\\").replace(";", "\\;") for value in values
+        )
+
+
+FORMATS: Mapping[str, Callable[..., ContactWriter]] = {
+    ".csv": CsvWriter,
+    ".jsonl": JsonLinesWriter,
+    ".ndjson": JsonLinesWriter,
+}
+
+
+@contextmanager
+def writer_for(path: Path, *, excel_safe: bool = False) -> Iterator[ContactWriter]:
+    """Open a writer for a file, chosen by the file's suffix.
+
+    All is written to a file beside it, which takes the name at the end: under its name the file is complete, or it is
+    what it was before. Only its owner may read it.
+
+    Args:
+        path: Where the contacts go; a file of that name is replaced.
+        excel_safe: Keep spreadsheets from taking cells for formulas, by an apostrophe before them.
+
+    Raises:
+        InvalidInput: The suffix is that of no format.
+    """
+    make = FORMATS.get(path.suffix.lower())
+    if make is None:
+        raise InvalidInput(
+            f"no format is known for a file named {path.name}",
+            hint=f"the name has to end in {', '.join(FORMATS)}",
+        )
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            yield make(file, excel_safe=excel_safe)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def guarded(cell: str) -> str:
+    """The cell with an apostrophe before it, if a spreadsheet could take it for a formula."""
+    return f"'{cell}" if FORMULA.match(cell) else cell
+
+
+def _first_and_rest(contact: Contact, kind: IdentifierKind) -> list[Identifier]:
+    """The identifiers of a kind, the primary one first."""
+    first = contact.primary(kind)
+    return [first, *(i for i in contact.all(kind) if i is not first)] if first else []
+
+
+def _json(value: Any) -> str:
+    return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":")) if value else ""

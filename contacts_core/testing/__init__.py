@@ -1,0 +1,18 @@
+"""The contract kit: proof that a provider behaves, for the built-in ones and for plugins.
+
+    class TestAcme(ProviderContract):
+        provider = Acme
+        emulator = AcmeEmulator
+        cassettes = Path(__file__).parent / "cassettes"
+
+Subclass `ProviderContract` in a test module and pytest runs every case that the provider's capabilities call for, through
+the blocking and the awaiting door, against the emulator and against the cassettes.
+"""
+
+from __future__ import annotations
+
+from contacts_core.testing.contract import ProviderContract
+from contacts_core.testing.memory import MemoryProvider
+from contacts_core.testing.trial import Trial
+
+__all__ = ["MemoryProvider", "ProviderContract", "Trial"]

@@ -1,0 +1,163 @@
+"""A provider that keeps its contacts in memory: a real provider that asks nobody.
+
+For the tests of apps that use contacts-core, and for the kit's own: it passes the contract like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+from attrs import define, evolve, field, frozen
+
+from contacts_core.capabilities import (
+    AddsToLists,
+    Counts,
+    CreatesLists,
+    DeletesAllContactsById,
+    DeletesLists,
+    FindsContactsByScan,
+    GetsContacts,
+    ReadsCustomFields,
+    ReadsLists,
+    RemovesFromLists,
+    RemovesIdentifiers,
+    UpsertsContacts,
+)
+from contacts_core.errors import NotFound
+from contacts_core.flow import Flow
+from contacts_core.identifiers import Identifier
+from contacts_core.models import Contact, ContactList, Count, FieldDefinition, FieldType, Outcome, Page
+from contacts_core.provider import address
+
+__all__ = ["MemoryProvider", "Store"]
+
+
+@define
+class Store:
+    """What a `MemoryProvider` holds; share one between several providers to share their contacts."""
+
+    contacts: dict[str, Contact] = field(factory=dict[str, Contact])
+    lists: dict[str, str] = field(factory=dict[str, str])
+    fields: dict[str, FieldType] = field(factory=dict[str, FieldType])
+    ids: Any = field(factory=lambda: count(1))
+
+
+@frozen(kw_only=True)
+class MemoryProvider(
+    DeletesAllContactsById,
+    RemovesIdentifiers,
+    RemovesFromLists,
+    AddsToLists,
+    FindsContactsByScan,
+    GetsContacts,
+    UpsertsContacts,
+    Counts,
+    ReadsLists,
+    CreatesLists,
+    DeletesLists,
+    ReadsCustomFields,
+):
+    """Contacts in memory."""
+
+    name = "memory"
+    title = "In memory"
+
+    base_url: str = address("http://localhost")
+    store: Store = field(factory=Store, repr=False)
+
+    def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
+        yield from ()
+        (contact_id,) = ids
+        deleted = self.store.contacts.pop(self._known(contact_id).id)
+        return Outcome(operation="delete_contacts", requested=1, confirmed=(contact_id,), deleted=(deleted,))
+
+    def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
+        yield from ()
+        contact = self._known(contact_id)
+        if identifier not in contact.identifiers:
+            return Outcome(operation="remove_identifier", requested=1, absent=(identifier.value,))
+        rest = tuple(each for each in contact.identifiers if each != identifier)
+        self.store.contacts[contact_id] = evolve(contact, identifiers=rest)
+        return Outcome(operation="remove_identifier", requested=1, confirmed=(identifier.value,))
+
+    def remove_from_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
+        return (yield from self._change("remove_from_list", members, lambda lists: [x for x in lists if x != list_id]))
+
+    def add_to_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
+        return (yield from self._change("add_to_list", members, lambda lists: [*lists, list_id]))
+
+    def _change(
+        self, operation: str, members: Sequence[str | Identifier], change: Callable[[Sequence[str]], list[str]]
+    ) -> Flow[Outcome]:
+        yield from ()
+        (contact_id,) = map(str, members)
+        contact = self._known(contact_id)
+        lists = tuple(dict.fromkeys(change(contact.lists or ())))
+        if lists == contact.lists:
+            return Outcome(operation=operation, requested=1, absent=(contact_id,))
+        self.store.contacts[contact_id] = evolve(contact, lists=lists)
+        return Outcome(operation=operation, requested=1, confirmed=(contact_id,))
+
+    def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
+        yield from ()
+        return [self.store.contacts[contact_id] for contact_id in ids if contact_id in self.store.contacts]
+
+    def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
+        yield from ()
+        chosen = [c for c in self.store.contacts.values() if list_id is None or list_id in (c.lists or ())]
+        start = int(cursor or 0)
+        end = start + self.page_size
+        return Page(chosen[start:end], f"{end}" if end < len(chosen) else None, len(chosen))
+
+    def count(self) -> Flow[Count]:
+        yield from ()
+        return Count(len(self.store.contacts), how="counter")
+
+    def lists_page(self, cursor: str | None) -> Flow[Page[ContactList]]:
+        yield from ()
+        return Page([ContactList(self.name, list_id, name) for list_id, name in self.store.lists.items()])
+
+    def create_list(self, name: str) -> Flow[ContactList]:
+        yield from ()
+        list_id = f"list-{next(self.store.ids)}"
+        self.store.lists[list_id] = name
+        return ContactList(self.name, list_id, name)
+
+    def delete_list(self, list_id: str) -> Flow[Outcome]:
+        yield from self._change_all(list_id)
+        if self.store.lists.pop(list_id, None) is None:
+            raise NotFound("no such list")
+        return Outcome(operation="delete_list", requested=1, confirmed=(list_id,))
+
+    def _change_all(self, list_id: str) -> Flow[None]:
+        yield from ()
+        for contact in list(self.store.contacts.values()):
+            lists = tuple(each for each in contact.lists or () if each != list_id)
+            self.store.contacts[contact.id] = evolve(contact, lists=lists)
+
+    def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
+        yield from ()
+        return Page([FieldDefinition(self.name, name, name, type_) for name, type_ in self.store.fields.items()])
+
+    def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
+        yield from ()
+        (contact,) = contacts
+        known = self.store.contacts.get(contact.id) if contact.provider == self.name else None
+        known = known or next(
+            (c for c in self.store.contacts.values() if set(c.identifiers) & set(contact.identifiers)), None
+        )
+        contact_id = known.id if known else f"contact-{next(self.store.ids)}"
+        identifiers = tuple(dict.fromkeys([*(known.identifiers if known else ()), *contact.identifiers]))
+        joined = tuple(dict.fromkeys([*((known and known.lists) or ()), *(contact.lists or ()), *lists]))
+        self.store.contacts[contact_id] = evolve(
+            contact, provider=self.name, id=contact_id, identifiers=identifiers, lists=joined
+        )
+        return Outcome(operation="upsert_contacts", requested=1, confirmed=(contact_id,))
+
+    def _known(self, contact_id: str) -> Contact:
+        try:
+            return self.store.contacts[contact_id]
+        except KeyError:
+            raise NotFound("no such contact", provider=self.name) from None
