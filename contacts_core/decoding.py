@@ -63,10 +63,9 @@ def decoder(type_: Any) -> Callable[[bytes, Any], Any]:
                 raise misfit(error) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise misfit(error) from None
-        plain = set_aside(msgspec.json.decode(raw), described)
         try:
-            return msgspec.convert(plain, type_)
-        except msgspec.ValidationError as error:
+            return msgspec.convert(set_aside(msgspec.json.decode(raw), described), type_)
+        except msgspec.DecodeError as error:  # the undeclared field came before the place that is broken
             raise misfit(error) from None
 
     return structure

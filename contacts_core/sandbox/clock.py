@@ -14,7 +14,7 @@ class Clock:
     Otherwise time starts at the real now and runs `speed` times as fast as real time.
     """
 
-    def __init__(self, speed: float = 1.0, manual: bool = False) -> None:
+    def __init__(self, speed: float = 1.0, manual: bool = False) -> None:  # noqa: FBT001, FBT002 (a mode, not a flag)
         if speed <= 0:
             raise ValueError("speed must be greater than 0")
         self.speed = speed

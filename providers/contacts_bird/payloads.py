@@ -55,6 +55,10 @@ class ListDetails(UnknownFields, kw_only=True, rename="camel"):
     name: str
     description: str | None = None
     contact_count: int | None = None
+    consent_type: str | None = None
+    tags: list[str] | None = None
+    is_proof: bool | None = None
+    counter: dict[str, Any] | None = None
     created_at: str | None = None
     updated_at: str | None = None
 
@@ -81,6 +85,12 @@ class AttributeDetails(UnknownFields, kw_only=True, rename="camel"):
     type: str | None = None
     cardinality: str | None = None
     read_only: bool = False
+    pii: bool | None = None
+    description: str | None = None
+    format: dict[str, Any] | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
+    workspace_id: str | None = None
 
 
 class AttributeDefinitions(UnknownFields, kw_only=True, rename="camel"):

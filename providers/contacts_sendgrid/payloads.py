@@ -19,6 +19,8 @@ class Metadata(UnknownFields):
     """Links of a page; ``next`` is absent on the last."""
 
     next: str | None = None
+    prev: str | None = None
+    self_: str | None = field(name="self", default=None)
     count: int | None = None
 
 
@@ -68,6 +70,7 @@ class Contacts(UnknownFields, kw_only=True):
 
     result: list[ContactDetails] | None = None
     contact_count: int = 0
+    metadata: Any = field(name="_metadata", default=None)
 
 
 class Match(UnknownFields):
@@ -87,6 +90,9 @@ class ContactCount(UnknownFields, kw_only=True):
     """Contacts of the account."""
 
     contact_count: int
+    billable_count: int | None = None
+    billable_breakdown: Any = None
+    identifier_counts: dict[str, int] | None = None
 
 
 class ImportStatus(UnknownFields, kw_only=True):
@@ -94,6 +100,7 @@ class ImportStatus(UnknownFields, kw_only=True):
 
     id: str
     status: str
+    job_type: str | None = None
     results: dict[str, Any] | None = None
     started_at: str | None = None
     finished_at: str | None = None
@@ -103,6 +110,7 @@ class ExportStarted(UnknownFields, kw_only=True):
     """An export was accepted."""
 
     id: str
+    metadata: Any = field(name="_metadata", default=None)
 
 
 class ExportStatus(UnknownFields, kw_only=True):
@@ -112,10 +120,12 @@ class ExportStatus(UnknownFields, kw_only=True):
     status: str
     urls: list[str] | None = None
     created_at: str | None = None
+    updated_at: str | None = None
     completed_at: str | None = None
     expires_at: str | None = None
     contact_count: int | None = None
     message: str | None = None
+    metadata: Any = field(name="_metadata", default=None)
 
 
 class UploadHeader(Payload):
@@ -139,6 +149,7 @@ class ListDetails(UnknownFields, kw_only=True):
     id: str
     name: str
     contact_count: int | None = None
+    identifier_counts: dict[str, int] | None = None
     metadata: Any = field(name="_metadata", default=None)
 
 
@@ -156,6 +167,7 @@ class FieldDetails(UnknownFields, kw_only=True):
     name: str
     field_type: str = "Text"
     read_only: bool = False
+    metadata: Any = field(name="_metadata", default=None)
 
 
 class FieldDefinitions(UnknownFields, kw_only=True):
@@ -163,3 +175,4 @@ class FieldDefinitions(UnknownFields, kw_only=True):
 
     custom_fields: list[FieldDetails] | None = None
     reserved_fields: list[FieldDetails] | None = None
+    metadata: Any = field(name="_metadata", default=None)

@@ -1,0 +1,94 @@
+"""The contract: what every provider promises, capability by capability."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+
+import pytest
+
+from contacts_core.capabilities import capabilities
+from contacts_core.provider import Provider
+from contacts_core.testing.cases import Case
+from contacts_core.testing.changing import ChangingCases
+from contacts_core.testing.failing import FailingCases
+from contacts_core.testing.reading import ReadingCases
+from contacts_core.testing.trial import Kind, Trial, Way, trial
+
+if TYPE_CHECKING:
+    from contacts_core.sandbox import Emulator, Exchange
+
+__all__ = ["ProviderContract"]
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+
+class ProviderContract(ReadingCases, ChangingCases, FailingCases):
+    """Subclass it in a test module; pytest does the rest.
+
+    Cases are chosen by the capabilities that ``provider`` declares, never by its name. Each runs through the blocking
+    and the awaiting door: against the emulator, or directly on providers that need none; those marked as recorded also
+    on cassettes.
+
+    Attributes:
+        provider: The provider class.
+        emulator: Its emulator; None for a provider that needs no vendor.
+        cassettes: The folder of its cassettes; None for none.
+        settings: Settings besides those that the emulator gives.
+        observer: Called with every exchange that an emulator sees.
+    """
+
+    provider: ClassVar[type[Provider]]
+    emulator: ClassVar[type[Emulator] | None] = None
+    cassettes: ClassVar[Path | None] = None
+    settings: ClassVar[Mapping[str, Any]] = {}
+    observer: ClassVar[Callable[[Exchange], None] | None] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Keep the cases that concern this provider, once for each way in which they can run."""
+        super().__init_subclass__(**options)
+        if not hasattr(cls, "provider"):
+            return
+        for name in dir(cls):
+            case: Case | None = getattr(getattr(cls, name), "case", None)
+            if case is not None:
+                setattr(cls, name, cls._chosen(cast("FunctionType", getattr(cls, name)), case))
+
+    @classmethod
+    def _chosen(cls, function: FunctionType, case: Case) -> FunctionType | None:
+        declared = capabilities(cls.provider)
+        ways: list[Way] = []
+        if all(each in declared for each in case.needs) and (cls.emulator or not case.emulated):
+            ways = ["emulator" if cls.emulator else "direct"]
+            ways += ["cassette"] if case.recorded and cls.cassettes else []
+        if not ways:
+            return None
+        kinds: tuple[Kind, ...] = ("sync", "async")
+        params = [pytest.param((way, kind), id=f"{way}-{kind}") for way in ways for kind in kinds]
+        copy = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
+        copy.__dict__.update(function.__dict__)
+        copy.__doc__, copy.__kwdefaults__ = function.__doc__, function.__kwdefaults__
+        marked: FunctionType = pytest.mark.parametrize("trial", params, indirect=True)(copy)
+        return marked
+
+    @pytest.fixture
+    def trial(self, request: pytest.FixtureRequest) -> Iterator[Trial]:
+        """A fresh account, and a door to it."""
+        way, kind = request.param
+        case: Case = request.function.case
+        name = request.function.__name__.removeprefix("test_")
+        cassette = self.cassettes / f"{name}.yaml" if self.cassettes else None
+        with trial(
+            self.provider,
+            self.emulator,
+            self.settings,
+            cassette,
+            way=way,
+            kind=kind,
+            case=name,
+            contacts=case.contacts or (0 if self.creates() else 3),
+            observer=type(self).observer,
+        ) as made:
+            yield made
