@@ -21,7 +21,7 @@ from contacts_core.sandbox.people import Person
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 FAULT_SCOPE_KEY = "contacts_sandbox.fault"
-_HTML = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body><center><h1>502 Bad Gateway</h1></center></body>\r\n</html>\r\n"
+_HTML = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>502 Bad Gateway</body>\r\n</html>\r\n"
 
 
 @frozen

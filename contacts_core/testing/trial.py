@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -14,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import attrs
 import httpx
+import pytest
 import stamina
 from attrs import define, field
 
-from contacts_core.accounts import open_provider
 from contacts_core.client import AsyncContacts, Contacts
 from contacts_core.drivers import ATTEMPTS, AsyncDriver, Driver
 from contacts_core.provider import Provider
@@ -26,13 +25,21 @@ from contacts_core.testing import cassettes
 if TYPE_CHECKING:
     from contacts_core.sandbox import Emulator, Exchange, Faults, Running
 
-__all__ = ["RECORD", "Kind", "Trial", "Way", "trial"]
+__all__ = ["RECORDING", "Kind", "Trial", "Way", "trial"]
 
 T = TypeVar("T")
 Way = Literal["direct", "emulator", "cassette"]
 Kind = Literal["sync", "async"]
 
-RECORD = "CONTACTS_RECORD"  # set to "emulator" or "live" while cassettes are made
+@define
+class Recording:
+    """Whether cassettes are being made: not at all, from ``emulator``, or from ``live`` accounts."""
+
+    source: str = ""
+    accounts: dict[str, Provider] = field(factory=dict[str, Provider])
+
+
+RECORDING = Recording()
 
 
 class VirtualTime:
@@ -134,7 +141,7 @@ def trial(
 ) -> Iterator[Trial]:
     """Open a fresh account for a case."""
     with ExitStack() as stack:
-        recording = os.environ.get(RECORD, "") if way == "cassette" else ""
+        recording = RECORDING.source if way == "cassette" else ""
         running = None
         if emulator and (way == "emulator" or recording == "emulator"):
             from contacts_core.sandbox import Sandbox, running as served  # noqa: PLC0415 - needs the extra "sandbox"
@@ -194,8 +201,9 @@ def _settings(
     if running:
         return {**running.settings(provider.name), **settings}
     if recording == "live":
-        live = open_provider(provider.name, settings)
-        return attrs.asdict(live, recurse=False)
+        if provider.name not in RECORDING.accounts:
+            pytest.skip(f"no account of {provider.name} in the environment")
+        return {**attrs.asdict(RECORDING.accounts[provider.name], recurse=False), **settings}
     return {**_sample(provider, emulator), **settings}
 
 

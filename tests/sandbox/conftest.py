@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +15,8 @@ from contacts_core.sandbox import Clock, Exchange, Faults, Running, Sandbox, run
 from contacts_sendgrid.sandbox import SendGridEmulator
 from contacts_user_api.sandbox import UserApiEmulator
 from tests.openapi import Conformance, sendgrid_folder
+
+Json = dict[str, Any]
 
 EMULATORS = {kind.name: kind for kind in (SendGridEmulator, BirdEmulator, UserApiEmulator)}
 HEADERS = {
@@ -48,10 +51,11 @@ class Vendor:
     def __call__(self, method: str, path: str, *, json: object = None, **more: object) -> httpx.Response:
         return self.http.request(method, PREFIXES[self.name] + path, json=json, **more)  # type: ignore[arg-type]
 
-    def ok(self, method: str, path: str, *, json: object = None, **more: object) -> dict:  # type: ignore[type-arg]
+    def ok(self, method: str, path: str, *, json: object = None, **more: object) -> Json:
         answer = self(method, path, json=json, **more)
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
-        return answer.json() if answer.content else {}
+        body: Json = answer.json() if answer.content else {}
+        return body
 
 
 Serve = Callable[..., Vendor]

@@ -126,9 +126,12 @@ def test_a_server_stops_quickly_and_frees_its_port() -> None:
 
 
 def test_a_taken_port_is_an_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        with pytest.raises(OSError, match="in use"), running(Sandbox([]), taken.getsockname()[1]):
-            pass
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(OSError, match="in use"),
+        running(Sandbox([]), taken.getsockname()[1]),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.com", "::"])  # noqa: S104

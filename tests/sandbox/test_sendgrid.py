@@ -10,7 +10,8 @@ import json
 import httpx
 import pytest
 
-from tests.sandbox.conftest import Serve, Vendor
+from contacts_sendgrid.sandbox import SendGridEmulator
+from tests.sandbox.conftest import Json, Serve, Vendor
 
 FLAT = {
     "message": "either 'ids' OR 'delete_all_contacts' should be supplied as query param",
@@ -18,30 +19,30 @@ FLAT = {
 }
 
 
-def upsert(vendor: Vendor, *contacts: dict[str, object], lists: list[str] | None = None) -> dict[str, object]:
+def upsert(vendor: Vendor, *contacts: Json, lists: list[str] | None = None) -> Json:
     """Upsert, wait until the job is finished, and answer its state."""
     body = {"contacts": list(contacts), **({"list_ids": lists} if lists else {})}
     return finish(vendor, vendor.ok("PUT", "/contacts", json=body)["job_id"])
 
 
-def finish(vendor: Vendor, job_id: str) -> dict[str, object]:
+def finish(vendor: Vendor, job_id: str) -> Json:
     vendor.clock.advance(60)
-    state: dict[str, object] = vendor.ok("GET", f"/contacts/imports/{job_id}")
+    state: Json = vendor.ok("GET", f"/contacts/imports/{job_id}")
     return state
 
 
-def find(vendor: Vendor, email: str) -> dict[str, object]:
+def find(vendor: Vendor, email: str) -> Json:
     found = vendor.ok("POST", "/contacts/search/emails", json={"emails": [email]})
-    contact: dict[str, object] = found["result"][email.lower()]["contact"]
+    contact: Json = found["result"][email.lower()]["contact"]
     return contact
 
 
-def search(vendor: Vendor, query: str) -> dict[str, object]:
+def search(vendor: Vendor, query: str) -> Json:
     return vendor.ok("POST", "/contacts/search", json={"query": query})
 
 
-def emails(answer: dict[str, object]) -> set[str]:
-    return {contact["email"] for contact in answer["result"]}  # type: ignore[attr-defined]
+def emails(answer: Json) -> set[str]:
+    return {contact["email"] for contact in answer["result"]}
 
 
 @pytest.mark.parametrize("key", ["", "Bearer wrong", "SG.sandbox", "bearer SG.sandbox"])
@@ -93,7 +94,7 @@ def test_identifiers_of_two_contacts_are_an_error_of_that_item(sendgrid: Vendor)
     upsert(sendgrid, {"email": "a@example.com"}, {"external_id": "x1"})
     state = upsert(sendgrid, {"email": "a@example.com", "external_id": "x1"}, {"email": "b@example.com"})
     assert state["status"] == "errored"
-    assert state["results"]["errored_count"] == 1  # type: ignore[index]
+    assert state["results"]["errored_count"] == 1
 
 
 def test_unset_text_is_empty_and_unset_identifiers_are_absent(sendgrid: Vendor) -> None:
@@ -106,8 +107,8 @@ def test_unset_text_is_empty_and_unset_identifiers_are_absent(sendgrid: Vendor) 
 
 def test_the_three_forms_of_time(sendgrid: Vendor) -> None:
     upsert(sendgrid, {"email": "a@example.com", "last_name": "Only"})
-    (fast,) = search(sendgrid, "email = 'a@example.com'")["result"]  # type: ignore[misc]
-    (slow,) = search(sendgrid, "last_name = 'Only'")["result"]  # type: ignore[misc]
+    (fast,) = search(sendgrid, "email = 'a@example.com'")["result"]
+    (slow,) = search(sendgrid, "last_name = 'Only'")["result"]
     sampled = {item["email"]: item for item in sendgrid.ok("GET", "/contacts")["result"]}["a@example.com"]
     assert fast["updated_at"] == "2025-11-18T14:50:30Z"
     assert slow["updated_at"] == "2025-11-18 14:50:30 +0000 UTC"
@@ -225,8 +226,8 @@ def test_identifiers_are_removed_by_job_and_the_last_one_stays(sendgrid: Vendor)
     last = {"identifier_type": "EMAIL", "identifier_value": "A@example.com"}
     state = finish(sendgrid, sendgrid.ok("DELETE", path, json=last)["job_id"])
     assert state["status"] == "failed"
-    assert state["results"]["errored_count"] == 1  # type: ignore[index]
-    report = httpx.get(state["results"]["errors_url"], trust_env=False)  # type: ignore[index]
+    assert state["results"]["errored_count"] == 1
+    report = httpx.get(state["results"]["errors_url"], trust_env=False)
     assert "at least one identifier" in report.text
     assert find(sendgrid, "a@example.com")["id"] == contact_id
 
@@ -244,7 +245,7 @@ def test_bad_identifier_removals(sendgrid: Vendor) -> None:
 
 def test_search_shows_fifty_and_counts_all(sendgrid: Vendor) -> None:
     answer = search(sendgrid, "email LIKE '%@example.%'")
-    assert (len(answer["result"]), answer["contact_count"]) == (50, 60)  # type: ignore[arg-type]
+    assert (len(answer["result"]), answer["contact_count"]) == (50, 60)
     assert len(sendgrid.ok("GET", "/contacts", params={"page_size": 3})["result"]) == 50
     none = search(sendgrid, "last_name = 'Nobody'")
     assert (none["result"], none["contact_count"]) == ([], 0)
@@ -339,7 +340,7 @@ def test_removal_from_a_list(sendgrid: Vendor) -> None:
     assert sendgrid("GET", f"/contacts/{ids[0]}").status_code == 200
 
 
-def export(vendor: Vendor, **body: object) -> dict[str, object]:
+def export(vendor: Vendor, **body: object) -> Json:
     export_id = vendor.ok("POST", "/contacts/exports", json=body)["id"]
     vendor.clock.advance(5)
     return vendor.ok("GET", f"/contacts/exports/{export_id}")
@@ -363,7 +364,7 @@ def test_an_export_is_ready_after_a_few_seconds(sendgrid: Vendor) -> None:
 
 
 def test_export_files_are_gzipped_csv_behind_links_that_refuse_keys(sendgrid: Vendor) -> None:
-    (url,) = export(sendgrid)["urls"]  # type: ignore[misc]
+    (url,) = export(sendgrid)["urls"]
     assert url.partition("?")[0].endswith(".csv.gzip")
     content = download(url).content
     assert content[:2] == b"\x1f\x8b"
@@ -383,7 +384,7 @@ def test_a_json_export_is_json_lines(sendgrid: Vendor) -> None:
     press = sendgrid.ok("GET", "/lists")["result"][2]
     ready = export(sendgrid, file_type="json", list_ids=[press["id"]])
     assert ready["contact_count"] == press["contact_count"]
-    lines = gzip.decompress(download(ready["urls"][0]).content).decode().splitlines()  # type: ignore[index]
+    lines = gzip.decompress(download(ready["urls"][0]).content).decode().splitlines()
     contacts = [json.loads(line) for line in lines]
     assert len(contacts) == press["contact_count"]
     assert all("contact_id" in contact and "id" not in contact for contact in contacts)
@@ -391,15 +392,17 @@ def test_a_json_export_is_json_lines(sendgrid: Vendor) -> None:
 
 
 def test_exports_in_parts_plain_and_by_content_encoding(sendgrid: Vendor) -> None:
-    jobs = sendgrid.running.sandbox.emulators["sendgrid"].jobs  # type: ignore[attr-defined]
+    emulator = sendgrid.running.sandbox.emulators["sendgrid"]
+    assert isinstance(emulator, SendGridEmulator)
+    jobs = emulator.jobs
     jobs.packing, jobs.part_bytes = "plain", 4000
     urls = export(sendgrid)["urls"]
-    assert len(urls) > 1  # type: ignore[arg-type]
-    parts = [download(url).text for url in urls]  # type: ignore[attr-defined]
+    assert len(urls) > 1
+    parts = [download(url).text for url in urls]
     assert all(part.startswith('"EMAIL"') for part in parts)
     assert sum(len(list(csv.DictReader(io.StringIO(part)))) for part in parts) == 60
     jobs.packing, jobs.part_bytes = "content-encoding", None
-    answer = download(export(sendgrid)["urls"][0])  # type: ignore[index]
+    answer = download(export(sendgrid)["urls"][0])
     assert answer.headers["content-encoding"] == "gzip"
     assert answer.text.startswith('"EMAIL"')
 
@@ -407,7 +410,7 @@ def test_exports_in_parts_plain_and_by_content_encoding(sendgrid: Vendor) -> Non
 def test_an_export_of_nothing_is_an_empty_file(serve: Serve) -> None:
     ready = export(serve("sendgrid", contacts=0))
     assert ready["contact_count"] == 0
-    assert download(ready["urls"][0]).content == b""  # type: ignore[index]
+    assert download(ready["urls"][0]).content == b""
 
 
 def test_bad_exports(sendgrid: Vendor) -> None:
@@ -432,11 +435,11 @@ def test_an_import_takes_a_file_and_reports_bad_rows(sendgrid: Vendor, packed: b
     assert httpx.put(job["upload_uri"], content=content, headers=headers, trust_env=False).status_code == 200
     state = finish(sendgrid, job["job_id"])
     assert state["status"] == "errored"
-    assert state["results"].items() >= {"requested_count": 3, "created_count": 1, "errored_count": 2}.items()  # type: ignore[attr-defined]
+    assert state["results"].items() >= {"requested_count": 3, "created_count": 1, "errored_count": 2}.items()
     contact = find(sendgrid, "in9@example.com")
     assert (contact["email"], contact["first_name"]) == ("in1@example.com", 'O\'Brien, "Bob"')
     assert (contact["custom_fields"], contact["list_ids"]) == ({"plan": "pro"}, lists)
-    report = download(state["results"]["errors_url"])  # type: ignore[index]
+    report = download(state["results"]["errors_url"])
     assert "email 'bad' is not valid" in report.text
 
 
@@ -475,7 +478,7 @@ def test_rates_are_enforced_if_asked(serve: Serve) -> None:
 def test_a_job_that_fails_and_one_that_never_ends(sendgrid: Vendor) -> None:
     sendgrid.faults.set("job-fails", 1)
     state = upsert(sendgrid, {"email": "a@example.com"})
-    assert (state["status"], state["results"]["errored_count"]) == ("failed", 1)  # type: ignore[index]
+    assert (state["status"], state["results"]["errored_count"]) == ("failed", 1)
     sendgrid.faults.set("job-never-ends", 2)
     state = upsert(sendgrid, {"email": "a@example.com"})
     sendgrid.clock.advance(1e6)
@@ -503,7 +506,7 @@ def test_stale_reads_after_a_deletion(sendgrid: Vendor) -> None:
     contact_id = sendgrid.ok("GET", "/contacts")["result"][0]["id"]
     sendgrid.faults.set("stale-reads", 1)
     state = finish(sendgrid, sendgrid.ok("DELETE", "/contacts", params={"ids": contact_id})["job_id"])
-    assert (state["status"], state["results"]["deleted_count"]) == ("completed", 1)  # type: ignore[index]
+    assert (state["status"], state["results"]["deleted_count"]) == ("completed", 1)
     assert sendgrid("GET", f"/contacts/{contact_id}").status_code == 200
     sendgrid.clock.advance(20)
     assert sendgrid("GET", f"/contacts/{contact_id}").status_code == 404

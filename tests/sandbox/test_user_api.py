@@ -5,19 +5,19 @@ from __future__ import annotations
 import pytest
 
 from contacts_user_api.sandbox.payloads import split_phone
-from tests.sandbox.conftest import Serve, Vendor
+from tests.sandbox.conftest import Json, Serve, Vendor
 
 INCLUDE = {"include": "emails,phone_numbers,companies,custom_fields,tags,lists,notes"}
 RELATIONS = set(INCLUDE["include"].split(","))
 
 
-def create(vendor: Vendor, **fields: object) -> dict:  # type: ignore[type-arg]
-    data: dict = vendor.ok("POST", "/contacts", json={"first_name": "Jane", **fields})["data"]  # type: ignore[type-arg]
+def create(vendor: Vendor, **fields: object) -> Json:
+    data: Json = vendor.ok("POST", "/contacts", json={"first_name": "Jane", **fields})["data"]
     return data
 
 
-def everything(vendor: Vendor, contact_id: str) -> dict:  # type: ignore[type-arg]
-    data: dict = vendor.ok("GET", f"/contacts/{contact_id}", params=INCLUDE)["data"]  # type: ignore[type-arg]
+def everything(vendor: Vendor, contact_id: str) -> Json:
+    data: Json = vendor.ok("GET", f"/contacts/{contact_id}", params=INCLUDE)["data"]
     return data
 
 

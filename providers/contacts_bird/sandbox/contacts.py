@@ -221,7 +221,7 @@ class Contacts:
             raise refuse(409, "an attribute with this key exists")
         return json_response(self.add_definition(body, self._clock.now()), 201)
 
-    def add_definition(self, fields: dict[str, Any], now: datetime, builtin: bool = False) -> dict[str, Any]:
+    def add_definition(self, fields: dict[str, Any], now: datetime, *, builtin: bool = False) -> dict[str, Any]:
         """Add an attribute definition, as the workspace's owner would."""
         stamp = millisecond(now)
         state = {"builtin": builtin, "archived": False, "version": 1, "createdAt": stamp, "updatedAt": stamp}

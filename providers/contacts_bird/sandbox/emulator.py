@@ -74,9 +74,9 @@ class BirdEmulator(Emulator):
         """Three lists, attribute definitions, and these people."""
         now = self.clock.now()
         for key, cardinality, kind, read_only in _BUILTIN:
-            self.contacts.add_definition(_definition(key, cardinality, kind, read_only), now, builtin=True)
+            self.contacts.add_definition(_definition(key, cardinality, kind, read_only=read_only), now, builtin=True)
         for key, kind in _CUSTOM:
-            self.contacts.add_definition(_definition(key, "one", kind, False), now)
+            self.contacts.add_definition(_definition(key, "one", kind, read_only=False), now)
         newsletter, customers, press = (
             self.lists.add({"name": name, "consentType": "single", "tags": [], "isProof": False}).id
             for name in ("Newsletter", "Customers", "Press")
@@ -99,7 +99,7 @@ class BirdEmulator(Emulator):
         return contact
 
 
-def _definition(key: str, cardinality: str, kind: str, read_only: bool) -> dict[str, Any]:
+def _definition(key: str, cardinality: str, kind: str, *, read_only: bool) -> dict[str, Any]:
     return {
         "key": key,
         "displayName": key,

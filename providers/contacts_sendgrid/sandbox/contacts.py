@@ -176,7 +176,7 @@ class Contacts:
             raise refuse_flat(404, "contacts not found", "identifiers")
         return self._found(found, incoming)
 
-    def _looked_up(self, incoming: Incoming, name: str, flat: bool = False) -> list[str]:
+    def _looked_up(self, incoming: Incoming, name: str, *, flat: bool = False) -> list[str]:
         values = body_object(incoming).get(name)
         if not isinstance(values, list) or not values or not all(isinstance(value, str) and value for value in values):
             message = f"{name} must be an array of strings"

@@ -107,7 +107,7 @@ def field_value(field: Field, value: object) -> str | int | float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError(f"value of {field.name} must be a string or a number")
+        raise ValueError(f"value of {field.name} must be a string or a number")  # noqa: TRY004
     if field.kind == "Number":
         return _number(value)
     if field.kind == "Date":

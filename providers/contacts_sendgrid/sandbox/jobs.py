@@ -52,7 +52,7 @@ class Jobs:
         yield Operation("GET", "/files/errors/{id}", self.errors, guarded=False)
         yield Operation("GET", "/files/exports/{id}/{file}", self.download, guarded=False)
 
-    # -- exports
+    # Exports.
 
     def start_export(self, incoming: Incoming) -> Response:
         """Queue an export; an empty body asks for all contacts."""
@@ -115,13 +115,13 @@ class Jobs:
         if export is None or content is None:
             raise Refused(_storage_error(404, "NoSuchKey"))
         expired = self._account.clock.now() >= export.created_at + EXPORT_EXPIRES_AFTER
-        _check_signature(incoming, export.token, expired)
+        _check_signature(incoming, export.token, expired=expired)
         response = Response(content, media_type="application/octet-stream")
         if self.packing == "content-encoding" and content:
             response.headers["content-encoding"] = "gzip"
         return response
 
-    # -- jobs and imports
+    # The state of jobs, and imports.
 
     def get_job(self, incoming: Incoming) -> Response:
         """The state of any job: upserts and deletions are looked up here too."""
@@ -171,7 +171,8 @@ class Jobs:
         if pending is None:
             raise Refused(_storage_error(404, "NoSuchKey"))
         job = pending.job
-        _check_signature(incoming, pending.token, self._account.clock.now() >= job.created_at + _UPLOAD_FOR)
+        expired = self._account.clock.now() >= job.created_at + _UPLOAD_FOR
+        _check_signature(incoming, pending.token, expired=expired)
         if any(incoming.headers.get(name) != value for name, value in UPLOAD_HEADERS.items()):
             raise Refused(_storage_error(403, "SignatureDoesNotMatch"))
         rows = import_rows(incoming.body)
@@ -216,10 +217,10 @@ class Jobs:
         return item
 
 
-def _check_signature(incoming: Incoming, token: str, expired: bool) -> None:
+def _check_signature(incoming: Incoming, token: str, *, expired: bool) -> None:
     """Pre-signed links carry their own right; a second one in the headers is refused."""
     given = incoming.query.get("X-Amz-Signature", "")
-    if "authorization" in incoming.headers or expired or not hmac.compare_digest(given, token):
+    if "authorization" in incoming.headers or expired or not hmac.compare_digest(given.encode(), token.encode()):
         raise Refused(_storage_error(403, "AccessDenied"))
 
 

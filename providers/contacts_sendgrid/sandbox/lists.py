@@ -133,7 +133,7 @@ class Lists:
             raise refuse(404, "list or one or more contact ids do not exist")
         ignored = self._account.faults.take("list-removal-ignored")
 
-        def effect(due: datetime) -> Results:
+        def effect(_: datetime) -> Results:
             removed = 0 if ignored or stored.id not in self._store.lists else self._store.leave(stored.id, ids)
             return Results(len(ids), updated=len(ids) if ignored else removed)
 

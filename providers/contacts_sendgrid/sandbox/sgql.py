@@ -161,12 +161,12 @@ class _Parser:
     # -- conditions
 
     def condition(self) -> _Node:
-        return self._all_or_any("OR", self._conjunction, True)
+        return self._all_or_any("OR", self._conjunction, decisive=True)
 
     def _conjunction(self) -> _Node:
-        return self._all_or_any("AND", self._negation, False)
+        return self._all_or_any("AND", self._negation, decisive=False)
 
-    def _all_or_any(self, word: str, part: Callable[[], _Node], decisive: bool) -> _Node:
+    def _all_or_any(self, word: str, part: Callable[[], _Node], *, decisive: bool) -> _Node:
         parts = [part()]
         while self._accept(word):
             parts.append(part())
@@ -348,7 +348,7 @@ def _require(node: _Node, kind: str) -> None:
 
 
 def _constant(kind: str, value: Any) -> _Node:
-    return _Node(kind, lambda lookup: value, literal=value)
+    return _Node(kind, lambda _: value, literal=value)
 
 
 def _negate(evaluate: Evaluate) -> Evaluate:

@@ -43,13 +43,14 @@ class Contacts:
     def page(self, incoming: Incoming) -> Response:
         """One page of contacts."""
         include, page = payloads.include(incoming, shapes.RELATIONS), payloads.page(incoming)
-        ordered = self._ordered(*payloads.order(incoming, ORDERS, DEFAULT_ORDER))
+        key, descending = payloads.order(incoming, ORDERS, DEFAULT_ORDER)
+        ordered = self._ordered(key, descending=descending)
         shown = ordered[page.offset : page.offset + page.limit]
         data = [shapes.contact(self._store, stored, include) for stored in shown]
         pagination = {"limit": page.limit, "offset": page.offset, "total": len(ordered)}
         return json_response({"pagination": pagination, "data": data})
 
-    def _ordered(self, key: str, descending: bool) -> list[Contact]:
+    def _ordered(self, key: str, *, descending: bool) -> list[Contact]:
         contacts = list(self._store.contacts.values())
         if key == "full_name":
             return sorted(contacts, key=lambda contact: contact.full_name, reverse=descending)

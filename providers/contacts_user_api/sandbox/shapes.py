@@ -27,14 +27,14 @@ def contact(store: Store, stored: Contact, include: Collection[str]) -> Json:
     return shape
 
 
-def _emails(store: Store, stored: Contact) -> list[Json]:
+def _emails(_: Store, stored: Contact) -> list[Json]:
     return [
         {"id": email.id, "email_address": email.email_address, "is_primary": email.is_primary}
         for email in stored.emails
     ]
 
 
-def _phone_numbers(store: Store, stored: Contact) -> list[Json]:
+def _phone_numbers(_: Store, stored: Contact) -> list[Json]:
     return [
         {
             "id": phone.id,
