@@ -91,12 +91,13 @@ class Driver(_Common):
         *,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        in_flight: int = IN_FLIGHT,
     ) -> None:
         self._own = None if client else httpx.Client(timeout=TIMEOUT, limits=LIMITS)
         self._client: Client = client or self._own  # type: ignore[assignment]
         super().__init__(provider, self._client, monotonic)
-        self._sleep = sleep
-        self._slots = threading.BoundedSemaphore(IN_FLIGHT)
+        self._sleep, self._in_flight = sleep, in_flight
+        self._slots = threading.BoundedSemaphore(in_flight)
 
     def close(self) -> None:
         """Close the connections, if they are the driver's own."""
@@ -200,7 +201,7 @@ class Driver(_Common):
                     stop.set()
                     raise
 
-        workers = min(together.limit, IN_FLIGHT, len(flows))
+        workers = min(together.limit, self._in_flight, len(flows))
         with ThreadPoolExecutor(workers, thread_name_prefix="contacts") as pool:
             tasks = [pool.submit(work) for _ in range(workers)]
             try:
@@ -258,12 +259,13 @@ class AsyncDriver(_Common):
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        in_flight: int = IN_FLIGHT,
     ) -> None:
         self._own = None if client else httpx.AsyncClient(timeout=TIMEOUT, limits=LIMITS)
         self._client: AsyncClient = client or self._own  # type: ignore[assignment]
         super().__init__(provider, self._client, monotonic)
-        self._sleep = sleep
-        self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._sleep, self._in_flight = sleep, in_flight
+        self._slots = asyncio.Semaphore(in_flight)
 
     async def close(self) -> None:
         """Close the connections, if they are the driver's own."""
@@ -365,7 +367,7 @@ class AsyncDriver(_Common):
                         stop.set()
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(together.limit, IN_FLIGHT, len(flows))):
+            for _ in range(min(together.limit, self._in_flight, len(flows))):
                 group.create_task(work())
         return settled
 

@@ -39,9 +39,7 @@ class Case:
     contacts: int = 0
 
 
-def case(
-    *needs: type[Provider], recorded: bool = False, emulated: bool = False, contacts: int = 0
-) -> Callable[[T], T]:
+def case(*needs: type[Provider], recorded: bool = False, emulated: bool = False, contacts: int = 0) -> Callable[[T], T]:
     """Mark a test as a case of the contract."""
     assert all(each in CAPABILITIES for each in needs)
 

@@ -26,7 +26,17 @@ from contacts_core.query import F, Query
 from contacts_core.testing.cases import Cases, case
 from contacts_core.testing.trial import Trial
 
-NASTY_TEXTS = ["O'Brien", 'Say "hi"', r"back\slash", "100%", "under_score", "a,b;c", "Ünïcödé 李", "+plus", "x' OR '1'='1"]
+NASTY_TEXTS = [
+    "O'Brien",
+    'Say "hi"',
+    r"back\slash",
+    "100%",
+    "under_score",
+    "a,b;c",
+    "Ünïcödé 李",
+    "+plus",
+    "x' OR '1'='1",
+]
 NOT_IDS = ["", "  ", ".", "..", "../../x", "a,b", "?x", "x#y", "a/b", "%2e%2e%2f", "x\r\ny", "é", "x" * 10_000]
 CROWD = 120
 

@@ -18,7 +18,7 @@ import stamina
 from attrs import define, field
 
 from contacts_core.client import AsyncContacts, Contacts
-from contacts_core.drivers import ATTEMPTS, AsyncDriver, Driver
+from contacts_core.drivers import ATTEMPTS, IN_FLIGHT, AsyncDriver, Driver
 from contacts_core.provider import Provider
 from contacts_core.testing import cassettes
 
@@ -30,6 +30,7 @@ __all__ = ["RECORDING", "Kind", "Trial", "Way", "trial"]
 T = TypeVar("T")
 Way = Literal["direct", "emulator", "cassette"]
 Kind = Literal["sync", "async"]
+
 
 @define
 class Recording:
@@ -174,9 +175,16 @@ def _door(  # one more door on the same account
     live: bool,
 ) -> Any:
     if runner is None:
-        client = stack.enter_context(httpx.Client(event_hooks={"request": [lambda r: sent.append(_line(r))]}, timeout=30))
+        client = stack.enter_context(
+            httpx.Client(event_hooks={"request": [lambda r: sent.append(_line(r))]}, timeout=30)
+        )
         sleep, monotonic = (time.sleep, time.monotonic) if live else (clock.sleep, clock.monotonic)
-        return Contacts(provider, driver=Driver(provider, client, sleep=sleep, monotonic=monotonic))
+        in_flight = (
+            1 if RECORDING.source else IN_FLIGHT
+        )  # a cassette made one request at a time comes out the same again
+        return Contacts(
+            provider, driver=Driver(provider, client, sleep=sleep, monotonic=monotonic, in_flight=in_flight)
+        )
 
     async def note(request: Any) -> None:
         sent.append(_line(request))

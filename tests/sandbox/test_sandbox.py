@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+import uvicorn
 
 from contacts_core.sandbox import FAULTS, Clock, Faults, Sandbox, people, running, serve
 from tests.sandbox.conftest import EMULATORS, HEADERS, PREFIXES, Serve
@@ -138,6 +139,14 @@ def test_a_taken_port_is_an_error() -> None:
 def test_only_loopback_is_served(host: str) -> None:
     with pytest.raises(ValueError, match="loopback"):
         serve(Sandbox([]), host)
+
+
+def test_loopback_is_served_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[tuple[str, int]] = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda server: served.append((server.config.host, server.config.port)))
+    serve(Sandbox([]), "localhost", 8025)
+    serve(Sandbox([]), "::1", 9000)
+    assert served == [("localhost", 8025), ("::1", 9000)]
 
 
 @pytest.mark.parametrize("name", NAMES)

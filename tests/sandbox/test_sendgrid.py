@@ -510,3 +510,40 @@ def test_stale_reads_after_a_deletion(sendgrid: Vendor) -> None:
     assert sendgrid("GET", f"/contacts/{contact_id}").status_code == 200
     sendgrid.clock.advance(20)
     assert sendgrid("GET", f"/contacts/{contact_id}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "matches"),
+    [
+        ("CONTAINS(email_domains, 'alt.example.com')", True),
+        ("CONTAINS(alternate_emails, 'b@alt.example.com')", True),
+        ("CONTAINS(segment_ids, 'x')", False),
+        ("contact_id = '{id}'", True),
+        ("created_at <= NOW() AND updated_at >= TIMESTAMP '2025-11-18T14:50:30Z'", True),
+        ("score > 4 AND renewal_date < TIMESTAMP '2026-01-01T00:00:00Z'", True),
+        ("external_id = 'x-1' AND plan IS NULL", True),
+        ("last_name = 'O\\'Brien' AND first_name IS NULL", True),
+    ],
+)
+def test_searchable_fields(serve: Serve, query: str, matches: bool) -> None:
+    vendor = serve("sendgrid", contacts=0)
+    ids = {item["name"]: item["id"] for item in vendor.ok("GET", "/field_definitions")["custom_fields"]}
+    contact = {
+        "email": "a@example.com",
+        "alternate_emails": ["b@alt.example.com"],
+        "external_id": "x-1",
+        "last_name": "O'Brien",
+        "custom_fields": {ids["score"]: 5, ids["renewal_date"]: "2025-12-31"},
+    }
+    upsert(vendor, contact)
+    asked = query.replace("{id}", find(vendor, "a@example.com")["id"])
+    assert emails(search(vendor, asked)) == ({"a@example.com"} if matches else set())
+
+
+@pytest.mark.parametrize("query", ["email = 'O'Brien@example.com'", "nonsense = 'x'", "", None])
+def test_invalid_queries_are_refused(sendgrid: Vendor, query: str | None) -> None:
+    answer = sendgrid("POST", "/contacts/search", json={"query": query})
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "query"
+    unknown = sendgrid("POST", "/contacts/search/identifiers/twitter", json={"identifiers": ["x"]})
+    assert unknown.status_code == 400
