@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AsyncExitStack, ExitStack
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx
 import stamina
@@ -94,7 +94,7 @@ class Driver(_Common):
         in_flight: int = IN_FLIGHT,
     ) -> None:
         self._own = None if client else httpx.Client(timeout=TIMEOUT, limits=LIMITS)
-        self._client: Client = client or self._own  # type: ignore[assignment]
+        self._client: Client = client or cast("Client", self._own)
         super().__init__(provider, self._client, monotonic)
         self._sleep, self._in_flight = sleep, in_flight
         self._slots = threading.BoundedSemaphore(in_flight)
@@ -262,7 +262,7 @@ class AsyncDriver(_Common):
         in_flight: int = IN_FLIGHT,
     ) -> None:
         self._own = None if client else httpx.AsyncClient(timeout=TIMEOUT, limits=LIMITS)
-        self._client: AsyncClient = client or self._own  # type: ignore[assignment]
+        self._client: AsyncClient = client or cast("AsyncClient", self._own)
         super().__init__(provider, self._client, monotonic)
         self._sleep, self._in_flight = sleep, in_flight
         self._slots = asyncio.Semaphore(in_flight)

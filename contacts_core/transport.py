@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
 
@@ -41,35 +41,31 @@ KEYS = re.compile(r"(?i)\bSG\.[\w.-]+|\b(?:bearer|accesskey|basic)\s+\S+")
 
 
 class Client(Protocol):
-    """What the blocking driver needs of a client: the interface of ``httpx.Client``."""
+    """What the blocking driver needs of a client: these methods of ``httpx.Client``."""
 
-    def request(self, method: str, url: Any, /, **options: Any) -> Any:
+    def request(self, *args: Any, **options: Any) -> Any:
         """Send a request and read the whole answer."""
 
-    def build_request(self, method: str, url: Any, /, **options: Any) -> Any:
+    def build_request(self, *args: Any, **options: Any) -> Any:
         """Make a request without sending it."""
 
-    def send(self, request: Any, /, **options: Any) -> Any:
+    def send(self, *args: Any, **options: Any) -> Any:
         """Send a request."""
-
-    def close(self) -> None:
-        """Close the connections."""
 
 
 class AsyncClient(Protocol):
-    """What the awaiting driver needs of a client: the interface of ``httpx.AsyncClient``."""
+    """What the awaiting driver needs of a client: these methods of ``httpx.AsyncClient``."""
 
-    async def request(self, method: str, url: Any, /, **options: Any) -> Any:
+    def request(self, *args: Any, **options: Any) -> Awaitable[Any]:
         """Send a request and read the whole answer."""
+        ...
 
-    def build_request(self, method: str, url: Any, /, **options: Any) -> Any:
+    def build_request(self, *args: Any, **options: Any) -> Any:
         """Make a request without sending it."""
 
-    async def send(self, request: Any, /, **options: Any) -> Any:
+    def send(self, *args: Any, **options: Any) -> Awaitable[Any]:
         """Send a request."""
-
-    async def aclose(self) -> None:
-        """Close the connections."""
+        ...
 
 
 class Transport:

@@ -18,7 +18,7 @@ from contacts_core.testing.reading import ReadingCases
 from contacts_core.testing.trial import Kind, Trial, Way, trial
 
 if TYPE_CHECKING:
-    from contacts_core.sandbox import Emulator, Exchange
+    from contacts_core.sandbox import Emulator
 
 __all__ = ["ProviderContract"]
 
@@ -44,7 +44,7 @@ class ProviderContract(ReadingCases, ChangingCases, FailingCases):
     emulator: ClassVar[type[Emulator] | None] = None
     cassettes: ClassVar[Path | None] = None
     settings: ClassVar[Mapping[str, Any]] = {}
-    observer: ClassVar[Callable[[Exchange], None] | None] = None
+    observer: ClassVar[Callable[..., None] | None] = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Keep the cases that concern this provider, once for each way in which they can run."""

@@ -84,7 +84,7 @@ class FailingCases(Cases):
 
     @case(emulated=True)
     def test_a_wrong_key_is_named_without_the_key(self, trial: Trial) -> None:
-        secrets = {name: "a-wrong-key-that-must-not-show" for name in self._secret_names()}
+        secrets = dict.fromkeys(self._secret_names(), "a-wrong-key-that-must-not-show")
         if not secrets:
             pytest.skip("the provider has no secret settings")
         trial.door = trial.open(**secrets)

@@ -50,7 +50,7 @@ def queries(someone: Contact) -> dict[str, Query]:
         "a quoted name": F.last_name == "O'Brien",
         "a beginning": F.email.startswith("person1"),
         "a part": F.first_name.contains("a"),
-        "two conditions": (F.first_name == someone.first_name) & (F.email == email),
+        "two conditions": (F.first_name == (someone.first_name or "")) & (F.email == email),
         "one of two": (F.email == email) | (F.last_name == "O'Brien"),
         "a negation": (F.last_name == "O'Brien") & ~(F.email == email),
         "several": F.last_name.in_(["O'Brien", "nobody"]),

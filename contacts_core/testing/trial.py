@@ -145,7 +145,8 @@ def trial(
         recording = RECORDING.source if way == "cassette" else ""
         running = None
         if emulator and (way == "emulator" or recording == "emulator"):
-            from contacts_core.sandbox import Sandbox, running as served  # noqa: PLC0415 - needs the extra "sandbox"
+            from contacts_core.sandbox import Sandbox
+            from contacts_core.sandbox import running as served
 
             sandbox = Sandbox([emulator], contacts=contacts, manual=True, observer=observer)
             running = stack.enter_context(served(sandbox))
@@ -217,7 +218,7 @@ def _settings(
 
 def _sample(provider: type[Provider], emulator: type[Emulator] | None) -> dict[str, Any]:
     """Settings for playing: the emulator's keys, and the vendor's own address (a sample one where it is not known)."""
-    from contacts_core.sandbox import Clock, Faults  # noqa: PLC0415 - needs the extra "sandbox"
+    from contacts_core.sandbox import Clock, Faults
 
     keys = emulator(clock=Clock(manual=True), faults=Faults()).settings() if emulator else {}
     known = attrs.fields_dict(provider)["base_url"].default
@@ -242,8 +243,8 @@ def _cassette(path: Path, made: Provider, emulator: type[Emulator] | None, recor
 @contextmanager
 def _without_backoff() -> Iterator[None]:
     """Retry at once: the virtual clock does not move while stamina waits."""
-    stamina.set_testing(True, attempts=ATTEMPTS)  # noqa: FBT003 - stamina's signature
+    stamina.set_testing(True, attempts=ATTEMPTS)
     try:
         yield
     finally:
-        stamina.set_testing(False)  # noqa: FBT003
+        stamina.set_testing(False)

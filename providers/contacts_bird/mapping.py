@@ -66,9 +66,7 @@ def known_identifiers(found: ContactDetails) -> tuple[Identifier, ...]:
     shown = [identifier(each.key, each.value) for each in found.featured_identifiers or ()]
     attributes = found.attributes or {}
     for key in {**KINDS, **{i.key: None for i in shown}}:
-        values = attributes.get(key)
-        if isinstance(values, list):
-            shown += [identifier(key, value) for value in values if isinstance(value, str)]
+        shown += [identifier(key, value) for value in several(attributes.get(key)) if isinstance(value, str)]
     return tuple(dict.fromkeys(shown))
 
 
@@ -89,7 +87,13 @@ def identifiers(found: Iterable[IdentifierRef]) -> tuple[Identifier, ...]:
 
 def custom_value(value: Any) -> CustomValue:
     """An attribute's value: a scalar, or several as texts."""
-    return tuple(map(str, value)) if isinstance(value, list) else value
+    return tuple(map(str, several(value))) if isinstance(value, list) else value
+
+
+def several(value: Any) -> list[Any]:
+    """The values of an attribute that holds several; none for one that does not."""
+    items: list[Any] = value if isinstance(value, list) else []
+    return items
 
 
 # -- fields and lists

@@ -176,7 +176,7 @@ class UserApi(
         sought = dict.fromkeys(i for c in strangers for i in c.identifiers if i.kind in mapping.RELATIONS)
         owners: dict[Identifier, str] = {}
         for identifier, contact in (yield from self.find(list(sought))) if sought else ():
-            owners.setdefault(identifier, contact.id)
+            owners[identifier] = owners.get(identifier) or contact.id
         flows = [self._upsert(contact, owners, fields, lists) for contact in contacts]
         settled = yield from steps.run_together(flows, self.concurrency)
         return steps.added_up("upsert_contacts", self.name, [[contact] for contact in contacts], settled, repr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -117,9 +117,7 @@ def custom_value(item: Mapping[str, Any]) -> CustomValue:
         case _, {"value": chosen}:
             return str(chosen)
         case _, list():
-            return tuple(
-                str(each["value"]) if isinstance(each, dict) and "value" in each else str(each) for each in value
-            )
+            return tuple(str(_part(each, "value")) for each in _items(value))
         case _, None | str() | int() | float():
             return value
         case _:
@@ -251,10 +249,20 @@ def _plain(item: Mapping[str, Any]) -> Any:
     match item.get("value"):
         case {"id": chosen}:
             return chosen
-        case list() as several:
-            return [each["id"] if isinstance(each, dict) and "id" in each else each for each in several]
+        case list():
+            return [_part(each, "id") for each in _items(item["value"])]
         case value:
             return value
+
+
+def _items(value: Any) -> list[Any]:
+    items: list[Any] = value
+    return items
+
+
+def _part(item: Any, name: str) -> Any:
+    """One part of an option, or the whole item where it is a bare value."""
+    return cast("dict[str, Any]", item).get(name, item) if isinstance(item, dict) else item
 
 
 def _location(address: Address) -> str:

@@ -7,7 +7,6 @@ from contacts_stranger import Stranger
 from stranger_sandbox import StrangerEmulator
 
 
-# TEMPLATE: written before the kit was; fit the attributes to it.
 class TestStranger(ProviderContract):
     provider = Stranger
-    sandbox = StrangerEmulator
+    emulator = StrangerEmulator

@@ -12,17 +12,17 @@ from contacts_core.flow import Flow
 from contacts_core.identifiers import Identifier, IdentifierKind
 from contacts_core.models import Contact, Outcome, Page
 from contacts_core.plugins import hookimpl
-from contacts_core.provider import Payload, Provider, delete, get, path, secret
+from contacts_core.provider import Payload, Provider, address, delete, get, path, secret
 
 
-class Human(Payload, frozen=True):
+class Human(Payload):
     """The vendor's person."""
 
     id: str
     mail: str
 
 
-class Humans(Payload, frozen=True):
+class Humans(Payload):
     """One page of people; ``next`` is the number of the page after it."""
 
     people: list[Human]
@@ -41,7 +41,7 @@ class Stranger(DeletesContacts, GetsContacts, ExportsPages):
     name = "stranger"
     title = "Stranger"
     api_key: str = secret()
-    base_url: str = "https://api.stranger.example"
+    base_url: str = address("https://api.stranger.example")
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.api_key}"}
@@ -54,7 +54,7 @@ class Stranger(DeletesContacts, GetsContacts, ExportsPages):
         human = yield from get(path("/people/{id}", id=ids[0]), Human)
         return [contact(human)]
 
-    def contacts_page(self, lists: Sequence[str], cursor: str | None) -> Flow[Page[Contact]]:
+    def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         page = yield from get("/people", Humans, {"page": cursor or "0", "size": str(self.page_size)})
         return Page([contact(human) for human in page.people], page.next)
 
