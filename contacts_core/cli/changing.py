@@ -28,17 +28,13 @@ if TYPE_CHECKING:
     from contacts_core.identifiers import Identifier
     from contacts_core.models import Contact, Outcome
 
-Members = Annotated[
-    list[str] | None, typer.Argument(metavar="MEMBER", help="Ids of contacts.", show_default=False)
-]
+Members = Annotated[list[str] | None, typer.Argument(metavar="MEMBER", help="Ids of contacts.", show_default=False)]
 LONG = 900.0
 
 
 def delete(
     account: Account,
-    ids: Annotated[
-        list[str] | None, typer.Argument(metavar="ID", help="Ids of contacts.", show_default=False)
-    ] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids of contacts.", show_default=False)] = None,
     email: Emails = None,
     phone: Phones = None,
     external_id: ExternalIds = None,
@@ -128,7 +124,7 @@ def remove_identifier(
 ) -> None:
     """Remove one identifier and keep the contact.
 
-        contacts remove-identifier marketing ID --phone +15551234567
+    contacts remove-identifier marketing ID --phone +15551234567
     """
     from contacts_core.capabilities import RemovesIdentifiers
     from contacts_core.cli.doors import ask, opened, plan, settle
@@ -159,8 +155,8 @@ def remove_from_list(
 ) -> None:
     """Take contacts off a list and keep them.
 
-        contacts remove-from-list marketing LIST ID ID
-        contacts remove-from-list marketing LIST --email jane@example.com --yes --wait
+    contacts remove-from-list marketing LIST ID ID
+    contacts remove-from-list marketing LIST --email jane@example.com --yes --wait
     """
     from contacts_core.capabilities import RemovesFromLists
     from contacts_core.cli.doors import ask, opened, plan, settle
@@ -188,7 +184,7 @@ def add_to_list(
 ) -> None:
     """Put contacts on a list.
 
-        contacts add-to-list marketing LIST ID --email jane@example.com
+    contacts add-to-list marketing LIST ID --email jane@example.com
     """
     from contacts_core.cli.doors import opened, settle
 
@@ -248,7 +244,7 @@ def create_list(
 ) -> None:
     """Create an empty list.
 
-        contacts create-list marketing "Autumn fair"
+    contacts create-list marketing "Autumn fair"
     """
     from contacts_core.cli import output
     from contacts_core.cli.doors import opened
@@ -266,7 +262,7 @@ def delete_list(
 ) -> None:
     """Delete a list and keep its contacts.
 
-        contacts delete-list marketing LIST
+    contacts delete-list marketing LIST
     """
     from contacts_core.capabilities import DeletesLists
     from contacts_core.cli.doors import ask, opened, plan, settle
@@ -318,9 +314,7 @@ def _targets(path: Path, provider: str) -> tuple[list[str], list[Identifier]]:
         ids: list[str] = []
         for contact in read_json_lines(path):
             if not contact.id or contact.provider not in {"", provider}:
-                raise InvalidInput(
-                    f"{path.name} holds a contact without an id of {provider}", hint="nothing was sent"
-                )
+                raise InvalidInput(f"{path.name} holds a contact without an id of {provider}", hint="nothing was sent")
             ids.append(contact.id)
         return ids, []
     lines = list(filter(None, (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())))

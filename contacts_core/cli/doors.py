@@ -34,9 +34,7 @@ def opened(account: str, settings: list[str] | None) -> Iterator[Door]:
         yield door
 
 
-def plan(
-    door: Door, capability: type[Provider], doing: str, items: Iterable[str], *remarks: str
-) -> list[str]:
+def plan(door: Door, capability: type[Provider], doing: str, items: Iterable[str], *remarks: str) -> list[str]:
     """What is about to be done, for the person who decides; refuses at once what the provider cannot do."""
     provider = operations.require(door.provider, capability)
     listed = list(items)

@@ -32,8 +32,8 @@ def job(
 ) -> None:
     """Look at a job of the vendor, or wait for it.
 
-        contacts job marketing JOB --wait
-        contacts delete marketing ID --yes --json | contacts job marketing - --wait
+    contacts job marketing JOB --wait
+    contacts delete marketing ID --yes --json | contacts job marketing - --wait
     """
     from contacts_core.cli import output, wording
     from contacts_core.cli.doors import leave, opened, waiting

@@ -44,10 +44,7 @@ def providers(as_json: Json = False) -> None:
     words = [(each.__doc__ or each.__name__).splitlines()[0].rstrip(".").lower() for each in CAPABILITIES]
     output.rows(
         made,
-        (
-            [word, *(of[each.__name__] for of in cells.values())]
-            for word, each in zip(words, CAPABILITIES, strict=True)
-        ),
+        ([word, *(of[each.__name__] for of in cells.values())] for word, each in zip(words, CAPABILITIES, strict=True)),
     )
     output.show(made)
 

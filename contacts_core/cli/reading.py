@@ -38,9 +38,7 @@ def search(
     anonymous_id: Annotated[str | None, typer.Option("--anonymous-id", metavar="ID")] = None,
     first_name: Annotated[str | None, typer.Option("--first-name", metavar="NAME")] = None,
     last_name: Annotated[str | None, typer.Option("--last-name", metavar="NAME")] = None,
-    on_list: Annotated[
-        list[str] | None, typer.Option("--list", metavar="ID", help="On this list; repeatable.")
-    ] = None,
+    on_list: Annotated[list[str] | None, typer.Option("--list", metavar="ID", help="On this list; repeatable.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="NAME", help="Repeatable.")] = None,
     updated_since: Annotated[
         str | None,
@@ -146,8 +144,8 @@ def get(
 ) -> None:
     """Show all that the vendor tells about contacts.
 
-        contacts get marketing ID
-        contacts get marketing ID ID --json
+    contacts get marketing ID
+    contacts get marketing ID ID --json
     """
     from contacts_core.cli import output, wording
     from contacts_core.cli.doors import opened
@@ -215,7 +213,7 @@ def export(
 def count(account: Account, settings: Settings = None, as_json: Json = False) -> None:
     """Count the contacts, and say how that is known.
 
-        contacts count marketing
+    contacts count marketing
     """
     from contacts_core.cli import output
     from contacts_core.cli.doors import opened
@@ -232,7 +230,7 @@ def count(account: Account, settings: Settings = None, as_json: Json = False) ->
 def lists(account: Account, settings: Settings = None, as_json: Json = False) -> None:
     """Show the lists and their ids.
 
-        contacts lists marketing
+    contacts lists marketing
     """
     from contacts_core.cli import output
     from contacts_core.cli.doors import opened
@@ -249,7 +247,7 @@ def lists(account: Account, settings: Settings = None, as_json: Json = False) ->
 def fields(account: Account, settings: Settings = None, as_json: Json = False) -> None:
     """Show the custom fields.
 
-        contacts fields marketing
+    contacts fields marketing
     """
     from contacts_core.cli import output
     from contacts_core.cli.doors import opened
@@ -282,9 +280,7 @@ def _explain(door: Contacts[Any], query: Query, *, as_json: bool) -> None:
     output.show(f"{told.strategy.value}, {cost}: {told.reason}" + (f"\n  {told.text}" if told.text else ""))
 
 
-def _search(
-    door: Contacts[Any], query: Query, *, scan: bool, limit: int | None, as_json: bool
-) -> None:
+def _search(door: Contacts[Any], query: Query, *, scan: bool, limit: int | None, as_json: bool) -> None:
     from contacts_core.cli import output, wording
     from contacts_core.errors import IncompleteSearch
 

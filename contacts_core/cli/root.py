@@ -181,4 +181,3 @@ def contacts(
         contacts search marketing --last-name "O'Brien"
         contacts delete marketing --email jane@example.com --wait
     """
-

@@ -41,7 +41,7 @@ def sandbox(
     """
     from contacts_core.cli import output
 
-    served = _imported()
+    served = imported()
     chosen = [name.strip() for each in faults or () for name in each.split(",")]
     if "help" in chosen:
         made = output.rows(output.table("fault", "what happens"), served.FAULTS.items())
@@ -65,7 +65,8 @@ def sandbox(
         _rest()
 
 
-def _imported() -> Any:
+def imported() -> Any:
+    """The package that serves the stand-ins; it needs an extra."""
     from contacts_core.errors import ConfigurationError
 
     try:

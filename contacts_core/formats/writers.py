@@ -80,9 +80,7 @@ class CsvWriter(ContactWriter):
 
     def __init__(self, file: TextIO, *, excel_safe: bool = False) -> None:
         self._guard: Callable[[str], str] = guarded if excel_safe else str
-        self._rows = csv.DictWriter(
-            file, self.columns, quoting=csv.QUOTE_ALL if excel_safe else csv.QUOTE_MINIMAL
-        )
+        self._rows = csv.DictWriter(file, self.columns, quoting=csv.QUOTE_ALL if excel_safe else csv.QUOTE_MINIMAL)
         self._rows.writeheader()
 
     def write(self, contact: Contact) -> None:
@@ -115,18 +113,14 @@ class CsvWriter(ContactWriter):
             "tags": self._joined(contact.tags),
             "created_at": contact.created_at.isoformat() if contact.created_at else "",
             "updated_at": contact.updated_at.isoformat() if contact.updated_at else "",
-            "other_identifiers": _json(
-                [{"kind": i.kind.value, "key": i.key, "value": i.value} for i in others]
-            ),
+            "other_identifiers": _json([{"kind": i.kind.value, "key": i.key, "value": i.value} for i in others]),
             "custom": _json(contact.custom),
             "extra": _json(contact.extra),
         }
 
     def _joined(self, values: Iterable[str]) -> str:
         """Each value is guarded by itself: a spreadsheet may cut the cell at the semicolons."""
-        return ";".join(
-            self._guard(value).replace("\\", "\\\\").replace(";", "\\;") for value in values
-        )
+        return ";".join(self._guard(value).replace("\\", "\\\\").replace(";", "\\;") for value in values)
 
 
 FORMATS: Mapping[str, Callable[..., ContactWriter]] = {

@@ -5,8 +5,8 @@
         emulator = AcmeEmulator
         cassettes = Path(__file__).parent / "cassettes"
 
-Subclass `ProviderContract` in a test module and pytest runs every case that the provider's capabilities call for, through
-the blocking and the awaiting door, against the emulator and against the cassettes.
+Subclass `ProviderContract` in a test module, and pytest runs every case that the provider's capabilities call for:
+through the blocking and the awaiting door, against the emulator and against the cassettes.
 """
 
 from __future__ import annotations

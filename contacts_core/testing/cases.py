@@ -115,5 +115,6 @@ class Cases:
         door = trial.door
         for name in ("lists", "count", "custom_fields"):
             if hasattr(self.provider, f"{name}_page") or hasattr(self.provider, name):
-                return lambda: getattr(door, name)()
+                ask: Callable[[], object] = getattr(door, name)
+                return ask
         return lambda: list(door.export())

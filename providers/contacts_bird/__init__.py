@@ -230,14 +230,18 @@ class Bird(
         lost: set[str] = set()
         attributes, references = mapping.attributes(contact, lost), mapping.references(contact, lost)
         body: dict[str, Any] = {"attributes": attributes} if attributes else {}
+        written: ContactDetails | None = None
         if contact.provider == self.name and contact.id:
             joining = {"addIdentifiers": references} if references else {}
-            written = yield from api.update_contact(contact.id, body | joining | _lists("addToLists", lists))
-        elif references:
+            try:
+                written = yield from api.update_contact(contact.id, body | joining | _lists("addToLists", lists))
+            except NotFound:  # an id of another workspace
+                pass
+        if written is None and references:
             first, *others = references
             joining = {"addIdentifiers": others} if others else {}
             written = yield from api.upsert_contact(**first, body=body | joining | _lists("addToLists", lists))
-        else:
+        elif written is None:
             name = {"displayName": mapping.display_name(contact)}
             written = yield from api.create_contact(name | body | _lists("listIds", lists))
         return Outcome(operation="upsert_contacts", requested=1, confirmed=(written.id,), lost=tuple(sorted(lost)))

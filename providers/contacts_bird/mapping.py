@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from contacts_bird.payloads import AttributeDetails, ContactDetails, IdentifierRef, ListDetails
 from contacts_core.construct import constructor
@@ -66,7 +66,8 @@ def known_identifiers(found: ContactDetails) -> tuple[Identifier, ...]:
     shown = [identifier(each.key, each.value) for each in found.featured_identifiers or ()]
     attributes = found.attributes or {}
     for key in {**KINDS, **{i.key: None for i in shown}}:
-        shown += [identifier(key, value) for value in several(attributes.get(key)) if isinstance(value, str)]
+        if _is_list(values := attributes.get(key)):
+            shown += [identifier(key, value) for value in values if isinstance(value, str)]
     return tuple(dict.fromkeys(shown))
 
 
@@ -87,13 +88,11 @@ def identifiers(found: Iterable[IdentifierRef]) -> tuple[Identifier, ...]:
 
 def custom_value(value: Any) -> CustomValue:
     """An attribute's value: a scalar, or several as texts."""
-    return tuple(map(str, several(value))) if isinstance(value, list) else value
+    return tuple(map(str, value)) if _is_list(value) else value
 
 
-def several(value: Any) -> list[Any]:
-    """The values of an attribute that holds several; none for one that does not."""
-    items: list[Any] = value if isinstance(value, list) else []
-    return items
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 # -- fields and lists

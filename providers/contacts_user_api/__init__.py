@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -168,41 +168,59 @@ class UserApi(
     # -- writing
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
-        """One scan finds which contacts exist, by id or identifier; they are changed, the others created."""
+        """Those that exist, by id or by identifier, are changed, the others created; one scan finds the identifiers."""
         fields: dict[str, FieldDetails] = {}
         if any(contact.custom for contact in contacts):
             fields = {f.name.lower(): f for f in (yield from steps.gather(self._fields_page))}
-        strangers = [c for c in contacts if c.provider != self.name or not c.id]
-        sought = dict.fromkeys(i for c in strangers for i in c.identifiers if i.kind in mapping.RELATIONS)
-        owners: dict[Identifier, str] = {}
-        for identifier, contact in (yield from self.find(list(sought))) if sought else ():
-            owners[identifier] = owners.get(identifier) or contact.id
-        flows = [self._upsert(contact, owners, fields, lists) for contact in contacts]
+        present = yield from self._present([c.id for c in contacts if c.provider == self.name and c.id])
+        strangers = [c for c in contacts if c.provider != self.name or c.id not in present]
+        sought = list(dict.fromkeys(i for c in strangers for i in c.identifiers if i.kind in mapping.RELATIONS))
+        owners = {i: owner.id for i, owner in (yield from self.find(sought))} if sought else {}
+        flows = [self._upsert(contact, present, owners, fields, lists) for contact in contacts]
         settled = yield from steps.run_together(flows, self.concurrency)
         return steps.added_up("upsert_contacts", self.name, [[contact] for contact in contacts], settled, repr)
+
+    def _present(self, ids: Sequence[str]) -> Flow[dict[str, ContactDetails]]:
+        """The contacts of these ids that exist; an id of another workspace may not."""
+        found = yield from steps.read_chunks(ids, 1, self.concurrency, self._details)
+        return {details.id: details for details in found}
+
+    def _details(self, ids: Sequence[str]) -> Flow[Sequence[ContactDetails]]:
+        (contact_id,) = ids
+        return [(yield from api.contact(contact_id)).data]
 
     def _upsert(
         self,
         contact: Contact,
-        owners: dict[Identifier, str],
-        fields: dict[str, FieldDetails],
+        present: Mapping[str, ContactDetails],
+        owners: Mapping[Identifier, str],
+        fields: Mapping[str, FieldDetails],
         lists: Sequence[str],
     ) -> Flow[Outcome]:
+        before = present.get(contact.id) if contact.provider == self.name else None
+        if before and mapping.is_another(contact, before):
+            # Ids are counted up in each workspace, so an id of one workspace is somebody else's in the next.
+            return _not_sent(contact, "the contact of this id has none of these identifiers; is it another account's?")
+        owner = next((owners[i] for i in contact.identifiers if i in owners), None)
+        if before is None and owner:
+            before = (yield from api.contact(owner)).data
         lost: set[str] = set()
-        known = contact.id if contact.provider == self.name else ""
-        contact_id = known or next((owners[i] for i in contact.identifiers if i in owners), "")
-        present: ContactDetails | None = None
-        if contact_id:
-            present = (yield from api.contact(contact_id)).data
-        body = mapping.to_write(contact, present, fields, lists, lost)
-        if present is None and not body["first_name"]:
-            failure = Failure(repr(contact), "not sent: it has neither a name nor an identifier")
-            return Outcome(operation="upsert_contacts", requested=1, failed=(failure,), emulated=True)
-        written = yield from (api.update_contact(contact_id, body) if present else api.create_contact(body))
-        done = (written.data.id,)
+        body = mapping.to_write(contact, before, fields, lists, lost)
+        if before is None and not body["first_name"]:
+            return _not_sent(contact, "it has neither a name nor an identifier")
+        written = yield from (api.update_contact(before.id, body) if before else api.create_contact(body))
         return Outcome(
-            operation="upsert_contacts", requested=1, confirmed=done, lost=tuple(sorted(lost)), emulated=True
+            operation="upsert_contacts",
+            requested=1,
+            confirmed=(written.data.id,),
+            lost=tuple(sorted(lost)),
+            emulated=True,
         )
+
+
+def _not_sent(contact: Contact, reason: str) -> Outcome:
+    failure = Failure(repr(contact), f"not sent: {reason}")
+    return Outcome(operation="upsert_contacts", requested=1, failed=(failure,), emulated=True)
 
 
 def _read_back(operation: str, item: str, *, reached: bool) -> Outcome:

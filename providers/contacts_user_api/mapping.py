@@ -29,7 +29,7 @@ FIELD_TYPES = {
     "MULTI_SELECT": FieldType.CHOICES,
     "USER": FieldType.USER,
 }
-# What has no shared name. Relations that have one are here as well: only there do they have the vendor's ids.
+# What has no shared name.
 EXTRAS = (
     "description",
     "image_url",
@@ -44,14 +44,11 @@ EXTRAS = (
     "is_starred",
     "ignore_merge",
     "last_team_interaction",
-    "emails",
-    "phone_numbers",
     "companies",
-    "custom_fields",
-    "tags",
-    "lists",
     "notes",
 )
+# What has a shared name, but whose items have ids of the vendor's that have none; kept whole in ``extra["relations"]``.
+SHARED_RELATIONS = ("emails", "phone_numbers", "custom_fields", "tags", "lists")
 WRITABLE_EXTRAS = ("description", "website_url", "linkedin_slug", "is_starred")
 
 make_contact = constructor(Contact)
@@ -66,6 +63,8 @@ def contact(found: ContactDetails) -> Contact:
     """A contact, with whatever relations were asked for."""
     extra: dict[str, Any] = dict(found.unknown)
     extra.update((name, value) for name in EXTRAS if (value := getattr(found, name)) not in (None, []))
+    if relations := {name: items for name in SHARED_RELATIONS if (items := getattr(found, name))}:
+        extra["relations"] = relations
     if found.website_url:  # one copy of the vendor's pages shows addresses in angle brackets
         extra["website_url"] = found.website_url.strip("<>")
     return make_contact(
@@ -174,6 +173,12 @@ def to_item(kind: IdentifierKind, item: Mapping[str, Any]) -> dict[str, Any]:
 def list_ids(found: ContactDetails) -> list[str]:
     """The lists a contact is on."""
     return _wrapped(found.lists or (), "list", "id")
+
+
+def is_another(contact: Contact, present: ContactDetails) -> bool:
+    """Whether a contact and the one that has its id are two people, by all that is known: they share no identifier."""
+    ours, theirs = set(contact.identifiers), set(identifiers(present))
+    return bool(ours and theirs) and not ours & theirs
 
 
 def merged(kind: IdentifierKind, contact: Contact, present: Relation) -> Relation:

@@ -1,0 +1,302 @@
+"""What is peculiar to one vendor, on its emulator over real HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from contacts_bird import Bird
+from contacts_bird.sandbox import BirdEmulator
+from contacts_core import Contact, Contacts, F, Identifier, JobState, OutcomeState, errors
+from contacts_core.drivers import Driver
+from contacts_core.models import Strategy
+from contacts_core.sandbox import Emulator, Running, Sandbox, running
+from contacts_sendgrid import SendGrid
+from contacts_sendgrid.sandbox import SendGridEmulator
+from contacts_user_api import UserApi
+from contacts_user_api.sandbox import UserApiEmulator
+from tests.providers.conftest import SEEN
+
+KINDS: dict[str, tuple[type[Any], type[Emulator]]] = {
+    "sendgrid": (SendGrid, SendGridEmulator),
+    "bird": (Bird, BirdEmulator),
+    "user-api": (UserApi, UserApiEmulator),
+}
+
+
+@contextmanager
+def account(name: str, contacts: int = 0, **settings: Any) -> Iterator[tuple[Contacts[Any], Running]]:
+    provider, emulator = KINDS[name]
+    with ExitStack() as stack:
+        served = stack.enter_context(running(Sandbox([emulator], contacts=contacts, manual=True, observer=SEEN.append)))
+        made = provider(**served.settings(name), **settings)
+        time = [0.0]
+
+        def sleep(seconds: float) -> None:
+            time[0] += seconds
+            served.sandbox.clock.advance(seconds)
+
+        driver = Driver(made, sleep=sleep, monotonic=lambda: time[0])
+        yield stack.enter_context(Contacts(made, driver=driver)), served
+
+
+def person(number: int, **changes: Any) -> Contact:
+    given: dict[str, Any] = {"identifiers": (Identifier.email(f"p{number}@example.com"),), "first_name": f"P {number}"}
+    return Contact(**given | changes)
+
+
+def requests() -> list[str]:
+    return [f"{exchange.method} {exchange.path}" for exchange in SEEN]
+
+
+class TestSendGridImports:
+    def test_more_than_one_request_takes_become_an_import_job_with_a_file(self) -> None:
+        with account("sendgrid") as (door, _):
+            newsletter = door.create_list("Newsletter").id
+            people = (person(n, custom={"score": n, "nobody knows": 1}) for n in range(30_001))
+            outcome = door.wait(door.upsert_contacts(people, lists=[newsletter]))
+            assert (outcome.state, outcome.requested, outcome.counted) == (OutcomeState.DONE, 30_001, 30_001)
+            assert outcome.lost == ("custom field nobody knows",)
+            assert door.count() == 30_001
+            assert requests().count("PUT /v3/marketing/contacts/imports") == 1
+            assert requests().count("PUT /v3/marketing/contacts") == 0
+            someone = Identifier.email("p30000@example.com")
+            found = door.find([someone])[someone]
+            assert found is not None
+            assert (found.first_name, found.lists) == ("P 30000", (newsletter,))
+
+    def test_custom_fields_and_every_identifier_survive_the_file(self) -> None:
+        with account("sendgrid", contacts=1) as (door, _):
+            whole = person(
+                -1,
+                identifiers=(
+                    Identifier.email("whole@example.com"),
+                    Identifier.phone("+1 (202) 555-0199"),
+                    Identifier.external_id('a "quoted", id'),
+                    Identifier.anonymous_id("anon-1"),
+                ),
+                last_name="line\nbreak",
+                custom={"score": 7, "plan": "pro, plus"},
+            )
+            everyone = [whole, *(person(n) for n in range(30_000))]
+            outcome = door.wait(door.upsert_contacts(everyone))
+            assert (outcome.state, outcome.lost) == (OutcomeState.DONE, ())
+            found = door.find(whole.identifiers)
+            assert {found[i] is not None for i in whole.identifiers} == {True}
+            stored = found[whole.identifiers[0]]
+            assert stored is not None
+            assert (stored.custom["score"], stored.custom["plan"]) == (7, "pro, plus")
+
+    def test_large_bodies_become_an_import_too(self) -> None:
+        with account("sendgrid") as (door, _):
+            people = [person(n, last_name="x" * 50, address=None, extra={}) for n in range(29_000)]
+            heavy = [
+                Contact(
+                    identifiers=(*p.identifiers, Identifier.external_id(f"{n}-" + "e" * 200)),
+                    last_name=p.last_name,
+                )
+                for n, p in enumerate(people)
+            ]
+            assert door.wait(door.upsert_contacts(heavy)).counted == 29_000
+            assert requests().count("PUT /v3/marketing/contacts/imports") == 1
+
+    def test_one_bad_address_does_not_take_the_batch_with_it(self) -> None:
+        with account("sendgrid") as (door, _):
+            bad = [Contact(identifiers=(Identifier.email("no address"),)), Contact(first_name="Nobody")]
+            outcome = door.wait(door.upsert_contacts([person(1), *bad, person(2)]))
+            assert (outcome.state, outcome.counted, len(outcome.failed)) == (OutcomeState.PARTIAL, 2, 2)
+            assert door.count() == 2
+
+    def test_rows_that_fail_inside_the_job_are_counted(self) -> None:
+        with account("sendgrid") as (door, _):
+            one, two = Identifier.external_id("1"), Identifier.external_id("2")
+            door.wait(door.upsert_contacts([person(1, identifiers=(one,)), person(2, identifiers=(two,))]))
+            both = Contact(identifiers=(one, two))
+            assert door.wait(door.upsert_contacts([both])).counted <= 1
+
+
+class TestSendGridExports:
+    @pytest.mark.parametrize("export_format", ["csv", "json"])
+    @pytest.mark.parametrize("packing", ["gzip", "plain", "content-encoding"])
+    @pytest.mark.parametrize("part_bytes", [None, 4_000])
+    def test_every_packing_gives_the_same_people(
+        self, export_format: str, packing: str, part_bytes: int | None
+    ) -> None:
+        with account("sendgrid", contacts=60, export_format=export_format) as (door, served):
+            jobs: Any = served.sandbox.emulators["sendgrid"].jobs  # type: ignore[attr-defined]
+            jobs.packing = packing
+            if part_bytes:
+                jobs.part_bytes = part_bytes
+            exported = {contact.id: contact for contact in door.export()}
+            assert len(exported) == 60
+            read = door.get_contacts(exported)
+            for contact_id, contact in read.items():
+                assert contact is not None
+                assert set(contact.identifiers) == set(exported[contact_id].identifiers)
+                assert exported[contact_id].custom.keys() == contact.custom.keys()
+                assert exported[contact_id].first_name == contact.first_name
+
+    def test_no_file_is_fetched_with_the_key(self) -> None:
+        with account("sendgrid", contacts=5) as (door, _):
+            assert len(list(door.export())) == 5
+            files = [exchange for exchange in SEEN if "/files/" in exchange.path]
+            assert files
+            assert [exchange.headers.get("authorization") for exchange in files] == [None] * len(files)
+
+    def test_a_failed_export_says_so(self) -> None:
+        with account("sendgrid", contacts=5) as (door, served):
+            served.sandbox.faults.set("job-fails", 1)
+            with pytest.raises(errors.JobFailed) as raised:
+                list(door.export())
+            assert raised.value.job.state is JobState.FAILED
+
+    def test_a_file_larger_than_the_limit_is_not_read_to_its_end(self) -> None:
+        with account("sendgrid", contacts=60, max_download=1_000) as (door, _):
+            with pytest.raises(errors.UnexpectedPayload, match="larger than 1000 bytes"):
+                list(door.export())
+
+
+class TestSendGridSearch:
+    def test_a_sample_is_not_taken_for_all(self) -> None:
+        with account("sendgrid", contacts=80) as (door, _):
+            everyone = F.email.contains("@example.")
+            assert door.explain(everyone).strategy is Strategy.NATIVE
+            with pytest.raises(errors.IncompleteSearch) as raised:
+                list(door.search(everyone))
+            assert (len(raised.value.found), raised.value.total) == (50, 80)
+            assert len(list(door.search(everyone, scan=True))) == 80
+
+    def test_every_address_looked_up_in_hundreds(self) -> None:
+        with account("sendgrid", contacts=250) as (door, _):
+            addresses = [i for contact in door.export() for i in contact.identifiers if i.key == "email"]
+            SEEN.clear()
+            found = door.find(addresses)
+            assert all(found.values())
+            assert requests() == ["POST /v3/marketing/contacts/search/emails"] * 3
+
+
+class TestBirdIdentifiers:
+    def test_what_answers_show_in_part_is_completed(self) -> None:
+        with account("bird", contacts=40) as (door, _):
+            exported = list(door.export())
+            assert any("/identifiers" in line for line in requests())
+            for contact in exported:
+                assert set(contact.identifiers) >= set(door.get_contacts([contact.id])[contact.id].identifiers)  # type: ignore[union-attr]
+
+    def test_an_address_with_a_plus_goes_through_the_path(self) -> None:
+        with account("bird") as (door, _):
+            plus = Identifier.email("a+b@example.com")
+            for title in ("first", "second"):
+                assert door.upsert_contacts([person(1, identifiers=(plus,), first_name=title)]).counted == 1
+            found = door.find([plus])[plus]
+            assert found is not None
+            assert found.first_name == "second"
+            assert door.count() == 1
+
+    def test_a_contact_without_identifiers_is_created_by_name(self) -> None:
+        with account("bird") as (door, _):
+            outcome = door.upsert_contacts([Contact(first_name="Only", last_name="A Name")])
+            assert outcome.state is OutcomeState.DONE
+            assert [contact.name for contact in door.export()] == ["Only A Name"]
+
+    def test_bird_has_no_way_to_export_but_pages_of_a_hundred(self) -> None:
+        with account("bird", contacts=250) as (door, _):
+            assert len(list(door.export())) == 250
+            assert sum(line.endswith("/contacts") for line in requests()) == 3
+
+
+class TestUserApi:
+    def test_many_identifiers_are_found_in_one_pass(self) -> None:
+        with account("user-api", contacts=230) as (door, _):
+            addresses = [contact.identifiers[0] for contact in door.export()]
+            SEEN.clear()
+            assert all(door.find(addresses).values())
+            assert len(SEEN) == 3
+
+    def test_two_contacts_with_one_address_are_both_found(self) -> None:
+        with account("user-api") as (door, _):
+            shared = Identifier.email("shared@example.com")
+            for name in ("One", "Two"):
+                body = {"first_name": name, "emails": ["shared@example.com"]}
+                door.call("POST", "/user-api/v1/contacts", json=body)
+            found = door.find([shared])
+            assert {contact.first_name for contact in found.every(shared)} == {"One", "Two"}
+
+    def test_lists_cannot_be_deleted(self) -> None:
+        with account("user-api", contacts=1) as (door, _):
+            with pytest.raises(errors.UnsupportedOperation):
+                door.delete_list(door.lists()[0].id)
+            assert not any(line.startswith("DELETE") for line in requests())
+
+    def test_options_are_written_by_id_and_read_by_value(self) -> None:
+        with account("user-api", contacts=1) as (door, _):
+            stage = next(each for each in door.custom_fields() if each.options)
+            outcome = door.upsert_contacts([person(1, custom={stage.name: stage.options[1], "score": 5})])
+            assert (outcome.state, outcome.lost) == (OutcomeState.DONE, ())
+            wanted = Identifier.email("p1@example.com")
+            found = door.find([wanted])[wanted]
+            assert found is not None
+            assert found.custom == {stage.name: stage.options[1], "score": 5}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_contact_moves_to_another_vendor_and_what_is_lost_is_named(name: str) -> None:
+    with account("user-api", contacts=20) as (source, _), account(name) as (target, _):
+        people = list(source.export())
+        outcome = target.wait(target.upsert_contacts(people))
+        assert outcome.state is OutcomeState.DONE
+        assert outcome.counted == 20
+        arrived = target.find([contact.identifiers[0] for contact in people])
+        for contact in people:
+            there = arrived[contact.identifiers[0]]
+            assert there is not None
+            assert set(contact.identifiers) <= set(there.identifiers)
+            assert contact.first_name == there.first_name
+        if name != "user-api":
+            assert {"companies", "relations", "tags"} <= set(outcome.lost)
+            assert not {"emails", "phone_numbers"} & set(outcome.lost)
+
+
+def test_an_id_of_another_workspace_overwrites_nobody() -> None:
+    with account("user-api", contacts=3) as (source, _), account("user-api") as (target, _):
+        theirs = Identifier.email("theirs@example.com")
+        target.upsert_contacts([person(1, identifiers=(theirs,))])
+        there = target.find([theirs])[theirs]
+        assert there is not None
+        ours = next(source.export())
+        assert ours.id == there.id, "both workspaces count their ids up from the same number"
+        outcome = target.upsert_contacts([ours])
+        assert outcome.state is OutcomeState.FAILED
+        assert "another account" in outcome.failed[0].reason
+        assert list(target.export()) == [there]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_raw_call_has_the_key_and_stays_at_home(name: str) -> None:
+    paths = {
+        "sendgrid": "/v3/marketing/contacts/count",
+        "bird": "/workspaces/00000000-0000-4000-8000-000000000001/contacts",
+        "user-api": "/user-api/v1/contacts",
+    }
+    with account(name, contacts=3) as (door, _):
+        assert door.call("get", paths[name])
+        for wrong in ("https://elsewhere.example/x", "//elsewhere.example", "/../x", "x", "/a\\b"):
+            with pytest.raises(errors.InvalidInput):
+                door.call("GET", wrong)
+        with pytest.raises(errors.NotFound if name != "bird" else errors.Unauthenticated):
+            door.call("GET", paths[name] + "-nothing-here")
+        SEEN.clear()  # no document has that path
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_empty_account_answers_everything(name: str) -> None:
+    with account(name) as (door, _):
+        nobody = Identifier.email("nobody@example.com")
+        assert list(door.export()) == []
+        assert door.count() == 0
+        assert list(door.search(F.email == "nobody@example.com")) == []
+        assert door.find([nobody])[nobody] is None
+        assert door.delete_all_contacts(confirm=name).failed == ()
