@@ -181,7 +181,7 @@ def _user_api(index: int, person: Person, dice: random.Random) -> Json:
 
 
 BLOCK = 1_000  # contacts in a block of an export file
-NUMBER = b"0000000"  # where the number of the block goes
+NUMBER = b"#######"  # where the number of the block goes
 
 
 def export_block(file_type: str) -> bytes:

@@ -27,9 +27,9 @@ def constructor(cls: type[T]) -> Callable[..., T]:
     arguments = ", ".join(names)
     assignments = "\n    ".join(f"self.{name} = {name}" for name in names)
     source = (
-        f"def build({arguments}):\n    self = new(twin)\n    {assignments}\n    self.__class__ = cls\n    return self"
+        f"def build({arguments}):\n    self = twin()\n    {assignments}\n    self.__class__ = cls\n    return self"
     )
-    scope: dict[str, Any] = {"twin": twin, "cls": cls, "new": object.__new__}
+    scope: dict[str, Any] = {"twin": twin, "cls": cls}
     exec(source, scope)  # noqa: S102 - made of attribute names of our own classes
     build: Callable[..., T] = scope["build"]
     return build

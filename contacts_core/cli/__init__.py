@@ -5,6 +5,7 @@ Nothing here imports the library before a command runs: `contacts --help` is to 
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -30,4 +31,7 @@ def main() -> None:
     except ModuleNotFoundError as missing:
         print(f"contacts: the package {missing.name} is missing\nhint: install contacts-core[cli]", file=sys.stderr)
         sys.exit(1)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a letter that the terminal does not have is no reason to stop
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="contacts")

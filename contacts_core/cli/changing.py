@@ -124,7 +124,9 @@ def remove_identifier(
 ) -> None:
     """Remove one identifier and keep the contact.
 
-    contacts remove-identifier marketing ID --phone +15551234567
+    It shows what it is about to do and asks.
+
+        contacts remove-identifier marketing ID --phone +15551234567
     """
     from contacts_core.capabilities import RemovesIdentifiers
     from contacts_core.cli.doors import ask, opened, plan, settle
@@ -155,8 +157,10 @@ def remove_from_list(
 ) -> None:
     """Take contacts off a list and keep them.
 
-    contacts remove-from-list marketing LIST ID ID
-    contacts remove-from-list marketing LIST --email jane@example.com --yes --wait
+    Members are ids of contacts, identifiers, or both. It shows what it is about to do and asks.
+
+        contacts remove-from-list marketing LIST ID ID
+        contacts remove-from-list marketing LIST --email jane@example.com --yes --wait
     """
     from contacts_core.capabilities import RemovesFromLists
     from contacts_core.cli.doors import ask, opened, plan, settle
@@ -184,7 +188,9 @@ def add_to_list(
 ) -> None:
     """Put contacts on a list.
 
-    contacts add-to-list marketing LIST ID --email jane@example.com
+    Members are ids of contacts, identifiers, or both.
+
+        contacts add-to-list marketing LIST ID --email jane@example.com
     """
     from contacts_core.cli.doors import opened, settle
 
@@ -226,6 +232,8 @@ def upsert(
     from contacts_core.cli.doors import opened, settle
     from contacts_core.formats import read_json_lines
 
+    for _ in read_json_lines(from_file):  # nothing is sent of a file that turns out to be broken
+        pass
     with opened(account, settings) as door:
         name = door.provider.name
         contacts = (
@@ -244,7 +252,9 @@ def create_list(
 ) -> None:
     """Create an empty list.
 
-    contacts create-list marketing "Autumn fair"
+    It prints the id that other commands want.
+
+        contacts create-list marketing "Autumn fair"
     """
     from contacts_core.cli import output
     from contacts_core.cli.doors import opened
@@ -262,7 +272,9 @@ def delete_list(
 ) -> None:
     """Delete a list and keep its contacts.
 
-    contacts delete-list marketing LIST
+    It shows what it is about to do and asks.
+
+        contacts delete-list marketing LIST
     """
     from contacts_core.capabilities import DeletesLists
     from contacts_core.cli.doors import ask, opened, plan, settle

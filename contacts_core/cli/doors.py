@@ -17,7 +17,7 @@ from contacts_core.cli.failing import Refused
 from contacts_core.cli.options import pairs
 from contacts_core.cli.output import Exit, document, note, progress, show
 from contacts_core.client import Contacts
-from contacts_core.errors import JobTimeout
+from contacts_core.errors import ContactsError
 from contacts_core.identifiers import Identifier
 from contacts_core.models import Contact, Found, Outcome
 from contacts_core.provider import Provider
@@ -61,7 +61,7 @@ def ask(lines: list[str], *, yes: bool) -> None:
     note("\n".join(lines))
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not somebody_there():
         raise Refused(
             "nothing was changed: there is no terminal, so nobody can confirm this", hint="add --yes in a script"
         )
@@ -71,6 +71,11 @@ def ask(lines: list[str], *, yes: bool) -> None:
         sure = False
     if not sure:
         raise Refused("nothing was changed: it was not confirmed")
+
+
+def somebody_there() -> bool:
+    """Whether there is a terminal at which somebody could answer."""
+    return sys.stdin.isatty()
 
 
 def looked_up(door: Door, identifiers: list[Identifier]) -> tuple[dict[str, Contact], Outcome]:
@@ -86,12 +91,12 @@ def looked_up(door: Door, identifiers: list[Identifier]) -> tuple[dict[str, Cont
 
 def settle(door: Door, outcome: Outcome, *, wait: bool, timeout: float, as_json: bool) -> None:
     """Wait if asked to, print the outcome, and leave with its exit code."""
-    late: JobTimeout | None = None
+    late: BaseException | None = None
     if wait and outcome.pending:
         with waiting(len(outcome.pending)):
             try:
                 outcome = door.wait(outcome, timeout=timeout)
-            except JobTimeout as error:  # what is known of the outcome is still worth telling
+            except (ContactsError, KeyboardInterrupt) as error:  # what was reached is still worth telling
                 late = error
     if as_json:
         document(outcome)

@@ -32,6 +32,11 @@ CODES: tuple[tuple[type[ContactsError], Exit], ...] = (
     (errors.JobTimeout, Exit.PARTIAL),
     (errors.Cancelled, Exit.INTERRUPTED),
 )
+# What the library says to programs, said to people.
+HINTS = {
+    "scan=True": "narrow the search, or read every contact with --scan",
+    ".uncertain and .unsent": "run the command again, which is safe; with --json it lists what was not reached",
+}
 DETAILS = ("provider", "operation", "status", "request_id", "retry_after", "total")
 
 
@@ -55,7 +60,7 @@ def handled(account: str, *, as_json: bool, debug: bool) -> Iterator[None]:
             _traceback(interrupt, wanted=debug)
             note("interrupted; a request that was under way may or may not have been carried out", "yellow")
             raise typer.Exit(Exit.INTERRUPTED) from None
-        except Exception as error:  # the last word is ours, whatever a plugin raises
+        except Exception as error:  # noqa: BLE001 - the last word is ours, whatever a plugin raises
             _traceback(error, wanted=debug)
             if isinstance(error, errors.Interrupted):
                 _reached(error, account, as_json=as_json)
@@ -90,7 +95,7 @@ def _tell(error: Exception, *, as_json: bool) -> None:
 def _words(error: Exception) -> tuple[str, str]:
     match error:
         case ContactsError():
-            return str(error), error.hint
+            return str(error), next((ours for theirs, ours in HINTS.items() if theirs in error.hint), error.hint)
         case OSError() if error.strerror:
             name = os.path.basename(str(error.filename)) if error.filename else ""  # noqa: PTH119 - may be any text
             return f"{name}: {error.strerror}" if name else error.strerror, ""

@@ -32,8 +32,10 @@ def job(
 ) -> None:
     """Look at a job of the vendor, or wait for it.
 
-    contacts job marketing JOB --wait
-    contacts delete marketing ID --yes --json | contacts job marketing - --wait
+    Jobs belong to the vendor: any process may look, at any time.
+
+        contacts job marketing JOB --wait
+        contacts delete marketing ID --yes --json | contacts job marketing - --wait
     """
     from contacts_core.cli import output, wording
     from contacts_core.cli.doors import leave, opened, waiting
@@ -68,7 +70,7 @@ def call(
     ] = None,
     yes: Yes = False,
     settings: Settings = None,
-    as_json: Json = False,
+    as_json: Json = False,  # noqa: ARG001 - for errors; the answer is JSON anyway
 ) -> None:
     """Send one request to the vendor's own API.
 

@@ -54,7 +54,10 @@ def text(value: object, style: str = "") -> Text:
 
 def show(renderable: RenderableType | str) -> None:
     """Print a result."""
-    console().print(text(renderable) if isinstance(renderable, str) else renderable)
+    if isinstance(renderable, str):
+        console().print(text(renderable), soft_wrap=True)
+    else:
+        console().print(renderable)
 
 
 def note(message: str, style: str = "") -> None:

@@ -144,8 +144,10 @@ def get(
 ) -> None:
     """Show all that the vendor tells about contacts.
 
-    contacts get marketing ID
-    contacts get marketing ID ID --json
+    An id that the vendor does not know is shown as such, and is no error.
+
+        contacts get marketing ID
+        contacts get marketing ID ID --json
     """
     from contacts_core.cli import output, wording
     from contacts_core.cli.doors import opened
@@ -200,7 +202,7 @@ def export(
                 output.line(contact)
             return
         with writer_for(to, excel_safe=excel_safe) as writer, output.progress(f"exporting {account}") as far:
-            for number, contact in enumerate(contacts, 1):  # noqa: B007 - counted
+            for number, contact in enumerate(contacts, 1):
                 writer.write(contact)
                 if number % BEAT == 0:
                     far(f"{number} contacts")
@@ -213,7 +215,9 @@ def export(
 def count(account: Account, settings: Settings = None, as_json: Json = False) -> None:
     """Count the contacts, and say how that is known.
 
-    contacts count marketing
+    Some vendors keep a counter, others have to be read to the end.
+
+        contacts count marketing
     """
     from contacts_core.cli import output
     from contacts_core.cli.doors import opened
@@ -230,7 +234,9 @@ def count(account: Account, settings: Settings = None, as_json: Json = False) ->
 def lists(account: Account, settings: Settings = None, as_json: Json = False) -> None:
     """Show the lists and their ids.
 
-    contacts lists marketing
+    Counts are the vendor's own, and may lag behind.
+
+        contacts lists marketing
     """
     from contacts_core.cli import output
     from contacts_core.cli.doors import opened
@@ -247,7 +253,9 @@ def lists(account: Account, settings: Settings = None, as_json: Json = False) ->
 def fields(account: Account, settings: Settings = None, as_json: Json = False) -> None:
     """Show the custom fields.
 
-    contacts fields marketing
+    Their names are what `contacts search --custom` wants.
+
+        contacts fields marketing
     """
     from contacts_core.cli import output
     from contacts_core.cli.doors import opened

@@ -55,8 +55,7 @@ def outcome(outcome: Outcome, account: str) -> list[str]:
             lines.append(f"    look again: contacts job {account} {each.id} --wait")
     if outcome.absent:
         lines.append(f"  not there: {some(map(scrub, outcome.absent))}")
-    for failure in outcome.failed[:SHOWN]:
-        lines.append(f"  refused: {scrub(failure.item)}: {failure.reason}")
+    lines += [f"  refused: {scrub(failure.item)}: {failure.reason}" for failure in outcome.failed[:SHOWN]]
     if len(outcome.failed) > SHOWN:
         lines.append(f"  refused: {len(outcome.failed) - SHOWN} more (all of them with --json)")
     if outcome.lost:

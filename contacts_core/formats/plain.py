@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import Enum
-from typing import Any, TypeVar, cast, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from attrs import AttrsInstance
 from cattrs import Converter, transform_error
@@ -22,6 +22,8 @@ from contacts_core.models import Contact, Count, CustomValue, Found, Job, Outcom
 __all__ = ["contact_from_plain", "job_from_plain", "plain"]
 
 T = TypeVar("T", bound=AttrsInstance)
+
+SEQUENCES = (tuple, list, set, frozenset)
 
 
 def plain(value: Any) -> Any:
@@ -54,7 +56,7 @@ def _structured(data: Any, model: type[T]) -> T:
         raise InvalidInput(f"expected a JSON object that describes a {model.__name__.lower()}")
     try:
         return converter.structure(data, model)
-    except Exception as error:  # cattrs raises groups of whatever the hooks raised
+    except Exception as error:  # noqa: BLE001 - cattrs raises groups of whatever the hooks raised
         where = "; ".join(transform_error(error))
         raise InvalidInput(f"this is no {model.__name__.lower()}: {where}") from None
 
@@ -81,12 +83,21 @@ def _found(found: Found) -> dict[str, Any]:
     }
 
 
+def _number(number: float) -> float | None:
+    """JSON knows neither infinity nor what is not a number."""
+    return number if math.isfinite(number) else None
+
+
 def _list(values: Any) -> list[Any]:
     return [plain(value) for value in values]
 
 
 def _dict(values: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(key): plain(value) for key, value in values.items()}
+
+
+def _is_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple
 
 
 def _tuple_of(kind: Any) -> Any:
@@ -96,14 +107,14 @@ def _tuple_of(kind: Any) -> Any:
     def structured(values: Any, _type: Any) -> tuple[Any, ...]:
         if not isinstance(values, list):
             raise TypeError("expected a list")
-        return tuple(each(value, item) for value in cast("list[Any]", values))
+        return tuple(each(value, item) for value in values)
 
     return structured
 
 
 def _custom_value(value: Any, _type: Any) -> Any:
     if isinstance(value, list):
-        return tuple(str(item) for item in cast("list[Any]", value))
+        return tuple(str(item) for item in value)
     if isinstance(value, dict):
         raise TypeError("a custom field holds no object")
     return value
@@ -126,19 +137,17 @@ def _converter() -> Converter:
     made = Converter()
     made.register_unstructure_hook(date, date.isoformat)
     made.register_unstructure_hook(datetime, datetime.isoformat)
-    # JSON knows neither infinity nor what is not a number.
-    made.register_unstructure_hook(float, lambda number: number if math.isfinite(number) else None)
+    made.register_unstructure_hook(float, _number)
     made.register_unstructure_hook(Enum, lambda member: member.value)
     made.register_unstructure_hook(Count, lambda count: {"count": int(count), "how": count.how})
     made.register_unstructure_hook(Found, _found)
     made.register_unstructure_hook(Outcome, _outcome)
-    for sequence in (tuple, list, set, frozenset):
-        made.register_unstructure_hook_func(lambda kind, wanted=sequence: kind is wanted, _list)
-    made.register_unstructure_hook_func(lambda kind: kind is dict, _dict)
+    made.register_unstructure_hook_func(lambda kind: kind in SEQUENCES, _list)
+    made.register_unstructure_hook_func(lambda kind: bool(kind is dict), _dict)
     made.register_structure_hook(str, _text)
     made.register_structure_hook(datetime, _moment)
     made.register_structure_hook_func(lambda kind: kind == CustomValue, _custom_value)
-    made.register_structure_hook_factory(lambda kind: get_origin(kind) is tuple, _tuple_of)
+    made.register_structure_hook_factory(_is_tuple, _tuple_of)
     return made
 
 

@@ -23,7 +23,7 @@ __all__ = ["FORMATS", "ContactWriter", "CsvWriter", "JsonLinesWriter", "writer_f
 ADDRESS = ("line1", "line2", "city", "region", "postal_code", "country", "formatted")
 
 # What a spreadsheet may take for a formula: OWASP, "CSV Injection", full-width forms included.
-FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")
+FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 
 
 class ContactWriter(ABC):

@@ -99,7 +99,9 @@ def exported(found: ExportedContact) -> Contact:
 
 def _contact(contact_id: str, a: Attributes) -> Contact:
     extra: dict[str, Any] = dict(a.unknown)
-    if a.unique_name or a.phone_number or a.whatsapp or a.line or a.facebook or a.segment_ids:
+    if a.phone_number:  # by far the most frequent of them, and a loop costs as much as a fifth of a contact
+        extra["phone_number"] = a.phone_number
+    if a.unique_name or a.whatsapp or a.line or a.facebook or a.segment_ids:
         extra.update((name, value) for name in EXTRAS if (value := getattr(a, name)))
     city, country, line1 = a.city, a.country, a.address_line_1
     address = None
@@ -175,7 +177,7 @@ def typed(type_: FieldType, text: str) -> CustomValue:
     """The value of a custom field that a CSV export gives as text; text that does not fit its type stays text."""
     try:
         match type_:
-            case FieldType.NUMBER:
+            case FieldType.NUMBER if "_" not in text:  # which Python would take for a separator
                 return float(text) if "." in text or "e" in text.lower() else int(text)
             case FieldType.DATE:
                 return time(text) or text

@@ -154,9 +154,11 @@ class TestSendGridExports:
             assert raised.value.job.state is JobState.FAILED
 
     def test_a_file_larger_than_the_limit_is_not_read_to_its_end(self) -> None:
-        with account("sendgrid", contacts=60, max_download=1_000) as (door, _):
-            with pytest.raises(errors.UnexpectedPayload, match="larger than 1000 bytes"):
-                list(door.export())
+        with (
+            account("sendgrid", contacts=60, max_download=1_000) as (door, _),
+            pytest.raises(errors.UnexpectedPayload, match="larger than 1000 bytes"),
+        ):
+            list(door.export())
 
 
 class TestSendGridSearch:

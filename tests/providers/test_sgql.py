@@ -1,0 +1,91 @@
+"""The portable query in SGQL: what is said, and that no value leaves its quotes."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contacts_core import F, Native, Query
+from contacts_core.query import All, Any_
+from contacts_sendgrid.sgql import text, translate
+
+NOON = datetime(2025, 1, 2, 12, 0, 0, 500_000, tzinfo=UTC)
+
+NOT = "(NOT (CONTAINS(list_ids, '{}')) OR list_ids IS NULL)"
+
+SAID: list[tuple[Query, str | None]] = [
+    (F.first_name == "Jane", "(first_name = 'Jane')"),
+    (F.email == "Jane@Example.com", "(email = 'jane@example.com') OR (CONTAINS(alternate_emails, 'jane@example.com'))"),
+    (F.phone == "+12025550143", "(phone_number_id = '+12025550143') OR (phone_number_id = '12025550143')"),
+    (F.external_id == "x", "(external_id = 'x')"),
+    (F.list == "l1", "(CONTAINS(list_ids, 'l1'))"),
+    (F.email.startswith("jane"), "(email LIKE 'jane%')"),
+    (F.city.endswith("ton"), "(city LIKE '%ton')"),
+    (F.last_name.contains("100%"), "(last_name LIKE '%100%%%')"),
+    (F.custom["score"] > 10, "(score > 10)"),
+    (F.custom["score"] <= 1.5, "(score <= 1.5)"),
+    (F.custom["favourite 1"] == "tea", "(`favourite 1` = 'tea')"),
+    (F.custom["vip"] == True, "(vip = true)"),  # noqa: E712 - a query, not a truth value
+    (F.custom["vip"] == False, "(vip = false)"),  # noqa: E712
+    (F.custom["score"].is_set(), "(score IS NOT NULL)"),
+    (F.first_name.is_set(), "(first_name IS NOT NULL AND first_name != '')"),
+    (F.updated_at >= NOON, "(updated_at >= TIMESTAMP '2025-01-02T12:00:00Z')"),
+    (F.updated_at < NOON, "(updated_at < TIMESTAMP '2025-01-02T12:00:01Z')"),
+    (F.created_at > date(2025, 1, 2), "(created_at >= TIMESTAMP '2025-01-02T00:00:00Z')"),
+    (
+        F.updated_at <= NOON.astimezone(timezone(timedelta(hours=2))),
+        "(updated_at < TIMESTAMP '2025-01-02T12:00:01Z')",
+    ),
+    ((F.city == "A") & (F.country == "B"), "((city = 'A')) AND ((country = 'B'))"),
+    (F.city.in_(["A", "B"]), "((city = 'A')) OR ((city = 'B'))"),
+    (~(F.list == "l1"), "(NOT (CONTAINS(list_ids, 'l1')) OR list_ids IS NULL)"),
+    (~~(F.list == "l1"), "(CONTAINS(list_ids, 'l1'))"),
+    (
+        ~((F.list == "l1") | (F.list == "l2")),
+        f"({NOT.format('l1')}) AND ({NOT.format('l2')})",
+    ),
+    (
+        ~((F.list == "l1") & (F.list == "l2")),
+        f"({NOT.format('l1')}) OR ({NOT.format('l2')})",
+    ),
+    (Native("email LIKE 'x%'"), "email LIKE 'x%'"),
+    ((F.list == "l") & Native("a = 1"), "((CONTAINS(list_ids, 'l'))) AND (a = 1)"),
+    # What cannot be said, or not surely so:
+    (F.tag == "x", None),
+    (F.organization == "x", None),
+    (F.full_name == "x", None),
+    (F.list.startswith("x"), None),
+    (F.updated_at == NOON, None),
+    (F.custom["back`tick"] == 1, None),
+    (F.custom[""] == 1, None),
+    (~(F.first_name == "Jane"), None),
+    (~(F.phone == "+12025550143"), None),
+    (~Native("x"), None),
+    ((F.city == "A") & (F.tag == "x"), None),
+    ((F.city == "A") | (F.tag == "x"), None),
+    (All(()), None),
+    (Any_(()), None),
+]
+
+
+@pytest.mark.parametrize(("query", "said"), SAID, ids=[str(n) for n in range(len(SAID))])
+def test_what_is_said(query: Query, said: str | None) -> None:
+    assert translate(query) == said
+
+
+@given(st.text())
+def test_no_value_leaves_its_quotes(value: str) -> None:
+    literal = text(value)
+    assert re.fullmatch(r"'(?:[^'\\]|\\.)*'", literal, re.DOTALL)
+    assert re.sub(r"\\(.)", r"\1", literal[1:-1], flags=re.DOTALL) == value
+
+
+@given(st.text(min_size=1).filter(lambda name: "`" not in name))
+def test_no_name_of_a_field_leaves_its_quotes(name: str) -> None:
+    said = translate(F.custom[name] == 1)
+    assert said in {f"({name} = 1)", f"(`{name}` = 1)"}
+    assert said != f"({name} = 1)" or re.fullmatch(r"[A-Za-z_]+", name)
