@@ -224,7 +224,8 @@ class Driver(_Common):
                 raise self._transport.unreachable("download", error) from None
             open_files.callback(response.close)
             if response.status_code in OK:
-                chunks: Iterator[bytes] = response.iter_raw()
+                read = response.is_stream_consumed  # a transport in this process may answer whole
+                chunks: Iterator[bytes] = response.iter_bytes() if read else response.iter_raw()
                 return chunks
             if response.status_code not in REDIRECTS:
                 raise self._transport.refusal("download", response.status_code, response.headers, response.read())
@@ -381,7 +382,8 @@ class AsyncDriver(_Common):
                 raise self._transport.unreachable("download", error) from None
             open_files.push_async_callback(response.aclose)
             if response.status_code in OK:
-                chunks: AsyncIterator[bytes] = response.aiter_raw()
+                read = response.is_stream_consumed
+                chunks: AsyncIterator[bytes] = response.aiter_bytes() if read else response.aiter_raw()
                 return chunks
             if response.status_code not in REDIRECTS:
                 content = await response.aread()

@@ -38,18 +38,16 @@ def export(provider: ExportsFiles, list_id: str | None) -> Stream[Contact]:
         raise JobFailed(f"the export job ended as {job.state.value}: {job.detail or 'no reason given'}", job)
     count = 0
     for url in job.files:
-        records = Records(reader)
-        pieces = Unpacked(provider.max_download)
+        records, unpacked = Records(reader), Unpacked(provider.max_download)
         source = yield from Download(url)
-        while data := (yield from Read(source)):
-            for piece in pieces.feed(data):
-                contacts = records.feed(piece)
-                count += len(contacts)
-                yield Emit(contacts)
-        pieces.end()
-        contacts = records.end()
-        count += len(contacts)
-        yield Emit(contacts)
+        data = b"?"
+        while data:
+            data = yield from Read(source)
+            pieces = unpacked.feed(data) if data else unpacked.end()
+            contacts = [contact for piece in pieces for contact in records.feed(piece)]
+            contacts += [] if data else records.end()
+            count += len(contacts)
+            yield Emit(contacts)
     if job.succeeded is not None and count < job.succeeded:
         raise IncompleteExport(count, job.succeeded)
 
@@ -91,16 +89,18 @@ class Unpacked:
             if piece:
                 yield from self._inner.feed(self._counted(piece))
 
-    def end(self) -> None:
-        """Say that no more bytes come.
+    def end(self) -> Iterator[bytes]:
+        """Give what is left, when no more bytes come.
 
         Raises:
             UnexpectedPayload: The file stopped in the middle.
         """
         if self._gzip and not self._gzip.eof:
             raise UnexpectedPayload("the export file ended before its end", hint="the download was cut; export again")
+        if self._head:  # too short to be anything but plain
+            yield self._counted(self._head)
         if self._inner:
-            self._inner.end()
+            yield from self._inner.end()
 
     def _decompress(self, data: bytes) -> bytes:
         assert self._gzip is not None

@@ -48,7 +48,7 @@ class Check:
     @property
     def verdict(self) -> str:
         """In a word."""
-        return {True: "as expected", False: "DIFFERS", None: "not offered"}[self.as_expected]
+        return {True: "ok", False: "DIFFERS", None: "not offered"}[self.as_expected]
 
 
 def demo(

@@ -18,35 +18,31 @@ PLAIN = "a plain key in the file itself; use env:NAME, file:PATH or keyring:SERV
 def providers(as_json: Json = False) -> None:
     """Show the providers and what each of them can do.
 
-    "emulated" is done by reading, changing and writing back; "by scan" by reading every contact.
+    "emulated" is done by reading, changing and writing back, "by scan" by reading every contact, "one by one" with a
+    request for each contact.
 
         contacts providers
     """
-    from contacts_core import plugins
-    from contacts_core.capabilities import CAPABILITIES
+    from contacts_core import matrix, plugins
     from contacts_core.cli import output
 
-    known = plugins.registry()
-    cells = {
-        name: {each.__name__: _cell(provider, each) for each in CAPABILITIES}
-        for name, provider in known.providers.items()
-    }
+    known, rows = plugins.registry(), matrix.rows()
     for plugin, reason in known.broken.items():
         output.warn(f"plugin {plugin} is broken: {reason}")
     if as_json:
         listed = [
-            {"name": name, "title": each.title, "plugin": known.origins[name], "capabilities": cells[name]}
-            for name, each in known.providers.items()
+            {
+                "name": name,
+                "title": provider.title,
+                "plugin": known.origins[name],
+                "capabilities": {row.capability: row.cells[name] for row in rows},
+            }
+            for name, provider in known.providers.items()
         ]
         output.document({"providers": listed, "broken": dict(known.broken)})
         return
-    made = output.table("operation", *cells)
-    words = [(each.__doc__ or each.__name__).splitlines()[0].rstrip(".").lower() for each in CAPABILITIES]
-    output.rows(
-        made,
-        ([word, *(of[each.__name__] for of in cells.values())] for word, each in zip(words, CAPABILITIES, strict=True)),
-    )
-    output.show(made)
+    made = output.table("operation", *known.providers)
+    output.show(output.rows(made, ([row.title, *row.cells.values()] for row in rows)))
 
 
 def accounts(as_json: Json = False) -> None:
@@ -89,18 +85,6 @@ def accounts(as_json: Json = False) -> None:
         output.show(made)
     else:
         output.note("no account is set up; contacts accounts --help shows how")
-
-
-def _cell(provider: type[Provider], capability: type[Provider]) -> str:
-    from contacts_core.capabilities import Exports, FindsContacts, FindsContactsByScan, Searches
-
-    if capability in provider.emulates:
-        return "emulated"
-    if capability is FindsContacts and issubclass(provider, FindsContactsByScan):
-        return "by scan"
-    if issubclass(provider, capability):
-        return "yes"
-    return "by scan" if capability is Searches and issubclass(provider, Exports) else "no"
 
 
 def _settings(account: Account, provider: type[Provider] | None) -> dict[str, str]:
