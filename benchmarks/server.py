@@ -150,8 +150,8 @@ class Server:
                 async for piece in answer:
                     writer.write(piece)
                     await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            pass  # the client has gone, or the server is to stop
         finally:
             writer.close()
 

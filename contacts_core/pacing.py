@@ -40,7 +40,8 @@ class Pacer:
             if bucket is None:
                 return 0.0
             item = RateItem("", round(now * 1000))
-            bucket.leak(item.timestamp)
+            if bucket.count() >= bucket.rates[0].limit:  # forgetting what is past takes longer than adding
+                bucket.leak(item.timestamp)
             return 0.0 if bucket.put(item) else max(bucket.waiting(item), 1) / 1000  # type: ignore[operator,type-var]
 
     def hold(self, lane: str, until: float) -> None:

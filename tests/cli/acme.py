@@ -236,6 +236,9 @@ class Queue(Acme, QueuesJobs):
         return evolve(job, state=VENDOR.ends_as, succeeded=done if VENDOR.ends_as is JobState.DONE else 0, files=("u",))
 
 
+BARE_PEOPLE: list[Contact] = []
+
+
 @frozen(kw_only=True)
 class Bare(ExportsPages):
     """A vendor that can do next to nothing."""
@@ -244,7 +247,7 @@ class Bare(ExportsPages):
 
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         yield from ()
-        return Page([])
+        return Page(BARE_PEOPLE)
 
 
 class Plugin:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from contacts_core.cli import wording
 from contacts_core.cli.output import Exit
 from contacts_core.errors import Cancelled, Forbidden, Unavailable
 from contacts_core.formats import plain
-from contacts_core.models import JobState
+from contacts_core.models import Failure, JobState, Outcome
 from tests.cli.acme import Run, Vendor, person
 
 SENDS = ("delete", "remove", "add to", "upsert", "create")
@@ -266,3 +267,16 @@ def test_what_a_provider_cannot_do_is_refused(command: tuple[str, ...], run: Run
     done = run(*command, "--json")
     assert done.code == Exit.REFUSED
     assert done.error["type"] == "UnsupportedOperation"
+
+
+def test_who_cannot_be_looked_up_is_shown_by_id(run: Run, vendor: Vendor) -> None:
+    vendor.errors["get"] = Unavailable("no")
+    done = run("delete", "acme", "id-1", types="n\n")
+    assert "\n  id-1\n" in done.err
+
+
+def test_many_refusals_are_counted(vendor: Vendor) -> None:
+    failed = tuple(Failure(f"id-{n}", "no") for n in range(12))
+    lines = wording.outcome(Outcome(operation="delete_contacts", requested=12, failed=failed), "acme")
+    assert lines[0] == "delete_contacts: failed (12 asked for, 12 refused)"
+    assert lines[-1] == "  refused: 2 more (all of them with --json)"

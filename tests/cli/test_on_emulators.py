@@ -86,7 +86,7 @@ def test_a_wrong_key_is_one_line(name: str, run: Run) -> None:
 
 
 def test_the_demo(run: Run) -> None:
-    done = run("demo", "--contacts", 130, "--json")
+    done = run("demo", "--contacts", 140, "--json")
     assert done.code == Exit.DONE, done.out
     assert {(check["provider"], check["operation"]) for check in done.json} >= {
         (name, operation) for name in VENDORS for operation in demo_module.OPERATIONS

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from contacts_core.cli import output, reading
 from contacts_core.cli.output import Exit
 from contacts_core.errors import Unavailable
 from tests.cli.acme import Run, Vendor, person
@@ -202,3 +207,35 @@ def test_count_lists_and_fields(run: Run, vendor: Vendor) -> None:
     assert run("lists", "acme", "--json").json[0]["id"] == "l1"
     assert "number" in run("fields", "acme").out
     assert run("fields", "acme", "--json").json[0]["type"] == "number"
+
+
+def test_progress_moves_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch, run: Run, vendor: Vendor) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with output.progress("reading") as far:
+        far("5 contacts")
+    assert "reading" in terminal.getvalue()
+    monkeypatch.setattr(sys, "stderr", quiet := io.StringIO())
+    with output.progress("reading") as far:
+        far("5 contacts")
+    assert quiet.getvalue() == ""
+
+
+def test_long_reads_say_how_far_they_got(
+    monkeypatch: pytest.MonkeyPatch, run: Run, vendor: Vendor, tmp_path: Path
+) -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def progress(what: str) -> Iterator[Callable[[str], None]]:
+        yield told.append
+
+    monkeypatch.setattr(output, "progress", progress)
+    monkeypatch.setattr(reading, "BEAT", 2)
+    run("search", "acme", "--list", "l1")
+    run("export", "acme", "--to", tmp_path / "people.csv")
+    assert told == ["2 found", "4 found", "2 contacts", "4 contacts"]

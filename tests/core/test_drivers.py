@@ -86,8 +86,8 @@ class Runner:
 
 
 @pytest.fixture(
-    params=[("sync", httpx), ("async", httpx), ("sync", httpx2), ("async", httpx2)],
-    ids=lambda p: f"{p[0]}-{p[1].__name__}",
+    params=[(kind, library) for library in (httpx, httpx2) for kind in ("sync", "async")],
+    ids=lambda way: f"{way[0]}-{way[1].__name__}",
 )
 def run(request: pytest.FixtureRequest) -> Runner:
     return Runner(*request.param)
@@ -107,7 +107,8 @@ def reply(request: Any, status: int = 200, **options: Any) -> Any:
 
 def broken(request: Any) -> Exception:
     library = httpx2 if isinstance(request, httpx2.Request) else httpx
-    return library.ReadError("cut", request=request)
+    error: Exception = library.ReadError("cut", request=request)
+    return error
 
 
 def ask(method: str = "GET", path: str = "/x", **options: Any) -> Flow[Any]:
@@ -287,7 +288,7 @@ def test_ctrl_c_leaves_nothing_half_said(monkeypatch: pytest.MonkeyPatch) -> Non
             raise KeyboardInterrupt
         real(tasks)
 
-    real = drivers.wait
+    real = drivers.wait  # type: ignore[attr-defined]
     monkeypatch.setattr(drivers, "wait", interrupted)
 
     def answer(request: Any) -> Any:
