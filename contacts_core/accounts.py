@@ -89,7 +89,7 @@ def open_provider(name: str, settings: Mapping[str, Any]) -> Provider:
     account = accounts().get(name)
     provider = plugins.provider_class(account.provider if account else name)
     options = {a.name: a for a in attrs.fields(provider)}
-    given = {**(_resolved(account, options) if account else _from_environment(provider)), **settings}
+    given = {**_from_environment(provider), **(_resolved(account, options) if account else {}), **settings}
     if unknown := sorted(given.keys() - options.keys()):
         raise ConfigurationError(
             f"{name} has no setting {', '.join(unknown)}",
@@ -140,7 +140,7 @@ def _reference(account: str, name: str, value: str) -> str:
         case "file":
             try:
                 found = Path(target).expanduser().read_text(encoding="utf-8").strip()
-            except OSError:
+            except (OSError, UnicodeDecodeError):
                 found = None
         case "keyring":
             found = _from_keyring(target)
@@ -153,10 +153,16 @@ def _reference(account: str, name: str, value: str) -> str:
 
 def _from_keyring(target: str) -> str | None:
     try:
-        import keyring  # noqa: PLC0415 - comes with the extra "cli"
+        import keyring.errors  # noqa: PLC0415 - comes with the extra "cli"
     except ImportError:
         raise ConfigurationError(
             "keyring: references need the package keyring", hint="install contacts-core[cli]"
         ) from None
     service, _, user = target.rpartition("/")
-    return keyring.get_password(service, user)
+    try:
+        return keyring.get_password(service, user)
+    except keyring.errors.KeyringError as error:
+        raise ConfigurationError(
+            f"the keyring cannot be read ({type(error).__name__})",
+            hint="set a keyring backend up, or use env: or file:",
+        ) from None

@@ -26,9 +26,7 @@ def constructor(cls: type[T]) -> Callable[..., T]:
     twin: type[Any] = type(f"_{cls.__name__}", (), {"__slots__": tuple(names)})
     arguments = ", ".join(names)
     assignments = "\n    ".join(f"self.{name} = {name}" for name in names)
-    source = (
-        f"def build({arguments}):\n    self = twin()\n    {assignments}\n    self.__class__ = cls\n    return self"
-    )
+    source = f"def build({arguments}):\n    self = twin()\n    {assignments}\n    self.__class__ = cls\n    return self"
     scope: dict[str, Any] = {"twin": twin, "cls": cls}
     exec(source, scope)  # noqa: S102 - made of attribute names of our own classes
     build: Callable[..., T] = scope["build"]

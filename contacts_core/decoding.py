@@ -61,7 +61,7 @@ def decoder(type_: Any) -> Callable[[bytes, Any], Any]:
         except msgspec.ValidationError as error:
             if "unknown field" not in str(error):
                 raise misfit(error) from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise misfit(error) from None
         try:
             return msgspec.convert(set_aside(msgspec.json.decode(raw), described), type_)
@@ -81,6 +81,7 @@ def lines_decoder(type_: type[T]) -> Callable[[bytes], list[T]]:
         except (
             msgspec.DecodeError,
             UnicodeDecodeError,
+            RecursionError,
         ):  # ValidationError is one; the slow way says which line
             return [slow(line, None) for line in lines.splitlines() if line.strip()]
 

@@ -55,6 +55,8 @@ __all__ = ["AsyncDriver", "Driver"]
 T = TypeVar("T")
 
 logger = logging.getLogger("contacts_core")
+# Retries are stamina's to log; without a handler of its own they would reach stderr in programs that log nothing.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 IN_FLIGHT = 8  # httpx gets slower with more, and no vendor likes more
 # The read timeout is never None: a race in httpcore's pool (encode/httpcore#1110) hangs until it.
@@ -166,7 +168,7 @@ class Driver(_Common):
         except ContactsError as error:
             failures = [error]
         again = retry_hook(call, LONGEST_PAUSE)
-        if not again(failures[0]):
+        if again(failures[0]) is False:
             raise failures[0]
         # The first try is made outside: setting up the retry costs as much as a fifth of a request.
         for attempt in stamina.retry_context(on=again, attempts=ATTEMPTS, timeout=None, wait_max=LONGEST_PAUSE):
@@ -222,20 +224,20 @@ class Driver(_Common):
 
     def _download(self, download: Download, open_files: ExitStack) -> Iterator[bytes]:
         url = file_address(download.url)
-        for _ in range(MOST_REDIRECTS):
-            request = self._transport.without_keys(self._client.build_request("GET", url, headers=FILE_HEADERS))
-            try:
+        try:
+            for _ in range(MOST_REDIRECTS):
+                request = self._transport.without_keys(self._client.build_request("GET", url, headers=FILE_HEADERS))
                 response = self._client.send(request, stream=True, auth=None, follow_redirects=False)
-            except self._broken as error:
-                raise self._transport.unreachable("download", error) from None
-            open_files.callback(response.close)
-            if response.status_code in OK:
-                read = response.is_stream_consumed  # a transport in this process may answer whole
-                chunks: Iterator[bytes] = response.iter_bytes() if read else response.iter_raw()
-                return chunks
-            if response.status_code not in REDIRECTS:
-                raise self._transport.refusal("download", response.status_code, response.headers, response.read())
-            url = file_address(str(request.url.join(response.headers.get("location", ""))), url)
+                open_files.callback(response.close)
+                if response.status_code in OK:
+                    read = response.is_stream_consumed  # a transport in this process may answer whole
+                    chunks: Iterator[bytes] = response.iter_bytes() if read else response.iter_raw()
+                    return chunks
+                if response.status_code not in REDIRECTS:
+                    raise self._transport.refusal("download", response.status_code, response.headers, response.read())
+                url = file_address(str(request.url.join(response.headers.get("location", ""))), url)
+        except self._broken as error:
+            raise self._transport.unreachable("download", error) from None
         raise UnexpectedPayload("the vendor's file is behind too many redirects")
 
     def _read(self, source: Any) -> bytes:
@@ -245,10 +247,9 @@ class Driver(_Common):
             raise self._transport.unreachable("download", error) from None
 
     def _upload(self, upload: Upload) -> None:
-        request = self._client.build_request(
-            "PUT", file_address(upload.url), headers=dict(upload.headers), content=upload.content
-        )
+        url, headers = file_address(upload.url), dict(upload.headers)
         try:
+            request = self._client.build_request("PUT", url, headers=headers, content=upload.content)
             response = self._client.send(self._transport.without_keys(request), auth=None, follow_redirects=False)
         except self._broken as error:
             raise self._transport.unreachable("upload", error) from None
@@ -338,7 +339,7 @@ class AsyncDriver(_Common):
         except ContactsError as error:
             failures = [error]
         again = retry_hook(call, LONGEST_PAUSE)
-        if not again(failures[0]):
+        if again(failures[0]) is False:
             raise failures[0]
         async for attempt in stamina.retry_context(on=again, attempts=ATTEMPTS, timeout=None, wait_max=LONGEST_PAUSE):
             with attempt:
@@ -380,21 +381,21 @@ class AsyncDriver(_Common):
 
     async def _download(self, download: Download, open_files: AsyncExitStack) -> AsyncIterator[bytes]:
         url = file_address(download.url)
-        for _ in range(MOST_REDIRECTS):
-            request = self._transport.without_keys(self._client.build_request("GET", url, headers=FILE_HEADERS))
-            try:
+        try:
+            for _ in range(MOST_REDIRECTS):
+                request = self._transport.without_keys(self._client.build_request("GET", url, headers=FILE_HEADERS))
                 response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
-            except self._broken as error:
-                raise self._transport.unreachable("download", error) from None
-            open_files.push_async_callback(response.aclose)
-            if response.status_code in OK:
-                read = response.is_stream_consumed
-                chunks: AsyncIterator[bytes] = response.aiter_bytes() if read else response.aiter_raw()
-                return chunks
-            if response.status_code not in REDIRECTS:
-                content = await response.aread()
-                raise self._transport.refusal("download", response.status_code, response.headers, content)
-            url = file_address(str(request.url.join(response.headers.get("location", ""))), url)
+                open_files.push_async_callback(response.aclose)
+                if response.status_code in OK:
+                    read = response.is_stream_consumed
+                    chunks: AsyncIterator[bytes] = response.aiter_bytes() if read else response.aiter_raw()
+                    return chunks
+                if response.status_code not in REDIRECTS:
+                    content = await response.aread()
+                    raise self._transport.refusal("download", response.status_code, response.headers, content)
+                url = file_address(str(request.url.join(response.headers.get("location", ""))), url)
+        except self._broken as error:
+            raise self._transport.unreachable("download", error) from None
         raise UnexpectedPayload("the vendor's file is behind too many redirects")
 
     async def _read(self, source: Any) -> bytes:
@@ -407,10 +408,9 @@ class AsyncDriver(_Common):
         return b""
 
     async def _upload(self, upload: Upload) -> None:
-        request = self._client.build_request(
-            "PUT", file_address(upload.url), headers=dict(upload.headers), content=upload.content
-        )
+        url, headers = file_address(upload.url), dict(upload.headers)
         try:
+            request = self._client.build_request("PUT", url, headers=headers, content=upload.content)
             response = await self._client.send(self._transport.without_keys(request), auth=None, follow_redirects=False)
         except self._broken as error:
             raise self._transport.unreachable("upload", error) from None

@@ -16,6 +16,7 @@ from contacts_core.models import Contact, JobState
 if TYPE_CHECKING:
     from contacts_core.capabilities import ExportsFiles, FileReader
 
+BOM = b"\xef\xbb\xbf"
 GZIP_MAGIC = b"\x1f\x8b"
 PIECE = 1 << 18  # bytes decompressed at a time
 LONGEST_RECORD = 1 << 24  # a record longer than this is no contact
@@ -132,8 +133,8 @@ class Records:
         """The contacts whose records are complete with this piece."""
         data = self._rest + piece
         if self._json is None:
-            data = data.removeprefix(b"\xef\xbb\xbf")
-            if not data.lstrip():
+            data = data.removeprefix(BOM)
+            if not data.lstrip() or BOM.startswith(data):
                 self._rest = data
                 return []
             self._json = data.lstrip()[:1] == b"{"
@@ -155,7 +156,10 @@ class Records:
             return []
         if self._json:
             return self._reader.json_lines(records)
-        rows = [row for row in csv.reader(io.StringIO(self._text(records), newline="")) if row]
+        try:
+            rows = [row for row in csv.reader(io.StringIO(self._text(records), newline="")) if row]
+        except csv.Error as error:
+            raise UnexpectedPayload(f"the export file is no CSV: {error}") from None
         if self._rows is None:
             self._rows = self._reader.csv(rows.pop(0))
         return self._rows(rows) if rows else []
@@ -170,7 +174,10 @@ class Records:
 
 def last_record_end(data: bytes) -> int:
     """Where the last whole CSV record ends: behind the last line break outside quotes."""
-    end = len(data)
-    while (cut := data.rfind(b"\n", 0, end) + 1) and data.count(b'"', 0, cut) % 2:
+    end, quotes = len(data), data.count(b'"')
+    while cut := data.rfind(b"\n", 0, end) + 1:
+        quotes -= data.count(b'"', cut, end)
+        if quotes % 2 == 0:
+            break
         end = cut - 1
     return cut

@@ -121,6 +121,11 @@ class Contact:
         """The full name, or first and last name together; empty when neither is known."""
         return self.full_name or " ".join(part for part in (self.first_name, self.last_name) if part)
 
+    @property
+    def handle(self) -> str:
+        """What names the contact in an outcome: its id, else its first identifier's value, else its name."""
+        return self.id or next((i.value for i in self.identifiers), self.name)
+
     def __repr__(self) -> str:
         """Show who it is by id and masked identifiers only."""
         shown = ", ".join(i.masked for i in self.identifiers)
@@ -190,6 +195,14 @@ class Count(int):
         count.how = how
         return count
 
+    def __getnewargs__(self) -> tuple[int, str]:
+        """Let copies and pickles keep the way it was had."""
+        return int(self), self.how
+
+    def __getnewargs__(self) -> tuple[int, str]:  # type: ignore[override]  # int's own has one
+        """Keep ``how`` when it is copied or pickled."""
+        return int(self), self.how
+
 
 class JobState(Enum):
     """How far a vendor's job got. ``UNKNOWN``: the vendor does not let this job be read."""
@@ -253,6 +266,12 @@ class Failure:
     def __repr__(self) -> str:
         """Mask the item: it may be an address."""
         return f"Failure({mask(self.item)}: {self.reason})"
+
+
+def _may_have_worked(job: Job) -> bool:
+    """Whether a job did something as far as anyone can tell, though the vendor counted nothing."""
+    uncounted = job.succeeded is None and not job.failed
+    return job.state in {JobState.PARTIAL, JobState.UNKNOWN} or (job.state is JobState.DONE and uncounted)
 
 
 class OutcomeState(Enum):
@@ -356,7 +375,7 @@ class Outcome:
         troubled = [job for job in self.jobs if job.state is not JobState.DONE]
         if not (self.refused or troubled or unreached > 0):
             return OutcomeState.DONE
-        nothing = not (self.counted or self.absent or any(job.state is JobState.PARTIAL for job in self.jobs))
+        nothing = not (self.counted or self.absent or any(map(_may_have_worked, self.jobs)))
         only_failures = self.refused >= self.requested or any(job.state is JobState.FAILED for job in troubled)
         return OutcomeState.FAILED if nothing and only_failures else OutcomeState.PARTIAL
 

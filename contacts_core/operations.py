@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence, Sized
 from functools import partial
 from itertools import groupby
 from math import ceil
+from operator import attrgetter
 from typing import TypeVar
+from urllib.parse import unquote
 
 from attrs import evolve
 
@@ -33,7 +36,14 @@ from contacts_core.capabilities import (
     TakesIdentifiers,
     UpsertsContacts,
 )
-from contacts_core.errors import IncompleteSearch, InvalidInput, JobTimeout, NotFound, UnsupportedOperation
+from contacts_core.errors import (
+    ContactsError,
+    IncompleteSearch,
+    InvalidInput,
+    JobTimeout,
+    NotFound,
+    UnsupportedOperation,
+)
 from contacts_core.flow import Call, Emit, Flow, Sleep, Stream
 from contacts_core.identifiers import Identifier
 from contacts_core.models import (
@@ -171,9 +181,13 @@ def search(provider: Provider, query: Query, *, scan: bool) -> Stream[Contact]:
         if only_native or not scan:
             hint = "narrow the query" if only_native else "narrow the query, or pass scan=True to read every contact"
             raise IncompleteSearch(matching, sample.total, hint=hint)
-    if only_native:
-        raise UnsupportedOperation(f"{provider.name} has no query language of its own", hint="use F.… instead")
+    _portable(provider, query)
     yield from _scan(require(provider, Exports), query)
+
+
+def _portable(provider: Provider, query: Query) -> None:
+    if any(isinstance(part, Native) for part in walk(query)):
+        raise UnsupportedOperation(f"{provider.name} has no query language of its own", hint="use F.… instead")
 
 
 def _scan(provider: Exports, query: Query) -> Stream[Contact]:
@@ -206,7 +220,9 @@ def _lists_asked_for(provider: Provider, query: Query) -> list[str]:
 def explain(provider: Provider, query: Query) -> Flow[Explanation]:
     """Tell how `search` would answer, and what it costs; asks at most for a count."""
     native = provider.translate(query) if isinstance(provider, Searches) else None
-    if native is not None:
+    if native is None:
+        _portable(provider, query)
+    else:
         return Explanation(Strategy.NATIVE, 1, native.text, "the vendor can answer this itself")
     able = require(provider, Exports)
     if isinstance(able, ExportsFiles):
@@ -314,28 +330,33 @@ def custom_fields(provider: Provider) -> Flow[list[FieldDefinition]]:
 
 
 def upsert_contacts(provider: Provider, contacts: Iterable[Contact], lists: Iterable[str]) -> Flow[Outcome]:
-    """Create or update contacts, a batch at a time, so that any number of them passes through in constant memory."""
+    """Create or update contacts, a batch at a time, so that any number of them passes through in constant memory.
+
+    Raises:
+        Interrupted: It stopped on the way; contacts behind the batch it stopped in were not taken from ``contacts``.
+    """
     able = require(provider, UpsertsContacts)
     targets = list(dict.fromkeys(_several(lists)))
     for list_id in targets:
         _checked(able, list_id)
     total = Outcome(operation="upsert_contacts", provider=able.name)
-    for batch in steps.chunks(contacts, max(able.upsert_batch, able.concurrency)):
-        part = yield from steps.in_chunks(
-            "upsert_contacts",
-            able.name,
-            batch,
-            able.upsert_batch,
-            able.concurrency,
-            lambda chunk: able.upsert_contacts(chunk, targets),
-            _spoken,
-        )
+    rest = iter(contacts)
+    for batch in steps.chunks(rest, max(able.upsert_batch, able.concurrency)):
+        try:
+            part = yield from steps.in_chunks(
+                total.operation,
+                able.name,
+                batch,
+                able.upsert_batch,
+                able.concurrency,
+                lambda chunk: able.upsert_contacts(chunk, targets),
+                attrgetter("handle"),
+            )
+        except ContactsError as error:
+            remaining = list(rest) if isinstance(contacts, Sized) else []
+            raise steps.continued(error, total, batch, remaining) from error
         total = Outcome.total(total.operation, able.name, [total, part])
     return total
-
-
-def _spoken(contact: Contact) -> str:
-    return contact.id or next((i.masked for i in contact.identifiers), "a contact without identifiers")
 
 
 def check(provider: Provider, job: Job | str) -> Flow[Job]:
@@ -345,7 +366,9 @@ def check(provider: Provider, job: Job | str) -> Flow[Job]:
         raise InvalidInput(f"job {known.id} belongs to {known.provider}, not to {provider.name}")
     able = require(provider, QueuesJobs)
     _checked(able, known.id)
-    return (yield from able.check(known))
+    seen = yield from able.check(known)
+    # What was asked for, only the caller knows for sure.
+    return evolve(seen, operation=known.operation or seen.operation, requested=known.requested or seen.requested)
 
 
 def wait(provider: Provider, jobs: Sequence[Job], timeout: float) -> Flow[list[Job]]:
@@ -386,7 +409,8 @@ def call(provider: Provider, call: Call[T]) -> Flow[T]:
 
 
 def _relative(path: str) -> None:
-    if not path.startswith("/") or path.startswith("//") or "\\" in path or ".." in path.split("/"):
+    segments = re.split(r"[/?#]", unquote(path))
+    if not path.startswith("/") or path.startswith("//") or "\\" in path or ".." in segments or not path.isprintable():
         raise InvalidInput(
             "the path must be relative to the provider's base URL",
             hint="begin it with one slash, leave out '..'",

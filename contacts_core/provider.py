@@ -76,7 +76,7 @@ def address(default: Any = attrs.NOTHING, *, env: str = "") -> Any:
 
 
 def _base_url(value: str) -> str:
-    if not re.match(r"https?://[^/?#\s]+", value):
+    if not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", value):
         message = "base_url must begin with http:// or https:// and a host"
         raise ConfigurationError(message, hint="for example base_url='https://api.example.com'")
     return value.rstrip("/")

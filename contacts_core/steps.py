@@ -6,16 +6,35 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar, cast
 
-from contacts_core.errors import ContactsError, Interrupted, NotFound, Rejected, Unavailable, Unreachable
+from contacts_core.errors import (
+    ContactsError,
+    Interrupted,
+    NotFound,
+    Rejected,
+    Unavailable,
+    UnexpectedPayload,
+    Unreachable,
+)
 from contacts_core.flow import Emit, Flow, Settled, Stream, Together
 from contacts_core.models import Failure, Outcome, Page
 
-__all__ = ["added_up", "chunks", "drain", "gather", "in_chunks", "pauses", "read_chunks", "run_together", "through"]
+__all__ = [
+    "added_up",
+    "chunks",
+    "drain",
+    "gather",
+    "in_chunks",
+    "interrupted",
+    "pauses",
+    "read_chunks",
+    "run_together",
+    "through",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-UNCLEAR = (Unreachable, Unavailable)  # the request may have been carried out all the same
+UNCLEAR = (Unreachable, Unavailable, UnexpectedPayload)  # the request may have been carried out all the same
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
@@ -128,6 +147,28 @@ def added_up(
     if fatal:
         raise Interrupted(total, uncertain, unsent, str(fatal)) from fatal
     return total
+
+
+def interrupted(before: Outcome, batch: Sequence[object], error: ContactsError) -> Interrupted:
+    """What to raise when ``error`` stopped an operation in a batch of which nothing else was reached."""
+    if isinstance(error, Interrupted):
+        outcome = Outcome.total(before.operation, before.provider, [before, error.outcome])
+        return Interrupted(outcome, error.uncertain, error.unsent, str(error.__cause__ or error))
+    uncertain, unsent = (batch, ()) if isinstance(error, UNCLEAR) else ((), batch)
+    return Interrupted(before, uncertain, unsent, str(error))
+
+
+def continued(
+    error: ContactsError, before: Outcome, batch: Sequence[object], remaining: Sequence[object]
+) -> ContactsError:
+    """The error of a later batch of one operation, with what the batches before it reached and the ones after it not."""
+    if isinstance(error, Interrupted):
+        outcome = Outcome.total(before.operation, before.provider, [before, error.outcome])
+        return Interrupted(outcome, error.uncertain, [*error.unsent, *remaining], str(error.__cause__))
+    if not (before.requested or remaining):
+        return error
+    unclear = isinstance(error, UNCLEAR)
+    return Interrupted(before, batch if unclear else [], remaining if unclear else [*batch, *remaining], str(error))
 
 
 def through(stream: Stream[T], change: Callable[[Sequence[T]], Sequence[R]]) -> Stream[R]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import time
@@ -9,6 +10,7 @@ from collections.abc import Awaitable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
 
+import attrs
 import msgspec
 
 from contacts_core import errors
@@ -77,7 +79,8 @@ class Transport:
         self._headers = {"Accept": "application/json", **provider.headers()}
         self._json_headers = {**self._headers, "Content-Type": "application/json"}
         self._secret_headers = {name.lower() for name in provider.headers()}
-        self._secrets = [value for value in provider.headers().values() if value]
+        kept = (getattr(provider, a.name) for a in attrs.fields(type(provider)) if a.metadata.get("secret"))
+        self._secrets = [str(value) for value in (*provider.headers().values(), *kept) if value]
 
     def options(self, call: Call[Any]) -> dict[str, Any]:
         """The arguments for ``client.request``, behind method and address."""
@@ -109,6 +112,8 @@ class Transport:
         """
         if status not in OK:
             raise self.refusal(f"{call.method} {call.path}", status, headers, content)
+        if not content and call.returns is object:  # no JSON is as good as null where nothing is expected
+            return None  # type: ignore[return-value]
         try:
             return self._provider.converter.structure(content, call.returns)
         except UnexpectedPayload as error:
@@ -148,7 +153,7 @@ def reason(content: bytes, headers: Mapping[str, str]) -> str:
         return "the answer is a web page, not the API's"
     try:
         words = _words(msgspec.json.decode(content))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         plain = "text/plain" in headers.get("content-type", "")
         words = [content.decode(errors="replace").strip()] if plain else []
     return "; ".join(dict.fromkeys(word for word in words if word)) or "no reason given"
@@ -175,7 +180,7 @@ def _words(body: Any) -> list[str]:
 def pause(headers: Mapping[str, str], now: float) -> float | None:
     """The seconds that the vendor asks to wait: Retry-After (RFC 9110, seconds or a date), else X-RateLimit-Reset."""
     if after := headers.get("retry-after", "").strip():
-        if after.isdigit():
+        if after.isdecimal():
             return float(after)
         try:
             return max(0.0, parsedate_to_datetime(after).timestamp() - now)
@@ -190,7 +195,9 @@ def reset(headers: Mapping[str, str], now: float) -> float | None:
         value = float(headers.get("x-ratelimit-reset", ""))
     except ValueError:
         return None
-    return value if value < SECONDS_OR_EPOCH else max(0.0, value - now)
+    if not math.isfinite(value):
+        return None
+    return max(0.0, value if value < SECONDS_OR_EPOCH else value - now)
 
 
 def exhausted(headers: Mapping[str, str], now: float) -> float | None:
@@ -198,13 +205,16 @@ def exhausted(headers: Mapping[str, str], now: float) -> float | None:
     return reset(headers, now) if headers.get("x-ratelimit-remaining") == "0" else None
 
 
+CLIENT_ERRORS = ("RequestError", "InvalidURL")
+
+
 def transport_errors(client: object) -> tuple[type[Exception], ...]:
-    """The exceptions with which this client says that an exchange broke off.
+    """The exceptions with which this client says that an exchange broke off, or that an address is none.
 
     A client of httpx or of httpx2, or anything with their interface: the two libraries' exceptions share no base.
     """
     roots = {cls.__module__.partition(".")[0] for cls in type(client).__mro__} | {"httpx", "httpx2"}
-    found = (getattr(sys.modules.get(root), "RequestError", None) for root in sorted(roots))
+    found = (getattr(sys.modules.get(root), name, None) for root in sorted(roots) for name in CLIENT_ERRORS)
     return (*(error for error in found if isinstance(error, type)), ConnectionError, TimeoutError)
 
 
@@ -219,7 +229,7 @@ def file_address(url: str, origin: str = "") -> str:
         ProviderError: It is neither http nor https, or leaves https.
     """
     scheme = url.partition(":")[0].lower()
-    if scheme not in {"http", "https"} or (origin.startswith("https:") and scheme != "https"):
+    if scheme not in {"http", "https"} or (origin.lower().startswith("https:") and scheme != "https"):
         raise UnexpectedPayload("the vendor names a file that is not at an http(s) address")
     return url
 

@@ -95,7 +95,7 @@ class MemoryProvider(
         (contact_id,) = map(str, members)
         contact = self._known(contact_id)
         lists = tuple(dict.fromkeys(change(contact.lists or ())))
-        if lists == contact.lists:
+        if lists == contact.lists and operation == "remove_from_list":
             return Outcome(operation=operation, requested=1, absent=(contact_id,))
         self.store.contacts[contact_id] = evolve(contact, lists=lists)
         return Outcome(operation=operation, requested=1, confirmed=(contact_id,))

@@ -30,7 +30,7 @@ from contacts_core.capabilities import (
     TakesIdentifiers,
     UpsertsContacts,
 )
-from contacts_core.errors import NotFound
+from contacts_core.errors import InvalidInput, NotFound
 from contacts_core.flow import Call, Flow
 from contacts_core.identifiers import Identifier
 from contacts_core.models import Contact, ContactList, Failure, FieldDefinition, Outcome, Page
@@ -227,6 +227,11 @@ class Bird(
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """A contact with an id of Bird's is updated; one with an identifier updated or created; any other created."""
         (contact,) = contacts
+        if len(lists) > mapping.MOST_LISTS:
+            raise InvalidInput(
+                f"Bird puts a contact on at most {mapping.MOST_LISTS} lists at once",
+                hint="use add_to_list for the others",
+            )
         lost: set[str] = set()
         attributes, references = mapping.attributes(contact, lost), mapping.references(contact, lost)
         body: dict[str, Any] = {"attributes": attributes} if attributes else {}

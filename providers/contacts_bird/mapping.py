@@ -27,6 +27,7 @@ EXTRAS = {"account_ids": "accountIds", "company_refs": "companyRefs", "is_anonym
 NO_PLACE = ("address", "organization", "title", "tags")
 LONGEST_NAME = 150
 MOST_LISTS = 10  # in one request
+MOST_IDENTIFIERS = 10
 
 make_contact = constructor(Contact)
 from_iso = datetime.fromisoformat
@@ -142,7 +143,8 @@ def references(contact: Contact, lost: set[str]) -> list[dict[str, str]]:
             taken.append(found)
         else:
             lost.add(each.kind.value)
-    return taken
+    lost.update("another identifier" for _ in taken[MOST_IDENTIFIERS:])
+    return taken[:MOST_IDENTIFIERS]
 
 
 def attributes(contact: Contact, lost: set[str]) -> dict[str, Any]:

@@ -222,7 +222,7 @@ class SendGrid(
         ids = {f.name.lower(): f for f in fields.custom_fields or ()}
         reasons = [mapping.unfit(contact) for contact in contacts]
         pairs = list(zip(contacts, reasons, strict=True))
-        failed = tuple(Failure(repr(contact), f"not sent: {reason}") for contact, reason in pairs if reason)
+        failed = tuple(Failure(contact.handle, f"not sent: {reason}") for contact, reason in pairs if reason)
         bodies = [mapping.to_write(contact, ids, lost) for contact, reason in pairs if not reason]
         refused = Outcome(operation=operation, requested=len(failed), failed=failed)
         if not bodies:

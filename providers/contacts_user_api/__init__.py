@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -117,8 +118,10 @@ class UserApi(
         (contact_id,) = map(str, members)
         before = mapping.list_ids((yield from api.contact(contact_id, "lists")).data)
         wanted = change(before)
-        if wanted == before:
+        if wanted == before and operation == "remove_from_list":
             return Outcome(operation=operation, requested=1, absent=(contact_id,), emulated=True)
+        if wanted == before:
+            return _read_back(operation, contact_id, reached=True)
         yield from api.update_contact(contact_id, {"lists": wanted})
         after = mapping.list_ids((yield from api.contact(contact_id, "lists")).data)
         return _read_back(operation, contact_id, reached=change(after) == after)
@@ -178,7 +181,9 @@ class UserApi(
         owners = {i: owner.id for i, owner in (yield from self.find(sought))} if sought else {}
         flows = [self._upsert(contact, present, owners, fields, lists) for contact in contacts]
         settled = yield from steps.run_together(flows, self.concurrency)
-        return steps.added_up("upsert_contacts", self.name, [[contact] for contact in contacts], settled, repr)
+        return steps.added_up(
+            "upsert_contacts", self.name, [[contact] for contact in contacts], settled, attrgetter("handle")
+        )
 
     def _present(self, ids: Sequence[str]) -> Flow[dict[str, ContactDetails]]:
         """The contacts of these ids that exist; an id of another workspace may not."""
@@ -219,7 +224,7 @@ class UserApi(
 
 
 def _not_sent(contact: Contact, reason: str) -> Outcome:
-    failure = Failure(repr(contact), f"not sent: {reason}")
+    failure = Failure(contact.handle, f"not sent: {reason}")
     return Outcome(operation="upsert_contacts", requested=1, failed=(failure,), emulated=True)
 
 

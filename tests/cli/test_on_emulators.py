@@ -125,6 +125,14 @@ def test_the_demo_survives_a_vendor_that_makes_no_sense(run: Run, faulty: Callab
     assert "not reached" in done.out
 
 
+def test_a_retry_is_told_in_words(run: Run) -> None:
+    name = VENDORS[0]
+    with running(Sandbox([plugins.emulators()[name]], faults=["rate-limit=1"])) as server:
+        done = run("lists", name, *[o for each in server.settings(name).items() for o in ("--set", "=".join(each))])
+    assert done.code == Exit.DONE
+    assert done.err == "warning: RateLimited; asking again in 1.0 s\n"
+
+
 def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", **more}
 

@@ -27,7 +27,7 @@ KEY = "a-secret-key"
 class Acme(Provider):
     name = "acme"
     api_key: str = secret()
-    base_url: str = address("https://api.acme.example/root")
+    base_url: str = address("https://api.acme.example/base")
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.api_key}"}
@@ -132,7 +132,7 @@ def sequence(*steps: Any) -> tuple[Answer, list[Any]]:
 def test_a_call_goes_to_the_providers_address_with_its_key(run: Runner) -> None:
     answer, seen = sequence(200)
     assert run(ask("POST", "/a%20b", params={"q": "1&2"}, json={"ü": 1}), answer) == {"ok": 200}
-    assert str(seen[0].url) == "https://api.acme.example/root/a%20b?q=1%262"
+    assert str(seen[0].url) == "https://api.acme.example/base/a%20b?q=1%262"
     assert seen[0].headers["authorization"] == f"Bearer {KEY}"
     assert (seen[0].content, seen[0].headers["content-type"]) == ('{"ü":1}'.encode(), "application/json")
 
@@ -246,7 +246,7 @@ def test_flows_run_side_by_side_in_order_and_within_bounds(run: Runner) -> None:
         return (yield from Together([one(n) for n in range(30)], 50))
 
     settled = run(together(), answer)
-    assert [each.value for each in settled] == [(n, f"/root/{n}") for n in range(30)]
+    assert [each.value for each in settled] == [(n, f"/base/{n}") for n in range(30)]
     assert 1 <= active[1] <= 8
 
 

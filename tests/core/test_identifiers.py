@@ -24,7 +24,6 @@ WORDS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789._+-", min_size=2
         ("jane@xn--mnchen-3ya.example.com", "jane@xn--mnchen-3ya.example.com"),
         ("JÖRG@example.com", "jörg@example.com"),
         ("jane@ex ämple..com", "jane@ex ämple..com"),
-        ("ohne-Ä", "ohne-ä"),
         ("", ""),
     ],
 )

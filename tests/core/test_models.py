@@ -267,9 +267,7 @@ def test_nothing_shown_holds_personal_data_or_signed_addresses() -> None:
 
 
 def test_a_contact_shows_who_it_is_without_telling() -> None:
-    assert repr(CONTACT) == (
-        "Contact(acme c1: email:o***@example.com, email:j***@example.com, phone:+1***43)"
-    )
+    assert repr(CONTACT) == ("Contact(acme c1: email:o***@example.com, email:j***@example.com, phone:+1***43)")
     assert repr(Contact()) == "Contact(- -: no identifier)"
 
 

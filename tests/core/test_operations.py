@@ -34,7 +34,7 @@ from contacts_core.provider import Provider, address
 
 def perform(flow: Generator[Any, Any, Any], answers: dict[str, Any] | None = None) -> tuple[Any, list[Any]]:
     """Run a flow; calls are answered by path, an exception is thrown in. Emitted items are gathered as its result."""
-    answers, seen, emitted = answers or {}, [], []
+    answers, seen, emitted = answers or {}, list[Any](), list[Any]()
     answer: Any = None
     thrown: Exception | None = None
     try:
@@ -321,12 +321,8 @@ class TestReading:
             Identifier.email(" "),
         ]
         found, seen = perform(operations.find(FAKE, wanted))
-        assert sorted(seen) == [
-            "/find/+12025550100",
-            "/find/p0@example.com,p1@example.com",
-            "/find/p2@example.com",
-            "/find/v",
-        ]
+        emails = ["/find/p0@example.com,p1@example.com", "/find/p2@example.com"]
+        assert sorted(seen) == ["/find/+12025550100", *emails, "/find/v"]
         assert [found[i] and found[i].id for i in wanted] == [None, "c0", "c1", "c2", None, None]
 
     def test_ids_are_read_in_batches(self) -> None:
@@ -375,6 +371,38 @@ def test_writing_goes_out_in_batches() -> None:
     assert sum(int(path[1:]) for path in seen) == 11
     assert max(int(path[1:]) for path in seen) == 2
     assert outcome.counted == 11
+
+
+def test_a_fault_in_a_later_batch_tells_of_all_batches() -> None:
+    people = [contact(n) for n in range(11)]
+    for fault, uncertain in [(errors.Unavailable("down"), people[8:10]), (errors.Unauthenticated("no"), [])]:
+        with pytest.raises(errors.Interrupted) as raised:
+            perform(_failing_after(people, 4, fault))
+        assert raised.value.outcome.counted == 8
+        assert list(raised.value.uncertain) == uncertain
+        assert list(raised.value.unsent) == people[8 + len(uncertain) :]
+
+
+def test_contacts_not_yet_taken_from_an_iterator_stay_there() -> None:
+    people = iter([contact(n) for n in range(30)])
+    with pytest.raises(errors.Interrupted) as raised:
+        perform(_failing_after(people, 4, errors.Unauthenticated("no")))
+    taken = raised.value.outcome.counted + len(raised.value.unsent)
+    assert taken + len(list(people)) == 30
+
+
+def _failing_after(people: Any, calls: int, fault: Exception) -> Generator[Any, Any, Any]:
+    """Write, with a fault instead of an answer from some call on."""
+    left = [calls]
+
+    class Failing(Fake):
+        def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
+            left[0] -= 1
+            if left[0] < 0:
+                raise fault
+            return (yield from super().upsert_contacts(contacts, lists))
+
+    return operations.upsert_contacts(Failing(), people, [])
 
 
 def test_what_is_not_declared_is_refused_before_anything_is_asked() -> None:

@@ -1,0 +1,46 @@
+"""Ten thousand deletes, one request each, against 50 ms latency: how close eight in flight come to the ideal."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from uuid import UUID
+
+from benchmarks import crowd
+from benchmarks.figures import Figure
+from benchmarks.server import serving
+from contacts_bird import Bird
+from contacts_core.client import AsyncContacts, Contacts
+from contacts_core.drivers import IN_FLIGHT
+
+LATENCY = 0.05
+TARGET = 1.2
+
+
+def run(*, quick: bool) -> Iterator[Figure]:
+    """Both doors."""
+    count = 2_000 if quick else 10_000
+    ids = [str(UUID(int=n + 1, version=4)) for n in range(count)]
+    ideal = count * LATENCY / IN_FLIGHT
+    with serving("small", LATENCY) as address:
+        provider = Bird(access_key="sandbox-access-key", workspace_id=crowd.WORKSPACE, base_url=address)
+        for door, seconds in (("sync", _blocking(provider, ids)), ("async", asyncio.run(_awaiting(provider, ids)))):
+            note = f"{seconds:.1f} s of {ideal:.1f} s, {count / seconds:.0f} requests/s"
+            yield Figure(f"{door}, {count:,} deletes, times the ideal", seconds / ideal, most=TARGET, note=note)
+
+
+def _blocking(provider: Bird, ids: list[str]) -> float:
+    with Contacts(provider) as door:
+        start = time.perf_counter()
+        outcome = door.delete_contacts(ids)
+        assert len(outcome.confirmed) == len(ids)
+        return time.perf_counter() - start
+
+
+async def _awaiting(provider: Bird, ids: list[str]) -> float:
+    async with AsyncContacts(provider) as door:
+        start = time.perf_counter()
+        outcome = await door.delete_contacts(ids)
+        assert len(outcome.confirmed) == len(ids)
+        return time.perf_counter() - start

@@ -1,0 +1,55 @@
+"""Peak memory of `export`: a million contacts against a hundred thousand, each in a process of its own.
+
+The files are generated as they are read, in another process; nothing of them is kept on either side.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from benchmarks.crowd import BLOCK
+from benchmarks.figures import Figure
+from benchmarks.server import serving
+from contacts_core import connect
+
+TARGET = 1.2
+LONGEST = 600  # seconds for one export
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+def run(*, quick: bool) -> Iterator[Figure]:
+    """Both file types."""
+    small, large = (20, 200) if quick else (100, 1_000)
+    with serving("exports") as address:
+        for file_type in ("csv", "json"):
+            (few, _), (many, seconds) = (_exported(address, n, file_type) for n in (small, large))
+            note = f"{many / 2**20:.1f} MiB of {few / 2**20:.1f} MiB; {large * BLOCK / seconds:,.0f} contacts/s"
+            what = f"export of {large * BLOCK:,} contacts as {file_type}, peak RSS, times that of {small * BLOCK:,}"
+            yield Figure(what, many / few, most=TARGET, note=note)
+
+
+def _exported(address: str, thousands: int, file_type: str) -> tuple[int, float]:
+    settings = {"base_url": f"{address}/{thousands}", "export_format": file_type}
+    command = [sys.executable, "-m", "benchmarks.memory", json.dumps(settings)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LONGEST)
+    count, peak, seconds = json.loads(done.stdout)
+    assert count == thousands * BLOCK
+    return peak, seconds
+
+
+def export(settings: dict[str, str]) -> tuple[int, int, float]:
+    """Read every contact; gives their number, the process's peak RSS in bytes, and the seconds."""
+    with connect("sendgrid", api_key="SG.sandbox", **settings) as door:
+        start = time.perf_counter()
+        count = sum(1 for _ in door.export())
+        seconds = time.perf_counter() - start
+    return count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT, seconds
+
+
+if __name__ == "__main__":
+    print(json.dumps(export(json.loads(sys.argv[1]))))

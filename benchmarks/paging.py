@@ -1,0 +1,58 @@
+"""Sequential paging at 50 ms latency, mapping included, as a share of the best that paging can reach.
+
+The best is told twice: by the nominal latency alone, and by the fastest that a bare client got the same page.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import httpx
+
+from benchmarks import crowd
+from benchmarks.figures import Figure
+from benchmarks.server import PAGE, PAGES, serving
+from contacts_bird import Bird
+from contacts_core.client import Contacts
+from contacts_core.drivers import LIMITS, TIMEOUT
+from contacts_core.provider import Provider
+from contacts_user_api import UserApi
+
+LATENCY = 0.05
+TARGET = 0.95
+
+
+def run(*, quick: bool) -> Iterator[Figure]:
+    """Forty pages of a hundred contacts from each of the two vendors that page."""
+    rounds = 2 if quick else 5
+    with serving("bird", LATENCY) as address:
+        bird = Bird(access_key="sandbox-access-key", workspace_id=crowd.WORKSPACE, base_url=address)
+        yield from _figures(bird, f"{address}{bird.root()}/contacts?pageToken=1", rounds)
+    with serving("user-api", LATENCY) as address:
+        user_api = UserApi(api_key="sandbox-user-key", base_url=address)
+        yield from _figures(user_api, f"{address}{user_api.root()}/contacts?offset=100", rounds)
+
+
+def _figures(provider: Provider, page: str, rounds: int) -> Iterator[Figure]:
+    bare, ours = [], []
+    with httpx.Client(timeout=TIMEOUT, limits=LIMITS) as client, Contacts(provider) as door:
+        for _ in range(rounds):
+            ours.append(_seconds_of_export(door))
+            for _ in range(10):
+                start = time.perf_counter()
+                client.get(page).raise_for_status()
+                bare.append(time.perf_counter() - start)
+    a_page = min(ours) / PAGES
+    speed = f"{PAGE / a_page:,.0f} contacts/s, {a_page * 1e3:.1f} ms a page"
+    what = f"{provider.name}, pages of {PAGE}, share of the ideal"
+    yield Figure(f"{what} by nominal {LATENCY * 1e3:.0f} ms", LATENCY / a_page, least=TARGET, note=speed, unit="{:.3f}")
+    note = f"bare GET of a page {min(bare) * 1e3:.1f} ms at best"
+    yield Figure(f"{what} by the bare client", min(bare) / a_page, least=TARGET, note=note, unit="{:.3f}")
+
+
+def _seconds_of_export(door: Contacts[Provider]) -> float:
+    start = time.perf_counter()
+    count = sum(1 for _ in door.export())  # type: ignore[misc]
+    assert count == PAGE * PAGES
+    return time.perf_counter() - start
