@@ -20,7 +20,8 @@ def main() -> int:
     parser.add_argument("name", nargs="*", choices=(*NAMES, []), metavar="name", help=f"any of {', '.join(NAMES)}")
     parser.add_argument("--quick", action="store_true", help="a smaller run, for a first look; its figures are rougher")
     arguments = parser.parse_args()
-    print(f"Python {platform.python_version()}, {', '.join(f'{each} {version(each)}' for each in LIBRARIES)}", flush=True)
+    libraries = ", ".join(f"{each} {version(each)}" for each in LIBRARIES)
+    print(f"Python {platform.python_version()}, {libraries}", flush=True)
     missed = False
     for name in arguments.name or NAMES:
         start = time.perf_counter()

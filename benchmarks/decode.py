@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from statistics import median
 
 import msgspec
@@ -27,7 +28,7 @@ def run(*, quick: bool) -> Iterator[Figure]:
     keys = median(len(contact) for contact in crowd_)
     for size in (100, 500, 1_000):
         pages = _pages(crowd_, size)
-        share, note = _share(lambda pages=pages: _plain(pages), lambda pages=pages: _shared(pages), rounds, contacts)
+        share, note = _share(partial(_plain, pages), partial(_shared, pages), rounds, contacts)
         size_of_one = sum(map(len, pages)) / contacts
         shape = f"{keys:.0f} keys and {size_of_one:.0f} bytes a contact"
         yield Figure(f"pages of {size}, share of msgspec to dicts", share, least=TARGET, note=f"{note}; {shape}")
@@ -65,7 +66,7 @@ def _undeclared(contacts: Sequence[crowd.Json], rounds: int) -> Iterator[Figure]
     usual = _pages(contacts, 100)
     one = [{**contact, "surprise": "x"} if n % 100 == 0 else contact for n, contact in enumerate(contacts)]
     every = [{**contact, "surprise": "x"} for contact in contacts]
-    ways = [lambda pages=pages: _shared(pages) for pages in (usual, _pages(one, 100), _pages(every, 100))]
+    ways = [partial(_shared, pages) for pages in (usual, _pages(one, 100), _pages(every, 100))]
     seconds = interleaved(ways, rounds)
     for what, slow in (("in one contact of each page", seconds[1]), ("in every contact", seconds[2])):
         note = f"{len(contacts) / min(slow):,.0f}/s"

@@ -54,14 +54,19 @@ class Figure:
 
 def table(figures: Iterable[Figure], title: str = "what") -> str:
     """The figures as a Markdown table."""
-    rows = [(title, "figure", "target", "reached", "behind it"), *(figure.cells() for figure in figures)]
+    rows: list[tuple[str, ...]] = [
+        (title, "figure", "target", "reached", "behind it"),
+        *(figure.cells() for figure in figures),
+    ]
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
-    lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
-    return "\n".join(lines)
+    rows.insert(1, tuple("-" * width for width in widths))
+    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
 
 
-def interleaved(ways: Sequence[Callable[[], object]], rounds: int, clock: Clock = time.perf_counter) -> list[list[float]]:
+def interleaved(
+    ways: Sequence[Callable[[], object]], rounds: int, clock: Clock = time.perf_counter
+) -> list[list[float]]:
     """Run every way once a round, in turns, so that a noisy moment of the machine meets all of them.
 
     Returns:

@@ -10,6 +10,7 @@ import itertools
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, ClassVar
 
 import httpx
@@ -23,6 +24,7 @@ from contacts_core.client import AsyncContacts, Contacts
 from contacts_core.drivers import IN_FLIGHT, LIMITS, TIMEOUT
 from contacts_core.provider import Rate
 
+Work = Coroutine[Any, Any, None]
 IDS = [contact["id"] for contact in crowd.bird(1_000)]
 
 
@@ -90,52 +92,61 @@ def _blocking(provider: Bird, rounds: int, requests: int) -> Iterator[Figure]:
         def deleted() -> None:
             door.delete_contacts(IDS[:requests])
 
-        get = lambda: bare("GET")  # noqa: E731 - one of the ways
+        get = partial(bare, "GET")
         yield _figure("sync, 1 in flight, `call`", [get, called], rounds, requests, 0.10)
         yield _figure("sync, 1 in flight, `get_contacts` with its mapping", [get, read], rounds, requests, None)
         yield _figure("sync, 8 in flight, `delete_contacts`", [bare_together, deleted], rounds, requests, 0.10)
 
 
-def _awaiting(
-    provider: Bird, rounds: int, requests: int, run_in_loop: Callable[[Coroutine[Any, Any, None]], None]
-) -> Iterator[Figure]:
-    headers, addresses = _addresses(provider)
-    client, door = httpx.AsyncClient(timeout=TIMEOUT, limits=LIMITS), AsyncContacts(provider)
+def _awaiting(provider: Bird, rounds: int, requests: int, run_in_loop: Callable[[Work], None]) -> Iterator[Figure]:
+    awaited = _Awaited(provider, requests)
 
-    async def bare() -> None:
-        for _ in range(requests):
-            await client.request("GET", next(addresses), headers=headers)
+    def ways(*several: Callable[[], Work]) -> list[Callable[[], object]]:
+        return [partial(lambda each: run_in_loop(each()), each) for each in several]
 
-    async def bare_together() -> None:
-        todo = iter([next(addresses) for _ in range(requests)])
+    yield _figure("async, 1 in flight, `call`", ways(awaited.bare, awaited.called), rounds, requests, 0.05)
+    what = "async, 1 in flight, `get_contacts` with its mapping"
+    yield _figure(what, ways(awaited.bare, awaited.read), rounds, requests, None)
+    what = "async, 8 in flight, `delete_contacts`"
+    yield _figure(what, ways(awaited.bare_together, awaited.deleted), rounds, requests, 0.05)
+    run_in_loop(awaited.close())
+
+
+class _Awaited:
+    """The ways of the async door."""
+
+    def __init__(self, provider: Bird, requests: int) -> None:
+        self._client = httpx.AsyncClient(timeout=TIMEOUT, limits=LIMITS)
+        self._door = AsyncContacts(provider)
+        self._requests = requests
+        self._headers, self._addresses = _addresses(provider)
+
+    async def bare(self) -> None:
+        for _ in range(self._requests):
+            await self._client.request("GET", next(self._addresses), headers=self._headers)
+
+    async def bare_together(self) -> None:
+        todo = iter([next(self._addresses) for _ in range(self._requests)])
 
         async def work() -> None:
             for each in todo:
-                await client.request("DELETE", each, headers=headers)
+                await self._client.request("DELETE", each, headers=self._headers)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(IN_FLIGHT):
                 group.create_task(work())
 
-    async def called() -> None:
-        for n in range(requests):
-            await door.call("GET", f"/contacts/{IDS[n]}")
+    async def called(self) -> None:
+        for n in range(self._requests):
+            await self._door.call("GET", f"/contacts/{IDS[n]}")
 
-    async def read() -> None:
-        for n in range(requests):
-            await door.get_contacts([IDS[n]])
+    async def read(self) -> None:
+        for n in range(self._requests):
+            await self._door.get_contacts([IDS[n]])
 
-    async def deleted() -> None:
-        await door.delete_contacts(IDS[:requests])
+    async def deleted(self) -> None:
+        await self._door.delete_contacts(IDS[: self._requests])
 
-    async def close() -> None:
-        await client.aclose()
-        await door.close()
-
-    def ways(*several: Callable[[], Coroutine[Any, Any, None]]) -> list[Callable[[], object]]:
-        return [lambda each=each: run_in_loop(each()) for each in several]  # type: ignore[misc]
-
-    yield _figure("async, 1 in flight, `call`", ways(bare, called), rounds, requests, 0.05)
-    yield _figure("async, 1 in flight, `get_contacts` with its mapping", ways(bare, read), rounds, requests, None)
-    yield _figure("async, 8 in flight, `delete_contacts`", ways(bare_together, deleted), rounds, requests, 0.05)
-    run_in_loop(close())
+    async def close(self) -> None:
+        await self._client.aclose()
+        await self._door.close()

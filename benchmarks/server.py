@@ -1,4 +1,4 @@
-"""A vendor's server in a process of its own, with answers made beforehand: cheap enough not to disturb what it measures.
+"""A vendor's server in a process of its own, with answers made beforehand: cheap enough not to disturb what is timed.
 
 It listens on 127.0.0.1 only, and stops when its standard input closes, after a number of requests, or after a time.
 """
@@ -24,7 +24,7 @@ MOST_SECONDS = 900
 MOST_REQUESTS = 500_000
 PAGE = 100
 PAGES = 40
-PER_PAGE_OF_EXPORT = 1 << 16
+PIECE = 1 << 16
 
 Answer = bytes | AsyncIterator[bytes]
 Answers = Callable[[str, str, bytes], Answer]
@@ -85,8 +85,8 @@ def exports() -> Answers:
             case "GET", [*_, "exports", file_type]:
                 base = os.environ["BENCHMARK_ADDRESS"]
                 count = int(thousands) * crowd.BLOCK
-                status = {"id": file_type, "status": "ready", "contact_count": count}
-                status["urls"] = [f"{base}/{thousands}/files/{file_type}"]  # type: ignore[assignment]
+                files = [f"{base}/{thousands}/files/{file_type}"]
+                status = {"id": file_type, "status": "ready", "contact_count": count, "urls": files}
                 return rendered(msgspec.json.encode(status))
             case "GET", ["files", file_type]:
                 return export_file(file_type, blocks[file_type], int(thousands))
@@ -103,7 +103,7 @@ async def export_file(file_type: str, block: bytes, thousands: int) -> AsyncIter
     pending = gzip.compress(crowd.CSV_HEADER) if file_type == "csv" else b""
     for n in range(thousands):
         pending += gzip.compress(block.replace(crowd.NUMBER, b"%07d" % n))
-        if len(pending) >= PER_PAGE_OF_EXPORT:
+        if len(pending) >= PIECE:
             yield b"%x\r\n%b\r\n" % (len(pending), pending)
             pending = b""
     pending += gzip.flush()

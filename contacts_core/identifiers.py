@@ -31,7 +31,8 @@ NOT_DIGITS = re.compile(r"[^0-9]")
 IN_ADDRESS = r"[^\s<>()\"',;:=/\[\]{}]"
 # It begins where a word begins: looking from every letter of a long word would take hours.
 EMAILS = re.compile(rf"(?<!{IN_ADDRESS}){IN_ADDRESS}+(?:@|%40){IN_ADDRESS}+")
-PHONES = re.compile(r"(?<![\w-])\+?[0-9][0-9 ()./-]{6,}[0-9](?![\w-])")
+UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+PHONES = re.compile(rf"(?P<uuid>{UUID})|(?<![\w-])\+?[0-9][0-9 ()./-]{{6,30}}[0-9](?![\w-])")
 
 
 def normal_email(value: str) -> str:

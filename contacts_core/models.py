@@ -195,10 +195,6 @@ class Count(int):
         count.how = how
         return count
 
-    def __getnewargs__(self) -> tuple[int, str]:
-        """Let copies and pickles keep the way it was had."""
-        return int(self), self.how
-
     def __getnewargs__(self) -> tuple[int, str]:  # type: ignore[override]  # int's own has one
         """Keep ``how`` when it is copied or pickled."""
         return int(self), self.how

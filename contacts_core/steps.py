@@ -21,10 +21,10 @@ from contacts_core.models import Failure, Outcome, Page
 __all__ = [
     "added_up",
     "chunks",
+    "continued",
     "drain",
     "gather",
     "in_chunks",
-    "interrupted",
     "pauses",
     "read_chunks",
     "run_together",
@@ -147,15 +147,6 @@ def added_up(
     if fatal:
         raise Interrupted(total, uncertain, unsent, str(fatal)) from fatal
     return total
-
-
-def interrupted(before: Outcome, batch: Sequence[object], error: ContactsError) -> Interrupted:
-    """What to raise when ``error`` stopped an operation in a batch of which nothing else was reached."""
-    if isinstance(error, Interrupted):
-        outcome = Outcome.total(before.operation, before.provider, [before, error.outcome])
-        return Interrupted(outcome, error.uncertain, error.unsent, str(error.__cause__ or error))
-    uncertain, unsent = (batch, ()) if isinstance(error, UNCLEAR) else ((), batch)
-    return Interrupted(before, uncertain, unsent, str(error))
 
 
 def continued(

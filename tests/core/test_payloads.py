@@ -1,0 +1,116 @@
+"""Payloads and paths, as values."""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contacts_core import errors
+from contacts_core.decoding import Payload, UnknownFields, decoder, lines_decoder
+from contacts_core.provider import Provider, check_id, path
+
+
+class Inner(UnknownFields, kw_only=True):
+    a: int | None = None
+
+
+class Outer(UnknownFields, kw_only=True):
+    id: str
+    inner: Inner | None = None
+    several: list[Inner] | None = None
+    named: dict[str, Inner] | None = None
+
+
+class Closed(Payload):
+    id: str
+
+
+class TestDecoding:
+    def test_undeclared_fields_are_kept_wherever_they_are(self, caplog: pytest.LogCaptureFixture) -> None:
+        several, named = '[{"c":"p@example.com"},{}]', '{"k":{"d":null}}'
+        raw = f'{{"id":"1","x":{{"y":1}},"inner":{{"a":1,"b":2}},"several":{several},"named":{named}}}'.encode()
+        with caplog.at_level(logging.INFO, "contacts_core.drift"):
+            found: Outer = decoder(Outer)(raw, None)
+        assert found.unknown == {"x": {"y": 1}}
+        assert found.inner is not None
+        assert (found.inner.a, found.inner.unknown) == (1, {"b": 2})
+        assert found.several is not None
+        assert [each.unknown for each in found.several] == [{"c": "p@example.com"}, {}]
+        assert found.named is not None
+        assert found.named["k"].unknown == {"d": None}
+        assert "Inner has undeclared fields: c" in caplog.messages
+        assert not any("example.com" in message for message in caplog.messages)
+
+    def test_a_payload_without_a_place_for_them_drops_them(self) -> None:
+        assert decoder(Closed)(b'{"id":"1","x":2}', None).id == "1"
+
+    @pytest.mark.parametrize(
+        ("raw", "where"),
+        [
+            (b'{"id":1}', "$.id"),
+            (b"{}", "`id`"),
+            (b'{"id":"1","several":[{},{"a":"jane@example.com"}]}', "$.several[1].a"),
+            (b'{"id":"1","new":1,"several":[{"a":"jane@example.com"}]}', "$.several[0].a"),
+            (b'{"id":"1","new":1', "truncated"),
+            (b'{"id"', "truncated"),
+            (b"[]", "array"),
+            (b"", "truncated"),
+            (b"\xff", "malformed"),
+        ],
+    )
+    def test_what_does_not_fit_is_named_by_its_path(self, raw: bytes, where: str) -> None:
+        with pytest.raises(errors.UnexpectedPayload) as raised:
+            decoder(Outer)(raw, None)
+        assert where in str(raised.value)
+        assert "jane" not in str(raised.value)
+
+    def test_lines(self) -> None:
+        decode = lines_decoder(Outer)
+        assert [each.id for each in decode(b'{"id":"1"}\n{"id":"2"}\n')] == ["1", "2"]
+        assert [each.unknown for each in decode(b'{"id":"1"}\n\n{"id":"2","new":1}')] == [{}, {"new": 1}]
+        with pytest.raises(errors.UnexpectedPayload):
+            decode(b'{"id":"1"}\n{"id":2}\n')
+
+
+class TestPaths:
+    @given(st.text(min_size=1, max_size=200))
+    def test_a_value_is_one_segment_whatever_it_holds(self, value: str) -> None:
+        try:
+            filled = path("/a/{x}/b", x=value)
+        except errors.InvalidInput:
+            assert not value.strip() or set(value) == {"."}
+            return
+        except UnicodeEncodeError:
+            return
+        split = urlsplit("https://host" + filled)
+        assert (split.query, split.fragment) == ("", "")
+        assert [unquote(part) for part in split.path.split("/")] == ["", "a", value, "b"]
+
+    @pytest.mark.parametrize("value", ["", "  ", ".", "..", "x" * 1000])
+    def test_what_cannot_be_a_segment_is_refused(self, value: str) -> None:
+        with pytest.raises(errors.InvalidInput):
+            path("/{x}", x=value)
+
+    def test_what_a_vendor_wants_raw_stays_raw(self) -> None:
+        assert path("/{x}", safe="@+", x="a+b@example.com/../?") == "/a+b@example.com%2F..%2F%3F"
+
+    @pytest.mark.parametrize("good", ["contact_67890", "123e4567-e89b-12d3-a456-426614174000", "a.b", "x" * 255])
+    def test_ids(self, good: str) -> None:
+        assert check_id(good) == ""
+
+    @pytest.mark.parametrize("bad", ["", " ", ".", "...", "../x", "a/b", "a b", "a,b", "a%2fb", "a\n", "ü", "x" * 256])
+    def test_no_ids(self, bad: str) -> None:
+        assert check_id(bad)
+
+    @pytest.mark.parametrize("wrong", ["", "api.example.com", "ftp://x", "https://", "https:///x", "file:///x"])
+    def test_base_urls(self, wrong: str) -> None:
+        class Somewhere(Provider):
+            name = "somewhere"
+
+        assert Somewhere(base_url="http://x/y/").base_url == "http://x/y"
+        with pytest.raises(errors.ConfigurationError):
+            Somewhere(base_url=wrong)

@@ -1,0 +1,68 @@
+"""Must type-check, in mypy and in pyright: what the public interface promises about types."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, assert_type
+
+import httpx
+import httpx2
+
+from contacts_bird import Bird
+from contacts_core import (
+    AsyncContacts,
+    Contact,
+    Contacts,
+    Count,
+    F,
+    Found,
+    Identifier,
+    Job,
+    Outcome,
+    Query,
+    connect,
+    connect_async,
+)
+from contacts_core.flow import Flow
+from contacts_sendgrid import SendGrid, api
+from contacts_sendgrid.payloads import Accepted
+
+
+def doors(key: str) -> None:
+    sendgrid = Contacts(SendGrid(api_key=key))
+    assert_type(sendgrid, Contacts[SendGrid])
+    assert_type(sendgrid.delete_contacts(["1"]), Outcome)
+    assert_type(sendgrid.search(F.email == "jane@example.com"), Iterator[Contact])
+    assert_type(sendgrid.find([Identifier.email("jane@example.com")]), Found)
+    assert_type(sendgrid.get_contacts(["1"]), dict[str, Contact | None])
+    assert_type(sendgrid.count(), Count)
+    outcome = sendgrid.delete_contacts(["1"])
+    assert_type(sendgrid.wait(outcome), Outcome)
+    assert_type(sendgrid.wait(outcome.jobs[0]), Job)
+    assert_type(sendgrid.check("1"), Job)
+
+
+async def awaited(key: str) -> None:
+    async with AsyncContacts(Bird(access_key=key, workspace_id=key)) as bird:
+        assert_type(await bird.delete_contacts(["1"]), Outcome)
+        assert_type(bird.export(), AsyncIterator[Contact])
+        async for contact in bird.search(F.email == "jane@example.com"):
+            assert_type(contact, Contact)
+        assert_type(await bird.wait(await bird.delete_contacts([])), Outcome)
+
+
+def by_name(client: httpx.Client, other: httpx2.Client) -> None:
+    assert_type(connect("acme"), Contacts[Any])
+    assert_type(connect_async("acme"), AsyncContacts[Any])
+    _ = connect("acme", client=client), connect("acme", client=other)
+
+
+def queries() -> None:
+    query: Query = (F.email == "a") & ~(F.list == "b") | (F.custom["score"] > 10)
+    _ = query
+
+
+def flows() -> Flow[str | None]:
+    accepted = yield from api.delete_contacts(["1"])
+    assert_type(accepted, Accepted)
+    return accepted.job_id

@@ -1,0 +1,48 @@
+"""Must not type-check: each marked line is a mistake that the types catch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from contacts_core import Contacts
+from contacts_core.capabilities import DeletesContacts
+from contacts_core.flow import Flow
+from contacts_core.models import Outcome
+from contacts_core.provider import address
+from contacts_sendgrid import api
+from contacts_user_api import UserApi
+
+
+@frozen(kw_only=True)
+class Half(DeletesContacts):
+    name = "half"
+    base_url: str = address("https://half.example")
+
+
+Half()  # error: abstract
+
+door = Contacts(UserApi(api_key="x", base_url="https://x.example"))
+door.delete_list("1")  # error: undeclared capability
+list(door.search("email = 'x'"))  # error: no query
+
+
+def forgotten() -> Flow[Outcome]:
+    api.delete_contacts(["1"])  # error: the call is made, and never asked (pyright)
+    yield from api.delete_contacts(["2"])
+    return Outcome(operation="x")
+
+
+@frozen(kw_only=True)
+class Odd(DeletesContacts):
+    name = "odd"
+    base_url: str = address("https://odd.example")
+
+    def delete_contacts(self, ids: int) -> Flow[Outcome]:  # error: another signature
+        yield from ()
+        return Outcome(operation="x", requested=ids)
+
+
+def sequence(ids: Sequence[str]) -> None:
+    _ = ids
