@@ -38,5 +38,7 @@ def test_pyright_agrees() -> None:
     output = run("pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(HERE))
     problems = [each for each in json.loads(output)["generalDiagnostics"] if each["severity"] == "error"]
     lines = {(Path(each["file"]).name, each["range"]["start"]["line"] + 1) for each in problems}
-    assert {line for name, line in lines if name == "api.py"} == set(), output
+    # `assert_type` gives its argument back, and nothing is done with that.
+    wrong = [each for each in problems if each["file"].endswith("api.py") and each["rule"] != "reportUnusedCallResult"]
+    assert wrong == []
     assert marked(both=False) <= {line for name, line in lines if name == "wrong.py"}, output

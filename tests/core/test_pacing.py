@@ -1,0 +1,94 @@
+"""Pacing by a clock that the test keeps."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contacts_core.pacing import Pacer
+from contacts_core.provider import Rate
+
+
+@settings(max_examples=100)
+@given(
+    st.integers(1, 6),
+    st.sampled_from([0.5, 1.0, 2.5, 60.0]),
+    st.lists(st.integers(0, 900).map(lambda n: n / 1000), min_size=1, max_size=40),
+)
+def test_no_window_ever_holds_more_requests_than_allowed(limit: int, seconds: float, gaps: list[float]) -> None:
+    pacer = Pacer({"": Rate(limit, seconds)})
+    now, sent = 1000.0, []
+    for gap in gaps:
+        now += gap
+        for _ in range(10):
+            delay = pacer.delay("", now)
+            if delay <= 0:
+                break
+            assert delay <= seconds + 0.01
+            now += delay
+        else:
+            pytest.fail("it asks to wait again and again")
+        sent.append(round(now, 6))
+    for start in sent:
+        inside = [moment for moment in sent if start <= moment < start + seconds - 0.0015]
+        assert len(inside) <= limit
+
+
+def test_below_the_limit_nothing_waits() -> None:
+    pacer = Pacer({"": Rate(3, 10)})
+    assert [pacer.delay("", 5.0) for _ in range(3)] == [0.0, 0.0, 0.0]
+    assert pacer.delay("", 5.0) == pytest.approx(10, abs=0.01)
+    assert pacer.delay("", 15.01) == 0.0
+
+
+def test_being_told_to_wait_does_not_count_as_a_request() -> None:
+    pacer = Pacer({"": Rate(1, 10)})
+    assert pacer.delay("", 0.0) == 0.0
+    for moment in (1.0, 2.0, 3.0):
+        assert pacer.delay("", moment) == pytest.approx(10 - moment, abs=0.01)
+    assert pacer.delay("", 10.01) == 0.0
+
+
+def test_without_rates_nothing_waits() -> None:
+    pacer = Pacer({})
+    assert {pacer.delay(lane, 0.0) for lane in ("", "search") for _ in range(99)} == {0.0}
+
+
+def test_lanes_with_a_rate_of_their_own_are_apart_and_others_share_the_general_one() -> None:
+    pacer = Pacer({"": Rate(1, 10), "search": Rate(2, 10)})
+    assert pacer.delay("", 0.0) == 0.0
+    assert pacer.delay("unheard-of", 0.0) > 0
+    assert [pacer.delay("search", 0.0) for _ in range(2)] == [0.0, 0.0]
+    assert pacer.delay("search", 0.0) > 0
+
+
+def test_a_hold_keeps_one_lane_back_until_its_time() -> None:
+    pacer = Pacer({"": Rate(9, 1), "search": Rate(9, 1)})
+    pacer.hold("search", 30.0)
+    assert pacer.delay("search", 10.0) == pytest.approx(20.0)
+    assert pacer.delay("", 10.0) == 0.0
+    assert pacer.delay("search", 30.0) == 0.0
+
+
+def test_a_hold_of_an_unknown_lane_holds_the_general_one_even_without_rates() -> None:
+    pacer = Pacer({})
+    pacer.hold("unheard-of", 4.0)
+    assert pacer.delay("", 1.0) == pytest.approx(3.0)
+
+
+def test_threads_together_get_no_more_than_is_allowed() -> None:
+    pacer = Pacer({"": Rate(50, 60)})
+    allowed = []
+
+    def work() -> None:
+        allowed.extend([1 for _ in range(40) if pacer.delay("", 7.0) == 0.0])
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(allowed) == 50
