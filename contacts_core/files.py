@@ -138,7 +138,7 @@ class Records:
                 self._rest = data
                 return []
             self._json = data.lstrip()[:1] == b"{"
-        cut = data.rfind(b"\n") + 1 if self._json else last_record_end(data)
+        cut = data.rfind(b"\n") + 1 if self._json else last_record_end(data, len(self._rest))
         self._rest = data[cut:]
         if len(self._rest) > LONGEST_RECORD:
             raise UnexpectedPayload("the export file holds a record without an end")
@@ -172,10 +172,13 @@ class Records:
             raise UnexpectedPayload("the export file is not UTF-8") from None
 
 
-def last_record_end(data: bytes) -> int:
-    """Where the last whole CSV record ends: behind the last line break outside quotes."""
+def last_record_end(data: bytes, start: int = 0) -> int:
+    """Where the last whole CSV record ends: behind the last line break outside quotes, 0 for none.
+
+    Line breaks before ``start`` are known to be inside quotes.
+    """
     end, quotes = len(data), data.count(b'"')
-    while cut := data.rfind(b"\n", 0, end) + 1:
+    while cut := data.rfind(b"\n", start, end) + 1:
         quotes -= data.count(b'"', cut, end)
         if quotes % 2 == 0:
             break
