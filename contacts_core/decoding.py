@@ -46,6 +46,7 @@ def payload_converter() -> Converter:
     """
     converter = Converter()
     converter.register_structure_hook_factory(lambda _: True, decoder)
+    converter.register_structure_hook_func(lambda type_: type_ is object, lambda raw, _: raw_json(raw))
     converter.register_structure_hook(NoneType, lambda _raw, _type: None)
     return converter
 
@@ -88,9 +89,17 @@ def lines_decoder(type_: type[T]) -> Callable[[bytes], list[T]]:
     return decode
 
 
+def raw_json(raw: bytes) -> Any:
+    """Any JSON as plain data; None for an empty body."""
+    return decode_any(raw, None) if raw.strip() else None
+
+
 def misfit(error: Exception) -> UnexpectedPayload:
     """Name the place where an answer left its documented shape. msgspec's messages hold types and paths, no values."""
     return UnexpectedPayload(f"the answer does not have the documented shape: {error}")
+
+
+decode_any = decoder(Any)
 
 
 def set_aside(raw: Any, described: Type) -> Any:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from functools import partial
 from itertools import groupby
 from math import ceil
 from operator import attrgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from attrs import evolve
@@ -39,6 +39,7 @@ from contacts_core.capabilities import (
 from contacts_core.errors import (
     ContactsError,
     IncompleteSearch,
+    Interrupted,
     InvalidInput,
     JobTimeout,
     NotFound,
@@ -354,7 +355,10 @@ def upsert_contacts(provider: Provider, contacts: Iterable[Contact], lists: Iter
             )
         except ContactsError as error:
             remaining = list(rest) if isinstance(contacts, Sized) else []
-            raise steps.continued(error, total, batch, remaining) from error
+            whole = steps.continued(error, total, batch, remaining)
+            if whole is error:
+                raise
+            raise whole from (error.__cause__ if isinstance(error, Interrupted) else error)
         total = Outcome.total(total.operation, able.name, [total, part])
     return total
 
@@ -402,18 +406,19 @@ def wait_for(provider: Provider, work: Outcome | Job, timeout: float) -> Flow[Ou
     return work.with_jobs((yield from wait(provider, work.jobs, timeout)))
 
 
-def call(provider: Provider, call: Call[T]) -> Flow[T]:
+def call(provider: Provider, method: str, path: str, params: Mapping[str, str] | None, json: Any) -> Flow[Any]:
     """One raw request, with auth, retries and pacing; the path as the vendor's pages write it, or below the root."""
-    _relative(call.path)
-    return (yield from evolve(call, path=call.path.removeprefix(provider.root())))
+    _relative(path)
+    verb = method.upper()
+    below = path.removeprefix(provider.root())
+    return (yield from Call(verb, below, object, params, json, repeatable=verb in REPEATABLE))
 
 
 def _relative(path: str) -> None:
-    segments = re.split(r"[/?#]", unquote(path))
+    segments = re.split(r"[/?#]", unquote(path)) if "." in path or "%" in path else ()
     if not path.startswith("/") or path.startswith("//") or "\\" in path or ".." in segments or not path.isprintable():
         raise InvalidInput(
-            "the path must be relative to the provider's base URL",
-            hint="begin it with one slash, leave out '..'",
+            "the path must be relative to the provider's base URL", hint="begin it with one slash, leave out '..'"
         )
 
 

@@ -152,7 +152,7 @@ def added_up(
 def continued(
     error: ContactsError, before: Outcome, batch: Sequence[object], remaining: Sequence[object]
 ) -> ContactsError:
-    """The error of a later batch of one operation, with what the batches before it reached and the ones after it not."""
+    """The error of a later batch, with what the batches before it reached and those after it did not."""
     if isinstance(error, Interrupted):
         outcome = Outcome.total(before.operation, before.provider, [before, error.outcome])
         return Interrupted(outcome, error.uncertain, [*error.unsent, *remaining], str(error.__cause__))

@@ -25,7 +25,6 @@ from contacts_core.capabilities import (
     UpsertsContacts,
 )
 from contacts_core.drivers import AsyncDriver
-from contacts_core.flow import Call
 from contacts_core.identifiers import Identifier
 from contacts_core.models import (
     Contact,
@@ -173,5 +172,4 @@ class AsyncContacts(Generic[P_co]):
 
     async def call(self, method: str, path: str, *, params: Mapping[str, str] | None = None, json: Any = None) -> Any:
         """See `Contacts.call`."""
-        request = Call(method.upper(), path, object, params, json, repeatable=method.upper() in operations.REPEATABLE)
-        return await self._driver.run(operations.call(self.provider, request))
+        return await self._driver.run(operations.call(self.provider, method, path, params, json))

@@ -25,7 +25,6 @@ from contacts_core.capabilities import (
     UpsertsContacts,
 )
 from contacts_core.drivers import Driver
-from contacts_core.flow import Call
 from contacts_core.identifiers import Identifier
 from contacts_core.models import (
     Contact,
@@ -226,5 +225,4 @@ class Contacts(Generic[P_co]):
         Returns:
             The decoded JSON; None for an empty answer.
         """
-        request = Call(method.upper(), path, object, params, json, repeatable=method.upper() in operations.REPEATABLE)
-        return self._driver.run(operations.call(self.provider, request))
+        return self._driver.run(operations.call(self.provider, method, path, params, json))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
@@ -188,15 +189,14 @@ class Bird(
 
     def _complete(self, found: Sequence[ContactDetails]) -> Flow[list[Contact]]:
         """Contacts with all their identifiers; those that an answer shows only in part are read apart."""
-        partial = [details for details in found if not mapping.is_complete(details)]
-        flows = [self._identifiers(details.id) for details in partial]
-        settled = yield from steps.run_together(flows, self.concurrency)
-        whole: dict[str, Sequence[Identifier]] = {}
-        for details, each in zip(partial, settled, strict=True):
+        known = {details.id: mapping.known_identifiers(details) for details in found}
+        partial = [details.id for details in found if (details.identifier_count or 0) > len(known[details.id])]
+        settled = yield from steps.run_together([self._identifiers(each) for each in partial], self.concurrency)
+        for contact_id, each in zip(partial, settled, strict=True):
             if each.error and not isinstance(each.error, NotFound):  # gone meanwhile: what was shown is what there is
                 raise each.error
-            whole[details.id] = each.value or mapping.known_identifiers(details)
-        return [mapping.contact(details, whole.get(details.id)) for details in found]
+            known[contact_id] = each.value or known[contact_id]
+        return [mapping.contact(details, known[details.id]) for details in found]
 
     def _identifiers(self, contact_id: str) -> Flow[tuple[Identifier, ...]]:
         return mapping.identifiers((yield from steps.gather(lambda cursor: self._identifiers_page(contact_id, cursor))))
@@ -238,10 +238,8 @@ class Bird(
         written: ContactDetails | None = None
         if contact.provider == self.name and contact.id:
             joining = {"addIdentifiers": references} if references else {}
-            try:
+            with suppress(NotFound):  # an id of another workspace
                 written = yield from api.update_contact(contact.id, body | joining | _lists("addToLists", lists))
-            except NotFound:  # an id of another workspace
-                pass
         if written is None and references:
             first, *others = references
             joining = {"addIdentifiers": others} if others else {}

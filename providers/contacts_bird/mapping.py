@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any, TypeGuard
 
@@ -30,16 +30,16 @@ MOST_LISTS = 10  # in one request
 MOST_IDENTIFIERS = 10
 
 make_contact = constructor(Contact)
+make_identifier = constructor(Identifier)
 from_iso = datetime.fromisoformat
 
 
 # -- contacts
 
 
-def contact(found: ContactDetails, identifiers: Sequence[Identifier] | None = None) -> Contact:
-    """A contact, with all its identifiers where they were read apart."""
+def contact(found: ContactDetails, known: tuple[Identifier, ...]) -> Contact:
+    """A contact with the identifiers that are known of it, from its own answer or read apart."""
     attributes = found.attributes or {}
-    known = known_identifiers(found) if identifiers is None else tuple(identifiers)
     mirrored = {i.key for i in known} | KINDS.keys() | set(NAMES.values())
     extra: dict[str, Any] = dict(found.unknown)
     extra.update((theirs, value) for ours, theirs in EXTRAS.items() if (value := getattr(found, ours)) is not None)
@@ -64,22 +64,17 @@ def contact(found: ContactDetails, identifiers: Sequence[Identifier] | None = No
 
 def known_identifiers(found: ContactDetails) -> tuple[Identifier, ...]:
     """The identifiers that an answer shows: the featured ones, and those mirrored in attributes."""
-    shown = [identifier(each.key, each.value) for each in found.featured_identifiers or ()]
+    shown = {(each.key, each.value): None for each in found.featured_identifiers or ()}
     attributes = found.attributes or {}
-    for key in {**KINDS, **{i.key: None for i in shown}}:
+    for key in {**KINDS, **{key: None for key, _ in shown}}:
         if _is_list(values := attributes.get(key)):
-            shown += [identifier(key, value) for value in values if isinstance(value, str)]
-    return tuple(dict.fromkeys(shown))
-
-
-def is_complete(found: ContactDetails) -> bool:
-    """Whether an answer shows every identifier of the contact."""
-    return (found.identifier_count or 0) <= len(known_identifiers(found))
+            shown.update(((key, value), None) for value in values if isinstance(value, str))
+    return tuple(identifier(key, value) for key, value in shown)
 
 
 def identifier(key: str, value: str) -> Identifier:
     """An identifier, under Bird's key."""
-    return Identifier(KINDS.get(key, IdentifierKind.OTHER), value, key=key)
+    return make_identifier(KINDS.get(key, IdentifierKind.OTHER), value, False, "", key, "")  # noqa: FBT003
 
 
 def identifiers(found: Iterable[IdentifierRef]) -> tuple[Identifier, ...]:

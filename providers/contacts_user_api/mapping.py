@@ -53,6 +53,7 @@ WRITABLE_EXTRAS = ("description", "website_url", "linkedin_slug", "is_starred")
 
 make_contact = constructor(Contact)
 make_address = constructor(Address)
+make_identifier = constructor(Identifier)
 from_iso = datetime.fromisoformat
 
 
@@ -88,15 +89,15 @@ def contact(found: ContactDetails) -> Contact:
 
 def identifiers(found: ContactDetails) -> tuple[Identifier, ...]:
     """The identifiers of a contact, the primary ones first."""
-    shown = [identifier(kind, each) for kind in RELATIONS for each in relation(found, kind)]
-    return tuple(sorted((i for i in shown if i.value), key=lambda i: not i.primary))
+    shown = [i for kind in RELATIONS for each in relation(found, kind) if (i := identifier(kind, each)).value]
+    return (*(i for i in shown if i.primary), *(i for i in shown if not i.primary))
 
 
 def identifier(kind: IdentifierKind, item: Mapping[str, Any]) -> Identifier:
     """An e-mail address or phone number of a relation."""
     name, value = RELATIONS[kind]
     primary, code = bool(item.get("is_primary")), str(item.get("country_code") or "")
-    return Identifier(kind, str(item.get(value) or ""), primary, key=name, country_code=code)
+    return make_identifier(kind, str(item.get(value) or ""), primary, "", name, code)
 
 
 def relation(found: ContactDetails, kind: IdentifierKind) -> Relation:

@@ -184,7 +184,7 @@ class Script:
 
 
 @frozen(kw_only=True)
-class Paged(ExportsPages, Counts):
+class Paged(Counts, ExportsPages):
     """A vendor whose contacts can only be read, three to a page."""
 
     name = "acme"

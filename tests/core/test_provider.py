@@ -129,7 +129,7 @@ def test_settings_are_frozen_and_given_by_name() -> None:
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         bare().api_key = "other"  # type: ignore[misc]
     with pytest.raises(TypeError):
-        Bare(KEY)  # type: ignore[misc]
+        Bare(KEY)  # type: ignore[call-arg]
 
 
 def test_the_limit_of_a_download_may_come_as_text() -> None:

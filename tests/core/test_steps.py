@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import pytest
@@ -34,7 +34,7 @@ def test_chunks_take_no_more_than_they_give() -> None:
 def test_pauses_start_short_grow_and_stay_below_the_longest(longest: float) -> None:
     pauses = list(islice(steps.pauses(longest), 40))
     assert pauses[0] == min(0.5, longest)
-    assert all(a <= b <= longest for a, b in zip(pauses, pauses[1:], strict=False))
+    assert all(a <= b <= longest for a, b in pairwise(pauses))
     assert pauses[-1] == longest
 
 
@@ -51,7 +51,8 @@ def test_every_effect_can_be_yielded_from_and_gives_its_answer() -> None:
     def flow() -> Flow[list[Any]]:
         answers = []
         for effect in effects:
-            answers.append((yield from effect))
+            answer = yield from effect
+            answers += [answer]
         return answers
 
     running = flow()
@@ -120,7 +121,8 @@ def test_an_error_of_a_single_flow_is_settled_too() -> None:
 def read(chunk: Sequence[str]) -> Flow[Sequence[str]]:
     answers: list[str] = []
     for each in chunk:
-        answers.append((yield from get(f"/{each}", str)))
+        answer = yield from get(f"/{each}", str)
+        answers += [answer]
     return answers
 
 
@@ -288,8 +290,8 @@ def test_through_lets_an_uncaught_error_out_and_closes() -> None:
 
 
 def test_through_emits_no_empty_batches() -> None:
-    emitted = [e for e in steps.through(Watched().stream(), lambda batch: [b for b in batch if b == 3]) if e]
-    assert [effect for effect in emitted if isinstance(effect, Emit)] == [Emit([3])]
+    effects = list(steps.through(Watched().stream(), lambda batch: [each for each in batch if each == 3]))
+    assert [effect for effect in effects if isinstance(effect, Emit)] == [Emit([3])]
 
 
 def test_leaving_early_closes_the_inner_stream() -> None:

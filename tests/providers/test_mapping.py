@@ -138,12 +138,17 @@ class TestSendGridWriting:
 class TestBird:
     def test_a_contact_without_featured_identifiers_has_the_mirrored_ones(self) -> None:
         details = BirdContact(id="1", identifier_count=1, attributes={"emailaddress": ["a@example.com"]})
-        assert bird.is_complete(details)
-        assert bird.contact(details).identifiers == (Identifier.email("a@example.com"),)
+        assert bird.known_identifiers(details) == (Identifier.email("a@example.com"),)
 
-    def test_a_higher_count_is_incomplete(self) -> None:
-        details = BirdContact(id="1", identifier_count=3, featured_identifiers=[IdentifierRef(key="x", value="1")])
-        assert not bird.is_complete(details)
+    def test_what_is_featured_and_mirrored_is_one(self) -> None:
+        featured = [IdentifierRef(key="phonenumber", value="+12025550143"), IdentifierRef(key="x", value="1")]
+        attributes: dict[str, Any] = {"phonenumber": ["+12025550143"], "x": ["1", "2", 3], "other": ["4"]}
+        details = BirdContact(id="1", featured_identifiers=featured, attributes=attributes)
+        assert [(i.key, i.value) for i in bird.known_identifiers(details)] == [
+            ("phonenumber", "+12025550143"),
+            ("x", "1"),
+            ("x", "2"),
+        ]
 
     def test_mirrors_are_not_custom_fields(self) -> None:
         attributes: dict[str, Any] = {
@@ -155,7 +160,7 @@ class TestBird:
             "n": 4,
         }
         details = BirdContact(id="1", featured_identifiers=[IdentifierRef(key="x", value="1")], attributes=attributes)
-        assert bird.contact(details).custom == {"tags": ("a", "1"), "n": 4}
+        assert bird.contact(details, bird.known_identifiers(details)).custom == {"tags": ("a", "1"), "n": 4}
 
     def test_writing(self) -> None:
         lost: set[str] = set()

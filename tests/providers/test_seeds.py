@@ -436,3 +436,30 @@ def test_a_query_is_never_pasted() -> None:
     account = sendgrid(lambda _: httpx.Response(200, json={"result": [], "contact_count": 0}), sent)
     assert list(account.search(F.last_name == "x' OR '1'='1\\")) == []
     assert json.loads(sent[0].content) == {"query": "(last_name = 'x\\' OR \\'1\\'=\\'1\\\\')"}
+
+
+def test_an_export_is_checked_where_exports_are_and_a_bare_id_is_looked_for_in_both_places() -> None:
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "/imports/" in request.url.path:
+            return httpx.Response(404)
+        return httpx.Response(200, json={"id": "7", "status": "ready", "urls": [], "contact_count": 3})
+
+    job = sendgrid(answer, sent).check("7")
+    assert (job.state, job.operation, job.succeeded) == (JobState.DONE, "export", 3)
+    assert [request.url.path.split("/")[-2] for request in sent] == ["imports", "exports"]
+
+
+def test_a_list_removal_that_cannot_be_read_is_unknown_and_other_jobs_are_not_found() -> None:
+    account = sendgrid(lambda request: httpx.Response(202 if request.method == "DELETE" else 404, json={"job_id": "7"}))
+    outcome = account.wait(account.remove_from_list(LIST, [CONTACT]))
+    assert (outcome.jobs[0].state, outcome.state) == (JobState.UNKNOWN, OutcomeState.PARTIAL)
+    with pytest.raises(errors.NotFound):
+        account.wait(account.delete_contacts([CONTACT]))
+
+
+def test_an_empty_answer_to_a_raw_call_is_none() -> None:
+    assert bird(lambda _: httpx.Response(204)).call("DELETE", f"/workspaces/{WORKSPACE}/lists/{LIST}") is None
+    with pytest.raises(errors.UnexpectedPayload):
+        bird(lambda _: httpx.Response(200, content=b"nonsense")).call("GET", "/lists")
