@@ -15,6 +15,7 @@ from typing import Protocol
 from attrs import field, frozen
 
 from contacts_core import steps
+from contacts_core.errors import IncompleteExport
 from contacts_core.flow import Emit, Flow, Stream
 from contacts_core.identifiers import Identifier
 from contacts_core.models import Contact, ContactList, Count, FieldDefinition, Job, Outcome, Page
@@ -140,13 +141,17 @@ class ExportsPages(Exports, ABC):
         """One page, the first without a cursor. A cursor carries all that is needed to go on."""
 
     def contacts(self, list_id: str | None) -> Stream[Contact]:
-        """See `Exports.contacts`."""
+        """See `Exports.contacts`; where the vendor tells a total, fewer contacts are an `IncompleteExport`."""
         cursor: str | None = None
+        count = 0
         while True:
             page = yield from self.contacts_page(list_id, cursor)
+            count += len(page.items)
             yield Emit(page.items)
             if (cursor := page.next) is None:
-                return
+                break
+        if page.total is not None and count < page.total:
+            raise IncompleteExport(count, page.total)
 
 
 class FileReader(Protocol):

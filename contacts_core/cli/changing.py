@@ -126,7 +126,7 @@ def remove_identifier(
 
     It shows what it is about to do and asks.
 
-        contacts remove-identifier marketing ID --phone +15551234567
+        contacts remove-identifier marketing ID --phone +12025550123
     """
     from contacts_core.capabilities import RemovesIdentifiers
     from contacts_core.cli.doors import ask, opened, plan, settle

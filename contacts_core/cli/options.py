@@ -30,7 +30,7 @@ Timeout = Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wai
 
 Emails = Annotated[list[str] | None, typer.Option("--email", metavar="ADDRESS", help="Repeatable.")]
 Phones = Annotated[
-    list[str] | None, typer.Option("--phone", metavar="NUMBER", help="Best as +15551234567; repeatable.")
+    list[str] | None, typer.Option("--phone", metavar="NUMBER", help="Best as +12025550123; repeatable.")
 ]
 ExternalIds = Annotated[
     list[str] | None, typer.Option("--external-id", metavar="ID", help="Your own id of the contact; repeatable.")

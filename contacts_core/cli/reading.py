@@ -115,7 +115,7 @@ def find(
 
     Addresses are compared whatever their case, phone numbers whatever their punctuation.
 
-        contacts find marketing --email jane@example.com --phone +15551234567
+        contacts find marketing --email jane@example.com --phone +12025550123
     """
     from contacts_core.cli import output, wording
     from contacts_core.cli.doors import opened

@@ -120,7 +120,7 @@ class AsyncContacts(Generic[P_co]):
         """See `Contacts.explain`."""
         return await self._driver.run(operations.explain(self.provider, query))
 
-    def export(self: AsyncContacts[Exports], *, lists: Iterable[str] = ()) -> AsyncIterator[Contact]:
+    def export(self: AsyncContacts[Exports], lists: Iterable[str] = ()) -> AsyncIterator[Contact]:
         """See `Contacts.export`."""
         return self._driver.stream(operations.export(self.provider, lists))
 
@@ -153,7 +153,7 @@ class AsyncContacts(Generic[P_co]):
         return await self._driver.run(operations.custom_fields(self.provider))
 
     async def upsert_contacts(
-        self: AsyncContacts[UpsertsContacts], contacts: Iterable[Contact], *, lists: Iterable[str] = ()
+        self: AsyncContacts[UpsertsContacts], contacts: Iterable[Contact], lists: Iterable[str] = ()
     ) -> Outcome:
         """See `Contacts.upsert_contacts`."""
         return await self._driver.run(operations.upsert_contacts(self.provider, contacts, lists))

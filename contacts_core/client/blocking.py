@@ -143,7 +143,7 @@ class Contacts(Generic[P_co]):
         """How `search` would answer this query, and its cost in requests."""
         return self._driver.run(operations.explain(self.provider, query))
 
-    def export(self: Contacts[Exports], *, lists: Iterable[str] = ()) -> Iterator[Contact]:
+    def export(self: Contacts[Exports], lists: Iterable[str] = ()) -> Iterator[Contact]:
         """Every contact of the account, or of these lists, each once, in constant memory.
 
         Raises:
@@ -185,7 +185,7 @@ class Contacts(Generic[P_co]):
         return self._driver.run(operations.custom_fields(self.provider))
 
     def upsert_contacts(
-        self: Contacts[UpsertsContacts], contacts: Iterable[Contact], *, lists: Iterable[str] = ()
+        self: Contacts[UpsertsContacts], contacts: Iterable[Contact], lists: Iterable[str] = ()
     ) -> Outcome:
         """Create contacts, or update those that exist, and put them on these lists.
 

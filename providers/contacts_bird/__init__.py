@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from attrs import frozen
 
 from contacts_bird import api, mapping
-from contacts_bird.payloads import ContactDetails, Processed
+from contacts_bird.payloads import ContactDetails, ListDetails, Processed
 from contacts_core import steps
 from contacts_core.capabilities import (
     AddsToLists,
@@ -76,6 +77,7 @@ class Bird(
     title = "Bird workspace contacts and lists"
     member_batch = 100
     concurrency = 8
+    exports_lists = False  # an answer may leave the lists out
     # Documented for a sibling API of the same vendor; the Contacts API names no numbers.
     rates: ClassVar = {api.READ: Rate(50, 1), api.WRITE: Rate(500, 1)}
 
@@ -149,8 +151,8 @@ class Bird(
         try:
             ids = [member] if isinstance(member, str) else [c.id for _, c in (yield from self.find([member]))]
             for contact_id in ids:
-                found = yield from api.lists_of_contact(contact_id)
-                on_list.append(any(each.id == list_id for each in found.results))
+                found = yield from steps.gather(partial(self._lists_of_contact_page, contact_id))
+                on_list.append(any(each.id == list_id for each in found))
         except NotFound:
             ids = []
         if not ids:
@@ -159,6 +161,10 @@ class Bird(
             return Outcome(operation=operation, requested=1, confirmed=(name,))
         reason = f"Bird did not process it; a re-read finds the contact {'still' if not wanted else 'not'} on the list"
         return Outcome(operation=operation, requested=1, failed=(Failure(name, reason),))
+
+    def _lists_of_contact_page(self, contact_id: str, cursor: str | None) -> Flow[Page[ListDetails]]:
+        found = yield from api.lists_of_contact(contact_id, cursor)
+        return Page(found.results, found.next_page_token or None)
 
     # -- reading
 
@@ -190,9 +196,9 @@ class Bird(
     def _complete(self, found: Sequence[ContactDetails]) -> Flow[list[Contact]]:
         """Contacts with all their identifiers; those that an answer shows only in part are read apart."""
         known = {details.id: mapping.known_identifiers(details) for details in found}
-        partial = [details.id for details in found if (details.identifier_count or 0) > len(known[details.id])]
-        settled = yield from steps.run_together([self._identifiers(each) for each in partial], self.concurrency)
-        for contact_id, each in zip(partial, settled, strict=True):
+        lacking = [details.id for details in found if (details.identifier_count or 0) > len(known[details.id])]
+        settled = yield from steps.run_together([self._identifiers(each) for each in lacking], self.concurrency)
+        for contact_id, each in zip(lacking, settled, strict=True):
             if each.error and not isinstance(each.error, NotFound):  # gone meanwhile: what was shown is what there is
                 raise each.error
             known[contact_id] = each.value or known[contact_id]
@@ -208,8 +214,8 @@ class Bird(
     # -- lists and fields
 
     def lists_page(self, cursor: str | None) -> Flow[Page[ContactList]]:
-        found = yield from api.lists()
-        return Page([mapping.contact_list(one) for one in found.results])
+        found = yield from api.lists(cursor)
+        return Page([mapping.contact_list(one) for one in found.results], found.next_page_token or None)
 
     def create_list(self, name: str) -> Flow[ContactList]:
         return mapping.contact_list((yield from api.create_list(name)))

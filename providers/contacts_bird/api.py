@@ -74,14 +74,14 @@ def delete_identifier(contact_id: str, key: str, value: str) -> Call[None]:
     return delete(to, NoneType, json={"key": key, "value": value}, lane=WRITE)
 
 
-def lists_of_contact(contact_id: str) -> Call[Lists]:
-    """Read the lists a contact is on."""
-    return get(path("/contacts/{contact_id}/lists", contact_id=contact_id), Lists)
+def lists_of_contact(contact_id: str, page_token: str | None) -> Call[Lists]:
+    """Read the lists a contact is on. Answers show a page token, though no way to send it is documented."""
+    return get(path("/contacts/{contact_id}/lists", contact_id=contact_id), Lists, _further(page_token))
 
 
-def lists() -> Call[Lists]:
-    """Read all lists; no paging is documented."""
-    return get("/lists", Lists)
+def lists(page_token: str | None) -> Call[Lists]:
+    """Read all lists; no paging is documented, but a page token that comes is followed."""
+    return get("/lists", Lists, _further(page_token))
 
 
 def create_list(name: str) -> Call[ListDetails]:
@@ -117,6 +117,10 @@ def attribute_definitions(page_token: str | None) -> Call[AttributeDefinitions]:
 def members(ids: Sequence[str], identifiers: Sequence[Json]) -> Json:
     """The body of a membership change; an absent half may be left out."""
     return {name: each for name, each in (("contacts", ids), ("identifiers", identifiers)) if each}
+
+
+def _further(page_token: str | None) -> dict[str, str] | None:
+    return {"pageToken": page_token} if page_token else None
 
 
 def _page(page_token: str | None) -> dict[str, str]:

@@ -24,6 +24,7 @@ from contacts_sendgrid.payloads import (
     ListDetails,
     Lists,
     Matches,
+    SearchResult,
 )
 
 CONTACTS = "/v3/marketing/contacts"
@@ -67,9 +68,9 @@ def count() -> Call[ContactCount]:
     return get(CONTACTS + "/count", ContactCount)
 
 
-def search(query: str) -> Call[Contacts]:
+def search(query: str) -> Call[SearchResult]:
     """Search by SGQL: at most 50 contacts, no paging."""
-    return post(CONTACTS + "/search", Contacts, {"query": query}, lane="search", repeatable=True)
+    return post(CONTACTS + "/search", SearchResult, {"query": query}, lane="search", repeatable=True)
 
 
 def search_emails(emails: Sequence[str]) -> Call[Matches]:

@@ -66,11 +66,16 @@ class ExportedContact(Attributes, kw_only=True):
 
 
 class Contacts(UnknownFields, kw_only=True):
-    """Contacts found; ``contact_count`` is how many there are in all."""
+    """Contacts read by id."""
 
     result: list[ContactDetails] | None = None
-    contact_count: int = 0
     metadata: Any = field(name="_metadata", default=None)
+
+
+class SearchResult(Contacts, kw_only=True):
+    """Contacts found; ``contact_count`` is how many there are in all."""
+
+    contact_count: int
 
 
 class Match(UnknownFields):

@@ -138,7 +138,8 @@ class UserApi(
         found = yield from api.contacts(offset)
         contacts = [mapping.contact(details) for details in found.data]
         chosen = [c for c in contacts if list_id is None or list_id in (c.lists or ())]
-        return Page(chosen, _next(found.pagination, offset, len(found.data)), _total(found.pagination))
+        total = _total(found.pagination) if list_id is None else None
+        return Page(chosen, _next(found.pagination, offset, len(found.data)), total)
 
     def count(self) -> Flow[Count]:
         found = yield from api.contacts(0, limit=1, include="")

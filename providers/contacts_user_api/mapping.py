@@ -219,11 +219,11 @@ def to_write(
         if contact.all(kind):
             body[name] = merged(kind, contact, relation(present, kind) if present else [])
     lost.update(i.key or i.kind.value for i in contact.identifiers if i.kind not in RELATIONS)
-    if contact.provider == NAME:
-        body |= {name: contact.extra[name] for name in WRITABLE_EXTRAS if name in contact.extra}
-    else:
+    own = contact.provider == NAME
+    body |= {name: contact.extra[name] for name in WRITABLE_EXTRAS if own and name in contact.extra}
+    if not own or present is None:
         lost.update(name for name in ("organization", "tags") if getattr(contact, name))
-        lost.update(contact.extra)
+        lost.update(name for name in contact.extra if name not in body)
     joined = list(dict.fromkeys([*(list_ids(present) if present else ()), *lists]))
     if lists:
         body["lists"] = joined

@@ -463,3 +463,41 @@ def test_an_empty_answer_to_a_raw_call_is_none() -> None:
     assert bird(lambda _: httpx.Response(204)).call("DELETE", f"/workspaces/{WORKSPACE}/lists/{LIST}") is None
     with pytest.raises(errors.UnexpectedPayload):
         bird(lambda _: httpx.Response(200, content=b"nonsense")).call("GET", "/lists")
+
+
+def test_a_list_on_a_later_page_is_still_a_membership() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "DELETE":
+            return httpx.Response(200, json={"itemsProcessed": 0})
+        if "pageToken" in request.url.params:
+            return httpx.Response(200, json={"results": [{"id": LIST, "name": "x"}]})
+        return httpx.Response(200, json={"results": [], "nextPageToken": "more"})
+
+    outcome = bird(answer).remove_from_list(LIST, [CONTACT])
+    assert outcome.state is OutcomeState.FAILED
+    assert LIST in {each.id for each in bird(answer).lists()}
+
+
+def test_a_contact_that_does_not_tell_its_lists_is_looked_for_on_the_list() -> None:
+    people = [{"id": name, "identifierCount": 0} for name in ("on", "off")]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"results": people[:1] if "/lists/" in request.url.path else people})
+
+    assert [contact.id for contact in bird(answer).search(F.list == LIST)] == ["on"]
+    assert [contact.id for contact in bird(answer).search(~(F.list == LIST))] == ["off"]
+
+
+def test_pages_that_end_before_their_total_are_no_whole_export() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        data = [{"id": "c1"}] if request.url.params["offset"] == "0" else []
+        return httpx.Response(200, json={"data": data, "pagination": {"total": 5, "limit": 1, "offset": 0}})
+
+    with pytest.raises(errors.IncompleteExport) as raised:
+        list(user_api(answer).export())
+    assert (raised.value.found, raised.value.total) == (1, 5)
+
+
+def test_a_search_without_its_total_is_not_taken_for_complete() -> None:
+    with pytest.raises(errors.UnexpectedPayload, match="contact_count"):
+        list(sendgrid(lambda _: httpx.Response(200, json={"result": []})).search(F.first_name == "x"))
