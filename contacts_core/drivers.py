@@ -46,6 +46,7 @@ from contacts_core.transport import (
     Transport,
     exhausted,
     file_address,
+    masked_log,
     retry_hook,
     transport_errors,
 )
@@ -184,7 +185,8 @@ class Driver(_Common):
         address, options = self._transport.address(call), self._transport.options(call)
         self._slots.get()
         try:
-            response = self._client.request(call.method, address, **options)
+            with masked_log:
+                response = self._client.request(call.method, address, **options)
         except self._broken as error:
             raise self._transport.unreachable(f"{call.method} {call.path}", error) from None
         finally:
@@ -227,7 +229,8 @@ class Driver(_Common):
         try:
             for _ in range(MOST_REDIRECTS):
                 request = self._transport.without_keys(self._client.build_request("GET", url, headers=FILE_HEADERS))
-                response = self._client.send(request, stream=True, auth=None, follow_redirects=False)
+                with masked_log:
+                    response = self._client.send(request, stream=True, auth=None, follow_redirects=False)
                 open_files.callback(response.close)
                 if response.status_code in OK:
                     read = response.is_stream_consumed  # a transport in this process may answer whole
@@ -250,7 +253,9 @@ class Driver(_Common):
         url, headers = file_address(upload.url), dict(upload.headers)
         try:
             request = self._client.build_request("PUT", url, headers=headers, content=upload.content)
-            response = self._client.send(self._transport.without_keys(request), auth=None, follow_redirects=False)
+            request = self._transport.without_keys(request)
+            with masked_log:
+                response = self._client.send(request, auth=None, follow_redirects=False)
         except self._broken as error:
             raise self._transport.unreachable("upload", error) from None
         if response.status_code not in OK:
@@ -354,7 +359,8 @@ class AsyncDriver(_Common):
         address, options = self._transport.address(call), self._transport.options(call)
         try:
             async with self._slots:
-                response = await self._client.request(call.method, address, **options)
+                with masked_log:
+                    response = await self._client.request(call.method, address, **options)
         except self._broken as error:
             raise self._transport.unreachable(f"{call.method} {call.path}", error) from None
         return self._answer(call, response)
@@ -384,7 +390,8 @@ class AsyncDriver(_Common):
         try:
             for _ in range(MOST_REDIRECTS):
                 request = self._transport.without_keys(self._client.build_request("GET", url, headers=FILE_HEADERS))
-                response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+                with masked_log:
+                    response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
                 open_files.push_async_callback(response.aclose)
                 if response.status_code in OK:
                     read = response.is_stream_consumed
@@ -411,7 +418,9 @@ class AsyncDriver(_Common):
         url, headers = file_address(upload.url), dict(upload.headers)
         try:
             request = self._client.build_request("PUT", url, headers=headers, content=upload.content)
-            response = await self._client.send(self._transport.without_keys(request), auth=None, follow_redirects=False)
+            request = self._transport.without_keys(request)
+            with masked_log:
+                response = await self._client.send(request, auth=None, follow_redirects=False)
         except self._broken as error:
             raise self._transport.unreachable("upload", error) from None
         if response.status_code not in OK:

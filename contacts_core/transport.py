@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import sys
 import time
 from collections.abc import Awaitable, Mapping
+from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
 
@@ -39,7 +41,36 @@ HINTS = {
 REQUEST_IDS = ("x-request-id", "x-amzn-requestid", "x-amz-apigw-id", "x-correlation-id")
 SECONDS_OR_EPOCH = 1_000_000  # X-RateLimit-Reset below this is seconds left, above it a Unix time
 EXCERPT = 200
+QUERIES = re.compile(r"\?[^\s\"]+")
 KEYS = re.compile(r"(?i)\bSG\.[\w.-]+|\b(?:bearer|accesskey|basic)\s+\S+")
+
+
+class MaskedLog(logging.Filter):
+    """Masks what httpx logs of our requests: each whole address, at INFO. The caller's own requests are logged as ever.
+
+    Addresses hold identifiers with some vendors, and the signatures of files with others.
+    """
+
+    _ours: ContextVar[bool] = ContextVar("contacts_core.request", default=False)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite the record, where it is about a request of ours."""
+        if self._ours.get():
+            record.msg, record.args = scrub(QUERIES.sub("?***", record.getMessage())), None
+        return True
+
+    def __enter__(self) -> None:
+        """Say that what follows is ours."""
+        self._ours.set(True)
+
+    def __exit__(self, *_: object) -> None:
+        """Say that it is over."""
+        self._ours.set(False)
+
+
+masked_log = MaskedLog()
+for library in ("httpx", "httpx2"):
+    logging.getLogger(library).addFilter(masked_log)
 
 
 class Client(Protocol):

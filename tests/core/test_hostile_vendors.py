@@ -117,7 +117,6 @@ def test_logs_hold_neither_keys_nor_addresses(rig: Rig, caplog: pytest.LogCaptur
     assert KEY not in str(own)
 
 
-@pytest.mark.xfail(reason="httpx and httpx2 log each whole address at INFO, and nothing of ours stops them")
 def test_the_log_of_the_http_library_holds_no_addresses_either(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         rig.run(bare(), ask(get("/contacts/jane%40example.com", object)), lambda _: rig.answer(200, json=1))
