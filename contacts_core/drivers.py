@@ -81,7 +81,7 @@ class _Common:
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s %s: %s", call.method, scrub(call.path), response.status_code)
         if (seconds := exhausted(response.headers, time.time())) is not None:
-            self._pacer.hold(call.lane, self._monotonic() + seconds)
+            self._pacer.hold(call.lane, self._monotonic() + min(seconds, LONGEST_PAUSE))
         return self._transport.decoded(call, response.status_code, response.headers, response.content)
 
 

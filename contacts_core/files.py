@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from contacts_core import steps
-from contacts_core.errors import IncompleteExport, JobFailed, UnexpectedPayload
+from contacts_core.errors import IncompleteExport, JobFailed, JobTimeout, UnexpectedPayload
 from contacts_core.flow import Download, Emit, Read, Sleep, Stream
 from contacts_core.models import Contact, JobState
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from contacts_core.capabilities import ExportsFiles, FileReader
 
 BOM = b"\xef\xbb\xbf"
+PATIENCE = 4 * 3600.0  # seconds of pauses; the largest exports take hours, none takes longer
 GZIP_MAGIC = b"\x1f\x8b"
 PIECE = 1 << 18  # bytes decompressed at a time
 LONGEST_RECORD = 1 << 24  # a record longer than this is no contact
@@ -26,14 +27,19 @@ def export(provider: ExportsFiles, list_id: str | None) -> Stream[Contact]:
     """Start an export job, wait for it, and stream the contacts of its files.
 
     Raises:
-        JobFailed: The vendor's export failed, or its files have no end.
+        JobFailed: The vendor's export failed.
+        JobTimeout: It was not ready after hours; it can be checked again.
         IncompleteExport: Fewer contacts came than the vendor announced.
     """
     reader = yield from provider.file_reader()
     job = yield from provider.start_export(list_id)
-    pauses = steps.pauses(provider.poll)
-    while not job.finished:
-        yield from Sleep(next(pauses))
+    waited = 0.0
+    for pause in steps.pauses(provider.poll):
+        if job.finished:
+            break
+        if (waited := waited + pause) > PATIENCE:
+            raise JobTimeout(f"the export was not ready after {PATIENCE:.0f} s", job, hint="check the job again later")
+        yield from Sleep(pause)
         job = yield from provider.check(job)
     if job.state is not JobState.DONE:
         raise JobFailed(f"the export job ended as {job.state.value}: {job.detail or 'no reason given'}", job)

@@ -218,6 +218,8 @@ class Field:
 
     def in_(self, values: Iterable[Value]) -> Query:
         """Equal to one of these; no value, no match."""
+        if isinstance(values, str):
+            raise InvalidInput("a single text was given where several are due", hint="put it into a list")
         return Any_(tuple(self._compare(Op.EQ, value) for value in values))
 
     def is_set(self) -> Compare:

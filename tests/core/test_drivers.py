@@ -205,6 +205,26 @@ def test_an_exhausted_window_is_waited_for(run: Runner) -> None:
     assert (len(seen), sum(run.slept), waited) == (2, 7.0, [])
 
 
+def test_a_window_that_ends_in_days_is_not_waited_for(run: Runner) -> None:
+    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "900000"}
+    clock = [100.0]
+    run.options["monotonic"] = lambda: clock[0]
+
+    class Sleeps(list[float]):
+        def append(self, seconds: float) -> None:
+            clock[0] += seconds
+            super().append(seconds)
+
+    run.slept = Sleeps()
+
+    def twice() -> Flow[None]:
+        yield from ask()
+        yield from ask()
+
+    run(twice(), sequence({"status": 200, "headers": headers, "json": 1}, 200)[0])
+    assert sum(run.slept) == 120.0
+
+
 def test_no_redirect_carries_the_key_away(run: Runner) -> None:
     answer, seen = sequence({"status": 302, "headers": {"location": "https://elsewhere.example/"}})
     with pytest.raises(errors.ProviderError):

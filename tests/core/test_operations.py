@@ -445,6 +445,11 @@ def test_a_bare_text_is_never_taken_for_several() -> None:
             perform(flow)
 
 
+def test_a_bare_text_is_not_several_values() -> None:
+    with pytest.raises(errors.InvalidInput, match="single text"):
+        F.tag.in_("vip")
+
+
 def test_streams_pass_errors_on_and_close_what_they_wrap() -> None:
     closed: list[str] = []
 

@@ -153,6 +153,13 @@ class TestSendGridExports:
                 list(door.export())
             assert raised.value.job.state is JobState.FAILED
 
+    def test_an_export_that_never_ends_is_given_up_with_its_job(self) -> None:
+        with account("sendgrid", contacts=5) as (door, served):
+            served.sandbox.faults.set("job-never-ends", 1)
+            with pytest.raises(errors.JobTimeout) as raised:
+                list(door.export())
+            assert raised.value.job.state is JobState.PENDING
+
     def test_a_file_larger_than_the_limit_is_not_read_to_its_end(self) -> None:
         with (
             account("sendgrid", contacts=60, max_download=1_000) as (door, _),
