@@ -137,6 +137,11 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", **more}
 
 
+def _hear_ctrl_c() -> None:
+    """Whoever runs the tests in the background of a shell ignores Ctrl-C, and so would every process below."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def served() -> Iterator[tuple[subprocess.Popen[str], Any]]:
     options = [
@@ -150,7 +155,13 @@ def served() -> Iterator[tuple[subprocess.Popen[str], Any]]:
         "rate-limit=1,server-error=0",
         "--json",
     ]
-    process = subprocess.Popen([*COMMAND, "sandbox", *options], stdout=subprocess.PIPE, text=True, env=environment())
+    process = subprocess.Popen(
+        [*COMMAND, "sandbox", *options],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - no thread of ours holds a lock here
+    )
     assert process.stdout
     text = ""
     for line in process.stdout:
