@@ -24,7 +24,7 @@ from contacts_core import plugins
 from contacts_core.errors import ConfigurationError
 from contacts_core.provider import Provider
 
-__all__ = ["Account", "PlainSecretWarning", "accounts", "accounts_file", "open_provider"]
+__all__ = ["Account", "PlainSecretWarning", "accounts", "accounts_file", "open_provider", "reference", "section"]
 
 
 class PlainSecretWarning(UserWarning):
@@ -63,13 +63,8 @@ def accounts(path: Path | None = None) -> dict[str, Account]:
     path = path or accounts_file()
     if path is None:
         return {}
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"cannot read the accounts file {path.name}: {error}") from error
     found: dict[str, Account] = {}
-    tables = content.get("accounts", {})
-    for name, table in cast("dict[str, Any]", tables if isinstance(tables, dict) else {}).items():
+    for name, table in section("accounts", path).items():
         if not isinstance(table, dict) or not isinstance(cast("dict[str, Any]", table).get("provider"), str):
             raise ConfigurationError(
                 f"account {name!r} in {path.name} names no provider",
@@ -78,6 +73,23 @@ def accounts(path: Path | None = None) -> dict[str, Account]:
         settings = cast("dict[str, Any]", dict(cast("dict[str, Any]", table)))
         found[name] = Account(name, settings.pop("provider"), settings)
     return found
+
+
+def section(name: str, path: Path | None = None) -> dict[str, Any]:
+    """One table of the accounts file; empty where there is none.
+
+    Raises:
+        ConfigurationError: The file cannot be read.
+    """
+    path = path or accounts_file()
+    if path is None:
+        return {}
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"cannot read the accounts file {path.name}: {error}") from error
+    table = content.get(name, {})
+    return cast("dict[str, Any]", table) if isinstance(table, dict) else {}
 
 
 def open_provider(name: str, settings: Mapping[str, Any]) -> Provider:
@@ -120,7 +132,8 @@ def _resolved(account: Account, options: Mapping[str, attrs.Attribute[Any]]) -> 
     settings: dict[str, Any] = {}
     for name, value in account.settings.items():
         secret = name in options and options[name].metadata.get("secret", False)
-        settings[name] = _reference(account.name, name, value) if isinstance(value, str) else value
+        whose = f"{name} of account {account.name!r}"
+        settings[name] = reference(whose, value) if isinstance(value, str) else value
         if secret and settings[name] is value:
             warnings.warn(
                 f"account {account.name!r} has its {name} in the file itself; use a reference such as env:NAME",
@@ -130,8 +143,16 @@ def _resolved(account: Account, options: Mapping[str, attrs.Attribute[Any]]) -> 
     return settings
 
 
-def _reference(account: str, name: str, value: str) -> str:
-    """Follow ``env:``, ``file:`` and ``keyring:`` references; anything else is the value itself."""
+def reference(whose: str, value: str) -> str:
+    """Follow ``env:``, ``file:`` and ``keyring:`` references; anything else is the value itself.
+
+    Args:
+        whose: What the value is, for messages.
+        value: The reference, or the value.
+
+    Raises:
+        ConfigurationError: There is nothing where it refers to.
+    """
     scheme, colon, target = value.partition(":")
     found: str | None
     match scheme if colon else "":
@@ -147,7 +168,7 @@ def _reference(account: str, name: str, value: str) -> str:
         case _:
             return value
     if not found:
-        raise ConfigurationError(f"{name} of account {account!r} refers to {scheme}:{target}, where there is nothing")
+        raise ConfigurationError(f"{whose} refers to {scheme}:{target}, where there is nothing")
     return found
 
 

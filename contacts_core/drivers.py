@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 import httpx
 import stamina
 
-from contacts_core.errors import Cancelled, ContactsError, UnexpectedPayload
+from contacts_core.errors import Cancelled, ContactsError, UnexpectedPayload, Unreachable
 from contacts_core.flow import (
     Call,
     Download,
@@ -51,7 +51,7 @@ from contacts_core.transport import (
     transport_errors,
 )
 
-__all__ = ["AsyncDriver", "Driver"]
+__all__ = ["AsyncDriver", "Driver", "Observer"]
 
 T = TypeVar("T")
 
@@ -68,8 +68,14 @@ ATTEMPTS = 5
 LONGEST_PAUSE = 120.0
 
 
+Observer = Callable[[Call[Any], Any], None]
+"""Told of each exchange: the call, and the HTTP response, or None where no complete answer came."""
+
+
 class _Common:
     """What both drivers do between their requests."""
+
+    observer: Observer | None = None
 
     def __init__(self, provider: Provider, client: object, monotonic: Callable[[], float]) -> None:
         self._transport = Transport(provider)
@@ -77,7 +83,14 @@ class _Common:
         self._monotonic = monotonic
         self._broken = transport_errors(client)
 
+    def _unanswered(self, call: Call[Any], error: Exception) -> Unreachable:
+        if self.observer:
+            self.observer(call, None)
+        return self._transport.unreachable(f"{call.method} {call.path}", error)
+
     def _answer(self, call: Call[T], response: Any) -> T:
+        if self.observer:
+            self.observer(call, response)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s %s: %s", call.method, scrub(call.path), response.status_code)
         if (seconds := exhausted(response.headers, time.time())) is not None:
@@ -188,7 +201,7 @@ class Driver(_Common):
             with masked_log:
                 response = self._client.request(call.method, address, **options)
         except self._broken as error:
-            raise self._transport.unreachable(f"{call.method} {call.path}", error) from None
+            raise self._unanswered(call, error) from None
         finally:
             self._slots.put(None)
         return self._answer(call, response)
@@ -362,7 +375,7 @@ class AsyncDriver(_Common):
                 with masked_log:
                     response = await self._client.request(call.method, address, **options)
         except self._broken as error:
-            raise self._transport.unreachable(f"{call.method} {call.path}", error) from None
+            raise self._unanswered(call, error) from None
         return self._answer(call, response)
 
     async def _together(self, together: Together[T]) -> list[Settled[T]]:

@@ -8,6 +8,7 @@
     ├─ IncompleteExport              fewer contacts arrived than the vendor announced
     ├─ Interrupted                   the outcome so far, and what was not sent
     ├─ Cancelled                     Ctrl-C while several requests were under way
+    ├─ PlanRefused                   a plan is too large, altered, or no longer true; nothing was changed
     ├─ JobFailed · JobTimeout        carry the job
     └─ ProviderError                 provider, operation, status, request id
        ├─ Unreachable                no answer
@@ -102,6 +103,10 @@ class Cancelled(ContactsError):
 
     def __init__(self) -> None:
         super().__init__("interrupted by the user")
+
+
+class PlanRefused(ContactsError):
+    """A plan was not made, or must not be applied: nothing was changed."""
 
 
 class JobFailed(ContactsError):

@@ -330,8 +330,15 @@ def custom_fields(provider: Provider) -> Flow[list[FieldDefinition]]:
 # -- writing and waiting ---------------------------------------------------------------------------------------------
 
 
-def upsert_contacts(provider: Provider, contacts: Iterable[Contact], lists: Iterable[str]) -> Flow[Outcome]:
+def upsert_contacts(
+    provider: Provider,
+    contacts: Iterable[Contact],
+    lists: Iterable[str],
+    held_back: Callable[[Sequence[Contact]], Sequence[str]] | None = None,
+) -> Flow[Outcome]:
     """Create or update contacts, a batch at a time, so that any number of them passes through in constant memory.
+
+    Those for which ``held_back`` gives a reason are not sent; they come back as failures that tell where they stood.
 
     Raises:
         Interrupted: It stopped on the way; contacts behind the batch it stopped in were not taken from ``contacts``.
@@ -342,7 +349,18 @@ def upsert_contacts(provider: Provider, contacts: Iterable[Contact], lists: Iter
         _checked(able, list_id)
     total = Outcome(operation="upsert_contacts", provider=able.name)
     rest = iter(contacts)
-    for batch in steps.chunks(rest, max(able.upsert_batch, able.concurrency)):
+    position = 0
+    for everyone in steps.chunks(rest, max(able.upsert_batch, able.concurrency)):
+        reasons = held_back(everyone) if held_back else [""] * len(everyone)
+        batch = [contact for contact, reason in zip(everyone, reasons, strict=True) if not reason]
+        failed = tuple(
+            Failure(contact.handle, f"not sent: row {row} is held back, {reason}")
+            for row, (contact, reason) in enumerate(zip(everyone, reasons, strict=True), position + 1)
+            if reason
+        )
+        position += len(everyone)
+        held = Outcome(operation=total.operation, requested=len(failed), failed=failed)
+        total = Outcome.total(total.operation, able.name, [total, held])
         try:
             part = yield from steps.in_chunks(
                 total.operation,

@@ -27,6 +27,8 @@ from contacts_core.errors import ConfigurationError
 from contacts_core.provider import Provider
 
 if TYPE_CHECKING:
+    from contacts_core.models import Outcome
+    from contacts_core.plans import Plan, Receipt, Step
     from contacts_core.sandbox import Emulator
 
 __all__ = [
@@ -59,6 +61,22 @@ class Hooks:
     def contacts_emulators(self) -> Iterable[type[Emulator]]:
         """Emulators of those vendors for ``contacts sandbox``; import them inside, they need an extra."""
         return ()
+
+    @hookspec
+    def contacts_plan_created(self, plan: Plan) -> None:
+        """A plan was made; nothing has happened yet."""
+
+    @hookspec
+    def contacts_before_apply(self, plan: Plan) -> str | None:
+        """A plan is about to be applied; a reason, in words, forbids it. A plugin that fails here forbids it too."""
+
+    @hookspec
+    def contacts_step_finished(self, step: Step, outcome: Outcome) -> None:
+        """A step of a run came to its end, in the process that did it. After a crash it may be told of once more."""
+
+    @hookspec
+    def contacts_run_finished(self, receipt: Receipt) -> None:
+        """A run came to its end: done, incomplete, refused, cancelled or failed, as its receipt says."""
 
 
 @frozen

@@ -44,9 +44,9 @@ def chunks(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
         yield chunk
 
 
-def pauses(longest: float) -> Iterator[float]:
+def pauses(longest: float, first: float = 0.5) -> Iterator[float]:
     """Seconds between looks at a job: soon at first, for small jobs are quick, then ever longer up to ``longest``."""
-    pause = min(0.5, longest)
+    pause = min(first, longest)
     while True:
         yield pause
         pause = min(1.5 * pause, longest)

@@ -169,13 +169,18 @@ class Transport:
     def _about(self, error: E, operation: str, headers: Mapping[str, str]) -> E:
         error.provider = self._provider.name
         error.operation = scrub(operation)
-        error.request_id = next((headers[name] for name in REQUEST_IDS if name in headers), "")
+        error.request_id = request_id(headers)
         return error
 
     def _scrubbed(self, text: str) -> str:
         for value in self._secrets:
             text = text.replace(value, "***")
         return scrub(KEYS.sub("***", text))[:EXCERPT]
+
+
+def request_id(headers: Mapping[str, str]) -> str:
+    """The vendor's own name for a request; empty where it gives none."""
+    return next((headers[name] for name in REQUEST_IDS if name in headers), "")
 
 
 def reason(content: bytes, headers: Mapping[str, str]) -> str:

@@ -216,6 +216,9 @@ def upsert(
     on_list: Annotated[
         list[str] | None, typer.Option("--list", metavar="ID", help="Put them on this list; repeatable.")
     ] = None,
+    recreate_erased: Annotated[
+        bool, typer.Option("--recreate-erased", help="Write those too whom an erasure left a tombstone of.")
+    ] = False,
     wait: Wait = False,
     timeout: Timeout = LONG,
     settings: Settings = None,
@@ -223,7 +226,8 @@ def upsert(
 ) -> None:
     """Create contacts, or update those that exist.
 
-    Contacts that were read from another provider keep their identifiers and lose that provider's id.
+    Contacts that were read from another provider keep their identifiers and lose that provider's id. People who were
+    erased are held back, and the rows that were are named.
 
         contacts upsert marketing --from-file people.jsonl --list ID --wait
     """
@@ -240,7 +244,7 @@ def upsert(
             contact if contact.provider in {"", name} else evolve(contact, provider="", id="", lists=None)
             for contact in read_json_lines(from_file)
         )
-        outcome = door.upsert_contacts(contacts, lists=on_list or ())
+        outcome = door.upsert_contacts(contacts, lists=on_list or (), recreate_erased=recreate_erased)
         settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
 
 

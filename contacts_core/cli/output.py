@@ -93,6 +93,11 @@ def document(value: Any) -> None:
     _write(json.dumps(_plain(value), ensure_ascii=_ascii(), indent=2, default=str))
 
 
+def text_line(whole: str) -> None:
+    """Print a text that is JSON already."""
+    _write(whole.rstrip("\n"))
+
+
 def line(value: Any) -> None:
     """Print one line of JSON Lines."""
     _write(json.dumps(_plain(value), ensure_ascii=_ascii(), default=str))

@@ -10,7 +10,7 @@ import typer
 import typer.main
 from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["app"]
+__all__ = ["Command", "app", "section"]
 
 WIDEST = 20
 
@@ -53,6 +53,15 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "upsert": ("changing", "Create contacts, or update those that exist."),
         "create-list": ("changing", "Create an empty list."),
         "delete-list": ("changing", "Delete a list and keep its contacts."),
+    },
+    "Plan, apply, prove": {
+        "erase": ("planning", "Plan to erase people everywhere; nothing is changed."),
+        "plan": ("planning", "Make and show other plans; nothing is changed."),
+        "apply": ("applying", "Do what a plan says, verify it, and write a receipt."),
+        "runs": ("applying", "Show, resume or cancel runs of plans."),
+        "worker": ("applying", "Work on runs that machines share through PostgreSQL."),
+        "receipt": ("receipts", "Verify, search and print receipts; works offline."),
+        "tombstones": ("receipts", "Count or lift the marks that erased people left."),
     },
     "Jobs and the raw API": {
         "job": ("jobs", "Look at a job of the vendor, or wait for it."),
@@ -100,10 +109,13 @@ class Commands(MutableMapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._made:
-            module = import_module(f"contacts_core.cli.{self._homes[name]}")
+            made = getattr(import_module(f"contacts_core.cli.{self._homes[name]}"), name.replace("-", "_"))
+            if isinstance(made, typer.Typer):
+                self._made[name] = typer.main.get_command(made)
+                return self._made[name]
             # Help in plain text: rendering it with Rich would take as long as everything else together.
             alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-            alone.command(name, cls=Command)(getattr(module, name.replace("-", "_")))
+            alone.command(name, cls=Command)(made)
             self._made[name] = typer.main.get_command(alone)
         return self._made[name]
 
@@ -140,6 +152,19 @@ class Group(TyperGroup):
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Keep the table of exit codes as it is."""
         verbatim(self.epilog or "", formatter)
+
+
+class Section(TyperGroup):
+    """Several commands below one name."""
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Keep examples as they are."""
+        verbatim(self.help or "", formatter)
+
+
+def section(name: str, **options: Any) -> typer.Typer:
+    """An empty group of commands."""
+    return typer.Typer(name=name, cls=Section, rich_markup_mode=None, add_completion=False, **options)
 
 
 def version(wanted: bool) -> None:
@@ -180,4 +205,6 @@ def contacts(
 
         contacts search marketing --last-name "O'Brien"
         contacts delete marketing --email jane@example.com --wait
+        contacts erase --email jane@example.com --accounts marketing,crm --to plan.json
+        contacts apply plan.json
     """

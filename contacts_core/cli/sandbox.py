@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +17,12 @@ LONGEST_WAIT = 3600.0
 
 
 def sandbox(
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="COMMAND", help="What to run there, behind `--`; it ends the sandbox.", show_default=False
+        ),
+    ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8025,
     contacts: Annotated[int, typer.Option("--contacts", min=0, help="Synthetic people at each vendor.")] = 300,
     seed: Annotated[int, typer.Option("--seed", help="Another number, other people.")] = 0,
@@ -33,8 +40,10 @@ def sandbox(
 ) -> None:
     """Serve stand-ins for all vendors on this machine.
 
-    It prints the addresses, the keys, and the environment variables that lead every command there.
+    It prints the addresses, the keys, and the environment variables that lead every command there. With a COMMAND,
+    such as a shell, that is run with these variables instead, with accounts and a state of its own.
 
+        contacts sandbox --speed 60 -- sh
         contacts sandbox --contacts 1000 --speed 60
         contacts sandbox --faults rate-limit=3,job-fails
         contacts sandbox --faults help
@@ -61,6 +70,8 @@ def sandbox(
     except ValueError as error:
         raise typer.BadParameter(f"{error} (--faults help lists them)") from None
     with served.running(ready, port) as server:
+        if command:
+            raise typer.Exit(_inside(server, command))
         _announce(server, as_json=as_json)
         _rest()
 
@@ -76,6 +87,30 @@ def imported() -> Any:
             f"the package {missing.name} is missing", hint="install contacts-core[sandbox]"
         ) from None
     return served
+
+
+def _inside(server: Running, command: list[str]) -> int:
+    """Run a command that sees nothing but the stand-ins; gives its exit code."""
+    import os
+    import subprocess
+    import tempfile
+
+    from contacts_core.cli import output
+
+    with tempfile.TemporaryDirectory(prefix="contacts-sandbox-") as folder:
+        accounts = Path(folder) / "contacts.toml"
+        accounts.touch()
+        surroundings = {"CONTACTS_FILE": str(accounts), "CONTACTS_STATE": str(Path(folder) / "state")}
+        for name in server.sandbox.emulators:
+            surroundings |= _variables(server, name)
+        direct = {
+            name: ",".join(filter(None, (os.environ.get(name), "127.0.0.1"))) for name in ("NO_PROXY", "no_proxy")
+        }
+        output.note(f"in the sandbox: {', '.join(server.sandbox.emulators)}; leaving it ends them")
+        try:
+            return subprocess.run(command, env={**os.environ, **surroundings, **direct}, check=False).returncode  # noqa: S603 - it is the user's own
+        except FileNotFoundError:
+            raise typer.BadParameter(f"there is no command {command[0]}") from None
 
 
 def _announce(server: Running, *, as_json: bool) -> None:

@@ -24,7 +24,8 @@ from contacts_core.capabilities import (
     RemovesIdentifiers,
     UpsertsContacts,
 )
-from contacts_core.drivers import AsyncDriver
+from contacts_core.drivers import AsyncDriver, Observer
+from contacts_core.flow import Flow
 from contacts_core.identifiers import Identifier
 from contacts_core.models import (
     Contact,
@@ -38,8 +39,10 @@ from contacts_core.models import (
 )
 from contacts_core.provider import Provider
 from contacts_core.query import Query
+from contacts_core.tombstones import held_back
 from contacts_core.transport import AsyncClient
 
+T = TypeVar("T")
 P_co = TypeVar("P_co", bound=Provider, covariant=True)
 
 
@@ -79,6 +82,14 @@ class AsyncContacts(Generic[P_co]):
     async def close(self) -> None:
         """Close the connections; a client of the caller's own stays open."""
         await self._driver.close()
+
+    async def run(self, flow: Flow[T]) -> T:
+        """See `Contacts.run`."""
+        return await self._driver.run(flow)
+
+    def observe(self, observer: Observer | None) -> None:
+        """See `Contacts.observe`."""
+        self._driver.observer = observer
 
     def __repr__(self) -> str:
         """Name the account; settings stay out."""
@@ -153,10 +164,15 @@ class AsyncContacts(Generic[P_co]):
         return await self._driver.run(operations.custom_fields(self.provider))
 
     async def upsert_contacts(
-        self: AsyncContacts[UpsertsContacts], contacts: Iterable[Contact], lists: Iterable[str] = ()
+        self: AsyncContacts[UpsertsContacts],
+        contacts: Iterable[Contact],
+        lists: Iterable[str] = (),
+        *,
+        recreate_erased: bool = False,
     ) -> Outcome:
         """See `Contacts.upsert_contacts`."""
-        return await self._driver.run(operations.upsert_contacts(self.provider, contacts, lists))
+        guard = None if recreate_erased else held_back
+        return await self._driver.run(operations.upsert_contacts(self.provider, contacts, lists, guard))
 
     async def check(self: AsyncContacts[QueuesJobs], job: Job | str) -> Job:
         """See `Contacts.check`."""

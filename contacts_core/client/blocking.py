@@ -24,7 +24,8 @@ from contacts_core.capabilities import (
     RemovesIdentifiers,
     UpsertsContacts,
 )
-from contacts_core.drivers import Driver
+from contacts_core.drivers import Driver, Observer
+from contacts_core.flow import Flow
 from contacts_core.identifiers import Identifier
 from contacts_core.models import (
     Contact,
@@ -38,8 +39,10 @@ from contacts_core.models import (
 )
 from contacts_core.provider import Provider
 from contacts_core.query import Query
+from contacts_core.tombstones import held_back
 from contacts_core.transport import Client
 
+T = TypeVar("T")
 P_co = TypeVar("P_co", bound=Provider, covariant=True)
 
 
@@ -74,6 +77,14 @@ class Contacts(Generic[P_co]):
     def close(self) -> None:
         """Close the connections; a client of the caller's own stays open."""
         self._driver.close()
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow of your own, or of `contacts_core.operations`, with this account's pacing and retries."""
+        return self._driver.run(flow)
+
+    def observe(self, observer: Observer | None) -> None:
+        """Call this after every exchange with the vendor, from whatever thread it ran in; None ends it."""
+        self._driver.observer = observer
 
     def __repr__(self) -> str:
         """Name the account; settings stay out."""
@@ -185,13 +196,24 @@ class Contacts(Generic[P_co]):
         return self._driver.run(operations.custom_fields(self.provider))
 
     def upsert_contacts(
-        self: Contacts[UpsertsContacts], contacts: Iterable[Contact], lists: Iterable[str] = ()
+        self: Contacts[UpsertsContacts],
+        contacts: Iterable[Contact],
+        lists: Iterable[str] = (),
+        *,
+        recreate_erased: bool = False,
     ) -> Outcome:
         """Create contacts, or update those that exist, and put them on these lists.
 
-        ``Outcome.lost`` names the fields that this vendor has no place for.
+        ``Outcome.lost`` names the fields that this vendor has no place for. Contacts with an identifier that an
+        erasure left a tombstone of are not written; they come back as failures that name their row.
+
+        Args:
+            contacts: The contacts, any number of them.
+            lists: Ids of lists to put them on.
+            recreate_erased: Write those too that were erased.
         """
-        return self._driver.run(operations.upsert_contacts(self.provider, contacts, lists))
+        guard = None if recreate_erased else held_back
+        return self._driver.run(operations.upsert_contacts(self.provider, contacts, lists, guard))
 
     def check(self: Contacts[QueuesJobs], job: Job | str) -> Job:
         """A job as the vendor sees it now; it may come from another process."""

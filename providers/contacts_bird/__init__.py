@@ -80,6 +80,14 @@ class Bird(
     exports_lists = False  # an answer may leave the lists out
     # Documented for a sibling API of the same vendor; the Contacts API names no numbers.
     rates: ClassVar = {api.READ: Rate(50, 1), api.WRITE: Rate(500, 1)}
+    costs: ClassVar = {RemovesIdentifiers: 2}
+    unreached: ClassVar = {
+        "suppressions": "what the workspace keeps of consent and unsubscribes beyond the contact is documented nowhere",
+        "messages": "messages and logs that name the person belong to other services of the workspace",
+        "segments": "they exist in the dashboard alone; when one forgets a contact is documented nowhere",
+        "billing": "whether a deleted contact still counts for the month is documented nowhere",
+        "backups": "what the vendor keeps in backups, and for how long, is documented nowhere",
+    }
 
     access_key: str = secret()
     workspace_id: str = setting()

@@ -91,6 +91,17 @@ class SendGrid(
     upsert_batch = 100_000
     rates: ClassVar = {"": Rate(600, 60), "search": Rate(200, 60)}
     exports_lists = False
+    costs: ClassVar = {RemovesIdentifiers: 2}
+    unreached: ClassVar = {
+        "suppressions": "unsubscribes, bounces, blocks and spam reports are kept by address, apart from contacts",
+        "recipient data": (
+            "names, addresses and subject lines of mail that was sent are erased by an API of their own "
+            "(POST /v3/recipients/erasejob), which is not called here"
+        ),
+        "billing": "a deleted contact still counts for the month; one that is added again counts as new",
+        "segments": "membership is looked at again each hour, so a count may include the contact until then",
+        "backups": "what the vendor keeps in backups, and in export files of the last days, is out of reach",
+    }
 
     api_key: str = secret()
     base_url: str = address("https://api.sendgrid.com")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from attrs import frozen
 
@@ -67,6 +67,13 @@ class UserApi(
     upsert_batch = 10_000  # one scan finds which of them exist
     page_size = api.PAGE
     emulates = (RemovesIdentifiers, RemovesFromLists, AddsToLists, UpsertsContacts)
+    costs: ClassVar = {RemovesIdentifiers: 3, RemovesFromLists: 3}
+    unreached: ClassVar = {
+        "deleted contacts": "whether the vendor keeps a deleted contact for a while is documented nowhere",
+        "notes": "notes are records of their own; whether they go with the contact is documented nowhere",
+        "billing": "whether a deleted contact still counts for the month is documented nowhere",
+        "backups": "what the vendor keeps in backups, and for how long, is documented nowhere",
+    }
 
     api_key: str = secret(env="USER_API_KEY")
     base_url: str = address()

@@ -1,0 +1,303 @@
+"""Commands that make plans. They only read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from contacts_core.cli.options import (
+    Account,
+    AnonymousIds,
+    Emails,
+    ExternalIds,
+    Json,
+    ListId,
+    Phones,
+    identifiers,
+)
+from contacts_core.cli.root import Command, section
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from contacts_core.identifiers import Identifier
+    from contacts_core.plans import Limits, Plan
+
+Accounts = Annotated[
+    str, typer.Option("--accounts", metavar="NAME,NAME", help="Accounts or providers to look in.", show_default=False)
+]
+To = Annotated[
+    Path | None,
+    typer.Option("--to", metavar="FILE", dir_okay=False, help="Where to save the plan; named after it otherwise."),
+]
+MaxContacts = Annotated[
+    int | None, typer.Option("--max-contacts", min=1, help="Contacts of one account it may touch; 1000 unless raised.")
+]
+MaxShare = Annotated[
+    str | None,
+    typer.Option("--max-share", metavar="P%", help="Share of an account it may touch; 20% unless raised."),
+]
+PeopleFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--from-file",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="CSV, one person a row, columns email, phone, external_id, anonymous_id.",
+    ),
+]
+Ids = Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Id of a contact; repeatable.")]
+
+
+def erase(
+    accounts: Accounts,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    from_file: PeopleFile = None,
+    follow: Annotated[
+        str,
+        typer.Option("--follow", metavar="no|once|all", help="Look for other addresses and numbers found as well."),
+    ] = "no",
+    max_contacts: MaxContacts = None,
+    max_share: MaxShare = None,
+    to: To = None,
+    as_json: Json = False,
+) -> None:
+    """Plan to erase people everywhere; nothing is changed.
+
+    All identifiers given as options are one person's; a file has one person a row. The plan names every contact that
+    would be deleted, why, at what cost, and what stays behind at each vendor. It is saved to a file, which is as
+    confidential as the contacts in it, and done by `contacts apply`.
+
+        contacts erase --email jane@example.com --accounts marketing,crm --to plan.json
+        contacts erase --from-file leavers.csv --accounts marketing,crm --follow once --max-contacts 5000
+    """
+    from contacts_core.plans import Follow
+    from contacts_core.plans import erase as made
+
+    try:
+        far = Follow(follow)
+    except ValueError:
+        raise typer.BadParameter("--follow is no, once or all") from None
+    people = _people(identifiers(email, phone, external_id, anonymous_id), from_file)
+    limits = _limits(max_contacts, max_share)
+    names = _names(accounts)
+    _planned(names, lambda: made(people, names, follow=far, limits=limits), to, as_json=as_json)
+
+
+plan = section("plan", no_args_is_help=True)
+
+
+@plan.callback()
+def plans() -> None:
+    """Make and show other plans; nothing is changed.
+
+    contacts plan delete marketing --id ID --to plan.json
+    contacts plan show plan.json
+    """
+
+
+@plan.command("delete", cls=Command)
+def plan_delete(
+    account: Account,
+    ids: Ids = None,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    from_file: PeopleFile = None,
+    max_contacts: MaxContacts = None,
+    max_share: MaxShare = None,
+    to: To = None,
+    as_json: Json = False,
+) -> None:
+    """Plan to delete contacts of one account; no tombstones are left.
+
+    contacts plan delete marketing --from-file bounced.csv --to plan.json
+    """
+    from contacts_core.plans import delete as made
+
+    each = _each(identifiers(email, phone, external_id, anonymous_id), from_file, ids)
+    limits = _limits(max_contacts, max_share)
+    _planned([account], lambda: made(account, each, ids=ids or (), limits=limits), to, as_json=as_json)
+
+
+@plan.command("remove-identifier", cls=Command)
+def plan_remove_identifier(
+    accounts: Accounts,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    max_contacts: MaxContacts = None,
+    max_share: MaxShare = None,
+    to: To = None,
+    as_json: Json = False,
+) -> None:
+    """Plan to take identifiers off every contact that has them; the contacts stay.
+
+    contacts plan remove-identifier --phone +12025550123 --accounts marketing,crm --to plan.json
+    """
+    from contacts_core.plans import remove_identifier as made
+
+    wanted = _given(identifiers(email, phone, external_id, anonymous_id))
+    limits = _limits(max_contacts, max_share)
+    names = _names(accounts)
+    _planned(names, lambda: made(wanted, names, limits=limits), to, as_json=as_json)
+
+
+@plan.command("remove-from-list", cls=Command)
+def plan_remove_from_list(
+    account: Account,
+    list_id: ListId,
+    ids: Ids = None,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    from_file: PeopleFile = None,
+    max_contacts: MaxContacts = None,
+    max_share: MaxShare = None,
+    to: To = None,
+    as_json: Json = False,
+) -> None:
+    """Plan to take contacts off a list; they stay contacts.
+
+    contacts plan remove-from-list marketing LIST --from-file lapsed.csv --to plan.json
+    """
+    from contacts_core.plans import remove_from_list as made
+
+    each = _each(identifiers(email, phone, external_id, anonymous_id), from_file, ids)
+    limits = _limits(max_contacts, max_share)
+    _planned([account], lambda: made(account, list_id, each, ids=ids or (), limits=limits), to, as_json=as_json)
+
+
+@plan.command("show", cls=Command)
+def plan_show(
+    path: Annotated[Path, typer.Argument(metavar="PLAN", exists=True, dir_okay=False, show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Show a saved plan.
+
+    contacts plan show plan.json
+    """
+    from contacts_core.cli import output
+    from contacts_core.plans import Plan
+
+    saved = Plan.load(path)
+    if as_json:
+        output.text_line(saved.to_json())
+    else:
+        show(saved)
+
+
+def show(made: Plan, *, stderr: bool = False) -> None:
+    """The plan as tables, identifiers masked."""
+    from contacts_core.cli import output
+    from contacts_core.cli.plan_wording import account_rows, contact_rows, notes
+
+    console = output.console(stderr=stderr)
+    console.print(output.text(f"plan to {made.kind.value}: {len(made.people)} asked for, {made.contacts} contact(s)"))
+    accounts = output.table("account", "vendor", "contacts", "found by", "requests", "at least", "remarks")
+    console.print(output.rows(accounts, account_rows(made)))
+    if made.contacts:
+        contacts = output.table("account", "contact", "identifiers", "person", "because it")
+        console.print(output.rows(contacts, contact_rows(made)))
+    for line in notes(made):
+        console.print(output.text(line), soft_wrap=True)
+
+
+def _planned(names: list[str], make: Callable[[], Plan], to: Path | None, *, as_json: bool) -> None:
+    """Make a plan, show it, and save it."""
+    import shlex
+
+    from contacts_core.cli import output
+
+    _announce_scans(names)
+    with output.progress(f"looking in {', '.join(names)}"):
+        made = make()
+    path = to or Path(f"{made.kind.value}-{made.checksum[:8]}.json")
+    made.save(path)
+    if as_json:
+        output.text_line(made.to_json())
+    else:
+        show(made)
+    output.note(f"nothing was changed; saved to {path}, which holds whole identifiers")
+    if made.contacts:
+        output.note(f"to do it: contacts apply {shlex.quote(str(path))}")
+
+
+def _announce_scans(names: list[str]) -> None:
+    """Say where every contact has to be read, before it begins; it may take a while."""
+    from contacts_core.accounts import open_provider
+    from contacts_core.cli import output
+    from contacts_core.plans.locating import way
+
+    for name in names:
+        if way(open_provider(name, {})) == "scan":
+            output.note(f"{name} has no look-up: every contact is read")
+
+
+def _people(given: list[Identifier], from_file: Path | None) -> list[tuple[Identifier, ...]]:
+    """The person of the options, and those of the file."""
+    people = [tuple(given)] if given else []
+    if from_file:
+        people += _read(from_file)
+    if not people:
+        raise typer.BadParameter("say whom: identifiers such as --email, or --from-file")
+    return people
+
+
+def _each(
+    given: list[Identifier], from_file: Path | None, ids: list[str] | None
+) -> list[Iterable[Identifier] | Identifier]:
+    """Every identifier of the options by itself, and the people of the file."""
+    people: list[Any] = [*given, *(_read(from_file) if from_file else ())]
+    if not (people or ids):
+        raise typer.BadParameter("say whom: --id, identifiers such as --email, or --from-file")
+    return people
+
+
+def _read(path: Path) -> list[tuple[Identifier, ...]]:
+    from contacts_core.cli import output
+    from contacts_core.formats import read_people
+
+    people, unread = read_people(path)
+    if unread:
+        output.note(f"{path.name}: not read: {', '.join(unread)}")
+    return people
+
+
+def _given(wanted: list[Identifier]) -> list[Identifier]:
+    if not wanted:
+        raise typer.BadParameter("say which: identifiers such as --phone")
+    return wanted
+
+
+def _names(accounts: str) -> list[str]:
+    names = list(dict.fromkeys(filter(None, (name.strip() for name in accounts.split(",")))))
+    if not names:
+        raise typer.BadParameter("--accounts names at least one")
+    return names
+
+
+def _limits(contacts: int | None, share: str | None) -> Limits:
+    from contacts_core.plans import Limits
+
+    usual = Limits()
+    return Limits(contacts or usual.contacts, _share(share) if share else usual.share, usual.floor)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise typer.BadParameter("--max-share is a percentage, such as 30%")
+    return share

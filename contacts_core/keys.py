@@ -1,0 +1,91 @@
+"""Keyed hashes: the same person gives the same hash to whoever holds the key, and nothing to anybody else.
+
+An address is easily guessed, so a plain hash of it hides nothing; HMAC-SHA-256 (RFC 2104) under one's own key does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+from typing import TextIO
+
+from attrs import field, frozen
+
+from contacts_core.errors import ConfigurationError
+from contacts_core.identifiers import Identifier, IdentifierKind
+
+__all__ = ["Key", "kept_key", "owner_only"]
+
+SHORTEST = 16  # bytes; below that a key could be guessed
+ID_LENGTH = 16
+
+
+@frozen(repr=False)
+class Key:
+    """The key of receipts and tombstones.
+
+    Raises:
+        ConfigurationError: It is shorter than 16 bytes.
+    """
+
+    secret: bytes = field()
+
+    @secret.validator
+    def _long_enough(self, _attribute: object, secret: bytes) -> None:
+        if len(secret) < SHORTEST:
+            raise ConfigurationError(
+                f"the receipt key is shorter than {SHORTEST} bytes", hint="make one with: openssl rand -hex 32"
+            )
+
+    @property
+    def id(self) -> str:
+        """What names the key without telling it."""
+        return self.digest(b"the id of this key")[:ID_LENGTH]
+
+    def digest(self, *parts: bytes) -> str:
+        """The keyed hash of these parts, as 64 hexadecimal digits; where one part ends counts."""
+        made = hmac.new(self.secret, digestmod=hashlib.sha256)
+        for part in parts:
+            made.update(len(part).to_bytes(8, "big"))
+            made.update(part)
+        return made.hexdigest()
+
+    def identifier(self, identifier: Identifier) -> str:
+        """The keyed hash of an identifier's normal form: every spelling of an address has the same."""
+        kind = identifier.kind.value
+        other = identifier.key if identifier.kind is IdentifierKind.OTHER else ""
+        return self.digest(b"identifier", kind.encode(), other.encode(), identifier.normal.encode())
+
+    def contact(self, account: str, contact_id: str) -> str:
+        """The keyed hash of a contact's id: some vendors make ids of addresses."""
+        return self.digest(b"contact", account.encode(), contact_id.encode())
+
+    def __repr__(self) -> str:
+        """Name it; the secret stays out."""
+        return f"Key({self.id})"
+
+
+def kept_key(path: Path) -> Key:
+    """The key in this file, made at first use; only its owner can read it."""
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        text = secrets.token_hex(32)
+        try:
+            with owner_only(path, exclusive=True) as file:
+                file.write(text + "\n")
+        except FileExistsError:  # another process was quicker
+            return kept_key(path)
+    return Key(text.encode())
+
+
+def owner_only(path: Path, *, exclusive: bool = False) -> TextIO:
+    """Open a file for writing text that only its owner may read."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_EXCL if exclusive else os.O_TRUNC)
+    handle = os.open(path, flags, 0o600)
+    os.fchmod(handle, 0o600)
+    return os.fdopen(handle, "w", encoding="utf-8", newline="\n")

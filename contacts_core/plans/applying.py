@@ -1,0 +1,250 @@
+"""Applying plans and looking after runs: what the package offers, on top of the durable engine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from contacts_core.client import AsyncContacts, Contacts
+from contacts_core.errors import Cancelled, ConfigurationError, InvalidInput, PlanRefused
+from contacts_core.flow import Call, Flow
+from contacts_core.plans import hooks
+from contacts_core.plans.model import Plan
+from contacts_core.plans.receipt import Receipt
+from contacts_core.state import state
+
+try:
+    from contacts_core.plans import engine
+    from contacts_core.plans.engine import Engine
+    from contacts_core.plans.journal import Journal, Progress, Run
+    from contacts_core.plans.session import Runner
+except ModuleNotFoundError as missing:
+    raise ConfigurationError(f"runs need the package {missing.name}", hint="install contacts-core[plans]") from None
+
+__all__ = ["RunStopped", "apply", "apply_async", "cancel", "overview", "receipt", "resume", "runs", "start", "work"]
+
+T = TypeVar("T")
+Watch = Callable[[Sequence[Progress]], None]
+
+GLANCE = 0.1  # seconds between two looks at how far a run got
+
+
+class RunStopped(Cancelled):
+    """A run was interrupted by the user and can be resumed; ``run`` is its name."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__()
+        self.run = run
+        self.args = (f"run {run} was interrupted after the steps that were under way",)
+        self.hint = f"nothing is lost: contacts runs resume {run}"
+
+
+def apply(
+    plan: Plan,
+    accounts: Sequence[str | Contacts[Any]] = (),
+    *,
+    where: str | Path | None = None,
+    timeout: float = 900.0,
+    pause: float = 0.5,
+    watch: Watch | None = None,
+) -> Receipt:
+    """Do what a plan says, durably, verify it, and give the receipt.
+
+    If the process dies, `resume` goes on where it was. Before anything is changed, every account is read once more.
+
+    Args:
+        plan: The plan.
+        accounts: Accounts that are open already; others are opened by their names.
+        where: The state to keep the run in; see `contacts_core.state`.
+        timeout: Seconds of patience with each account: for its jobs, and for its contacts to vanish.
+        pause: Seconds before the second look at something; each further pause is longer.
+        watch: Called now and then with how far each account got.
+
+    Raises:
+        PlanRefused: A plugin objected, or what it is about to touch has changed since; nothing was changed.
+        RunStopped: Ctrl-C; what was under way was finished.
+        ConfigurationError: An account is unknown, or another process is at work in the same folder.
+    """
+    hooks.before_apply(plan)
+    with Engine(state(where), _runners(plan, accounts)) as running:
+        return _followed(running, running.start(plan, {"timeout": timeout, "pause": pause}), watch)
+
+
+async def apply_async(
+    plan: Plan,
+    accounts: Sequence[str | AsyncContacts[Any]] = (),
+    *,
+    where: str | Path | None = None,
+    timeout: float = 900.0,
+    pause: float = 0.5,
+    watch: Watch | None = None,
+) -> Receipt:
+    """The same as `apply`, with the requests of open accounts made in the caller's event loop."""
+    loop = asyncio.get_running_loop()
+    bridged = [a if isinstance(a, str) else _Bridge(a, loop) for a in accounts]
+    hooks.before_apply(plan)
+    with_options = {"timeout": timeout, "pause": pause}
+    stop = _Stop()
+
+    def run() -> Receipt:
+        with Engine(state(where), _runners(plan, bridged)) as running:
+            return _followed(running, running.start(plan, with_options), watch, stop)
+
+    task = asyncio.ensure_future(asyncio.to_thread(run))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        stop.wanted = True
+        await asyncio.wait([task])
+        raise
+
+
+def start(plan: Plan, *, where: str | Path | None = None, timeout: float = 900.0, pause: float = 0.5) -> str:
+    """Put a run where workers find it, and give its name.
+
+    Raises:
+        ConfigurationError: The state is a folder, where no worker of another machine would find it.
+        PlanRefused: A plugin objected.
+    """
+    place = state(where)
+    if not place.shared:
+        raise ConfigurationError("workers share runs through PostgreSQL", hint="set CONTACTS_STATE=postgresql://…")
+    hooks.before_apply(plan)
+    with Engine(place, {}, listens=False) as running:
+        return running.start(plan, {"timeout": timeout, "pause": pause})
+
+
+def resume(
+    run: str,
+    accounts: Sequence[str | Contacts[Any]] = (),
+    *,
+    where: str | Path | None = None,
+    watch: Watch | None = None,
+) -> Receipt:
+    """Go on with a run: where it was, if it was interrupted; else with another round for whoever is still there.
+
+    A run with nothing left to do gives its receipt.
+
+    Raises:
+        InvalidInput: There is no such run.
+        RunStopped: Ctrl-C; what was under way was finished.
+    """
+    place = state(where)
+    journal = Journal(place)
+    journal.run(run)
+    plan = journal.plan(run)
+    if plan is None:
+        return receipt(run, where=where)
+    with Engine(place, _runners(plan, accounts)) as running:
+        running.resume(run)
+        return _followed(running, run, watch)
+
+
+def cancel(run: str, *, where: str | Path | None = None) -> Run:
+    """End a run after the steps under way, whichever process does it; what is done stays done."""
+    return engine.cancel(state(where), run)
+
+
+def runs(*, where: str | Path | None = None) -> list[Run]:
+    """Every run, the latest first."""
+    place = state(where)
+    return Journal(place).all() if place.exists else []
+
+
+def overview(run: str, *, where: str | Path | None = None) -> tuple[Run, list[Progress]]:
+    """A run, and how far it got in each account.
+
+    Raises:
+        InvalidInput: There is no such run.
+    """
+    journal = Journal(state(where))
+    return journal.run(run), journal.progress(run)
+
+
+def receipt(run: str, *, where: str | Path | None = None) -> Receipt:
+    """The receipt of a run.
+
+    Raises:
+        InvalidInput: There is no such run, or it has not ended.
+    """
+    journal = Journal(state(where))
+    found = journal.run(run)
+    text = journal.receipt(run)
+    if text is None:
+        raise InvalidInput(f"run {run} is {found.state} and has no receipt yet", hint=f"contacts runs resume {run}")
+    return Receipt.parse(text)
+
+
+def work(*, where: str | Path | None = None, until: Callable[[], bool] | None = None) -> None:
+    """Drain the queues of a shared state until interrupted, or until ``until`` says so between two looks.
+
+    Raises:
+        ConfigurationError: The state is a folder, which one process works on alone.
+    """
+    place = state(where)
+    if not place.shared:
+        raise ConfigurationError("workers share runs through PostgreSQL", hint="set CONTACTS_STATE=postgresql://…")
+    with Engine(place, {}):
+        while not (until and until()):
+            time.sleep(GLANCE)
+
+
+class _Stop:
+    wanted = False
+
+
+def _followed(running: Engine, id: str, watch: Watch | None, stop: _Stop | None = None) -> Receipt:
+    try:
+        while (ended := running.ended(id)) is None:
+            if watch:
+                watch(running.journal.progress(id))
+            if stop and stop.wanted:
+                break
+            time.sleep(GLANCE)
+    except KeyboardInterrupt:
+        ended = None
+    if ended is None:
+        raise RunStopped(id)
+    if watch:
+        watch(running.journal.progress(id))
+    if ended.state == "refused":
+        raise PlanRefused(ended.reason, hint="make a new plan (--replan shows what it would be)")
+    return receipt_of(running, id)
+
+
+def receipt_of(running: Engine, id: str) -> Receipt:
+    """The receipt of a run that has ended."""
+    text = running.journal.receipt(id)
+    assert text is not None
+    return Receipt.parse(text)
+
+
+def _runners(plan: Plan, accounts: Sequence[Any]) -> dict[str, Runner]:
+    doors: dict[str, Runner] = {}
+    for each in accounts:
+        name = each if isinstance(each, str) else each.name
+        if name not in plan.by_account:
+            raise InvalidInput(f"the plan says nothing of {name}", hint=f"it is for {', '.join(plan.by_account)}")
+        if not isinstance(each, str):
+            doors[name] = each
+    return doors
+
+
+class _Bridge:
+    """An `AsyncContacts` for the engine's threads: flows run in its own event loop."""
+
+    def __init__(self, door: AsyncContacts[Any], loop: asyncio.AbstractEventLoop) -> None:
+        self._door, self._loop = door, loop
+        self.name, self.provider = door.name, door.provider
+
+    def run(self, flow: Flow[T]) -> T:
+        async def inside() -> T:
+            return await self._door.run(flow)
+
+        return asyncio.run_coroutine_threadsafe(inside(), self._loop).result()
+
+    def observe(self, observer: Callable[[Call[Any], Any], None] | None) -> None:
+        self._door.observe(observer)

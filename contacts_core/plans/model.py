@@ -1,0 +1,305 @@
+"""What a plan is: frozen data that can be read, saved, compared and signed off before anything happens."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import Enum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from attrs import evolve, field, frozen
+from cattrs import Converter, transform_error
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+
+from contacts_core.errors import PlanRefused
+from contacts_core.identifiers import Identifier
+from contacts_core.keys import owner_only
+
+if TYPE_CHECKING:
+    from contacts_core.client import AsyncContacts, Contacts
+    from contacts_core.plans.receipt import Receipt
+
+__all__ = ["AccountPlan", "Follow", "Kind", "Limits", "Person", "Plan", "Step", "Suggestion", "Target"]
+
+FORMAT = 1
+
+
+class Kind(Enum):
+    """What a plan is for; ``ERASE`` is a deletion that is for good, with tombstones."""
+
+    ERASE = "erase"
+    DELETE = "delete"
+    REMOVE_IDENTIFIER = "remove-identifier"
+    REMOVE_FROM_LIST = "remove-from-list"
+
+
+OPERATIONS = {
+    Kind.ERASE: "delete_contacts",
+    Kind.DELETE: "delete_contacts",
+    Kind.REMOVE_IDENTIFIER: "remove_identifier",
+    Kind.REMOVE_FROM_LIST: "remove_from_list",
+}
+
+
+class Follow(Enum):
+    """Whether the other e-mail addresses and phone numbers of the contacts found are looked for as well."""
+
+    NO = "no"
+    ONCE = "once"
+    ALL = "all"
+
+
+@frozen
+class Limits:
+    """How much a plan may touch in one account, unless raised.
+
+    Attributes:
+        contacts: At most this many contacts.
+        share: At most this share of the account's contacts, from 0 to 1.
+        floor: So many are never too large a share: a quarter of eight contacts is two.
+    """
+
+    contacts: int = 1000
+    share: float = 0.2
+    floor: int = 20
+
+
+@frozen
+class Person:
+    """One person who is asked for, by identifiers or by the id of a contact.
+
+    Attributes:
+        number: Where they stood in what was asked, from 1.
+        asked: The identifiers that were given.
+        followed: Identifiers that were found on their contacts and looked for as well.
+        contact: The id that was given; empty where identifiers were.
+    """
+
+    number: int
+    asked: tuple[Identifier, ...] = ()
+    followed: tuple[Identifier, ...] = ()
+    contact: str = ""
+
+    @property
+    def identifiers(self) -> tuple[Identifier, ...]:
+        """All that they are looked for by."""
+        return (*self.asked, *self.followed)
+
+
+@frozen
+class Target:
+    """One contact that the plan touches.
+
+    Attributes:
+        contact: Its id.
+        identifiers: All its identifiers, as read when the plan was made.
+        people: Numbers of the people it belongs to.
+        reason: Why it is touched, with identifiers masked.
+        removes: Which of its identifiers are to go; empty unless that is what the plan is for.
+    """
+
+    contact: str
+    identifiers: tuple[Identifier, ...]
+    people: tuple[int, ...]
+    reason: str
+    removes: tuple[Identifier, ...] = ()
+
+
+@frozen
+class Step:
+    """One durable unit of work: some targets of one account, in as few requests as the vendor allows.
+
+    Attributes:
+        number: From 1, within the account.
+        operation: Name of the method.
+        first: Index of its first target.
+        count: How many targets.
+        requests: How many requests that takes.
+        idempotent: Whether repeating it changes nothing more.
+    """
+
+    number: int
+    operation: str
+    first: int
+    count: int
+    requests: int
+    idempotent: bool = True
+
+
+@frozen
+class AccountPlan:
+    """What is to happen in one account.
+
+    Attributes:
+        account: Its name.
+        provider: Name of the provider.
+        title: The vendor's own name.
+        read: How the contacts were found: ``look-up``, or ``scan`` (every contact was read).
+        size: How many contacts the account has; None where that was not needed.
+        targets: The contacts, in the order of the steps.
+        steps: The work.
+        requests: How many requests the work takes, without those that verify it.
+        seconds: The least time that the vendor's rates allow for these.
+        unreached: What it does not reach at this vendor, and why.
+        emulated: Whether it is done by reading, changing and writing back, with the race that this implies.
+        queued: Whether the vendor takes it as jobs and does it later.
+    """
+
+    account: str
+    provider: str
+    title: str
+    read: str
+    size: int | None
+    targets: tuple[Target, ...]
+    steps: tuple[Step, ...]
+    requests: int
+    seconds: float
+    unreached: Mapping[str, str]
+    emulated: bool = False
+    queued: bool = False
+
+    def of(self, step: Step) -> tuple[Target, ...]:
+        """The targets of a step."""
+        return self.targets[step.first : step.first + step.count]
+
+
+@frozen
+class Suggestion:
+    """An identifier of a contact that was found, which following would look for as well."""
+
+    person: int
+    identifier: Identifier
+    account: str
+    contact: str
+
+
+@frozen(repr=False, slots=False)
+class Plan:
+    """What is to happen, account by account. Making one only reads.
+
+    Attributes:
+        kind: What it is for.
+        made_at: When it was made.
+        people: Who was asked for.
+        accounts: What is to happen in each account.
+        follow: How far identifiers were followed.
+        suggestions: What following would have looked for.
+        list_id: The list, where members are removed from one.
+        limits: The limits that it kept.
+        checksum: SHA-256 over all of this.
+    """
+
+    kind: Kind
+    made_at: datetime
+    people: tuple[Person, ...]
+    accounts: tuple[AccountPlan, ...]
+    follow: Follow = Follow.NO
+    suggestions: tuple[Suggestion, ...] = ()
+    list_id: str = ""
+    limits: Limits = field(factory=Limits)
+    checksum: str = ""
+    format: int = FORMAT
+
+    @cached_property
+    def by_account(self) -> Mapping[str, AccountPlan]:
+        """The accounts by name."""
+        return {part.account: part for part in self.accounts}
+
+    @property
+    def contacts(self) -> int:
+        """How many contacts it touches."""
+        return sum(len(part.targets) for part in self.accounts)
+
+    @property
+    def requests(self) -> int:
+        """How many requests the work takes, without those that verify it."""
+        return sum(part.requests for part in self.accounts)
+
+    @property
+    def seconds(self) -> float:
+        """The least time that the vendors' rates allow; accounts go side by side."""
+        return max((part.seconds for part in self.accounts), default=0.0)
+
+    def summed(self) -> Self:
+        """The same plan with its checksum."""
+        return evolve(self, checksum=_checksum(converter.unstructure(self)))
+
+    def to_json(self) -> str:
+        """The plan as JSON, with whole identifiers: it is as confidential as the contacts themselves."""
+        return json.dumps(converter.unstructure(self), ensure_ascii=False, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """The plan that was written as JSON.
+
+        Raises:
+            PlanRefused: It is no plan, or was altered since it was made.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError:
+            raise PlanRefused("this is no plan: it is not JSON") from None
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise PlanRefused("this is no plan, or one of another version", hint="make it anew")
+        if data.get("checksum") != _checksum(data):
+            raise PlanRefused(
+                "the plan was altered since it was made: its checksum differs", hint="make a new plan instead"
+            )
+        try:
+            return converter.structure(data, cls)
+        except Exception as error:  # noqa: BLE001 - cattrs raises groups of whatever the hooks raised
+            raise PlanRefused(f"this is no plan: {'; '.join(transform_error(error))}") from None
+
+    def save(self, path: Path | str) -> None:
+        """Write it to a file that only its owner can read."""
+        with owner_only(Path(path)) as file:
+            file.write(self.to_json())
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read it from a file.
+
+        Raises:
+            PlanRefused: It is no plan, or was altered since it was made.
+        """
+        return cls.from_json(Path(path).read_bytes())
+
+    def apply(self, accounts: Sequence[str | Contacts[Any]] = (), **options: Any) -> Receipt:
+        """Do it, durably, and give the receipt. See `contacts_core.plans.apply`, which takes the same arguments."""
+        from contacts_core.plans.applying import apply  # noqa: PLC0415 - reading a plan needs no database
+
+        return apply(self, accounts, **options)
+
+    async def apply_async(self, accounts: Sequence[str | AsyncContacts[Any]] = (), **options: Any) -> Receipt:
+        """The same with `AsyncContacts`. See `contacts_core.plans.apply_async`."""
+        from contacts_core.plans.applying import apply_async  # noqa: PLC0415 - as above
+
+        return await apply_async(self, accounts, **options)
+
+    def __repr__(self) -> str:
+        """Show numbers only: who it is about is personal data."""
+        names = ", ".join(f"{part.account}: {len(part.targets)}" for part in self.accounts)
+        return f"Plan({self.kind.value}, {len(self.people)} people, contacts {{{names}}}, {self.checksum[:12]})"
+
+
+def _checksum(data: Mapping[str, Any]) -> str:
+    content = {name: value for name, value in data.items() if name != "checksum"}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _converter() -> Converter:
+    made = Converter(forbid_extra_keys=True)
+    made.register_unstructure_hook(datetime, datetime.isoformat)
+    made.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
+    for compact in (Identifier, Person, Target, Step):
+        made.register_unstructure_hook(compact, make_dict_unstructure_fn(compact, made, _cattrs_omit_if_default=True))
+        made.register_structure_hook(compact, make_dict_structure_fn(compact, made, _cattrs_forbid_extra_keys=True))
+    return made
+
+
+converter = _converter()

@@ -1,0 +1,166 @@
+"""What the durable workflows have in hand: the journal, the key, the accounts; and how a run is concluded."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from contacts_core.accounts import open_provider
+from contacts_core.client import Contacts
+from contacts_core.errors import ConfigurationError
+from contacts_core.flow import Call, Flow
+from contacts_core.identifiers import scrub
+from contacts_core.keys import Key
+from contacts_core.plans import hooks
+from contacts_core.plans.journal import Journal, Run, now
+from contacts_core.plans.model import AccountPlan, Plan
+from contacts_core.plans.receipt import Receipt, Signer, write
+from contacts_core.plans.recording import receipt_events
+from contacts_core.provider import Provider
+from contacts_core.state import State
+from contacts_core.transport import request_id
+
+__all__ = ["Runner", "Session", "Stopped", "conclude", "session"]
+
+T = TypeVar("T")
+
+
+class Runner(Protocol):
+    """What is needed of an account: both front doors have it, one of them behind a bridge."""
+
+    @property
+    def provider(self) -> Provider:
+        """The provider with its settings."""
+        ...
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow."""
+        ...
+
+    def observe(self, observer: Callable[[Call[Any], Any], None] | None) -> None:
+        """Tell of every exchange."""
+
+
+class Stopped(BaseException):
+    """The engine is stopping: what runs ends here and is taken up later. No error, so that no workflow ends on it."""
+
+
+class Session:
+    """One process at work on one state."""
+
+    current: Session | None = None
+
+    def __init__(self, place: State, runners: Mapping[str, Runner]) -> None:
+        """Prepare; accounts that are not among ``runners`` are opened by name."""
+        self.place = place
+        self.key: Key = place.key()
+        self.journal = Journal(place)
+        self.stopping = threading.Event()
+        self._runners: dict[str, Runner] = dict(runners)
+        self._own: list[Contacts[Any]] = []
+        self._lock = threading.Lock()
+        self._plans: dict[str, Plan] = {}
+        self.active = 0
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """Count a workflow that is under way."""
+        with self._lock:
+            self.active += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.active -= 1
+
+    def close(self) -> None:
+        """Close the accounts that were opened here."""
+        for door in self._own:
+            door.close()
+
+    def plan(self, id: str) -> Plan:
+        """The plan of a run."""
+        with self._lock:
+            if id not in self._plans:
+                found = self.journal.plan(id)
+                if found is None:
+                    raise ConfigurationError(f"the plan of run {id} is gone")
+                if self.journal.run(id).key != self.key.id:
+                    raise ConfigurationError(
+                        f"run {id} was begun with another receipt key", hint="name the same key on every machine"
+                    )
+                self._plans = {id: found}  # plans are large, and runs go one after the other as a rule
+            return self._plans[id]
+
+    def part(self, id: str, account: str) -> tuple[Plan, AccountPlan, Runner]:
+        """A run's plan, the part for this account, and the account.
+
+        Raises:
+            ConfigurationError: The account is unknown here, or belongs to another provider than when it was planned.
+        """
+        plan = self.plan(id)
+        part, runner = plan.by_account[account], self.runner(account)
+        if runner.provider.name != part.provider:
+            raise ConfigurationError(
+                f"account {account!r} belongs to {runner.provider.name} now, and the plan was made for {part.provider}"
+            )
+        return plan, part, runner
+
+    def runner(self, account: str) -> Runner:
+        """The account of this name."""
+        with self._lock:
+            if account not in self._runners:
+                door = Contacts(open_provider(account, {}), name=account)
+                self._own.append(door)
+                self._runners[account] = door
+            return self._runners[account]
+
+    @contextlib.contextmanager
+    def watched(self, runner: Runner) -> Iterator[list[dict[str, Any]]]:
+        """Note every exchange with the vendor, as digests."""
+        exchanges: list[dict[str, Any]] = []
+
+        def note(call: Call[Any], response: Any) -> None:
+            body = msgspec.json.encode([call.params, call.json], order="sorted")
+            told = {"status": None, "answer": "", "request_id": ""}
+            if response is not None:
+                told["status"] = response.status_code
+                told["answer"] = self.key.digest(b"answer", response.content)
+                told["request_id"] = scrub(request_id(response.headers))
+            request = self.key.digest(b"request", call.method.encode(), call.path.encode(), body)
+            exchanges.append({"method": call.method, "request": request, **told, "at": now()})
+
+        runner.observe(note)
+        try:
+            yield exchanges
+        finally:
+            runner.observe(None)
+
+    def conclude(self, run: Run, state: str, reason: str) -> None:
+        """Write the receipt and how the run ended, once, and tell the plugins."""
+        conclude(self.place, self.journal, self.key, run, state, reason)
+
+
+def conclude(place: State, journal: Journal, key: Key, run: Run, state: str, reason: str) -> None:
+    """Write the receipt and how the run ended, once, and tell the plugins."""
+    plan = journal.plan(run.id)
+    if plan is None:
+        return
+    pem = place.signing_key()
+    events = list(receipt_events(run, plan, journal, key, state, reason))
+    text = "".join(write(events, key, Signer.from_pem(pem) if pem else None))
+    receipt = Receipt.parse(text)
+    if journal.end(run, state, reason, text, forget=receipt.complete):
+        hooks.run_finished(receipt)
+
+
+def session() -> Session:
+    """The session at work; every step begins here, and goes no further when it stops."""
+    found = Session.current
+    if found is None or found.stopping.is_set():
+        raise Stopped
+    return found
