@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 SETTINGS = ("SENDGRID_", "BIRD_", "USER_API_", "CONTACTS_")
-KEPT = frozenset({"CONTACTS_VENDOR_SPECS"})  # a folder of the machine, which one test reads
+# What tells the tests of the machine: a folder that one of them reads, a server, whether a browser has to be there.
+KEPT = frozenset({"CONTACTS_VENDOR_SPECS", "CONTACTS_TEST_POSTGRES", "CONTACTS_REQUIRE_CHROMIUM"})
 
 
 class NetworkBlockedError(RuntimeError):

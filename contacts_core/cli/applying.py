@@ -332,6 +332,6 @@ def _summary(done: Receipt, written: Path) -> None:
         output.show(f"person {each['person']} in {each['account']}: {each['state']}: {each['reason']}")
     if len(others) > SHOWN:
         output.show(f"and {len(others) - SHOWN} more, in the receipt")
-    if others:
+    if others and done.state != "refused":
         output.show(f"to try again: contacts runs resume {done.run}")
     output.show(f"receipt: {written} (contacts receipt verify, report)")

@@ -24,6 +24,7 @@ __all__ = ["Refused", "handled"]
 
 CODES: tuple[tuple[type[ContactsError], Exit], ...] = (
     (errors.UnsupportedOperation, Exit.REFUSED),
+    (errors.PlanRefused, Exit.REFUSED),
     (errors.InvalidInput, Exit.USAGE),
     (errors.ConfigurationError, Exit.USAGE),
     (errors.IncompleteSearch, Exit.PARTIAL),

@@ -202,7 +202,9 @@ def show(made: Plan, *, stderr: bool = False) -> None:
     from contacts_core.cli.plan_wording import account_rows, contact_rows, notes
 
     console = output.console(stderr=stderr)
-    console.print(output.text(f"plan to {made.kind.value}: {len(made.people)} asked for, {made.contacts} contact(s)"))
+    console.print(
+        output.text(f"plan to {made.kind.value}: {len(made.people)} asked for, {made.contacts} contact(s) found")
+    )
     accounts = output.table("account", "vendor", "contacts", "found by", "requests", "at least", "remarks")
     console.print(output.rows(accounts, account_rows(made)))
     if made.contacts:

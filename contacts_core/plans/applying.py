@@ -8,13 +8,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from attrs import evolve
+
 from contacts_core.client import AsyncContacts, Contacts
 from contacts_core.errors import Cancelled, ConfigurationError, InvalidInput, PlanRefused
 from contacts_core.flow import Call, Flow
 from contacts_core.plans import hooks
 from contacts_core.plans.model import Plan
 from contacts_core.plans.receipt import Receipt
-from contacts_core.state import state
+from contacts_core.state import State, state
 
 try:
     from contacts_core.plans import engine
@@ -130,11 +132,14 @@ def resume(
 
     Raises:
         InvalidInput: There is no such run.
+        PlanRefused: It was refused when it began.
         RunStopped: Ctrl-C; what was under way was finished.
     """
     place = state(where)
     journal = Journal(place)
-    journal.run(run)
+    known = journal.run(run)
+    if known.state == "refused":
+        raise PlanRefused(f"run {run} was refused: {known.reason}", hint="make a new plan")
     plan = journal.plan(run)
     if plan is None:
         return receipt(run, where=where)
@@ -151,7 +156,7 @@ def cancel(run: str, *, where: str | Path | None = None) -> Run:
 def runs(*, where: str | Path | None = None) -> list[Run]:
     """Every run, the latest first."""
     place = state(where)
-    return Journal(place).all() if place.exists else []
+    return [_as_it_is(place, run) for run in Journal(place).all()] if place.exists else []
 
 
 def overview(run: str, *, where: str | Path | None = None) -> tuple[Run, list[Progress]]:
@@ -160,8 +165,9 @@ def overview(run: str, *, where: str | Path | None = None) -> tuple[Run, list[Pr
     Raises:
         InvalidInput: There is no such run.
     """
-    journal = Journal(state(where))
-    return journal.run(run), journal.progress(run)
+    place = state(where)
+    journal = Journal(place)
+    return _as_it_is(place, journal.run(run)), journal.progress(run)
 
 
 def receipt(run: str, *, where: str | Path | None = None) -> Receipt:
@@ -190,6 +196,17 @@ def work(*, where: str | Path | None = None, until: Callable[[], bool] | None = 
     with Engine(place, {}):
         while not (until and until()):
             time.sleep(GLANCE)
+
+
+def _as_it_is(place: State, run: Run) -> Run:
+    """The run; one that nobody is at work on, for the process is gone that was, is interrupted."""
+    if run.state != "running" or place.shared:
+        return run
+    try:
+        with engine.folder_lock(place):
+            return evolve(run, state="interrupted")
+    except engine.Busy:
+        return run
 
 
 class _Stop:

@@ -248,7 +248,7 @@ def _least(provider: Provider, kind: Kind, targets: Sequence[Target], list_id: s
     flow.close()
     lane = first.lane if isinstance(first, Call) and first.lane in provider.rates else ""
     rate = provider.rates.get(lane)
-    return (requests - 1) // rate.limit * rate.seconds if rate else 0.0
+    return float((requests - 1) // rate.limit * rate.seconds) if rate else 0.0
 
 
 def act(kind: Kind, provider: Any, targets: Sequence[Target], list_id: str) -> Flow[Any]:

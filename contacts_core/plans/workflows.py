@@ -156,7 +156,8 @@ def _check(at: At) -> bool:
         with here.watched(runner) as exchanges:
             found = runner.run(working.again(plan, runner.provider))
         body["touch"] = working.still(plan, part, found)
-        body["changes"] = working.differences(part, found) if at.round == 1 else []
+        strict = not any(True for _ in journal.events(at.run, "step"))  # later, what is gone may be our own doing
+        body["changes"] = working.differences(part, found) if strict else []
         body["exchanges"] = exchanges
     except ContactsError as error:
         body["error"] = scrub(str(error))
@@ -202,7 +203,9 @@ def _act(at: At, number: int) -> dict[str, Any]:
     touch = _touched(here, at)
     indexes = [n for n in range(step.first, step.first + step.count) if n in touch]
     here.journal.reached(at.run, at.account, "working", step.first, len(part.targets))
-    body = {"round": at.round, "step": number, "operation": step.operation, "contacts": len(indexes)}
+    touched = [here.key.contact(at.account, part.targets[n].contact) for n in indexes]
+    about = {"round": at.round, "step": number, "operation": step.operation}
+    body: dict[str, Any] = {**about, "contacts": len(indexes), "touched": touched}
     entry = here.journal.began(at.run, at.account, "step", body)
     again, stopped = False, ""
     outcome = Outcome(operation=step.operation, provider=part.provider)

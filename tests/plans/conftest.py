@@ -1,0 +1,31 @@
+"""The vendors as they are before each test, with a state of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from contacts_core import plugins
+from tests.plans.ground import Ground, ground
+
+
+@pytest.fixture
+def here() -> Iterator[Ground]:
+    """Three vendors with a few people."""
+    with ground() as served:
+        yield served
+
+
+@pytest.fixture
+def register() -> Iterator[Callable[[object], None]]:
+    """Register plugins for one test."""
+    added: list[object] = []
+
+    def add(plugin: object) -> None:
+        added.append(plugin)
+        plugins.manager().register(plugin, name=type(plugin).__name__)
+
+    yield add
+    for plugin in added:
+        plugins.manager().unregister(plugin)

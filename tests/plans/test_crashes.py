@@ -1,0 +1,164 @@
+"""A process that is killed, at every request and at every step, loses nothing and does nothing twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from contacts_core.plans import Plan, erase, resume, runs
+from contacts_core.sandbox import Exchange
+from tests.plans.ground import Ground, ground, holders, without
+
+PEOPLE = 2
+SLICES = 4  # of the loop, so that several processes can share it
+
+APPLY = """
+import os, signal, sys
+from contacts_core import plugins
+from contacts_core.plans import Plan, apply
+
+kill_at = int(sys.argv[2])
+
+class Killer:
+    steps = 0
+
+    @plugins.hookimpl
+    def contacts_step_finished(self, step, outcome):
+        self.steps += 1
+        if self.steps == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+plugins.manager().register(Killer(), name="killer")
+receipt = apply(Plan.load(sys.argv[1]), pause=0.02, timeout=30)
+print(receipt.state)
+"""
+
+
+class Killing:
+    """Kills a process when so many requests were answered, before it can read the answer."""
+
+    def __init__(self) -> None:
+        self.after = 0
+        self.count = 0
+        self.process: subprocess.Popen[str] | None = None
+
+    def told(self, exchange: Exchange) -> None:
+        if self.process is None:
+            return
+        self.count += 1
+        if self.count == self.after:
+            self.process.send_signal(signal.SIGKILL)
+
+
+def apply_elsewhere(plan: Path, killing: Killing, *, requests: int = 0, steps: int = 0) -> subprocess.Popen[str]:
+    """Apply a plan in a process of its own, which dies after so many requests, or when so many steps are written."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", APPLY, str(plan), str(steps)], stdout=subprocess.PIPE, text=True, env={**os.environ}
+    )
+    killing.after, killing.count, killing.process = requests, 0, process
+    process.communicate()
+    killing.process = None
+    return process
+
+
+def deleted_by(exchange: Exchange) -> list[str]:
+    """Ids of contacts that a request deletes; the vendors' ways to say so differ."""
+    if exchange.method != "DELETE":
+        return []
+    several = parse_qs(urlsplit(exchange.url).query).get("ids")
+    return several[0].split(",") if several else [exchange.path.rpartition("/")[2]]
+
+
+def check(here: Ground, plan: Plan, before: dict[str, object], where: str) -> None:
+    """Take the run up again, and see that all is as if nothing had happened."""
+    (run,) = runs()
+    receipt = resume(run.id, here.accounts)
+    here.settle()
+    people = here.everyone()
+    assert (where, receipt.state, receipt.present, receipt.unknown) == (where, "done", 0, 0)
+    assert receipt.absent == PEOPLE * len(plan.accounts)
+    assert not any(holders(people, [i for person in plan.people for i in person.identifiers]).values()), where
+    assert {name: set(contacts) for name, contacts in people.items()} == {
+        name: set(contacts)  # type: ignore[call-overload]
+        for name, contacts in before.items()
+    }, where
+    assert without(people, plan) == before, where
+    done = Counter(
+        (exchange.provider, id) for exchange in here.seen if exchange.status < 300 for id in deleted_by(exchange)
+    )
+    planned = {(part.account, target.contact) for part in plan.accounts for target in part.targets}
+    assert set(done) == planned, where
+    repeated = {account for (account, _), times in done.items() if times > 1}
+    cut_off = {line["account"] for line in receipt.of("step") if line["attempt"] > 1}
+    assert repeated <= cut_off, where
+    assert max(done.values()) <= 2, where
+    assert len(cut_off) <= len(plan.accounts), where
+    tried = Counter((line["account"], line["step"]) for line in receipt.of("step"))
+    assert max(tried.values()) <= 2, where
+
+
+def requests_needed(tmp_path: Path) -> tuple[int, int]:
+    """How many requests, and how many steps, an undisturbed run takes."""
+    killing = Killing()
+    with ground(told=killing.told) as here:
+        plan = planned(here, tmp_path)
+        process = apply_elsewhere(tmp_path / "plan.json", killing)
+        assert process.returncode == 0
+        return killing.count, sum(len(part.steps) for part in plan.accounts)
+
+
+def planned(here: Ground, tmp_path: Path) -> Plan:
+    plan = erase([[email] for email in here.emails(PEOPLE)], here.accounts)
+    plan.save(tmp_path / "plan.json")
+    os.environ["CONTACTS_FILE"] = str(here.accounts_file(tmp_path / "contacts.toml"))
+    here.seen.clear()
+    return plan
+
+
+def crash(tmp_path: Path, where: str, **when: int) -> None:
+    """One crash, and what comes after it; each with a state of its own."""
+    killing = Killing()
+    folder = tmp_path / where.replace(" ", "-")
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch, ground(told=killing.told) as here:
+        patch.setenv("CONTACTS_STATE", str(folder / "state"))
+        patch.setenv("CONTACTS_FILE", "")
+        plan = planned(here, folder)
+        before = without(here.everyone(), plan)
+        here.seen.clear()
+        process = apply_elsewhere(folder / "plan.json", killing, **when)
+        assert process.returncode == -signal.SIGKILL, where
+        check(here, plan, before, where)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("part", range(SLICES))
+def test_killed_at_every_request(part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("CONTACTS_FILE", "")
+    requests, _ = requests_needed(tmp_path)
+    chosen = range(1 + part, requests + 1, SLICES)
+    for number in chosen:
+        crash(tmp_path, f"request {number}", requests=number)
+    print(f"killed at {len(chosen)} of {requests} requests, each run taken up again")  # noqa: T201 - the count is part of the proof
+    assert requests >= 15
+
+
+@pytest.mark.timeout(600)
+def test_killed_when_a_step_is_written_down_but_not_yet_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("CONTACTS_FILE", "")
+    _, steps = requests_needed(tmp_path)
+    for number in range(1, steps + 1):
+        crash(tmp_path, f"step {number}", steps=number)
+    print(f"killed at {steps} of {steps} steps, each run taken up again")  # noqa: T201 - the count is part of the proof
+    assert steps == 3

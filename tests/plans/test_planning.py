@@ -1,0 +1,441 @@
+"""Making a plan: who is found, why, at what cost; and that it changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from collections.abc import Callable
+from datetime import UTC, datetime
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contacts_core import AsyncContacts, Contact, Contacts, Identifier, plugins
+from contacts_core.capabilities import DeletesContacts, Exports, GetsContacts
+from contacts_core.errors import InvalidInput, PlanRefused, Unauthenticated, UnexpectedPayload, UnsupportedOperation
+from contacts_core.flow import Call, Emit, Flow, Stream
+from contacts_core.models import Outcome
+from contacts_core.plans import (
+    Follow,
+    Kind,
+    Limits,
+    Plan,
+    Target,
+    delete,
+    delete_async,
+    erase,
+    erase_async,
+    remake,
+    remake_async,
+    remove_from_list,
+    remove_from_list_async,
+    remove_identifier,
+    remove_identifier_async,
+)
+from contacts_core.plans.making import work
+from contacts_core.provider import Provider
+from tests.plans.ground import CHANGING, Ground
+
+ALL = Limits(contacts=100_000, share=1)
+READS = ("/search", "/batch", "/exports")  # what is sent by POST and only reads
+
+
+def only_read(here: Ground) -> bool:
+    return all(e.method not in CHANGING or any(path in e.path for path in READS) for e in here.seen)
+
+
+class TestLocating:
+    def test_a_person_is_found_everywhere_and_nothing_is_changed(self, here: Ground) -> None:
+        before = here.everyone()
+        (email,) = here.emails(1)
+        here.seen.clear()
+        plan = erase([email], here.accounts)
+        assert plan.kind is Kind.ERASE
+        assert only_read(here)
+        assert here.everyone() == before
+        for part in plan.accounts:
+            (target,) = part.targets
+            assert email in before[part.account][target.contact].identifiers
+            assert target.reason == f"has {email.masked}, as asked"
+            assert (target.people, len(part.steps), part.steps[0].idempotent) == ((1,), 1, True)
+            assert part.unreached
+            assert part.read == ("scan" if part.account == "user-api" else "look-up")
+        assert plan.contacts == plan.requests == 3
+
+    def test_any_spelling_and_any_kind_of_identifier_will_do(self, here: Ground) -> None:
+        everyone = here.everyone()["sendgrid"].values()
+        wanted = next(c for c in everyone if c.phone and c.email)
+        plan = erase([[Identifier.email(f" {wanted.email.upper()} "), Identifier.phone(wanted.phone)]], here.accounts)  # type: ignore[union-attr, arg-type]
+        assert [len(part.targets) for part in plan.accounts] == [1, 1, 1]
+        assert len(plan.people) == 1
+
+    def test_nobody_is_a_plan_without_work(self, here: Ground) -> None:
+        plan = erase([Identifier.email("nobody@example.com")], here.accounts)
+        assert (plan.contacts, plan.requests, plan.seconds) == (0, 0, 0.0)
+        assert len(plan.people) == 1
+
+    def test_contacts_that_share_an_address_are_all_found(self, here: Ground) -> None:
+        twin = Identifier.email("twin@example.com")
+        door = here.doors["user-api"]
+        for name in ("One", "Two"):
+            door.call("POST", "/contacts", json={"first_name": name, "emails": [{"email_address": twin.value}]})
+        plan = erase([twin], [door])
+        assert len(plan.accounts[0].targets) == 2
+
+    def test_one_contact_of_two_people_is_touched_once(self, here: Ground) -> None:
+        wanted = next(c for c in here.everyone()["sendgrid"].values() if c.phone and c.email)
+        people = [Identifier.email(wanted.email or ""), Identifier.phone(wanted.phone or "")]
+        plan = erase(people, [here.doors["sendgrid"]])
+        (target,) = plan.accounts[0].targets
+        assert target.people == (1, 2)
+        assert len(plan.people) == 2
+
+    def test_a_wrong_key_makes_no_plan(self, here: Ground) -> None:
+        good = here.doors["sendgrid"].provider
+        with Contacts(evolve(good, api_key="SG.wrong"), name="sendgrid") as door, pytest.raises(Unauthenticated):
+            erase([Identifier.email("a@example.com")], [door])
+
+    @pytest.mark.parametrize(
+        ("people", "accounts", "words"),
+        [
+            ([], ["acme"], "nobody"),
+            ([Identifier.email(" ")], ["acme"], "blank"),
+            ([[]], ["acme"], "no identifier"),
+            ([Identifier.email("a@example.com")], [], "no account"),
+            (Identifier.email("a@example.com"), ["acme"], "one person"),
+            ([Identifier.email("a@example.com")], "acme", "one account"),
+        ],
+    )
+    def test_what_asks_for_nothing_is_refused(self, here: Ground, people: Any, accounts: Any, words: str) -> None:
+        doors = [here.doors["bird"]] if isinstance(accounts, list) and accounts else accounts
+        with pytest.raises(InvalidInput, match=words):
+            erase(people, doors)
+
+    def test_an_account_named_twice_is_refused(self, here: Ground) -> None:
+        with pytest.raises(InvalidInput, match="twice"):
+            erase([Identifier.email("a@example.com")], [here.doors["bird"], here.doors["bird"]])
+
+
+class TestFollowing:
+    @pytest.fixture
+    def chain(self, here: Ground) -> list[Identifier]:
+        """Three contacts, each of which shares an address or a number with the next."""
+        first, second, third = (Identifier.email(f"link{n}@example.com") for n in (1, 2, 3))
+        phone = Identifier.phone("+12025550150")
+        door = here.doors["user-api"]
+        for emails, phones in (([first, second], []), ([second], [phone]), ([third], [phone])):
+            door.call(
+                "POST",
+                "/contacts",
+                json={
+                    "first_name": "Link",
+                    "emails": [{"email_address": e.value} for e in emails],
+                    "phone_numbers": [{"phone_number": p.value[2:], "country_code": "+1"} for p in phones],
+                },
+            )
+        return [first, second, phone, third]
+
+    @pytest.mark.parametrize(("follow", "contacts"), [(Follow.NO, 1), (Follow.ONCE, 2), (Follow.ALL, 3)])
+    def test_as_far_as_was_asked(self, here: Ground, chain: list[Identifier], follow: Follow, contacts: int) -> None:
+        plan = erase([chain[0]], [here.doors["user-api"]], follow=follow)
+        assert len(plan.accounts[0].targets) == contacts
+        reached = {i for person in plan.people for i in person.identifiers}
+        assert reached == set(chain[: {Follow.NO: 1, Follow.ONCE: 2, Follow.ALL: 4}[follow]])
+        assert all(target.people == (1,) for target in plan.accounts[0].targets)
+
+    def test_without_it_the_plan_says_what_it_would_look_for(self, here: Ground, chain: list[Identifier]) -> None:
+        plan = erase([chain[0]], [here.doors["user-api"]])
+        assert [(s.identifier, s.person, s.account) for s in plan.suggestions] == [(chain[1], 1, "user-api")]
+        assert erase([chain[0]], [here.doors["user-api"]], follow=Follow.ALL).suggestions == ()
+
+    def test_the_reason_names_what_led_there(self, here: Ground, chain: list[Identifier]) -> None:
+        plan = erase([chain[0]], [here.doors["user-api"]], follow=Follow.ONCE)
+        first, second = plan.accounts[0].targets
+        assert second.reason == f"has {chain[1].masked}, as contact {first.contact} of user-api does"
+
+    def test_what_one_vendor_tells_is_followed_at_the_others(self, here: Ground) -> None:
+        wanted = next(c for c in here.everyone()["bird"].values() if c.phone and c.email)
+        stranger = Identifier.email("other-address@example.com")
+        here.doors["user-api"].call(
+            "POST",
+            "/contacts",
+            json={
+                "first_name": "Same",
+                "emails": [{"email_address": stranger.value}],
+                "phone_numbers": [{"phone_number": wanted.phone, "country_code": ""}],
+            },
+        )
+        plan = erase([Identifier.email(wanted.email or "")], here.accounts, follow=Follow.ONCE)
+        assert len(plan.by_account["user-api"].targets) == 2
+
+
+class TestLimits:
+    def test_a_number(self, here: Ground) -> None:
+        with pytest.raises(PlanRefused, match="more than the limit of 2") as caught:
+            erase(here.emails(3), here.accounts, limits=Limits(contacts=2))
+        assert "contacts=3" in caught.value.hint
+
+    @pytest.mark.parametrize("share", [0.2, 0.24])
+    def test_a_share(self, here: Ground, share: float) -> None:
+        with pytest.raises(PlanRefused, match=r"3 of 12 contacts .*more than the limit of 2") as caught:
+            erase(here.emails(3), here.accounts, limits=Limits(share=share, floor=0))
+        assert "share=0.25" in caught.value.hint
+
+    def test_raised_by_name_it_is_made(self, here: Ground) -> None:
+        plan = erase(here.emails(3), here.accounts, limits=Limits(share=0.25, floor=0))
+        assert [part.size for part in plan.accounts] == [12, 12, 12]
+
+    def test_small_accounts_have_a_floor_and_are_not_even_counted(self, here: Ground) -> None:
+        people = here.emails(12)
+        here.seen.clear()
+        plan = erase(people, here.accounts)
+        assert len(plan.accounts[0].targets) == 12
+        assert plan.accounts[0].size is None
+        assert not any("count" in exchange.path for exchange in here.seen)
+
+    def test_who_cannot_count_is_not_trusted_with_a_share(self) -> None:
+        door = listed([Contact(id=f"c{n}", identifiers=(Identifier.email(f"p{n}@example.com"),)) for n in range(30)])
+        people = [Identifier.email(f"p{n}@example.com") for n in range(21)]
+        with pytest.raises(PlanRefused, match="cannot tell how many"):
+            erase(people, [door])
+        assert erase(people, [door], limits=Limits(share=1)).contacts == 21
+
+    def test_an_account_that_was_not_read_to_its_end_has_no_plan(self, here: Ground) -> None:
+        people = here.emails(1)
+        here.sandbox.faults.set("wrong-json", None)
+        with pytest.raises(UnexpectedPayload):
+            erase(people, here.accounts)
+
+    def test_an_export_that_ended_early_makes_it_impossible(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from contacts_core.errors import IncompleteExport
+
+        door = listed([Contact(id="c1")], fails=IncompleteExport(1, 2))
+        with pytest.raises(PlanRefused, match="not read to its end"):
+            erase([Identifier.email("a@example.com")], [door])
+
+
+class TestCost:
+    @pytest.mark.parametrize("count", [1, 99, 100, 101, 10_000])
+    @pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
+    def test_no_more_requests_than_the_vendor_needs(self, here: Ground, name: str, count: int) -> None:
+        provider = here.doors[name].provider
+        targets = [Target(f"id{n}", (Identifier.email(f"p{n}@example.com"),), (n,), "") for n in range(count)]
+        steps, seconds = work(Kind.ERASE, provider, targets, "")
+        bound = {"sendgrid": ceil(count / 100)}.get(name, count)  # the others delete one at a time
+        assert sum(step.requests for step in steps) == bound
+        assert [n for step in steps for n in range(step.first, step.first + step.count)] == list(range(count))
+        assert [step.number for step in steps] == list(range(1, len(steps) + 1))
+        rate = provider.rates.get("write" if name == "bird" else "")
+        assert seconds == ((bound - 1) // rate.limit * rate.seconds if rate else 0)
+
+    @pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
+    def test_what_a_plan_says_it_costs_is_what_is_sent(self, here: Ground, name: str) -> None:
+        door = here.doors[name]
+        lists = {each.id: list(door.export(lists=[each.id])) for each in door.lists()}
+        list_id, on_list = next((one, members) for one, members in lists.items() if len(members) > 1)
+        phone = next(c.phone for c in door.export() if c.phone)
+        plans = [
+            remove_identifier([Identifier.phone(phone)], [door]),
+            remove_from_list(door, list_id, ids=[contact.id for contact in on_list]),
+            delete(door, ids=[contact.id for contact in on_list]),
+        ]
+        for plan in plans:
+            here.seen.clear()
+            (part,) = plan.accounts
+            from contacts_core.plans import working
+
+            door.run(working.act(plan, part.targets, door.provider))
+            assert len(here.seen) == plan.requests, plan
+
+    def test_the_least_time_follows_from_the_rate(self, here: Ground) -> None:
+        provider = here.doors["bird"].provider
+        targets = [Target(f"id{n}", (), (n,), "") for n in range(1001)]
+        assert work(Kind.ERASE, provider, targets, "")[1] == 2.0
+
+
+class TestOtherPlans:
+    def test_delete_by_id_and_by_identifier(self, here: Ground) -> None:
+        door = here.doors["bird"]
+        one, two, *_ = [c for c in door.export() if c.email]
+        plan = delete(door, [Identifier.email(two.email or "")], ids=[one.id])
+        assert {t.contact: t.reason for t in plan.accounts[0].targets} == {
+            one.id: "its id was given",
+            two.id: f"has {Identifier.email(two.email or '').masked}, as asked",
+        }
+
+    @pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
+    def test_an_id_that_nobody_has_is_nobody(self, here: Ground, name: str) -> None:
+        door = here.doors[name]
+        unknown = "contact_999999" if name == "user-api" else "00000000-0000-4000-8000-000000000000"
+        assert delete(door, ids=[unknown]).contacts == 0
+
+    def test_an_id_that_could_be_none_is_refused_before_anything_is_asked(self, here: Ground) -> None:
+        with pytest.raises(InvalidInput, match="not asked of bird"):
+            delete(here.doors["bird"], ids=["../contacts"])
+        with pytest.raises(InvalidInput, match="single id"):
+            delete(here.doors["bird"], ids="abc")
+        assert here.seen == []
+
+    def test_remove_identifier_keeps_the_contact(self, here: Ground) -> None:
+        phone = next(Identifier.phone(c.phone) for c in here.everyone()["bird"].values() if c.phone)
+        plan = remove_identifier([phone], here.accounts)
+        for part in plan.accounts:
+            (target,) = part.targets
+            assert target.removes == (phone,)
+            assert part.unreached == {}
+            assert part.emulated is (part.account == "user-api")
+
+    def test_asking_again_gives_the_same(self, here: Ground) -> None:
+        plan = erase(here.emails(2), here.accounts, follow=Follow.ALL)
+        fresh = remake(plan, here.accounts)
+        assert evolve(fresh, made_at=plan.made_at).summed() == plan
+
+    def test_awaited_they_are_the_same(self, here: Ground) -> None:
+        emails = here.emails(2)
+        list_id = here.doors["bird"].lists()[0].id
+
+        async def made() -> list[Plan]:
+            doors = [AsyncContacts(door.provider, name=name) for name, door in here.doors.items()]
+            bird = doors[0]
+            try:
+                first = await erase_async(emails, doors)
+                return [
+                    first,
+                    await remake_async(first, doors),
+                    await delete_async(bird, emails),
+                    await remove_identifier_async(emails, doors),
+                    await remove_from_list_async(bird, list_id, emails),
+                ]
+            finally:
+                for door in doors:
+                    await door.close()
+
+        bird = here.doors["bird"]
+        blocking = [
+            erase(emails, here.accounts),
+            erase(emails, here.accounts),
+            delete(bird, emails),
+            remove_identifier(emails, here.accounts),
+            remove_from_list(bird, list_id, emails),
+        ]
+        same = datetime(2026, 1, 1, tzinfo=UTC)
+        assert [evolve(plan, made_at=same).summed() for plan in asyncio.run(made())] == [
+            evolve(plan, made_at=same).summed() for plan in blocking
+        ]
+
+
+class TestSaving:
+    def test_it_comes_back_and_only_its_owner_can_read_it(self, here: Ground, tmp_path: Path) -> None:
+        plan = erase(here.emails(2), here.accounts, follow=Follow.ONCE)
+        path = tmp_path / "plan.json"
+        path.write_text("something older, for all to read")
+        path.chmod(0o644)
+        plan.save(path)
+        assert Plan.load(path) == plan
+        assert Plan.load(path).to_json() == plan.to_json()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    def test_who_it_is_about_does_not_show(self, here: Ground) -> None:
+        (email,) = here.emails(1)
+        plan = erase([email], here.accounts)
+        assert email.value not in repr(plan) + repr(plan.accounts) + repr(plan.people)
+
+    @given(place=st.integers(min_value=0), bit=st.integers(0, 7))
+    def test_whatever_is_altered_is_noticed(self, place: int, bit: int) -> None:
+        door = listed([Contact(id="c1", identifiers=(Identifier.email("a@example.com"),))])
+        whole = erase([Identifier.email("a@example.com")], [door]).to_json().encode()
+        changed = bytearray(whole)
+        changed[place % len(whole)] ^= 1 << bit
+        try:
+            plan = Plan.from_json(bytes(changed))
+        except PlanRefused:
+            return
+        assert plan.to_json().encode() == whole  # white space is all that may differ
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', '{"format": 2}', "nonsense"])
+    def test_what_is_no_plan_is_refused(self, text: str) -> None:
+        with pytest.raises(PlanRefused):
+            Plan.from_json(text)
+
+    def test_a_plan_of_the_right_sum_and_the_wrong_shape_is_refused(self) -> None:
+        import json
+
+        from contacts_core.plans.model import _checksum
+
+        data = {"format": 1, "kind": "burn"}
+        with pytest.raises(PlanRefused, match="this is no plan"):
+            Plan.from_json(json.dumps({**data, "checksum": _checksum(data)}))
+
+
+class TestHooks:
+    def test_each_plan_is_told_of_once(self, here: Ground, register: Callable[[object], None]) -> None:
+        seen: list[Plan] = []
+
+        class Watcher:
+            @plugins.hookimpl
+            def contacts_plan_created(self, plan: Plan) -> None:
+                seen.append(plan)
+
+        register(Watcher())
+        plan = erase(here.emails(1), here.accounts)
+        assert seen == [plan]
+
+    def test_one_that_fails_does_not_matter(
+        self, here: Ground, register: Callable[[object], None], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Broken:
+            @plugins.hookimpl
+            def contacts_plan_created(self) -> None:
+                raise ValueError("jane@example.com")
+
+        register(Broken())
+        assert erase(here.emails(1), here.accounts).contacts == 3
+        assert "plugin Broken failed" in caplog.text
+        assert "jane@" not in caplog.text
+
+
+def listed(contacts: list[Contact], fails: Exception | None = None) -> Contacts[Any]:
+    """A vendor that can only list and delete, and cannot count."""
+
+    class Listed(DeletesContacts, Exports):
+        name = "listed"
+
+        def contacts(self, list_id: str | None) -> Stream[Contact]:
+            yield Emit(contacts)
+            if fails:
+                raise fails
+
+        def delete_contacts(self, ids: Any) -> Flow[Outcome]:
+            yield from Call("DELETE", "/c", type(None))
+            return Outcome(operation="delete_contacts")
+
+    return Contacts(Listed(base_url="http://127.0.0.1:1"))
+
+
+def test_a_vendor_that_cannot_be_read_has_no_plan() -> None:
+    class Blind(DeletesContacts, GetsContacts):
+        name = "blind"
+
+        def delete_contacts(self, ids: Any) -> Flow[Outcome]:
+            yield from Call("DELETE", "/c", type(None))
+            return Outcome(operation="delete_contacts")
+
+        def get_contacts(self, ids: Any) -> Flow[Any]:
+            yield from Call("GET", "/c", type(None))
+            return []
+
+    with Contacts(Blind(base_url="http://127.0.0.1:1")) as door, pytest.raises(UnsupportedOperation):
+        erase([Identifier.email("a@example.com")], [door])
+
+
+def test_a_vendor_that_cannot_delete_has_no_plan() -> None:
+    class Idle(Provider):
+        name = "idle"
+
+    with Contacts(Idle(base_url="http://127.0.0.1:1")) as door, pytest.raises(UnsupportedOperation):
+        erase([Identifier.email("a@example.com")], [door])
