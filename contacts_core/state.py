@@ -156,6 +156,7 @@ def _engine(place: State) -> Engine:
     def _settings(connection: Any, _record: Any) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA secure_delete=ON")  # what is forgotten is overwritten
 
     return engine
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         remove_identifier_async,
     )
     from contacts_core.plans.model import AccountPlan, Follow, Kind, Limits, Person, Plan, Step, Suggestion, Target
-    from contacts_core.plans.receipt import Receipt, ReceiptBroken
+    from contacts_core.plans.receipts import Receipt, ReceiptBroken
 
 __all__ = [
     "AccountPlan",
@@ -76,7 +76,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "applying": ("RunStopped", "apply", "apply_async", "cancel", "resume", "runs", "start", "work"),
+    "applying": ("RunStopped", "apply", "apply_async", "cancel", "receipt", "resume", "runs", "start", "work"),
     "asking": (
         "delete",
         "delete_async",
@@ -90,7 +90,7 @@ _HOMES = {
         "remove_identifier_async",
     ),
     "model": ("AccountPlan", "Follow", "Kind", "Limits", "Person", "Plan", "Step", "Suggestion", "Target"),
-    "receipt": ("Receipt", "ReceiptBroken"),
+    "receipts": ("Receipt", "ReceiptBroken"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -15,7 +15,7 @@ from contacts_core.errors import Cancelled, ConfigurationError, InvalidInput, Pl
 from contacts_core.flow import Call, Flow
 from contacts_core.plans import hooks
 from contacts_core.plans.model import Plan
-from contacts_core.plans.receipt import Receipt
+from contacts_core.plans.receipts import Receipt
 from contacts_core.state import State, state
 
 try:

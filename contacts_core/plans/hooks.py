@@ -12,7 +12,7 @@ from contacts_core.identifiers import scrub
 if TYPE_CHECKING:
     from contacts_core.models import Outcome
     from contacts_core.plans.model import Plan, Step
-    from contacts_core.plans.receipt import Receipt
+    from contacts_core.plans.receipts import Receipt
 
 __all__ = ["before_apply", "plan_created", "run_finished", "step_finished"]
 

@@ -202,7 +202,11 @@ class Journal:
         if forget:
             values["plan"] = None
         open_ = sa.and_(runs.c.round == run.round, runs.c.state.in_(["running", "interrupted"]))
-        return self._change(run.id, values, open_)
+        first = self._change(run.id, values, open_)
+        if forget and self._engine.dialect.name == "sqlite":
+            with self._engine.connect() as connection:  # the log of writes would keep it for a while
+                connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        return first
 
     def interrupted(self, id: str) -> None:
         """Write down that the process is gone that did it."""

@@ -133,9 +133,10 @@ class Search:
                 for contact in contacts:
                     hits = self.found[name].setdefault(contact.id, (contact, []))[1]
                     hits.extend(self.wanted[identifier])
-                    for other in contact.identifiers:
-                        if other.kind not in FOLLOWED:
+                    for known_as in contact.identifiers:
+                        if known_as.kind not in FOLLOWED:
                             continue
+                        other = Identifier(known_as.kind, known_as.normal)  # fit for every vendor
                         for hit in self.wanted[identifier]:
                             if all(hit.person != known.person for known in self.wanted.get(other, ())) and all(
                                 hit.person != known.person for known in leads.get(other, ())

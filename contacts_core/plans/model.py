@@ -21,7 +21,7 @@ from contacts_core.keys import owner_only
 
 if TYPE_CHECKING:
     from contacts_core.client import AsyncContacts, Contacts
-    from contacts_core.plans.receipt import Receipt
+    from contacts_core.plans.receipts import Receipt
 
 __all__ = ["AccountPlan", "Follow", "Kind", "Limits", "Person", "Plan", "Step", "Suggestion", "Target"]
 

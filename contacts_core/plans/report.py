@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
-from contacts_core.plans.receipt import Receipt
+from contacts_core.plans.receipts import Receipt
 
 __all__ = ["html"]
 

@@ -18,7 +18,7 @@ from contacts_core.keys import Key
 from contacts_core.plans import hooks
 from contacts_core.plans.journal import Journal, Run, now
 from contacts_core.plans.model import AccountPlan, Plan
-from contacts_core.plans.receipt import Receipt, Signer, write
+from contacts_core.plans.receipts import Receipt, Signer, write
 from contacts_core.plans.recording import receipt_events
 from contacts_core.provider import Provider
 from contacts_core.state import State

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from attrs import evolve
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
 from contacts_core import steps
@@ -233,7 +234,7 @@ def _act(at: At, number: int) -> dict[str, Any]:
     hooks.step_finished(step, outcome)
     return {
         "failed": {str(n): reason for n, reason in failed.items()},
-        "jobs": [plain(job) for job in outcome.jobs],
+        "jobs": _kept(outcome.jobs),
         "again": again,
         "stopped": stopped,
     }
@@ -256,7 +257,7 @@ def _look_at_jobs(at: At, pending: list[dict[str, Any]]) -> list[dict[str, Any]]
         for j in seen
     ]
     here.journal.ended(entry, {"round": at.round, "jobs": told, "exchanges": exchanges})
-    return [plain(job) for job in seen]
+    return _kept(seen)
 
 
 @DBOS.step(name="bury")
@@ -329,6 +330,11 @@ def _touched(here: Session, at: At) -> set[int]:
     """Targets that this round may touch, by index."""
     checked = [e.body for e in here.journal.events(at.run, "checked", at.account) if e.ended_at]
     return set(next(body["touch"] for body in reversed(checked) if body["round"] == at.round))
+
+
+def _kept(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Jobs as plain data, without the addresses of their files, which are as good as keys."""
+    return [plain(evolve(job, errors_url="", files=())) for job in jobs]
 
 
 def _items(plan: Plan, target: Target) -> list[str]:

@@ -110,13 +110,20 @@ class _Gate:
             request_body.extend(message.get("body", b""))
             return message
 
+        held: list[Message] = []
+
         async def note(message: Message) -> None:
+            # Reported before the client can read the end of the answer, so that a test need not wait for it; the end
+            # of a 204 is its headers, which therefore wait for what follows.
             if message["type"] == "http.response.start":
                 start.update(message)
+                held.append(message)
+                return
             answer.extend(message.get("body", b""))
-            # Reported before the client can read the end of the answer, so that a test need not wait for it.
-            if message["type"] == "http.response.body" and not message.get("more_body"):
+            if not message.get("more_body"):
                 report()
+            while held:
+                await send(held.pop())
             await send(message)
 
         def report() -> None:

@@ -90,12 +90,9 @@ def ground(contacts: int = 12, *, told: Callable[[Exchange], None] | None = None
 
 def without(people: dict[str, dict[str, Contact]], plan: Any) -> dict[str, Any]:
     """Everything of everybody whom the plan does not touch."""
+    touched = {part.account: {target.contact for target in part.targets} for part in plan.accounts}
     return {
-        name: {
-            contact.id: plain(contact)
-            for contact in contacts.values()
-            if contact.id not in {target.contact for target in plan.by_account[name].targets}
-        }
+        name: {id: plain(contact) for id, contact in contacts.items() if id not in touched.get(name, ())}
         for name, contacts in people.items()
     }
 

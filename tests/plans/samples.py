@@ -7,7 +7,7 @@ from typing import Any
 
 from contacts_core import Identifier
 from contacts_core.keys import Key
-from contacts_core.plans.receipt import write
+from contacts_core.plans.receipts import write
 
 KEY = Key(b"a key for tests, of no other use")
 JANE = Identifier.email("jane@example.com")

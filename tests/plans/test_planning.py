@@ -36,6 +36,7 @@ from contacts_core.plans import (
     remove_from_list_async,
     remove_identifier,
     remove_identifier_async,
+    working,
 )
 from contacts_core.plans.making import work
 from contacts_core.provider import Provider
@@ -247,8 +248,6 @@ class TestCost:
         for plan in plans:
             here.seen.clear()
             (part,) = plan.accounts
-            from contacts_core.plans import working
-
             door.run(working.act(plan, part.targets, door.provider))
             assert len(here.seen) == plan.requests, plan
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from contacts_core.plans import Receipt
-from contacts_core.plans.receipt import write
+from contacts_core.plans.receipts import write
 from contacts_core.plans.report import MANY, html
 from tests.plans.samples import AT, JANE, KEY, events, text
 

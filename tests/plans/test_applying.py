@@ -1,0 +1,521 @@
+"""Applying a plan: what is done, what is verified, and what a receipt may claim."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from contacts_core import AsyncContacts, Contact, Contacts, Identifier, Outcome, plugins
+from contacts_core.errors import ConfigurationError, InvalidInput, PlanRefused
+from contacts_core.plans import (
+    Plan,
+    Receipt,
+    RunStopped,
+    Step,
+    apply,
+    apply_async,
+    cancel,
+    delete,
+    engine,
+    erase,
+    receipt,
+    remove_from_list,
+    remove_identifier,
+    resume,
+    runs,
+    start,
+    work,
+)
+from contacts_core.plans.applying import overview
+from contacts_core.plans.journal import Journal
+from contacts_core.state import state
+from tests.plans.ground import Ground, ground, holders, without
+
+QUICK: dict[str, Any] = {"pause": 0.01, "timeout": 10.0}
+HASTY: dict[str, Any] = {"pause": 0.01, "timeout": 0.1}
+
+Register = Callable[[object], None]
+
+
+class OnStep:
+    """A plugin that does something when the first step of an account is done."""
+
+    def __init__(self, do: Callable[[], object]) -> None:
+        self.do: Callable[[], object] | None = do
+
+    @plugins.hookimpl
+    def contacts_step_finished(self) -> None:
+        do, self.do = self.do, None
+        if do:
+            do()
+
+
+def states(given: Receipt) -> dict[str, set[tuple[str, str]]]:
+    """What became of everybody, by account."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for line in given.of("result"):
+        found.setdefault(line["account"], set()).add((line["state"], line["reason"]))
+    return found
+
+
+class TestErasing:
+    def test_they_are_gone_everywhere_and_nobody_else_is(self, here: Ground) -> None:
+        people = here.emails(3)
+        plan = erase(people, here.accounts)
+        before = without(here.everyone(), plan)
+        done = plan.apply(here.accounts, **QUICK)
+        after = here.everyone()
+        assert not any(holders(after, people).values())
+        assert without(after, plan) == before
+        assert (done.state, done.complete, done.absent, done.present, done.unknown) == ("done", True, 9, 0, 0)
+        assert {reason for each in states(done).values() for _, reason in each} == {
+            "not found any more: by id and by look-up"
+        }
+        assert done.sealed_by(state().key())
+        assert done.plan == plan.checksum
+        assert receipt(done.run) == done
+
+    def test_who_was_never_there_is_verified_as_well(self, here: Ground) -> None:
+        done = erase([Identifier.email("nobody@example.com")], here.accounts).apply(here.accounts, **QUICK)
+        assert done.complete
+        assert {reason for each in states(done).values() for _, reason in each} == {
+            "was not there and is not: by id and by look-up"
+        }
+
+    def test_every_exchange_is_in_the_receipt_as_digests(self, here: Ground) -> None:
+        people = here.emails(2)
+        plan = erase(people, here.accounts)
+        here.seen.clear()
+        done = plan.apply(here.accounts, **QUICK)
+        lines = [line for kind in ("step", "jobs", "read") for line in done.of(kind)]
+        told = [exchange for line in lines for exchange in line["exchanges"]]
+        assert sorted(e["method"] for e in told) == sorted(e.method for e in here.seen)
+        assert all(re.fullmatch(r"[0-9a-f]{64}", e["request"]) and e["status"] < 500 for e in told)
+        for person in people:
+            assert person.value not in done.text
+        for part in plan.accounts:
+            assert all(target.contact not in done.text for target in part.targets)
+
+    def test_afterwards_nothing_here_knows_who_they_were(self, here: Ground) -> None:
+        plan = erase(here.emails(2), here.accounts)
+        done = plan.apply(here.accounts, **QUICK)
+        assert Journal(state()).plan(done.run) is None
+        folder = state().folder
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        kept = [path for path in folder.rglob("*") if path.is_file()]
+        assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in kept), kept
+        content = b"".join(path.read_bytes() for path in kept)
+        for part in plan.accounts:
+            for target in part.targets:
+                assert not any(i.value.encode() in content for i in target.identifiers)
+
+    def test_awaited_it_is_the_same(self, here: Ground) -> None:
+        plan = erase(here.emails(2), here.accounts)
+
+        async def applied() -> Receipt:
+            doors = [AsyncContacts(door.provider, name=name) for name, door in here.doors.items()]
+            try:
+                return await plan.apply_async(doors, **QUICK)
+            finally:
+                for door in doors:
+                    await door.close()
+
+        assert asyncio.run(applied()).complete
+
+    def test_a_cancelled_task_stops_after_the_steps_under_way(self, here: Ground) -> None:
+        plan = erase(here.emails(1), here.accounts)
+        here.sandbox.faults.set("job-never-ends", None)
+
+        async def applied() -> None:
+            doors = [AsyncContacts(door.provider, name=name) for name, door in here.doors.items()]
+            waiting = asyncio.Event()
+            loop = asyncio.get_running_loop()
+
+            def watch(progress: Any) -> None:
+                if any(each.phase == "waiting" for each in progress):
+                    loop.call_soon_threadsafe(waiting.set)
+
+            task = asyncio.create_task(apply_async(plan, doors, pause=0.05, timeout=3, watch=watch))
+            await waiting.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            for door in doors:
+                await door.close()
+
+        asyncio.run(applied())
+        here.sandbox.faults.clear()
+        (run,) = runs()
+        assert run.state == "interrupted"
+        assert resume(run.id, here.accounts).state == "incomplete"  # that job never ends
+
+
+class TestVerifying:
+    def test_one_who_is_shown_for_a_while_is_waited_for(self) -> None:
+        with ground(speed=40) as slow:
+            slow.sandbox.faults.set("stale-reads", None)
+            done = erase(slow.emails(1), slow.accounts).apply(slow.accounts, **QUICK)
+        assert done.complete
+        shown = [line for line in done.of("read") if line["shown"] and line["path"] != "check"]
+        assert shown, "the fault showed nothing, so nothing was tried"
+
+    def test_one_whose_job_fails_is_present_until_it_works(self, here: Ground) -> None:
+        people = here.emails(1)
+        here.sandbox.faults.set("job-fails", None)
+        done = erase(people, here.accounts).apply(here.accounts, **HASTY)
+        assert (done.state, done.present) == ("incomplete", 1)
+        assert states(done)["sendgrid"] == {("present", "1 of 1 contacts still there")}
+        here.sandbox.faults.clear()
+        again = resume(done.run, here.accounts)
+        assert again.complete
+        assert {line["round"] for line in again.of("step")} == {1, 2}
+        assert not any(holders(here.everyone(), people).values())
+
+    def test_one_whose_job_never_ends_is_present_and_the_job_is_named(self, here: Ground) -> None:
+        people = here.emails(1)
+        here.sandbox.faults.set("job-never-ends", None)
+        done = erase(people, here.accounts).apply(here.accounts, **HASTY)
+        (found,) = states(done)["sendgrid"]
+        assert found == ("present", "1 of 1 contacts still there; 1 job(s) of the vendor not finished")
+
+    @pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
+    def test_one_who_comes_back_is_present_and_left_alone(self, here: Ground, register: Register, name: str) -> None:
+        (person,) = here.emails(1)
+        plan = erase([person], here.accounts)
+        door = here.door(name)
+
+        def come_back() -> None:
+            here.sandbox.clock.advance(3600)
+            if name == "user-api":  # its upsert would look for them first
+                door.call("POST", "/contacts", json={"first_name": "B", "emails": [{"email_address": person.value}]})
+            else:
+                door.upsert_contacts([Contact(identifiers=(person,))], recreate_erased=True)
+            here.sandbox.clock.advance(3600)
+
+        class Back:
+            @plugins.hookimpl
+            def contacts_step_finished(self, outcome: Outcome) -> None:
+                if outcome.provider == name:
+                    come_back()
+
+        register(Back())
+        done = plan.apply(here.accounts, **HASTY)
+        assert done.state == "incomplete"
+        reason = "found at another contact: re-created, or new since the plan was made"
+        assert states(done)[name] == {("present", reason)}
+        again = resume(done.run, here.accounts)
+        assert again.present == 1
+        assert len(holders(here.everyone(), [person])[name]) == 1
+        door.close()
+
+    def test_whoever_cannot_be_read_again_is_unknown(self, here: Ground, register: Register) -> None:
+        plan = erase(here.emails(1), [here.doors["bird"]])
+        register(OnStep(lambda: here.sandbox.faults.set("html", None)))
+        slow = [Contacts(here.doors["bird"].provider, name="bird", driver=quick_driver(here))]
+        done = plan.apply(slow, **HASTY)
+        assert (done.state, done.unknown, done.absent) == ("incomplete", 1, 0)
+        assert states(done)["bird"] == {("unknown", "could not be read again")}
+        here.sandbox.faults.clear()
+        assert resume(done.run, here.accounts[:1]).complete
+        slow[0].close()
+
+    def test_a_vendor_that_stops_answering_stops_the_work_in_that_account_only(
+        self, here: Ground, register: Register
+    ) -> None:
+        people = here.emails(2)
+        plan = erase(people, here.accounts)
+        bad = evolve(here.doors["bird"].provider, access_key="wrong")
+
+        class Locked:
+            """The key is revoked between the check and the work."""
+
+            name, provider = "bird", bad
+
+            def __init__(self) -> None:
+                self.good, self.bad = here.doors["bird"], Contacts(bad, name="bird")
+
+            def run(self, flow: Any) -> Any:
+                return (self.bad if "act" in flow.__name__ else self.good).run(flow)
+
+            def observe(self, observer: Any) -> None:
+                self.good.observe(observer)
+                self.bad.observe(observer)
+
+        locked = Locked()
+        done = apply(plan, [locked, here.doors["sendgrid"], here.doors["user-api"]], **HASTY)  # type: ignore[list-item]
+        locked.bad.close()
+        assert {name: {s for s, _ in found} for name, found in states(done).items()} == {
+            "bird": {"present"},
+            "sendgrid": {"absent"},
+            "user-api": {"absent"},
+        }
+        assert "401" in next(iter(states(done)["bird"]))[1]
+
+
+class TestOtherPlans:
+    @pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
+    def test_an_identifier_goes_and_the_contact_stays(self, here: Ground, name: str) -> None:
+        door = here.doors[name]
+        contact = next(c for c in door.export() if c.phone and c.email)
+        phone = Identifier.phone(contact.phone or "")
+        plan = remove_identifier([phone], [door])
+        before = without(here.everyone(), plan)[name]
+        done = plan.apply([door], **QUICK)
+        assert done.complete
+        after = {each.id: each for each in door.export()}
+        assert set(after[contact.id].identifiers) == set(contact.identifiers) - {phone}
+        assert without({name: after}, plan)[name] == before
+
+    @pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
+    def test_off_the_list_and_still_a_contact(self, here: Ground, name: str) -> None:
+        door = here.doors[name]
+        list_id, members = next(
+            (one.id, found) for one in door.lists() if len(found := list(door.export(lists=[one.id]))) > 1
+        )
+        done = remove_from_list(door, list_id, ids=[members[0].id]).apply([door], **QUICK)
+        assert done.complete
+        assert {c.id for c in door.export(lists=[list_id])} == {c.id for c in members[1:]}
+        assert members[0].id in {c.id for c in door.export()}
+
+    def test_a_removal_that_does_nothing_is_seen(self, here: Ground) -> None:
+        door = here.doors["sendgrid"]
+        list_id, members = next(
+            (one.id, found) for one in door.lists() if len(found := list(door.export(lists=[one.id]))) > 1
+        )
+        here.sandbox.faults.set("list-removal-ignored", None)
+        done = remove_from_list(door, list_id, ids=[members[0].id]).apply([door], **HASTY)
+        assert states(done) == {"sendgrid": {("present", "1 of 1 contacts still on the list")}}
+
+    def test_a_deletion_leaves_no_tombstones(self, here: Ground) -> None:
+        door = here.doors["bird"]
+        (person,) = here.emails(1)
+        assert delete(door, [person]).apply([door], **QUICK).complete
+        assert door.upsert_contacts([Contact(identifiers=(person,))]).counted == 1
+
+    def test_a_deletion_by_id_is_verified_by_look_up_too(self, here: Ground) -> None:
+        door = here.doors["bird"]
+        contact = next(c for c in door.export() if c.email)
+        done = delete(door, ids=[contact.id]).apply([door], **QUICK)
+        assert done.complete
+        assert {line["path"] for line in done.of("read")} == {"check", "get", "find"}
+
+
+class TestRefusing:
+    def changed(self, here: Ground, plan: Plan) -> PlanRefused:
+        before = here.everyone()
+        with pytest.raises(PlanRefused, match="changed since the plan was made") as caught:
+            plan.apply(here.accounts, **QUICK)
+        assert here.everyone() == before
+        return caught.value
+
+    def test_somebody_is_gone(self, here: Ground) -> None:
+        plan = erase(here.emails(2), here.accounts)
+        here.doors["bird"].delete_contacts([plan.by_account["bird"].targets[0].contact])
+        assert "bird: 1 contact(s)" in str(self.changed(here, plan))
+
+    def test_somebody_else_has_the_address_now(self, here: Ground) -> None:
+        (person,) = here.emails(1)
+        plan = erase([person], here.accounts)
+        body = {"first_name": "B", "emails": [{"email_address": person.value}]}
+        here.doors["user-api"].call("POST", "/contacts", json=body)
+        assert "user-api: 1 contact(s)" in str(self.changed(here, plan))
+
+    def test_somebody_has_another_number_now(self, here: Ground) -> None:
+        plan = erase(here.emails(12), [here.doors["bird"]])
+        target = next(t for t in plan.accounts[0].targets if any(i.kind.value == "phone" for i in t.identifiers))
+        phone = next(i for i in target.identifiers if i.kind.value == "phone")
+        here.doors["bird"].remove_identifier(target.contact, phone)
+        with pytest.raises(PlanRefused, match="bird: 1 contact"):
+            plan.apply([here.doors["bird"]], **QUICK)
+        assert len(here.everyone()["bird"]) == 12
+
+    def test_what_was_refused_cannot_be_resumed(self, here: Ground) -> None:
+        self.test_somebody_is_gone(here)
+        (run,) = runs()
+        assert (run.state, Journal(state()).plan(run.id)) == ("refused", None)
+        with pytest.raises(PlanRefused, match="was refused"):
+            resume(run.id, here.accounts)
+        assert receipt(run.id).state == "refused"
+
+    def test_a_plugin_may_forbid_it(self, here: Ground, register: Register) -> None:
+        class Guard:
+            @plugins.hookimpl
+            def contacts_before_apply(self, plan: Plan) -> str:
+                return "not on a Friday"
+
+        register(Guard())
+        with pytest.raises(PlanRefused, match="plugin Guard objects: not on a Friday"):
+            erase(here.emails(1), here.accounts).apply(here.accounts)
+        assert runs() == []
+
+    def test_a_plugin_that_fails_has_not_agreed(self, here: Ground, register: Register) -> None:
+        class Guard:
+            @plugins.hookimpl
+            def contacts_before_apply(self) -> str:
+                raise ValueError
+
+        register(Guard())
+        with pytest.raises(PlanRefused, match="plugin Guard failed"):
+            erase(here.emails(1), here.accounts).apply(here.accounts)
+
+    def test_an_account_that_cannot_be_read_ends_it_before_anything_is_changed(self, here: Ground) -> None:
+        plan = erase(here.emails(1), here.accounts)
+        before = here.everyone()
+        bad = Contacts(evolve(here.doors["bird"].provider, access_key="wrong"), name="bird")
+        done = plan.apply([bad, here.doors["sendgrid"], here.doors["user-api"]], **QUICK)
+        bad.close()
+        assert done.state == "failed"
+        assert "nothing was changed; bird:" in done.reason
+        assert here.everyone() == before
+        (run,) = runs()
+        assert resume(run.id, here.accounts).complete
+
+    def test_another_provider_of_that_name_is_not_touched(self, here: Ground) -> None:
+        plan = erase(here.emails(1), [here.doors["bird"]])
+        other = Contacts(here.doors["user-api"].provider, name="bird")
+        done = plan.apply([other], **QUICK)
+        other.close()
+        assert (done.state, "belongs to user-api now" in done.reason) == ("failed", True)
+
+    def test_an_account_that_the_plan_does_not_name_is_refused(self, here: Ground) -> None:
+        with pytest.raises(InvalidInput, match="says nothing of bird"):
+            erase(here.emails(1), [here.doors["sendgrid"]]).apply([here.doors["bird"]])
+
+    def test_another_process_at_work_is_not_disturbed(self, here: Ground) -> None:
+        plan = erase(here.emails(1), here.accounts)
+        state().folder.mkdir(parents=True)
+        with engine.folder_lock(state()), pytest.raises(engine.Busy, match="another process"):
+            plan.apply(here.accounts)
+
+    def test_workers_need_a_database_that_machines_can_share(self, here: Ground) -> None:
+        with pytest.raises(ConfigurationError, match="PostgreSQL"):
+            start(erase(here.emails(1), here.accounts))
+        with pytest.raises(ConfigurationError, match="PostgreSQL"):
+            work()
+
+
+class TestStopping:
+    def test_ctrl_c_finishes_what_is_under_way_and_can_be_resumed(self, here: Ground) -> None:
+        people = here.emails(2)
+        plan = erase(people, here.accounts)
+
+        def watch(progress: Any) -> None:
+            if any(each.phase in {"waiting", "verifying"} for each in progress):
+                raise KeyboardInterrupt
+
+        here.sandbox.faults.set("stale-reads", None)
+        with pytest.raises(RunStopped) as caught:
+            plan.apply(here.accounts, **QUICK, watch=watch)
+        assert "contacts runs resume" in caught.value.hint
+        (run,) = runs()
+        assert (run.id, run.state) == (caught.value.run, "interrupted")
+        with pytest.raises(InvalidInput, match="has no receipt yet"):
+            receipt(run.id)
+        assert resume(run.id, here.accounts).complete
+        told, progress = overview(run.id)
+        assert (told.state, {each.phase for each in progress}) == ("done", {"done"})
+
+    def test_a_cancelled_run_ends_with_a_receipt_and_goes_on_in_another_round(
+        self, here: Ground, register: Register
+    ) -> None:
+        plan = erase(here.emails(2), here.accounts)
+        register(OnStep(lambda: cancel(runs()[0].id)))
+        done = plan.apply(here.accounts, **QUICK)
+        assert done.state == "cancelled"
+        assert done.unknown > 0
+        assert cancel(done.run).state == "cancelled"  # twice is once
+        again = resume(done.run, here.accounts)
+        assert again.complete
+
+    def test_an_interrupted_run_can_be_cancelled_by_whoever_comes(self, here: Ground) -> None:
+        def watch(_: Any) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(RunStopped) as caught:
+            erase(here.emails(1), here.accounts).apply(here.accounts, **QUICK, watch=watch)
+        assert cancel(caught.value.run).state == "cancelled"
+        assert receipt(caught.value.run).state == "cancelled"
+
+    def test_another_run_leaves_an_interrupted_one_as_it_is(self, here: Ground) -> None:
+        def watch(_: Any) -> None:
+            raise KeyboardInterrupt
+
+        first, second = here.emails(2)
+        with pytest.raises(RunStopped) as caught:
+            erase([first], here.accounts).apply(here.accounts, **QUICK, watch=watch)
+        there = {name: ids for name, ids in holders(here.everyone(), [first]).items() if ids}
+        assert erase([second], here.accounts).apply(here.accounts, **QUICK).complete
+        assert {name: ids for name, ids in holders(here.everyone(), [first]).items() if ids} == there
+        assert {run.id: run.state for run in runs()}[caught.value.run] == "interrupted"
+        assert resume(caught.value.run, here.accounts).complete
+
+    def test_what_is_done_stays_done(self, here: Ground) -> None:
+        done = erase(here.emails(1), here.accounts).apply(here.accounts, **QUICK)
+        here.seen.clear()
+        assert resume(done.run, here.accounts) == done
+        assert here.seen == []
+
+    def test_a_run_that_there_is_not(self, here: Ground) -> None:
+        assert runs() == []
+        for ask in (resume, receipt, cancel, overview):
+            with pytest.raises(InvalidInput, match="there is no run"):
+                ask("nonsense")
+
+
+class TestHooks:
+    def test_each_is_told_once(self, here: Ground, register: Register) -> None:
+        told: list[object] = []
+
+        class Watcher:
+            @plugins.hookimpl
+            def contacts_before_apply(self, plan: Plan) -> None:
+                told.append(plan.checksum)
+
+            @plugins.hookimpl
+            def contacts_step_finished(self, step: Step, outcome: Outcome) -> None:
+                told.append((outcome.provider, step.number, outcome.requested))
+
+            @plugins.hookimpl
+            def contacts_run_finished(self, receipt: Receipt) -> None:
+                told.append(receipt)
+
+        register(Watcher())
+        plan = erase(here.emails(2), here.accounts)
+        done = plan.apply(here.accounts, **QUICK)
+        assert told[0] == plan.checksum
+        assert sorted(told[1:-1]) == [("bird", 1, 2), ("sendgrid", 1, 2), ("user-api", 1, 2)]  # type: ignore[type-var]
+        assert told[-1] == done
+
+    def test_one_that_fails_breaks_nothing(self, here: Ground, register: Register) -> None:
+        class Broken:
+            @plugins.hookimpl
+            def contacts_step_finished(self) -> None:
+                raise ValueError
+
+            @plugins.hookimpl
+            def contacts_run_finished(self) -> None:
+                raise ValueError
+
+        register(Broken())
+        assert erase(here.emails(1), here.accounts).apply(here.accounts, **QUICK).complete
+
+
+def quick_driver(here: Ground) -> Any:
+    from contacts_core.drivers import Driver
+
+    return Driver(here.doors["bird"].provider, sleep=lambda _: None)
+
+
+def test_the_state_may_be_named(here: Ground, tmp_path: Path) -> None:
+    plan = erase(here.emails(1), here.accounts)
+    done = plan.apply(here.accounts, where=tmp_path / "elsewhere", **QUICK)
+    assert runs() == []
+    assert [run.id for run in runs(where=tmp_path / "elsewhere")] == [done.run]
+    assert receipt(done.run, where=tmp_path / "elsewhere") == done
