@@ -16,16 +16,19 @@ ALL := .venv/.installed-all
 # The demo needs no development tools; where they are installed already, they do.
 RUN := $(if $(wildcard $(DEV)),$(DEV),$(ALL))
 
-.PHONY: help demo test check format cassettes bench docs wheel clean
+.PHONY: help demo test test-postgres check format cassettes bench docs wheel clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 demo: $(RUN) ## the five operations on all three vendors, against emulators on this machine
 	@$(BIN)/contacts demo
 
 test: $(DEV) ## every test with branch coverage; ARGS="-k name" runs a few, without
 	$(BIN)/pytest $(if $(ARGS),$(ARGS),-n 2 --cov --cov-report=term)
+
+test-postgres: $(DEV) ## workers on a real PostgreSQL, started for this and gone afterwards
+	scripts/postgres.sh $(BIN)/pytest $(or $(ARGS),tests/plans/test_workers.py)
 
 check: $(DEV) ## ruff, formatting, mypy, pyright, import contracts, generated pages
 	$(BIN)/ruff check $(SOURCES)

@@ -58,8 +58,9 @@ def demo(
     """Do the main operations on every vendor's stand-in.
 
     It serves a stand-in of each vendor on this machine, searches, removes an identifier, removes from a list, deletes
-    and exports through the library, over real HTTP, and reads again after each step. No account is needed, nothing
-    leaves this machine, nothing stays behind. The exit code is 1 if anything differs from what was expected.
+    and exports through the library, over real HTTP, and reads again after each step. In the end one person is erased
+    at all vendors, and the receipt is verified. No account is needed, nothing leaves this machine, nothing stays
+    behind. The exit code is 1 if anything differs from what was expected.
 
         contacts demo
     """
@@ -90,6 +91,10 @@ def demo(
             checks += of_vendor
             if not as_json:
                 output.show(_screen(f"{kind.title} ({name})", of_vendor))
+        erased = list(_erasure(server, list(kinds), quiet=as_json))
+        checks += erased
+        if not as_json and erased:
+            output.show(_screen("One person, everywhere", erased))
     if as_json:
         output.document(checks)
     else:
@@ -100,6 +105,20 @@ def demo(
         raise typer.Exit(output.Exit.FAILED)
     if not as_json:
         output.show(f"All {len(checks)} checks are as expected.")
+
+
+def _erasure(server: Any, names: list[str], *, quiet: bool) -> Iterable[Check]:
+    """The erasure, where the extra for it is installed."""
+    from importlib.util import find_spec
+
+    from contacts_core.cli import output
+
+    if find_spec("dbos") is None:
+        output.note("the erasure is left out: it needs contacts-core[plans]")
+        return ()
+    from contacts_core.cli.demo_erasure import erasure
+
+    return erasure(server, names, quiet=quiet)
 
 
 class Tour:
@@ -128,7 +147,7 @@ class Tour:
         try:
             self._everyone = {contact.id: contact for contact in self._door.export()}
         except Exception as error:  # noqa: BLE001 - the demo tells of it, and goes on with the next vendor
-            yield Check(self._name, "export", "every contact", _failure(error), "nothing", False)
+            yield Check(self._name, "export", "every contact", failure(error), "nothing", False)
             return
         for operation, capability, step in steps:
             if not isinstance(self._door.provider, capability):
@@ -137,7 +156,7 @@ class Tour:
             try:
                 yield step()
             except Exception as error:  # noqa: BLE001 - as above
-                yield Check(self._name, operation, "", _failure(error), "", False)
+                yield Check(self._name, operation, "", failure(error), "", False)
 
     def _check(self, operation: str, asked: str, said: str, found: str, *, good: bool) -> Check:
         return Check(self._name, operation, asked, said, found, good)
@@ -317,7 +336,8 @@ def _said(outcome: Outcome) -> str:
     return said + (f" ({'; '.join(reasons)})" if reasons else "") + (" (emulated)" if outcome.emulated else "")
 
 
-def _failure(error: Exception) -> str:
+def failure(error: Exception) -> str:
+    """An error in a line, scrubbed."""
     from contacts_core.identifiers import scrub
 
     return f"{type(error).__name__}: {scrub(str(error))}"

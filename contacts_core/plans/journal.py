@@ -256,6 +256,12 @@ class Journal:
                 body = json.loads(zlib.decompress(row.body))
                 yield Event(row.number, row.account, row.type, row.begun_at, row.ended_at, body)
 
+    def has(self, run: str, type: str) -> bool:
+        """Whether anything of this type happened in a run."""
+        chosen = sa.select(events.c.number).where(events.c.run == run, events.c.type == type).limit(1)
+        with self._engine.connect() as connection:
+            return connection.execute(chosen).first() is not None
+
     # -- progress
 
     def reached(self, run: str, account: str, phase: str, done: int, total: int, detail: str = "") -> None:

@@ -165,7 +165,8 @@ class Search:
             asked = {hit.identifier for hit in hits}
             removes = tuple(i for i in contact.identifiers if i in asked)
         given = any(hit.identifier.key == "id" for hit in hits)
-        reason = "its id was given" if given else "; ".join(dict.fromkeys(hit.reason for hit in hits))
+        why = [hit for hit in hits if not hit.by] or hits  # what was followed explains only what was not asked for
+        reason = "its id was given" if given else "; ".join(dict.fromkeys(hit.reason for hit in why))
         people = tuple(dict.fromkeys(hit.person for hit in hits))
         return Target(contact.id, contact.identifiers, people, reason, removes)
 

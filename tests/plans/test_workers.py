@@ -1,0 +1,197 @@
+"""Several machines on one PostgreSQL: workers drain one queue, and what a dead one leaves is taken up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from contacts_core.errors import ConfigurationError
+from contacts_core.plans import Limits, Plan, apply, cancel, erase, receipt, runs, start
+from contacts_core.plans.applying import overview
+from contacts_core.state import _engine, state
+from contacts_core.tombstones import Tombstones
+from tests.plans.ground import Ground, ground, holders, without
+from tests.plans.test_crashes import deleted_by
+
+SERVER = os.environ.get("CONTACTS_TEST_POSTGRES", "")
+KEY = "a receipt key that all machines share"
+ALL = Limits(contacts=10_000, share=1)
+WORKER = "from contacts_core.plans import work; work()"
+
+pytestmark = [
+    pytest.mark.skipif(not SERVER, reason="needs a PostgreSQL server: make test-postgres"),
+    pytest.mark.timeout(180),
+]
+
+
+@pytest.fixture(autouse=True)
+def _database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A database of the test's own."""
+    name = f"test_{uuid.uuid4().hex}"
+    admin = sa.create_engine(SERVER.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    admin.dispose()
+    monkeypatch.setenv("CONTACTS_STATE", SERVER.rpartition("/")[0] + f"/{name}")
+    monkeypatch.setenv("CONTACTS_RECEIPT_KEY", KEY)
+    yield
+    _engine(state()).dispose()
+
+
+class Machines:
+    """Workers in processes of their own."""
+
+    def __init__(self) -> None:
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def add(self, **environment: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", WORKER]
+        process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.PIPE)
+        self.processes.append(process)
+        return process
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def machines() -> Iterator[Machines]:
+    several = Machines()
+    yield several
+    several.stop()
+
+
+@pytest.fixture
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Ground]]:
+    with ExitStack() as opened:
+
+        def served(contacts: int, latency: float = 0.0) -> Ground:
+            here = opened.enter_context(ground(contacts, latency=latency))
+            monkeypatch.setenv("CONTACTS_FILE", str(here.accounts_file(tmp_path / "contacts.toml")))
+            return here
+
+        yield served
+
+
+def until(true: Callable[[], object], seconds: float = 100) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.05)
+
+
+def ended(run: str) -> bool:
+    return overview(run)[0].state != "running"
+
+
+def phases(run: str) -> dict[str, str]:
+    return {each.account: each.phase for each in overview(run)[1]}
+
+
+def everybody(here: Ground, count: int) -> Plan:
+    return erase([[email] for email in here.emails(count)], list(here.doors), limits=ALL)
+
+
+def test_two_workers_of_which_one_is_killed_midway(serve: Callable[..., Ground], machines: Machines) -> None:
+    here = serve(400, latency=0.02)
+    plan = everybody(here, 250)
+    before = without(here.everyone(), plan)
+    here.seen.clear()
+    run = start(plan, timeout=60, pause=0.1)
+    first, _ = machines.add(), machines.add()
+    until(lambda: "working" in phases(run).values())
+    until(lambda: any(deleted_by(exchange) for exchange in list(here.seen)))
+    first.send_signal(signal.SIGKILL)
+    until(lambda: ended(run))
+    told = receipt(run)
+    here.settle()
+    people = here.everyone()
+    assert (told.state, told.present, told.unknown) == ("done", 0, 0)
+    assert told.absent == 250 * 3
+    assert not any(holders(people, [i for person in plan.people for i in person.identifiers]).values())
+    assert without(people, plan) == before
+    done = Counter((e.provider, id) for e in here.seen if e.status < 300 for id in deleted_by(e))
+    planned = {(part.account, target.contact) for part in plan.accounts for target in part.targets}
+    assert set(done) == planned
+    tried = Counter((line["account"], line["step"]) for line in told.of("step"))
+    twice = {
+        (part.account, target.contact)
+        for part in plan.accounts
+        for step in part.steps
+        if tried[part.account, step.number] > 1
+        for target in part.of(step)
+    }
+    assert {item for item, times in done.items() if times > 1} <= twice
+    assert max(tried.values()) <= 2
+    assert told.sealed_by(state().key())
+    assert len(Tombstones(state())) == 250
+
+
+def test_one_process_at_a_time_speaks_to_an_account(serve: Callable[..., Ground], machines: Machines) -> None:
+    here = serve(120, latency=0.02)
+    people = here.emails(60)
+    first, second = (erase([[p] for p in part], list(here.doors), limits=ALL) for part in (people[:30], people[30:]))
+    here.seen.clear()
+    ids = [start(plan, timeout=60, pause=0.1) for plan in (first, second)]
+    machines.add()
+    machines.add()
+    until(lambda: all(map(ended, ids)))
+    assert [receipt(id).state for id in ids] == ["done", "done"]
+    owner = {target.contact: n for n, plan in enumerate((first, second)) for p in plan.accounts for target in p.targets}
+    for name in here.doors:
+        order = [owner[id] for e in here.seen if e.provider == name for id in deleted_by(e)]
+        changes = sum(a != b for a, b in pairwise(order))
+        assert changes == 1, f"the runs' deletions at {name} are mixed"
+
+
+def test_applying_needs_no_worker(serve: Callable[..., Ground]) -> None:
+    here = serve(12)
+    plan = everybody(here, 3)
+    assert apply(plan, pause=0.02).complete
+    assert {run.state for run in runs()} == {"done"}
+
+
+def test_a_worker_with_another_key_does_no_work(serve: Callable[..., Ground], machines: Machines) -> None:
+    here = serve(12)
+    plan = everybody(here, 2)
+    before = here.everyone()
+    run = start(plan, timeout=5)
+    machines.add(CONTACTS_RECEIPT_KEY="another key than all the others")
+    until(lambda: ended(run))
+    told = overview(run)[0]
+    assert (told.state, "another receipt key" in told.reason) == ("failed", True)
+    assert here.everyone() == before
+
+
+def test_a_run_is_cancelled_from_another_machine(serve: Callable[..., Ground], machines: Machines) -> None:
+    here = serve(12)
+    plan = everybody(here, 2)
+    here.sandbox.faults.set("job-never-ends", None)
+    run = start(plan, timeout=120, pause=0.1)
+    machines.add()
+    until(lambda: phases(run).get("sendgrid") == "waiting")
+    assert cancel(run).state == "cancelled"
+    assert receipt(run).state == "cancelled"
+
+
+def test_machines_that_share_runs_must_be_given_a_key(
+    serve: Callable[..., Ground], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CONTACTS_RECEIPT_KEY")
+    here = serve(12)
+    with pytest.raises(ConfigurationError, match="one receipt key"):
+        start(everybody(here, 1))
