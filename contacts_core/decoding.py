@@ -8,6 +8,7 @@ payload's ``unknown`` instead of dropping them. So nothing a vendor adds is ever
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from types import NoneType
 from typing import Any, TypeVar
@@ -38,6 +39,10 @@ class UnknownFields(Payload, gc=False, forbid_unknown_fields=True, kw_only=True)
     unknown: dict[str, Any] = msgspec.field(name=UNKNOWN, default_factory=dict)
 
 
+# msgspec crashes where two threads make decoders of one type, or use one while another is being made of the same parts.
+one_at_a_time = threading.Lock()
+
+
 def payload_converter() -> Converter:
     """A cattrs converter that structures JSON bytes into payloads, and nothing (``NoneType``) out of any body.
 
@@ -53,8 +58,9 @@ def payload_converter() -> Converter:
 
 def decoder(type_: Any) -> Callable[[bytes, Any], Any]:
     """The structure hook for one payload type."""
-    quick = msgspec.json.Decoder(type_)
-    described = type_info(type_)
+    with one_at_a_time:
+        quick = msgspec.json.Decoder(type_)
+        described = type_info(type_)
 
     def structure(raw: bytes, _: Any = None) -> Any:
         try:
@@ -74,7 +80,9 @@ def decoder(type_: Any) -> Callable[[bytes, Any], Any]:
 
 def lines_decoder(type_: type[T]) -> Callable[[bytes], list[T]]:
     """What decodes whole lines of JSON Lines into payloads of one type."""
-    quick, slow = msgspec.json.Decoder(type_), decoder(type_)
+    slow = decoder(type_)
+    with one_at_a_time:
+        quick = msgspec.json.Decoder(type_)
 
     def decode(lines: bytes) -> list[T]:
         try:

@@ -111,7 +111,9 @@ def every_run(context: typer.Context, state: State = None, as_json: Json = False
             [one.id, one.state, ", ".join(one.accounts), one.people, one.begun_at[:19], (one.ended_at or "")[:19]]
             for one in found
         )
-        output.show(output.rows(output.table(*columns), rows) if found else "no runs yet")
+        table = output.table(*columns)
+        table.columns[0].no_wrap = True  # to be copied
+        output.show(output.rows(table, rows) if found else "no runs yet")
 
 
 @runs.command("show", cls=Command)

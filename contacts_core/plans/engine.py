@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import socket
 import threading
@@ -31,6 +32,9 @@ from contacts_core.plans.workflows import QUEUE, check_account, enqueue
 from contacts_core.state import State, private
 
 __all__ = ["Busy", "Engine", "cancel"]
+
+# DBOS logs to stderr where nobody else took care of its records.
+logging.getLogger("dbos").addHandler(logging.NullHandler())
 
 VERSION = "plans-1"  # of the workflows: a run goes on under another release as long as this stays
 POLL = 0.1  # seconds between two looks into the queue
@@ -205,7 +209,6 @@ def _config(place: State, name: str) -> DBOSConfig:
         "executor_id": name,  # of its own for each process: nobody takes up another's work unseen
         "application_version": VERSION,
         "log_level": "CRITICAL",
-        "console_log_level": "CRITICAL",
         "enable_otlp": False,
     }
 

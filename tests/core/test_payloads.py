@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -114,3 +116,29 @@ class TestPaths:
         assert Somewhere(base_url="http://x/y/").base_url == "http://x/y"
         with pytest.raises(errors.ConfigurationError):
             Somewhere(base_url=wrong)
+
+
+RACE = """
+import sys, threading
+from contacts_core.decoding import Payload, decoder
+
+sys.setswitchinterval(1e-6)
+for n in range(300):
+    fields = "".join(f"    f{i}: 'list[Inner{n}] | None' = None\\n" for i in range(30))
+    exec(f"class Inner{n}(Payload):\\n    a: 'str' = ''\\n    b: 'int | None' = None\\n")
+    exec(f"class Outer{n}(Payload):\\n{fields}")
+    kind, gate = globals()[f"Outer{n}"], threading.Barrier(8)
+
+    def work():
+        gate.wait()
+        decoder(kind)(b'{"f1": [{"a": "x"}], "f29": [{"b": 1}]}')
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+"""
+
+
+def test_threads_may_meet_a_payload_for_the_first_time_together() -> None:
+    """In a process of its own: where it goes wrong, the whole process crashes."""
+    assert subprocess.run([sys.executable, "-c", RACE], check=False).returncode == 0
