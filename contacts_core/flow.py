@@ -126,6 +126,6 @@ class Emit(Generic[T]):
     items: Sequence[T]
 
 
-Effect: TypeAlias = "Call[Any] | Sleep | Together[Any] | Download | Read | Upload"
+Effect: TypeAlias = Call[Any] | Sleep | Together[Any] | Download | Read | Upload
 Flow: TypeAlias = Generator[Effect, Any, T]
 Stream: TypeAlias = "Generator[Effect | Emit[T], Any, None]"

@@ -55,8 +55,9 @@ class _Erasure:
         from contacts_core.plans import Follow, erase
 
         before = {name: list(door.export()) for name, door in self._doors.items()}
+        least = min(LEAST, len(before))
         addresses = [{c.email for c in contacts if c.email} for contacts in before.values()]
-        shared = sorted(a for a in set().union(*addresses) if sum(a in each for each in addresses) >= LEAST)
+        shared = sorted(a for a in set().union(*addresses) if sum(a in each for each in addresses) >= least)
         person = Identifier.email(shared[0])
         plan = erase([person], list(self._doors.values()), follow=Follow.ONCE)
         if not self._quiet:

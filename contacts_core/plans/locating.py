@@ -13,7 +13,7 @@ from contacts_core.identifiers import Identifier
 from contacts_core.models import Contact
 from contacts_core.provider import Provider
 
-__all__ = ["by_id", "by_identifier", "complete", "members", "way"]
+__all__ = ["by_id", "by_identifier", "complete", "on_list", "way"]
 
 
 def way(provider: Provider) -> str:
@@ -59,13 +59,17 @@ def by_id(provider: Provider, ids: Collection[str]) -> Flow[Mapping[str, Contact
     return found
 
 
-def members(provider: Provider, list_id: str) -> Flow[set[str]]:
-    """Ids of the contacts on a list."""
-    ids: set[str] = set()
+def on_list(provider: Provider, list_id: str, ids: Collection[str]) -> Flow[set[str]]:
+    """Those of these contacts that are on a list: as they tell themselves, or else by reading the list."""
+    if isinstance(provider, GetsContacts):
+        contacts = yield from operations.get_contacts(provider, ids)
+        if all(contact.lists is not None for contact in contacts.values() if contact):
+            return {id for id, contact in contacts.items() if contact and list_id in (contact.lists or ())}
+    members: set[str] = set()
     yield from steps.drain(
-        operations.require(provider, Exports).contacts(list_id), lambda contacts: ids.update(c.id for c in contacts)
+        operations.require(provider, Exports).contacts(list_id), lambda contacts: members.update(c.id for c in contacts)
     )
-    return ids
+    return members
 
 
 def complete(account: str, flow: Flow[Any]) -> Flow[Any]:

@@ -226,7 +226,7 @@ class Plan:
 
     def summed(self) -> Self:
         """The same plan with its checksum."""
-        return evolve(self, checksum=_checksum(converter.unstructure(self)))
+        return evolve(self, checksum=checksum_of(converter.unstructure(self)))
 
     def to_json(self) -> str:
         """The plan as JSON, with whole identifiers: it is as confidential as the contacts themselves."""
@@ -245,7 +245,7 @@ class Plan:
             raise PlanRefused("this is no plan: it is not JSON") from None
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise PlanRefused("this is no plan, or one of another version", hint="make it anew")
-        if data.get("checksum") != _checksum(data):
+        if data.get("checksum") != checksum_of(data):
             raise PlanRefused(
                 "the plan was altered since it was made: its checksum differs", hint="make a new plan instead"
             )
@@ -286,7 +286,8 @@ class Plan:
         return f"Plan({self.kind.value}, {len(self.people)} people, contacts {{{names}}}, {self.checksum[:12]})"
 
 
-def _checksum(data: Mapping[str, Any]) -> str:
+def checksum_of(data: Mapping[str, Any]) -> str:
+    """The checksum of a plan as plain data: over all of it but the checksum."""
     content = {name: value for name, value in data.items() if name != "checksum"}
     text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

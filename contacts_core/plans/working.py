@@ -143,7 +143,8 @@ def look(plan: Plan, part: AccountPlan, provider: Provider, path: str, indexes: 
             contacts = yield from locating.by_id(provider, [part.targets[n].contact for n in indexes])
             return Seen(tuple(n for n in indexes if _still(plan, part.targets[n], contacts)))
         case "list":
-            on_list = yield from locating.members(provider, plan.list_id)
+            ids = [part.targets[n].contact for n in indexes]
+            on_list = yield from locating.on_list(provider, plan.list_id, ids)
             return Seen(tuple(n for n in indexes if part.targets[n].contact in on_list))
         case _:
             identifiers = sought(plan, part)

@@ -8,6 +8,7 @@ import sys
 from importlib import import_module
 
 import pytest
+import typer
 import typer.main
 
 from contacts_core.cli import app
@@ -23,6 +24,8 @@ def test_each_command_says_the_same_in_both_places_and_gives_an_example(
     name: str, home: str, summary: str, run: Run
 ) -> None:
     function = getattr(import_module(f"contacts_core.cli.{home}"), name.replace("-", "_"))
+    if isinstance(function, typer.Typer):
+        function = function.registered_callback.callback  # type: ignore[union-attr]
     assert (function.__doc__ or "").splitlines()[0] == summary
     shown = run(name, "--help")
     assert shown.code == Exit.DONE
@@ -36,12 +39,25 @@ def test_the_help_names_every_command_and_exit_code(run: Run) -> None:
     assert all(re.search(rf"^ +{code.value} ", EPILOG, re.MULTILINE) for code in Exit)
 
 
+GROUPS = ("plan", "runs", "receipt", "tombstones")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_each_command_below_another_gives_an_example(group: str, run: Run) -> None:
+    below = typer.main.get_command(app).commands[group].commands  # type: ignore[attr-defined]
+    assert below
+    for name in below:
+        shown = run(group, name, "--help")
+        assert shown.code == Exit.DONE
+        assert re.search(rf"^      contacts {group} {name}\b", shown.out, re.MULTILINE), name
+
+
 def test_the_app_can_be_walked_like_any_other() -> None:
     group = typer.main.get_command(app)
     commands = group.commands  # type: ignore[attr-defined]
     assert list(commands) == [name for name, *_ in NAMES]
     assert len(commands) == len(NAMES)
-    assert all(command.name == name and command.params for name, command in commands.items())
+    assert all(command.name == name and (command.params or command.commands) for name, command in commands.items())
     with pytest.raises(KeyError):
         commands["nonsense"]
 

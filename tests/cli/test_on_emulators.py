@@ -113,7 +113,7 @@ def test_the_demo_notices_a_vendor_that_says_yes_and_does_nothing(run: Run, faul
     done = run("demo", "--contacts", 40)
     assert done.code == Exit.FAILED
     assert "DIFFERS" in done.out
-    assert "1 of 6 checks differ" in done.err
+    assert "1 of 9 checks differ" in done.err
     assert "Summary" in done.out
 
 

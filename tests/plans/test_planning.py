@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ from contacts_core.plans import (
     working,
 )
 from contacts_core.plans.making import work
+from contacts_core.plans.model import checksum_of
 from contacts_core.provider import Provider
 from tests.plans.ground import CHANGING, Ground
 
@@ -362,13 +364,10 @@ class TestSaving:
             Plan.from_json(text)
 
     def test_a_plan_of_the_right_sum_and_the_wrong_shape_is_refused(self) -> None:
-        import json
-
-        from contacts_core.plans.model import _checksum
 
         data = {"format": 1, "kind": "burn"}
         with pytest.raises(PlanRefused, match="this is no plan"):
-            Plan.from_json(json.dumps({**data, "checksum": _checksum(data)}))
+            Plan.from_json(json.dumps({**data, "checksum": checksum_of(data)}))
 
 
 class TestHooks:

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from contacts_core.errors import ConfigurationError
 from contacts_core.plans import Limits, Plan, apply, cancel, erase, receipt, runs, start
 from contacts_core.plans.applying import overview
-from contacts_core.state import _engine, state
+from contacts_core.state import state
 from contacts_core.tombstones import Tombstones
 from tests.plans.ground import Ground, ground, holders, without
 from tests.plans.test_crashes import deleted_by
@@ -47,7 +47,7 @@ def _database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("CONTACTS_STATE", SERVER.rpartition("/")[0] + f"/{name}")
     monkeypatch.setenv("CONTACTS_RECEIPT_KEY", KEY)
     yield
-    _engine(state()).dispose()
+    state().engine().dispose()
 
 
 class Machines:
