@@ -120,6 +120,8 @@ def every_run(context: typer.Context, state: State = None, as_json: Json = False
 def run_show(run: RunId, receipt: ReceiptFile = None, state: State = None, as_json: Json = False) -> None:
     """Show how far a run got, or how it ended.
 
+    When it has ended, its receipt is written once more.
+
     contacts runs show RUN --receipt receipt.jsonl
     """
     from contacts_core.cli import output
@@ -167,6 +169,8 @@ def run_resume(
 @runs.command("cancel", cls=Command)
 def run_cancel(run: RunId, state: State = None, as_json: Json = False) -> None:
     """End a run after the steps under way; what is done stays done.
+
+    It gets a receipt, and can be resumed, which begins another round.
 
     contacts runs cancel RUN
     """

@@ -97,6 +97,8 @@ plan = section("plan", no_args_is_help=True)
 def plans() -> None:
     """Make and show other plans; nothing is changed.
 
+    They are applied by `contacts apply`, and verified and receipted as an erasure is.
+
     contacts plan delete marketing --id ID --to plan.json
     contacts plan show plan.json
     """
@@ -117,6 +119,8 @@ def plan_delete(
     as_json: Json = False,
 ) -> None:
     """Plan to delete contacts of one account; no tombstones are left.
+
+    Each identifier given as an option is somebody's; a file has one person a row.
 
     contacts plan delete marketing --from-file bounced.csv --to plan.json
     """
@@ -140,6 +144,8 @@ def plan_remove_identifier(
     as_json: Json = False,
 ) -> None:
     """Plan to take identifiers off every contact that has them; the contacts stay.
+
+    Some vendors cannot remove every kind; what they refuse stands in the receipt.
 
     contacts plan remove-identifier --phone +12025550123 --accounts marketing,crm --to plan.json
     """
@@ -168,6 +174,8 @@ def plan_remove_from_list(
 ) -> None:
     """Plan to take contacts off a list; they stay contacts.
 
+    The list is named by the vendor's id; `contacts lists` shows them.
+
     contacts plan remove-from-list marketing LIST --from-file lapsed.csv --to plan.json
     """
     from contacts_core.plans import remove_from_list as made
@@ -183,6 +191,8 @@ def plan_show(
     as_json: Json = False,
 ) -> None:
     """Show a saved plan.
+
+    Identifiers are masked; with --json they are whole.
 
     contacts plan show plan.json
     """

@@ -24,6 +24,8 @@ receipt = section("receipt", no_args_is_help=True)
 def receipts() -> None:
     """Verify, search and print receipts; works offline.
 
+    A receipt holds no identifier; whoever has the receipt key can ask it for one.
+
     contacts receipt verify receipt.jsonl
     contacts receipt find receipt.jsonl --email jane@example.com
     contacts receipt report receipt.jsonl --to report.html
@@ -117,6 +119,8 @@ def receipt_report(
 ) -> None:
     """Write a receipt as one page to read and print.
 
+    The page is one file that fetches nothing, and names nobody.
+
     contacts receipt report receipt.jsonl --to report.html
     """
     from contacts_core.cli import output
@@ -146,6 +150,8 @@ def marks() -> None:
 @tombstones.command("count", cls=Command)
 def tombstones_count(state: State = None, as_json: Json = False) -> None:
     """Count them.
+
+    One for each identifier of everybody who was erased.
 
     contacts tombstones count
     """
