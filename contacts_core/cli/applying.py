@@ -122,7 +122,7 @@ def run_show(run: RunId, receipt: ReceiptFile = None, state: State = None, as_js
 
     When it has ended, its receipt is written once more.
 
-    contacts runs show RUN --receipt receipt.jsonl
+        contacts runs show RUN --receipt receipt.jsonl
     """
     from contacts_core.cli import output
     from contacts_core.plans.applying import overview
@@ -172,7 +172,7 @@ def run_cancel(run: RunId, state: State = None, as_json: Json = False) -> None:
 
     It gets a receipt, and can be resumed, which begins another round.
 
-    contacts runs cancel RUN
+        contacts runs cancel RUN
     """
     from contacts_core.cli import output
     from contacts_core.plans import cancel as cancelled

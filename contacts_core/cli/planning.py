@@ -99,8 +99,8 @@ def plans() -> None:
 
     They are applied by `contacts apply`, and verified and receipted as an erasure is.
 
-    contacts plan delete marketing --id ID --to plan.json
-    contacts plan show plan.json
+        contacts plan delete marketing --id ID --to plan.json
+        contacts plan show plan.json
     """
 
 
@@ -122,7 +122,7 @@ def plan_delete(
 
     Each identifier given as an option is somebody's; a file has one person a row.
 
-    contacts plan delete marketing --from-file bounced.csv --to plan.json
+        contacts plan delete marketing --from-file bounced.csv --to plan.json
     """
     from contacts_core.plans import delete as made
 
@@ -147,7 +147,7 @@ def plan_remove_identifier(
 
     Some vendors cannot remove every kind; what they refuse stands in the receipt.
 
-    contacts plan remove-identifier --phone +12025550123 --accounts marketing,crm --to plan.json
+        contacts plan remove-identifier --phone +12025550123 --accounts marketing,crm --to plan.json
     """
     from contacts_core.plans import remove_identifier as made
 
@@ -176,7 +176,7 @@ def plan_remove_from_list(
 
     The list is named by the vendor's id; `contacts lists` shows them.
 
-    contacts plan remove-from-list marketing LIST --from-file lapsed.csv --to plan.json
+        contacts plan remove-from-list marketing LIST --from-file lapsed.csv --to plan.json
     """
     from contacts_core.plans import remove_from_list as made
 
@@ -194,7 +194,7 @@ def plan_show(
 
     Identifiers are masked; with --json they are whole.
 
-    contacts plan show plan.json
+        contacts plan show plan.json
     """
     from contacts_core.cli import output
     from contacts_core.plans import Plan

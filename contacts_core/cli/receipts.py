@@ -26,9 +26,9 @@ def receipts() -> None:
 
     A receipt holds no identifier; whoever has the receipt key can ask it for one.
 
-    contacts receipt verify receipt.jsonl
-    contacts receipt find receipt.jsonl --email jane@example.com
-    contacts receipt report receipt.jsonl --to report.html
+        contacts receipt verify receipt.jsonl
+        contacts receipt find receipt.jsonl --email jane@example.com
+        contacts receipt report receipt.jsonl --to report.html
     """
 
 
@@ -121,7 +121,7 @@ def receipt_report(
 
     The page is one file that fetches nothing, and names nobody.
 
-    contacts receipt report receipt.jsonl --to report.html
+        contacts receipt report receipt.jsonl --to report.html
     """
     from contacts_core.cli import output
     from contacts_core.keys import owner_only
@@ -151,9 +151,9 @@ def marks() -> None:
 def tombstones_count(state: State = None, as_json: Json = False) -> None:
     """Count them.
 
-    One for each identifier of everybody who was erased.
+    There is one for each identifier of everybody who was erased.
 
-    contacts tombstones count
+        contacts tombstones count
     """
     from contacts_core.cli import output
     from contacts_core.state import state as place
