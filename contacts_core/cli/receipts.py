@@ -178,7 +178,9 @@ def tombstones_lift(
 ) -> None:
     """Lift the marks of somebody who came back of their own accord.
 
-    contacts tombstones lift --email jane@example.com
+    Name every identifier that they come back with; each has a mark of its own.
+
+        contacts tombstones lift --email jane@example.com
     """
     from contacts_core.cli import output
     from contacts_core.cli.doors import ask
