@@ -44,10 +44,10 @@ class Tombstones:
     """
 
     def __init__(self, place: State) -> None:
-        import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans"
+        self._engine, self._key = place.engine(), place.key()
+        import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans", which the line before asks for
         from sqlalchemy.dialects import postgresql, sqlite  # noqa: PLC0415 - as above
 
-        self._engine, self._key = place.engine(), place.key()
         self._insert = (postgresql if place.shared else sqlite).insert
         metadata = sa.MetaData()
         self._table = _table(metadata)

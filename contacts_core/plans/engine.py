@@ -150,9 +150,12 @@ class Engine:
             self._begin_round(self.journal.run(id))
             return
         self.journal.again(id, next_round=False)
-        for status in _workflows(run):
-            if status.status not in {"SUCCESS", "ERROR"}:
-                DBOS.resume_workflow(status.workflow_id, queue_name=QUEUE)
+        if self.place.shared:  # what is pending may be under way on another machine; what is not, is taken up
+            self.recover()
+        else:
+            for status in _workflows(run):
+                if status.status not in {"SUCCESS", "ERROR"}:
+                    DBOS.resume_workflow(status.workflow_id, queue_name=QUEUE)
         self._begin_round(run)  # whatever had not been begun
 
     def _begin_round(self, run: Run) -> None:

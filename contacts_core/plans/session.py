@@ -64,6 +64,7 @@ class Session:
         self._own: list[Contacts[Any]] = []
         self._lock = threading.Lock()
         self._plans: dict[str, Plan] = {}
+        self.touched: dict[Any, set[int]] = {}
         self.active = 0
 
     @contextlib.contextmanager

@@ -154,6 +154,8 @@ def _check(at: At) -> bool:
     body: dict[str, Any] = {"round": at.round, "changes": [], "touch": [], "error": ""}
     try:
         plan, part, runner = here.part(at.run, at.account)
+        if plan.kind is Kind.ERASE:
+            Tombstones(here.place)  # if they cannot be left, nothing is begun
         with here.watched(runner) as exchanges:
             found = runner.run(working.again(plan, runner.provider))
         body["touch"] = working.still(plan, part, found)
@@ -327,9 +329,11 @@ def _rest_until(moment: float) -> None:
 
 
 def _touched(here: Session, at: At) -> set[int]:
-    """Targets that this round may touch, by index."""
-    checked = [e.body for e in here.journal.events(at.run, "checked", at.account) if e.ended_at]
-    return set(next(body["touch"] for body in reversed(checked) if body["round"] == at.round))
+    """Targets that this round may touch, by index; kept, for the event holds every exchange of the check."""
+    if at not in here.touched:
+        checked = [e.body for e in here.journal.events(at.run, "checked", at.account) if e.ended_at]
+        here.touched[at] = set(next(body["touch"] for body in reversed(checked) if body["round"] == at.round))
+    return here.touched[at]
 
 
 def _kept(jobs: Sequence[Job]) -> list[dict[str, Any]]:
