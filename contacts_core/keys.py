@@ -23,6 +23,13 @@ SHORTEST = 16  # bytes; below that a key could be guessed
 ID_LENGTH = 16
 
 
+def _long_enough(_key: object, _attribute: object, secret: bytes) -> None:
+    if len(secret) < SHORTEST:
+        raise ConfigurationError(
+            f"the receipt key is shorter than {SHORTEST} bytes", hint="make one with: openssl rand -hex 32"
+        )
+
+
 @frozen(repr=False)
 class Key:
     """The key of receipts and tombstones.
@@ -31,14 +38,7 @@ class Key:
         ConfigurationError: It is shorter than 16 bytes.
     """
 
-    secret: bytes = field()
-
-    @secret.validator
-    def _long_enough(self, _attribute: object, secret: bytes) -> None:
-        if len(secret) < SHORTEST:
-            raise ConfigurationError(
-                f"the receipt key is shorter than {SHORTEST} bytes", hint="make one with: openssl rand -hex 32"
-            )
+    secret: bytes = field(validator=_long_enough)
 
     @property
     def id(self) -> str:

@@ -143,6 +143,7 @@ def _named(variable: str, setting: str) -> str:
 def _engine(place: State) -> Engine:
     try:
         import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans"
+        from sqlalchemy import event  # noqa: PLC0415 - as above
     except ModuleNotFoundError:
         raise ConfigurationError(
             "runs and tombstones need the package SQLAlchemy", hint="install contacts-core[plans]"
@@ -152,7 +153,7 @@ def _engine(place: State) -> Engine:
     private(place.folder / "contacts.sqlite")
     engine = sa.create_engine(place.database, hide_parameters=True, connect_args={"timeout": 30})
 
-    @sa.event.listens_for(engine, "connect")
+    @event.listens_for(engine, "connect")
     def _settings(connection: Any, _record: Any) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")

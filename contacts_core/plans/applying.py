@@ -66,11 +66,12 @@ def apply(
         watch: Called now and then with how far each account got.
 
     Raises:
-        PlanRefused: A plugin objected, or what it is about to touch has changed since; nothing was changed.
+        PlanRefused: It was altered, a plugin objected, or what it is about to touch has changed since; nothing was
+            changed.
         RunStopped: Ctrl-C; what was under way was finished.
         ConfigurationError: An account is unknown, or another process is at work in the same folder.
     """
-    hooks.before_apply(plan)
+    _allowed(plan)
     with Engine(state(where), _runners(plan, accounts)) as running:
         return _followed(running, running.start(plan, {"timeout": timeout, "pause": pause}), watch)
 
@@ -87,7 +88,7 @@ async def apply_async(
     """The same as `apply`, with the requests of open accounts made in the caller's event loop."""
     loop = asyncio.get_running_loop()
     bridged = [a if isinstance(a, str) else _Bridge(a, loop) for a in accounts]
-    hooks.before_apply(plan)
+    _allowed(plan)
     with_options = {"timeout": timeout, "pause": pause}
     stop = _Stop()
 
@@ -109,12 +110,12 @@ def start(plan: Plan, *, where: str | Path | None = None, timeout: float = 900.0
 
     Raises:
         ConfigurationError: The state is a folder, where no worker of another machine would find it.
-        PlanRefused: A plugin objected.
+        PlanRefused: It was altered, or a plugin objected.
     """
     place = state(where)
     if not place.shared:
         raise ConfigurationError("workers share runs through PostgreSQL", hint="set CONTACTS_STATE=postgresql://…")
-    hooks.before_apply(plan)
+    _allowed(plan)
     with Engine(place, {}, listens=False) as running:
         return running.start(plan, {"timeout": timeout, "pause": pause})
 
@@ -237,6 +238,13 @@ def receipt_of(running: Engine, id: str) -> Receipt:
     text = running.journal.receipt(id)
     assert text is not None
     return Receipt.parse(text)
+
+
+def _allowed(plan: Plan) -> None:
+    """Refuse what was altered, and what a plugin forbids."""
+    if plan.summed().checksum != plan.checksum:
+        raise PlanRefused("the plan was altered since it was made: its checksum differs", hint="make a new plan")
+    hooks.before_apply(plan)
 
 
 def _runners(plan: Plan, accounts: Sequence[Any]) -> dict[str, Runner]:

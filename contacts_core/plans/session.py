@@ -152,7 +152,7 @@ def conclude(place: State, journal: Journal, key: Key, run: Run, state: str, rea
     if plan is None:
         return
     pem = place.signing_key()
-    events = list(receipt_events(run, plan, journal, key, state, reason))
+    events = receipt_events(run, plan, journal, key, state, reason)
     text = "".join(write(events, key, Signer.from_pem(pem) if pem else None))
     receipt = Receipt.parse(text)
     if journal.end(run, state, reason, text, forget=receipt.complete or state == "refused"):

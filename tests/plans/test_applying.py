@@ -344,6 +344,13 @@ class TestRefusing:
             resume(run.id, here.accounts)
         assert receipt(run.id).state == "refused"
 
+    def test_an_altered_plan_is_not_even_begun(self, here: Ground) -> None:
+        plan = erase(here.emails(2), here.accounts)
+        fewer = evolve(plan, accounts=plan.accounts[:1])
+        with pytest.raises(PlanRefused, match="altered"):
+            fewer.apply(here.accounts[:1])
+        assert runs() == []
+
     def test_a_plugin_may_forbid_it(self, here: Ground, register: Register) -> None:
         class Guard:
             @plugins.hookimpl

@@ -24,6 +24,7 @@ from contacts_core import (
     connect_async,
 )
 from contacts_core.flow import Flow
+from contacts_core.plans import AccountPlan, Follow, Plan, Receipt, apply, apply_async, erase, erase_async
 from contacts_sendgrid import SendGrid, api
 from contacts_sendgrid.payloads import Accepted
 
@@ -66,3 +67,18 @@ def flows() -> Flow[str | None]:
     accepted = yield from api.delete_contacts(["1"])
     assert_type(accepted, Accepted)
     return accepted.job_id
+
+
+def plans(door: Contacts[SendGrid]) -> None:
+    jane = Identifier.email("jane@example.com")
+    plan = erase([jane, [jane, Identifier.phone("+12025550123")]], ["marketing", door], follow=Follow.ONCE)
+    assert_type(plan, Plan)
+    assert_type(plan.accounts, tuple[AccountPlan, ...])
+    assert_type(plan.apply([door]), Receipt)
+    assert_type(apply(plan, timeout=60.0), Receipt)
+
+
+async def awaited_plans(door: AsyncContacts[SendGrid]) -> None:
+    plan = await erase_async([Identifier.email("jane@example.com")], [door])
+    assert_type(plan, Plan)
+    assert_type(await apply_async(plan, [door]), Receipt)
