@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         cancel,
         receipt,
         resume,
+        resume_async,
         runs,
         start,
         work,
@@ -70,13 +71,25 @@ __all__ = [
     "remove_identifier",
     "remove_identifier_async",
     "resume",
+    "resume_async",
     "runs",
     "start",
     "work",
 ]
 
 _HOMES = {
-    "applying": ("RunStopped", "apply", "apply_async", "cancel", "receipt", "resume", "runs", "start", "work"),
+    "applying": (
+        "RunStopped",
+        "apply",
+        "apply_async",
+        "cancel",
+        "receipt",
+        "resume",
+        "resume_async",
+        "runs",
+        "start",
+        "work",
+    ),
     "asking": (
         "delete",
         "delete_async",

@@ -26,7 +26,19 @@ try:
 except ModuleNotFoundError as missing:
     raise ConfigurationError(f"runs need the package {missing.name}", hint="install contacts-core[plans]") from None
 
-__all__ = ["RunStopped", "apply", "apply_async", "cancel", "overview", "receipt", "resume", "runs", "start", "work"]
+__all__ = [
+    "RunStopped",
+    "apply",
+    "apply_async",
+    "cancel",
+    "overview",
+    "receipt",
+    "resume",
+    "resume_async",
+    "runs",
+    "start",
+    "work",
+]
 
 T = TypeVar("T")
 Watch = Callable[[Sequence[Progress]], None]
@@ -86,23 +98,14 @@ async def apply_async(
     watch: Watch | None = None,
 ) -> Receipt:
     """The same as `apply`, with the requests of open accounts made in the caller's event loop."""
-    loop = asyncio.get_running_loop()
-    bridged = [a if isinstance(a, str) else _Bridge(a, loop) for a in accounts]
     _allowed(plan)
-    with_options = {"timeout": timeout, "pause": pause}
-    stop = _Stop()
+    options = {"timeout": timeout, "pause": pause}
 
-    def run() -> Receipt:
-        with Engine(state(where), _runners(plan, bridged)) as running:
-            return _followed(running, running.start(plan, with_options), watch, stop)
+    def run(doors: Sequence[Any], stop: _Stop) -> Receipt:
+        with Engine(state(where), _runners(plan, doors)) as running:
+            return _followed(running, running.start(plan, options), watch, stop)
 
-    task = asyncio.ensure_future(asyncio.to_thread(run))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        stop.wanted = True
-        await asyncio.wait([task])
-        raise
+    return await _in_a_thread(accounts, run)
 
 
 def start(plan: Plan, *, where: str | Path | None = None, timeout: float = 900.0, pause: float = 0.5) -> str:
@@ -136,17 +139,18 @@ def resume(
         PlanRefused: It was refused when it began.
         RunStopped: Ctrl-C; what was under way was finished.
     """
-    place = state(where)
-    journal = Journal(place)
-    known = journal.run(run)
-    if known.state == "refused":
-        raise PlanRefused(f"run {run} was refused: {known.reason}", hint="make a new plan")
-    plan = journal.plan(run)
-    if plan is None:
-        return receipt(run, where=where)
-    with Engine(place, _runners(plan, accounts)) as running:
-        running.resume(run)
-        return _followed(running, run, watch)
+    return _resumed(run, accounts, where, watch, None)
+
+
+async def resume_async(
+    run: str,
+    accounts: Sequence[str | AsyncContacts[Any]] = (),
+    *,
+    where: str | Path | None = None,
+    watch: Watch | None = None,
+) -> Receipt:
+    """The same as `resume`, with the requests of open accounts made in the caller's event loop."""
+    return await _in_a_thread(accounts, lambda doors, stop: _resumed(run, doors, where, watch, stop))
 
 
 def cancel(run: str, *, where: str | Path | None = None) -> Run:
@@ -212,6 +216,36 @@ def _as_it_is(place: State, run: Run) -> Run:
 
 class _Stop:
     wanted = False
+
+
+def _resumed(
+    run: str, accounts: Sequence[Any], where: str | Path | None, watch: Watch | None, stop: _Stop | None
+) -> Receipt:
+    place = state(where)
+    journal = Journal(place)
+    known = journal.run(run)
+    if known.state == "refused":
+        raise PlanRefused(f"run {run} was refused: {known.reason}", hint="make a new plan")
+    plan = journal.plan(run)
+    if plan is None:
+        return receipt(run, where=where)
+    with Engine(place, _runners(plan, accounts)) as running:
+        running.resume(run)
+        return _followed(running, run, watch, stop)
+
+
+async def _in_a_thread(accounts: Sequence[Any], run: Callable[[Sequence[Any], _Stop], Receipt]) -> Receipt:
+    """Run the engine in a thread; if the task is cancelled, it stops after the steps under way."""
+    loop = asyncio.get_running_loop()
+    stop = _Stop()
+    bridged = [each if isinstance(each, str) else _Bridge(each, loop) for each in accounts]
+    task = asyncio.ensure_future(asyncio.to_thread(run, bridged, stop))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        stop.wanted = True
+        await asyncio.wait([task])
+        raise
 
 
 def _followed(running: Engine, id: str, watch: Watch | None, stop: _Stop | None = None) -> Receipt:
