@@ -263,20 +263,15 @@ def _compare(saved: Plan, path: Path, *, as_json: bool) -> None:
     """Make the plan anew, save it beside the old one, and tell the difference."""
     from contacts_core.cli import output
     from contacts_core.plans import remake
+    from contacts_core.plans.working import differences
 
     fresh = remake(saved)
     to = path.with_name(f"{path.stem}-new{path.suffix}")
-    lines: list[str] = []
-    for part in fresh.accounts:
-        before = {target.contact: target for target in saved.by_account[part.account].targets}
-        after = {target.contact: target for target in part.targets}
-        lines += [f"{part.account}: contact {one} is gone" for one in before if one not in after]
-        lines += [f"{part.account}: contact {one} is affected now as well" for one in after if one not in before]
-        lines += [
-            f"{part.account}: contact {one} has other identifiers now"
-            for one in before
-            if one in after and set(before[one].identifiers) != set(after[one].identifiers)
-        ]
+    lines = [
+        f"{part.account}: {difference}"
+        for part in saved.accounts
+        for difference in differences(part, {t.contact: t for t in fresh.by_account[part.account].targets})
+    ]
     fresh.save(to)
     if as_json:
         output.document({"differences": lines, "saved": str(to), "checksum": fresh.checksum})

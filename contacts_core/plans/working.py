@@ -42,7 +42,7 @@ def again(plan: Plan, provider: Provider) -> Flow[dict[str, Contact]]:
     return contacts | {contact.id: contact for several in found.values() for contact in several}
 
 
-def differences(part: AccountPlan, found: Mapping[str, Contact]) -> list[str]:
+def differences(part: AccountPlan, found: Mapping[str, Contact] | Mapping[str, Target]) -> list[str]:
     """What has changed since the plan was made, in words; the contacts' other fields do not matter."""
     planned = {target.contact: target for target in part.targets}
     return [
