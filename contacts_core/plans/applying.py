@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -39,6 +40,8 @@ __all__ = [
     "start",
     "work",
 ]
+
+logger = logging.getLogger("contacts_core")
 
 T = TypeVar("T")
 Watch = Callable[[Sequence[Progress]], None]
@@ -257,6 +260,7 @@ def _followed(running: Engine, id: str, watch: Watch | None, stop: _Stop | None 
                 break
             time.sleep(GLANCE)
     except KeyboardInterrupt:
+        logger.warning("interrupted; the steps that are under way are finished first")
         ended = None
     if ended is None:
         raise RunStopped(id)

@@ -233,6 +233,7 @@ class TestApply:
         _, told = process.communicate(timeout=60)
         assert process.returncode == Exit.INTERRUPTED
         (interrupted,) = runs()
+        assert "the steps that are under way are finished first" in told
         assert f"contacts runs resume {interrupted.id}" in told
         assert "interrupted" in run("runs").out
         assert f"contacts runs resume {interrupted.id}" in run("runs", "show", interrupted.id).err
