@@ -328,6 +328,8 @@ def _summary(done: Receipt, written: Path) -> None:
     states = ("absent", "present", "unknown")
     rows = ([name, *(counts[name, state] for state in states)] for name in accounts)
     output.show(output.rows(output.table("account", *states, title=f"{done.run}: {done.state}"), rows))
+    if done.reason:
+        output.show(done.reason)
     others = [each for each in results if each["state"] != "absent"]
     for each in others[:SHOWN]:
         output.show(f"person {each['person']} in {each['account']}: {each['state']}: {each['reason']}")

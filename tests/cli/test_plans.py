@@ -212,6 +212,17 @@ class TestApply:
         assert (done["state"], done["absent"], done["present"], done["unknown"]) == ("done", 1, 0, 0)
         assert Receipt.load(done["receipt"]).run == done["run"]
 
+    def test_a_vendor_that_cannot_be_reached_is_named_and_nothing_is_changed(
+        self, here: Ground, person: str, run: Run
+    ) -> None:
+        run("erase", "--email", person, "--accounts", ALL, "--to", "plan.json")
+        before = here.everyone()
+        Path("bird.key").write_text("revoked")
+        told = run("apply", "plan.json", "--yes")
+        assert told.code == Exit.FAILED
+        assert "nothing was changed; bird: bird POST /contacts/search [401]" in told.out
+        assert here.everyone() == before
+
     def test_workers_want_postgresql(self, here: Ground, person: str, run: Run) -> None:
         run("erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
         assert run("apply", "plan.json", "--yes", "--detach").code == Exit.USAGE
