@@ -100,7 +100,7 @@ class Provider:
         poll: Seconds between two looks at a job, at most.
         exports_lists: Whether exported contacts tell which lists they are on.
         emulates: Capabilities done by reading, changing and writing back.
-        costs: Requests for one batch of a capability, where that is more than one.
+        costs: Requests for one batch of a capability, by lane, where that is not one in the general lane.
         unreached: What deleting a contact leaves behind at this vendor, each with the reason.
         converter: Structures answers into payloads; register hooks on it for a vendor's oddities.
         base_url: Where the API lives.
@@ -120,7 +120,7 @@ class Provider:
     poll: ClassVar[float] = 10.0
     exports_lists: ClassVar[bool] = True
     emulates: ClassVar[tuple[type[Provider], ...]] = ()
-    costs: ClassVar[Mapping[type[Provider], int]] = {}
+    costs: ClassVar[Mapping[type[Provider], Mapping[str, int]]] = {}
     unreached: ClassVar[Mapping[str, str]] = {}
     converter: ClassVar[Converter] = payload_converter()
 

@@ -22,7 +22,7 @@ from contacts_core.capabilities import (
     RemovesIdentifiers,
 )
 from contacts_core.errors import InvalidInput, PlanRefused
-from contacts_core.flow import Call, Flow
+from contacts_core.flow import Flow
 from contacts_core.identifiers import Identifier, IdentifierKind
 from contacts_core.models import Contact
 from contacts_core.plans import locating
@@ -38,7 +38,7 @@ from contacts_core.plans.model import (
     Suggestion,
     Target,
 )
-from contacts_core.provider import Provider
+from contacts_core.provider import Provider, Rate
 
 __all__ = ["Request", "making", "work"]
 
@@ -188,7 +188,7 @@ def making(request: Request, providers: Mapping[str, Provider]) -> Making[Plan]:
     sizes = yield from _within(request.limits, providers, targets)
     parts = []
     for name, provider in providers.items():
-        steps, seconds = work(request.kind, provider, targets[name], request.list_id)
+        steps, seconds = work(request.kind, provider, targets[name])
         parts.append(
             AccountPlan(
                 account=name,
@@ -218,52 +218,37 @@ def making(request: Request, providers: Mapping[str, Provider]) -> Making[Plan]:
     return plan.summed()
 
 
-def work(kind: Kind, provider: Provider, targets: Sequence[Target], list_id: str) -> tuple[tuple[Step, ...], float]:
-    """Cut the work into steps, and tell the least time that it takes.
+def work(kind: Kind, provider: Provider, targets: Sequence[Target]) -> tuple[tuple[Step, ...], float]:
+    """Cut the work into steps, and tell the least time in seconds that the vendor's rates allow for it.
 
     A step is as many whole batches as the vendor takes side by side, so that no request is sent half full.
     """
     capability = CAPABILITIES[kind]
     batch = {DeletesContacts: provider.batch, RemovesFromLists: provider.member_batch}.get(capability, 1)
     size = batch * max(provider.concurrency, REPEATED // batch)
-    cost = provider.costs.get(capability, 1)
+    costs = provider.costs.get(capability, {"": 1})
     steps = tuple(
         Step(
             number=number,
             operation=OPERATIONS[kind],
             first=first,
             count=len(part),
-            requests=cost * ceil(sum(len(t.removes) or 1 for t in part) / batch),
+            requests=sum(costs.values()) * _batches(part, batch),
         )
         for number, first in enumerate(range(0, len(targets), size), 1)
         if (part := targets[first : first + size])
     )
-    return steps, _least(provider, kind, targets, list_id, sum(step.requests for step in steps))
+    batches = _batches(targets, batch)
+    return steps, max((_least(provider.rates.get(lane), cost * batches) for lane, cost in costs.items()), default=0.0)
 
 
-def _least(provider: Provider, kind: Kind, targets: Sequence[Target], list_id: str, requests: int) -> float:
-    """Seconds before the last request may go out: the rate of the lane that the first request would take."""
-    if not targets:
-        return 0.0
-    flow = act(kind, provider, targets[:1], list_id)
-    first = next(flow)
-    flow.close()
-    lane = first.lane if isinstance(first, Call) and first.lane in provider.rates else ""
-    rate = provider.rates.get(lane)
-    return float((requests - 1) // rate.limit * rate.seconds) if rate else 0.0
+def _batches(targets: Sequence[Target], batch: int) -> int:
+    return ceil(sum(len(target.removes) or 1 for target in targets) / batch)
 
 
-def act(kind: Kind, provider: Any, targets: Sequence[Target], list_id: str) -> Flow[Any]:
-    """The vendor's own flow for these targets, uncut: for what it would ask first."""
-    ids = [target.contact for target in targets]
-    match kind:
-        case Kind.REMOVE_IDENTIFIER:
-            flow: Flow[Any] = provider.remove_identifier(ids[0], targets[0].removes[0])
-        case Kind.REMOVE_FROM_LIST:
-            flow = provider.remove_from_list(list_id, ids)
-        case _:
-            flow = provider.delete_contacts(ids)
-    return flow
+def _least(rate: Rate | None, requests: int) -> float:
+    """Seconds before the last of these may go out."""
+    return float(max(0, requests - 1) // rate.limit * rate.seconds) if rate else 0.0
 
 
 def _complete(asks: Asks) -> Asks:

@@ -19,6 +19,7 @@ from contacts_core.capabilities import (
     CountsByPaging,
     CreatesLists,
     DeletesAllContactsById,
+    DeletesContacts,
     DeletesLists,
     FindsContacts,
     GetsContacts,
@@ -80,7 +81,11 @@ class Bird(
     exports_lists = False  # an answer may leave the lists out
     # Documented for a sibling API of the same vendor; the Contacts API names no numbers.
     rates: ClassVar = {api.READ: Rate(50, 1), api.WRITE: Rate(500, 1)}
-    costs: ClassVar = {RemovesIdentifiers: 2}
+    costs: ClassVar = {
+        DeletesContacts: {api.WRITE: 1},
+        RemovesIdentifiers: {api.READ: 1, api.WRITE: 1},
+        RemovesFromLists: {api.WRITE: 1},
+    }
     unreached: ClassVar = {
         "suppressions": "what the workspace keeps of consent and unsubscribes beyond the contact is documented nowhere",
         "messages": "messages and logs that name the person belong to other services of the workspace",

@@ -91,7 +91,7 @@ class SendGrid(
     upsert_batch = 100_000
     rates: ClassVar = {"": Rate(600, 60), "search": Rate(200, 60)}
     exports_lists = False
-    costs: ClassVar = {RemovesIdentifiers: 2}
+    costs: ClassVar = {RemovesIdentifiers: {"": 2}}
     unreached: ClassVar = {
         "suppressions": "unsubscribes, bounces, blocks and spam reports are kept by address, apart from contacts",
         "recipient data": (

@@ -67,7 +67,7 @@ class UserApi(
     upsert_batch = 10_000  # one scan finds which of them exist
     page_size = api.PAGE
     emulates = (RemovesIdentifiers, RemovesFromLists, AddsToLists, UpsertsContacts)
-    costs: ClassVar = {RemovesIdentifiers: 3, RemovesFromLists: 3}
+    costs: ClassVar = {RemovesIdentifiers: {"": 3}, RemovesFromLists: {"": 3}}
     unreached: ClassVar = {
         "deleted contacts": "whether the vendor keeps a deleted contact for a while is documented nowhere",
         "notes": "notes are records of their own; whether they go with the contact is documented nowhere",

@@ -42,6 +42,7 @@ from contacts_core.plans import (
 from contacts_core.plans.making import work
 from contacts_core.plans.model import checksum_of
 from contacts_core.provider import Provider
+from contacts_core.testing.memory import MemoryProvider, Store
 from tests.plans.ground import CHANGING, Ground
 
 ALL = Limits(contacts=100_000, share=1)
@@ -228,7 +229,7 @@ class TestCost:
     def test_no_more_requests_than_the_vendor_needs(self, here: Ground, name: str, count: int) -> None:
         provider = here.doors[name].provider
         targets = [Target(f"id{n}", (Identifier.email(f"p{n}@example.com"),), (n,), "") for n in range(count)]
-        steps, seconds = work(Kind.ERASE, provider, targets, "")
+        steps, seconds = work(Kind.ERASE, provider, targets)
         bound = {"sendgrid": ceil(count / 100)}.get(name, count)  # the others delete one at a time
         assert sum(step.requests for step in steps) == bound
         assert [n for step in steps for n in range(step.first, step.first + step.count)] == list(range(count))
@@ -256,7 +257,10 @@ class TestCost:
     def test_the_least_time_follows_from_the_rate(self, here: Ground) -> None:
         provider = here.doors["bird"].provider
         targets = [Target(f"id{n}", (), (n,), "") for n in range(1001)]
-        assert work(Kind.ERASE, provider, targets, "")[1] == 2.0
+        assert work(Kind.ERASE, provider, targets)[1] == 2.0
+        phone = Identifier.phone("+12025550123")
+        numbers = [Target(f"id{n}", (phone,), (n,), "", (phone,)) for n in range(101)]
+        assert work(Kind.REMOVE_IDENTIFIER, provider, numbers)[1] == 2.0  # each is read first, 50 in a second
 
 
 class TestOtherPlans:
@@ -413,6 +417,50 @@ def listed(contacts: list[Contact], fails: Exception | None = None) -> Contacts[
             return Outcome(operation="delete_contacts")
 
     return Contacts(Listed(base_url="http://127.0.0.1:1"))
+
+
+@pytest.mark.parametrize("kind", [Kind.ERASE, Kind.REMOVE_IDENTIFIER, Kind.REMOVE_FROM_LIST])
+def test_a_provider_that_acts_without_asking_anybody_is_left_alone_too(kind: Kind) -> None:
+    people = [Contact(id=f"m{n}", identifiers=(Identifier.email(f"p{n}@example.com"),), lists=("l1",)) for n in (1, 2)]
+    store = Store(contacts={contact.id: contact for contact in people}, lists={"l1": "Newsletter"})
+    before = dict(store.contacts)
+    email = people[0].identifiers[0]
+    with Contacts(MemoryProvider(store=store)) as door:
+        match kind:
+            case Kind.ERASE:
+                plan = erase([email], [door])
+            case Kind.REMOVE_IDENTIFIER:
+                plan = remove_identifier([email], [door])
+            case _:
+                plan = remove_from_list(door, "l1", [email])
+        assert plan.contacts == 1
+        assert store.contacts == before
+        assert plan.apply([door], pause=0.01, timeout=1).complete
+    assert store.contacts != before
+    assert store.contacts["m2"] == before["m2"]
+
+
+def test_a_vendor_that_only_lists_is_verified_by_listing() -> None:
+    people = {f"c{n}": Contact(id=f"c{n}", identifiers=(Identifier.email(f"p{n}@example.com"),)) for n in (1, 2, 3)}
+
+    class Shelf(DeletesContacts, Exports):
+        name = "shelf"
+
+        def contacts(self, list_id: str | None) -> Stream[Contact]:
+            yield Emit(list(people.values()))
+
+        def delete_contacts(self, ids: Any) -> Flow[Outcome]:
+            yield from ()
+            return Outcome(operation="delete_contacts", requested=1, confirmed=tuple(people.pop(id).id for id in ids))
+
+    with Contacts(Shelf(base_url="http://127.0.0.1:1")) as door:
+        assert erase([Identifier.email("p1@example.com")], [door]).apply([door], pause=0.01, timeout=1).complete
+        done = delete(door, ids=["c2", "c9"]).apply([door], pause=0.01, timeout=1)
+    assert {line["reason"] for line in done.of("result")} == {
+        "not found any more: by look-up, the only way there is",
+        "was not there and is not: by look-up, the only way there is",
+    }
+    assert set(people) == {"c3"}
 
 
 def test_a_vendor_that_cannot_be_read_has_no_plan() -> None:
