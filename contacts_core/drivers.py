@@ -83,6 +83,10 @@ class _Common:
         self._monotonic = monotonic
         self._broken = transport_errors(client)
 
+    def charge(self, requests: int) -> None:
+        """Count requests that another process sent just before against the provider's rates."""
+        self._pacer.charge(requests, self._monotonic())
+
     def _unanswered(self, call: Call[Any], error: Exception) -> Unreachable:
         if self.observer:
             self.observer(call, None)

@@ -44,6 +44,13 @@ class Pacer:
                 bucket.leak(item.timestamp)
             return 0.0 if bucket.put(item) else max(bucket.waiting(item), 1) / 1000  # type: ignore[operator,type-var]
 
+    def charge(self, requests: int, now: float) -> None:
+        """Count requests that another process sent just before; which lane they took is not known, so in every one."""
+        with self._lock:
+            for bucket in self._buckets.values():
+                if weight := min(requests, bucket.rates[0].limit):
+                    bucket.put(RateItem("", round(now * 1000), weight=weight))
+
     def hold(self, lane: str, until: float) -> None:
         """Let nothing out in this lane before ``until``: the vendor said that nothing is left."""
         with self._lock:

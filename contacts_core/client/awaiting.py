@@ -91,6 +91,10 @@ class AsyncContacts(Generic[P_co]):
         """See `Contacts.observe`."""
         self._driver.observer = observer
 
+    def charge(self, requests: int) -> None:
+        """See `Contacts.charge`."""
+        self._driver.charge(requests)
+
     def __repr__(self) -> str:
         """Name the account; settings stay out."""
         return f"AsyncContacts({self.name!r}, provider={self.provider.name!r})"

@@ -86,6 +86,10 @@ class Contacts(Generic[P_co]):
         """Call this after every exchange with the vendor, from whatever thread it ran in; None ends it."""
         self._driver.observer = observer
 
+    def charge(self, requests: int) -> None:
+        """Count requests that another process just sent for this account against its rates."""
+        self._driver.charge(requests)
+
     def __repr__(self) -> str:
         """Name the account; settings stay out."""
         return f"Contacts({self.name!r}, provider={self.provider.name!r})"

@@ -311,3 +311,6 @@ class _Bridge:
 
     def observe(self, observer: Callable[[Call[Any], Any], None] | None) -> None:
         self._door.observe(observer)
+
+    def charge(self, requests: int) -> None:
+        self._door.charge(requests)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -255,6 +255,16 @@ class Journal:
             for row in rows:
                 body = json.loads(zlib.decompress(row.body))
                 yield Event(row.number, row.account, row.type, row.begun_at, row.ended_at, body)
+
+    def recent(self, account: str, seconds: float) -> int:
+        """How many requests were sent to an account in these last seconds, at the most, by whatever process."""
+        since = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+        late = sa.or_(events.c.ended_at >= since, sa.and_(events.c.ended_at.is_(None), events.c.begun_at >= since))
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(events.c.body).where(events.c.account == account, late)).all()
+        bodies = [json.loads(zlib.decompress(row.body)) for row in rows]
+        # Of what was cut off, nobody knows how far it came: each contact is a request at the most.
+        return sum(len(body["exchanges"]) if "exchanges" in body else body.get("contacts", 0) for body in bodies)
 
     def has(self, run: str, type: str) -> bool:
         """Whether anything of this type happened in a run."""

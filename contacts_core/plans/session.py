@@ -44,6 +44,9 @@ class Runner(Protocol):
     def observe(self, observer: Callable[[Call[Any], Any], None] | None) -> None:
         """Tell of every exchange."""
 
+    def charge(self, requests: int) -> None:
+        """Count requests that another process sent against the rates."""
+
 
 class Stopped(BaseException):
     """The engine is stopping: what runs ends here and is taken up later. No error, so that no workflow ends on it."""
@@ -64,6 +67,7 @@ class Session:
         self._own: list[Contacts[Any]] = []
         self._lock = threading.Lock()
         self._plans: dict[str, Plan] = {}
+        self._charged: set[str] = set()
         self.touched: dict[Any, set[int]] = {}
         self.active = 0
 
@@ -112,13 +116,18 @@ class Session:
         return plan, part, runner
 
     def runner(self, account: str) -> Runner:
-        """The account of this name."""
+        """The account of this name, which knows what others just sent to it."""
         with self._lock:
             if account not in self._runners:
                 door = Contacts(open_provider(account, {}), name=account)
                 self._own.append(door)
                 self._runners[account] = door
-            return self._runners[account]
+            runner = self._runners[account]
+            if account not in self._charged:
+                self._charged.add(account)
+                window = max((rate.seconds for rate in runner.provider.rates.values()), default=0.0)
+                runner.charge(self.journal.recent(account, window))
+            return runner
 
     @contextlib.contextmanager
     def watched(self, runner: Runner) -> Iterator[list[dict[str, Any]]]:

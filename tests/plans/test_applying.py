@@ -13,6 +13,7 @@ import pytest
 from attrs import evolve
 
 from contacts_core import AsyncContacts, Contact, Contacts, Identifier, Outcome, plugins
+from contacts_core.drivers import Driver
 from contacts_core.errors import ConfigurationError, InvalidInput, PlanRefused
 from contacts_core.plans import (
     Plan,
@@ -36,6 +37,7 @@ from contacts_core.plans import (
 )
 from contacts_core.plans.applying import overview
 from contacts_core.plans.journal import Journal
+from contacts_core.plans.session import Session
 from contacts_core.state import state
 from tests.plans.ground import Ground, ground, holders, without
 
@@ -249,6 +251,9 @@ class TestVerifying:
             def observe(self, observer: Any) -> None:
                 self.good.observe(observer)
                 self.bad.observe(observer)
+
+            def charge(self, requests: int) -> None:
+                self.good.charge(requests)
 
         locked = Locked()
         done = apply(plan, [locked, here.doors["sendgrid"], here.doors["user-api"]], **HASTY)  # type: ignore[list-item]
@@ -478,6 +483,32 @@ class TestStopping:
                 ask("nonsense")
 
 
+class TestPacing:
+    def test_what_another_process_just_sent_counts(self, here: Ground) -> None:
+        door = here.doors["sendgrid"]  # 600 requests a minute
+        done = erase(here.emails(1), [door]).apply([door], **QUICK)
+        sent = sum(len(line["exchanges"]) for kind in ("step", "jobs", "read") for line in done.of(kind))
+        journal = Journal(state())
+        assert journal.recent("sendgrid", 60) == sent
+        assert journal.recent("sendgrid", 0) == 0
+        assert journal.recent("bird", 60) == 0
+        journal.began(done.run, "sendgrid", "step", {"contacts": 600 - sent})  # and was cut off
+        pauses: list[float] = []
+        now = [0.0]
+
+        def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            now[0] += seconds
+
+        driver = Driver(door.provider, sleep=sleep, monotonic=lambda: now[0])
+        with Contacts(door.provider, name="sendgrid", driver=driver) as late:
+            session = Session(state(), {"sendgrid": late})
+            assert session.runner("sendgrid") is session.runner("sendgrid")
+            late.count()
+        driver.close()
+        assert sum(pauses) == pytest.approx(60, abs=1)
+
+
 class TestHooks:
     def test_each_is_told_once(self, here: Ground, register: Register) -> None:
         told: list[object] = []
@@ -517,8 +548,6 @@ class TestHooks:
 
 
 def quick_driver(here: Ground) -> Any:
-    from contacts_core.drivers import Driver
-
     return Driver(here.doors["bird"].provider, sleep=lambda _: None)
 
 
