@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -70,22 +70,20 @@ class Key:
 
 def kept_key(path: Path) -> Key:
     """The key in this file, made at first use; only its owner can read it."""
-    try:
-        text = path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        text = secrets.token_hex(32)
-        try:
-            with owner_only(path, exclusive=True) as file:
-                file.write(text + "\n")
-        except FileExistsError:  # another process was quicker
-            return kept_key(path)
-    return Key(text.encode())
+    if not path.exists():
+        # Written whole before it has its name: another process may come at the same moment.
+        fresh = path.with_name(f"{path.name}.{os.getpid()}")
+        with owner_only(fresh) as file:
+            file.write(os.urandom(32).hex() + "\n")
+        with suppress(FileExistsError):
+            os.link(fresh, path)
+        fresh.unlink()
+    return Key(path.read_text(encoding="ascii").strip().encode())
 
 
-def owner_only(path: Path, *, exclusive: bool = False) -> TextIO:
+def owner_only(path: Path) -> TextIO:
     """Open a file for writing text that only its owner may read."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | (os.O_EXCL if exclusive else os.O_TRUNC)
-    handle = os.open(path, flags, 0o600)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.fchmod(handle, 0o600)
     return os.fdopen(handle, "w", encoding="utf-8", newline="\n")

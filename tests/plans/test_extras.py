@@ -111,6 +111,7 @@ class TestState:
         assert kept_key(path) == made
         assert path.stat().st_mode & 0o777 == 0o600
         assert kept_key(tmp_path / "other.key") != made
+        assert [each.name for each in path.parent.iterdir()] == ["receipt.key"]
 
     def test_marks_of_any_number_of_people(self, tmp_path: Path) -> None:
         marks = Tombstones(state(tmp_path))
