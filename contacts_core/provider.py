@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import quote
 
 import attrs
+import msgspec
 from attrs import field, frozen
 
 from contacts_core.decoding import Payload, UnknownFields, decoder, lines_decoder, payload_converter
 from contacts_core.errors import ConfigurationError, InvalidInput
-from contacts_core.flow import Call
+from contacts_core.flow import Call, Flow
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -49,7 +50,7 @@ T = TypeVar("T")
 Params = Mapping[str, str]
 
 LONGEST_ID = 255
-SAFE_ID = re.compile(r"[A-Za-z0-9_.~:=+@-]+")
+SAFE_ID = re.compile(r"[A-Za-z0-9_.~:=+-]+")
 
 
 @frozen
@@ -139,6 +140,30 @@ class Provider:
         """Why this id must not be sent; empty if it may be. Extend it where the vendor's syntax is narrower."""
         return check_id(id)
 
+    def account_id(self) -> Flow[str]:
+        """What names the account behind these settings, so that a plan is never applied to another one.
+
+        By default the address of the API and what every path begins with, which is enough where that names the
+        workspace. Extend it with the workspace or owner as the vendor tells it; a key must never be part of it.
+        """
+        yield from ()
+        return self.base_url + self.root()
+
+    def is_not_found(self, call: Call[Any], content: bytes) -> bool:
+        """Whether the body of a 404 is the vendor's own way to say that there is no such thing.
+
+        A gateway that does not know the path answers 404 as well. By default any JSON object or array will do;
+        narrow it to the vendor's own shape where that is known.
+
+        Args:
+            call: What was asked.
+            content: The body of the answer.
+        """
+        try:
+            return isinstance(msgspec.json.decode(content), (dict, list))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return False
+
 
 def check_id(id: str) -> str:
     """Say what is wrong with an id that is to become part of an address; empty if nothing is.
@@ -149,6 +174,8 @@ def check_id(id: str) -> str:
         return "the id is blank"
     if len(id) > LONGEST_ID:
         return f"the id is longer than {LONGEST_ID} characters"
+    if "@" in id:
+        return "it is an e-mail address, not an id"
     if not SAFE_ID.fullmatch(id) or set(id) == {"."} or id.startswith(".."):
         return "the id holds characters that no id has"
     return ""
