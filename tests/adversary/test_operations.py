@@ -1,0 +1,35 @@
+"""The three vendors against an adversary that changes their answers and knows the truth."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from contacts_bird import Bird
+from contacts_bird.sandbox import BirdEmulator
+from contacts_core.testing.doubting import AdversaryContract
+from contacts_sendgrid import SendGrid
+from contacts_sendgrid.sandbox import SendGridEmulator
+from contacts_user_api import UserApi
+from contacts_user_api.sandbox import UserApiEmulator
+
+pytestmark = pytest.mark.timeout(600)
+
+
+class TestSendGrid(AdversaryContract):
+    provider = SendGrid
+    emulator = SendGridEmulator
+    examples: ClassVar[int] = 330
+
+
+class TestBird(AdversaryContract):
+    provider = Bird
+    emulator = BirdEmulator
+    examples: ClassVar[int] = 330
+
+
+class TestUserApi(AdversaryContract):
+    provider = UserApi
+    emulator = UserApiEmulator
+    examples: ClassVar[int] = 330

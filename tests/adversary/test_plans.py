@@ -1,0 +1,35 @@
+"""Whole plans at the three vendors against the adversary: made, applied, interrupted, resumed and verified."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from contacts_bird import Bird
+from contacts_bird.sandbox import BirdEmulator
+from contacts_core.testing.doubting_plans import PlanAdversaryContract
+from contacts_sendgrid import SendGrid
+from contacts_sendgrid.sandbox import SendGridEmulator
+from contacts_user_api import UserApi
+from contacts_user_api.sandbox import UserApiEmulator
+
+pytestmark = pytest.mark.timeout(600)
+
+
+class TestSendGrid(PlanAdversaryContract):
+    provider = SendGrid
+    emulator = SendGridEmulator
+    examples: ClassVar[int] = 25
+
+
+class TestBird(PlanAdversaryContract):
+    provider = Bird
+    emulator = BirdEmulator
+    examples: ClassVar[int] = 25
+
+
+class TestUserApi(PlanAdversaryContract):
+    provider = UserApi
+    emulator = UserApiEmulator
+    examples: ClassVar[int] = 25
