@@ -288,14 +288,15 @@ class Adversary(httpx.BaseTransport, httpx.AsyncBaseTransport):
     def _passed_on(self, request: httpx.Request) -> httpx.Response:
         """The vendor's own answer: the emulator's application, run here and now."""
         prefix = f"/{self.name}"
-        scope = {
+        path = unquote(request.url.raw_path.partition(b"?")[0].decode("ascii"))
+        assert path.startswith(prefix), "the client left the vendor's address"
+        scope: dict[str, Any] = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": request.method,
             "headers": [(name.lower(), value) for name, value in request.headers.raw],
-            "scheme": request.url.scheme, "path": unquote(request.url.raw_path.partition(b"?")[0].decode("ascii")),
+            "scheme": request.url.scheme, "path": path,
             "raw_path": request.url.raw_path.partition(b"?")[0], "query_string": request.url.query, "root_path": "",
             "server": (HOST, 80), "client": ("127.0.0.1", 1), "extensions": {}, "state": {},
         }  # fmt: skip
-        assert scope["path"].startswith(prefix), "the client left the vendor's address"
         sent: list[dict[str, Any]] = []
         bodies = iter([{"type": "http.request", "body": request.read(), "more_body": False}])
 
@@ -305,7 +306,7 @@ class Adversary(httpx.BaseTransport, httpx.AsyncBaseTransport):
         async def send(message: Any) -> None:
             sent.append(dict(message))
 
-        running = self.sandbox.app(scope, receive, send)  # type: ignore[arg-type]  # ASGI's own types are looser
+        running = self.sandbox.app(scope, receive, send)
         with suppress(StopIteration):
             running.send(None)  # type: ignore[attr-defined]  # it waits for nothing, so one step is all of them
         start = sent[0]
@@ -429,9 +430,11 @@ def _same_page(
 ) -> httpx.Response:
     body = _json(response)
     for holder, key in _places(body):
-        if isinstance(key, str) and "next" in key.lower() and holder[key] in (None, ""):
+        if not isinstance(holder, dict):
+            continue
+        if "next" in str(key).lower() and holder[key] in (None, ""):
             holder[key] = "again"
-        elif isinstance(key, str) and key == "total":
+        elif key == "total":
             holder[key] = 10**9
     return _with_json(response, body)
 
