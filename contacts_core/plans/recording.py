@@ -23,7 +23,7 @@ def receipt_events(
     """The events of the receipt, in order; nothing in them names a person."""
     yield {
         "type": "run",
-        "format": 1,
+        "format": 2,
         "run": run.id,
         "plan": plan.checksum,
         "kind": plan.kind.value,
