@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterable
 
 from contacts_core import errors
-from contacts_core.errors import ConfigurationError, Interrupted, ProviderError
+from contacts_core.errors import Interrupted, ProviderError
 from contacts_core.identifiers import scrub
 from contacts_core.keys import Key
 from contacts_core.models import Failure
 
-__all__ = ["CannotContinue", "public_reason", "public_reasons"]
+__all__ = ["OurWords", "public_reason", "public_reasons", "request_digest"]
 
 logger = logging.getLogger("contacts_core")
 
@@ -42,6 +42,7 @@ WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (errors.JobTimeout, "the vendor's job did not end in time"),
     (errors.Cancelled, "it was interrupted"),
     (errors.UnsupportedOperation, "the provider cannot do this"),
+    (errors.PlanRefused, "the plan does not hold here"),
     (errors.InvalidInput, "a value was refused before anything was sent"),
     (errors.ConfigurationError, "a setting of this account is missing or wrong"),
 )
@@ -53,8 +54,13 @@ BY_STATUS = {
 }
 
 
-class CannotContinue(ConfigurationError):
-    """A run cannot continue here. A receipt holds its message: it names nothing but runs, accounts and providers."""
+class OurWords(str):
+    """A sentence that a receipt may hold as it is: written here, and naming nothing but runs, accounts and providers.
+
+    Used as the message of an error or as the reason of a failure; what comes from outside is never of this type.
+    """
+
+    __slots__ = ()
 
 
 def public_reason(error: BaseException, key: Key) -> str:
@@ -70,7 +76,7 @@ def public_reason(error: BaseException, key: Key) -> str:
 def public_reasons(failures: Iterable[Failure]) -> dict[str, str]:
     """What a receipt says of each item that failed; the texts themselves go to the log, each once."""
     told = list(failures)
-    public = {text: _sorted(text) for text in dict.fromkeys(failure.reason for failure in told)}
+    public = {failure.reason: _sorted(failure.reason) for failure in told}
     for text in list(public)[:LOGGED]:
         logger.warning("%s: %s", public[text], scrub(text))
     if len(public) > LOGGED:
@@ -79,8 +85,8 @@ def public_reasons(failures: Iterable[Failure]) -> dict[str, str]:
 
 
 def _words(error: BaseException, key: Key) -> str:
-    if isinstance(error, CannotContinue):
-        return str(error)
+    if error.args and isinstance(error.args[0], OurWords):
+        return str(error.args[0])
     if isinstance(error, Interrupted):
         cause = _words(error.__cause__, key) if error.__cause__ else OTHER
         return f"{cause}; {len(error.uncertain)} item(s) without a clear answer, {len(error.unsent)} not sent"
@@ -96,6 +102,8 @@ def _words(error: BaseException, key: Key) -> str:
 
 def _sorted(text: str) -> str:
     """What kind of reason this is that an outcome gives for one item."""
+    if isinstance(text, OurWords):
+        return str(text)
     if text.startswith("not sent: "):
         return NOT_SENT
     if found := STATUS.match(text):
