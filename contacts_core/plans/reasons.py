@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Iterable
+from functools import lru_cache
 
 from contacts_core import errors
 from contacts_core.errors import Interrupted, ProviderError
@@ -21,6 +23,7 @@ __all__ = ["OurWords", "public_reason", "public_reasons", "request_digest"]
 logger = logging.getLogger("contacts_core")
 
 LOGGED = 10  # different texts of one step that go to the log
+ONCE_IN = 60.0  # seconds in which the same text is logged once
 DIGEST = 16  # hexadecimal digits of a request id's keyed hash
 STATUS = re.compile(r"[\w-]+(?: [A-Z]+)? \S+ \[([1-5][0-9]{2})\]: ", re.ASCII)  # how a ProviderError begins
 NOT_DONE = "the vendor did not carry it out"
@@ -69,7 +72,7 @@ def public_reason(error: BaseException, key: Key) -> str:
     The error's own text, with addresses and numbers masked, goes to the log.
     """
     reason = _words(error, key)
-    logger.warning("%s: %s", reason, scrub(f"{type(error).__name__}: {error}"))
+    _log(scrub(f"{type(error).__name__}: {error}"), reason, int(time.monotonic() // ONCE_IN))
     return reason
 
 
@@ -78,10 +81,16 @@ def public_reasons(failures: Iterable[Failure]) -> dict[str, str]:
     told = list(failures)
     public = {failure.reason: _sorted(failure.reason) for failure in told}
     for text in list(public)[:LOGGED]:
-        logger.warning("%s: %s", public[text], scrub(text))
+        _log(scrub(text), public[text], int(time.monotonic() // ONCE_IN))
     if len(public) > LOGGED:
         logger.warning("and %d more reasons of the vendor", len(public) - LOGGED)
     return {failure.item: public[failure.reason] for failure in told}
+
+
+@lru_cache(maxsize=128)
+def _log(text: str, reason: str, _minute: int) -> None:
+    """Log a text, but not again in the same minute: what is polled fails in the same way many times."""
+    logger.warning("%s: %s", reason, text)
 
 
 def _words(error: BaseException, key: Key) -> str:

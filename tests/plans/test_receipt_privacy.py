@@ -289,6 +289,12 @@ class TestWords:
         assert public_reasons([Failure("x", ours)]) == {"x": "in our own words"}
         assert public_reason(errors.ConfigurationError("in our own words"), KEY) != "in our own words"
 
+    def test_what_is_polled_fails_many_times_and_is_logged_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        with caplog.at_level(logging.WARNING):
+            for _ in range(100):
+                public_reason(errors.Unreachable("no route", provider="polled"), KEY)
+        assert 1 <= len(caplog.records) <= 2  # a minute may end meanwhile
+
     def test_a_thousand_different_texts_do_not_fill_the_log(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.WARNING):
             public_reasons([Failure(f"{n}", f"reason {n}") for n in range(1000)])
