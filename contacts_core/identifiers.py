@@ -159,7 +159,9 @@ def certain_phone(value: str, country_code: str = "") -> str | None:
 def _international(value: str, country_code: str) -> str:
     """The value with its country code before it, unless it begins with one itself."""
     code = country_code.strip()
-    if not code or (len(value) <= LONGEST_PHONE and INVISIBLE.sub("", value).lstrip().lower().startswith(("+", "tel:"))):
+    if not code or (
+        len(value) <= LONGEST_PHONE and INVISIBLE.sub("", value).lstrip().lower().startswith(("+", "tel:"))
+    ):
         return value
     return f"+{code} {value}" if code.isdigit() else f"{code} {value}"
 
@@ -191,7 +193,7 @@ def _e164(number: str) -> str | None:
         return number if reason == phonenumbers.ValidationResult.IS_POSSIBLE else None
     if phonenumbers.is_valid_number(literal):
         return number
-    trunk = phonenumbers.ndd_prefix_for_region(phonenumbers.region_code_for_number(parsed), True)
+    trunk = phonenumbers.ndd_prefix_for_region(phonenumbers.region_code_for_number(parsed), strip_non_digits=True)
     dropped = trunk and national.startswith(trunk) and shorter == code + national.removeprefix(trunk)
     return shorter if dropped and phonenumbers.is_valid_number(parsed) and _e164(shorter) == shorter else None
 

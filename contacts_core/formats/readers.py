@@ -23,7 +23,7 @@ from contacts_core.formats.plain import contact_from_plain
 from contacts_core.identifiers import EMAILS, Identifier, scrub
 from contacts_core.models import Contact
 
-__all__ = ["readable", "read_json_lines", "read_lines", "read_people"]
+__all__ = ["read_json_lines", "read_lines", "read_people", "readable"]
 
 Source: TypeAlias = Path | BinaryIO
 
@@ -123,7 +123,9 @@ def read_people(source: Source) -> tuple[list[tuple[Identifier, ...]], list[str]
         except InvalidInput as error:
             raise InvalidInput(f"{name}, line {number}: {error}", hint=error.hint) from None
     if header is None:
-        raise InvalidInput(f"{name} has no column of identifiers: it is empty", hint=f"name one of {', '.join(COLUMNS)}")
+        raise InvalidInput(
+            f"{name} has no column of identifiers: it is empty", hint=f"name one of {', '.join(COLUMNS)}"
+        )
     return people, [column for column in header if column not in COLUMNS]
 
 
