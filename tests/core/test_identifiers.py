@@ -317,7 +317,7 @@ IDENTIFIERS = st.builds(Identifier.email, HOSTILE_EMAILS) | st.builds(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(IDENTIFIERS)
 def test_the_normal_form_is_its_own_normal_form_whatever_the_value(identifier: Identifier) -> None:
     again = Identifier(identifier.kind, identifier.normal)
@@ -326,7 +326,7 @@ def test_the_normal_form_is_its_own_normal_form_whatever_the_value(identifier: I
     assert again.certain or not identifier.certain
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(IDENTIFIERS)
 def test_what_is_not_certain_is_exact(identifier: Identifier) -> None:
     code = identifier.country_code
@@ -347,7 +347,7 @@ def test_equality_is_an_equivalence_and_hashes_agree(identifiers: list[Identifie
             assert one != other or all((one == third) == (other == third) for third in identifiers)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(IDENTIFIERS)
 def test_nothing_that_is_shown_breaks_or_steers_a_terminal(identifier: Identifier) -> None:
     assert repr(identifier).isprintable()
@@ -374,7 +374,7 @@ LOCALS = st.from_regex(r"[a-z0-9!#$&*+/=^_`{|}~-][a-z0-9.!#$&*+/=^_`{|}~-]{0,12}
 DOMAINS = st.from_regex(r"([a-z][a-z0-9]{0,5}\.){1,2}(com|org)", fullmatch=True)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(LOCALS, DOMAINS, LOCALS, DOMAINS, WRAPPED, WRAPPED)
 def test_addresses_are_equal_exactly_when_they_are_the_same_however_they_are_wrapped(
     local: str, domain: str, another: str, elsewhere: str, wrap: str, wrapped: str
@@ -385,7 +385,7 @@ def test_addresses_are_equal_exactly_when_they_are_the_same_however_they_are_wra
     assert (one == other) is ((local, domain) == (another, elsewhere))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.from_regex(r"20255501[0-9]{2}", fullmatch=True), st.data())
 def test_numbers_are_equal_exactly_when_they_are_the_same_however_they_are_punctuated(
     national: str, data: st.DataObject
@@ -401,7 +401,7 @@ def test_numbers_are_equal_exactly_when_they_are_the_same_however_they_are_punct
     assert one != Identifier.phone(f"+1{changed}{f';ext={extension}' if extension else ''}")
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
     st.sampled_from(sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)),
     st.sampled_from(["", "0", "1", "8", "06", "00", "15"]),
