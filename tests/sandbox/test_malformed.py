@@ -185,7 +185,7 @@ QUERY_LANGUAGE = (
 
 def call(vendor: Vendor, method: str, path: str, content: bytes = b"", **headers: bytes) -> None:
     """Send one request and hold what came back against the promises."""
-    sent = {"content-type": b"application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    sent = {b"content-type": b"application/json", **{name.encode(): value for name, value in headers.items()}}
     start = time.monotonic()
     answer = vendor.http.request(method, path, content=content, headers=list(sent.items()))
     took = time.monotonic() - start
