@@ -1,6 +1,6 @@
 """Operations on contacts and their identifiers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -15,16 +15,19 @@ ROOT = "/workspaces/{workspace}/contacts"
 DEFINITIONS = "/workspaces/{workspace}/attribute-definitions"
 MAX_NAME = 150
 STRATEGIES = ("strict_alias", "first_alias", "first")
+# The keys were seen on created contacts; what stands under them was not [unverified].
+_SET_BY_SERVICE = {"initialReference": "api", "timezone": "Etc/UTC"}
 _REQUIRED_OF_DEFINITIONS = ("key", "displayName", "cardinality", "type", "pii", "readOnly")
 
 
 class Contacts:
     """`/contacts` and `/attribute-definitions` of the workspace."""
 
-    def __init__(self, store: Store, clock: Clock, faults: Faults) -> None:
+    def __init__(self, store: Store, clock: Clock, faults: Faults, shown: Callable[[Iterable[str]], None]) -> None:
         self._store = store
         self._clock = clock
         self._faults = faults
+        self._shown = shown
 
     def operations(self) -> Iterator[Operation]:
         """The operations of this group."""
@@ -52,6 +55,7 @@ class Contacts:
         workspace = incoming.params["workspace"]
         contacts = list(self._store.contacts.values())
         shown, token = payloads.page(incoming).cut(contacts, lambda stored: shapes.contact(stored, workspace))
+        self._faults.hold_back(shown, shapes.RELATIONS, one=False)
         return json_response({"results": shown} if token is None else {"results": shown, "nextPageToken": token})
 
     def create(self, incoming: Incoming) -> Response:
@@ -62,13 +66,13 @@ class Contacts:
             raise refuse(422, f"displayName must have 1 to {MAX_NAME} characters")
         now = self._clock.now()
         identifiers = [payloads.new_identifier(raw, now) for raw in payloads.array(body, "identifiers")]
-        attributes = payloads.attributes(body)
+        attributes = payloads.attributes(body, self._read_only())
         lists = self._known_lists(payloads.uuids(body, "listIds", at_least=1))
         accounts = payloads.uuids(body, "accountIds", at_least=1)
         if any(self._store.owner(identifier.key, identifier.value) for identifier in identifiers):
             raise refuse(409, "a contact with this identifier exists")
         contact = self._store.create(now)
-        contact.attributes = {"displayName": name, **_set(attributes)}
+        contact.attributes = {"displayName": name, **_set(attributes), **_SET_BY_SERVICE}
         contact.account_ids = dict.fromkeys(accounts)
         for identifier in identifiers:
             self._store.add_identifier(contact, identifier)
@@ -81,7 +85,9 @@ class Contacts:
         contact = self._store.contacts.get(incoming.params["contact"])
         if contact is None:
             raise refuse(404, "contact not found")
-        return self._answer(contact, incoming)
+        answer = self._answer(contact, incoming)
+        self._shown([contact.id])
+        return answer
 
     def delete(self, incoming: Incoming) -> Response:
         """Delete a contact."""
@@ -96,8 +102,13 @@ class Contacts:
         """Exactly one identifier; no match is an empty array."""
         key, value = payloads.identifier_ref(payloads.body_object(incoming).get("identifier"))
         contact = self._store.find(key, value)
-        found = [shapes.contact(contact, incoming.params["workspace"])] if contact else []
-        return json_response({"results": found})
+        everyone = self._store.contacts.values()
+        found = self._faults.look_up([contact] if contact else [], everyone, [value], _values)
+        shown = [shapes.contact(stored, incoming.params["workspace"]) for stored in found]
+        self._faults.hold_back(shown, shapes.RELATIONS, one=False)
+        answer = json_response({"results": shown})
+        self._shown([stored.id for stored in found])
+        return answer
 
     def update(self, incoming: Incoming) -> Response:
         """Change a contact."""
@@ -119,6 +130,7 @@ class Contacts:
             self._change(contact, body)
             return self._answer(contact, incoming)
         contact = self._store.create(now)
+        contact.attributes = dict(_SET_BY_SERVICE)
         try:
             self._change(contact, body)
             self._store.add_identifier(contact, identifier)
@@ -132,11 +144,11 @@ class Contacts:
         raise refuse(403, "access to this resource is forbidden")
 
     def _change(self, contact: Contact, body: dict[str, Any]) -> None:
-        strategy = body.get("strategy", "strict_alias")
+        strategy = body.get("strategy") or "strict_alias"
         if strategy not in STRATEGIES:
             raise refuse(422, f"strategy must be one of {', '.join(STRATEGIES)}")
         now = self._clock.now()
-        attributes = payloads.attributes(body)
+        attributes = payloads.attributes(body, self._read_only())
         added = [payloads.new_identifier(raw, now) for raw in payloads.array(body, "addIdentifiers", 10)]
         removed = [payloads.identifier_ref(raw) for raw in payloads.array(body, "removeIdentifiers", 10)]
         lists = _Links(contact.list_ids, body, "listIds", "addToLists", "removeFromLists")
@@ -210,6 +222,12 @@ class Contacts:
         for name in _REQUIRED_OF_DEFINITIONS:
             if name not in body:
                 raise refuse(422, f"{name} is required")
+        for name in ("key", "displayName"):
+            if not isinstance(body[name], str) or not 1 <= len(body[name]) <= payloads.MAX_KEY:
+                raise refuse(422, f"{name} must have 1 to {payloads.MAX_KEY} characters")
+        for name in ("pii", "readOnly"):
+            if not isinstance(body[name], bool):
+                raise refuse(422, f"{name} must be true or false")
         if body["cardinality"] not in ("one", "many") or body["type"] not in (
             "boolean",
             "datetime",
@@ -229,6 +247,9 @@ class Contacts:
         self._store.definitions[fields["key"]] = definition
         return definition
 
+    def _read_only(self) -> list[str]:
+        return [key for key, definition in self._store.definitions.items() if definition.get("readOnly")]
+
     def _living(self, incoming: Incoming) -> Contact:
         contact = self._store.living(incoming.params["contact"])
         if contact is None:
@@ -243,7 +264,9 @@ class Contacts:
 
     def _answer(self, contact: Contact, incoming: Incoming, status: int = 200) -> Response:
         asked = incoming.query.getlist("attribute")
-        return json_response(shapes.contact(contact, incoming.params["workspace"], asked), status)
+        shape = shapes.contact(contact, incoming.params["workspace"], asked)
+        self._faults.hold_back([shape], shapes.RELATIONS, one=True)
+        return json_response(shape, status)
 
 
 class _Links:
@@ -253,6 +276,10 @@ class _Links:
         start = payloads.uuids(body, replace) if replace in body else list(present)
         removed = payloads.uuids(body, remove)
         self.wanted = [link for link in dict.fromkeys((*start, *payloads.uuids(body, add))) if link not in removed]
+
+
+def _values(contact: Contact) -> Iterable[str]:
+    return (identifier.value for identifier in contact.identifiers)
 
 
 def _set(attributes: dict[str, Any]) -> dict[str, Any]:

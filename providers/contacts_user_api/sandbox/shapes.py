@@ -92,13 +92,14 @@ def _value(field: Record, value: Any) -> Any:
     return value
 
 
+WRAPPED = {"tags": "tag", "lists": "list", "notes": "note"}
 RELATIONS: dict[str, Callable[[Store, Contact], list[Json]]] = {
     "emails": _emails,
     "phone_numbers": _phone_numbers,
     "companies": _companies,
-    "tags": _wrapped("tags", "tag", "name"),
-    "lists": _wrapped("lists", "list", "name"),
-    "notes": _wrapped("notes", "note", "body"),
+    "tags": _wrapped("tags", WRAPPED["tags"], "name"),
+    "lists": _wrapped("lists", WRAPPED["lists"], "name"),
+    "notes": _wrapped("notes", WRAPPED["notes"], "body"),
     "custom_fields": _custom_fields,
 }
 
@@ -109,8 +110,8 @@ def record(store: Store, stored: Record, include: Collection[str]) -> Json:
     shape["created_at"], shape["updated_at"] = second(stored.created_at), second(stored.updated_at)
     if "contacts" in include:
         shape["contacts"] = [_stub(store.contacts[contact_id]) for contact_id in stored.contacts]
-    if "companies" in include:
-        shape["companies"] = []
+    # Nothing here links companies or tasks to anything but contacts.
+    shape.update((name, []) for name in ("companies", "tasks", "custom_fields", "tags", "lists") if name in include)
     return shape
 
 
