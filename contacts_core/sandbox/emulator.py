@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 import msgspec
-from attrs import frozen
+from attrs import field, frozen
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -90,19 +90,26 @@ class Truth:
             are stored.
         lists: The ids of the lists that it is on, sorted.
         digest: A hash of all its other fields, times included; it differs after any write to them.
+        fields: The hashes of these fields one by one, by the vendor's names.
     """
 
     id: str
     identifiers: tuple[tuple[str, str], ...]
     lists: tuple[str, ...]
     digest: str
+    fields: Mapping[str, str] = field(factory=dict, repr=False)
 
 
-def truth(contact_id: str, identifiers: Iterable[tuple[str, str]], lists: Iterable[str], rest: object) -> Truth:
+def truth(
+    contact_id: str, identifiers: Iterable[tuple[str, str]], lists: Iterable[str], rest: Mapping[str, object]
+) -> Truth:
     """The truth about a contact; `rest` is all that is neither identifier nor list, as plain values."""
-    text = msgspec.json.encode(rest, order="deterministic")
-    digest = hashlib.sha256(text).hexdigest()
-    return Truth(contact_id, tuple(sorted(identifiers)), tuple(sorted(lists)), digest)
+    fields = {name: _digest(value) for name, value in rest.items()}
+    return Truth(contact_id, tuple(sorted(identifiers)), tuple(sorted(lists)), _digest(fields), fields)
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
 
 
 class Refused(Exception):

@@ -234,13 +234,13 @@ class Adversary(httpx.BaseTransport, httpx.AsyncBaseTransport):
         ids = sorted(self._truth)
         emulator = self.emulator
         if lie.kind == "created" or len(ids) < 2:
-            emulator.create([("email", f"created-{lie.choice % 1000}-{len(self.requests)}@example.com")])
+            emulator.create([("email", f"created-{lie.choice}-{len(self.touched)}-{len(self.requests)}@example.com")])
         else:
             chosen, other = dice.sample(ids, 2)
             if lie.kind == "merged":
                 emulator.merge(chosen, other)
             elif lie.kind == "renamed":
-                emulator.mutate(chosen, identifiers=[("email", f"renamed-{len(self.requests)}@example.com")])
+                emulator.mutate(chosen, identifiers=[("email", f"renamed-{len(self.touched)}-{len(self.requests)}@example.com")])
             else:
                 emulator.delete(chosen)
         after = emulator.truth()

@@ -178,7 +178,17 @@ def _less_one(case: Case, change: Change) -> bool:
     before, after = change.before, change.after
     if before is None or after is None or change.contact not in case.contacts:
         return False
-    return set(identifiers_of(before)) - set(identifiers_of(after)) <= set(case.identifiers) and _same_lists(change)
+    gone = set(identifiers_of(before)) - set(identifiers_of(after))
+    return gone <= set(case.identifiers) and _same_lists(change) and same_fields(change)
+
+
+def same_fields(change: Change) -> bool:
+    """Whether all fields but the time of the change are as they were."""
+    before, after = change.before, change.after
+    assert before is not None
+    assert after is not None
+    changed = {n for n in before.fields.keys() | after.fields.keys() if before.fields.get(n) != after.fields.get(n)}
+    return all("updated" in name.lower() for name in changed)
 
 
 def _same_lists(change: Change, less: str = "", more: str = "") -> bool:
@@ -188,16 +198,17 @@ def _same_lists(change: Change, less: str = "", more: str = "") -> bool:
     return set(before.lists) - set(after.lists) <= {less} and set(after.lists) - set(before.lists) <= {more}
 
 
-def _same_identifiers(change: Change) -> bool:
-    return bool(change.before and change.after and change.before.identifiers == change.after.identifiers)
+def _same_but_lists(change: Change) -> bool:
+    same = bool(change.before and change.after and change.before.identifiers == change.after.identifiers)
+    return same and same_fields(change)
 
 
 def _off_list(case: Case, change: Change) -> bool:
-    return change.contact in case.contacts and _same_identifiers(change) and _same_lists(change, less=case.list)
+    return change.contact in case.contacts and _same_but_lists(change) and _same_lists(change, less=case.list)
 
 
 def _joined(case: Case, change: Change) -> bool:
-    return change.contact in case.contacts and _same_identifiers(change) and _same_lists(change, more=case.list)
+    return change.contact in case.contacts and _same_but_lists(change) and _same_lists(change, more=case.list)
 
 
 def _upserted(case: Case, change: Change) -> bool:

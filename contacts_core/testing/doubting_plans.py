@@ -30,7 +30,7 @@ from contacts_core.errors import ContactsError
 from contacts_core.identifiers import Identifier, IdentifierKind
 from contacts_core.provider import Provider
 from contacts_core.testing.adversary import FALSE, LIES, Adversary, Change, Lie
-from contacts_core.testing.doubting import AdversaryContract, Store, identifiers_of
+from contacts_core.testing.doubting import AdversaryContract, Store, identifiers_of, same_fields
 
 __all__ = ["UNEXPOSED", "PlanAdversaryContract"]
 
@@ -174,12 +174,14 @@ class PlanAdversaryContract(AdversaryContract):
                 return change.after is None
             case "remove-identifier":
                 gone = set(identifiers_of(change.before)) - set(identifiers_of(change.after)) if change.after else set()
-                return change.after is not None and gone <= set(target.removes) and _lists_lost(change) == set()
+                kept = change.after is not None and _lists_lost(change) == set() and same_fields(change)
+                return kept and gone <= set(target.removes)
             case _:
                 return (
                     change.after is not None
                     and change.before.identifiers == change.after.identifiers
                     and _lists_lost(change) <= {plan.list_id}
+                    and same_fields(change)
                 )
 
     @staticmethod
