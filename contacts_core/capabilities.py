@@ -132,6 +132,14 @@ class Exports(Provider, ABC):
     def contacts(self, list_id: str | None) -> Stream[Contact]:
         """Every contact of the account, or of one list."""
 
+    def sample(self) -> Flow[Sequence[Contact] | None]:
+        """A few contacts that are there now, in about one request: the control of a read that shows nobody.
+
+        Empty only if a well-formed answer says that the account is empty; None, the default, where that cannot be told.
+        """
+        yield from ()
+        return None
+
 
 class ExportsPages(Exports, ABC):
     """Read every contact, page by page."""
@@ -152,6 +160,11 @@ class ExportsPages(Exports, ABC):
                 break
         if page.total is not None and count < page.total:
             raise IncompleteExport(count, page.total)
+
+    def sample(self) -> Flow[Sequence[Contact] | None]:
+        """See `Exports.sample`: the first page."""
+        page = yield from self.contacts_page(None, None)
+        return page.items if page.items or page.next is None else None
 
 
 class FileReader(Protocol):
@@ -197,7 +210,14 @@ class FindsContacts(Provider, ABC):
 
     @abstractmethod
     def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact]]]:
-        """Look up to ``find_batch`` identifiers of one kind up; each match with the identifier it answers."""
+        """Look up to ``find_batch`` identifiers of one kind up; each match with the identifier it answers.
+
+        The core drops contacts that do not have the identifier that they are said to answer.
+        """
+
+    def cannot_find(self, identifier: Identifier) -> str:
+        """Why this identifier cannot be looked up here; empty if it can. What cannot be asked is never sent."""
+        return ""
 
 
 class FindsContactsByScan(FindsContacts, Exports, ABC):

@@ -378,23 +378,31 @@ class Outcome:
 
 @frozen(repr=False)
 class Found(Mapping[Identifier, Contact | None]):
-    """What `find` found, by the identifier asked for; what was not found is None.
+    """What `find` found, by the identifier that the vendor was asked for; None where nobody has it.
 
     A vendor may keep several contacts with one address: indexing gives the first, `every` gives all.
+
+    Attributes:
+        matches: The contacts that have each identifier. Identifiers that could not be asked for are not in it.
+        unasked: Identifiers that could not be asked for, with the reason: whether somebody has them is not known.
+        mismatched: How many contacts without it the vendor answered with, by identifier. They were left out; such an
+            answer proves nothing about who else has the identifier.
     """
 
     matches: Mapping[Identifier, tuple[Contact, ...]]
+    unasked: Mapping[Identifier, str] = field(factory=dict)
+    mismatched: Mapping[Identifier, int] = field(factory=dict)
 
     def __getitem__(self, identifier: Identifier) -> Contact | None:
-        """The first contact with this identifier, or None. Raises KeyError for one that was not asked for."""
+        """The first contact with this identifier, or None. KeyError for one that the vendor was not asked for."""
         return next(iter(self.matches[identifier]), None)
 
     def __iter__(self) -> Iterator[Identifier]:
-        """The identifiers asked for, in the order of asking."""
+        """The identifiers that the vendor was asked for, in the order of asking."""
         return iter(self.matches)
 
     def __len__(self) -> int:
-        """How many identifiers were asked for."""
+        """How many identifiers the vendor was asked for."""
         return len(self.matches)
 
     def every(self, identifier: Identifier) -> tuple[Contact, ...]:

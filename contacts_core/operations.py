@@ -43,6 +43,7 @@ from contacts_core.errors import (
     InvalidInput,
     JobTimeout,
     NotFound,
+    UnexpectedPayload,
     UnsupportedOperation,
 )
 from contacts_core.flow import Call, Emit, Flow, Sleep, Stream
@@ -60,12 +61,13 @@ from contacts_core.models import (
     Strategy,
 )
 from contacts_core.provider import Provider
-from contacts_core.query import Compare, Native, Op, Query, walk
+from contacts_core.query import Compare, Native, Op, Query, replaced, walk
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Provider)
 Member = str | Identifier
 
+LONGEST_NAME = 100  # characters of a list's name that a message repeats
 REPEATABLE = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}  # idempotent by RFC 9110, section 9.2.2
 
 
@@ -119,35 +121,41 @@ def remove_identifier(provider: Provider, contact_id: str, identifier: Identifie
     return evolve(outcome, operation="remove_identifier", provider=able.name)
 
 
-def remove_from_list(provider: Provider, list_id: str, members: Iterable[Member]) -> Flow[Outcome]:
-    """Take members off a list; they stay contacts."""
+def remove_from_list(
+    provider: Provider, list_: str, members: Iterable[Member], *, resolved: bool = False
+) -> Flow[Outcome]:
+    """Take members off a list, named by id or name; they stay contacts. ``resolved``: it is an id known to exist."""
     able = require(provider, RemovesFromLists)
-    return (yield from _change_list(able, "remove_from_list", list_id, members, able.remove_from_list))
+    return (yield from _change_list(able, "remove_from_list", list_, members, able.remove_from_list, resolved))
 
 
-def add_to_list(provider: Provider, list_id: str, members: Iterable[Member]) -> Flow[Outcome]:
-    """Put members on a list."""
+def add_to_list(provider: Provider, list_: str, members: Iterable[Member]) -> Flow[Outcome]:
+    """Put members on a list, named by id or name."""
     able = require(provider, AddsToLists)
-    return (yield from _change_list(able, "add_to_list", list_id, members, able.add_to_list))
+    return (yield from _change_list(able, "add_to_list", list_, members, able.add_to_list, resolved=False))
 
 
 def _change_list(
     provider: Provider,
     operation: str,
-    list_id: str,
+    list_: str,
     members: Iterable[Member],
     change: Callable[[str, Sequence[Member]], Flow[Outcome]],
+    resolved: bool,  # noqa: FBT001 - private, and named where it is given
 ) -> Flow[Outcome]:
-    _checked(provider, list_id)
+    _named(list_)
     everyone = list(_several(members))
     identifiers = [m for m in everyone if isinstance(m, Identifier) and m.value.strip()]
     blank = (m.value for m in everyone if isinstance(m, Identifier) and not m.value.strip())
     ids, refused = _sorted_out(provider, [*(m for m in everyone if isinstance(m, str)), *blank])
-    absent: tuple[str, ...] = ()
+    if not (ids or identifiers):
+        return evolve(refused, operation=operation, provider=provider.name)
+    (list_id,) = (list_,) if resolved else (yield from resolve_lists(provider, [list_]))
+    unknown = Outcome(operation=operation)
     targets: list[Member] = [*ids, *dict.fromkeys(identifiers)]
     if identifiers and not isinstance(provider, TakesIdentifiers):
         found = yield from find(provider, identifiers)
-        absent = tuple(i.value for i in found if not found[i])
+        unknown = _not_found(operation, found)
         targets = list(dict.fromkeys([*ids, *(c.id for i in found for c in found.every(i))]))
     done = yield from steps.in_chunks(
         operation,
@@ -158,8 +166,19 @@ def _change_list(
         lambda chunk: change(list_id, chunk),
         lambda member: member.value if isinstance(member, Identifier) else member,
     )
-    missing = Outcome(operation=operation, requested=len(absent), absent=absent)
-    return Outcome.total(operation, provider.name, [done, refused, missing])
+    return Outcome.total(operation, provider.name, [done, refused, unknown])
+
+
+def _not_found(operation: str, found: Found) -> Outcome:
+    """The identifiers that led to no contact: absent where the vendor said so, failed where it is not known."""
+    absent = tuple(i.value for i in found if not (found[i] or i in found.mismatched))
+    failed = [Failure(i.value, f"not looked up: {reason}") for i, reason in found.unasked.items()]
+    failed += [
+        Failure(i.value, f"not sent: the vendor answered the look-up with {found.mismatched[i]} other contact(s)")
+        for i in found
+        if i in found.mismatched and not found[i]
+    ]
+    return Outcome(operation=operation, requested=len(absent) + len(failed), absent=absent, failed=tuple(failed))
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------
@@ -171,6 +190,7 @@ def search(provider: Provider, query: Query, *, scan: bool) -> Stream[Contact]:
     Raises:
         IncompleteSearch: The vendor answered with a sample, and no scan is allowed or possible.
     """
+    query = yield from _with_list_ids(provider, query)
     native = provider.translate(query) if isinstance(provider, Searches) else None
     only_native = any(isinstance(part, Native) for part in walk(query))
     if native is not None and isinstance(provider, Searches):
@@ -194,17 +214,26 @@ def _portable(provider: Provider, query: Query) -> None:
 def _scan(provider: Exports, query: Query) -> Stream[Contact]:
     """Read every contact and keep those that match; where contacts come without their lists, read those lists too."""
     members: dict[str, set[str]] = {}
+    asks_for_lists = any(isinstance(part, Compare) and part.field == "list" for part in walk(query))
     if not provider.exports_lists:
         for list_id in _lists_asked_for(provider, query):
             ids = members[list_id] = set[str]()
             yield from steps.drain(provider.contacts(list_id), partial(_note_ids, ids))
 
     def matches(contact: Contact) -> bool:
+        if contact.lists is None and asks_for_lists and provider.exports_lists:
+            raise _untold_lists(provider)
         if contact.lists is None:
             contact = evolve(contact, lists=tuple(one for one, ids in members.items() if contact.id in ids))
         return query.matches(contact)
 
     yield from steps.through(provider.contacts(None), lambda contacts: [c for c in contacts if matches(c)])
+
+
+def _untold_lists(provider: Provider) -> UnexpectedPayload:
+    return UnexpectedPayload(
+        "an answer leaves out which lists a contact is on, so nobody knows who is on the list", provider=provider.name
+    )
 
 
 def _note_ids(ids: set[str], contacts: Sequence[Contact]) -> None:
@@ -219,7 +248,8 @@ def _lists_asked_for(provider: Provider, query: Query) -> list[str]:
 
 
 def explain(provider: Provider, query: Query) -> Flow[Explanation]:
-    """Tell how `search` would answer, and what it costs; asks at most for a count."""
+    """Tell how `search` would answer, and what it costs; asks at most for the lists and a count."""
+    query = yield from _with_list_ids(provider, query)
     native = provider.translate(query) if isinstance(provider, Searches) else None
     if native is None:
         _portable(provider, query)
@@ -240,9 +270,7 @@ def explain(provider: Provider, query: Query) -> Flow[Explanation]:
 def export(provider: Provider, lists: Iterable[str]) -> Stream[Contact]:
     """Every contact, or those on any of the lists, each once."""
     able = require(provider, Exports)
-    chosen = list(dict.fromkeys(_several(lists)))
-    for list_id in chosen:
-        _checked(able, list_id)
+    chosen = yield from resolve_lists(able, lists)
     if len(chosen) <= 1:
         yield from able.contacts(chosen[0] if chosen else None)
         return
@@ -263,16 +291,31 @@ def get_contacts(provider: Provider, ids: Iterable[str]) -> Flow[dict[str, Conta
     wanted = list(dict.fromkeys(_several(ids)))
     for contact_id in wanted:
         _checked(able, contact_id)
-    contacts = yield from steps.read_chunks(wanted, able.get_batch, able.concurrency, able.get_contacts)
+
+    def read(chunk: Sequence[str]) -> Flow[Sequence[Contact]]:
+        found = yield from able.get_contacts(chunk)
+        if others := {contact.id for contact in found} - set(chunk):
+            raise UnexpectedPayload(
+                f"the answer holds {len(others)} contact(s) that were not asked for",
+                provider=able.name,
+                operation="get_contacts",
+                hint="pass ids exactly as the vendor gave them; if they are, its answers cannot be trusted now",
+            )
+        return found
+
+    contacts = yield from steps.read_chunks(wanted, able.get_batch, able.concurrency, read)
     by_id = {contact.id: contact for contact in contacts}
     return {contact_id: by_id.get(contact_id) for contact_id in wanted}
 
 
 def find(provider: Provider, identifiers: Iterable[Identifier]) -> Flow[Found]:
-    """Contacts by exact identifier; blank identifiers match nothing and are not sent."""
+    """Contacts by exact identifier. What cannot be asked is not sent; who does not have the identifier is no answer."""
     able = require(provider, FindsContacts)
-    matches: dict[Identifier, dict[str, Contact]] = {identifier: {} for identifier in identifiers}
-    wanted = [identifier for identifier in matches if identifier.value.strip()]
+    everything = list(dict.fromkeys(identifiers))
+    unasked = {i: reason for i in everything if (reason := _cannot_find(able, i))}
+    matches: dict[Identifier, dict[str, Contact]] = {i: {} for i in everything if i not in unasked}
+    mismatched: dict[Identifier, set[str]] = {}
+    wanted = list(matches)
     if isinstance(able, FindsContactsByScan):  # one pass answers all of them
         groups = [wanted] if wanted else []
     else:
@@ -282,8 +325,19 @@ def find(provider: Provider, identifiers: Iterable[Identifier]) -> Flow[Found]:
         size = len(group) if isinstance(able, FindsContactsByScan) else able.find_batch
         pairs = yield from steps.read_chunks(group, size, able.concurrency, able.find)
         for identifier, contact in pairs:
-            matches[identifier][contact.id] = contact
-    return Found({identifier: tuple(found.values()) for identifier, found in matches.items()})
+            if identifier in contact.identifiers:
+                matches[identifier][contact.id] = contact
+            else:
+                mismatched.setdefault(identifier, set()).add(contact.id)
+    return Found(
+        {identifier: tuple(found.values()) for identifier, found in matches.items()},
+        unasked,
+        {identifier: len(ids) for identifier, ids in mismatched.items()},
+    )
+
+
+def _cannot_find(provider: FindsContacts, identifier: Identifier) -> str:
+    return provider.cannot_find(identifier) if identifier.value.strip() else "the identifier is blank"
 
 
 def _sort_of(identifier: Identifier) -> tuple[str, str]:
@@ -303,6 +357,59 @@ def lists(provider: Provider) -> Flow[list[ContactList]]:
     return (yield from steps.gather(require(provider, ReadsLists).lists_page))
 
 
+def resolve_lists(provider: Provider, lists: Iterable[str]) -> Flow[list[str]]:
+    """The ids of these lists, each once; a list is named by its id or by its exact name.
+
+    Raises:
+        InvalidInput: There is no such list, or several have that name.
+    """
+    ids = yield from _list_ids(provider, lists)
+    return list(dict.fromkeys(ids.values()))
+
+
+def _list_ids(provider: Provider, lists: Iterable[str]) -> Flow[dict[str, str]]:
+    """The id of each list, by what it was named by."""
+    named = list(dict.fromkeys(_several(lists)))
+    for each in named:
+        _named(each)
+    if not named:
+        return {}
+    if not isinstance(provider, ReadsLists):
+        for each in named:
+            _checked(provider, each)
+        return dict(zip(named, named, strict=True))
+    known = yield from steps.gather(provider.lists_page)
+    return {each: _list_id(each, known) for each in named}
+
+
+def _list_id(name: str, known: Sequence[ContactList]) -> str:
+    """The id of the list of this id or name."""
+    if any(each.id == name for each in known):
+        return name
+    ids = {each.id for each in known if each.name == name}
+    if len(ids) == 1:
+        return ids.pop()
+    if ids:
+        raise InvalidInput(f"{len(ids)} lists are named {name!r}", hint="name the list by its id")
+    raise InvalidInput(
+        f"there is no list {name[:LONGEST_NAME]!r}", hint="`lists` gives the ids and names of the lists there are"
+    )
+
+
+def _named(list_: str) -> None:
+    if not list_.strip():
+        raise InvalidInput("the list is blank", hint="name it by its id or its name")
+
+
+def _with_list_ids(provider: Provider, query: Query) -> Flow[Query]:
+    """The query with lists by id where it names them by name."""
+    named = list(dict.fromkeys(str(p.value) for p in walk(query) if isinstance(p, Compare) and p.field == "list"))
+    if not named or any(isinstance(p, Compare) and p.field == "list" and p.op is not Op.EQ for p in walk(query)):
+        return query
+    ids = yield from _list_ids(provider, named)
+    return replaced(query, lambda part: evolve(part, value=ids[str(part.value)]) if part.field == "list" else part)
+
+
 def create_list(provider: Provider, name: str) -> Flow[ContactList]:
     """Create a list."""
     able = require(provider, CreatesLists)
@@ -311,10 +418,10 @@ def create_list(provider: Provider, name: str) -> Flow[ContactList]:
     return (yield from able.create_list(name))
 
 
-def delete_list(provider: Provider, list_id: str) -> Flow[Outcome]:
-    """Delete a list; its contacts stay."""
+def delete_list(provider: Provider, list_: str) -> Flow[Outcome]:
+    """Delete a list, named by id or name; its contacts stay."""
     able = require(provider, DeletesLists)
-    _checked(able, list_id)
+    (list_id,) = yield from resolve_lists(able, [list_])
     try:
         outcome = yield from able.delete_list(list_id)
     except NotFound:
@@ -339,46 +446,116 @@ def upsert_contacts(
     """Create or update contacts, a batch at a time, so that any number of them passes through in constant memory.
 
     Those for which ``held_back`` gives a reason are not sent; they come back as failures that tell where they stood.
+    Contacts that share an identifier are sent one after the other, so that the later ones change what the first one
+    made. Each is put on the ``lists`` and on those that it names itself, by id or name.
 
     Raises:
         Interrupted: It stopped on the way; contacts behind the batch it stopped in were not taken from ``contacts``.
     """
     able = require(provider, UpsertsContacts)
-    targets = list(dict.fromkeys(_several(lists)))
-    for list_id in targets:
-        _checked(able, list_id)
+    targets = yield from resolve_lists(able, lists)
+    directory = _Directory(able)
     total = Outcome(operation="upsert_contacts", provider=able.name)
     rest = iter(contacts)
     position = 0
     for everyone in steps.chunks(rest, max(able.upsert_batch, able.concurrency)):
+        yield from directory.look_up(everyone)
         reasons = held_back(everyone) if held_back else [""] * len(everyone)
+        reasons = [
+            f"is held back, {why}" if why else directory.unknown(c) for c, why in zip(everyone, reasons, strict=True)
+        ]
         batch = [contact for contact, reason in zip(everyone, reasons, strict=True) if not reason]
         failed = tuple(
-            Failure(contact.handle, f"not sent: row {row} is held back, {reason}")
+            Failure(contact.handle, f"not sent: row {row} {reason}")
             for row, (contact, reason) in enumerate(zip(everyone, reasons, strict=True), position + 1)
             if reason
         )
         position += len(everyone)
         held = Outcome(operation=total.operation, requested=len(failed), failed=failed)
         total = Outcome.total(total.operation, able.name, [total, held])
-        try:
-            part = yield from steps.in_chunks(
-                total.operation,
-                able.name,
-                batch,
-                able.upsert_batch,
-                able.concurrency,
-                lambda chunk: able.upsert_contacts(chunk, targets),
-                attrgetter("handle"),
-            )
-        except ContactsError as error:
-            remaining = list(rest) if isinstance(contacts, Sized) else []
-            whole = steps.continued(error, total, batch, remaining)
-            if whole is error:
-                raise
-            raise whole from (error.__cause__ if isinstance(error, Interrupted) else error)
-        total = Outcome.total(total.operation, able.name, [total, part])
+        groups = _groups(batch, directory.lists_of)
+        for number, (own_lists, group) in enumerate(groups):
+            joined = list(dict.fromkeys([*targets, *own_lists]))
+            try:
+                part = yield from steps.in_chunks(
+                    total.operation,
+                    able.name,
+                    group,
+                    able.upsert_batch,
+                    able.concurrency,
+                    partial(_upsert, able, joined),
+                    attrgetter("handle"),
+                )
+            except ContactsError as error:
+                remaining = [contact for _, later in groups[number + 1 :] for contact in later]
+                remaining += list(rest) if isinstance(contacts, Sized) else []
+                whole = steps.continued(error, total, group, remaining)
+                if whole is error:
+                    raise
+                raise whole from (error.__cause__ if isinstance(error, Interrupted) else error)
+            total = Outcome.total(total.operation, able.name, [total, part])
     return total
+
+
+def _upsert(provider: UpsertsContacts, lists: Sequence[str], contacts: Sequence[Contact]) -> Flow[Outcome]:
+    outcome = yield from provider.upsert_contacts(contacts, lists)
+    # When a contact was made or changed is the vendor's to say: what another one said has no place.
+    foreign = [contact for contact in contacts if contact.provider != provider.name]
+    lost = [name for name in ("created_at", "updated_at") if any(getattr(contact, name) for contact in foreign)]
+    lost += ["lists"] if any(contact.lists and contact.provider for contact in foreign) else []
+    return evolve(outcome, lost=tuple(dict.fromkeys([*outcome.lost, *lost])))
+
+
+class _Directory:
+    """The lists that contacts name themselves, by id or name. Those of another vendor's contacts mean nothing here."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self._known: list[ContactList] | None = None
+        self._ids: dict[str, str] = {}
+        self._wrong: dict[str, str] = {}
+
+    def look_up(self, contacts: Sequence[Contact]) -> Flow[None]:
+        """Learn the ids of the lists that these contacts name; the vendor is asked once at the most."""
+        named = {name for contact in contacts for name in self._named(contact)}
+        new = sorted(named - self._ids.keys() - self._wrong.keys())
+        if new and self._known is None and isinstance(self._provider, ReadsLists):
+            self._known = yield from steps.gather(self._provider.lists_page)
+        for name in new:
+            try:
+                self._ids[name] = name if self._known is None else _list_id(name, self._known)
+            except InvalidInput as error:
+                self._wrong[name] = str(error)
+
+    def unknown(self, contact: Contact) -> str:
+        """What is wrong with a list that the contact names; empty if nothing is."""
+        return next((f"names a list: {self._wrong[name]}" for name in self._named(contact) if name in self._wrong), "")
+
+    def lists_of(self, contact: Contact) -> tuple[str, ...]:
+        """The ids of the lists that the contact names."""
+        return tuple(sorted({self._ids[name] for name in self._named(contact)}))
+
+    def _named(self, contact: Contact) -> tuple[str, ...]:
+        return (contact.lists or ()) if contact.provider in {"", self._provider.name} else ()
+
+
+def _groups(
+    contacts: Iterable[Contact], lists_of: Callable[[Contact], tuple[str, ...]]
+) -> list[tuple[tuple[str, ...], list[Contact]]]:
+    """Contacts that may be sent side by side: they go to the same lists, and no two share an identifier or id.
+
+    The groups are in order: who shares an identifier with somebody stands in a later one.
+    """
+    waves: list[dict[tuple[str, ...], list[Contact]]] = []
+    taken: dict[object, int] = {}
+    for contact in contacts:
+        known_by: list[object] = [*contact.identifiers, *([contact.id] if contact.id else [])]
+        wave = max((taken[each] + 1 for each in known_by if each in taken), default=0)
+        taken.update((each, wave) for each in known_by)
+        if wave == len(waves):
+            waves.append({})
+        waves[wave].setdefault(lists_of(contact), []).append(contact)
+    return [group for wave in waves for group in wave.items()]
 
 
 def check(provider: Provider, job: Job | str) -> Flow[Job]:

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import quote
 
 import attrs
+import msgspec
 from attrs import field, frozen
 
 from contacts_core.decoding import Payload, UnknownFields, decoder, lines_decoder, payload_converter
 from contacts_core.errors import ConfigurationError, InvalidInput
-from contacts_core.flow import Call
+from contacts_core.flow import Call, Flow
+from contacts_core.limits import TransportSettings
 from contacts_core.values import calendar_date, integer, moment, number, query_value
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ __all__ = [
     "Payload",
     "Provider",
     "Rate",
+    "TransportSettings",
     "UnknownFields",
     "address",
     "calendar_date",
@@ -55,7 +58,7 @@ T = TypeVar("T")
 Params = Mapping[str, str]
 
 LONGEST_ID = 255
-SAFE_ID = re.compile(r"[A-Za-z0-9_.~:=+@-]+")
+SAFE_ID = re.compile(r"[A-Za-z0-9_.~:=+-]+")
 
 
 @frozen
@@ -111,6 +114,7 @@ class Provider:
         converter: Structures answers into payloads; register hooks on it for a vendor's oddities.
         base_url: Where the API lives.
         max_download: Bytes of one export file after decompression, at most; a decompression bomb stops there.
+        transport: Attempts, timeouts and bounds; a table of them in the accounts file.
     """
 
     name: ClassVar[str]
@@ -132,6 +136,7 @@ class Provider:
 
     base_url: str = address()
     max_download: int = field(default=8 * 2**30, converter=int)
+    transport: TransportSettings = field(factory=TransportSettings, converter=TransportSettings.of)
 
     def headers(self) -> dict[str, str]:
         """The headers that prove who we are; sent to ``base_url`` only."""
@@ -145,6 +150,30 @@ class Provider:
         """Why this id must not be sent; empty if it may be. Extend it where the vendor's syntax is narrower."""
         return check_id(id)
 
+    def account_id(self) -> Flow[str]:
+        """What names the account behind these settings, so that a plan is never applied to another one.
+
+        By default the address of the API and what every path begins with, which is enough where that names the
+        workspace. Extend it with the workspace or owner as the vendor tells it; a key must never be part of it.
+        """
+        yield from ()
+        return self.base_url + self.root()
+
+    def is_not_found(self, call: Call[Any], content: bytes) -> bool:
+        """Whether the body of a 404 is the vendor's own way to say that there is no such thing.
+
+        A gateway that does not know the path answers 404 as well. By default any JSON object or array will do;
+        narrow it to the vendor's own shape where that is known.
+
+        Args:
+            call: What was asked.
+            content: The body of the answer.
+        """
+        try:
+            return isinstance(msgspec.json.decode(content), (dict, list))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return False
+
 
 def check_id(id: str) -> str:
     """Say what is wrong with an id that is to become part of an address; empty if nothing is.
@@ -155,6 +184,8 @@ def check_id(id: str) -> str:
         return "the id is blank"
     if len(id) > LONGEST_ID:
         return f"the id is longer than {LONGEST_ID} characters"
+    if "@" in id:
+        return "it is an e-mail address, not an id"
     if not SAFE_ID.fullmatch(id) or set(id) == {"."} or id.startswith(".."):
         return "the id holds characters that no id has"
     return ""

@@ -26,7 +26,7 @@ from contacts_core.errors import InvalidInput
 from contacts_core.identifiers import Identifier, IdentifierKind, mask, normal_email, normal_phone
 from contacts_core.models import Contact
 
-__all__ = ["All", "Any_", "Compare", "F", "Field", "Native", "Not", "Op", "Query", "Value", "walk"]
+__all__ = ["All", "Any_", "Compare", "F", "Field", "Native", "Not", "Op", "Query", "Value", "replaced", "walk"]
 
 Value: TypeAlias = str | int | float | bool | date | datetime
 
@@ -162,6 +162,21 @@ class Native(Query):
         """Refuse: only the vendor knows what it means."""
         message = "a native query cannot be applied to contacts that were already read"
         raise InvalidInput(message)
+
+
+def replaced(query: Query, change: Callable[[Compare], Compare]) -> Query:
+    """The same query with each comparison changed."""
+    match query:
+        case Compare():
+            return change(query)
+        case All(parts):
+            return All(tuple(replaced(part, change) for part in parts))
+        case Any_(parts):
+            return Any_(tuple(replaced(part, change) for part in parts))
+        case Not(part):
+            return Not(replaced(part, change))
+        case _:
+            return query
 
 
 class Field:

@@ -141,6 +141,8 @@ class Transport:
         Raises:
             ProviderError: The vendor refused, or its answer has another shape.
         """
+        if status == 404 and not self._provider.is_not_found(call, content):
+            raise self._misdirected(f"{call.method} {call.path}", headers)
         if status not in OK:
             raise self.refusal(f"{call.method} {call.path}", status, headers, content)
         if not content and call.returns is object:  # no JSON is as good as null where nothing is expected
@@ -153,6 +155,12 @@ class Transport:
             if content.lstrip()[:1] == b"<":
                 error.hint = "the answer is a web page: check the base URL, or a proxy in between"
             raise
+
+    def _misdirected(self, operation: str, headers: Mapping[str, str]) -> UnexpectedPayload:
+        """The error for a 404 that something in front of the API answered: it says nothing about contacts."""
+        hint = "check base_url, and any gateway or proxy in between"
+        error = UnexpectedPayload("a 404 that is not in the vendor's own shape", status=404, hint=hint)
+        return self._about(error, operation, headers)
 
     def refusal(self, operation: str, status: int, headers: Mapping[str, str], content: bytes) -> ProviderError:
         """The error that a non-2xx answer means."""

@@ -80,6 +80,8 @@ def _found(found: Found) -> dict[str, Any]:
             {"identifier": plain(identifier), "contacts": [plain(contact) for contact in contacts]}
             for identifier, contacts in found.matches.items()
         ],
+        "unasked": [{"identifier": plain(i), "reason": reason} for i, reason in found.unasked.items()],
+        "mismatched": [{"identifier": plain(i), "contacts": number} for i, number in found.mismatched.items()],
     }
 
 

@@ -34,7 +34,8 @@ def by_identifier(
     """Every contact that has one of these identifiers, by identifier."""
     wanted = list(dict.fromkeys(identifiers))
     if isinstance(provider, FindsContacts):
-        return (yield from operations.find(provider, wanted)).matches
+        answered = yield from operations.find(provider, wanted)
+        return {identifier: answered.matches.get(identifier, ()) for identifier in wanted}
     found: dict[Identifier, dict[str, Contact]] = {identifier: {} for identifier in wanted}
     if wanted:
         yield from steps.drain(

@@ -150,7 +150,7 @@ class MemoryProvider(
         )
         contact_id = known.id if known else f"contact-{next(self.store.ids)}"
         identifiers = tuple(dict.fromkeys([*(known.identifiers if known else ()), *contact.identifiers]))
-        joined = tuple(dict.fromkeys([*((known and known.lists) or ()), *(contact.lists or ()), *lists]))
+        joined = tuple(dict.fromkeys([*((known and known.lists) or ()), *lists]))
         self.store.contacts[contact_id] = evolve(
             contact, provider=self.name, id=contact_id, identifiers=identifiers, lists=joined
         )

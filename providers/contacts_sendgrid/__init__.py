@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from attrs import evolve, frozen
@@ -29,7 +29,7 @@ from contacts_core.capabilities import (
     UpsertsContacts,
 )
 from contacts_core.errors import NotFound
-from contacts_core.flow import Flow, Upload
+from contacts_core.flow import Call, Flow, Upload
 from contacts_core.identifiers import Identifier, IdentifierKind
 from contacts_core.models import (
     Contact,
@@ -115,6 +115,10 @@ class SendGrid(
     def refuse_id(self, id: str) -> str:
         """See `Provider.refuse_id`."""
         return super().refuse_id(id) or ("the id is too long" if len(id) > LONGEST_ID else "")
+
+    def is_not_found(self, call: Call[Any], content: bytes) -> bool:
+        """See `Provider.is_not_found`; SendGrid answers some 404s with an empty body."""
+        return not content or super().is_not_found(call, content)
 
     # -- deleting and removing
 

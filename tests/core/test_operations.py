@@ -323,7 +323,9 @@ class TestReading:
         found, seen = perform(operations.find(FAKE, wanted))
         emails = ["/find/p0@example.com,p1@example.com", "/find/p2@example.com"]
         assert sorted(seen) == ["/find/+12025550100", *emails, "/find/v"]
-        assert [found[i] and found[i].id for i in wanted] == [None, "c0", "c1", "c2", None, None]
+        assert [found[i] and found[i].id for i in wanted[:-1]] == [None, "c0", "c1", "c2", None]
+        assert found.unasked == {wanted[-1]: "the identifier is blank"}
+        assert wanted[-1] not in found
 
     def test_ids_are_read_in_batches(self) -> None:
         got, seen = perform(operations.get_contacts(FAKE, ["c0", "c9", "c1", "c0"]))

@@ -107,11 +107,7 @@ def test_an_id_that_could_reach_another_place_is_refused_before_any_effect(bad: 
     vendor = Acme()
     for flow in (
         operations.remove_identifier(vendor, bad, EMAIL),
-        operations.remove_from_list(vendor, bad, ["c1"]),
-        operations.export(vendor, ["l1", bad]),
         operations.get_contacts(vendor, ["c1", bad]),
-        operations.delete_list(vendor, bad),
-        operations.upsert_contacts(vendor, [person(1)], [bad]),
         operations.check(vendor, bad),
     ):
         with pytest.raises(errors.InvalidInput, match="not sent") as caught:
@@ -119,11 +115,31 @@ def test_an_id_that_could_reach_another_place_is_refused_before_any_effect(bad: 
         assert "x" * 99 not in str(caught.value)
 
 
+@pytest.mark.parametrize("bad", ["../../x", "a,b", "?x", "", " ", "x" * 10_000, "..", "a/b", "a%2Fb", "l3", "ONE"])
+def test_a_list_that_is_not_there_is_an_error_and_nothing_but_the_lists_is_asked_for(bad: str) -> None:
+    script = Script(PEOPLE)
+    vendor = Acme(script=script)
+    for flow in (
+        operations.remove_from_list(vendor, bad, ["c1"]),
+        operations.add_to_list(vendor, bad, ["c1"]),
+        operations.delete_list(vendor, bad),
+        operations.upsert_contacts(vendor, [person(1)], [bad]),
+    ):
+        with pytest.raises(errors.InvalidInput, match=r"there is no list|the list is blank") as caught:
+            run(flow, fine)
+        assert "x" * 200 not in str(caught.value)
+        assert script.asked == []
+    for stream in (operations.export(vendor, ["l1", bad]), operations.search(vendor, F.list == bad, scan=True)):
+        with pytest.raises(errors.InvalidInput, match=r"there is no list|the list is blank") as caught:
+            items(stream, fine)
+        assert "x" * 200 not in str(caught.value)
+        assert script.asked == []
+
+
 def test_the_small_operations_on_lists_and_fields() -> None:
     vendor = Acme()
-    gone = run(operations.delete_list(vendor, "gone"), fine)
-    assert (gone.operation, gone.absent, gone.state) == ("delete_list", ("gone",), OutcomeState.DONE)
     assert run(operations.delete_list(vendor, "l1"), fine).operation == "delete_list"
+    assert run(operations.delete_list(vendor, "Two"), fine).confirmed == ("l2",)
     assert run(operations.create_list(vendor, "New"), fine).name == "New"
     with pytest.raises(errors.InvalidInput, match="blank"):
         next(operations.create_list(vendor, " "))
