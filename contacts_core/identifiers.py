@@ -149,6 +149,11 @@ class Identifier:
                 return self.value
 
     @property
+    def certain(self) -> bool:
+        """Whether the value is what its kind says, beyond doubt."""
+        return bool(self.value.strip())
+
+    @property
     def masked(self) -> str:
         """Fit for logs and progress: the kind and a masked value."""
         return f"{self.key or self.kind.value}:{mask(self.normal)}"

@@ -1,7 +1,7 @@
 """Contacts and results as files and as plain data."""
 
 from contacts_core.formats.plain import contact_from_plain, job_from_plain, plain
-from contacts_core.formats.readers import read_json_lines, read_people
+from contacts_core.formats.readers import read_json_lines, read_lines, read_people, readable
 from contacts_core.formats.writers import FORMATS, ContactWriter, CsvWriter, JsonLinesWriter, writer_for
 
 __all__ = [
@@ -13,6 +13,8 @@ __all__ = [
     "job_from_plain",
     "plain",
     "read_json_lines",
+    "read_lines",
     "read_people",
+    "readable",
     "writer_for",
 ]
