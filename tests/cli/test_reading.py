@@ -132,11 +132,14 @@ def test_find(run: Run, vendor: Vendor) -> None:
     done = run(
         "find", "acme", "--email", "PERSON1@example.com", "--email", "nobody@example.com", "--phone", "+15550100002"
     )
-    assert done.code == Exit.DONE
+    assert done.code == Exit.PARTIAL
     assert "id-1" in done.out
     assert "id-2" in done.out
     assert "(nobody)" in done.out
+    assert done.err == "nobody was found who has email:n***@example.com\n"
+    assert run("find", "acme", "--email", "person1@example.com").code == Exit.DONE
     done = run("find", "acme", "--email", "nobody@example.com", "--json")
+    assert done.code == Exit.PARTIAL
     assert (done.json["asked"], done.json["found"]) == (1, 0)
     assert run("find", "acme").code == Exit.USAGE
     assert run("find", "acme", "--email", " ").code == Exit.USAGE
