@@ -12,7 +12,7 @@ from attrs.validators import optional
 from contacts_core.errors import ConfigurationError
 from contacts_core.values import number
 
-__all__ = ["TransportSettings"]
+__all__ = ["TransportSettings", "transport_settings"]
 
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
@@ -80,23 +80,23 @@ class TransportSettings:
     allow_plain_http: bool = field(default=False, converter=_flag, validator=_boolean)
     allow_private_files: bool = field(default=False, converter=_flag, validator=_boolean)
 
-    @classmethod
-    def of(cls, settings: TransportSettings | Mapping[str, Any] | str) -> TransportSettings:
-        """Read them as an accounts file (a table) or the environment (``name=value,…``) has them.
 
-        Raises:
-            ConfigurationError: A name is unknown, or a value is wrong.
-        """
-        if isinstance(settings, TransportSettings):
-            return settings
-        if isinstance(settings, str):
-            pairs = (part.partition("=") for part in settings.split(",") if part.strip())
-            settings = {name.strip(): value.strip() for name, _, value in pairs}
-        if not isinstance(settings, Mapping):
-            raise ConfigurationError("transport must be a table of settings", hint="such as transport.attempts = 2")
-        known = [each.name for each in attrs.fields(cls)]
-        if unknown := sorted(str(name) for name in settings if name not in known):
-            raise ConfigurationError(
-                f"transport has no setting {', '.join(unknown)}", hint=f"its settings are {', '.join(known)}"
-            )
-        return cls(**settings)
+def transport_settings(settings: TransportSettings | Mapping[str, Any] | str) -> TransportSettings:
+    """Read them as an accounts file (a table) or the environment (``name=value,…``) has them.
+
+    Raises:
+        ConfigurationError: A name is unknown, or a value is wrong.
+    """
+    if isinstance(settings, TransportSettings):
+        return settings
+    if isinstance(settings, str):
+        pairs = (part.partition("=") for part in settings.split(",") if part.strip())
+        settings = {name.strip(): value.strip() for name, _, value in pairs}
+    if not isinstance(settings, Mapping):
+        raise ConfigurationError("transport must be a table of settings", hint="such as transport.attempts = 2")
+    known = [each.name for each in attrs.fields(TransportSettings)]
+    if unknown := sorted(str(name) for name in settings if name not in known):
+        raise ConfigurationError(
+            f"transport has no setting {', '.join(unknown)}", hint=f"its settings are {', '.join(known)}"
+        )
+    return TransportSettings(**settings)

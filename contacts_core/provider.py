@@ -23,7 +23,7 @@ from attrs import field, frozen
 from contacts_core.decoding import Payload, UnknownFields, decoder, lines_decoder, payload_converter
 from contacts_core.errors import ConfigurationError, InvalidInput
 from contacts_core.flow import Call, Flow
-from contacts_core.limits import TransportSettings
+from contacts_core.limits import TransportSettings, transport_settings
 from contacts_core.values import calendar_date, integer, moment, number, query_value
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Provider:
 
     base_url: str = address()
     max_download: int = field(default=8 * 2**30, converter=int)
-    transport: TransportSettings = field(factory=TransportSettings, converter=TransportSettings.of)
+    transport: TransportSettings = field(factory=TransportSettings, converter=transport_settings)
 
     def headers(self) -> dict[str, str]:
         """The headers that prove who we are; sent to ``base_url`` only."""
