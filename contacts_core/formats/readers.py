@@ -23,7 +23,7 @@ from contacts_core.formats.plain import contact_from_plain
 from contacts_core.identifiers import EMAILS, Identifier, scrub
 from contacts_core.models import Contact
 
-__all__ = ["readable", "read_json_lines", "read_lines", "read_people"]
+__all__ = ["read_json_lines", "read_lines", "read_people", "readable"]
 
 Source: TypeAlias = Path | BinaryIO
 
@@ -118,12 +118,14 @@ def read_people(source: Source) -> tuple[list[tuple[Identifier, ...]], list[str]
             row = _cells(line)
             if header is None:
                 header = _header(row)
-            elif any(row):
+            elif any(map(str.strip, row)):
                 people.append(_person(header, row))
         except InvalidInput as error:
             raise InvalidInput(f"{name}, line {number}: {error}", hint=error.hint) from None
     if header is None:
-        raise InvalidInput(f"{name} has no column of identifiers: it is empty", hint=f"name one of {', '.join(COLUMNS)}")
+        raise InvalidInput(
+            f"{name} has no column of identifiers: it is empty", hint=f"name one of {', '.join(COLUMNS)}"
+        )
     return people, [column for column in header if column not in COLUMNS]
 
 
@@ -256,8 +258,8 @@ def _json(line: str) -> Any:
         raise InvalidInput(f"this is nested more than {DEEPEST} levels deep") from None
     except InvalidInput:
         raise
-    except ValueError as error:  # a number of thousands of digits
-        raise InvalidInput(f"this is not JSON: {error}") from None
+    except ValueError:
+        raise InvalidInput("a number has too many digits") from None
     level = [value]
     for _ in range(DEEPEST):
         level = [each for parent in level for each in _inside(parent)]
@@ -284,11 +286,11 @@ def _inside(value: Any) -> Sequence[Any]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidInput(f"the key {_shown(twice)} stands twice")
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise InvalidInput(f"the key {_shown(key)} stands twice")
+        found[key] = value
     return found
 
 
