@@ -63,7 +63,7 @@ def apply(
     from contacts_core.cli import output
     from contacts_core.cli.doors import ask
     from contacts_core.cli.planning import show
-    from contacts_core.plans import Plan
+    from contacts_core.plans import Kind, Plan
     from contacts_core.plans import apply as applied
     from contacts_core.plans import start as started
 
@@ -74,6 +74,8 @@ def apply(
     show(saved, stderr=True)
     if not saved.contacts:
         output.note("there is nothing to do; that nobody is there is verified all the same")
+    if saved.kind is Kind.ERASE and state is not None:
+        output.note("the tombstones are kept in that --state; a note in the usual one makes every upsert look there")
     ask([f"about to {saved.kind.value} {saved.contacts} contact(s) in {', '.join(saved.by_account)}"], yes=yes)
     if detach:
         run = started(saved, where=state, timeout=timeout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from contacts_core.cli.options import (
     ListId,
     Phones,
     Settings,
+    State,
     Timeout,
     Wait,
     Yes,
@@ -237,6 +239,7 @@ def upsert(
     recreate_erased: Annotated[
         bool, typer.Option("--recreate-erased", help="Write those too whom an erasure left a tombstone of.")
     ] = False,
+    state: State = None,
     wait: Wait = False,
     timeout: Timeout = LONG,
     settings: Settings = None,
@@ -245,7 +248,8 @@ def upsert(
     """Create contacts, or update those that exist.
 
     Contacts that were read from another provider keep their identifiers and lose that provider's id. People who were
-    erased are held back, and the rows that were are named. A file without contacts is an error.
+    erased are held back, and the rows that were are named; their tombstones are looked for in the state in force, in
+    those that `contacts apply --state` noted there, and in --state. A file without contacts is an error.
 
         contacts upsert marketing --from-file people.jsonl --list News --wait
         contacts export crm --json | contacts upsert marketing --from-file -
@@ -255,6 +259,8 @@ def upsert(
     from contacts_core.cli.doors import opened, settle, telling
     from contacts_core.errors import Interrupted, InvalidInput
     from contacts_core.formats import read_json_lines, readable
+    from contacts_core.operations import upsert_contacts
+    from contacts_core.tombstones import held_back
 
     with readable(from_file) as file:
         rows = sum(1 for _ in read_json_lines(file))  # nothing is sent of a file that turns out to be broken
@@ -272,7 +278,8 @@ def upsert(
 
             try:
                 with telling(door, "upsert_contacts", taken):
-                    outcome = door.upsert_contacts(contacts(), lists=on_list or (), recreate_erased=recreate_erased)
+                    guard = None if recreate_erased else partial(held_back, where=state)
+                    outcome = door.run(upsert_contacts(door.provider, contacts(), on_list or (), guard))
             except Interrupted as error:  # rows behind the batch that it stopped in were not read
                 unsent = [*error.unsent, *(f"row {row}" for row in range(len(taken) + 1, rows + 1))]
                 raise Interrupted(error.outcome, error.uncertain, unsent, str(error.__cause__)) from error.__cause__

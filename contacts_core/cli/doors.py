@@ -17,7 +17,7 @@ from contacts_core.cli.failing import Refused
 from contacts_core.cli.options import pairs
 from contacts_core.cli.output import Exit, document, note, progress, show, warn
 from contacts_core.client import Contacts
-from contacts_core.errors import Cancelled, ContactsError, Interrupted, Unavailable, UnexpectedPayload, Unreachable
+from contacts_core.errors import Cancelled, ContactsError, Interrupted
 from contacts_core.identifiers import Identifier
 from contacts_core.models import Contact, Failure, Found, Outcome
 from contacts_core.provider import Provider
@@ -163,10 +163,11 @@ def telling(door: Door, operation: str, items: Sequence[object]) -> Iterator[Non
         cause = Cancelled()
         raise Interrupted(nothing, items, (), str(cause)) from cause
     except ContactsError as error:
-        unclear = getattr(error, "unclear", isinstance(error, (Unreachable, Unavailable, UnexpectedPayload)))
-        if isinstance(error, Interrupted) or not (unclear or isinstance(error, Cancelled)):
+        if isinstance(error, Interrupted) or not (error.unclear or isinstance(error, Cancelled)):
             raise
-        raise Interrupted(nothing, items if unclear else (), () if unclear else items, str(error)) from error
+        raise Interrupted(
+            nothing, items if error.unclear else (), () if error.unclear else items, str(error)
+        ) from error
 
 
 @contextmanager

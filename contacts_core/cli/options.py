@@ -130,23 +130,24 @@ def input_file(text: str | Path) -> Path:
 
 
 def output_file(text: str | Path) -> Path:
-    """A file to write: one that does not exist yet, or a regular one.
+    """A file to write, or a pipe.
 
     Raises:
-        typer.BadParameter: It is a folder, a device or a pipe, which must not be replaced by a file.
+        typer.BadParameter: It is a folder.
     """
     path = Path(text)
     if str(text) == "-":
         raise typer.BadParameter("name a file; '-' is not one (--json writes to standard output)")
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        return path
-    except OSError as error:
-        raise typer.BadParameter(f"{str(path)!r}: {error.strerror}") from None
-    if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-        raise typer.BadParameter(f"{str(path)!r} is {kind}; nothing was written")
+    if path.is_dir():
+        raise typer.BadParameter(f"{str(path)!r} is a folder")
+    return path
+
+
+def whole_file(text: str | Path) -> Path:
+    """A file to write that gets its name when it is complete, so that it cannot be a pipe or a device."""
+    path = output_file(text)
+    if path.exists() and not path.is_file():
+        raise typer.BadParameter(f"{str(path)!r} is a pipe or a device; a file is needed")
     return path
 
 

@@ -23,10 +23,10 @@ from contacts_core.cli.options import (
     identifiers,
     number,
     one,
-    output_file,
     pairs,
     sendable,
     several,
+    whole_file,
 )
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def export(
     to: Annotated[
         Path | None,
         typer.Option(
-            "--to", metavar="FILE", parser=output_file, help="The file; .csv, .jsonl or .ndjson says which kind."
+            "--to", metavar="FILE", parser=whole_file, help="The file; .csv, .jsonl or .ndjson says which kind."
         ),
     ] = None,
     on_list: Lists = None,
