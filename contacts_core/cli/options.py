@@ -69,10 +69,10 @@ def _split_each(texts: list[str] | None) -> list[str] | None:
 
 def _only_one(text: str | None) -> str | None:
     """The one value of an option that takes no second one."""
-    values = _split_each([text] if text is not None else None) or [None]
+    values = _split_each([text] if text is not None else None) or []
     if len(values) > 1:
         raise typer.BadParameter(f"it takes one value; {QUOTES}")
-    return values[0]
+    return values[0] if values else None
 
 
 def several(name: str, metavar: str, about: str, **options: Any) -> Any:

@@ -8,16 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from contacts_core.cli.options import AnonymousIds, Emails, ExternalIds, Json, Phones, Yes, identifiers
+from contacts_core.cli.options import (
+    AnonymousIds,
+    Emails,
+    ExternalIds,
+    Json,
+    Phones,
+    Yes,
+    existing,
+    identifiers,
+    output_file,
+)
 from contacts_core.cli.root import Command, section
 
 if TYPE_CHECKING:
     from contacts_core.keys import Key
 
 NOT_COVERED = "not covered"
-ReceiptFile = Annotated[
-    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A receipt.", show_default=False)
-]
+ReceiptFile = Annotated[Path, typer.Argument(metavar="FILE", parser=existing, help="A receipt.", show_default=False)]
 State = Annotated[
     str | None, typer.Option("--state", metavar="PLACE", help="Folder or postgresql:// URL that keeps the key.")
 ]
@@ -147,7 +155,7 @@ def receipt_find(
 def receipt_report(
     path: ReceiptFile,
     to: Annotated[
-        Path, typer.Option("--to", metavar="FILE", dir_okay=False, help="The page to write.", show_default=False)
+        Path, typer.Option("--to", metavar="FILE", parser=output_file, help="The page to write.", show_default=False)
     ],
     title: Annotated[str, typer.Option("--title", help="What to call it.")] = "",
     state: State = None,

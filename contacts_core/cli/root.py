@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 __all__ = ["Command", "app", "section"]
 
 WIDEST = 20
+UsageError: Any = typer.BadParameter.__mro__[1]  # Typer brings its own Click, or uses the one that is installed
 
 EPILOG = """Exit codes:
 
@@ -123,6 +125,18 @@ def _refuse_odd(param: Any, value: Any, times: int) -> None:
             raise typer.BadParameter(f"{name} is not valid {sys.getfilesystemencoding()} text") from None
 
 
+@contextmanager
+def _usage() -> Iterator[None]:
+    """Make the text of usage errors printable: it repeats what a script passed on."""
+    try:
+        yield
+    except UsageError as error:
+        from contacts_core.texts import printable
+
+        error.message = printable(error.message)
+        raise
+
+
 class Command(Strict, TyperCommand):
     """A command whose errors become one readable line and an exit code."""
 
@@ -180,6 +194,16 @@ class Group(Strict, TyperGroup):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.commands = Commands()
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse what stands before the command."""
+        with _usage():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Find the command, and run it."""
+        with _usage():
+            return super().invoke(ctx)
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """Keep examples as they are."""

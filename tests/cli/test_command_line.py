@@ -138,7 +138,7 @@ def test_values_are_split_at_commas_outside_quotes(text: str, values: list[str])
 
 @pytest.mark.parametrize("text", [",", "a,", ",a", "a,,b", '"', '"a,b', '""', "a, ,b"])
 def test_a_blank_value_or_an_open_quote_is_refused(text: str, run: Run, vendor: Vendor) -> None:
-    with pytest.raises(ValueError, match="blank|not closed"):
+    with pytest.raises(ValueError, match=r"blank|not closed"):
         split(text)
     done = run("find", "acme", "--email", text)
     assert done.code == Exit.USAGE
@@ -181,9 +181,7 @@ def test_an_option_before_a_command_below_runs_is_not_lost(run: Run) -> None:
         ("add-to-list", "acme", "l1", "jane@example.com"),
     ],
 )
-def test_an_address_passed_as_an_id_is_refused_with_a_hint(
-    command: tuple[str, ...], run: Run, vendor: Vendor
-) -> None:
+def test_an_address_passed_as_an_id_is_refused_with_a_hint(command: tuple[str, ...], run: Run, vendor: Vendor) -> None:
     done = run(*command)
     assert done.code == Exit.USAGE
     assert "--email" in done.err
@@ -321,14 +319,14 @@ WRITES = [
 def test_an_odd_place_to_write_is_a_clear_error(
     command: tuple[str, ...], run: Run, vendor: Vendor, odd_files: dict[str, Path]
 ) -> None:
-    before = os.stat("/dev/null")
+    before = Path("/dev/null").stat()
     for place in ("-", "folder", "odd-empty/x.csv", "missing/x.csv" if command[0] == "export" else "folder"):
         done = run(*command, place)
         assert done.code in {Exit.USAGE, Exit.FAILED}, (place, done.err)
         assert "should not happen" not in done.err, (place, done.err)
     if command[0] == "export":
         assert run(*command, "/dev/null").code == Exit.USAGE
-    after = os.stat("/dev/null")
+    after = Path("/dev/null").stat()
     assert stat.S_ISCHR(after.st_mode)
     assert (before.st_mode, before.st_ino) == (after.st_mode, after.st_ino)
 
