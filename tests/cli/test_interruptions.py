@@ -79,7 +79,7 @@ def test_rows_that_were_never_read_are_counted_as_not_sent(
         nonlocal calls
         calls += what.startswith("upsert")
         if calls == 2:
-            raise KeyboardInterrupt
+            raise Cancelled(unclear=True)  # what a request that is cut off by Ctrl-C becomes
 
     monkeypatch.setattr(Vendor, "did", did)
     done = run("upsert", "acme", "--from-file", path)
@@ -222,7 +222,8 @@ def started(server: Any, name: str, tmp_path: Path, *arguments: str) -> subproce
 def ids_of(server: Any, name: str) -> list[str]:
     from contacts_core import Contacts
 
-    with Contacts(plugins.provider_class(name)(**server.settings(name))) as door:
+    provider: Any = plugins.provider_class(name)(**server.settings(name))
+    with Contacts(provider) as door:
         return [contact.id for contact in door.export()]
 
 

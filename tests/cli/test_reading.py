@@ -242,3 +242,49 @@ def test_long_reads_say_how_far_they_got(
     run("search", "acme", "--list", "l1")
     run("export", "acme", "--to", tmp_path / "people.csv")
     assert told == ["2 found", "4 found", "2 contacts", "4 contacts"]
+
+
+def test_what_the_vendor_was_not_asked_and_what_it_answered_wrongly_are_told(
+    run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contacts_core.identifiers import Identifier
+    from tests.cli.acme import Acme
+
+    def cannot_find(_self: Acme, identifier: Identifier) -> str:
+        return "numbers cannot be looked up" if identifier.kind.value == "phone" else ""
+
+    def find(_self: Acme, identifiers: object) -> object:
+        yield from ()
+        return [(Identifier.email("x@example.com"), person(1))]
+
+    monkeypatch.setattr(Acme, "cannot_find", cannot_find)
+    done = run("find", "acme", "--email", "person1@example.com", "--phone", "+12025550123")
+    assert done.code == Exit.PARTIAL
+    assert "(not asked)" in done.out
+    assert "was not looked up: numbers cannot be looked up" in done.err
+    done = run("delete", "acme", "--phone", "+12025550123", "--yes")
+    assert done.code == Exit.PARTIAL
+    assert "not looked up: numbers cannot be looked up" in done.out
+    monkeypatch.setattr(Acme, "find", find)
+    done = run("find", "acme", "--email", "x@example.com")
+    assert done.code == Exit.PARTIAL
+    assert "Acme Mail answered to email:x***@example.com with 1 contact(s) without it" in done.err
+    assert "(not known)" in done.out
+    assert run("delete", "acme", "--email", "x@example.com", "--yes").code == Exit.PARTIAL
+    assert len(vendor.people) == 5
+
+
+def test_lists_go_by_name_and_an_unknown_one_is_an_error(run: Run, vendor: Vendor) -> None:
+    name = "News [bold]"
+    assert len(run("search", "acme", "--list", name, "--json").lines) == 5
+    assert len(run("export", "acme", "--list", name, "--json").lines) == 5
+    for command in (
+        ("search", "acme", "--list", "Nwes"),
+        ("export", "acme", "--list", "Nwes", "--json"),
+        ("remove-from-list", "acme", "Nwes", "id-1", "--yes"),
+        ("add-to-list", "acme", "Nwes", "id-1"),
+        ("delete-list", "acme", "Nwes", "--yes"),
+    ):
+        done = run(*command)
+        assert (done.code, done.out) == (Exit.USAGE, "")
+        assert "there is no list" in done.err
