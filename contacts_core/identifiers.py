@@ -40,7 +40,7 @@ JOINERS = re.compile("[\u200c\u200d]+")  # as above, except in the scripts that 
 LONGEST_EMAIL = 254  # characters of an address: RFC 5321, section 4.5.3.1.3
 LONGEST_SPELLING = 1000  # characters of an address with a display name
 WORD = r"a-z0-9.!#$%&'*+/=?^_`{|}~-"
-PLAIN_EMAIL = re.compile(rf"[{WORD}]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+")  # such a text has no other normal form
+PLAIN_EMAIL = re.compile(rf"[{WORD}]++@[a-z0-9.-]++(?<!\.)")  # such a text has no other normal form
 LOCAL = re.compile(rf"(?!\.)[\u0080-\U0010ffff{WORD}]+")
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = re.compile(rf"(?=.{{1,253}}\Z)(?:{LABEL}\.)+(?![0-9]+\Z){LABEL}")
@@ -136,6 +136,7 @@ PHONE = re.compile(
     rf"(?:(?:;ext=|(?:extension|extn|ext|x)[.:]?{BETWEEN})(?P<extension>[0-9]{{1,9}}))?",
     re.IGNORECASE | re.ASCII,
 )
+WITH_CODE = re.compile(rf"(?:\s|{INVISIBLE.pattern})*+(?:\+|tel:)", re.IGNORECASE)
 NOT_DIGITS = re.compile(r"[^0-9]")
 
 
@@ -146,31 +147,27 @@ def normal_phone(value: str, country_code: str = "") -> str:
     """
     if PLAIN_PHONE.fullmatch(value):
         return value
-    whole = _international(value, country_code)
-    return certain_phone(whole) or whole
+    return certain_phone(value, country_code) or _joined(value, country_code)
 
 
 def certain_phone(value: str, country_code: str = "") -> str | None:
     """Give the normal form of a value that is one phone number beyond doubt, else None."""
-    whole = _international(value, country_code)
-    return _parsed_phone(whole) if len(whole) <= LONGEST_PHONE else None
-
-
-def _international(value: str, country_code: str) -> str:
-    """The value with its country code before it, unless it begins with one itself."""
-    code = country_code.strip()
-    if not code or (
-        len(value) <= LONGEST_PHONE and INVISIBLE.sub("", value).lstrip().lower().startswith(("+", "tel:"))
-    ):
-        return value
-    return f"+{code} {value}" if code.isdigit() else f"{code} {value}"
+    return _parsed_phone(value, country_code) if len(value) + len(country_code) <= LONGEST_PHONE else None
 
 
 @lru_cache(maxsize=4096)
-def _parsed_phone(value: str) -> str | None:
-    found = PHONE.fullmatch(INVISIBLE.sub("", value).strip())
+def _parsed_phone(value: str, country_code: str) -> str | None:
+    found = PHONE.fullmatch(INVISIBLE.sub("", _joined(value, country_code)).strip())
     number = _e164(f"+{NOT_DIGITS.sub('', found['number'])}") if found else None
     return f"{number};ext={found['extension']}" if number and found and found["extension"] else number
+
+
+def _joined(value: str, country_code: str) -> str:
+    """The value with its country code before it, unless it begins with one itself."""
+    code = country_code.strip()
+    if not code or WITH_CODE.match(value):
+        return value
+    return f"+{code} {value}" if code.isdigit() else f"{code} {value}"
 
 
 def _e164(number: str) -> str | None:
@@ -193,7 +190,8 @@ def _e164(number: str) -> str | None:
         return number if reason == phonenumbers.ValidationResult.IS_POSSIBLE else None
     if phonenumbers.is_valid_number(literal):
         return number
-    trunk = phonenumbers.ndd_prefix_for_region(phonenumbers.region_code_for_number(parsed), strip_non_digits=True)
+    region = phonenumbers.region_code_for_number(parsed) or ""
+    trunk = phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True)
     dropped = trunk and national.startswith(trunk) and shorter == code + national.removeprefix(trunk)
     return shorter if dropped and phonenumbers.is_valid_number(parsed) and _e164(shorter) == shorter else None
 

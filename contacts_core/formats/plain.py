@@ -105,6 +105,11 @@ def _is_tuple(kind: Any) -> bool:
     return get_origin(kind) is tuple
 
 
+def _is_mapping(kind: Any) -> bool:
+    origin: Any = get_origin(kind)
+    return origin is Mapping
+
+
 def _tuple_of(kind: Any) -> Any:
     """Refuse a bare text where several are due: it would become its characters."""
     each, item = converter.get_structure_hook(get_args(kind)[0]), get_args(kind)[0]
@@ -175,7 +180,7 @@ def _converter() -> Converter:
     made.register_structure_hook(datetime, _moment)
     made.register_structure_hook_func(lambda kind: kind == CustomValue, _custom_value)
     made.register_structure_hook_factory(_is_tuple, _tuple_of)
-    made.register_structure_hook_func(lambda kind: get_origin(kind) is Mapping, _mapping)
+    made.register_structure_hook_func(_is_mapping, _mapping)
     return made
 
 

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Iterable
+from functools import lru_cache
 
 from contacts_core import errors
-from contacts_core.errors import ConfigurationError, Interrupted, ProviderError
+from contacts_core.errors import Interrupted, ProviderError
 from contacts_core.identifiers import scrub
 from contacts_core.keys import Key
 from contacts_core.models import Failure
 
-__all__ = ["CannotContinue", "public_reason", "public_reasons"]
+__all__ = ["OurWords", "public_reason", "public_reasons", "request_digest"]
 
 logger = logging.getLogger("contacts_core")
 
 LOGGED = 10  # different texts of one step that go to the log
+ONCE_IN = 60.0  # seconds in which the same text is logged once
 DIGEST = 16  # hexadecimal digits of a request id's keyed hash
 STATUS = re.compile(r"[\w-]+(?: [A-Z]+)? \S+ \[([1-5][0-9]{2})\]: ", re.ASCII)  # how a ProviderError begins
 NOT_DONE = "the vendor did not carry it out"
@@ -42,6 +45,7 @@ WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (errors.JobTimeout, "the vendor's job did not end in time"),
     (errors.Cancelled, "it was interrupted"),
     (errors.UnsupportedOperation, "the provider cannot do this"),
+    (errors.PlanRefused, "the plan does not hold here"),
     (errors.InvalidInput, "a value was refused before anything was sent"),
     (errors.ConfigurationError, "a setting of this account is missing or wrong"),
 )
@@ -53,8 +57,13 @@ BY_STATUS = {
 }
 
 
-class CannotContinue(ConfigurationError):
-    """A run cannot continue here. A receipt holds its message: it names nothing but runs, accounts and providers."""
+class OurWords(str):
+    """A sentence that a receipt may hold as it is: written here, and naming nothing but runs, accounts and providers.
+
+    Used as the message of an error or as the reason of a failure; what comes from outside is never of this type.
+    """
+
+    __slots__ = ()
 
 
 def public_reason(error: BaseException, key: Key) -> str:
@@ -63,24 +72,30 @@ def public_reason(error: BaseException, key: Key) -> str:
     The error's own text, with addresses and numbers masked, goes to the log.
     """
     reason = _words(error, key)
-    logger.warning("%s: %s", reason, scrub(f"{type(error).__name__}: {error}"))
+    _log(scrub(f"{type(error).__name__}: {error}"), reason, int(time.monotonic() // ONCE_IN))
     return reason
 
 
 def public_reasons(failures: Iterable[Failure]) -> dict[str, str]:
     """What a receipt says of each item that failed; the texts themselves go to the log, each once."""
     told = list(failures)
-    public = {text: _sorted(text) for text in dict.fromkeys(failure.reason for failure in told)}
+    public = {failure.reason: _sorted(failure.reason) for failure in told}
     for text in list(public)[:LOGGED]:
-        logger.warning("%s: %s", public[text], scrub(text))
+        _log(scrub(text), public[text], int(time.monotonic() // ONCE_IN))
     if len(public) > LOGGED:
         logger.warning("and %d more reasons of the vendor", len(public) - LOGGED)
     return {failure.item: public[failure.reason] for failure in told}
 
 
+@lru_cache(maxsize=128)
+def _log(text: str, reason: str, _minute: int) -> None:
+    """Log a text, but not again in the same minute: what is polled fails in the same way many times."""
+    logger.warning("%s: %s", reason, text)
+
+
 def _words(error: BaseException, key: Key) -> str:
-    if isinstance(error, CannotContinue):
-        return str(error)
+    if error.args and isinstance(error.args[0], OurWords):
+        return str(error.args[0])
     if isinstance(error, Interrupted):
         cause = _words(error.__cause__, key) if error.__cause__ else OTHER
         return f"{cause}; {len(error.uncertain)} item(s) without a clear answer, {len(error.unsent)} not sent"
@@ -96,6 +111,8 @@ def _words(error: BaseException, key: Key) -> str:
 
 def _sorted(text: str) -> str:
     """What kind of reason this is that an outcome gives for one item."""
+    if isinstance(text, OurWords):
+        return str(text)
     if text.startswith("not sent: "):
         return NOT_SENT
     if found := STATUS.match(text):

@@ -21,7 +21,7 @@ from contacts_core.flow import Flow
 from contacts_core.models import Failure, Outcome
 from contacts_core.plans import delete, erase, remove_from_list, remove_identifier, resume, runs, working
 from contacts_core.plans import receipt as told
-from contacts_core.plans.reasons import LOGGED, CannotContinue, public_reason, public_reasons
+from contacts_core.plans.reasons import LOGGED, OurWords, public_reason, public_reasons
 from contacts_core.plans.receipts import Receipt
 from contacts_core.plans.report import html
 from contacts_core.testing.memory import MemoryProvider
@@ -276,10 +276,24 @@ class TestWords:
         told = public_reason(error, KEY)
         assert told.startswith("the vendor does not allow this key to do it (Forbidden, status 403, request ")
         assert KEY.digest(b"request id", b"r-1").startswith(told.rpartition(" ")[2].rstrip(")"))
-        assert public_reason(CannotContinue("in our own words"), KEY) == "in our own words"
         assert public_reason(KeyError("jane"), KEY) == "an unexpected error (KeyError)"
         stopped = Interrupted(Outcome(operation="x"), ["jane"], ["john", "joe"], "jane")
         assert public_reason(stopped, KEY) == "an unexpected error; 1 item(s) without a clear answer, 2 not sent"
+
+    def test_words_of_our_own_are_told_as_they_are(self) -> None:
+        ours = OurWords("in our own words")
+        stopped = Interrupted(Outcome(operation="x"), [], ["joe"], "jane")
+        stopped.__cause__ = errors.PlanRefused(ours)
+        assert public_reason(errors.ConfigurationError(ours, hint="jane"), KEY) == "in our own words"
+        assert public_reason(stopped, KEY) == "in our own words; 0 item(s) without a clear answer, 1 not sent"
+        assert public_reasons([Failure("x", ours)]) == {"x": "in our own words"}
+        assert public_reason(errors.ConfigurationError("in our own words"), KEY) != "in our own words"
+
+    def test_what_is_polled_fails_many_times_and_is_logged_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        with caplog.at_level(logging.WARNING):
+            for _ in range(100):
+                public_reason(errors.Unreachable("no route", provider="polled"), KEY)
+        assert 1 <= len(caplog.records) <= 2  # a minute may end meanwhile
 
     def test_a_thousand_different_texts_do_not_fill_the_log(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.WARNING):
