@@ -18,6 +18,7 @@ from contacts_core.cli.options import (
     existing,
     identifiers,
     output_file,
+    several,
 )
 from contacts_core.cli.root import Command, section
 
@@ -102,9 +103,7 @@ def receipt_find(
     anonymous_id: AnonymousIds = None,
     accounts: Annotated[
         list[str] | None,
-        typer.Option(
-            "--accounts", metavar="NAME,NAME", help="Where they must be absent; repeatable. Else wherever it was done."
-        ),
+        several("--accounts", "NAME,NAME", "Where they must be absent; wherever it was done otherwise."),
     ] = None,
     state: State = None,
     as_json: Json = False,
@@ -125,9 +124,7 @@ def receipt_find(
     wanted = identifiers(email, phone, external_id, anonymous_id)
     if not wanted:
         raise typer.BadParameter("say which: identifiers such as --email")
-    where = [name.strip() for names in accounts or () for name in names.split(",") if name.strip()]
-    if accounts and not where:
-        raise typer.BadParameter("--accounts names at least one")
+    where = accounts or []
     read, key = Receipt.load(path), _key(state)
     if key is None:
         raise ConfigurationError(

@@ -247,13 +247,15 @@ def test_long_reads_say_how_far_they_got(
 def test_what_the_vendor_was_not_asked_and_what_it_answered_wrongly_are_told(
     run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from contacts_core.flow import Flow
     from contacts_core.identifiers import Identifier
+    from contacts_core.models import Contact
     from tests.cli.acme import Acme
 
     def cannot_find(_self: Acme, identifier: Identifier) -> str:
         return "numbers cannot be looked up" if identifier.kind.value == "phone" else ""
 
-    def find(_self: Acme, identifiers: object) -> object:
+    def find(_self: Acme, _identifiers: object) -> Flow[list[tuple[Identifier, Contact]]]:
         yield from ()
         return [(Identifier.email("x@example.com"), person(1))]
 
