@@ -150,13 +150,15 @@ class ExportsPages(Exports, ABC):
 
     def contacts(self, list_id: str | None) -> Stream[Contact]:
         """See `Exports.contacts`; where the vendor tells a total, fewer contacts are an `IncompleteExport`."""
+        cursors = steps.Cursors(self.transport.max_pages)
         cursor: str | None = None
         count = 0
         while True:
             page = yield from self.contacts_page(list_id, cursor)
             count += len(page.items)
+            cursor = cursors.after(page)
             yield Emit(page.items)
-            if (cursor := page.next) is None:
+            if cursor is None:
                 break
         if page.total is not None and count < page.total:
             raise IncompleteExport(count, page.total)
@@ -255,7 +257,7 @@ class CountsByPaging(Counts, ExportsPages, ABC):
 
     def count(self) -> Flow[Count]:
         """See `Counts.count`."""
-        everyone = yield from steps.gather(lambda cursor: self.contacts_page(None, cursor))
+        everyone = yield from steps.gather(lambda cursor: self.contacts_page(None, cursor), self.transport.max_pages)
         return Count(len(everyone), how="paged")
 
 
@@ -267,7 +269,7 @@ class DeletesAllContactsById(DeletesAllContacts, DeletesContacts, ExportsPages, 
 
     def delete_all_contacts(self) -> Flow[Outcome]:
         """See `DeletesAllContacts.delete_all_contacts`."""
-        everyone = yield from steps.gather(lambda cursor: self.contacts_page(None, cursor))
+        everyone = yield from steps.gather(lambda cursor: self.contacts_page(None, cursor), self.transport.max_pages)
         ids = list(dict.fromkeys(contact.id for contact in everyone))
         operation, name, limit = "delete_all_contacts", self.name, self.concurrency
         return (yield from steps.in_chunks(operation, name, ids, self.batch, limit, self.delete_contacts, str))

@@ -7,8 +7,10 @@
     ├─ IncompleteSearch              the vendor answered with a sample
     ├─ IncompleteExport              fewer contacts arrived than the vendor announced
     ├─ Interrupted                   the outcome so far, and what was not sent
-    ├─ Cancelled                     Ctrl-C while several requests were under way
+    ├─ Cancelled                     Ctrl-C or a cancelled task; the cause of an `Interrupted`
+    ├─ DeadlineExceeded              no time left to send the request; it was not sent
     ├─ PlanRefused                   a plan is too large, altered, or no longer true; nothing was changed
+    ├─ StorageError                  runs or tombstones could not be read or written; nothing is lost
     ├─ JobFailed · JobTimeout        carry the job
     └─ ProviderError                 provider, operation, status, request id
        ├─ Unreachable                no answer
@@ -25,7 +27,9 @@ Messages never hold keys, headers or whole bodies; identifiers in them are maske
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from contacts_core.texts import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,14 +41,31 @@ class ContactsError(Exception):
     """Base of every error this library raises.
 
     ``hint`` says what to try next, in one sentence; it may be empty. ``per_item`` is true for errors that concern the
-    one thing asked for and would not meet the next.
+    one thing asked for and would not meet the next. ``unclear`` is true where a request may have been carried out all
+    the same. Messages hold printable characters only, whatever the vendor wrote; errors can be pickled and copied.
     """
 
     per_item: ClassVar[bool] = False
+    unclear: bool = False
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(printable(message))
+        self.hint = printable(hint)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Carry everything to another process, and a cause that is an error of this library."""
+        cause = self.__cause__ if isinstance(self.__cause__, ContactsError) else None
+        return _rebuilt, (type(self), self.args, self.__dict__, cause)
+
+
+def _rebuilt(
+    kind: type[ContactsError], args: tuple[Any, ...], state: dict[str, Any], cause: ContactsError | None
+) -> ContactsError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    error.__cause__ = cause
+    return error
 
 
 class ConfigurationError(ContactsError):
@@ -99,14 +120,29 @@ class Interrupted(ContactsError):
 
 
 class Cancelled(ContactsError):
-    """The caller pressed Ctrl-C; what was under way was finished, nothing new was begun."""
+    """The caller pressed Ctrl-C or cancelled the task; nothing new was begun.
 
-    def __init__(self) -> None:
+    What was under way was finished; ``unclear`` is true where it could not be.
+    """
+
+    def __init__(self, *, unclear: bool = False) -> None:
         super().__init__("interrupted by the user")
+        self.unclear = unclear
+
+
+class DeadlineExceeded(ContactsError):
+    """The time that the settings give to a request or to a client was over before the request could be sent."""
 
 
 class PlanRefused(ContactsError):
     """A plan was not made, or must not be applied: nothing was changed."""
+
+
+class StorageError(ContactsError):
+    """Runs or tombstones could not be read or written: the database is away, full, or holds what it should not.
+
+    The message never holds the database's own words: they tell hosts, statements and values.
+    """
 
 
 class JobFailed(ContactsError):
@@ -162,6 +198,7 @@ class Unreachable(ProviderError):
     """No complete answer arrived: no connection, a cut one, or a timeout."""
 
     retryable = True
+    unclear = True
 
 
 class Unauthenticated(ProviderError):
@@ -194,7 +231,10 @@ class Unavailable(ProviderError):
     """5xx: the vendor is at fault, for now."""
 
     retryable = True
+    unclear = True
 
 
 class UnexpectedPayload(ProviderError):
     """The answer does not have the documented shape; the message names the path, like ``$.result[0].id``."""
+
+    unclear = True

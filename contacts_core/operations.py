@@ -93,10 +93,11 @@ def delete_contacts(provider: Provider, ids: Iterable[str]) -> Flow[Outcome]:
     able = require(provider, DeletesContacts)
     good, refused = _sorted_out(able, ids)
     operation = "delete_contacts"
-    done = yield from steps.in_chunks(
-        operation, able.name, good, able.batch, able.concurrency, able.delete_contacts, str
+    return (
+        yield from steps.in_chunks(
+            operation, able.name, good, able.batch, able.concurrency, able.delete_contacts, str, refused
+        )
     )
-    return Outcome.total(operation, able.name, [done, refused])
 
 
 def delete_all_contacts(provider: Provider, confirm: str, names: Sequence[str]) -> Flow[Outcome]:
@@ -157,16 +158,18 @@ def _change_list(
         found = yield from find(provider, identifiers)
         unknown = _not_found(operation, found)
         targets = list(dict.fromkeys([*ids, *(c.id for i in found for c in found.every(i))]))
-    done = yield from steps.in_chunks(
-        operation,
-        provider.name,
-        targets,
-        provider.member_batch,
-        provider.concurrency,
-        lambda chunk: change(list_id, chunk),
-        lambda member: member.value if isinstance(member, Identifier) else member,
+    return (
+        yield from steps.in_chunks(
+            operation,
+            provider.name,
+            targets,
+            provider.member_batch,
+            provider.concurrency,
+            lambda chunk: change(list_id, chunk),
+            lambda member: member.value if isinstance(member, Identifier) else member,
+            Outcome.total(operation, provider.name, [refused, unknown]),
+        )
     )
-    return Outcome.total(operation, provider.name, [done, refused, unknown])
 
 
 def _not_found(operation: str, found: Found) -> Outcome:

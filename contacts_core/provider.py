@@ -23,6 +23,8 @@ from attrs import field, frozen
 from contacts_core.decoding import Payload, UnknownFields, decoder, lines_decoder, payload_converter
 from contacts_core.errors import ConfigurationError, InvalidInput
 from contacts_core.flow import Call, Flow
+from contacts_core.limits import TransportSettings, transport_settings
+from contacts_core.values import calendar_date, integer, moment, number, query_value
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -31,17 +33,23 @@ __all__ = [
     "Payload",
     "Provider",
     "Rate",
+    "TransportSettings",
     "UnknownFields",
     "address",
+    "calendar_date",
     "check_id",
     "decoder",
     "delete",
     "get",
+    "integer",
     "lines_decoder",
+    "moment",
+    "number",
     "patch",
     "path",
     "post",
     "put",
+    "query_value",
     "secret",
     "setting",
 ]
@@ -106,6 +114,7 @@ class Provider:
         converter: Structures answers into payloads; register hooks on it for a vendor's oddities.
         base_url: Where the API lives.
         max_download: Bytes of one export file after decompression, at most; a decompression bomb stops there.
+        transport: Attempts, timeouts and bounds; a table of them in the accounts file.
     """
 
     name: ClassVar[str]
@@ -127,6 +136,7 @@ class Provider:
 
     base_url: str = address()
     max_download: int = field(default=8 * 2**30, converter=int)
+    transport: TransportSettings = field(factory=TransportSettings, converter=transport_settings)
 
     def headers(self) -> dict[str, str]:
         """The headers that prove who we are; sent to ``base_url`` only."""

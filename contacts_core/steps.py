@@ -6,19 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar, cast
 
-from contacts_core.errors import (
-    ContactsError,
-    Interrupted,
-    NotFound,
-    Rejected,
-    Unavailable,
-    UnexpectedPayload,
-    Unreachable,
-)
+from contacts_core.errors import Cancelled, ContactsError, Interrupted, NotFound, Rejected, UnexpectedPayload
 from contacts_core.flow import Emit, Flow, Settled, Stream, Together
 from contacts_core.models import Failure, Outcome, Page
 
 __all__ = [
+    "Cursors",
     "added_up",
     "chunks",
     "continued",
@@ -34,7 +27,8 @@ __all__ = [
 T = TypeVar("T")
 R = TypeVar("R")
 
-UNCLEAR = (Unreachable, Unavailable, UnexpectedPayload)  # the request may have been carried out all the same
+MOST_PAGES = 10_000  # of what is gathered whole, such as lists and fields
+MOST_EMPTY = 1_000  # pages in a row without anything on them
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
@@ -52,14 +46,60 @@ def pauses(longest: float, first: float = 0.5) -> Iterator[float]:
         pause = min(1.5 * pause, longest)
 
 
-def gather(page: Callable[[str | None], Flow[Page[T]]]) -> Flow[list[T]]:
-    """Read every page."""
+class Cursors:
+    """Sees to it that a walk over pages comes to an end, whatever cursors the vendor gives."""
+
+    def __init__(self, most: int) -> None:
+        """Allow ``most`` pages."""
+        self._most = most
+        self._pages = self._empty = 0
+        self._seen: set[int] = set()  # of hashes, for a cursor may be long and there may be a million of them
+        self._last: Sequence[object] = ()
+
+    def after(self, page: Page[T]) -> str | None:
+        """Give the cursor of the page after this one; None behind the last.
+
+        Raises:
+            UnexpectedPayload: The pages go round in circles, repeat themselves, stay empty, or are too many.
+        """
+        if not page.next:
+            return None
+        self._pages += 1
+        self._empty = 0 if page.items else self._empty + 1
+        if hash(page.next) in self._seen:
+            raise _endless("the vendor gave a cursor for the second time")
+        if page.items and page.items == self._last:
+            raise _endless("the vendor gave the same page for the second time")
+        if self._empty >= MOST_EMPTY:
+            raise _endless(f"{MOST_EMPTY} pages in a row were empty")
+        if self._pages >= self._most:
+            raise _endless(
+                f"there are more than {self._most} pages", hint="raise max_pages if there really are so many"
+            )
+        self._seen.add(hash(page.next))
+        self._last = page.items
+        return page.next
+
+
+def _endless(
+    what: str, hint: str = "try again later; the vendor's pages may have changed while they were read"
+) -> UnexpectedPayload:
+    return UnexpectedPayload(f"the pages would not end: {what}", hint=hint)
+
+
+def gather(page: Callable[[str | None], Flow[Page[T]]], most: int = MOST_PAGES) -> Flow[list[T]]:
+    """Read every page.
+
+    Raises:
+        UnexpectedPayload: The pages do not end; see `Cursors`.
+    """
     items: list[T] = []
+    cursors = Cursors(most)
     cursor: str | None = None
     while True:
         part = yield from page(cursor)
         items.extend(part.items)
-        if (cursor := part.next) is None:
+        if (cursor := cursors.after(part)) is None:
             return items
 
 
@@ -97,19 +137,31 @@ def in_chunks(
     limit: int,
     act: Callable[[Sequence[T]], Flow[Outcome]],
     name: Callable[[T], str],
+    besides: Outcome | None = None,
 ) -> Flow[Outcome]:
     """Act on items in chunks, side by side, and add the outcomes up.
 
     A refusal of one chunk (404 for a single item, another 4xx) is an outcome like any other. Anything that would meet
     the next chunk as well (no right, no answer, too many requests) stops the rest.
 
+    Args:
+        operation: Name of the operation, for the outcome.
+        provider: Name of the provider, for the outcome.
+        items: What to act on.
+        size: Items in one chunk.
+        limit: Chunks under way at once, at most.
+        act: What acts on one chunk.
+        name: How an item is called in the outcome.
+        besides: What became of those that are not among the items, such as ids refused before anything was sent; it
+            is part of the outcome, of an interrupted one too.
+
     Raises:
-        Interrupted: The operation stopped after something had been sent with success.
+        Interrupted: The operation stopped after something was reached, or because the caller cancelled it.
         ContactsError: There was only one chunk, or nothing was sent.
     """
     parts = list(chunks(items, size))
     settled = yield from run_together([act(part) for part in parts], limit)
-    return added_up(operation, provider, parts, settled, name)
+    return added_up(operation, provider, parts, settled, name, besides)
 
 
 def added_up(
@@ -118,6 +170,7 @@ def added_up(
     parts: Sequence[Sequence[T]],
     settled: Sequence[Settled[Outcome]],
     name: Callable[[T], str],
+    besides: Outcome | None = None,
 ) -> Outcome:
     """Add up how the parts of an operation ended; see `in_chunks`."""
     outcomes: list[Outcome] = []
@@ -140,13 +193,20 @@ def added_up(
                 unsent.extend(cast("tuple[T, ...]", error.unsent))
             case error:
                 fatal = fatal or error
-                (uncertain if each.started and isinstance(error, UNCLEAR) else unsent).extend(part)
+                (uncertain if each.started and error and error.unclear else unsent).extend(part)
+    if besides and besides.requested:
+        outcomes.append(besides)
     total = Outcome.total(operation, provider, outcomes)
-    if fatal and (len(parts) == 1 or not (outcomes or uncertain)):
-        raise fatal  # the caller knows the items: all of them
-    if fatal:
-        raise Interrupted(total, uncertain, unsent, str(fatal)) from fatal
-    return total
+    if fatal is None:
+        return total
+    alone = len(parts) == 1 and not (besides and besides.requested)  # then the caller knows the items: all of them
+    if isinstance(fatal, Interrupted):
+        if alone:
+            raise fatal
+        raise Interrupted(total, uncertain, unsent, str(fatal.__cause__ or fatal)) from (fatal.__cause__ or fatal)
+    if (alone or not (outcomes or uncertain)) and not isinstance(fatal, Cancelled):
+        raise fatal
+    raise Interrupted(total, uncertain, unsent, str(fatal)) from fatal
 
 
 def continued(
@@ -158,8 +218,8 @@ def continued(
         return Interrupted(outcome, error.uncertain, [*error.unsent, *remaining], str(error.__cause__))
     if not (before.requested or remaining):
         return error
-    unclear = isinstance(error, UNCLEAR)
-    return Interrupted(before, batch if unclear else [], remaining if unclear else [*batch, *remaining], str(error))
+    rest = remaining if error.unclear else [*batch, *remaining]
+    return Interrupted(before, batch if error.unclear else [], rest, str(error))
 
 
 def through(stream: Stream[T], change: Callable[[Sequence[T]], Sequence[R]]) -> Stream[R]:

@@ -5,21 +5,26 @@ The store holds no identifier: whoever asks must bring one, and the key.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contacts_core import steps
 from contacts_core.errors import ConfigurationError
 from contacts_core.identifiers import Identifier
+from contacts_core.keys import owner_only
 from contacts_core.models import Contact
 from contacts_core.state import State, state
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-__all__ = ["Tombstones", "held_back"]
+__all__ = ["Tombstones", "held_back", "remember", "remembered"]
 
+OTHERS = "other-states"  # folder of the notes about other states, in the folder of the state in force
 BATCH = 500  # values in one statement; SQLite's own limit is far higher, and its planner no quicker
 
 
@@ -44,7 +49,7 @@ class Tombstones:
     """
 
     def __init__(self, place: State) -> None:
-        self._engine, self._key = place.engine(), place.key()
+        self._place, self._engine, self._key = place, place.engine(), place.key()
         import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans", which the line before asks for
         from sqlalchemy.dialects import postgresql, sqlite  # noqa: PLC0415 - as above
 
@@ -62,6 +67,7 @@ class Tombstones:
 
     def bury(self, identifiers: Iterable[Identifier], run: str) -> None:
         """Note that these were erased by this run; those that are noted already stay as they are."""
+        remember(self._place)  # before there is any: whoever imports meanwhile looks there
         now = datetime.now(UTC).isoformat(timespec="seconds")
         hashes = dict.fromkeys(map(self._key.identifier, identifiers))
         rows = [{"hash": each, "key": self._key.id, "run": run, "at": now} for each in hashes]
@@ -100,11 +106,49 @@ class Tombstones:
         return {row.hash: row for row in rows}
 
 
-def held_back(contacts: Sequence[Contact]) -> Sequence[str]:
-    """Why each of these contacts must not be written, by the tombstones of the state in force.
+def held_back(contacts: Sequence[Contact], where: str | Path | None = None) -> Sequence[str]:
+    """Why each of these contacts must not be written, by the tombstones of every state that is known here.
+
+    Those are the state in force, the ones that erasures kept their tombstones in instead (`remember`), and ``where``.
 
     Raises:
         ConfigurationError: There are tombstones, and they cannot be read.
     """
-    place = state()
-    return Tombstones(place).reasons(contacts) if place.exists else [""] * len(contacts)
+    reasons = [""] * len(contacts)
+    places = dict.fromkeys([state(), *remembered(), *([state(where)] if where else [])])
+    for place in places:
+        if place.exists:
+            reasons = [known or new for known, new in zip(reasons, Tombstones(place).reasons(contacts), strict=True)]
+    return reasons
+
+
+def remember(place: State) -> None:
+    """Note in the state in force that this other one keeps tombstones, so that every upsert looks there as well.
+
+    The note is a file that only its owner can read, for the address of a database may hold a password.
+    """
+    used = state()
+    if place == used:
+        return
+    name = hashlib.sha256(f"{place.folder}\n{place.database}".encode()).hexdigest()[:32]
+    with owner_only(used.folder / OTHERS / f"{name}.json") as file:
+        json.dump({"folder": str(place.folder), "database": place.database}, file)
+
+
+def remembered() -> list[State]:
+    """The other states that keep tombstones, as noted in the state in force.
+
+    Raises:
+        ConfigurationError: A note cannot be read: somebody who was erased might come back.
+    """
+    found = []
+    for path in sorted((state().folder / OTHERS).glob("*.json")):
+        try:
+            note = json.loads(path.read_text(encoding="utf-8"))
+            found.append(State(Path(note["folder"]), note["database"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ConfigurationError(
+                f"the note {path.name} about another state cannot be read",
+                hint="it says where tombstones are; remove it only if that state is gone for good",
+            ) from None
+    return found

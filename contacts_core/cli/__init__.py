@@ -26,6 +26,17 @@ def __getattr__(name: str) -> Any:
 
 def main() -> None:
     """Run the command; the entry point."""
+    from contacts_core.cli import stopping
+
+    stopping.heed()
+    try:
+        _run()
+    except KeyboardInterrupt:  # before or after a command ran; while one runs, it says more than this
+        print("interrupted; nothing was under way", file=sys.stderr)
+        sys.exit(stopping.exit_code())
+
+
+def _run() -> None:
     try:
         from contacts_core.cli.root import app
     except ModuleNotFoundError as missing:

@@ -10,27 +10,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from contacts_core.cli.options import Json, Yes
+from contacts_core.cli.options import LONGEST_TIMEOUT, Json, State, Yes, existing, number, output_file
 from contacts_core.cli.root import Command, section
 
 if TYPE_CHECKING:
     from contacts_core.plans import Plan, Receipt
     from contacts_core.plans.journal import Progress
 
-PlanFile = Annotated[
-    Path, typer.Argument(metavar="PLAN", exists=True, dir_okay=False, help="A saved plan.", show_default=False)
-]
+PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", parser=existing, help="A saved plan.", show_default=False)]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run.", show_default=False)]
-State = Annotated[
-    str | None,
-    typer.Option("--state", metavar="PLACE", help="Folder or postgresql:// URL that keeps the runs."),
-]
 ReceiptFile = Annotated[
     Path | None,
-    typer.Option("--receipt", metavar="FILE", dir_okay=False, help="Where to write the receipt."),
+    typer.Option("--receipt", metavar="FILE", parser=output_file, help="Where to write the receipt."),
 ]
 Patience = Annotated[
-    float, typer.Option("--timeout", min=0, help="Seconds to wait for each vendor's jobs, and for contacts to vanish.")
+    float,
+    number(
+        "--timeout",
+        "Seconds to wait for each vendor's jobs, and for contacts to vanish.",
+        0,
+        LONGEST_TIMEOUT,
+        whole=False,
+        metavar="SECONDS",
+    ),
 ]
 
 
@@ -61,7 +63,7 @@ def apply(
     from contacts_core.cli import output
     from contacts_core.cli.doors import ask
     from contacts_core.cli.planning import show
-    from contacts_core.plans import Plan
+    from contacts_core.plans import Kind, Plan
     from contacts_core.plans import apply as applied
     from contacts_core.plans import start as started
 
@@ -72,6 +74,8 @@ def apply(
     show(saved, stderr=True)
     if not saved.contacts:
         output.note("there is nothing to do; that nobody is there is verified all the same")
+    if saved.kind is Kind.ERASE and state is not None:
+        output.note("the tombstones are kept in that --state; a note in the usual one makes every upsert look there")
     ask([f"about to {saved.kind.value} {saved.contacts} contact(s) in {', '.join(saved.by_account)}"], yes=yes)
     if detach:
         run = started(saved, where=state, timeout=timeout)
@@ -96,6 +100,8 @@ def every_run(context: typer.Context, state: State = None, as_json: Json = False
         contacts runs resume RUN
     """
     if context.invoked_subcommand:
+        if state is not None or as_json:
+            raise typer.BadParameter(f"give --state and --json behind {context.invoked_subcommand}")
         return
     from contacts_core.cli import output
     from contacts_core.cli.failing import handled
@@ -189,14 +195,15 @@ def worker(state: State = None) -> None:
 
     Any number of workers, on any machines, drain the same queue; one at a time speaks to an account, so that its rate
     and concurrency hold across all of them. What a worker leaves behind that dies is taken up by another. All need the
-    same accounts and the same receipt key (CONTACTS_RECEIPT_KEY). Ctrl-C stops after the steps under way.
+    same accounts and the same receipt key (CONTACTS_RECEIPT_KEY). Ctrl-C or SIGTERM stops it after the steps under way,
+    with exit code 0.
 
         contacts worker --state postgresql://runs.example.com/contacts
     """
     from contacts_core.cli import output
     from contacts_core.plans import work
 
-    output.note("working; Ctrl-C stops")
+    output.note("working; Ctrl-C or SIGTERM stops")
     try:
         work(where=state)
     except KeyboardInterrupt:
@@ -255,8 +262,10 @@ PHASES = {
 
 
 def _phase(each: Progress) -> str:
+    from contacts_core.cli.output import clean
+
     told = PHASES.get(each.phase, each.phase)
-    return f"{told} {each.detail}" if each.phase == "waiting" else told
+    return clean(f"{told} {each.detail}" if each.phase == "waiting" else told)
 
 
 def _compare(saved: Plan, path: Path, *, as_json: bool) -> None:
@@ -276,7 +285,7 @@ def _compare(saved: Plan, path: Path, *, as_json: bool) -> None:
     if as_json:
         output.document({"differences": lines, "saved": str(to), "checksum": fresh.checksum})
     else:
-        output.show("\n".join(lines) or "nothing has changed since the plan was made")
+        output.show(lines or "nothing has changed since the plan was made")
     output.note(f"nothing was changed; the new plan is saved to {to}")
 
 

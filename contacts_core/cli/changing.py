@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,10 +19,14 @@ from contacts_core.cli.options import (
     ListId,
     Phones,
     Settings,
+    State,
     Timeout,
     Wait,
     Yes,
     identifiers,
+    input_file,
+    sendable,
+    several,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 
 Members = Annotated[list[str] | None, typer.Argument(metavar="MEMBER", help="Ids of contacts.", show_default=False)]
 LONG = 900.0
+JSON_LINES = {".jsonl", ".ndjson"}
 
 
 def delete(
@@ -44,9 +51,8 @@ def delete(
         typer.Option(
             "--from-file",
             metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="One id or e-mail address a line; or JSON Lines as `search` and `export` write them (.jsonl).",
+            parser=input_file,
+            help="One id or e-mail address a line; or JSON Lines as `search` and `export` write them. - is stdin.",
         ),
     ] = None,
     everyone: Annotated[
@@ -63,8 +69,9 @@ def delete(
 ) -> None:
     """Delete whole contacts, after asking.
 
-    Identifiers are looked up first; one that nobody has is reported as not there, which is no error. Many vendors
-    delete later, as a job: without --wait, accepted is not done.
+    Identifiers are looked up first; if nobody has one of them, the exit code is 3. An id that the vendor does not have
+    is not an error: the contact may be gone already. Many vendors delete later, as a job: without --wait, accepted is
+    not done.
 
         contacts delete marketing ID ID
         contacts delete marketing --email jane@example.com --wait
@@ -72,7 +79,7 @@ def delete(
         contacts delete marketing --all --confirm marketing
     """
     from contacts_core.capabilities import DeletesContacts
-    from contacts_core.cli.doors import ask, looked_up, opened, plan, settle
+    from contacts_core.cli.doors import ask, looked_up, opened, plan, settle, telling
     from contacts_core.cli.wording import some, who
     from contacts_core.identifiers import scrub
     from contacts_core.models import Outcome
@@ -90,10 +97,11 @@ def delete(
             settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
             return
         plan(door, DeletesContacts, "", ())  # refuse before anything is read
+        targets = sendable(door.provider, targets)
         if from_file:
-            more_ids, more = _targets(from_file, door.provider.name)
+            more_ids, more = _targets(from_file, door)
             targets += more_ids
-            wanted += more
+            wanted = list(dict.fromkeys([*wanted, *more]))
         contacts, missing = looked_up(door, wanted)
         targets = list(dict.fromkeys([*targets, *contacts]))
         remarks = [f"not there: {some(map(scrub, missing.absent))}"] if missing.absent else []
@@ -102,11 +110,12 @@ def delete(
             lines = [who(shown[target]) if target in shown else target for target in targets]
             doing = f"delete {len(targets)} contact(s) for good"
             ask(plan(door, DeletesContacts, doing, lines, *remarks), yes=yes)
-            done = door.delete_contacts(targets)
+            with telling(door, "delete_contacts", targets):
+                done = door.delete_contacts(targets)
         else:
             done = Outcome(operation="delete_contacts")
         outcome = Outcome.total("delete_contacts", door.provider.name, [done, missing])
-        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
+        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
 
 
 def remove_identifier(
@@ -129,16 +138,19 @@ def remove_identifier(
         contacts remove-identifier marketing ID --phone +12025550123
     """
     from contacts_core.capabilities import RemovesIdentifiers
-    from contacts_core.cli.doors import ask, opened, plan, settle
+    from contacts_core.cli.doors import ask, opened, plan, settle, telling
 
     wanted = identifiers(email, phone, external_id, anonymous_id)
     if len(wanted) != 1:
         raise typer.BadParameter("give exactly one identifier, such as --phone")
     with opened(account, settings) as door:
         doing = f"remove an identifier from contact {contact_id}, which stays"
-        ask(plan(door, RemovesIdentifiers, doing, [wanted[0].masked]), yes=yes)
-        outcome = door.remove_identifier(contact_id, wanted[0])
-        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
+        lines = plan(door, RemovesIdentifiers, doing, [wanted[0].masked])
+        sendable(door.provider, [contact_id])
+        ask(lines, yes=yes)
+        with telling(door, "remove_identifier", wanted):
+            outcome = door.remove_identifier(contact_id, wanted[0])
+        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
 
 
 def remove_from_list(
@@ -163,14 +175,18 @@ def remove_from_list(
         contacts remove-from-list marketing LIST --email jane@example.com --yes --wait
     """
     from contacts_core.capabilities import RemovesFromLists
-    from contacts_core.cli.doors import ask, opened, plan, settle
+    from contacts_core.cli.doors import ask, opened, plan, settle, telling
 
-    everyone = _members(members, identifiers(email, phone, external_id, anonymous_id))
+    wanted = identifiers(email, phone, external_id, anonymous_id)
+    everyone = _members(members, wanted)
     with opened(account, settings) as door:
         doing = f"take {len(everyone)} member(s) off list {list_id}; they stay contacts"
-        ask(plan(door, RemovesFromLists, doing, _masked(everyone)), yes=yes)
-        outcome = door.remove_from_list(list_id, everyone)
-        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
+        lines = plan(door, RemovesFromLists, doing, _masked(everyone))
+        sendable(door.provider, members or ())
+        ask(lines, yes=yes)
+        with telling(door, "remove_from_list", everyone):
+            outcome = door.remove_from_list(list_id, everyone)
+        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
 
 
 def add_to_list(
@@ -192,12 +208,17 @@ def add_to_list(
 
         contacts add-to-list marketing LIST ID --email jane@example.com
     """
-    from contacts_core.cli.doors import opened, settle
+    from contacts_core.capabilities import AddsToLists
+    from contacts_core.cli.doors import opened, plan, settle, telling
 
-    everyone = _members(members, identifiers(email, phone, external_id, anonymous_id))
+    wanted = identifiers(email, phone, external_id, anonymous_id)
+    everyone = _members(members, wanted)
     with opened(account, settings) as door:
-        outcome = door.add_to_list(list_id, everyone)
-        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
+        plan(door, AddsToLists, "", ())  # refuse what it cannot do before the ids are looked at
+        sendable(door.provider, members or ())
+        with telling(door, "add_to_list", everyone):
+            outcome = door.add_to_list(list_id, everyone)
+        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
 
 
 def upsert(
@@ -207,18 +228,18 @@ def upsert(
         typer.Option(
             "--from-file",
             metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="Contacts as JSON Lines, as `export` writes them.",
+            parser=input_file,
+            help="Contacts as JSON Lines, as `export` writes them. - is stdin.",
             show_default=False,
         ),
     ],
     on_list: Annotated[
-        list[str] | None, typer.Option("--list", metavar="ID", help="Put them on this list; repeatable.")
+        list[str] | None, several("--list", "LIST", "Put them on this list, by id or exact name.")
     ] = None,
     recreate_erased: Annotated[
         bool, typer.Option("--recreate-erased", help="Write those too whom an erasure left a tombstone of.")
     ] = False,
+    state: State = None,
     wait: Wait = False,
     timeout: Timeout = LONG,
     settings: Settings = None,
@@ -227,25 +248,42 @@ def upsert(
     """Create contacts, or update those that exist.
 
     Contacts that were read from another provider keep their identifiers and lose that provider's id. People who were
-    erased are held back, and the rows that were are named.
+    erased are held back, and the rows that were are named; their tombstones are looked for in the state in force, in
+    those that `contacts apply --state` noted there, and in --state. A file without contacts is an error.
 
-        contacts upsert marketing --from-file people.jsonl --list ID --wait
+        contacts upsert marketing --from-file people.jsonl --list News --wait
+        contacts export crm --json | contacts upsert marketing --from-file -
     """
     from attrs import evolve
 
-    from contacts_core.cli.doors import opened, settle
-    from contacts_core.formats import read_json_lines
+    from contacts_core.cli.doors import opened, settle, telling
+    from contacts_core.errors import Interrupted, InvalidInput
+    from contacts_core.formats import read_json_lines, readable
+    from contacts_core.operations import upsert_contacts
+    from contacts_core.tombstones import held_back
 
-    for _ in read_json_lines(from_file):  # nothing is sent of a file that turns out to be broken
-        pass
-    with opened(account, settings) as door:
-        name = door.provider.name
-        contacts = (
-            contact if contact.provider in {"", name} else evolve(contact, provider="", id="", lists=None)
-            for contact in read_json_lines(from_file)
-        )
-        outcome = door.upsert_contacts(contacts, lists=on_list or (), recreate_erased=recreate_erased)
-        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
+    with readable(from_file) as file:
+        rows = sum(1 for _ in read_json_lines(file))  # nothing is sent of a file that turns out to be broken
+        if not rows:
+            raise InvalidInput("there is no contact in what was read, so nothing was sent")
+        with opened(account, settings) as door:
+            name = door.provider.name
+            taken: list[str] = []
+
+            def contacts() -> Iterator[Contact]:
+                for row, contact in enumerate(read_json_lines(file), 1):
+                    taken.append(f"row {row}")
+                    own = contact.provider in {"", name}
+                    yield contact if own else evolve(contact, provider="", id="", lists=None)
+
+            try:
+                with telling(door, "upsert_contacts", taken):
+                    guard = None if recreate_erased else partial(held_back, where=state)
+                    outcome = door.run(upsert_contacts(door.provider, contacts(), on_list or (), guard))
+            except Interrupted as error:  # rows behind the batch that it stopped in were not read
+                unsent = [*error.unsent, *(f"row {row}" for row in range(len(taken) + 1, rows + 1))]
+                raise Interrupted(error.outcome, error.uncertain, unsent, str(error.__cause__)) from error.__cause__
+            settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
 
 
 def create_list(
@@ -320,23 +358,46 @@ def _known(door: Contacts[Any], ids: list[str]) -> dict[str, Contact]:
         return {}
 
 
-def _targets(path: Path, provider: str) -> tuple[list[str], list[Identifier]]:
-    """Ids and e-mail addresses of a file."""
+def _targets(path: Path, door: Contacts[Any]) -> tuple[list[str], list[Identifier]]:
+    """Ids and e-mail addresses of a file, if every line of it is good.
+
+    Raises:
+        InvalidInput: A line is not an id of this provider or an address, or there is none; nothing was sent.
+    """
     from contacts_core.errors import InvalidInput
-    from contacts_core.formats import read_json_lines
+    from contacts_core.formats import read_json_lines, read_lines, readable
     from contacts_core.identifiers import Identifier
 
-    if path.suffix.lower() in {".jsonl", ".ndjson"}:
-        ids: list[str] = []
-        for contact in read_json_lines(path):
-            if not contact.id or contact.provider not in {"", provider}:
-                raise InvalidInput(f"{path.name} holds a contact without an id of {provider}", hint="nothing was sent")
-            ids.append(contact.id)
-        return ids, []
-    lines = list(filter(None, (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())))
-    if path.suffix.lower() == ".csv" or any("," in line or ";" in line for line in lines):
-        raise InvalidInput(f"{path.name} is not one id or address a line", hint="or name it .jsonl if it is that")
-    return [one for one in lines if "@" not in one], [Identifier.email(one) for one in lines if "@" in one]
+    provider = door.provider
+    with readable(path) as file:
+        lines = [(number, line.strip()) for number, line in read_lines(file)]
+        if not lines:
+            raise InvalidInput("there is nobody in what was read, so nothing was sent")
+        if path.suffix.lower() in JSON_LINES or lines[0][1].startswith("{"):
+            contacts = read_json_lines(file)
+            numbered = zip(lines, contacts, strict=True)
+            lines = [(number, _own_id(contact, number, provider.name)) for (number, _), contact in numbered]
+        elif path.suffix.lower() == ".csv" or any(set(line) & set(",;\t") for _, line in lines):
+            raise InvalidInput(f"{path.name} is not one id or address a line", hint="or is it JSON Lines (.jsonl)?")
+    ids: list[str] = []
+    addresses: list[Identifier] = []
+    for number, line in lines:
+        address = Identifier.email(line)
+        if "@" not in line:
+            ids += sendable(provider, [line], f"line {number}: ")
+        elif address.certain:
+            addresses.append(address)
+        else:
+            raise InvalidInput(f"line {number}: {address.masked} is not an e-mail address", hint="nothing was sent")
+    return ids, addresses
+
+
+def _own_id(contact: Contact, number: int, provider: str) -> str:
+    from contacts_core.errors import InvalidInput
+
+    if not contact.id or contact.provider not in {"", provider}:
+        raise InvalidInput(f"line {number} is a contact without an id of {provider}", hint="nothing was sent")
+    return contact.id
 
 
 def _members(ids: list[str] | None, given: list[Identifier]) -> list[str | Identifier]:

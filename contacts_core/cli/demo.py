@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from attrs import frozen
 
-from contacts_core.cli.options import Json
+from contacts_core.cli.options import Json, number
+from contacts_core.cli.sandbox import MOST_PEOPLE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,7 +53,7 @@ class Check:
 
 
 def demo(
-    people: Annotated[int, typer.Option("--contacts", min=20, help="Synthetic people at each vendor.")] = PEOPLE,
+    people: Annotated[int, number("--contacts", "Synthetic people at each vendor.", 20, MOST_PEOPLE)] = PEOPLE,
     as_json: Json = False,
 ) -> None:
     """Do the main operations on every vendor's stand-in.

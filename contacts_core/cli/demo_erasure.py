@@ -61,9 +61,8 @@ class _Erasure:
         person = Identifier.email(shared[0])
         plan = erase([person], list(self._doors.values()), follow=Follow.ONCE)
         if not self._quiet:
-            output.show(
-                f"\nErasure of {person.masked} at {len(self._doors)} vendors; first the plan, which only reads:\n"
-            )
+            what = f"Erasure of {person.masked} at {len(self._doors)} vendors; first the plan, which only reads:"
+            output.show(["", what, ""])
             show(plan)
         with bars() as watch:
             receipt = plan.apply(list(self._doors.values()), timeout=WAIT, watch=watch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,16 +15,17 @@ from contacts_core.capabilities import QueuesJobs
 from contacts_core.cli import wording
 from contacts_core.cli.failing import Refused
 from contacts_core.cli.options import pairs
-from contacts_core.cli.output import Exit, document, note, progress, show
+from contacts_core.cli.output import Exit, document, note, progress, show, warn
 from contacts_core.client import Contacts
-from contacts_core.errors import ContactsError
+from contacts_core.errors import Cancelled, ContactsError, Interrupted
 from contacts_core.identifiers import Identifier
-from contacts_core.models import Contact, Found, Outcome
+from contacts_core.models import Contact, Failure, Found, Outcome
 from contacts_core.provider import Provider
 
-__all__ = ["ask", "looked_up", "opened", "plan", "settle"]
+__all__ = ["ask", "leave", "looked_up", "opened", "plan", "settle", "tell_doubts", "telling", "waiting"]
 
 Door = Contacts[Any]
+NOT_LOOKED_UP = "not looked up: "  # what the reason begins with where an identifier could not be asked for
 
 
 @contextmanager
@@ -58,7 +59,7 @@ def ask(lines: list[str], *, yes: bool) -> None:
     Raises:
         Refused: They did not, or there is no terminal at which anybody could.
     """
-    note("\n".join(lines))
+    note(lines)
     if yes:
         return
     if not somebody_there():
@@ -79,18 +80,56 @@ def somebody_there() -> bool:
 
 
 def looked_up(door: Door, identifiers: list[Identifier]) -> tuple[dict[str, Contact], Outcome]:
-    """The contacts that these identifiers stand for, by id, and an outcome for those that stand for nobody."""
+    """The contacts that these identifiers stand for, by id, and an outcome for those that stand for nobody.
+
+    Who could not be asked for is a failure in it, with the reason.
+    """
     if not identifiers:
         return {}, Outcome(operation="")
     with progress(f"looking up {len(identifiers)} identifier(s)"):
         found: Found = door.find(identifiers)
+    tell_doubts(door, found)
     contacts = {contact.id: contact for identifier in found for contact in found.every(identifier)}
-    absent = tuple(identifier.value for identifier in found if not found[identifier])
-    return contacts, Outcome(operation="", requested=len(absent), absent=absent)
+    absent = tuple(i.value for i in found if not (found[i] or i in found.mismatched))
+    failed = [Failure(each.value, f"{NOT_LOOKED_UP}{reason}") for each, reason in found.unasked.items()]
+    failed += [
+        Failure(i.value, f"{NOT_LOOKED_UP}the vendor answered with {number} other contact(s)")
+        for i, number in found.mismatched.items()
+        if not found[i]
+    ]
+    missing = Outcome(operation="", requested=len(absent) + len(failed), absent=absent, failed=tuple(failed))
+    return contacts, missing
 
 
-def settle(door: Door, outcome: Outcome, *, wait: bool, timeout: float, as_json: bool) -> None:
-    """Wait if asked to, print the outcome, and leave with its exit code."""
+def tell_doubts(door: Door, found: Found) -> None:
+    """Warn of answers that did not fit what was asked, and name what was never asked."""
+    for identifier, number in found.mismatched.items():
+        warn(
+            f"{door.provider.title or door.provider.name} answered to {identifier.masked} with {number} contact(s) "
+            "without it; they were left out"
+        )
+    for identifier, reason in found.unasked.items():
+        warn(f"{identifier.masked} was not looked up: {reason}")
+
+
+def tell_missing(outcome: Outcome, asked: Sequence[Identifier]) -> bool:
+    """Say plainly which of the identifiers asked for nobody has; tells whether there are any."""
+    absent = set(outcome.absent)
+    missing = [each.masked for each in asked if each.value in absent]
+    if missing:
+        note(f"nobody was found who has {wording.some(missing)}")
+    return bool(missing)
+
+
+def settle(
+    door: Door, outcome: Outcome, *, wait: bool, timeout: float, as_json: bool, asked: Iterable[Identifier] = ()
+) -> None:
+    """Wait if asked to, print the outcome, and leave with its exit code.
+
+    It is 3 where one of the identifiers ``asked`` for belongs to nobody or could not be looked up, although nothing
+    failed.
+    """
+    asked = list(asked)
     late: BaseException | None = None
     if wait and outcome.pending:
         with waiting(len(outcome.pending)):
@@ -101,11 +140,34 @@ def settle(door: Door, outcome: Outcome, *, wait: bool, timeout: float, as_json:
     if as_json:
         document(outcome)
     else:
-        show("\n".join(wording.outcome(outcome, door.name)))
+        show(wording.outcome(outcome, door.name))
+    missing = tell_missing(outcome, asked)
     if late:
         raise late
-    if code := wording.outcome_code(outcome):
-        raise typer.Exit(code)
+    code = wording.outcome_code(outcome)
+    unknown = bool(outcome.failed) and all(each.reason.startswith(NOT_LOOKED_UP) for each in outcome.failed)
+    leave(Exit.PARTIAL if (missing and not code) or (unknown and code is Exit.FAILED) else code)
+
+
+@contextmanager
+def telling(door: Door, operation: str, items: Sequence[object]) -> Iterator[None]:
+    """If what changes these items ends without a word about them, say that it is unclear what became of them.
+
+    Raises:
+        Interrupted: Instead of an error that leaves it open whether anything was done.
+    """
+    nothing = Outcome(operation=operation, provider=door.provider.name)
+    try:
+        yield
+    except KeyboardInterrupt:
+        cause = Cancelled()
+        raise Interrupted(nothing, items, (), str(cause)) from cause
+    except ContactsError as error:
+        if isinstance(error, Interrupted) or not (error.unclear or isinstance(error, Cancelled)):
+            raise
+        raise Interrupted(
+            nothing, items if error.unclear else (), () if error.unclear else items, str(error)
+        ) from error
 
 
 @contextmanager

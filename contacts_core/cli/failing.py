@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -15,12 +14,12 @@ from typing import Any
 import typer
 
 from contacts_core import errors
-from contacts_core.cli.output import Exit, document, note, warn
+from contacts_core.cli import stopping
+from contacts_core.cli.output import Exit, as_error, document, note, show, warn
 from contacts_core.errors import ContactsError
-from contacts_core.formats import plain
 from contacts_core.identifiers import scrub
 
-__all__ = ["Refused", "handled"]
+__all__ = ["Refused", "handled", "reached"]
 
 CODES: tuple[tuple[type[ContactsError], Exit], ...] = (
     (errors.UnsupportedOperation, Exit.REFUSED),
@@ -31,7 +30,6 @@ CODES: tuple[tuple[type[ContactsError], Exit], ...] = (
     (errors.IncompleteExport, Exit.PARTIAL),
     (errors.Interrupted, Exit.PARTIAL),
     (errors.JobTimeout, Exit.PARTIAL),
-    (errors.Cancelled, Exit.INTERRUPTED),
 )
 # What the library says to programs, said to people.
 HINTS = {
@@ -50,28 +48,35 @@ def handled(account: str, *, as_json: bool, debug: bool) -> Iterator[None]:
     """Run a command, and turn whatever it raises into words and an exit code."""
     with _reported(debug=debug):
         try:
-            yield
-            sys.stdout.flush()
-        except (typer.Exit, typer.Abort, typer.BadParameter):
-            raise
+            try:
+                yield
+            except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
+                raise
+            except KeyboardInterrupt as interrupt:
+                _traceback(interrupt, wanted=debug)
+                note("interrupted; a request that was under way may or may not have been carried out", "yellow")
+                raise typer.Exit(stopping.exit_code()) from None
+            except Exception as error:  # noqa: BLE001 - the last word is ours, whatever a plugin raises
+                _traceback(error, wanted=debug)
+                if isinstance(error, errors.Interrupted):
+                    reached(error, account, as_json=as_json)
+                _tell(error, as_json=as_json)
+                raise typer.Exit(_code(error)) from None
+            finally:
+                sys.stdout.flush()
         except BrokenPipeError:
             _forget_stdout()
             raise typer.Exit(Exit.FAILED) from None
-        except KeyboardInterrupt as interrupt:
-            _traceback(interrupt, wanted=debug)
-            note("interrupted; a request that was under way may or may not have been carried out", "yellow")
-            raise typer.Exit(Exit.INTERRUPTED) from None
-        except Exception as error:  # noqa: BLE001 - the last word is ours, whatever a plugin raises
-            _traceback(error, wanted=debug)
-            if isinstance(error, errors.Interrupted):
-                _reached(error, account, as_json=as_json)
-            _tell(error, as_json=as_json)
-            raise typer.Exit(_code(error)) from None
+        except OSError as error:  # what was to be printed could not be written, or not to its end
+            _forget_stdout()
+            note(f"error: standard output: {error.strerror}", "red")
+            raise typer.Exit(Exit.FAILED) from None
 
 
-def _code(error: BaseException) -> Exit:
-    if isinstance(error, errors.Interrupted) and isinstance(error.__cause__, errors.Cancelled):
-        return Exit.INTERRUPTED
+def _code(error: BaseException) -> int:
+    cancelled = isinstance(error, errors.Interrupted) and isinstance(error.__cause__, errors.Cancelled)
+    if cancelled or isinstance(error, errors.Cancelled):
+        return stopping.exit_code()
     if isinstance(error, Refused):
         return Exit.REFUSED
     return next((code for kind, code in CODES if isinstance(error, kind)), Exit.FAILED)
@@ -86,7 +91,7 @@ def _tell(error: Exception, *, as_json: bool) -> None:
         if isinstance(error, (errors.JobFailed, errors.JobTimeout)):
             details["job"] = error.job.id
         told = {"type": type(error).__name__, "message": message, "hint": hint, "exit_code": int(_code(error))}
-        print(json.dumps({"error": {**told, **details}}), file=sys.stderr)
+        as_error({"error": {**told, **details}})
         return
     note(f"error: {message}", "red")
     if hint:
@@ -105,16 +110,14 @@ def _words(error: Exception) -> tuple[str, str]:
             return f"this should not happen: {message}", "contacts --debug … shows where"
 
 
-def _reached(error: errors.Interrupted, account: str, *, as_json: bool) -> None:
-    """Print what was reached; the items to repeat stand in the JSON, which is the user's own."""
+def reached(error: errors.Interrupted, account: str, *, as_json: bool) -> None:
+    """Print what was done, what is unclear and what was not sent; the items stand whole in the JSON."""
     from contacts_core.cli import wording
 
     if as_json:
-        rest = {"uncertain": plain(list(error.uncertain)), "unsent": plain(list(error.unsent))}
-        document({**plain(error.outcome), **rest})
+        document(wording.interrupted_document(error))
     else:
-        print("\n".join(wording.outcome(error.outcome, account)))
-    sys.stdout.flush()
+        show(wording.interrupted(error, account))
 
 
 @contextmanager
@@ -161,7 +164,7 @@ def _show_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
 
 def _traceback(error: BaseException, *, wanted: bool) -> None:
     if wanted:
-        note(scrub("".join(traceback.format_exception(error))), "dim")
+        note(scrub("".join(traceback.format_exception(error))).splitlines(), "dim")
 
 
 def _forget_stdout() -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from contacts_core.cli.options import Account, Json, Settings, Timeout, Wait, Yes, pairs
+from contacts_core.cli.options import Account, Json, Settings, Timeout, Wait, Yes, input_file, pairs
 
 if TYPE_CHECKING:
     from contacts_core.models import Job
@@ -52,7 +50,7 @@ def job(
     if as_json:
         output.document(seen[0] if len(seen) == 1 else seen)
     else:
-        output.show("\n".join(map(wording.job, seen)))
+        output.show([wording.job(each) for each in seen])
     leave(max(map(wording.job_code, seen)))
 
 
@@ -66,7 +64,7 @@ def call(
         list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A query parameter; repeatable.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option("--data", metavar="JSON", help="The body; @FILE reads it from a file.")
+        str | None, typer.Option("--data", metavar="JSON", help="The body; @FILE reads it from a file, @- from stdin.")
     ] = None,
     yes: Yes = False,
     settings: Settings = None,
@@ -93,22 +91,30 @@ def call(
 
 
 def _body(data: str | None) -> Any:
+    """The JSON of ``--data``, or of the file that it names."""
     if data is None:
         return None
-    try:
-        return json.loads(Path(data[1:]).read_text(encoding="utf-8") if data.startswith("@") else data)
-    except ValueError as error:
-        raise typer.BadParameter(f"--data is no JSON: {error}") from None
+    if not data.startswith("@"):
+        return _json("--data", data)
+    from contacts_core.formats import readable
+
+    with readable(input_file(data[1:])) as file:
+        return _json("--data", file.read())
 
 
 def _from_stdin() -> list[Job]:
     """The jobs of an outcome, of a job, or of several jobs, as ``--json`` printed them."""
-    from contacts_core.formats import job_from_plain
+    from contacts_core.formats import job_from_plain, readable
 
-    try:
-        read = json.load(sys.stdin)
-    except ValueError as error:
-        raise typer.BadParameter(f"stdin holds no JSON: {error}") from None
+    with readable("-") as file:
+        read = _json("stdin", file.read())
     if isinstance(read, dict) and "jobs" in read:
         read = read["jobs"]
     return [job_from_plain(each) for each in (read if isinstance(read, list) else [read])]
+
+
+def _json(where: str, text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise typer.BadParameter(f"{where} is not JSON: {error}") from None

@@ -79,7 +79,7 @@ def accounts(as_json: Json = False) -> None:
         return
     made = output.table("account", "provider", "set in", "settings")
     for each in found:
-        listed = "\n".join(f"{name} = {said}" for name, said in _items(each["settings"]))
+        listed = [f"{name} = {said}" for name, said in _items(each["settings"])]
         output.rows(made, [[each["name"], each["provider"], each["source"], listed]])
     if found:
         output.show(made)

@@ -1,9 +1,15 @@
-"""Everything a command prints: results on stdout, all else on stderr."""
+"""Everything a command prints: results on stdout, all else on stderr.
+
+This is the one place through which text reaches a terminal. Vendors, plugins and files write much of that text, so
+every piece of it becomes printable here (`contacts_core.texts.printable`), and nothing in it is taken for markup. A
+line break is only where a command put one: by giving several lines.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,8 +21,9 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-__all__ = ["Exit", "document", "line", "note", "progress", "show", "table", "text", "warn"]
+__all__ = ["Exit", "clean", "document", "line", "note", "progress", "show", "table", "text", "text_line", "warn"]
 
+UNESCAPED = re.compile(r"[^\n\x20-\x7e]")  # what JSON may hold as it is, and a terminal may not like
 UNKNOWN_WIDTH = 160  # where stdout is no terminal: wide enough for ids to stay whole
 
 
@@ -29,6 +36,7 @@ class Exit(IntEnum):
     PARTIAL = 3
     REFUSED = 4
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -41,27 +49,30 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def clean(value: object) -> str:
-    """Text without characters that would steer a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value))
+    """One line of text without characters that would steer a terminal."""
+    from contacts_core.texts import printable
+
+    return printable(value)
 
 
 def text(value: object, style: str = "") -> Text:
-    """A value as one cell; line breaks between several values are kept."""
+    """A value as one cell; a list or tuple is as many lines."""
     from rich.text import Text
 
-    return Text("\n".join(map(clean, str(value).splitlines())), style=style, overflow="fold")
+    lines = value if isinstance(value, (list, tuple)) else [value]
+    return Text("\n".join(map(clean, lines)), style=style, overflow="fold")
 
 
-def show(renderable: RenderableType | str) -> None:
-    """Print a result."""
-    if isinstance(renderable, str):
+def show(renderable: RenderableType | str | list[str]) -> None:
+    """Print a result: a line, several lines, or what Rich can draw."""
+    if isinstance(renderable, (str, list)):
         console().print(text(renderable), soft_wrap=True)
     else:
         console().print(renderable)
 
 
-def note(message: str, style: str = "") -> None:
-    """Say something that is no result."""
+def note(message: str | list[str], style: str = "") -> None:
+    """Say something that is no result, in a line or several."""
     console(stderr=True).print(text(message, style), soft_wrap=True)
 
 
@@ -75,9 +86,11 @@ def table(*columns: str, title: str = "") -> Table:
     from rich import box
     from rich.table import Table
 
-    made = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(
+        title=text(title, "table.title") if title else None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for column in columns:
-        made.add_column(column, overflow="fold")
+        made.add_column(text(column), overflow="fold")
     return made
 
 
@@ -96,6 +109,11 @@ def document(value: Any) -> None:
 def text_line(whole: str) -> None:
     """Print a text that is JSON already."""
     _write(whole.rstrip("\n"))
+
+
+def as_error(value: Any) -> None:
+    """Print one line of JSON on stderr."""
+    print(_escaped(json.dumps(value, default=str)), file=sys.stderr)
 
 
 def line(value: Any) -> None:
@@ -127,4 +145,9 @@ def _ascii() -> bool:
 
 
 def _write(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(_escaped(line) + "\n")
+
+
+def _escaped(whole: str) -> str:
+    r"""JSON with every character as ``\u…`` that is not printable; such characters stand in its strings only."""
+    return UNESCAPED.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], whole)

@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contacts_core.cli.options import (
+    DECIMAL,
     Account,
     AnonymousIds,
     Emails,
     ExternalIds,
+    Ids,
     Json,
     ListId,
     Phones,
+    existing,
     identifiers,
+    input_file,
+    number,
+    output_file,
+    several,
 )
 from contacts_core.cli.root import Command, section
 
@@ -25,15 +32,16 @@ if TYPE_CHECKING:
     from contacts_core.identifiers import Identifier
     from contacts_core.plans import Limits, Plan
 
+MOST = 10**9  # contacts that --max-contacts can name
 Accounts = Annotated[
-    str, typer.Option("--accounts", metavar="NAME,NAME", help="Accounts or providers to look in.", show_default=False)
+    list[str], several("--accounts", "NAME,NAME", "Accounts or providers to look in.", show_default=False)
 ]
 To = Annotated[
     Path | None,
-    typer.Option("--to", metavar="FILE", dir_okay=False, help="Where to save the plan; named after it otherwise."),
+    typer.Option("--to", metavar="FILE", parser=output_file, help="Where to save the plan; named after it otherwise."),
 ]
 MaxContacts = Annotated[
-    int | None, typer.Option("--max-contacts", min=1, help="Contacts of one account it may touch; 1000 unless raised.")
+    int | None, number("--max-contacts", "Contacts of one account it may touch; 1000 unless raised.", 1, MOST)
 ]
 MaxShare = Annotated[
     str | None,
@@ -44,12 +52,10 @@ PeopleFile = Annotated[
     typer.Option(
         "--from-file",
         metavar="FILE",
-        exists=True,
-        dir_okay=False,
-        help="CSV, one person a row, columns email, phone, external_id, anonymous_id.",
+        parser=input_file,
+        help="CSV, one person a row, columns email, phone, external_id, anonymous_id. - is stdin.",
     ),
 ]
-Ids = Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Id of a contact; repeatable.")]
 
 
 def erase(
@@ -86,8 +92,7 @@ def erase(
         raise typer.BadParameter("--follow is no, once or all") from None
     people = _people(identifiers(email, phone, external_id, anonymous_id), from_file)
     limits = _limits(max_contacts, max_share)
-    names = _names(accounts)
-    _planned(names, lambda: made(people, names, follow=far, limits=limits), to, as_json=as_json)
+    _planned(accounts, lambda: made(people, accounts, follow=far, limits=limits), to, as_json=as_json)
 
 
 plan = section("plan", no_args_is_help=True)
@@ -153,8 +158,7 @@ def plan_remove_identifier(
 
     wanted = _given(identifiers(email, phone, external_id, anonymous_id))
     limits = _limits(max_contacts, max_share)
-    names = _names(accounts)
-    _planned(names, lambda: made(wanted, names, limits=limits), to, as_json=as_json)
+    _planned(accounts, lambda: made(wanted, accounts, limits=limits), to, as_json=as_json)
 
 
 @plan.command("remove-from-list", cls=Command)
@@ -174,7 +178,7 @@ def plan_remove_from_list(
 ) -> None:
     """Plan to take contacts off a list; they stay contacts.
 
-    The list is named by the vendor's id; `contacts lists` shows them.
+    The list is named by the vendor's id or its exact name; `contacts lists` shows them.
 
         contacts plan remove-from-list marketing LIST --from-file lapsed.csv --to plan.json
     """
@@ -187,7 +191,7 @@ def plan_remove_from_list(
 
 @plan.command("show", cls=Command)
 def plan_show(
-    path: Annotated[Path, typer.Argument(metavar="PLAN", exists=True, dir_okay=False, show_default=False)],
+    path: Annotated[Path, typer.Argument(metavar="PLAN", parser=existing, show_default=False)],
     as_json: Json = False,
 ) -> None:
     """Show a saved plan.
@@ -277,11 +281,15 @@ def _each(
 
 def _read(path: Path) -> list[tuple[Identifier, ...]]:
     from contacts_core.cli import output
-    from contacts_core.formats import read_people
+    from contacts_core.errors import InvalidInput
+    from contacts_core.formats import read_people, readable
 
-    people, unread = read_people(path)
+    with readable(path) as file:
+        people, unread = read_people(file)
     if unread:
         output.note(f"{path.name}: not read: {', '.join(unread)}")
+    if not people:
+        raise InvalidInput("there is nobody in what was read, so no plan was made")
     return people
 
 
@@ -289,13 +297,6 @@ def _given(wanted: list[Identifier]) -> list[Identifier]:
     if not wanted:
         raise typer.BadParameter("say which: identifiers such as --phone")
     return wanted
-
-
-def _names(accounts: str) -> list[str]:
-    names = list(dict.fromkeys(filter(None, (name.strip() for name in accounts.split(",")))))
-    if not names:
-        raise typer.BadParameter("--accounts names at least one")
-    return names
 
 
 def _limits(contacts: int | None, share: str | None) -> Limits:
@@ -306,10 +307,8 @@ def _limits(contacts: int | None, share: str | None) -> Limits:
 
 
 def _share(text: str) -> float:
-    try:
-        share = float(text.removesuffix("%")) / 100
-    except ValueError:
-        share = -1.0
+    found = DECIMAL.fullmatch(text.removesuffix("%"))
+    share = float(found[0]) / 100 if found else -1.0
     if not 0 < share <= 1:
         raise typer.BadParameter("--max-share is a percentage, such as 30%")
     return share

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -15,10 +17,16 @@ from contacts_core.cli.options import (
     Emails,
     ExternalIds,
     Json,
+    Lists,
     Phones,
     Settings,
     identifiers,
+    number,
+    one,
     pairs,
+    sendable,
+    several,
+    whole_file,
 )
 
 if TYPE_CHECKING:
@@ -26,20 +34,23 @@ if TYPE_CHECKING:
     from contacts_core.models import Contact
     from contacts_core.query import Query
 
-OneText = Annotated[str | None, typer.Option(show_default=False)]
+MOST = 10**9  # contacts that --limit can name
+NUMBER = re.compile(r"[+-]?[0-9]{1,18}(?P<fraction>\.[0-9]*)?(?P<power>[eE][+-]?[0-9]{1,3})?")
 BEAT = 100  # contacts between two signs of progress
 
 
 def search(
     account: Account,
-    email: Annotated[str | None, typer.Option("--email", metavar="ADDRESS")] = None,
-    phone: Annotated[str | None, typer.Option("--phone", metavar="NUMBER")] = None,
-    external_id: Annotated[str | None, typer.Option("--external-id", metavar="ID")] = None,
-    anonymous_id: Annotated[str | None, typer.Option("--anonymous-id", metavar="ID")] = None,
+    email: Annotated[str | None, one("--email", "ADDRESS")] = None,
+    phone: Annotated[str | None, one("--phone", "NUMBER")] = None,
+    external_id: Annotated[str | None, one("--external-id", "ID")] = None,
+    anonymous_id: Annotated[str | None, one("--anonymous-id", "ID")] = None,
     first_name: Annotated[str | None, typer.Option("--first-name", metavar="NAME")] = None,
     last_name: Annotated[str | None, typer.Option("--last-name", metavar="NAME")] = None,
-    on_list: Annotated[list[str] | None, typer.Option("--list", metavar="ID", help="On this list; repeatable.")] = None,
-    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="NAME", help="Repeatable.")] = None,
+    on_list: Annotated[
+        list[str] | None, several("--list", "LIST", "On each of these lists, by id or exact name.")
+    ] = None,
+    tag: Annotated[list[str] | None, several("--tag", "NAME", "With each of these tags.")] = None,
     updated_since: Annotated[
         str | None,
         typer.Option("--updated-since", metavar="TIME", help="Such as 2025-01-31; UTC unless it says otherwise."),
@@ -57,7 +68,7 @@ def search(
     explain: Annotated[
         bool, typer.Option("--explain", help="Only tell how the search would be done, and what it costs.")
     ] = False,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Stop after so many contacts.")] = None,
+    limit: Annotated[int | None, number("--limit", "Stop after so many contacts.", 1, MOST)] = None,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
@@ -113,27 +124,37 @@ def find(
 ) -> None:
     """Look contacts up by exact identifier.
 
-    Addresses are compared whatever their case, phone numbers whatever their punctuation.
+    Addresses are compared whatever their case, phone numbers whatever their punctuation. The exit code is 3 if there is
+    an identifier that nobody has, or that the vendor could not be asked for.
 
         contacts find marketing --email jane@example.com --phone +12025550123
     """
     from contacts_core.cli import output, wording
-    from contacts_core.cli.doors import opened
+    from contacts_core.cli.doors import leave, opened, tell_doubts
 
     wanted = identifiers(email, phone, external_id, anonymous_id)
     if not wanted:
         raise typer.BadParameter("give an identifier, such as --email")
     with opened(account, settings) as door, output.progress(f"looking up {len(wanted)} identifier(s)"):
         found = door.find(wanted)
+    tell_doubts(door, found)
     if as_json:
         output.document(found)
-        return
-    made = output.table("asked for", *wording.CONTACT_COLUMNS)
-    for identifier in found:
-        asked = f"{identifier.kind.value} {identifier.value}"
-        matches = [[asked, *wording.contact_row(contact)] for contact in found.every(identifier)]
-        output.rows(made, matches or [[asked, "(nobody)", "", "", "", ""]])
-    output.show(made)
+    else:
+        made = output.table("asked for", *wording.CONTACT_COLUMNS)
+        for identifier in wanted:
+            asked = f"{identifier.kind.value} {identifier.value}"
+            if doubt := found.unasked.get(identifier, ""):
+                output.rows(made, [[asked, "(not asked)", "", "", "", doubt]])
+                continue
+            nobody = "(not known)" if identifier in found.mismatched else "(nobody)"
+            matches = [[asked, *wording.contact_row(contact)] for contact in found.every(identifier)]
+            output.rows(made, matches or [[asked, nobody, "", "", "", ""]])
+        output.show(made)
+    missing = [each.masked for each in found if not (found[each] or each in found.mismatched)]
+    if missing:
+        output.note(f"nobody was found who has {wording.some(missing)}")
+    leave(output.Exit.PARTIAL if missing or found.unasked or found.mismatched else output.Exit.DONE)
 
 
 def get(
@@ -153,7 +174,7 @@ def get(
     from contacts_core.cli.doors import opened
 
     with opened(account, settings) as door:
-        found = door.get_contacts(ids)
+        found = door.get_contacts(sendable(door.provider, ids))
     if as_json:
         output.document(found)
         return
@@ -168,11 +189,11 @@ def export(
     account: Account,
     to: Annotated[
         Path | None,
-        typer.Option("--to", metavar="FILE", dir_okay=False, help="The file; .csv, .jsonl or .ndjson says which kind."),
+        typer.Option(
+            "--to", metavar="FILE", parser=whole_file, help="The file; .csv, .jsonl or .ndjson says which kind."
+        ),
     ] = None,
-    on_list: Annotated[
-        list[str] | None, typer.Option("--list", metavar="ID", help="Only who is on this list; repeatable.")
-    ] = None,
+    on_list: Lists = None,
     excel_safe: Annotated[
         bool, typer.Option("--excel-safe", help="Keep spreadsheets from taking CSV cells for formulas.")
     ] = False,
@@ -344,7 +365,7 @@ def _typed(type: Any, name: str, text: str) -> Any:
     try:
         match type:
             case FieldType.NUMBER:
-                return float(text) if set(text) & set(".eE") else int(text)
+                return _number(text)
             case FieldType.BOOLEAN:
                 return {"true": True, "false": False}[text.lower()]
             case FieldType.DATE:
@@ -355,11 +376,22 @@ def _typed(type: Any, name: str, text: str) -> Any:
         raise typer.BadParameter(f"--custom {name}: a {type.value} is due, not {text!r}") from None
 
 
+def _number(text: str) -> float:
+    """A number of plain ASCII digits."""
+    found = NUMBER.fullmatch(text)
+    if not found:
+        raise ValueError
+    value = float(text) if found["fraction"] or found["power"] else int(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
 def _time(text: str) -> Any:
     from datetime import UTC, datetime
 
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time; write 2025-01-31 or 2025-01-31T12:00:00+01:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment = datetime.fromisoformat(text.encode("ascii").decode())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{text!r} is not a time; write 2025-01-31 or 2025-01-31T12:00:00+01:00") from None

@@ -8,16 +8,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from contacts_core.cli.options import AnonymousIds, Emails, ExternalIds, Json, Phones, Yes, identifiers
+from contacts_core.cli.options import (
+    AnonymousIds,
+    Emails,
+    ExternalIds,
+    Json,
+    Phones,
+    Yes,
+    existing,
+    identifiers,
+    output_file,
+    several,
+)
 from contacts_core.cli.root import Command, section
 
 if TYPE_CHECKING:
     from contacts_core.keys import Key
 
 NOT_COVERED = "not covered"
-ReceiptFile = Annotated[
-    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A receipt.", show_default=False)
-]
+ReceiptFile = Annotated[Path, typer.Argument(metavar="FILE", parser=existing, help="A receipt.", show_default=False)]
 State = Annotated[
     str | None, typer.Option("--state", metavar="PLACE", help="Folder or postgresql:// URL that keeps the key.")
 ]
@@ -94,9 +103,7 @@ def receipt_find(
     anonymous_id: AnonymousIds = None,
     accounts: Annotated[
         list[str] | None,
-        typer.Option(
-            "--accounts", metavar="NAME,NAME", help="Where they must be absent; repeatable. Else wherever it was done."
-        ),
+        several("--accounts", "NAME,NAME", "Where they must be absent; wherever it was done otherwise."),
     ] = None,
     state: State = None,
     as_json: Json = False,
@@ -117,9 +124,7 @@ def receipt_find(
     wanted = identifiers(email, phone, external_id, anonymous_id)
     if not wanted:
         raise typer.BadParameter("say which: identifiers such as --email")
-    where = [name.strip() for names in accounts or () for name in names.split(",") if name.strip()]
-    if accounts and not where:
-        raise typer.BadParameter("--accounts names at least one")
+    where = accounts or []
     read, key = Receipt.load(path), _key(state)
     if key is None:
         raise ConfigurationError(
@@ -147,7 +152,7 @@ def receipt_find(
 def receipt_report(
     path: ReceiptFile,
     to: Annotated[
-        Path, typer.Option("--to", metavar="FILE", dir_okay=False, help="The page to write.", show_default=False)
+        Path, typer.Option("--to", metavar="FILE", parser=output_file, help="The page to write.", show_default=False)
     ],
     title: Annotated[str, typer.Option("--title", help="What to call it.")] = "",
     state: State = None,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -13,15 +16,20 @@ from typer.core import TyperCommand, TyperGroup
 __all__ = ["Command", "app", "section"]
 
 WIDEST = 20
+UsageError: Any = typer.BadParameter.__mro__[1]  # Typer brings its own Click, or uses the one that is installed
 
 EPILOG = """Exit codes:
 
     0    done; or accepted by the vendor, which the text then says
     1    failed: the vendor refused, could not be reached, or a job failed
     2    usage: a wrong argument, value, setting or account; nothing was sent
-    3    partial: some of it was done, or found, or is still going on
+    3    partial: some of it was done, or found, or is still going on; or nobody has what was looked for
     4    refused: not confirmed, or nothing this provider can do; nothing was changed
-    130  interrupted with Ctrl-C
+    130  interrupted with Ctrl-C; what was done, what is unclear and what was not sent is told
+    143  the same by SIGTERM (129 by SIGHUP)
+
+An option that takes several values is repeatable, and splits them at commas (quotes around a value keep its commas);
+one that takes NAME=VALUE is repeatable. Any other option may be given once. `-` as a FILE to read is standard input.
 
 Accounts and their keys stand in contacts.toml; without one, name a provider and set its key in the environment.
 `contacts accounts` shows what is there, `contacts sandbox` gives you something to try things on.
@@ -81,7 +89,55 @@ def verbatim(text: str, formatter: Any) -> None:
                 formatter.write_text(" ".join(part.split()))
 
 
-class Command(TyperCommand):
+# A blank value is nearly always a variable of a script that is not set. These may be blank.
+BLANK = frozenset({"command", "confirm"})
+
+
+class Strict:
+    """Refuses what a command line says twice, leaves blank, or says in no encoding."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse, after a look at what is there."""
+        if not ctx.resilient_parsing:
+            values, _, given = self.make_parser(ctx).parse_args(list(args))  # type: ignore[attr-defined]
+            times = Counter(param.name for param in given)
+            for param in dict.fromkeys(given):
+                _refuse_odd(param, values.get(param.name), times[param.name])
+        rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        return rest
+
+
+def _refuse_odd(param: Any, value: Any, times: int) -> None:
+    """Refuse an option that is given too often, and a value that is blank or no text."""
+    option = param.param_type_name == "option"
+    name = param.opts[-1] if option else (param.metavar or param.name)
+    repeatable = param.multiple or (param.is_flag and not param.secondary_opts) if option else True
+    if times > 1 and not repeatable:
+        raise typer.BadParameter(f"{name} is given {times} times; it takes one value")
+    for text in value if isinstance(value, (list, tuple)) else [value]:
+        if not isinstance(text, str):
+            continue
+        if not text.strip() and param.name not in BLANK:
+            raise typer.BadParameter(f"{name} is blank")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise typer.BadParameter(f"{name} is not valid {sys.getfilesystemencoding()} text") from None
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """Make the text of usage errors printable: it repeats what a script passed on."""
+    try:
+        yield
+    except UsageError as error:
+        from contacts_core.texts import printable
+
+        error.message = printable(error.message)
+        raise
+
+
+class Command(Strict, TyperCommand):
     """A command whose errors become one readable line and an exit code."""
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
@@ -132,12 +188,22 @@ class Commands(MutableMapping[str, Any]):
         return len(self._homes)
 
 
-class Group(TyperGroup):
+class Group(Strict, TyperGroup):
     """The command itself, with its commands in sections."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.commands = Commands()
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse what stands before the command."""
+        with _usage():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Find the command, and run it."""
+        with _usage():
+            return super().invoke(ctx)
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """Keep examples as they are."""
@@ -154,7 +220,7 @@ class Group(TyperGroup):
         verbatim(self.epilog or "", formatter)
 
 
-class Section(TyperGroup):
+class Section(Strict, TyperGroup):
     """Several commands below one name."""
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:

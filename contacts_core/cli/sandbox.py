@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from contacts_core.cli.options import Json
+from contacts_core.cli.options import Json, number, several
 
 if TYPE_CHECKING:
     from contacts_core.sandbox import Running
 
 LONGEST_WAIT = 3600.0
+MOST_PEOPLE = 10**6
+MOST_SEED = 10**9
+FASTEST = 10**6
+SLOWEST = 600_000.0  # ms
 
 
 def sandbox(
@@ -23,19 +27,25 @@ def sandbox(
             metavar="COMMAND", help="What to run there, behind `--`; it ends the sandbox.", show_default=False
         ),
     ] = None,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8025,
-    contacts: Annotated[int, typer.Option("--contacts", min=0, help="Synthetic people at each vendor.")] = 300,
-    seed: Annotated[int, typer.Option("--seed", help="Another number, other people.")] = 0,
-    speed: Annotated[float, typer.Option("--speed", min=0.001, help="How much faster time passes there.")] = 1.0,
+    port: Annotated[int, number("--port", "0 takes a free one.", 0, 65535)] = 8025,
+    contacts: Annotated[int, number("--contacts", "Synthetic people at each vendor.", 0, MOST_PEOPLE)] = 300,
+    seed: Annotated[int, number("--seed", "Another number, other people.", -MOST_SEED, MOST_SEED)] = 0,
+    speed: Annotated[
+        float,
+        number("--speed", "How much faster time passes there.", 0.001, FASTEST, whole=False, metavar="FACTOR"),
+    ] = 1.0,
     faults: Annotated[
         list[str] | None,
-        typer.Option(
+        several(
             "--faults",
-            metavar="NAME[=N|=P%][@A]",
-            help="What goes wrong: always, N times, or in P % of requests; after A; repeatable; `help` lists them.",
+            "NAME[=N|=P%][@A]",
+            "What goes wrong: always, N times, or in P % of requests; after A; `help` lists them.",
         ),
     ] = None,
-    latency: Annotated[float, typer.Option("--latency", min=0, help="Milliseconds before each answer.")] = 0.0,
+    latency: Annotated[
+        float,
+        number("--latency", "Milliseconds before each answer.", 0, SLOWEST, whole=False, metavar="MS"),
+    ] = 0.0,
     as_json: Json = False,
 ) -> None:
     """Serve stand-ins for all vendors on this machine.
@@ -51,7 +61,7 @@ def sandbox(
     from contacts_core.cli import output
 
     served = imported()
-    chosen = [name.strip() for each in faults or () for name in each.split(",")]
+    chosen = faults or []
     if "help" in chosen:
         made = output.rows(output.table("fault", "what happens"), served.FAULTS.items())
         output.show(made)
@@ -125,12 +135,12 @@ def _announce(server: Running, *, as_json: bool) -> None:
     if as_json:
         output.document({"url": server.url, "providers": vendors})
     else:
-        output.show(f"serving at {server.url}; for another terminal:\n")
+        output.show([f"serving at {server.url}; for another terminal:", ""])
         for name, vendor in vendors.items():
-            print(f"# {vendor['title']}: contacts count {name}")
-            for variable, value in _variables(server, name).items():
-                print(f"export {variable}={shlex.quote(value)}")
-        output.note("\nCtrl-C stops it.")
+            variables = _variables(server, name).items()
+            exports = [f"export {variable}={shlex.quote(value)}" for variable, value in variables]
+            output.show([f"# {vendor['title']}: contacts count {name}", *exports])
+        output.note(["", "Ctrl-C stops it."])
     sys.stdout.flush()
 
 

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from contacts_core.cli.output import Exit
-from contacts_core.identifiers import IdentifierKind, scrub
+from contacts_core.errors import Interrupted
+from contacts_core.identifiers import Identifier, IdentifierKind, scrub
 from contacts_core.models import Contact, Job, JobState, Outcome, OutcomeState
 
-__all__ = ["contact_lines", "job", "job_code", "outcome", "outcome_code", "some", "who"]
+__all__ = [
+    "contact_lines",
+    "interrupted",
+    "interrupted_document",
+    "job",
+    "job_code",
+    "outcome",
+    "outcome_code",
+    "some",
+    "who",
+]
 
 SHOWN = 10
 
@@ -41,14 +53,52 @@ def job_code(job: Job) -> Exit:
 
 def outcome(outcome: Outcome, account: str) -> list[str]:
     """An outcome in lines, identifiers masked."""
+    nothing = outcome.requested and len(outcome.absent) == outcome.requested
+    return _outcome(outcome, account, "nothing was there" if nothing else STATES[outcome.state])
+
+
+def interrupted(error: Interrupted, account: str) -> list[str]:
+    """What an operation reached that stopped half-way, in lines, identifiers masked."""
+    unclear, unsent = len(error.uncertain), len(error.unsent)
+    lines = _outcome(error.outcome, account, "interrupted", unclear, unsent)
+    if unclear:
+        lines.append(f"  unclear, may or may not have been carried out: {some(map(_masked, error.uncertain))}")
+    if unsent:
+        lines.append(f"  not sent: {some(map(_masked, error.unsent))}")
+    return lines
+
+
+def interrupted_document(error: Interrupted) -> dict[str, Any]:
+    """The same for JSON, identifiers whole; ``state`` is ``interrupted``, and ``requested`` counts everything."""
+    from contacts_core.formats import plain
+
+    told: dict[str, Any] = plain(error.outcome)
+    requested = error.outcome.requested + len(error.uncertain) + len(error.unsent)
+    rest = {"uncertain": plain(list(error.uncertain)), "unsent": plain(list(error.unsent))}
+    return {**told, **rest, "requested": requested, "state": "interrupted"}
+
+
+def _masked(item: object) -> str:
+    match item:
+        case Contact():
+            return scrub(item.handle)
+        case Identifier():
+            return item.masked
+        case _:
+            return scrub(str(item))
+
+
+def _outcome(outcome: Outcome, account: str, state: str, unclear: int = 0, unsent: int = 0) -> list[str]:
     numbers = [
-        f"{outcome.requested} asked for",
+        f"{outcome.requested + unclear + unsent} asked for",
         *_number(outcome.counted, "confirmed"),
         *_number(len(outcome.absent), "not there"),
         *_number(outcome.refused, "refused"),
         *_number(outcome.unconfirmed, "not confirmed"),
+        *_number(unclear, "unclear"),
+        *_number(unsent, "not sent"),
     ]
-    lines = [f"{outcome.operation}: {STATES[outcome.state]} ({', '.join(numbers)})"]
+    lines = [f"{outcome.operation}: {state} ({', '.join(numbers)})"]
     for each in outcome.jobs:
         lines.append(f"  {job(each)}")
         if not each.finished:
@@ -123,9 +173,9 @@ def contact_row(contact: Contact) -> list[object]:
     return [
         contact.id,
         contact.name,
-        "\n".join(i.value for i in emails),
-        "\n".join(i.normal for i in phones),
-        "\n".join(f"{i.key or i.kind.value}: {i.value}" for i in others),
+        [i.value for i in emails],
+        [i.normal for i in phones],
+        [f"{i.key or i.kind.value}: {i.value}" for i in others],
     ]
 
 

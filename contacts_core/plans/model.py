@@ -241,7 +241,7 @@ class Plan:
         """
         try:
             data = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise PlanRefused("this is no plan: it is not JSON") from None
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise PlanRefused("this is no plan, or one of another version", hint="make it anew")

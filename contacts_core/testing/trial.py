@@ -18,8 +18,8 @@ import stamina
 from attrs import define, field
 
 from contacts_core.client import AsyncContacts, Contacts
-from contacts_core.drivers import ATTEMPTS, IN_FLIGHT, AsyncDriver, Driver
-from contacts_core.provider import Provider
+from contacts_core.drivers import IN_FLIGHT, AsyncDriver, Driver
+from contacts_core.provider import Provider, TransportSettings
 from contacts_core.testing import cassettes
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def _cassette(path: Path, made: Provider, emulator: type[Emulator] | None, recor
 @contextmanager
 def _without_backoff() -> Iterator[None]:
     """Retry at once: the virtual clock does not move while stamina waits."""
-    stamina.set_testing(True, attempts=ATTEMPTS)
+    stamina.set_testing(True, attempts=TransportSettings().attempts)
     try:
         yield
     finally:

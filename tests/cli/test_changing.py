@@ -86,10 +86,11 @@ def test_an_outcome_as_json(run: Run, vendor: Vendor) -> None:
     assert sent(vendor) == ["delete id-1,id-9"]
 
 
-def test_nobody_to_delete_is_no_question_and_no_error(run: Run, vendor: Vendor) -> None:
+def test_nobody_to_delete_is_no_question_and_is_said_plainly(run: Run, vendor: Vendor) -> None:
     done = run("delete", "acme", "--email", "x@example.com")
-    assert done.code == Exit.DONE
-    assert "1 not there" in done.out
+    assert done.code == Exit.PARTIAL
+    assert "nothing was there (1 asked for, 1 not there)" in done.out
+    assert "nobody was found who has email:x***@example.com" in done.err
     assert sent(vendor) == []
 
 
@@ -240,7 +241,7 @@ def test_upsert_drops_the_ids_of_another_provider(run: Run, vendor: Vendor, tmp_
     people = [person(1), person(2, provider="another")]
     path.write_text("".join(json.dumps(plain(each)) + "\n" for each in people), "utf-8")
     assert run("upsert", "acme", "--from-file", path, "--list", "l1").code == Exit.DONE
-    assert sent(vendor) == ["upsert id-1,- on l1"]
+    assert sent(vendor) == ["upsert id-1 on l1", "upsert - on l1"]
 
 
 def test_nothing_of_a_broken_file_is_sent(run: Run, vendor: Vendor, tmp_path: Path) -> None:

@@ -132,11 +132,14 @@ def test_find(run: Run, vendor: Vendor) -> None:
     done = run(
         "find", "acme", "--email", "PERSON1@example.com", "--email", "nobody@example.com", "--phone", "+15550100002"
     )
-    assert done.code == Exit.DONE
+    assert done.code == Exit.PARTIAL
     assert "id-1" in done.out
     assert "id-2" in done.out
     assert "(nobody)" in done.out
+    assert done.err == "nobody was found who has email:n***@example.com\n"
+    assert run("find", "acme", "--email", "person1@example.com").code == Exit.DONE
     done = run("find", "acme", "--email", "nobody@example.com", "--json")
+    assert done.code == Exit.PARTIAL
     assert (done.json["asked"], done.json["found"]) == (1, 0)
     assert run("find", "acme").code == Exit.USAGE
     assert run("find", "acme", "--email", " ").code == Exit.USAGE
@@ -239,3 +242,51 @@ def test_long_reads_say_how_far_they_got(
     run("search", "acme", "--list", "l1")
     run("export", "acme", "--to", tmp_path / "people.csv")
     assert told == ["2 found", "4 found", "2 contacts", "4 contacts"]
+
+
+def test_what_the_vendor_was_not_asked_and_what_it_answered_wrongly_are_told(
+    run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contacts_core.flow import Flow
+    from contacts_core.identifiers import Identifier
+    from contacts_core.models import Contact
+    from tests.cli.acme import Acme
+
+    def cannot_find(_self: Acme, identifier: Identifier) -> str:
+        return "numbers cannot be looked up" if identifier.kind.value == "phone" else ""
+
+    def find(_self: Acme, _identifiers: object) -> Flow[list[tuple[Identifier, Contact]]]:
+        yield from ()
+        return [(Identifier.email("x@example.com"), person(1))]
+
+    monkeypatch.setattr(Acme, "cannot_find", cannot_find)
+    done = run("find", "acme", "--email", "person1@example.com", "--phone", "+12025550123")
+    assert done.code == Exit.PARTIAL
+    assert "(not asked)" in done.out
+    assert "was not looked up: numbers cannot be looked up" in done.err
+    done = run("delete", "acme", "--phone", "+12025550123", "--yes")
+    assert done.code == Exit.PARTIAL
+    assert "not looked up: numbers cannot be looked up" in done.out
+    monkeypatch.setattr(Acme, "find", find)
+    done = run("find", "acme", "--email", "x@example.com")
+    assert done.code == Exit.PARTIAL
+    assert "Acme Mail answered to email:x***@example.com with 1 contact(s) without it" in done.err
+    assert "(not known)" in done.out
+    assert run("delete", "acme", "--email", "x@example.com", "--yes").code == Exit.PARTIAL
+    assert len(vendor.people) == 5
+
+
+def test_lists_go_by_name_and_an_unknown_one_is_an_error(run: Run, vendor: Vendor) -> None:
+    name = "News [bold]"
+    assert len(run("search", "acme", "--list", name, "--json").lines) == 5
+    assert len(run("export", "acme", "--list", name, "--json").lines) == 5
+    for command in (
+        ("search", "acme", "--list", "Nwes"),
+        ("export", "acme", "--list", "Nwes", "--json"),
+        ("remove-from-list", "acme", "Nwes", "id-1", "--yes"),
+        ("add-to-list", "acme", "Nwes", "id-1"),
+        ("delete-list", "acme", "Nwes", "--yes"),
+    ):
+        done = run(*command)
+        assert (done.code, done.out) == (Exit.USAGE, "")
+        assert "there is no list" in done.err

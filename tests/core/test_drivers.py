@@ -273,7 +273,7 @@ def test_flows_run_side_by_side_in_order_and_within_bounds(run: Runner) -> None:
 @pytest.mark.parametrize(("status", "all_run"), [(404, True), (400, True), (401, False), (500, False)])
 def test_errors_that_concern_one_do_not_stop_the_others(run: Runner, status: int, *, all_run: bool) -> None:
     def answer(request: Any) -> Any:
-        return reply(request, status if request.url.path.endswith("/3") else 200, json=1)
+        return reply(request, status if request.url.path.endswith("/3") else 200, json={"message": "x"})
 
     def together() -> Flow[list[Settled[Any]]]:
         return (yield from Together([ask(path=f"/{n}") for n in range(40)], 1))
@@ -281,7 +281,7 @@ def test_errors_that_concern_one_do_not_stop_the_others(run: Runner, status: int
     settled = run(together(), answer)
     assert isinstance(settled[3].error, errors.ProviderError)
     assert all(each.started for each in settled) is all_run
-    assert settled[0].value == 1
+    assert settled[0].value == {"message": "x"}
 
 
 def test_a_bug_in_a_flow_is_not_swallowed(run: Runner) -> None:

@@ -16,10 +16,11 @@ import stamina
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from contacts_core import Contacts, errors
+from contacts_core.addresses import file_address
 from contacts_core.drivers import Driver
 from contacts_core.flow import Call, Download, Emit, Flow, Read, Settled, Stream, Together, Upload
 from contacts_core.provider import get, post
-from contacts_core.transport import Transport, file_address, pause, reason, reset
+from contacts_core.transport import Transport, pause, reason, reset
 from tests.core.fakes import KEY, Limited, bare
 from tests.core.rig import WAYS, Body, Rig
 
@@ -365,15 +366,12 @@ class Wrapped:
         self._inner, self._error = inner, error
         self.closed = False
 
-    def request(self, method: str, url: Any, /, **options: Any) -> Any:
-        if self._error:
-            raise self._error
-        return self._inner.request(method, url, **options)
-
     def build_request(self, method: str, url: Any, /, **options: Any) -> Any:
         return self._inner.build_request(method, url, **options)
 
     def send(self, request: Any, /, **options: Any) -> Any:
+        if self._error:
+            raise self._error
         return self._inner.send(request, **options)
 
     def close(self) -> None:
@@ -425,7 +423,13 @@ def test_a_cut_connection_over_a_real_socket_is_unreachable(waits: list[float]) 
 
 def test_an_empty_answer_to_a_raw_call_is_nothing(rig: Rig) -> None:
     assert rig.run(bare(), ask(Call("DELETE", "/x", object)), lambda _: rig.answer(204)) is None
-    assert rig.run(bare(), ask(Call("DELETE", "/x", type(None))), lambda _: rig.answer(200, text="<html>")) is None
+    assert rig.run(bare(), ask(Call("DELETE", "/x", type(None))), lambda _: rig.answer(200, text="OK")) is None
+
+
+def test_a_web_page_is_no_success_even_where_no_answer_is_expected(rig: Rig) -> None:
+    with pytest.raises(errors.UnexpectedPayload, match="web page") as caught:
+        rig.run(bare(), ask(Call("DELETE", "/x", type(None))), lambda _: rig.answer(200, text=" <html>"))
+    assert (caught.value.status, "base URL" in caught.value.hint) == (200, True)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{", b"\xff", b"[" * 100_000], ids=["html", "cut", "bytes", "deep"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx
 import httpx2
 import pytest
@@ -12,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contacts_core import errors
+from contacts_core.addresses import file_address
 from contacts_core.flow import Call
 from contacts_core.pacing import Pacer
 from contacts_core.provider import Provider, Rate, address, secret
-from contacts_core.transport import Transport, exhausted, file_address, pause, reason, reset, transport_errors
+from contacts_core.transport import Transport, exhausted, pause, reason, reset, transport_errors
 
 NOW = 1_763_477_424.0
 
@@ -195,6 +194,8 @@ def test_secrets_do_not_show() -> None:
 
 
 def test_options_have_a_body_only_where_there_is_one() -> None:
-    plain: dict[str, Any] = TRANSPORT.options(Call("GET", "/x", object))
-    assert "content" not in plain
-    assert TRANSPORT.options(Call("POST", "/x", object, json={}))["content"] == b"{}"
+    client = httpx.Client()
+    plain = TRANSPORT.request(client, Call("GET", "/x", object))
+    assert plain.content == b""
+    assert "content-type" not in plain.headers
+    assert TRANSPORT.request(client, Call("POST", "/x", object, json={})).content == b"{}"

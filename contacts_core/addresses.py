@@ -1,0 +1,121 @@
+"""Which addresses a request may go to: keys over https only, and files at public places only."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from contacts_core.errors import ConfigurationError, UnexpectedPayload
+
+__all__ = ["checked_base_url", "file_address", "is_loopback", "refuse_place", "upload_headers"]
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+MOST_HEADERS = 50
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,4000}")
+# They say how a request is carried, or who asks; neither is for the vendor to say.
+NOT_FOR_UPLOADS = re.compile(
+    r"(?i)connection|keep-alive|te|trailer|transfer-encoding|upgrade|host|content-length|expect"
+    r"|authorization|cookie|proxy-.*|x-forwarded-.*|forwarded"
+)
+
+
+def checked_base_url(url: str, *, allow_plain_http: bool) -> tuple[str, str]:
+    """Give scheme and host of the API's address, once it is fit to send keys to.
+
+    Raises:
+        ConfigurationError: It cannot be read, holds a password, or is ``http://`` beyond this machine.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise ConfigurationError("base_url cannot be read", hint="for example https://api.example.com") from None
+    if "@" in parts.netloc:
+        raise ConfigurationError("base_url holds a user name or password", hint="take out what stands before the @")
+    if parts.scheme == "http" and not (allow_plain_http or is_loopback(host)):
+        raise ConfigurationError(
+            "base_url begins with http://, which would send the key unencrypted",
+            hint="use https://, or set allow_plain_http = true in the account's transport settings",
+        )
+    return parts.scheme, host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host can only be this machine."""
+    address = _ip(host)
+    return address.is_loopback if address else host.rstrip(".").lower() == "localhost"
+
+
+def _ip(host: str) -> IPAddress | None:
+    """The address that a host's text is, in any of the spellings that a resolver takes; None for a name."""
+    text = host.strip("[]").partition("%")[0]
+    try:
+        address: IPAddress = ipaddress.ip_address(text)
+    except ValueError:
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(text))
+        except (OSError, ValueError):
+            return None
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        return address.ipv4_mapped or address.sixtofour or address
+    return address
+
+
+def refuse_place(host: str, *, local: bool) -> None:
+    """Refuse a host where no vendor keeps files.
+
+    Args:
+        host: An address, or a name. Of names only ``localhost`` is known here; where others lead shows once connected.
+        local: Whether private and loopback addresses are fine; link-local ones never are.
+
+    Raises:
+        UnexpectedPayload: It is not public.
+    """
+    address = _ip(host)
+    if address is None:
+        refused = not local and (is_loopback(host) or host.rstrip(".").lower().endswith((".localhost", ".internal")))
+    elif local:
+        refused = address.is_link_local or address.is_multicast
+    else:
+        refused = not address.is_global or address.is_multicast
+    if refused:
+        raise UnexpectedPayload(
+            "the vendor names a file at a place that is not public",
+            hint="set allow_private_files = true in the account's transport settings if that is right",
+        )
+
+
+def file_address(url: str, origin: str = "") -> str:
+    """Check the address of a file, named by an answer or a redirect from ``origin``.
+
+    Raises:
+        UnexpectedPayload: It is neither http nor https, or leaves https.
+    """
+    scheme = url.partition(":")[0].lower()
+    if scheme not in {"http", "https"}:
+        raise UnexpectedPayload("the vendor names a file that is not at an http(s) address")
+    if origin.lower().startswith("https:") and scheme != "https":
+        raise UnexpectedPayload("the vendor names a file that would be carried unencrypted")
+    return url
+
+
+def upload_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Give the headers that a vendor wants with an upload.
+
+    Raises:
+        UnexpectedPayload: One is none of those that an upload needs, holds odd characters, or there are too many.
+    """
+    for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(name) or NOT_FOR_UPLOADS.fullmatch(name) or not HEADER_VALUE.fullmatch(value):
+            raise UnexpectedPayload("the vendor wants a header with an upload that no upload needs")
+    if len(headers) > MOST_HEADERS:
+        raise UnexpectedPayload(f"the vendor wants more than {MOST_HEADERS} headers with an upload")
+    return dict(headers)

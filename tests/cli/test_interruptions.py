@@ -1,0 +1,272 @@
+"""However a command ends, what was done, what is unclear and what was not sent is told; pipes are read once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contacts_core import Identifier, plugins
+from contacts_core.cli.output import Exit
+from contacts_core.errors import Cancelled, Interrupted, Unavailable, Unreachable
+from contacts_core.formats import plain
+from contacts_core.models import Contact, Outcome
+from contacts_core.sandbox import Sandbox, running
+from contacts_core.state import state
+from contacts_core.tombstones import Tombstones, held_back, remembered
+from tests.cli.acme import Run, Vendor, person
+
+COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'contacts'; from contacts_core.cli import main; main()"]
+BREAKS: list[tuple[BaseException, int]] = [
+    (KeyboardInterrupt(), Exit.INTERRUPTED),
+    (Cancelled(unclear=True), Exit.INTERRUPTED),
+    (Unreachable("gone"), Exit.PARTIAL),
+    (Unavailable("no"), Exit.PARTIAL),
+]
+
+CHANGES = [
+    (("delete", "acme", "id-1", "--yes"), "delete id-1"),
+    (("remove-identifier", "acme", "id-1", "--email", "person1@example.com", "--yes"), "remove person1@example.com"),
+    (("remove-from-list", "acme", "l1", "id-1", "--yes"), "remove from list"),
+    (("add-to-list", "acme", "l1", "id-1"), "add to list"),
+    (("upsert", "acme", "--from-file", "people.jsonl"), "upsert id-1 on l1"),
+]
+
+
+@pytest.mark.parametrize(("error", "code"), BREAKS, ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(("command", "call"), CHANGES, ids=lambda c: c[0] if isinstance(c, tuple) else "")
+def test_a_single_request_that_breaks_is_called_unclear(
+    command: tuple[str, ...],
+    call: str,
+    error: BaseException,
+    code: int,
+    run: Run,
+    vendor: Vendor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("people.jsonl").write_text(json.dumps(plain(person(1))) + "\n")
+    vendor.errors[call] = error
+    done = run(*command)
+    assert done.code == code
+    assert "interrupted (1 asked for, 1 unclear)" in done.out
+    assert "may or may not have been carried out" in done.out
+    assert ": done" not in done.out
+    done = run(*command, "--json")
+    assert (done.code, done.json["state"], done.json["requested"]) == (code, "interrupted", 1)
+    assert (len(done.json["uncertain"]), done.json["unsent"]) == (1, [])
+
+
+def test_rows_that_were_never_read_are_counted_as_not_sent(
+    run: Run, vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "people.jsonl"
+    people = [person(n, id="", lists=None, provider="") for n in range(1, 251)]
+    path.write_text("".join(json.dumps(plain(each)) + "\n" for each in people))
+    calls = 0
+
+    def did(_self: Vendor, what: str) -> None:
+        nonlocal calls
+        calls += what.startswith("upsert")
+        if calls == 2:
+            raise Cancelled(unclear=True)  # what a request that is cut off by Ctrl-C becomes
+
+    monkeypatch.setattr(Vendor, "did", did)
+    done = run("upsert", "acme", "--from-file", path)
+    assert done.code == Exit.INTERRUPTED
+    assert "upsert_contacts: interrupted (250 asked for, 100 confirmed, 100 unclear, 50 not sent)" in done.out
+    calls = 0
+    told = run("upsert", "acme", "--from-file", path, "--json").json
+    assert (told["requested"], len(told["confirmed"]), len(told["uncertain"])) == (250, 100, 100)
+    assert told["unsent"] == [f"row {row}" for row in range(201, 251)]
+
+
+def test_what_an_interrupted_operation_reached_is_not_called_done(run: Run, vendor: Vendor) -> None:
+    outcome = Outcome(operation="delete_contacts", requested=2, confirmed=("id-1", "id-2"))
+    error = Interrupted(outcome, ["id-3", Identifier.email("jane@example.com")], ["id-5"], "no")
+    vendor.errors["delete id-1,id-2"] = error
+    done = run("delete", "acme", "id-1", "id-2", "--yes")
+    assert "interrupted (5 asked for, 2 confirmed, 2 unclear, 1 not sent)" in done.out
+    assert "unclear, may or may not have been carried out: id-3, email:j***@example.com" in done.out
+    assert "not sent: id-5" in done.out
+
+
+# -- files and pipes -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def piped() -> Iterator[Callable[[str], str]]:
+    """A pipe with a text in it, by the name that a shell gives to `<(…)`."""
+    ends: list[int] = []
+
+    def make(text: str) -> str:
+        read, write = os.pipe()
+        ends.append(read)
+
+        def fill() -> None:
+            with os.fdopen(write, "w", encoding="utf-8") as file:
+                file.write(text)
+
+        threading.Thread(target=fill, daemon=True).start()
+        return f"/dev/fd/{read}"
+
+    yield make
+    for end in ends:
+        os.close(end)
+
+
+PEOPLE = "".join(json.dumps(plain(person(n, lists=None))) + "\n" for n in (1, 2))
+
+
+def test_every_file_may_be_a_pipe_or_standard_input(
+    run: Run, vendor: Vendor, piped: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    csv = "email\nperson3@example.com\n"
+    for name, stdin in ((piped, ""), (lambda _text: "-", "stdin")):
+        vendor.calls.clear()
+        vendor.people = {contact.id: contact for contact in map(person, range(1, 6))}
+        give = {"stdin": PEOPLE} if stdin else {}
+        assert run("upsert", "acme", "--from-file", name(PEOPLE), **give).code == Exit.DONE
+        assert vendor.calls == ["upsert id-1,id-2 on "]
+        give = {"stdin": csv} if stdin else {}
+        done = run("erase", "--accounts", "acme", "--from-file", name(csv), "--max-share", "100%", "--json", **give)
+        assert done.json["people"][0]["asked"][0]["value"] == "person3@example.com"
+        assert run("plan", "delete", "acme", "--from-file", name(csv), **give).code == Exit.DONE
+        lines = "id-1\nperson2@example.com\n"
+        give = {"stdin": lines} if stdin else {}
+        assert run("delete", "acme", "--yes", "--from-file", name(lines), **give).code == Exit.DONE
+        give = {"stdin": PEOPLE} if stdin else {}
+        vendor.calls.clear()
+        assert run("delete", "acme", "--yes", "--from-file", name(PEOPLE), **give).code == Exit.DONE
+        assert [call for call in vendor.calls if call.startswith("delete")] == ["delete id-1,id-2"]
+
+
+def test_nothing_is_sent_of_a_pipe_that_turns_out_to_be_broken(
+    run: Run, vendor: Vendor, piped: Callable[[str], str]
+) -> None:
+    for text in (PEOPLE + "{\n", PEOPLE + '{"emial": "x"}\n', "", "\n\n"):
+        for command in (("upsert", "acme"), ("delete", "acme", "--yes")):
+            for name, stdin in ((piped(text), ""), ("-", text)):
+                done = run(*command, "--from-file", name, stdin=stdin)
+                assert done.code == Exit.USAGE, (text, command, done.out)
+    for text in ("id-1\n../x\n", "id-1\nnot an@address@example.com\n"):
+        assert run("delete", "acme", "--yes", "--from-file", "-", stdin=text).code == Exit.USAGE
+    assert [call for call in vendor.calls if call != "lists"] == []
+
+
+# -- the state that tombstones are kept in ----------------------------------------------------------------------------
+
+
+def test_an_erased_person_stays_out_whichever_state_keeps_the_tombstone(
+    run: Run, vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sqlalchemy")
+    monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "usual"))
+    other, third = tmp_path / "other", tmp_path / "third"
+    erased, again = Identifier.email("person1@example.com"), Identifier.email("person2@example.com")
+    Tombstones(state(other)).bury([erased], "run-1")
+    assert [place.folder for place in remembered()] == [other]
+    path = tmp_path / "people.jsonl"
+    path.write_text(PEOPLE)
+    done = run("upsert", "acme", "--from-file", path, "--json")
+    assert done.code == Exit.PARTIAL
+    assert "row 1 is held back, erased on" in done.json["failed"][0]["reason"]
+    assert vendor.calls == ["upsert id-2 on "]
+
+    with monkeypatch.context() as patch:  # a state that nothing was noted of
+        patch.setenv("CONTACTS_STATE", str(third))
+        Tombstones(state(third)).bury([again], "run-2")
+    assert held_back([Contact(identifiers=(again,))]) == [""]
+    done = run("upsert", "acme", "--from-file", path, "--state", third, "--json")
+    assert done.code == Exit.FAILED
+    assert len(done.json["failed"]) == 2
+    assert run("upsert", "acme", "--from-file", path, "--state", third, "--recreate-erased").code == Exit.DONE
+
+
+def test_a_note_about_another_state_that_cannot_be_read_stops_every_upsert(
+    run: Run, vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sqlalchemy")
+    monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "usual"))
+    Tombstones(state(tmp_path / "other")).bury([Identifier.email("person1@example.com")], "run-1")
+    (note,) = (tmp_path / "usual" / "other-states").iterdir()
+    assert note.stat().st_mode & 0o077 == 0
+    note.write_text("{")
+    path = tmp_path / "people.jsonl"
+    path.write_text(PEOPLE)
+    done = run("upsert", "acme", "--from-file", path)
+    assert (done.code, vendor.calls) == (Exit.USAGE, [])
+
+
+# -- real processes and signals ---------------------------------------------------------------------------------------
+
+
+def started(server: Any, name: str, tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+    settings = [option for each in server.settings(name).items() for option in ("--set", "=".join(each))]
+    environment = {**os.environ, "CONTACTS_STATE": str(tmp_path / "state"), "NO_PROXY": "127.0.0.1"}
+    command = [*COMMAND, arguments[0], name, *arguments[1:], *settings]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def ids_of(server: Any, name: str) -> list[str]:
+    from contacts_core import Contacts
+
+    provider: Any = plugins.provider_class(name)(**server.settings(name))
+    with Contacts(provider) as door:
+        return [contact.id for contact in door.export()]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_half_way_through_a_deletion_tells_what_was_done(number: int, code: int, tmp_path: Path) -> None:
+    with running(Sandbox([plugins.emulators()["bird"]], contacts=120, speed=60, latency=0.1)) as server:
+        ids = ids_of(server, "bird")
+        process = started(server, "bird", tmp_path, "delete", *ids, "--yes", "--json")
+        end = time.monotonic() + 60
+        while len(ids_of(server, "bird")) == len(ids):
+            assert time.monotonic() < end
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+        left = set(ids_of(server, "bird"))
+    assert process.returncode == code, err
+    told = json.loads(out)
+    assert (told["state"], told["requested"]) == ("interrupted", len(ids))
+    gone = set(ids) - left
+    assert 0 < len(gone) < len(ids)
+    assert set(told["confirmed"]) <= gone
+    assert gone <= {*told["confirmed"], *told["uncertain"]}
+    assert {*told["confirmed"], *told["uncertain"], *told["unsent"]} == set(ids)
+    assert json.loads(err.splitlines()[-1])["error"]["exit_code"] == code
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_no_half_written_export(number: int, code: int, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with running(Sandbox([plugins.emulators()["bird"]], contacts=2000, speed=60, latency=0.2)) as server:
+        process = started(server, "bird", tmp_path, "export", "--to", str(folder / "people.csv"))
+        time.sleep(2.5)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert list(folder.iterdir()) == []
+
+
+def test_output_that_cannot_be_written_is_one_error_and_not_a_success() -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        command = [*COMMAND, "providers", "--json"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == Exit.FAILED
+    assert "No space left" in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
