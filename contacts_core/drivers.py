@@ -524,26 +524,38 @@ class Driver(_Common):
             raise self._refused("upload", answer)
 
 
-class _Exchange(asyncio.Task[T]):
-    """An exchange that goes on for a while when it is cancelled.
+class _Exchange(asyncio.Future[T]):
+    """The end of an exchange, which goes on for a while when whoever waits for it is cancelled.
 
-    Whoever waits for it is told of a cancellation once the exchange is over. (`asyncio.shield` does the same in two
-    more turns of the event loop, which show in the cost of a request.)
+    He is told of that once the exchange is over. (`asyncio.shield` does the same in one more turn of the event loop,
+    which shows in the cost of a request.)
     """
 
     def __init__(
         self, exchange: Coroutine[Any, Any, T], limit: float, patience: float, give_up: Callable[[], None]
     ) -> None:
         loop = asyncio.get_running_loop()
-        super().__init__(exchange, loop=loop)
+        super().__init__(loop=loop)
         self._patience, self._before_giving_up = patience, give_up
         self._end = loop.time() + limit
         self.timer = loop.call_at(self._end, self._give_up)
         self.cancels = 0
         self.given_up = False
+        self._task = loop.create_task(self._carry_out(exchange))
+
+    async def _carry_out(self, exchange: Coroutine[Any, Any, T]) -> None:
+        try:
+            result = await exchange
+        except asyncio.CancelledError:
+            super().cancel()
+        except Exception as error:  # noqa: BLE001 - it is raised where this is awaited
+            self.set_exception(error)
+        else:
+            self.set_result(result)
 
     def cancel(self, msg: Any = None) -> bool:
         """Note that whoever waits was cancelled, and set an end; the second time, give up."""
+        del msg
         self.cancels += 1
         if self.cancels > 1:
             self._give_up()
@@ -556,7 +568,7 @@ class _Exchange(asyncio.Task[T]):
     def _give_up(self) -> None:
         self.given_up = True
         self._before_giving_up()
-        super().cancel()
+        self._task.cancel()
 
 
 class AsyncDriver(_Common):
@@ -742,21 +754,18 @@ class AsyncDriver(_Common):
             TimeoutError: It took longer than ``limit`` seconds.
             Cancelled: It was given up; nobody knows whether the vendor has carried it out.
         """
-        task = _Exchange(exchange, limit, self._settings.cancel_timeout, self._renew)
+        under_way = _Exchange(exchange, limit, self._settings.cancel_timeout, self._renew)
         try:
-            return await task
+            return await under_way
         except asyncio.CancelledError as error:
-            if task.cancels:
-                stop.why = stop.why or error
-            if not task.cancelled():
-                return task.result()
-            if task.cancels:
-                raise Cancelled(unclear=True) from None
-            if task.given_up:
+            if under_way.given_up and not under_way.cancels:
                 raise TimeoutError from None
-            raise
+            stop.why = stop.why or error
+            if under_way.done() and not under_way.cancelled():
+                return under_way.result()
+            raise Cancelled(unclear=True) from None
         finally:
-            task.timer.cancel()
+            under_way.timer.cancel()
 
     def _renew(self) -> None:
         """Use new connections from here on; the old ones are closed when nobody uses them any more."""
