@@ -219,7 +219,9 @@ def test_every_answer_on_the_wire_is_read_or_refused(kind: str, answer: bytes, e
 # -- pages
 
 
-def pages(cursors: Iterator[str | None], *, empty: bool = False, same: bool = False) -> Callable[[Any], Any]:
+def pages(
+    cursors: Iterator[str | None], *, empty: bool = False, same: bool = False
+) -> Callable[[str | None], Flow[Page[Contact]]]:
     numbers = itertools.count()
 
     def page(_: str | None) -> Flow[Page[Contact]]:
@@ -241,7 +243,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("endless", ENDLESS.values(), ids=ENDLESS)
-def test_pages_without_end_are_an_error(endless: Callable[[], Any]) -> None:
+def test_pages_without_end_are_an_error(endless: Callable[[], Callable[[str | None], Flow[Page[Contact]]]]) -> None:
     with pytest.raises(errors.UnexpectedPayload, match="would not end"):
         list(emitted(_drained(gather(endless(), 2000))))
 
