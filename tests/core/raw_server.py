@@ -37,7 +37,7 @@ class RawServer:
                 for piece in self.script():
                     if self._stop.is_set():
                         return
-                    if isinstance(piece, float):
+                    if isinstance(piece, int | float):
                         time.sleep(piece)
                     else:
                         connection.sendall(piece)
