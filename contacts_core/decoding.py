@@ -8,8 +8,9 @@ payload's ``unknown`` instead of dropping them. So nothing a vendor adds is ever
 from __future__ import annotations
 
 import logging
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import NoneType
 from typing import Any, TypeVar
 
@@ -18,6 +19,8 @@ from cattrs import Converter
 from msgspec.inspect import DictType, Field, ListType, StructType, Type, UnionType, type_info
 
 from contacts_core.errors import UnexpectedPayload
+from contacts_core.identifiers import scrub
+from contacts_core.texts import printable
 
 __all__ = ["Payload", "UnknownFields", "decoder", "lines_decoder", "payload_converter"]
 
@@ -40,7 +43,15 @@ class UnknownFields(Payload, gc=False, forbid_unknown_fields=True, kw_only=True)
 
 
 # msgspec crashes where two threads make decoders of one type, or use one while another is being made of the same parts.
-one_at_a_time = threading.Lock()
+one_at_a_time = threading.RLock()
+if hasattr(os, "register_at_fork"):  # another thread may hold it at that moment
+    os.register_at_fork(before=one_at_a_time.acquire, after_in_parent=one_at_a_time.release)
+    os.register_at_fork(after_in_child=one_at_a_time.release)
+
+MOST_NAMED = 20  # undeclared fields of one object
+LONGEST_MISFIT = 300  # characters; a path may be as deep as the answer
+LONGEST_FIELD = 60  # characters of the name of one
+UNREADABLE = (msgspec.DecodeError, ValueError, OverflowError, TypeError, RecursionError)
 
 
 def payload_converter() -> Converter:
@@ -68,11 +79,11 @@ def decoder(type_: Any) -> Callable[[bytes, Any], Any]:
         except msgspec.ValidationError as error:
             if "unknown field" not in str(error):
                 raise misfit(error) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise misfit(error) from None
         try:
             return msgspec.convert(set_aside(msgspec.json.decode(raw), described), type_)
-        except msgspec.DecodeError as error:  # the undeclared field came before the place that is broken
+        except UNREADABLE as error:  # the undeclared field came before the place that is broken
             raise misfit(error) from None
 
     return structure
@@ -87,11 +98,7 @@ def lines_decoder(type_: type[T]) -> Callable[[bytes], list[T]]:
     def decode(lines: bytes) -> list[T]:
         try:
             return quick.decode_lines(lines)
-        except (
-            msgspec.DecodeError,
-            UnicodeDecodeError,
-            RecursionError,
-        ):  # ValidationError is one; the slow way says which line
+        except UNREADABLE:  # the slow way says which line
             return [slow(line, None) for line in lines.splitlines() if line.strip()]
 
     return decode
@@ -104,7 +111,8 @@ def raw_json(raw: bytes) -> Any:
 
 def misfit(error: Exception) -> UnexpectedPayload:
     """Name the place where an answer left its documented shape. msgspec's messages hold types and paths, no values."""
-    return UnexpectedPayload(f"the answer does not have the documented shape: {error}")
+    told = scrub(printable(error, LONGEST_MISFIT))
+    return UnexpectedPayload(f"the answer does not have the documented shape: {told}")
 
 
 decode_any = decoder(Any)
@@ -138,7 +146,13 @@ def _shape(described: Type) -> type | None:
 def _object(name: str, raw: dict[str, Any], fields: dict[str, Field]) -> dict[str, Any]:
     known = {key: set_aside(value, fields[key].type) for key, value in raw.items() if key in fields}
     if undeclared := {key: value for key, value in raw.items() if key not in fields}:
-        drift.info("%s has undeclared fields: %s", name, ", ".join(sorted(undeclared)))
+        drift.info("%s has undeclared fields: %s", name, _named(undeclared))
         if UNKNOWN in fields:
             known[UNKNOWN] = undeclared
     return known
+
+
+def _named(fields: Collection[str]) -> str:
+    """The names of fields, fit for a log: the vendor chooses them, and may have used identifiers for names."""
+    names = [scrub(printable(name, LONGEST_FIELD)) for name in sorted(fields)[:MOST_NAMED]]
+    return ", ".join([*names, f"and {more} more"] if (more := len(fields) - len(names)) else names)

@@ -236,7 +236,7 @@ class _Watchdog:
 
     def _watch(self) -> None:
         idle = 0
-        while idle < 100:  # noqa: PLR2004 - then it ends, until it is needed again
+        while idle < 100:
             time.sleep(min(1.0, self._patience / 4))
             now = time.monotonic()
             with self._lock:
@@ -244,7 +244,7 @@ class _Watchdog:
                 for connection in late:
                     del self._until[connection]
                 idle = 0 if self._until else idle + 1
-                if idle >= 100:  # noqa: PLR2004 - as above; decided under the lock
+                if idle >= 100:
                     self._thread = None
             for connection in late:
                 with suppress(Exception):  # it may be closed by now

@@ -182,8 +182,8 @@ class Transport:
                 )
         return headers
 
-    def request(self, client: Client | AsyncClient, call: Call[Any]) -> Any:
-        """Make the request of a call.
+    def request(self, client: Client | AsyncClient, call: Call[Any]) -> tuple[Any, float]:
+        """Make the request of a call, and tell the seconds that the exchange may take.
 
         Raises:
             InvalidInput: A value in it cannot be sent, such as half of a character, or an address far too long.
@@ -191,20 +191,19 @@ class Transport:
         try:
             content = None if call.json is None else msgspec.json.encode(call.json)
             headers = self._headers if content is None else self._json_headers
-            return client.build_request(
+            request = client.build_request(
                 call.method, self._root + call.path, params=call.params, headers=headers, content=content
             )
-        except ContactsError:
-            raise
         except Exception as error:  # noqa: BLE001 - nothing was sent, and whatever it is, it is about these values
             raise InvalidInput(
                 f"the request cannot be sent ({type(error).__name__})", hint="check its values"
             ) from None
 
-    def limit(self, request: Any) -> float:
+        return request, self.limit(content)
+
+    def limit(self, content: bytes | None) -> float:
         """Seconds for one exchange: those of the settings, and time to send a long body over a slow line."""
-        size = number(request.headers.get("content-length"))
-        return self.settings.attempt_timeout + (size or 0) / SLOWEST
+        return self.settings.attempt_timeout + (len(content) / SLOWEST if content else 0.0)
 
     def body(self, response: Any) -> Body:
         """What collects the body of an answer."""
@@ -253,7 +252,7 @@ class Transport:
             except Exception:  # noqa: BLE001 - nothing was sent, and whatever it is, it is about this address
                 raise UnexpectedPayload("the vendor names a file at an address that is none") from None
         except UnexpectedPayload as error:
-            raise self.about(error, method) from None
+            raise self.about(error, "download" if method == "GET" else "upload") from None
         self.refuse_place(request.url.host)
         for name in {*self._secret_headers, "authorization", "cookie"}:  # the caller's client may add keys, too
             request.headers.pop(name, None)
