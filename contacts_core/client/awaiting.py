@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
@@ -90,6 +90,10 @@ class AsyncContacts(Generic[P_co]):
     def observe(self, observer: Observer | None) -> None:
         """See `Contacts.observe`."""
         self._driver.observer = observer
+
+    def gate(self, before_send: Callable[[], float] | None) -> None:
+        """See `Contacts.gate`; it is called in the event loop, so it must not block."""
+        self._driver.before_send = before_send
 
     def charge(self, requests: int) -> None:
         """See `Contacts.charge`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
@@ -85,6 +85,15 @@ class Contacts(Generic[P_co]):
     def observe(self, observer: Observer | None) -> None:
         """Call this after every exchange with the vendor, from whatever thread it ran in; None ends it."""
         self._driver.observer = observer
+
+    def gate(self, before_send: Callable[[], float] | None) -> None:
+        """Ask this before every exchange; None ends it.
+
+        Args:
+            before_send: Gives the seconds that the exchange may take, or 0 to be asked again in a moment; whatever it
+                raises ends the operation, and nothing is sent.
+        """
+        self._driver.before_send = before_send
 
     def charge(self, requests: int) -> None:
         """Count requests that another process just sent for this account against its rates."""

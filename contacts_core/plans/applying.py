@@ -312,5 +312,8 @@ class _Bridge:
     def observe(self, observer: Callable[[Call[Any], Any], None] | None) -> None:
         self._door.observe(observer)
 
+    def gate(self, before_send: Callable[[], float] | None) -> None:
+        self._door.gate(before_send)
+
     def charge(self, requests: int) -> None:
         self._door.charge(requests)

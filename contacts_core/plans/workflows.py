@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 from attrs import evolve
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+from sqlalchemy.exc import SQLAlchemyError
 
 from contacts_core import steps
-from contacts_core.errors import ContactsError, Interrupted, ProviderError
+from contacts_core.errors import ContactsError, Interrupted, ProviderError, StorageError
 from contacts_core.formats import job_from_plain, plain
 from contacts_core.identifiers import scrub
 from contacts_core.models import Job, Outcome
@@ -41,34 +42,51 @@ class At(NamedTuple):
     round: int
     account: str
 
+    @property
+    def open(self) -> bool:
+        """Whether this round has not ended; one that was cancelled meanwhile is not worked on any more."""
+        run = session().journal.run(self.run)
+        return (run.state, run.round) == ("running", self.round)
+
+    def workflow(self, what: str) -> str:
+        """Name of the workflow, as `Run.workflow` makes it."""
+        return f"{self.run}.{self.round}.{what}.{self.account}"
+
 
 # -- the workflows -----------------------------------------------------------------------------------------------------
 
 
-def enqueue(workflow: Callable[[At], None], run: Run, account: str, what: str) -> None:
+def enqueue(workflow: Callable[[str, int, str], None], run: Run, account: str, what: str) -> None:
     """Put a workflow of a run into the queue; one of that name that is there already stays as it is."""
     with SetWorkflowID(run.workflow(account, what)), SetEnqueueOptions(queue_partition_key=account):
-        DBOS.enqueue_workflow(QUEUE, workflow, At(run.id, run.round, account))
+        DBOS.enqueue_workflow(QUEUE, workflow, run.id, run.round, account)
 
 
 @DBOS.workflow(name="contacts.check")
-def check_account(at: At) -> None:
+def check_account(run: str, number: int, account: str) -> None:
     """See whether the plan still holds in one account; the last one begins the work in all of them."""
-    with session().busy():
-        if _check(at):
-            run = session().journal.run(at.run)
-            for name in run.accounts:
-                enqueue(work_on_account, run, name, "work")
+    at = At(run, number, account)
+    with session().busy(at.workflow("check"), account):
+        if at.open and _check(at):
+            begun = session().journal.run(run)
+            for name in begun.accounts:
+                enqueue(work_on_account, begun, name, "work")
 
 
 @DBOS.workflow(name="contacts.work")
-def work_on_account(at: At) -> None:
+def work_on_account(run: str, number: int, account: str) -> None:
     """Do the work in one account, and verify it."""
-    with session().busy():
+    at = At(run, number, account)
+    with session().busy(at.workflow("work"), account):
+        if not at.open:
+            return
         try:
             evidence = _Work(at).evidence()
+        except (StorageError, SQLAlchemyError):
+            raise  # the run goes on when it can be written down again
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends with an answer for everybody
-            evidence = {"stopped": scrub(f"{type(error).__name__}: {error}")}
+            reason = str(error) if isinstance(error, ContactsError) else f"an unexpected {type(error).__name__}"
+            evidence = {"stopped": scrub(reason)}
         _finish(at, evidence)
 
 
@@ -86,7 +104,7 @@ class _Work:
             if waited >= timeout:
                 return
             pause = min(pause, timeout - waited)  # noqa: PLW2901 - what is left of it
-            _rest_until(_wake_at(pause))
+            _rest_until(_wake_at(pause), pause)
             waited += pause
             yield
 
@@ -162,6 +180,8 @@ def _check(at: At) -> bool:
         strict = not journal.has(at.run, "step")  # later, what is gone may be our own doing
         body["changes"] = working.differences(part, found) if strict else []
         body["exchanges"] = exchanges
+    except StorageError:
+        raise
     except ContactsError as error:
         body["error"] = scrub(str(error))
     body["changes"] = len(body["changes"])
@@ -323,8 +343,9 @@ def _wake_at(pause: float) -> float:
     return time.time() + pause
 
 
-def _rest_until(moment: float) -> None:
-    if session().stopping.wait(max(0.0, moment - time.time())):
+def _rest_until(moment: float, longest: float) -> None:
+    """Rest until then, and no longer than it was to be: the clock may have been set back meanwhile."""
+    if session().stopping.wait(min(max(0.0, moment - time.time()), longest)):
         raise Stopped
 
 
