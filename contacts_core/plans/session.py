@@ -95,14 +95,24 @@ class Session:
         """
         self._working.append(workflow)
         try:
-            with self.leases.holding(f"account {account}", self.stopping):
+            with self.storing(), self.leases.holding(f"account {account}", self.stopping):
                 yield
+        finally:
+            self._working.remove(workflow)
+
+    @contextlib.contextmanager
+    def storing(self) -> Iterator[None]:
+        """End the workflow for now, where the database refuses.
+
+        Raises:
+            Stopped: It did.
+        """
+        try:
+            yield
         except (StorageError, sa.exc.SQLAlchemyError) as error:
             self.trouble = error if isinstance(error, StorageError) else storage_error(error)
             logger.warning("%s", self.trouble)
             raise Stopped from None
-        finally:
-            self._working.remove(workflow)
 
     def _left(self, account: str) -> float:
         """Seconds that a request to this account may take from now.

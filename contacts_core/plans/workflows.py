@@ -7,9 +7,10 @@ decides by what its steps gave, and by nothing else, for it is replayed.
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from attrs import evolve
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
@@ -25,7 +26,7 @@ from contacts_core.plans.concluding import Evidence, results
 from contacts_core.plans.journal import Run
 from contacts_core.plans.model import Kind, Plan, Target
 from contacts_core.plans.session import Session, Stopped, session
-from contacts_core.tombstones import Tombstones
+from contacts_core.tombstones import Tombstones, places
 
 __all__ = ["QUEUE", "At", "check_account", "enqueue", "work_on_account"]
 
@@ -159,10 +160,28 @@ class _Work:
         return seen
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _step(name: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """A durable step. What the database refuses ends the workflow for now; it is not recorded as the step's result."""
+
+    def made(work: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(work)
+        def step(*args: P.args, **kwargs: P.kwargs) -> T:
+            with session().storing():
+                return work(*args, **kwargs)
+
+        return DBOS.step(name=name)(step)
+
+    return made
+
+
 # -- the steps: each is done again if a crash came before it was recorded ----------------------------------------------
 
 
-@DBOS.step(name="check")
+@_step("check")
 def _check(at: At) -> bool:
     """See whether the plan still holds; true for the last account, if all may be worked on."""
     here = session()
@@ -173,7 +192,7 @@ def _check(at: At) -> bool:
     try:
         plan, part, runner = here.part(at.run, at.account)
         if plan.kind is Kind.ERASE:
-            Tombstones(here.place)  # if they cannot be left, nothing is begun
+            list(map(Tombstones, places(here.place)))  # if they cannot be left, nothing is begun
         with here.watched(runner) as exchanges:
             found = runner.run(working.again(plan, runner.provider))
         body["touch"] = working.still(plan, part, found)
@@ -200,7 +219,7 @@ def _check(at: At) -> bool:
     return not (errors or changes)
 
 
-@DBOS.step(name="begin")
+@_step("begin")
 def _begin(at: At) -> dict[str, Any]:
     """What there is to do."""
     here = session()
@@ -217,7 +236,7 @@ def _begin(at: At) -> dict[str, Any]:
     }
 
 
-@DBOS.step(name="act")
+@_step("act")
 def _act(at: At, number: int) -> dict[str, Any]:
     """Do one step of the plan; ``again`` asks for another try when the vendor had a bad moment."""
     here = session()
@@ -262,7 +281,7 @@ def _act(at: At, number: int) -> dict[str, Any]:
     }
 
 
-@DBOS.step(name="jobs")
+@_step("jobs")
 def _look_at_jobs(at: At, pending: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Look at the vendor's jobs; where that fails, they are taken to be as they were."""
     here = session()
@@ -282,16 +301,17 @@ def _look_at_jobs(at: At, pending: list[dict[str, Any]]) -> list[dict[str, Any]]
     return _kept(seen)
 
 
-@DBOS.step(name="bury")
+@_step("bury")
 def _bury(at: At) -> None:
     """Leave tombstones, so that no import brings back who was erased."""
     here = session()
     plan = here.plan(at.run)
     if plan.kind is Kind.ERASE:
-        Tombstones(here.place).bury((i for person in plan.people for i in person.identifiers), at.run)
+        for place in places(here.place):
+            Tombstones(place).bury((i for person in plan.people for i in person.identifiers), at.run)
 
 
-@DBOS.step(name="read")
+@_step("read")
 def _read(at: At, path: str, indexes: list[int]) -> dict[str, list[int]]:
     """Read again by one path."""
     here = session()
@@ -318,7 +338,7 @@ def _read(at: At, path: str, indexes: list[int]) -> dict[str, list[int]]:
     }
 
 
-@DBOS.step(name="finish")
+@_step("finish")
 def _finish(at: At, evidence: dict[str, Any]) -> None:
     """Write the answers down; the last account ends the run."""
     here = session()
@@ -336,7 +356,7 @@ def _finish(at: At, evidence: dict[str, Any]) -> None:
         here.conclude(run, "done" if states <= {"absent"} else "incomplete", "")
 
 
-@DBOS.step(name="wake")
+@_step("wake")
 def _wake_at(pause: float) -> float:
     """When a pause that begins now is over; recorded, so that a crash does not begin it anew."""
     session()

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 import sqlalchemy as sa
 
+from contacts_core.identifiers import Identifier
 from contacts_core.plans import Limits, Plan, erase, receipt, start
 from contacts_core.sandbox import Exchange
 from tests.plans.ground import Ground, ground, holders, without
@@ -79,7 +80,7 @@ class Watched:
             self.speaker = name
             self.reached.set()
 
-    def plan(self, emails: list[str]) -> Plan:
+    def plan(self, emails: list[Identifier]) -> Plan:
         return erase([[email] for email in emails], list(self.here.doors), limits=ALL)
 
     def begin(self, plan: Plan, at: int) -> str:
@@ -147,7 +148,7 @@ def terminate() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("how", ["cut", "silence", "terminate", "stop", "kill"])
 def test_a_worker_is_cut_off_at_every_step(how: str, watched: Watched) -> None:
-    people = [i.value for i in watched.here.emails(40)]
+    people = watched.here.emails(40)
     points = range(1, 14, 3)
     for at, first in zip(points, range(0, 40, 3), strict=False):
         where = f"{how} at request {at}"
