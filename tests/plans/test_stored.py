@@ -261,7 +261,7 @@ class TestFullDisk:
                 super().__init__(*args, **kwargs)
                 self.set_authorizer(authorized)
 
-        def connect(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        def connect(*args: Any, **kwargs: Any) -> Any:
             return real(*args, **{**kwargs, "factory": Connection})
 
         monkeypatch.setattr("sqlite3.dbapi2.connect", connect)
