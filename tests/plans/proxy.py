@@ -26,6 +26,9 @@ class Proxy:
 
     def __exit__(self, *_: object) -> None:
         self._refuses = True
+        self._forwards.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._close()
 
@@ -78,3 +81,5 @@ class Proxy:
         for each in (one, other):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
+            each.close()
+            self._open.discard(each)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,9 +19,13 @@ from urllib.parse import urlsplit
 import pytest
 import sqlalchemy as sa
 
+from contacts_core.errors import ConfigurationError
 from contacts_core.identifiers import Identifier
-from contacts_core.plans import Limits, Plan, erase, receipt, start
+from contacts_core.plans import Limits, Plan, apply, erase, receipt, start
+from contacts_core.plans.journal import Journal
+from contacts_core.plans.leases import Leases
 from contacts_core.sandbox import Exchange
+from contacts_core.state import state
 from tests.plans.ground import Ground, ground, holders, without
 from tests.plans.proxy import Proxy
 from tests.plans.test_crashes import deleted_by
@@ -176,3 +181,94 @@ def test_a_worker_is_cut_off_at_every_step(how: str, watched: Watched) -> None:
             watched.work(name)
         watched.check(run, plan, before, where)
     assert all(how == "kill" or process.poll() is None for process in watched.processes.values())
+
+
+@pytest.mark.timeout(300)
+def test_a_restart_of_the_database_is_outlasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTACTS_LEASE", "6")
+    place = urlsplit(os.environ["CONTACTS_STATE"])
+    sent: list[Exchange] = []
+    with Proxy(urlsplit(SERVER).port or 0) as proxy, ground(60, told=sent.append) as here:
+        through = place._replace(netloc=f"{place.username}@127.0.0.1:{proxy.port}").geturl()
+        for number, email in zip((1, 6, 12), here.emails(3), strict=True):
+            plan = erase([email], list(here.doors.values()), limits=ALL)
+            before = without(here.everyone(), plan)
+            sent.clear()
+            away = threading.Thread(target=_away, args=(proxy, sent, number))
+            away.start()
+            assert apply(plan, list(here.doors.values()), where=through, pause=0.05).complete
+            away.join()
+            here.settle()
+            assert without(here.everyone(), plan) == before
+    state(through).engine().dispose()
+
+
+def _away(proxy: Proxy, sent: list[Exchange], number: int) -> None:
+    until(lambda: len(sent) >= number)
+    proxy.cut()
+    time.sleep(1.5)
+    proxy.mend()
+
+
+class TestLeases:
+    """Two processes' leases, side by side in one."""
+
+    def test_one_that_is_not_renewed_is_taken_after_its_whole_time_and_not_before(self) -> None:
+        Journal(state())
+        with Leases(state(), "one", 2.0) as one, Leases(state(), "two", 60.0) as two:
+            assert one.take("account a")
+            assert one.left("account a")
+            one._done.set()
+            silent = time.monotonic()
+            while not two.take("account a"):
+                time.sleep(0.05)
+            assert time.monotonic() - silent >= 2.0 - 1 / 3
+            assert one.left("account a") == 0.0
+            one._beat()
+            assert one.left("account a") is None
+            assert two.left("account a")
+
+    def test_one_that_is_renewed_is_never_taken(self) -> None:
+        Journal(state())
+        with Leases(state(), "one", 0.6) as one, Leases(state(), "two", 0.6) as two:
+            assert one.take("account a")
+            for _ in range(40):
+                assert not two.take("account a")
+                assert one.left("account a") is not None
+                time.sleep(0.05)
+            one.drop("account a")
+            assert two.take("account a")
+            assert "account a" in two.taken_over
+
+    def test_of_many_who_come_at_once_one_takes_it(self) -> None:
+        Journal(state())
+        several = [Leases(state(), f"number {n}", 30.0) for n in range(8)]
+        with ExitStack() as opened:
+            for each in several:
+                opened.enter_context(each)
+            for account in ("a", "b", "c", "d"):
+                with ThreadPoolExecutor(8) as pool:
+                    assert sum(pool.map(lambda each: each.take(account), several)) == 1  # noqa: B023 - used in this turn
+                    for each in several:
+                        each.drop(account)
+
+    def test_threads_of_one_process_take_turns(self) -> None:
+        Journal(state())
+        inside, most = [0], [0]
+        with Leases(state(), "one", 30.0) as one:
+
+            def use(_: int) -> None:
+                with one.holding("account a", threading.Event()):
+                    inside[0] += 1
+                    most[0] = max(most[0], inside[0])
+                    time.sleep(0.02)
+                    inside[0] -= 1
+
+            with ThreadPoolExecutor(6) as pool:
+                list(pool.map(use, range(12)))
+        assert most == [1]
+
+    @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
+    def test_one_too_short_is_refused(self, seconds: float) -> None:
+        with pytest.raises(ConfigurationError, match="too short"):
+            Leases(state(), "one", seconds)
