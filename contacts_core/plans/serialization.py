@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from contacts_core.errors import ConfigurationError, ContactsError, StorageError
 __all__ = ["NAME", "PlainJson", "without_pickle"]
 
 NAME = "contacts-json-1"
+_lock, _users = threading.Lock(), list[None]()  # an engine, and whoever cancels a run beside it
 HINT = "somebody else wrote to the tables of the runs: find out who may; contacts runs cancel ends the run"
 
 
@@ -75,11 +77,16 @@ def without_pickle() -> Iterator[None]:
     def refused(*_: Any) -> Any:
         raise _foreign()
 
-    pickling.deserialize = pickling.serialize = refused  # of the one instance, which every reader uses
+    with _lock:
+        _users.append(None)
+        pickling.deserialize = pickling.serialize = refused  # of the one instance, which every reader uses
     try:
         yield
     finally:
-        del pickling.deserialize, pickling.serialize
+        with _lock:
+            _users.pop()
+            if not _users:
+                del pickling.deserialize, pickling.serialize
 
 
 def _foreign() -> StorageError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,8 @@ def test_a_client_looks_in_its_own_state_too(here: Ground, person: Contact, tmp_
     with Contacts(door.provider, name="bird", state=tmp_path / "elsewhere") as told:
         assert told.upsert_contacts([person]).refused == 1
     Tombstones(state()).bury(person.identifiers, "run-2")
-    with connect("bird", state=tmp_path / "third", **here.server.settings("bird")) as told:
+    settings: dict[str, Any] = dict(here.server.settings("bird"))
+    with connect("bird", state=tmp_path / "third", **settings) as told:
         assert told.upsert_contacts([person]).refused == 1
 
 
