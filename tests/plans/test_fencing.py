@@ -29,7 +29,7 @@ from contacts_core.state import state
 from tests.plans.ground import Ground, ground, holders, without
 from tests.plans.proxy import Proxy
 from tests.plans.test_crashes import deleted_by
-from tests.plans.test_workers import SERVER, _database, ended, pytestmark, until  # noqa: F401 - a fixture and marks
+from tests.plans.test_workers import SERVER, database, ended, pytestmark, until  # noqa: F401 - a fixture and marks
 
 LEASE = 2.0
 ALL = Limits(contacts=10_000, share=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import os
 import pickle
 import sqlite3
@@ -99,7 +100,7 @@ class TestPickles:
             assert here.everyone() == before
 
     def test_dbos_reads_none_while_an_engine_runs(self, tmp_path: Path) -> None:
-        from dbos import _serialization as theirs
+        theirs = importlib.import_module("dbos._serialization")
 
         bomb = base64.b64encode(pickle.dumps(Bomb(tmp_path / "executed"))).decode()
         with without_pickle():
