@@ -269,13 +269,13 @@ def stored(work: Callable[P, T]) -> Callable[P, T]:
 
 
 def _patiently(work: Callable[[], T], patience: float) -> T:
-    import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans", which whoever has an engine has
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - whoever has an engine has it
 
     end, pause = time.monotonic() + patience, 0.05
     while True:
         try:
             return work()
-        except sa.exc.SQLAlchemyError as error:
+        except SQLAlchemyError as error:
             if not _passing(error) or time.monotonic() > end:
                 raise storage_error(error) from None
         time.sleep(pause)

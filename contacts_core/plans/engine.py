@@ -24,6 +24,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig
+from sqlalchemy.exc import SQLAlchemyError
 
 from contacts_core.errors import ConfigurationError, ContactsError, StorageError
 from contacts_core.keys import private_file, private_folder
@@ -293,7 +294,7 @@ def _typed() -> Iterator[None]:
     """Let no error of the database out as it is."""
     try:
         yield
-    except sa.exc.SQLAlchemyError as error:
+    except SQLAlchemyError as error:
         raise storage_error(error) from None
 
 

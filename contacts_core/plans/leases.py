@@ -20,6 +20,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import SQLAlchemyError
 
 from contacts_core.errors import ConfigurationError, StorageError
 from contacts_core.state import State, storage_error
@@ -110,7 +111,7 @@ class Leases:
         begun = elapsed()
         try:
             taken = self._take(name)
-        except sa.exc.SQLAlchemyError as error:
+        except SQLAlchemyError as error:
             self._failed(error)
             return False
         if taken:
@@ -155,7 +156,7 @@ class Leases:
         try:
             with self._engine.begin() as connection:
                 connection.execute(freed if gone is None else gone)
-        except sa.exc.SQLAlchemyError as error:  # then it is free when its time is over
+        except SQLAlchemyError as error:  # then it is free when its time is over
             self._failed(error)
 
     @contextmanager
@@ -199,7 +200,7 @@ class Leases:
             try:
                 self._beat()
                 self.failing_since = None
-            except sa.exc.SQLAlchemyError as error:
+            except SQLAlchemyError as error:
                 self._failed(error)
 
     def _beat(self) -> None:
@@ -220,7 +221,7 @@ class Leases:
                     del self._held[name]
                     logger.warning("the lease of %s was taken over by another process; its work here ends", name)
 
-    def _failed(self, error: sa.exc.SQLAlchemyError) -> None:
+    def _failed(self, error: SQLAlchemyError) -> None:
         if self.failing_since is None:
             self.failing_since = time.monotonic()
             logger.warning("%s; requests wait until leases can be renewed", storage_error(error))

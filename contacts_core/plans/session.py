@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 import msgspec
-import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from contacts_core.accounts import open_provider
 from contacts_core.client import Contacts
@@ -109,7 +109,7 @@ class Session:
         """
         try:
             yield
-        except (StorageError, sa.exc.SQLAlchemyError) as error:
+        except (StorageError, SQLAlchemyError) as error:
             self.trouble = error if isinstance(error, StorageError) else storage_error(error)
             logger.warning("%s", self.trouble)
             raise Stopped from None
