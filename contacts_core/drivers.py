@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import os
 import threading
 import time
@@ -82,6 +83,7 @@ IN_FLIGHT = 8  # httpx gets slower with more, and no vendor likes more
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 LIMITS = httpx.Limits(max_connections=2 * IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
 LONGEST_PAUSE = 120.0
+ASK_AGAIN = 0.1  # seconds until ``before_send`` is asked again
 
 
 Observer = Callable[[Call[Any], Answer | None], None]
@@ -119,6 +121,7 @@ class _Common:
     """What both drivers do between their requests."""
 
     observer: Observer | None = None
+    before_send: Callable[[], float] | None = None
 
     def __init__(self, provider: Provider, client: object, monotonic: Callable[[], float]) -> None:
         self._transport = Transport(provider)
@@ -167,6 +170,10 @@ class _Common:
                 hint="raise request_timeout in the account's transport settings, or try again later",
             )
         return delay
+
+    def _left(self) -> float:
+        """Seconds that the next exchange may take, as ``before_send`` says; 0 to ask again in a moment."""
+        return self.before_send() if self.before_send else math.inf
 
     def _unanswered(self, call: Call[Any], error: Exception) -> Unreachable:
         if self.observer:
@@ -364,8 +371,10 @@ class Driver(_Common):
         while True:
             self._slots.get()
             try:  # a request counts when nothing holds it back any more, not while it waits for a slot
-                if (delay := self._delay(call, end)) <= 0:
-                    return self._answer(call, self._sent(call, request, limit, stop))
+                if (left := self._left()) <= 0:
+                    delay = ASK_AGAIN
+                elif (delay := self._delay(call, end)) <= 0:
+                    return self._answer(call, self._sent(call, request, min(limit, left), stop))
             finally:
                 self._slots.put(None)
             self._sleep(delay)
@@ -462,7 +471,7 @@ class Driver(_Common):
         try:
             for _ in range(MOST_REDIRECTS):
                 request = self._transport.file_request(self._client, url, origin)
-                response = self._send_elsewhere(request, self._settings.attempt_timeout)
+                response = self._send_elsewhere(request, min(self._settings.attempt_timeout, self._allowed()))
                 open_files.callback(response.close)
                 if response.status_code in OK:
                     read = response.is_stream_consumed  # a transport in this process may answer whole
@@ -477,6 +486,12 @@ class Driver(_Common):
         except self._broken as error:
             raise self._transport.unreachable("download", error) from None
         raise self._transport.about(UnexpectedPayload("the vendor's file is behind too many redirects"), "download")
+
+    def _allowed(self) -> float:
+        """Wait until something may be sent; gives the seconds that it may take."""
+        while (left := self._left()) <= 0:
+            self._sleep(ASK_AGAIN)
+        return left
 
     def _send_elsewhere(self, request: Any, limit: float) -> Any:
         token = deadline.set(time.monotonic() + limit)
@@ -511,7 +526,7 @@ class Driver(_Common):
         self._check_usable()
         request = self._transport.upload_request(self._client, upload)
         try:
-            response = self._send_elsewhere(request, self._transport.limit(upload.content))
+            response = self._send_elsewhere(request, min(self._transport.limit(upload.content), self._allowed()))
             token = deadline.set(time.monotonic() + self._settings.attempt_timeout)
             try:
                 answer = self._content(response)
@@ -719,8 +734,10 @@ class AsyncDriver(_Common):
         request, limit = self._transport.request(self._client, call)
         while True:
             async with self._slots:  # a request counts when nothing holds it back any more
-                if (delay := self._delay(call, end)) <= 0:
-                    return self._answer(call, await self._sent(call, request, limit, stop))
+                if (left := self._left()) <= 0:
+                    delay = ASK_AGAIN
+                elif (delay := self._delay(call, end)) <= 0:
+                    return self._answer(call, await self._sent(call, request, min(limit, left), stop))
             await self._sleep(delay)
 
     async def _sent(self, call: Call[Any], request: Any, limit: float, stop: _Stop) -> Answer:
@@ -854,7 +871,8 @@ class AsyncDriver(_Common):
         try:
             for _ in range(MOST_REDIRECTS):
                 request = self._transport.file_request(client, url, origin)
-                response = await self._finished(self._send_elsewhere(client, request), patience, stop)
+                limit = min(patience, await self._allowed())
+                response = await self._finished(self._send_elsewhere(client, request), limit, stop)
                 open_files.push_async_callback(response.aclose)
                 if response.status_code in OK:
                     read = response.is_stream_consumed
@@ -866,6 +884,12 @@ class AsyncDriver(_Common):
         except self._broken as error:
             raise self._transport.unreachable("download", error) from None
         raise self._transport.about(UnexpectedPayload("the vendor's file is behind too many redirects"), "download")
+
+    async def _allowed(self) -> float:
+        """Wait until something may be sent; gives the seconds that it may take."""
+        while (left := self._left()) <= 0:
+            await self._sleep(ASK_AGAIN)
+        return left
 
     async def _send_elsewhere(self, client: AsyncClient, request: Any) -> Any:
         checked = allowed_place.set(self._transport.place_check(request))
@@ -896,8 +920,8 @@ class AsyncDriver(_Common):
         client = self._use()
         try:
             request = self._transport.upload_request(client, upload)
-            exchange = self._uploaded(client, request)
-            answer = await self._finished(exchange, self._transport.limit(upload.content), stop)
+            limit = min(self._transport.limit(upload.content), await self._allowed())
+            answer = await self._finished(self._uploaded(client, request), limit, stop)
         except self._broken as error:
             raise self._transport.unreachable("upload", error) from None
         finally:
