@@ -501,7 +501,9 @@ def upsert_contacts(
 
 
 def _upsert(provider: UpsertsContacts, lists: Sequence[str], contacts: Sequence[Contact]) -> Flow[Outcome]:
-    outcome = yield from provider.upsert_contacts(contacts, lists)
+    # The id of another vendor's contact means nothing here, and neither do its lists.
+    ours = [c if c.provider in {"", provider.name} else evolve(c, provider="", id="", lists=None) for c in contacts]
+    outcome = yield from provider.upsert_contacts(ours, lists)
     # When a contact was made or changed is the vendor's to say: what another one said has no place.
     foreign = [contact for contact in contacts if contact.provider != provider.name]
     lost = [name for name in ("created_at", "updated_at") if any(getattr(contact, name) for contact in foreign)]
