@@ -198,6 +198,8 @@ class Driver(_Common):
 
     def _once(self, call: Call[T]) -> T:
         while (delay := self._pacer.delay(call.lane, self._monotonic())) > 0:
+            if call.patience is not None and delay > call.patience:
+                raise self._transport.too_late(call, delay)
             self._sleep(delay)
         address, options = self._transport.address(call), self._transport.options(call)
         self._slots.get()
@@ -372,6 +374,8 @@ class AsyncDriver(_Common):
 
     async def _once(self, call: Call[T]) -> T:
         while (delay := self._pacer.delay(call.lane, self._monotonic())) > 0:
+            if call.patience is not None and delay > call.patience:
+                raise self._transport.too_late(call, delay)
             await self._sleep(delay)
         address, options = self._transport.address(call), self._transport.options(call)
         try:

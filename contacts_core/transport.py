@@ -174,6 +174,11 @@ class Transport:
         hint = "check the network and base_url; if the request was sent, the vendor may have carried it out"
         return self._about(Unreachable(f"no complete answer ({type(cause).__name__})", hint=hint), operation, {})
 
+    def too_late(self, call: Call[Any], delay: float) -> errors.RateLimited:
+        """The error for a call that would have to wait for its turn for longer than its patience; it is not sent."""
+        error = errors.RateLimited(f"not sent: its turn comes only in {delay:.1f} s", retry_after=delay)
+        return self._about(error, f"{call.method} {call.path}", {})
+
     def _about(self, error: E, operation: str, headers: Mapping[str, str]) -> E:
         error.provider = self._provider.name
         error.operation = scrub(operation)
@@ -282,7 +287,7 @@ def retry_hook(call: Call[Any], longest: float) -> Any:
     """The rule for stamina: repeat what is retryable, pausing as the vendor asks; never repeat what could act twice."""
 
     def again(error: Exception) -> bool | float:
-        if not isinstance(error, ProviderError) or not error.retryable:
+        if not isinstance(error, ProviderError) or not error.retryable or call.patience is not None:
             return False
         if not (call.repeatable or isinstance(error, errors.RateLimited)):
             return False
