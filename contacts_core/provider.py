@@ -23,6 +23,7 @@ from attrs import field, frozen
 from contacts_core.decoding import Payload, UnknownFields, decoder, lines_decoder, payload_converter
 from contacts_core.errors import ConfigurationError, InvalidInput
 from contacts_core.flow import Call, Flow
+from contacts_core.values import calendar_date, integer, moment, number, query_value
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -33,15 +34,20 @@ __all__ = [
     "Rate",
     "UnknownFields",
     "address",
+    "calendar_date",
     "check_id",
     "decoder",
     "delete",
     "get",
+    "integer",
     "lines_decoder",
+    "moment",
+    "number",
     "patch",
     "path",
     "post",
     "put",
+    "query_value",
     "secret",
     "setting",
 ]
