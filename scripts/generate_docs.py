@@ -1,4 +1,4 @@
-"""Regenerate what the pages take from the library: the capability matrix and the command line's reference.
+"""Regenerate what the pages take from the library: capabilities, the command line's reference, the emulators' faults.
 
 Each stands between two markers, such as ``<!-- matrix:begin -->`` and ``<!-- matrix:end -->``. With
 ``--check`` nothing is written; a page that is out of date is shown as a diff, and the exit code is 1.
@@ -18,6 +18,7 @@ import typer.main
 
 from contacts_core import matrix
 from contacts_core.cli import app
+from contacts_core.sandbox import FAULTS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -71,10 +72,18 @@ def parameter(param: Any) -> str:
     return f"| {names} | {meaning} |"
 
 
+def faults() -> str:
+    """The faults of the emulators, as Markdown."""
+    return "\n".join(
+        ("| fault | what happens |", "| --- | --- |", *(f"| `{n}` | {text} |" for n, text in FAULTS.items()))
+    )
+
+
 GENERATED: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("README.md", "matrix", matrix.markdown),
     ("docs/providers/index.md", "matrix", matrix.markdown),
     ("docs/cli.md", "cli", command_line),
+    ("docs/sandbox.md", "faults", faults),
 )
 
 

@@ -31,8 +31,8 @@ def sandbox(
         list[str] | None,
         typer.Option(
             "--faults",
-            metavar="NAME[=N|=P%]",
-            help="What goes wrong: always, N times, or in P % of requests; repeatable; `help` lists them.",
+            metavar="NAME[=N|=P%][@A]",
+            help="What goes wrong: always, N times, or in P % of requests; after A; repeatable; `help` lists them.",
         ),
     ] = None,
     latency: Annotated[float, typer.Option("--latency", min=0, help="Milliseconds before each answer.")] = 0.0,

@@ -4,7 +4,7 @@ Nothing here knows a vendor. An emulator subclasses `Emulator` and lives in its 
 """
 
 from contacts_core.sandbox.clock import Clock
-from contacts_core.sandbox.emulator import Emulator, Handler, Incoming, Operation, Refused, json_response
+from contacts_core.sandbox.emulator import Emulator, Handler, Incoming, Operation, Refused, Truth, json_response, truth
 from contacts_core.sandbox.faults import FAULTS, Faults
 from contacts_core.sandbox.people import Person, people
 from contacts_core.sandbox.server import Exchange, Running, Sandbox, running, serve
@@ -22,8 +22,10 @@ __all__ = [
     "Refused",
     "Running",
     "Sandbox",
+    "Truth",
     "json_response",
     "people",
     "running",
     "serve",
+    "truth",
 ]

@@ -1,9 +1,12 @@
 """The base of a vendor emulator: routing, authorisation, generic faults."""
 
+import hashlib
+import itertools
 import random
+import threading
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -16,12 +19,20 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from contacts_core.sandbox.clock import Clock
-from contacts_core.sandbox.faults import Faults
+from contacts_core.sandbox.faults import RESHAPING, Faults
 from contacts_core.sandbox.people import Person
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 FAULT_SCOPE_KEY = "contacts_sandbox.fault"
-_HTML = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>502 Bad Gateway</body>\r\n</html>\r\n"
+_PAGE = "<html>\r\n<head><title>{0}</title></head>\r\n<body>{0}</body>\r\n</html>\r\n"
+_HTML = _PAGE.format("502 Bad Gateway")
+# How gateways answer that have nothing behind them: a web server, a Go router, an API gateway, and one without words.
+_NOT_FOUND = {
+    "not-found-everywhere": (_PAGE.format("404 Not Found"), "text/html"),
+    "not-found-everywhere-text": ("404 page not found\n", "text/plain"),
+    "not-found-everywhere-json": ('{"message":"no Route matched with those values"}', "application/json"),
+    "not-found-everywhere-empty": ("", None),
+}
 
 
 @frozen
@@ -66,6 +77,32 @@ class Operation:
     guarded: bool = True
 
 
+@frozen
+class Truth:
+    """What an emulator's store holds about one contact, in no vendor's words.
+
+    Attributes:
+        id: The vendor's id of the contact.
+        identifiers: Kind and value, sorted. The kinds are `email` (primary and further ones alike), `phone` (in E.164),
+            `external_id`, `anonymous_id`, and `other:KEY` for those under the vendor's own key KEY. Values are as they
+            are stored.
+        lists: The ids of the lists that it is on, sorted.
+        digest: A hash of all its other fields, times included; it differs after any write to them.
+    """
+
+    id: str
+    identifiers: tuple[tuple[str, str], ...]
+    lists: tuple[str, ...]
+    digest: str
+
+
+def truth(contact_id: str, identifiers: Iterable[tuple[str, str]], lists: Iterable[str], rest: object) -> Truth:
+    """The truth about a contact; `rest` is all that is neither identifier nor list, as plain values."""
+    text = msgspec.json.encode(rest, order="deterministic")
+    digest = hashlib.sha256(text).hexdigest()
+    return Truth(contact_id, tuple(sorted(identifiers)), tuple(sorted(lists)), digest)
+
+
 class Refused(Exception):
     """Raised by a handler that ends with a refusal; carries the whole answer."""
 
@@ -94,11 +131,16 @@ class _Cut(Response):
 class Emulator(ABC):
     """A stateful stand-in for one vendor.
 
-    Handlers are plain functions that run one after the other in the server's event loop, so state needs no locks.
+    Handlers are plain functions that run one after the other under one lock, so the state behind them needs none.
+
+    Whoever tests an adapter knows the truth by `truth`, and changes the store behind the adapter's back by `create`,
+    `mutate`, `merge` and `delete`, from any thread. These rest on methods of the subclass: `_ids`, `_truth`, `_create`,
+    `_mutate` and `_delete`. One that has them sets `tells_truth`; without them an emulator answers requests only.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
+    tells_truth: ClassVar[bool] = False
 
     def __init__(
         self, *, clock: Clock, faults: Faults, base_url: str = "", seed: int = 0, enforce_rates: bool = False
@@ -108,6 +150,10 @@ class Emulator(ABC):
         self.base_url = base_url
         self.enforce_rates = enforce_rates
         self._dice = random.Random(f"{self.name}/{seed}")
+        self._lock = threading.RLock()
+        self._strangers = itertools.count(1)
+
+    # -- what the vendor has
 
     @abstractmethod
     def settings(self) -> dict[str, str]:
@@ -145,6 +191,98 @@ class Emulator(ABC):
 
     def settle(self, now: datetime) -> None:
         """Let happen what is due by now."""
+
+    # -- the truth, for tests
+
+    def truth(self) -> dict[str, Truth]:
+        """Every contact that is there now, by id. Deleted ones are not in it, even while reads still show them."""
+        with self._lock:
+            self.settle(self.clock.now())
+            return {contact_id: self._truth(contact_id) for contact_id in self._ids()}
+
+    def create(self, identifiers: Sequence[tuple[str, str]]) -> str:
+        """Let another client of the vendor create a contact, which gets these identifiers; answers its id."""
+        with self._lock:
+            self.settle(self.clock.now())
+            return self._create(identifiers)
+
+    def mutate(
+        self,
+        contact_id: str,
+        *,
+        identifiers: Sequence[tuple[str, str]] | None = None,
+        lists: Sequence[str] | None = None,
+        first_name: str | None = None,
+    ) -> None:
+        """Let another client of the vendor change a contact at once; what is `None` stays.
+
+        Args:
+            contact_id: Whom; `KeyError` where there is no such contact.
+            identifiers: All identifiers that it has from now on, with the kinds of `Truth`. Nobody else may have
+                them; `ValueError` where the vendor has no such kind.
+            lists: The ids of all lists that it is on from now on.
+            first_name: Its first name from now on.
+        """
+        with self._lock:
+            self.settle(self.clock.now())
+            self._mutate(contact_id, identifiers, lists, first_name)
+
+    def merge(self, survivor: str, other: str) -> None:
+        """Let another client merge two contacts: the id of one stays and is the other person from now on.
+
+        The other id vanishes, and so do the identifiers that the survivor had.
+        """
+        with self._lock:
+            self.settle(self.clock.now())
+            taken = self._truth(other)
+            self._delete(other)
+            self._mutate(survivor, taken.identifiers, taken.lists, None)
+
+    def delete(self, contact_id: str) -> None:
+        """Let another client of the vendor delete a contact at once; `KeyError` where there is no such contact."""
+        with self._lock:
+            self.settle(self.clock.now())
+            self._truth(contact_id)
+            self._delete(contact_id)
+
+    def shown(self, contact_ids: Iterable[str]) -> None:
+        """To be called by handlers with the contacts that a read by id or a look-up answers with.
+
+        The fault `stale-identity` makes other people of them after the answer.
+        """
+        known = [contact_id for contact_id in contact_ids if self.tells_truth]
+        if known and self.faults.take("stale-identity"):
+            for contact_id in known:
+                number = next(self._strangers)
+                self._mutate(contact_id, [("email", f"stranger{number}@example.org")], None, f"Stranger {number}")
+
+    def _ids(self) -> Iterable[str]:
+        """The ids of all contacts that are there."""
+        raise NotImplementedError(f"the emulator {self.name} does not tell the truth")
+
+    def _truth(self, contact_id: str) -> Truth:
+        """The truth about one contact (see `truth` of this module); raises `KeyError` where there is none."""
+        raise NotImplementedError
+
+    def _create(self, identifiers: Sequence[tuple[str, str]]) -> str:
+        """Create a contact with nothing but these identifiers."""
+        raise NotImplementedError
+
+    def _mutate(
+        self,
+        contact_id: str,
+        identifiers: Sequence[tuple[str, str]] | None,
+        lists: Sequence[str] | None,
+        first_name: str | None,
+    ) -> None:
+        """Change a contact at once."""
+        raise NotImplementedError
+
+    def _delete(self, contact_id: str) -> None:
+        """Delete a contact at once."""
+        raise NotImplementedError
+
+    # -- what answers
 
     def new_uuid(self) -> str:
         """An identifier that follows from the seed, for recordings that can be repeated."""
@@ -189,12 +327,18 @@ class Emulator(ABC):
 
     def answer(self, operation: Operation, incoming: Incoming, scope: Scope) -> Response:
         """Answer one request as the vendor would, faults included."""
+        with self._lock:
+            return self._answer(operation, incoming, scope)
+
+    def _answer(self, operation: Operation, incoming: Incoming, scope: Scope) -> Response:
         self.settle(self.clock.now())
+        if operation.guarded and (elsewhere := self._gateway(scope)):
+            return elsewhere
         try:
             if operation.guarded:
                 self.authorize(incoming)
                 self.limit(incoming)
-                response = self._fault_before(scope) or operation.handler(incoming)
+                response = self._fault_before(scope) or self._handled(operation, incoming, scope)
                 response = self._fault_after(scope, response)
             else:
                 response = operation.handler(incoming)
@@ -209,6 +353,20 @@ class Emulator(ABC):
         if struck:
             scope[FAULT_SCOPE_KEY] = name
         return struck
+
+    def _gateway(self, scope: Scope) -> Response | None:
+        """The answer of a gateway that does not know the vendor: neither keys nor headers of the vendor's matter."""
+        for name, (body, media_type) in _NOT_FOUND.items():
+            if self._strike(scope, name):
+                return Response(body, 404, media_type=media_type)
+        return None
+
+    def _handled(self, operation: Operation, incoming: Incoming, scope: Scope) -> Response:
+        self.faults.struck()
+        response = operation.handler(incoming)
+        if reshaping := RESHAPING.intersection(self.faults.struck()):
+            scope[FAULT_SCOPE_KEY] = min(reshaping)
+        return response
 
     def _fault_before(self, scope: Scope) -> Response | None:
         if self._strike(scope, "rate-limit"):

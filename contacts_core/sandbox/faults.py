@@ -2,9 +2,12 @@
 
 import random
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from attrs import define
+
+T = TypeVar("T")
 
 FAULTS: dict[str, str] = {
     "rate-limit": "429 with Retry-After: 1; the request is not processed",
@@ -21,20 +24,36 @@ FAULTS: dict[str, str] = {
     "partial-items": "only half of the members are processed, and the count says so",
     "stale-reads": "a deleted contact is still shown by reads for 20 seconds",
     "empty-export": "an export is ready without a file although there are contacts",
+    "no-includes": "lists, fields and identifiers that were asked for are left out when one contact is read or changed",
+    "no-includes-anywhere": "the same in pages and look-ups as well",
+    "null-includes": "lists, fields and identifiers that were asked for are null, in every answer about contacts",
+    "flat-lists": "lists, tags and notes of a contact stand without the object that is around them elsewhere",
+    "matches-too-much": "a look-up answers with everybody whose identifier begins alike (of an address: up to the @)",
+    "ignored-filter": "a look-up answers as if it had no condition: with the first contacts of the account",
+    "wrong-person": "a look-up answers with one contact, who is somebody else",
+    "stale-identity": "after a contact is read by id or looked up, its identifiers become those of somebody else",
+    "not-found-everywhere": "404 with a web page for every path, as from a gateway in front; not processed",
+    "not-found-everywhere-text": "the same with the text `404 page not found`",
+    "not-found-everywhere-json": "the same with a JSON object that has a `message`",
+    "not-found-everywhere-empty": "the same with no body",
 }
+# Faults inside handlers after which an answer need not have its documented shape.
+RESHAPING = frozenset(("no-includes", "no-includes-anywhere", "null-includes", "flat-lists"))
+MOST_UNFILTERED = 50
 
 
 @define
 class _Setting:
     times: int | None
     chance: float = 1.0
+    after: int = 0
 
 
 class Faults:
     """The faults that are switched on.
 
     A spec is `name` (every request), `name=3` (the next three requests that it fits) or `name=10%` (that share of
-    them; which ones follows from `seed`).
+    them; which ones follows from `seed`). Behind each may stand `@N`: it then begins after N requests that it fits.
     """
 
     def __init__(self, specs: Iterable[str] = (), seed: int = 0) -> None:
@@ -42,20 +61,24 @@ class Faults:
         self._lock = threading.Lock()
         self._settings: dict[str, _Setting] = {}
         self._dice: dict[str, random.Random] = {}
+        self._struck: list[str] = []
         for spec in specs:
             self._parse(spec)
 
     def _parse(self, spec: str) -> None:
-        name, equals, amount = (part.strip() for part in spec.partition("="))
+        front, at, begin = (part.strip() for part in spec.partition("@"))
+        name, equals, amount = (part.strip() for part in front.partition("="))
         try:
+            after = _times(begin) if at else 0
             if not equals:
-                self._switch(name, _Setting(None))
+                self._switch(name, _Setting(None, after=after))
             elif amount.endswith("%"):
-                self._switch(name, _Setting(None, _share(amount)))
+                self._switch(name, _Setting(None, _share(amount), after))
             else:
-                self._switch(name, _Setting(_times(amount)))
+                self._switch(name, _Setting(_times(amount), after=after))
         except _BadAmount:
-            raise ValueError(f"fault {spec!r}: expected NAME, NAME=TIMES or NAME=PERCENT%") from None
+            expected = "NAME, NAME=TIMES or NAME=PERCENT%, each with @AFTER behind it or not"
+            raise ValueError(f"fault {spec!r}: expected {expected}") from None
 
     def _switch(self, name: str, setting: _Setting) -> None:
         _known(name)
@@ -63,9 +86,12 @@ class Faults:
             self._settings[name] = setting
             self._dice[name] = random.Random(f"{self._seed}/{name}")
 
-    def set(self, name: str, times: int | None) -> None:
-        """Switch a fault on for the next `times` requests that it fits; `None` is all of them, 0 is none."""
-        self._switch(name, _Setting(times))
+    def set(self, name: str, times: int | None, after: int = 0) -> None:
+        """Switch a fault on for the next `times` requests that it fits; `None` is all of them, 0 is none.
+
+        It begins after the next `after` requests that it fits.
+        """
+        self._switch(name, _Setting(times, after=after))
 
     def clear(self) -> None:
         """Switch everything off."""
@@ -79,15 +105,63 @@ class Faults:
             setting = self._settings.get(name)
             if setting is None or setting.times == 0:
                 return False
+            if setting.after:
+                setting.after -= 1
+                return False
             if setting.chance < 1.0 and self._dice[name].random() >= setting.chance:
                 return False
             if setting.times is not None:
                 setting.times -= 1
+            self._struck.append(name)
             return True
+
+    def struck(self) -> list[str]:
+        """The faults that struck since this was last asked."""
+        with self._lock:
+            names, self._struck = self._struck, []
+        return names
+
+    def hold_back(self, contacts: Sequence[dict[str, Any]], relations: Iterable[str], *, one: bool) -> None:
+        """Leave relations out of the contacts of an answer, or make them null, where a fault says so.
+
+        `one` is set where the answer is about one contact that the request names.
+        """
+        present = [name for name in relations if any(name in contact for contact in contacts)]
+        if not present:
+            return
+        if (one and self.take("no-includes")) or self.take("no-includes-anywhere"):
+            for contact in contacts:
+                for name in present:
+                    contact.pop(name, None)
+        elif self.take("null-includes"):
+            for contact in contacts:
+                contact.update((name, None) for name in present if name in contact)
+
+    def look_up(
+        self, exact: Iterable[T], everyone: Iterable[T], wanted: Iterable[str], values: Callable[[T], Iterable[str]]
+    ) -> list[T]:
+        """What a look-up answers with: those who match exactly, or others where a fault says so.
+
+        `values` gives the identifiers of one of `everyone`, which are compared with those that are `wanted`.
+        """
+        stems = tuple(map(stem, wanted))
+        if stems and self.take("matches-too-much"):
+            return [one for one in everyone if any(value.lower().startswith(stems) for value in values(one))]
+        if self.take("ignored-filter"):
+            return list(everyone)[:MOST_UNFILTERED]
+        found = list(exact)
+        if self.take("wrong-person"):
+            return [one for one in everyone if one not in found][-1:]
+        return found
+
+
+def stem(value: str) -> str:
+    """How the identifiers begin that are taken for this one: up to the `@`, or without the last character."""
+    return (value.rpartition("@")[0] or value[:-1] or value).lower()
 
 
 class _BadAmount(Exception):
-    """The part after `=` is neither a count nor a percentage."""
+    """An amount is neither a count nor a percentage."""
 
 
 def _known(name: str) -> None:

@@ -1,6 +1,6 @@
 """Operations on contacts and their identifiers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -21,10 +21,11 @@ _REQUIRED_OF_DEFINITIONS = ("key", "displayName", "cardinality", "type", "pii", 
 class Contacts:
     """`/contacts` and `/attribute-definitions` of the workspace."""
 
-    def __init__(self, store: Store, clock: Clock, faults: Faults) -> None:
+    def __init__(self, store: Store, clock: Clock, faults: Faults, shown: Callable[[Iterable[str]], None]) -> None:
         self._store = store
         self._clock = clock
         self._faults = faults
+        self._shown = shown
 
     def operations(self) -> Iterator[Operation]:
         """The operations of this group."""
@@ -52,6 +53,7 @@ class Contacts:
         workspace = incoming.params["workspace"]
         contacts = list(self._store.contacts.values())
         shown, token = payloads.page(incoming).cut(contacts, lambda stored: shapes.contact(stored, workspace))
+        self._faults.hold_back(shown, shapes.RELATIONS, one=False)
         return json_response({"results": shown} if token is None else {"results": shown, "nextPageToken": token})
 
     def create(self, incoming: Incoming) -> Response:
@@ -81,7 +83,9 @@ class Contacts:
         contact = self._store.contacts.get(incoming.params["contact"])
         if contact is None:
             raise refuse(404, "contact not found")
-        return self._answer(contact, incoming)
+        answer = self._answer(contact, incoming)
+        self._shown([contact.id])
+        return answer
 
     def delete(self, incoming: Incoming) -> Response:
         """Delete a contact."""
@@ -96,8 +100,13 @@ class Contacts:
         """Exactly one identifier; no match is an empty array."""
         key, value = payloads.identifier_ref(payloads.body_object(incoming).get("identifier"))
         contact = self._store.find(key, value)
-        found = [shapes.contact(contact, incoming.params["workspace"])] if contact else []
-        return json_response({"results": found})
+        everyone = self._store.contacts.values()
+        found = self._faults.look_up([contact] if contact else [], everyone, [value], _values)
+        shown = [shapes.contact(stored, incoming.params["workspace"]) for stored in found]
+        self._faults.hold_back(shown, shapes.RELATIONS, one=False)
+        answer = json_response({"results": shown})
+        self._shown([stored.id for stored in found])
+        return answer
 
     def update(self, incoming: Incoming) -> Response:
         """Change a contact."""
@@ -243,7 +252,9 @@ class Contacts:
 
     def _answer(self, contact: Contact, incoming: Incoming, status: int = 200) -> Response:
         asked = incoming.query.getlist("attribute")
-        return json_response(shapes.contact(contact, incoming.params["workspace"], asked), status)
+        shape = shapes.contact(contact, incoming.params["workspace"], asked)
+        self._faults.hold_back([shape], shapes.RELATIONS, one=True)
+        return json_response(shape, status)
 
 
 class _Links:
@@ -253,6 +264,10 @@ class _Links:
         start = payloads.uuids(body, replace) if replace in body else list(present)
         removed = payloads.uuids(body, remove)
         self.wanted = [link for link in dict.fromkeys((*start, *payloads.uuids(body, add))) if link not in removed]
+
+
+def _values(contact: Contact) -> Iterable[str]:
+    return (identifier.value for identifier in contact.identifiers)
 
 
 def _set(attributes: dict[str, Any]) -> dict[str, Any]:

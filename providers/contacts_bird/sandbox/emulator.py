@@ -1,17 +1,17 @@
 """Bird's workspace contacts as an ASGI emulator: the front door, and the default content."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from itertools import chain
 from typing import Any
 
 from starlette.responses import Response
 
-from contacts_bird.sandbox import errors
+from contacts_bird.sandbox import errors, shapes
 from contacts_bird.sandbox.contacts import Contacts
 from contacts_bird.sandbox.lists import Lists
-from contacts_bird.sandbox.store import Contact, Identifier, Store, millisecond
-from contacts_core.sandbox import Clock, Emulator, Faults, Incoming, Operation, Person
+from contacts_bird.sandbox.store import MIRRORED, Contact, Identifier, Store, millisecond
+from contacts_core.sandbox import Clock, Emulator, Faults, Incoming, Operation, Person, Truth, truth
 
 ACCESS_KEY = "sandbox-access-key"
 WORKSPACE_ID = "00000000-0000-4000-8000-000000000001"
@@ -29,18 +29,22 @@ _BUILTIN = (
 _CUSTOM = (("score", "number"), ("plan", "string"), ("renewalDate", "datetime"))
 
 
+_KEYS = {"email": "emailaddress", "phone": "phonenumber"}
+
+
 class BirdEmulator(Emulator):
     """One workspace of Bird."""
 
     name = "bird"
     title = "Bird workspace contacts"
+    tells_truth = True
 
     def __init__(
         self, *, clock: Clock, faults: Faults, base_url: str = "", seed: int = 0, enforce_rates: bool = False
     ) -> None:
         super().__init__(clock=clock, faults=faults, base_url=base_url, seed=seed, enforce_rates=enforce_rates)
         self.store = Store(self.new_uuid)
-        self.contacts = Contacts(self.store, clock, faults)
+        self.contacts = Contacts(self.store, clock, faults, self.shown)
         self.lists = Lists(self.store, clock, faults)
 
     def settings(self) -> dict[str, str]:
@@ -70,6 +74,56 @@ class BirdEmulator(Emulator):
         """A wrong path was seen to be answered like a wrong key."""
         return errors.error(401, "the access key is not valid for this path")
 
+    def _ids(self) -> Iterable[str]:
+        return [contact.id for contact in self.store.contacts.values() if contact.gone_at is None]
+
+    def _truth(self, contact_id: str) -> Truth:
+        contact = self._contact(contact_id)
+        kinds = {key: kind for kind, key in _KEYS.items()}
+        identifiers = [(kinds.get(item.key, f"other:{item.key}"), item.value) for item in contact.identifiers]
+        rest = shapes.contact(contact, WORKSPACE_ID)
+        identifying = (*MIRRORED, "listIds", "featuredIdentifiers", "identifierCount", "isAnonymous")
+        rest["attributes"] = {name: value for name, value in rest["attributes"].items() if name not in MIRRORED}
+        others = {name: value for name, value in rest.items() if name not in identifying}
+        return truth(contact.id, identifiers, contact.list_ids, others)
+
+    def _create(self, identifiers: Sequence[tuple[str, str]]) -> str:
+        contact = self.store.create(self.clock.now())
+        self._mutate(contact.id, identifiers, None, "Somebody")
+        return contact.id
+
+    def _mutate(
+        self,
+        contact_id: str,
+        identifiers: Sequence[tuple[str, str]] | None,
+        lists: Sequence[str] | None,
+        first_name: str | None,
+    ) -> None:
+        contact, now = self._contact(contact_id), self.clock.now()
+        if identifiers is not None:
+            for item in list(contact.identifiers):
+                self.store.remove_identifier(contact, item.key, item.value)
+            for kind, value in identifiers:
+                self.store.add_identifier(contact, Identifier(_key(kind), value, {}, now))
+        if lists is not None:
+            for list_id in list(contact.list_ids):
+                self.store.leave(list_id, contact)
+            for list_id in lists:
+                self.store.join(list_id, contact)
+        if first_name is not None:
+            last_name = contact.attributes.get("lastName", "")
+            contact.attributes |= {"firstName": first_name, "displayName": f"{first_name} {last_name}".strip()}
+        contact.updated_at = now
+
+    def _delete(self, contact_id: str) -> None:
+        self.store.delete(self._contact(contact_id))
+
+    def _contact(self, contact_id: str) -> Contact:
+        contact = self.store.living(contact_id)
+        if contact is None:
+            raise KeyError(contact_id)
+        return contact
+
     def populate(self, people: Iterable[Person]) -> None:
         """Three lists, attribute definitions, and these people."""
         now = self.clock.now()
@@ -97,6 +151,14 @@ class BirdEmulator(Emulator):
         for key, value in _identifiers(person):
             self.store.add_identifier(contact, Identifier(key, value, {}, joined))
         return contact
+
+
+def _key(kind: str) -> str:
+    """The service's key of a kind of identifier."""
+    key = _KEYS.get(kind) or kind.removeprefix("other:")
+    if key == kind:
+        raise ValueError(f"no identifiers of the kind {kind} here")
+    return key
 
 
 def _definition(key: str, cardinality: str, kind: str, *, read_only: bool) -> dict[str, Any]:

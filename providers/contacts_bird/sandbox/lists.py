@@ -76,6 +76,7 @@ class Lists:
         workspace = incoming.params["workspace"]
         members = list(self._store.members(self._list(incoming)))
         shown, token = payloads.page(incoming).cut(members, lambda stored: shapes.contact(stored, workspace))
+        self._faults.hold_back(shown, shapes.RELATIONS, one=False)
         return json_response({"results": shown, "nextPageToken": token or ""})
 
     def add_contacts(self, incoming: Incoming) -> Response:

@@ -24,6 +24,7 @@ _PHONE = re.compile(r"\+[1-9]\d{5,14}")
 # Bytes whose base64 has characters that a URL must escape, so that tokens pasted in raw are noticed.
 _TOKEN_MARK = b"\xfb\xef\xbe\xff"
 _T = TypeVar("_T")
+_S = TypeVar("_S")
 
 
 def body_object(incoming: Incoming) -> dict[str, Any]:
@@ -112,7 +113,7 @@ class Page:
     start: int
     reverse: bool
 
-    def cut(self, items: Sequence[_T], shape: Callable[[_T], object]) -> tuple[list[object], str | None]:
+    def cut(self, items: Sequence[_T], shape: Callable[[_T], _S]) -> tuple[list[_S], str | None]:
         """The shapes of this page's items, and the token of the next page.
 
         Positions count from the start, so deletions between two pages make the second one skip contacts.

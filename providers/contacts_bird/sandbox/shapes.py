@@ -6,6 +6,7 @@ from typing import Any
 from contacts_bird.sandbox.store import MAX_FEATURED, MIRRORED, Contact, ContactList, Identifier, millisecond
 
 Json = dict[str, Any]
+RELATIONS = ("featuredIdentifiers", "listIds", "accountIds", "attributes")
 
 
 def contact(stored: Contact, workspace_id: str, asked: Iterable[str] = ()) -> Json:

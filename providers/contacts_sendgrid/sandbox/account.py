@@ -1,6 +1,6 @@
 """The emulated account: its store, and the jobs that change it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from starlette.responses import Response
@@ -26,10 +26,13 @@ Effect = Callable[[datetime], Results]
 class Account:
     """State that the groups of operations share."""
 
-    def __init__(self, clock: Clock, faults: Faults, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, clock: Clock, faults: Faults, new_id: Callable[[], str], shown: Callable[[Iterable[str]], None]
+    ) -> None:
         self.clock = clock
         self.faults = faults
         self.new_id = new_id
+        self.shown = shown
         self.store = Store()
         self.schedule = Schedule()
         self.jobs: dict[str, Job] = {}
@@ -73,6 +76,7 @@ class Account:
         def effect(due: datetime) -> Results:
             present = sum(1 for contact_id in ids if contact_id in self.store.contacts)
             if stale:
+                self.store.gone.update(ids)
                 self.schedule.at(due - EFFECT_AFTER + FINISHED_AFTER + STALE_FOR, delete)
             else:
                 delete()

@@ -1,6 +1,6 @@
 """Operations on contacts: upsert, delete, read, count, search."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -109,6 +109,7 @@ class Contacts:
         recent = sorted(self._store.contacts.values(), key=lambda contact: contact.updated_at)[-SEARCH_CAP:]
         recent.sort(key=lambda contact: contact.identifiers.get("email", ""))
         shown = [shapes.sampled_contact(self._store, contact, incoming.base_url) for contact in recent]
+        self._hold_back(shown)
         return json_response(_results(incoming, shown, len(self._store.contacts)))
 
     def get(self, incoming: Incoming) -> Response:
@@ -116,7 +117,10 @@ class Contacts:
         contact = self._store.contacts.get(incoming.params["id"])
         if contact is None:
             raise refuse_empty(404)
-        return json_response(self._shape(contact, incoming))
+        shape = self._shape(contact, incoming)
+        self._hold_back([shape], one=True)
+        self._account.shown([contact.id])
+        return json_response(shape)
 
     def batch(self, incoming: Incoming) -> Response:
         """Contacts by id; unknown ids are left out."""
@@ -124,7 +128,10 @@ class Contacts:
         known = [
             self._store.contacts[contact_id] for contact_id in dict.fromkeys(ids) if contact_id in self._store.contacts
         ]
-        return json_response({"result": [self._shape(contact, incoming) for contact in known]})
+        shown = [self._shape(contact, incoming) for contact in known]
+        self._hold_back(shown)
+        self._account.shown([contact.id for contact in known])
+        return json_response({"result": shown})
 
     def count(self, incoming: Incoming) -> Response:
         """Counts; deleted contacts stay in the billable one."""
@@ -145,11 +152,16 @@ class Contacts:
             raise refuse(400, f"invalid query: {problem}", "query") from None
         if query.email is not None:
             found = [contact] if (contact := self._store.find("email", query.email)) else []
-            shown = [self._shape(contact, incoming) for contact in found]
         else:
             found = [contact for contact in self._store.contacts.values() if query.matches(self._lookup(contact))]
-            first = found[:SEARCH_CAP]
+        found = self._account.faults.look_up(found, self._store.contacts.values(), query.texts, _values)
+        first = found[:SEARCH_CAP]
+        if query.email is not None:
+            shown = [self._shape(contact, incoming) for contact in first]
+        else:
             shown = [shapes.searched_contact(self._store, contact, incoming.base_url) for contact in first]
+        self._hold_back(shown)
+        self._account.shown([contact.id for contact in first])
         return json_response(_results(incoming, shown, len(found)))
 
     def search_emails(self, incoming: Incoming) -> Response:
@@ -158,7 +170,7 @@ class Contacts:
         for email in emails:
             if not valid_email(email):
                 raise refuse(400, f"email '{email}' is not valid", "emails")
-        found = {email.lower(): self._store.find_by_any_email(email.lower()) for email in emails}
+        found = self._looked_over({email.lower(): self._store.find_by_any_email(email.lower()) for email in emails})
         if not any(found.values()):
             raise refuse(404, "contacts not found")
         return self._found(found, incoming)
@@ -171,7 +183,7 @@ class Contacts:
         values = self._looked_up(incoming, "identifiers", flat=True)
         if kind == "email":
             values = [value.lower() for value in values]
-        found = {value: self._store.find(kind, value) for value in values}
+        found = self._looked_over({value: self._store.find(kind, value) for value in values}, kind)
         if not any(found.values()):
             raise refuse_flat(404, "contacts not found", "identifiers")
         return self._found(found, incoming)
@@ -186,12 +198,27 @@ class Contacts:
             return values
         raise refuse_flat(400, message, name) if flat else refuse(400, message, name)
 
+    def _looked_over(self, found: dict[str, Contact | None], kind: str = "email") -> dict[str, Contact | None]:
+        """A look-up by value as it is, or with others in it where a fault says so: also under values not asked for."""
+        exact = [contact for contact in found.values() if contact]
+        shown = self._account.faults.look_up(exact, self._store.contacts.values(), found, _values)
+        if shown == exact:
+            return found
+        others = {value: contact for contact in shown if (value := contact.identifiers.get(kind))}
+        return {value: others.get(value) or next(iter(shown), None) for value in found} | others
+
     def _found(self, found: dict[str, Contact | None], incoming: Incoming) -> Response:
+        contacts = {value: self._shape(contact, incoming) for value, contact in found.items() if contact}
+        self._hold_back(list(contacts.values()))
+        self._account.shown([contact.id for contact in found.values() if contact])
         result = {
-            value: {"contact": self._shape(contact, incoming)} if contact else {"error": "contact not found"}
-            for value, contact in found.items()
+            value: {"contact": contacts[value]} if value in contacts else {"error": "contact not found"}
+            for value in found
         }
         return json_response({"result": result})
+
+    def _hold_back(self, shown: list[shapes.Json], *, one: bool = False) -> None:
+        self._account.faults.hold_back(shown, shapes.RELATIONS, one=one)
 
     def _shape(self, contact: Contact, incoming: Incoming) -> shapes.Json:
         return shapes.contact(self._store, contact, incoming.base_url)
@@ -234,6 +261,10 @@ def _attribute(contact: Contact, name: str) -> Any:
             return contact.updated_at
         case _:
             return contact.identifiers.get(name) or contact.text.get(name) or None
+
+
+def _values(contact: Contact) -> Iterable[str]:
+    return (*contact.identifiers.values(), *contact.alternate_emails)
 
 
 def _results(incoming: Incoming, shown: list[shapes.Json], count: int) -> shapes.Json:

@@ -1,19 +1,19 @@
 """SendGrid Marketing Contacts as an ASGI emulator: the front door, and the default content."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from itertools import chain
 from typing import Any
 
 from starlette.responses import Response
 
-from contacts_core.sandbox import Clock, Emulator, Faults, Incoming, Operation, Person, Refused
-from contacts_sendgrid.sandbox import errors
+from contacts_core.sandbox import Clock, Emulator, Faults, Incoming, Operation, Person, Refused, Truth, truth
+from contacts_sendgrid.sandbox import errors, shapes
 from contacts_sendgrid.sandbox.account import Account
 from contacts_sendgrid.sandbox.contacts import Contacts
 from contacts_sendgrid.sandbox.jobs import Jobs
 from contacts_sendgrid.sandbox.lists import Lists
-from contacts_sendgrid.sandbox.store import ContactList, Field, second
+from contacts_sendgrid.sandbox.store import Contact, ContactList, Field, second
 
 API_KEY = "SG.sandbox"
 MAX_REQUEST_LINE = 8192
@@ -22,17 +22,21 @@ SEARCH_RATE = 200
 _WINDOW = 60
 
 
+_NAMES = {"email": "email", "phone": "phone_number_id", "external_id": "external_id", "anonymous_id": "anonymous_id"}
+
+
 class SendGridEmulator(Emulator):
     """A SendGrid account with Marketing Campaigns."""
 
     name = "sendgrid"
     title = "SendGrid Marketing Contacts"
+    tells_truth = True
 
     def __init__(
         self, *, clock: Clock, faults: Faults, base_url: str = "", seed: int = 0, enforce_rates: bool = False
     ) -> None:
         super().__init__(clock=clock, faults=faults, base_url=base_url, seed=seed, enforce_rates=enforce_rates)
-        self.account = Account(clock, faults, self.new_uuid)
+        self.account = Account(clock, faults, self.new_uuid, self.shown)
         self.contacts = Contacts(self.account)
         self.jobs = Jobs(self.account)
         self.lists = Lists(self.account)
@@ -84,6 +88,54 @@ class SendGridEmulator(Emulator):
     def _window(self, incoming: Incoming) -> tuple[int, bool]:
         return int(self.clock.now().timestamp()) // _WINDOW, _is_search(incoming)
 
+    def _ids(self) -> Iterable[str]:
+        store = self.account.store
+        return [contact_id for contact_id in store.contacts if contact_id not in store.gone]
+
+    def _truth(self, contact_id: str) -> Truth:
+        contact = self._contact(contact_id)
+        kinds = {name: kind for kind, name in _NAMES.items()}
+        identifiers = [(kinds[name], value) for name, value in contact.identifiers.items()]
+        identifiers += [("email", value) for value in contact.alternate_emails]
+        rest = shapes.contact(self.account.store, contact, "")
+        others = {name: value for name, value in rest.items() if name not in (*kinds, "alternate_emails", "list_ids")}
+        return truth(contact.id, identifiers, contact.list_ids, others)
+
+    def _create(self, identifiers: Sequence[tuple[str, str]]) -> str:
+        contact = Contact(self.new_uuid(), self.clock.now(), self.clock.now())
+        self.account.store.contacts[contact.id] = contact
+        self._mutate(contact.id, identifiers, None, None)
+        return contact.id
+
+    def _mutate(
+        self,
+        contact_id: str,
+        identifiers: Sequence[tuple[str, str]] | None,
+        lists: Sequence[str] | None,
+        first_name: str | None,
+    ) -> None:
+        contact, store = self._contact(contact_id), self.account.store
+        if identifiers is not None:
+            emails = [value.lower() for kind, value in identifiers if kind == "email"]
+            primary = {_name(kind): value for kind, value in identifiers if kind != "email"}
+            store.identify(contact, primary | ({"email": emails[0]} if emails else {}), emails[1:])
+        if lists is not None:
+            for list_id in list(contact.list_ids):
+                store.leave(list_id, [contact.id])
+            for list_id in lists:
+                store.join(list_id, contact)
+        if first_name is not None:
+            contact.text["first_name"] = first_name
+        contact.updated_at = self.clock.now()
+
+    def _delete(self, contact_id: str) -> None:
+        self.account.store.delete([self._contact(contact_id).id])
+
+    def _contact(self, contact_id: str) -> Contact:
+        if contact_id in self.account.store.gone:
+            raise KeyError(contact_id)
+        return self.account.store.contacts[contact_id]
+
     def populate(self, people: Iterable[Person]) -> None:
         """Three lists, three custom fields, and these people."""
         now = self.clock.now()
@@ -95,6 +147,13 @@ class SendGridEmulator(Emulator):
         for index, person in enumerate(people):
             item = _item(person, score, plan, renewal, _lists_of(person, index, lists))
             self.account.store.upsert(item, self.new_uuid, _joined(person))
+
+
+def _name(kind: str) -> str:
+    """The service's name of a kind of identifier."""
+    if kind not in _NAMES:
+        raise ValueError(f"no identifiers of the kind {kind} here")
+    return _NAMES[kind]
 
 
 def _is_search(incoming: Incoming) -> bool:

@@ -68,10 +68,15 @@ class SgqlError(Exception):
 
 @frozen
 class Query:
-    """A parsed query. `email` is set where it is nothing but `email = '...'`, which the vendor answers another way."""
+    """A parsed query.
+
+    `email` is set where it is nothing but `email = '...'`, which the vendor answers another way. `texts` are all
+    strings in it.
+    """
 
     evaluate: Evaluate
     email: str | None
+    texts: tuple[str, ...]
 
     def matches(self, lookup: Lookup) -> bool:
         """Whether the condition is true, as opposed to false or NULL."""
@@ -95,11 +100,13 @@ class _Node:
 
 def parse(text: str, fields: Mapping[str, str], now: datetime) -> Query:
     """Parse a query over `fields` (name to type); raises `SgqlError`."""
-    parser = _Parser(_tokens(text), fields, now)
+    tokens = _tokens(text)
+    parser = _Parser(tokens, fields, now)
     node = parser.condition()
     parser.expect_end()
     _require(node, BOOLEAN)
-    return Query(node.evaluate, parser.lone_email)
+    texts = tuple(_unquote(token.text) for token in tokens if token.kind == "string")
+    return Query(node.evaluate, parser.lone_email, texts)
 
 
 def _tokens(text: str) -> list[_Token]:

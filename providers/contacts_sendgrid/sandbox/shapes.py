@@ -18,6 +18,7 @@ from contacts_sendgrid.sandbox.store import (
 )
 
 Json = dict[str, Any]
+RELATIONS = ("alternate_emails", "list_ids", "segment_ids", "custom_fields")
 
 
 def contact(store: Store, stored: Contact, base_url: str) -> Json:

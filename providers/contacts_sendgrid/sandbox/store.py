@@ -177,6 +177,7 @@ class Store:
 
     def __init__(self) -> None:
         self.contacts: dict[str, Contact] = {}
+        self.gone: set[str] = set()  # deleted, and still shown
         self.lists: dict[str, ContactList] = {}
         self.fields: dict[str, Field] = {}
         self.billable = 0
@@ -248,6 +249,13 @@ class Store:
         for list_id in item.get("list_ids") or ():
             self.join(list_id, contact)
 
+    def identify(self, contact: Contact, identifiers: dict[str, str], alternate_emails: list[str]) -> None:
+        """Replace all identifiers of a contact, as no request can."""
+        for kind, value in contact.identifiers.items():
+            del self._by_identifier[kind][value]
+        contact.identifiers = {}
+        self._write(contact, identifiers, {"alternate_emails": alternate_emails})
+
     def _set_alternates(self, contact: Contact, emails: list[str]) -> None:
         for email in contact.alternate_emails:
             self._by_alternate[email].pop(contact.id, None)
@@ -285,6 +293,7 @@ class Store:
             for list_id in contact.list_ids:
                 self.lists[list_id].members.pop(contact_id)
             del self.contacts[contact_id]
+            self.gone.discard(contact_id)
             deleted += 1
         return deleted
 

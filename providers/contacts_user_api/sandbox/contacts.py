@@ -1,6 +1,6 @@
 """Operations on contacts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -27,10 +27,11 @@ _FLAGS = ("is_starred", "ignore_merge")
 class Contacts:
     """`/contacts` of the workspace."""
 
-    def __init__(self, store: Store, clock: Clock, faults: Faults) -> None:
+    def __init__(self, store: Store, clock: Clock, faults: Faults, shown: Callable[[Iterable[str]], None]) -> None:
         self._store = store
         self._clock = clock
         self._faults = faults
+        self._shown = shown
 
     def operations(self) -> Iterator[Operation]:
         """The operations of this group."""
@@ -46,7 +47,7 @@ class Contacts:
         key, descending = payloads.order(incoming, ORDERS, DEFAULT_ORDER)
         ordered = self._ordered(key, descending=descending)
         shown = ordered[page.offset : page.offset + page.limit]
-        data = [shapes.contact(self._store, stored, include) for stored in shown]
+        data = self._shapes(shown, include, one=False)
         pagination = {"limit": page.limit, "offset": page.offset, "total": len(ordered)}
         return json_response({"pagination": pagination, "data": data})
 
@@ -70,14 +71,16 @@ class Contacts:
         contact.id = self._store.new_id("contact")
         self._store.contacts[contact.id] = contact
         self._apply(contact, change, now)
-        return json_response({"data": shapes.contact(self._store, contact, shapes.RELATIONS)}, 201)
+        return json_response({"data": self._shapes([contact], shapes.RELATIONS, one=False)[0]}, 201)
 
     def get(self, incoming: Incoming) -> Response:
         """One contact."""
         contact = self._store.contacts.get(incoming.params["id"])
         if contact is None:
             raise refuse(404, "contact not found")
-        return self._answer(contact, incoming)
+        answer = self._answer(contact, incoming)
+        self._shown([contact.id])
+        return answer
 
     def update(self, incoming: Incoming) -> Response:
         """Change a contact: scalars that are sent, and relations that are sent as a whole."""
@@ -85,7 +88,7 @@ class Contacts:
         change = self._change(contact, payloads.body_object(incoming))
         include = payloads.include(incoming, shapes.RELATIONS)
         self._apply(contact, change, self._clock.now())
-        return json_response({"data": shapes.contact(self._store, contact, include)})
+        return json_response({"data": self._shapes([contact], include, one=True)[0]})
 
     def delete(self, incoming: Incoming) -> Response:
         """Delete a contact; the answer is what was deleted."""
@@ -139,7 +142,17 @@ class Contacts:
 
     def _answer(self, contact: Contact, incoming: Incoming) -> Response:
         include = payloads.include(incoming, shapes.RELATIONS)
-        return json_response({"data": shapes.contact(self._store, contact, include)})
+        return json_response({"data": self._shapes([contact], include, one=True)[0]})
+
+    def _shapes(self, contacts: Iterable[Contact], include: Iterable[str], *, one: bool) -> list[shapes.Json]:
+        made = [shapes.contact(self._store, contact, frozenset(include)) for contact in contacts]
+        self._faults.hold_back(made, shapes.RELATIONS, one=one)
+        wrapped = [relation for shape in made for relation in shapes.WRAPPED if shape.get(relation)]
+        if wrapped and self._faults.take("flat-lists"):
+            for shape in made:
+                for relation, word in shapes.WRAPPED.items():
+                    shape.update({relation: [item[word] for item in shape[relation]]} if shape.get(relation) else {})
+        return made
 
 
 def _scalars(body: dict[str, Any]) -> dict[str, Any]:

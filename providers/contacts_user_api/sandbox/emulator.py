@@ -1,14 +1,14 @@
 """The user-api service as an ASGI emulator: the front door, and the default content."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
 from typing import Any
 
 from starlette.responses import Response
 
-from contacts_core.sandbox import Clock, Emulator, Faults, Incoming, Operation, Person
-from contacts_user_api.sandbox import errors, payloads
+from contacts_core.sandbox import Clock, Emulator, Faults, Incoming, Operation, Person, Truth, truth
+from contacts_user_api.sandbox import errors, payloads, shapes
 from contacts_user_api.sandbox.contacts import Contacts
 from contacts_user_api.sandbox.records import Records
 from contacts_user_api.sandbox.store import Contact, Position, Record, Store
@@ -22,14 +22,15 @@ class UserApiEmulator(Emulator):
 
     name = "user-api"
     title = "user-api (Rolodex CRM)"
+    tells_truth = True
 
     def __init__(
         self, *, clock: Clock, faults: Faults, base_url: str = "", seed: int = 0, enforce_rates: bool = False
     ) -> None:
         super().__init__(clock=clock, faults=faults, base_url=base_url, seed=seed, enforce_rates=enforce_rates)
         self.store = Store()
-        self.contacts = Contacts(self.store, clock, faults)
-        self.records = Records(self.store, clock)
+        self.contacts = Contacts(self.store, clock, faults, self.shown)
+        self.records = Records(self.store, clock, faults)
 
     def settings(self) -> dict[str, str]:
         """The key that is accepted."""
@@ -51,6 +52,52 @@ class UserApiEmulator(Emulator):
     def error(self, status: int, message: str) -> Response:
         """A failure, as JSON or as text."""
         return errors.error(status, message)
+
+    def _ids(self) -> Iterable[str]:
+        return [contact.id for contact in self.store.contacts.values() if contact.gone_at is None]
+
+    def _truth(self, contact_id: str) -> Truth:
+        contact = self._contact(contact_id)
+        identifiers = [("email", email.email_address) for email in contact.emails]
+        identifiers += [("phone", f"{phone.country_code or ''}{phone.phone_number}") for phone in contact.phone_numbers]
+        relations = shapes.RELATIONS.keys() - {"emails", "phone_numbers", "lists"}
+        return truth(contact.id, identifiers, contact.lists, shapes.contact(self.store, contact, relations))
+
+    def _create(self, identifiers: Sequence[tuple[str, str]]) -> str:
+        now = self.clock.now()
+        contact = Contact(self.store.new_id("contact"), now, now, {"first_name": "Somebody"})
+        self.store.contacts[contact.id] = contact
+        self._mutate(contact.id, identifiers, None, None)
+        return contact.id
+
+    def _mutate(
+        self,
+        contact_id: str,
+        identifiers: Sequence[tuple[str, str]] | None,
+        lists: Sequence[str] | None,
+        first_name: str | None,
+    ) -> None:
+        contact = self._contact(contact_id)
+        if identifiers is not None:
+            if odd := {kind for kind, _ in identifiers} - {"email", "phone"}:
+                raise ValueError(f"no identifiers of the kind {', '.join(sorted(odd))} here")
+            contact.emails = payloads.emails([value for kind, value in identifiers if kind == "email"], self.store)
+            phones = [value for kind, value in identifiers if kind == "phone"]
+            contact.phone_numbers = payloads.phone_numbers(phones, self.store)
+        if lists is not None:
+            self.store.link(contact, "lists", dict.fromkeys(lists))
+        if first_name is not None:
+            contact.scalars["first_name"] = first_name
+        contact.updated_at = self.clock.now()
+
+    def _delete(self, contact_id: str) -> None:
+        self.store.delete(self._contact(contact_id))
+
+    def _contact(self, contact_id: str) -> Contact:
+        contact = self.store.living(contact_id)
+        if contact is None:
+            raise KeyError(contact_id)
+        return contact
 
     def populate(self, people: Iterable[Person]) -> None:
         """Lists, tags, companies, custom fields, a note, and these people."""

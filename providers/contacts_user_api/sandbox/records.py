@@ -6,7 +6,7 @@ from typing import Any
 from attrs import frozen
 from starlette.responses import Response
 
-from contacts_core.sandbox import Clock, Incoming, Operation, json_response
+from contacts_core.sandbox import Clock, Faults, Incoming, Operation, json_response
 from contacts_user_api.sandbox import payloads, shapes
 from contacts_user_api.sandbox.errors import refuse
 from contacts_user_api.sandbox.store import FIELD_TYPES, Record, Store
@@ -39,9 +39,10 @@ KINDS = (
 class Records:
     """Everything of the workspace that is not a contact."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, faults: Faults) -> None:
         self._store = store
         self._clock = clock
+        self._faults = faults
 
     def operations(self) -> Iterator[Operation]:
         """The operations of this group."""
@@ -70,6 +71,8 @@ class Records:
         """One page of records."""
         include, page = payloads.include(incoming, kind.include), payloads.page(incoming)
         asked = {name: incoming.query[name] for name in kind.filters if name in incoming.query}
+        if asked and (self._faults.take("matches-too-much") or self._faults.take("ignored-filter")):
+            asked = {}
         records = [
             record
             for record in self._store.records[kind.plural].values()

@@ -92,13 +92,14 @@ def _value(field: Record, value: Any) -> Any:
     return value
 
 
+WRAPPED = {"tags": "tag", "lists": "list", "notes": "note"}
 RELATIONS: dict[str, Callable[[Store, Contact], list[Json]]] = {
     "emails": _emails,
     "phone_numbers": _phone_numbers,
     "companies": _companies,
-    "tags": _wrapped("tags", "tag", "name"),
-    "lists": _wrapped("lists", "list", "name"),
-    "notes": _wrapped("notes", "note", "body"),
+    "tags": _wrapped("tags", WRAPPED["tags"], "name"),
+    "lists": _wrapped("lists", WRAPPED["lists"], "name"),
+    "notes": _wrapped("notes", WRAPPED["notes"], "body"),
     "custom_fields": _custom_fields,
 }
 
