@@ -20,9 +20,10 @@ import attrs
 import msgspec
 from attrs import field, frozen
 
-from contacts_core.decoding import Payload, UnknownFields, decoder, lines_decoder, payload_converter
+from contacts_core.decoding import Payload, TolerantFields, UnknownFields, decoder, lines_decoder, payload_converter
 from contacts_core.errors import ConfigurationError, InvalidInput
 from contacts_core.flow import Call, Flow
+from contacts_core.values import calendar_date, integer, moment, number, query_value
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -31,17 +32,23 @@ __all__ = [
     "Payload",
     "Provider",
     "Rate",
+    "TolerantFields",
     "UnknownFields",
     "address",
+    "calendar_date",
     "check_id",
     "decoder",
     "delete",
     "get",
+    "integer",
     "lines_decoder",
+    "moment",
+    "number",
     "patch",
     "path",
     "post",
     "put",
+    "query_value",
     "secret",
     "setting",
 ]

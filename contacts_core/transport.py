@@ -167,6 +167,8 @@ class Transport:
         kind = BY_STATUS.get(status) or (errors.Unavailable if status >= 500 else errors.Rejected)
         error = kind(self._scrubbed(reason(content, headers)), status=status, hint=HINTS.get(status, ""))
         error.retry_after = pause(headers, time.time()) if status in {429, 503} else None
+        if isinstance(error, errors.Rejected):
+            error.details = details(content)
         return self._about(error, operation, headers)
 
     def unreachable(self, operation: str, cause: Exception) -> Unreachable:
@@ -224,6 +226,20 @@ def _words(body: Any) -> list[str]:
             return [word for one in several for word in _words(one)]
         case _:
             return []
+
+
+def details(content: bytes) -> tuple[tuple[str, str], ...]:
+    """The fields that a refusal names, each with the vendor's message; unmasked."""
+    try:
+        body: Any = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ()
+    items: Any = body.get("errors", [body]) if isinstance(body, dict) else body
+    return tuple(
+        (str(item.get("field") or item.get("parameter") or ""), item["message"])
+        for item in (items if isinstance(items, list) else [items])
+        if isinstance(item, dict) and isinstance(item.get("message"), str)
+    )
 
 
 def pause(headers: Mapping[str, str], now: float) -> float | None:

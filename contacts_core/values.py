@@ -1,0 +1,99 @@
+"""Total parsers for the values of vendors' answers: each gives a usable value, or None, and never raises.
+
+A mapping that reads every odd value through these cannot be stopped by one contact. What came out as None should be
+kept in ``extra`` as the vendor sent it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, date, datetime
+from urllib.parse import parse_qsl, urlsplit
+
+__all__ = ["calendar_date", "integer", "moment", "number", "query_value"]
+
+from_iso = datetime.fromisoformat
+from_unix = datetime.fromtimestamp
+UNIX_SECONDS = re.compile(r"-?[0-9]{9,12}(\.[0-9]{1,9})?")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+MOST_DIGITS = 300  # more than any number a person wrote; Python itself refuses to convert beyond 4300
+FIRST_YEAR, LAST_YEAR = 2, 9998  # at the very edges of `datetime`, going to another time zone overflows
+
+
+def moment(value: object) -> datetime | None:
+    """Read a time; the answer always has a time zone, UTC where none was told.
+
+    Understood are ISO 8601 (a date alone is its midnight), ``2024-05-01 10:00:00 +0000 UTC`` as Go prints it, and Unix
+    seconds as a number or as text. Everything else is None: nonsense, empty text, other types, and times outside the
+    years 2 to 9998, among them the zero time ``0001-01-01T00:00:00Z`` that some vendors send for "never".
+    """
+    try:
+        if isinstance(value, str):
+            read = _from_text(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            read = from_unix(value, UTC)
+        else:
+            return None
+    except (ValueError, OverflowError, OSError):
+        return None
+    if not FIRST_YEAR <= read.year <= LAST_YEAR:
+        return None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def _from_text(text: str) -> datetime:
+    if text[4:5] != "-" and UNIX_SECONDS.fullmatch(text):  # of which Python would take some for dates
+        return from_unix(float(text), UTC)
+    try:
+        return from_iso(text)
+    except ValueError:
+        return from_iso(text.strip().removesuffix(" UTC").replace(" +0000", "+00:00"))
+
+
+def calendar_date(value: object) -> date | None:
+    """Read a date such as ``2024-05-01``; None for everything else, times included."""
+    if not isinstance(value, str):
+        return None
+    try:
+        read = date.fromisoformat(value)
+    except ValueError:
+        return None
+    return read if FIRST_YEAR <= read.year <= LAST_YEAR else None
+
+
+def number(value: object) -> int | float | None:
+    """Read a finite number, from a number or from its text; None for everything else.
+
+    Text is read as people write numbers: no ``_`` between digits, no ``nan``, no digits of other scripts.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        if len(text) > MOST_DIGITS or not NUMBER.fullmatch(text):
+            return None
+        read: int | float = float(text) if "." in text or "e" in text.lower() else int(text)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        read = value
+    else:
+        return None
+    return None if isinstance(read, float) and not math.isfinite(read) else read
+
+
+def integer(value: object) -> int | None:
+    """Read a whole number, from a number or from its text (``7``, ``7.0``, ``"7"``); None for everything else."""
+    read = number(value)
+    return int(read) if read is not None and read == int(read) else None
+
+
+def query_value(link: object, name: str) -> str | None:
+    """Give the value of one query parameter of a link such as a vendor's ``next``; None if it has none.
+
+    The host of the link is not looked at: follow a cursor to the provider's own base URL only.
+    """
+    if not isinstance(link, str):
+        return None
+    try:
+        pairs = parse_qsl(urlsplit(link).query)
+    except ValueError:  # such as an IPv6 host without its bracket, or more parameters than anybody sends
+        return None
+    return next((value for key, value in pairs if key == name), None)
