@@ -128,12 +128,10 @@ class UserApi(
     def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
         """Reads the contact, writes the rest of that relation back, and reads again."""
         operation, kind = "remove_identifier", identifier.kind
-        if reason := self.cannot_find(identifier):
-            return _not_sent(operation, identifier.value, reason)
-        name, _ = mapping.RELATIONS[kind]
-        before = yield from self._told(contact_id, (name,))
-        if not mapping.is_writable(before, name):
-            return _not_sent(operation, identifier.value, _ununderstood([name]))
+        names = tuple(name for of, (name, _) in mapping.RELATIONS.items() if of is kind)
+        before = yield from self._told(contact_id, names)
+        if not all(mapping.is_writable(before, name) for name in names):
+            return _not_sent(operation, identifier.value, _ununderstood(names))
         if identifier not in mapping.identifiers(before):
             return Outcome(operation=operation, requested=1, absent=(identifier.value,), emulated=True)
         rest = mapping.without(mapping.relation(before, kind), kind, identifier)
@@ -142,7 +140,7 @@ class UserApi(
                 operation,
                 identifier.value,
                 contact_id,
-                {name: rest},
+                {mapping.RELATIONS[kind][0]: rest},
                 lambda after: identifier not in mapping.identifiers(after),
             )
         )

@@ -97,7 +97,9 @@ class TestDecoding:
         assert found[0].unknown.keys() == {field, "new"}
         assert found[1].unknown == {}
 
-    @pytest.mark.parametrize("raw", [b'{"id":7}', b'{"howMany":1}', b'{"id":"1","any":' + b"[" * 5_000, b'{"id":"\xff"}'])
+    @pytest.mark.parametrize(
+        "raw", [b'{"id":7}', b'{"howMany":1}', b'{"id":"1","any":' + b"[" * 5_000, b'{"id":"\xff"}']
+    )
     def test_what_must_be_there_stays_strict(self, raw: bytes) -> None:
         with pytest.raises(errors.UnexpectedPayload):
             decoder(Odd)(raw, None)

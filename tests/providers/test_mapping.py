@@ -23,6 +23,7 @@ from contacts_user_api import mapping as user_api
 from contacts_user_api.payloads import ContactDetails as UserApiContact
 from contacts_user_api.payloads import FieldDetails as UserApiField
 
+KEYS = bird.Keys({IdentifierKind.EMAIL: ["emailaddress"], IdentifierKind.PHONE: ["phonenumber"]})
 FIELDS = FieldDefinitions(
     custom_fields=[
         FieldDetails(id="e1_N", name="score", field_type="Number"),
@@ -138,13 +139,13 @@ class TestSendGridWriting:
 class TestBird:
     def test_a_contact_without_featured_identifiers_has_the_mirrored_ones(self) -> None:
         details = BirdContact(id="1", identifier_count=1, attributes={"emailaddress": ["a@example.com"]})
-        assert bird.known_identifiers(details) == (Identifier.email("a@example.com"),)
+        assert bird.known_identifiers(details, KEYS) == (Identifier.email("a@example.com"),)
 
     def test_what_is_featured_and_mirrored_is_one(self) -> None:
         featured = [IdentifierRef(key="phonenumber", value="+12025550143"), IdentifierRef(key="x", value="1")]
         attributes: dict[str, Any] = {"phonenumber": ["+12025550143"], "x": ["1", "2", 3], "other": ["4"]}
         details = BirdContact(id="1", featured_identifiers=featured, attributes=attributes)
-        assert [(i.key, i.value) for i in bird.known_identifiers(details)] == [
+        assert [(i.key, i.value) for i in bird.known_identifiers(details, KEYS)] == [
             ("phonenumber", "+12025550143"),
             ("x", "1"),
             ("x", "2"),
@@ -160,7 +161,7 @@ class TestBird:
             "n": 4,
         }
         details = BirdContact(id="1", featured_identifiers=[IdentifierRef(key="x", value="1")], attributes=attributes)
-        assert bird.contact(details, bird.known_identifiers(details)).custom == {"tags": ("a", "1"), "n": 4}
+        assert bird.contact(details, bird.known_identifiers(details, KEYS), KEYS).custom == {"tags": ("a", "1"), "n": 4}
 
     def test_writing(self) -> None:
         lost: set[str] = set()
@@ -171,7 +172,7 @@ class TestBird:
             custom={"day": date(2025, 1, 2), "several": ("a",), "n": None},
             extra={"notes": 1},
         )
-        assert bird.references(contact, lost) == [
+        assert bird.references(contact, KEYS, lost) == [
             {"key": "emailaddress", "value": "a@example.com"},
             {"key": "k", "value": "v"},
         ]
