@@ -27,7 +27,7 @@ from contacts_core.capabilities import (
 )
 from contacts_core.errors import InvalidInput, PlanRefused
 from contacts_core.flow import Flow
-from contacts_core.identifiers import Identifier, IdentifierKind
+from contacts_core.identifiers import Identifier, IdentifierKind, scrub
 from contacts_core.models import Contact
 from contacts_core.plans import locating, working
 from contacts_core.plans.locating import LookUp
@@ -148,7 +148,7 @@ class Search:
                 )
             for reason in each.unproven.values():
                 raise _unproven(name, reason)
-            self.unasked[name] |= each.found.unasked
+            self.unasked[name] |= {i: scrub(reason) for i, reason in each.found.unasked.items()}
             self.scanned[name] = each.scanned
 
     def _note(self, answers: Mapping[str, Mapping[Identifier, Sequence[Contact]]]) -> dict[Identifier, list[Hit]]:

@@ -17,12 +17,12 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from contacts_core import steps
 from contacts_core.errors import ContactsError, Interrupted, PlanRefused, ProviderError
 from contacts_core.formats import job_from_plain, plain
-from contacts_core.identifiers import scrub
 from contacts_core.models import Job, Outcome
 from contacts_core.plans import hooks, working
 from contacts_core.plans.concluding import Evidence, results
 from contacts_core.plans.journal import Run
 from contacts_core.plans.model import AccountPlan, Kind, Plan
+from contacts_core.plans.reasons import public_reason, public_reasons
 from contacts_core.plans.session import Runner, Session, Stopped, session
 from contacts_core.tombstones import Tombstones
 
@@ -68,8 +68,7 @@ def work_on_account(at: At) -> None:
         try:
             evidence = _Work(at).evidence()
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends with an answer for everybody
-            stopped = scrub(f"{type(error).__name__}: {error}")
-            evidence = {"stopped": stopped, "unread": "not read again"}
+            evidence = {"stopped": public_reason(error, session().key), "unread": "not read again"}
         _finish(at, evidence)
 
 
@@ -178,7 +177,7 @@ def _check(at: At) -> bool:
         body["touch"] = working.still(part, found)
         body["changes"] = working.differences(part, found) if strict else []
     except ContactsError as error:
-        body["error"] = scrub(str(error))
+        body["error"] = public_reason(error, here.key)
         body["refused"] = strict and isinstance(error, PlanRefused)
     body["changes"] = len(body["changes"])
     journal.ended(entry, body)
@@ -237,9 +236,9 @@ def _act(at: At, number: int) -> dict[str, Any]:
         except ContactsError as error:
             cause = working.cause(error)
             outcome = error.outcome if isinstance(error, Interrupted) else outcome
-            again, stopped = isinstance(cause, ProviderError) and cause.retryable, scrub(str(error))
+            again, stopped = isinstance(cause, ProviderError) and cause.retryable, public_reason(error, here.key)
             pause = (cause.retry_after or 0.0) if isinstance(cause, ProviderError) else 0.0
-    reasons = {failure.item: scrub(failure.reason) for failure in outcome.failed}
+    reasons = public_reasons(outcome.failed)
     failed = {n: reasons[item] for n in indexes for item in working.names(plan, part.targets[n]) if item in reasons}
     told = {
         "state": outcome.state.value if not stopped else "failed",
@@ -306,7 +305,7 @@ def _read(at: At, path: str, indexes: list[int]) -> dict[str, Any]:
         try:
             seen = runner.run(working.look(plan, part, runner.provider, path, indexes))
         except ContactsError as error:
-            trouble = scrub(str(error))
+            trouble = public_reason(error, here.key)
     shown = [here.key.contact(at.account, known[n].contact) for n in seen.targets]
     shown += [here.key.identifier(sought[n]) for n in sorted({*seen.identifiers, *seen.strangers})]
     doubts = "; ".join(dict.fromkeys(seen.unread.values()))
@@ -404,7 +403,7 @@ def _identify(here: Session, at: At) -> None:
         with here.watched(runner) as exchanges:
             runner.run(working.same_account(part, runner.provider))
     except ContactsError as caught:
-        error = scrub(str(caught))
+        error = public_reason(caught, here.key)
         raise
     finally:
         if exchanges:

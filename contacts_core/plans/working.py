@@ -18,10 +18,11 @@ from contacts_core import operations, steps
 from contacts_core.capabilities import Exports, FindsContacts, GetsContacts
 from contacts_core.errors import ContactsError, Interrupted, PlanRefused, ProviderError
 from contacts_core.flow import Call, Flow, Sleep, Together
-from contacts_core.identifiers import Identifier
+from contacts_core.identifiers import Identifier, scrub
 from contacts_core.models import Contact, Failure, Job, Outcome
 from contacts_core.plans import locating
 from contacts_core.plans.model import OPERATIONS, AccountPlan, Kind, Person, Plan, Target
+from contacts_core.plans.reasons import OurWords
 from contacts_core.provider import Provider
 
 __all__ = [
@@ -51,7 +52,7 @@ Send = Callable[[Sequence[Target]], Flow[Outcome]]
 ATTEMPTS = 4  # at one batch, before the whole step is tried again
 PATIENCE = 5.0  # seconds, at most, between reading a contact and touching it, or between two attempts at a batch
 READS = {"GET", "HEAD"}
-CHANGED = "the contact has other identifiers than when the plan was made, and is left alone"
+CHANGED = OurWords("the contact has other identifiers than when the plan was made, and is left alone")
 
 
 @frozen
@@ -92,7 +93,7 @@ def same_account(part: AccountPlan, provider: Provider) -> Flow[None]:
     """
     if (yield from account_id(provider)) != part.account_id:
         raise PlanRefused(
-            f"{part.account} leads to another workspace than the one that the plan was made for",
+            OurWords(f"{part.account} leads to another workspace than the one that the plan was made for"),
             hint="check the account's settings (base_url, workspace, key); for this workspace, make a new plan",
         )
 
@@ -106,7 +107,7 @@ def again(plan: Plan, part: AccountPlan, provider: Provider) -> Flow[dict[str, C
     wanted = dict.fromkeys(identifier for person in plan.people for identifier in person.identifiers)
     seen = yield from locating.by_identifier(provider, wanted)
     if wrong := locating.mismatch(seen.found, part.title):
-        raise PlanRefused(f"{part.account}: {wrong}")
+        raise PlanRefused(OurWords(f"{part.account}: {wrong}"))
     given = [person.contact for person in plan.people if person.contact]
     contacts = dict((yield from locating.by_id(provider, given)).contacts) if given else {}
     return contacts | {contact.id: contact for several in seen.found.matches.values() for contact in several}
@@ -360,7 +361,9 @@ def look(plan: Plan, part: AccountPlan, provider: Provider, path: str, indexes: 
                 identifiers=tuple(n for n in indexes if having[n] & ours),
                 strangers=tuple(n for n in indexes if having[n] - ours),
                 unread={n: reason for n, reason in doubts.items() if reason},
-                unasked={n: seen.found.unasked[i] for n in indexes if (i := identifiers[n]) in seen.found.unasked},
+                unasked={
+                    n: scrub(seen.found.unasked[i]) for n in indexes if (i := identifiers[n]) in seen.found.unasked
+                },
             )
 
 

@@ -26,15 +26,15 @@ def events(state: str = "incomplete", reason: str = "", title: str = "Acme conta
     """Two people in two accounts; one of them is still in one."""
     yield {
         "type": "run",
-        "format": 1,
+        "format": 2,
         "run": "erase-1",
         "plan": "0" * 64,
         "kind": "erase",
         "made_at": AT,
         "begun_at": AT,
         "accounts": [
-            {"account": "marketing", "provider": "acme", "title": title},
-            {"account": "crm", "provider": "bare", "title": "Bare"},
+            {"account": "marketing", "provider": "acme", "title": title, "account_id": "a" * 64},
+            {"account": "crm", "provider": "bare", "title": "Bare", "account_id": "b" * 64},
         ],
         "people": 2,
         "key": KEY.id,

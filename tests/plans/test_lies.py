@@ -726,6 +726,10 @@ def test_the_account_is_asked_again_when_the_work_begins() -> None:
     assert (done.state, done.unknown) == ("incomplete", 1)
     assert "jane" in here.contacts
     assert "another workspace" in done.of("result")[0]["reason"]
+    (named,) = done.of("run")[0]["accounts"]
+    assert len(named["account_id"]) == 64
+    assert named["account_id"] != plan.accounts[0].account_id, "it is keyed"
+    assert "workspace 1" not in done.text
 
 
 def test_two_providers_at_one_address_are_two_accounts() -> None:
