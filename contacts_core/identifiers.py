@@ -1,15 +1,18 @@
 """Identifiers of a contact: their kinds, how they compare, how they are masked.
 
 Vendors spell one address in many ways. An `Identifier` keeps the value as the vendor stores it (that is what goes back
-to that vendor) and compares by its normal form: e-mail addresses in lower case with an ASCII domain (RFC 5891), phone
-numbers in E.164 where that can be known.
+to that vendor) and compares by its normal form: e-mail addresses in lower case with an ASCII domain, phone numbers in
+E.164. A value that is not an address or a number beyond doubt has no other spellings: its normal form is the value
+itself. docs/identifiers.md has the rules and the reasons.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from enum import Enum
 from functools import lru_cache
+from urllib.parse import parse_qsl, unquote
 
 from attrs import field, frozen
 
@@ -26,61 +29,200 @@ class IdentifierKind(Enum):
     OTHER = "other"
 
 
-E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-NOT_DIGITS = re.compile(r"[^0-9]")
-IN_ADDRESS = r"[^\s<>()\"',;:=/\[\]{}]"
-# It begins where a word begins: looking from every letter of a long word would take hours.
-EMAILS = re.compile(rf"(?<!{IN_ADDRESS}){IN_ADDRESS}+(?:@|%40){IN_ADDRESS}+")
-UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-PHONES = re.compile(rf"(?P<uuid>{UUID})|(?<![\w-])\+?[0-9][0-9 ()./-]{{6,30}}[0-9](?![\w-])")
+# Characters that leave no trace on paper and get into values by copying: default ignorable code points of Unicode.
+INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]+"
+)
+JOINERS = re.compile("[\u200c\u200d]+")  # as above, except in the scripts that need them
+
+# -- e-mail addresses: RFC 5322, 5321 (limits), 6531 (letters outside ASCII), 6068 (mailto:)
+
+LONGEST_EMAIL = 254  # characters of an address: RFC 5321, section 4.5.3.1.3
+LONGEST_SPELLING = 1000  # characters of an address with a display name
+WORD = r"a-z0-9.!#$%&'*+/=?^_`{|}~-"
+PLAIN_EMAIL = re.compile(rf"[{WORD}]++@[a-z0-9.-]++(?<!\.)")  # such a text has no other normal form
+LOCAL = re.compile(rf"(?!\.)[\u0080-\U0010ffff{WORD}]+")
+LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+DOMAIN = re.compile(rf"(?=.{{1,253}}\Z)(?:{LABEL}\.)+(?![0-9]+\Z){LABEL}")
+NAMED = re.compile(r"([^<>]*)<([^<>]*)>")
+AROUND = r"(?:[^\S\r\n]|\([^()\\\"@<>]*\))*"  # white space and comments
+ATOM = r"[^\s\"(),:;<>@\[\\\]]+"
+ADDRESS = re.compile(
+    rf"{AROUND}(?:\"(?P<quoted>(?:[^\"\\]|\\.)+)\"|(?P<local>{ATOM})){AROUND}@{AROUND}(?P<domain>{ATOM}){AROUND}"
+)
+MORE_RECIPIENTS = {"to", "cc", "bcc"}
 
 
 def normal_email(value: str) -> str:
-    """Give the form in which two spellings of one address are equal."""
-    if value.isascii():
-        return value.strip().lower()
-    local, at, domain = value.strip().rpartition("@")
-    return f"{local.lower()}@{_ascii_domain(domain)}" if at else domain.lower()
+    """Give the form in which all spellings of one address are equal; the value itself if it is not an address."""
+    if PLAIN_EMAIL.fullmatch(value):
+        return value
+    return certain_email(value) or value
 
 
-def _ascii_domain(domain: str) -> str:
-    import idna  # noqa: PLC0415 - only addresses outside ASCII pay for it
-
-    try:
-        return idna.encode(domain, uts46=True).decode("ascii")
-    except idna.IDNAError:
-        return domain.lower()
-
-
-def normal_phone(value: str, country_code: str = "") -> str:
-    """Give E.164 where it can be known (a leading ``+``, or a country code), else the value without punctuation."""
-    return value if E164.fullmatch(value) else _parsed_phone(value, country_code)
+def certain_email(value: str) -> str | None:
+    """Give the normal form of a value that is one e-mail address beyond doubt, else None."""
+    return _parsed_email(value) if len(value) <= LONGEST_SPELLING else None
 
 
 @lru_cache(maxsize=4096)
-def _parsed_phone(value: str, country_code: str) -> str:
-    import phonenumbers  # noqa: PLC0415 - only numbers not yet in E.164 pay for it
+def _parsed_email(value: str) -> str | None:
+    text = INVISIBLE.sub("", value).strip().rstrip(",;").rstrip()
+    if named := NAMED.fullmatch(text):
+        name, text = named.groups()
+        # Outlook writes the address as the name too; any other address in the name makes it two.
+        if "@" in name and certain_email(name.strip(" '\"")) != certain_email(text):
+            return None
+    if text[:7].lower() == "mailto:":
+        text = _recipient(text[7:])
+    if (joined := JOINERS.sub("", text)).isascii():
+        text = joined
+    found = ADDRESS.fullmatch(text)
+    if not found:
+        return None
+    local, domain = _local(found["local"], found["quoted"]), _domain(found["domain"])
+    address = f"{local}@{domain}"
+    return address if local and domain and len(address) <= LONGEST_EMAIL else None
 
-    text = value.strip()
-    if not text.startswith("+") and country_code:
-        text = f"+{NOT_DIGITS.sub('', country_code)} {text}"
-    if not text.startswith("+"):
-        return NOT_DIGITS.sub("", text) or text
+
+def _recipient(uri: str) -> str:
+    """The address of a ``mailto:`` URI; empty if it names more than one or is broken."""
+    path, _, query = uri.partition("?")
+    if any(name.lower() in MORE_RECIPIENTS for name, _ in parse_qsl(query, keep_blank_values=True)):
+        return ""
     try:
-        parsed = phonenumbers.parse(text)
+        return INVISIBLE.sub("", unquote(path, errors="strict"))
+    except UnicodeDecodeError:
+        return ""
+
+
+def _local(bare: str | None, quoted: str | None) -> str:
+    """The part before the ``@``, without quotes where they say nothing; empty if it is not one."""
+    text = re.sub(r"\\(.)", r"\1", quoted) if quoted else bare or ""
+    if not text.isprintable():
+        return ""
+    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
+    if LOCAL.fullmatch(text) and " " not in text:
+        return text
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"' if quoted else ""
+
+
+def _domain(text: str) -> str:
+    """The domain in ASCII and lower case, without the dot of the root; empty if it is not one."""
+    if not text.isascii():
+        import idna  # noqa: PLC0415 - only addresses outside ASCII pay for it
+
+        try:
+            text = idna.encode(text, uts46=True, std3_rules=True).decode("ascii")
+        except UnicodeError:
+            return ""
+    text = text.lower().removesuffix(".")
+    return text if DOMAIN.fullmatch(text) else ""
+
+
+# -- phone numbers: ITU-T E.164, and RFC 3966 for extensions
+
+LONGEST_PHONE = 100  # characters, with all punctuation
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+# Such a text has no other normal form: digits only, and no trunk prefix behind the calling code. In most countries that
+# prefix begins with 0; in those of +1 and +692 it is 1, in those of +7, +375 and +993 it is 8.
+PLAIN_PHONE = re.compile(
+    r"\+(?:1[2-9]|7[1-79]|(?:2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58])[1-9]"
+    r"|(?!375|692|993)(?:2[1-689]|3[578]|42|5[09]|6[789]|8[03578]|9[679])[0-9][1-9])[0-9]*"
+)
+BETWEEN = r"[ \t.\u00a0\u2000-\u200a\u202f\u205f\u3000\u2010-\u2015\u2212-]*"  # spaces, dashes, dots
+PHONE = re.compile(
+    rf"(?:tel:)?\+(?P<number>[0-9]{{1,3}}{BETWEEN}(?:\([0-9]{{1,5}}\){BETWEEN}){{0,2}}[0-9]{BETWEEN}(?:[0-9]{BETWEEN})*)"
+    rf"(?:(?:;ext=|(?:extension|extn|ext|x)[.:]?{BETWEEN})(?P<extension>[0-9]{{1,9}}))?",
+    re.IGNORECASE | re.ASCII,
+)
+WITH_CODE = re.compile(rf"(?:\s|{INVISIBLE.pattern})*+(?:\+|tel:)", re.IGNORECASE)
+NOT_DIGITS = re.compile(r"[^0-9]")
+
+
+def normal_phone(value: str, country_code: str = "") -> str:
+    """Give E.164 (and ``;ext=``) for a value that is a phone number beyond doubt; otherwise the value itself.
+
+    A national number is one only with its country code; if they make none together, they are joined by a space.
+    """
+    if PLAIN_PHONE.fullmatch(value):
+        return value
+    return certain_phone(value, country_code) or _joined(value, country_code)
+
+
+def certain_phone(value: str, country_code: str = "") -> str | None:
+    """Give the normal form of a value that is one phone number beyond doubt, else None."""
+    return _parsed_phone(value, country_code) if len(value) + len(country_code) <= LONGEST_PHONE else None
+
+
+@lru_cache(maxsize=4096)
+def _parsed_phone(value: str, country_code: str) -> str | None:
+    found = PHONE.fullmatch(INVISIBLE.sub("", _joined(value, country_code)).strip())
+    number = _e164(f"+{NOT_DIGITS.sub('', found['number'])}") if found else None
+    return f"{number};ext={found['extension']}" if number and found and found["extension"] else number
+
+
+def _joined(value: str, country_code: str) -> str:
+    """The value with its country code before it, unless it begins with one itself."""
+    code = country_code.strip()
+    if not code or WITH_CODE.match(value):
+        return value
+    return f"+{code} {value}" if code.isdigit() else f"{code} {value}"
+
+
+def _e164(number: str) -> str | None:
+    """The number without a trunk prefix, as in ``+44 (0)20``; None if its country has no numbers of this length."""
+    import phonenumbers  # noqa: PLC0415 - only what is not plainly E.164 pays for it
+
+    if not E164.fullmatch(number):
+        return None
+    try:
+        parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
-        return f"+{NOT_DIGITS.sub('', text)}"
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+        return None
+    code = f"+{parsed.country_code}"
+    national = number.removeprefix(code)
+    zeros = len(national) - len(national.lstrip("0"))
+    literal = phonenumbers.PhoneNumber(parsed.country_code, int(national))
+    literal.italian_leading_zero, literal.number_of_leading_zeros = (True, zeros) if zeros else (None, None)
+    if (shorter := phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)) == number:
+        reason = phonenumbers.is_possible_number_with_reason(literal)
+        return number if reason == phonenumbers.ValidationResult.IS_POSSIBLE else None
+    if phonenumbers.is_valid_number(literal):
+        return number
+    region = phonenumbers.region_code_for_number(parsed) or ""
+    trunk = phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True)
+    dropped = trunk and national.startswith(trunk) and shorter == code + national.removeprefix(trunk)
+    return shorter if dropped and phonenumbers.is_valid_number(parsed) and _e164(shorter) == shorter else None
+
+
+# -- what may be shown
+
+IN_ADDRESS = r"[^\s<>()\"',;:=/\[\]{}]"
+# It begins where a word begins: looking from every letter of a long word would take hours.
+EMAILS = re.compile(rf"(?:(?<!{IN_ADDRESS}){IN_ADDRESS}+|\"[^\"\n]{{1,100}}\")(?:@|\uff20|%40){IN_ADDRESS}+")
+UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+EXTENSION = r"(?:[ ;]?(?:extension|extn|ext|x)[.:=]? ?\d{1,9})"
+PHONES = re.compile(
+    rf"(?P<uuid>{UUID})|(?<![\w-])\+?\d[\d \u00a0\u2000-\u200a\u202f\u2010-\u2015()./-]{{6,30}}\d{EXTENSION}?(?![\w-])",
+    re.IGNORECASE,
+)
+SHOWN_DOMAIN = re.compile(r"(?=.{1,254}\Z)[\w-]+(?:\.[\w-]+)*\.?")
 
 
 def mask(value: str) -> str:
     """Make a value recognisable to its owner and useless to others: ``j***@example.com``, ``+1***43``."""
     local, at, domain = value.rpartition("@")
-    if at:
-        return f"{local[:1]}***@{domain}"
+    if at and SHOWN_DOMAIN.fullmatch(domain):
+        return f"{_printable(local[:1])}***@{domain}"
     if len(value) < 6:
         return "***"
-    return f"{value[:2]}***{value[-2:]}"
+    return f"{_printable(value[:2])}***{_printable(value[-2:])}"
+
+
+def _printable(text: str) -> str:
+    """The text with a question mark for everything that cannot be printed or that would steer a terminal."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
 
 
 def scrub(text: str) -> str:
@@ -149,9 +291,24 @@ class Identifier:
                 return self.value
 
     @property
+    def certain(self) -> bool:
+        """Whether the value is, beyond doubt, one address or one number; ids are certain unless they are empty.
+
+        What is not certain equals nothing but itself, and no vendor should be asked to keep it as what it is not.
+        """
+        match self.kind:
+            case IdentifierKind.EMAIL:
+                return certain_email(self.value) is not None
+            case IdentifierKind.PHONE:
+                return certain_phone(self.value, self.country_code) is not None
+            case _:
+                return bool(self.value)
+
+    @property
     def masked(self) -> str:
         """Fit for logs and progress: the kind and a masked value."""
-        return f"{self.key or self.kind.value}:{mask(self.normal)}"
+        handle = self.kind is not IdentifierKind.EMAIL and self.value.startswith("@")  # not a domain
+        return f"{self.key or self.kind.value}:{mask(self.value.lstrip('@') if handle else self.normal)}"
 
     def _compared(self) -> tuple[IdentifierKind, str, str]:
         return (self.kind, self.key if self.kind is IdentifierKind.OTHER else "", self.normal)

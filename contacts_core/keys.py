@@ -57,15 +57,20 @@ class Key:
         """The keyed hash of an identifier's normal form: every spelling of an address has the same."""
         kind = identifier.kind.value
         other = identifier.key if identifier.kind is IdentifierKind.OTHER else ""
-        return self.digest(b"identifier", kind.encode(), other.encode(), identifier.normal.encode())
+        return self.digest(b"identifier", kind.encode(), _bytes(other), _bytes(identifier.normal))
 
     def contact(self, account: str, contact_id: str) -> str:
         """The keyed hash of a contact's id: some vendors make ids of addresses."""
-        return self.digest(b"contact", account.encode(), contact_id.encode())
+        return self.digest(b"contact", _bytes(account), _bytes(contact_id))
 
     def __repr__(self) -> str:
         """Name it; the secret stays out."""
         return f"Key({self.id})"
+
+
+def _bytes(text: str) -> bytes:
+    """The text in UTF-8; vendors send halves of surrogate pairs, and those must not stop anybody's erasure."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def kept_key(path: Path) -> Key:

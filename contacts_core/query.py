@@ -323,6 +323,8 @@ def _values(contact: Contact, compare: Compare) -> Iterable[Any]:
         of_kind = contact.all(KINDS[name])
         if compare.op in TEXT_OPS:
             of_kind = tuple(i for i in of_kind if i.primary) or of_kind
+        if name == "email" and compare.op is not Op.EQ:  # in lower case as the target is, also what is not an address
+            return [i.normal.lower() for i in of_kind]
         return [i.normal for i in of_kind]
     if name == "list":
         if contact.lists is None:

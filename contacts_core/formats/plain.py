@@ -7,8 +7,8 @@ and worth knowing (`Outcome.state`, say) stands beside what is stored.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -17,6 +17,7 @@ from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_unstructure_fn
 
 from contacts_core.errors import InvalidInput
+from contacts_core.identifiers import scrub
 from contacts_core.models import Contact, Count, CustomValue, Found, Job, Outcome
 
 __all__ = ["contact_from_plain", "job_from_plain", "plain"]
@@ -57,8 +58,10 @@ def _structured(data: Any, model: type[T]) -> T:
     try:
         return converter.structure(data, model)
     except Exception as error:  # noqa: BLE001 - cattrs raises groups of whatever the hooks raised
-        where = "; ".join(transform_error(error))
-        raise InvalidInput(f"this is no {model.__name__.lower()}: {where}") from None
+        where = scrub("; ".join(transform_error(error)))
+        printable = where if where.isprintable() else repr(where)[1:-1]
+        hint = "a field that is not written anywhere would be lost" if "extra fields found" in where else ""
+        raise InvalidInput(f"this is no {model.__name__.lower()}: {printable}", hint=hint) from None
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
@@ -102,6 +105,11 @@ def _is_tuple(kind: Any) -> bool:
     return get_origin(kind) is tuple
 
 
+def _is_mapping(kind: Any) -> bool:
+    origin: Any = get_origin(kind)
+    return origin is Mapping
+
+
 def _tuple_of(kind: Any) -> Any:
     """Refuse a bare text where several are due: it would become its characters."""
     each, item = converter.get_structure_hook(get_args(kind)[0]), get_args(kind)[0]
@@ -116,10 +124,29 @@ def _tuple_of(kind: Any) -> Any:
 
 def _custom_value(value: Any, _type: Any) -> Any:
     if isinstance(value, list):
-        return tuple(str(item) for item in value)
+        return tuple(_text(item, str) for item in value)
     if isinstance(value, dict):
         raise TypeError("a custom field holds no object")
     return value
+
+
+def _exactly(kind: type) -> Callable[[Any, Any], Any]:
+    """Take values of this type only: ``"no"`` is not True, and 1.5 is not 1."""
+
+    def structured(value: Any, _type: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError(f"expected {kind.__name__}")
+        return value
+
+    return structured
+
+
+def _mapping(value: Any, kind: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("expected an object")
+    (_, item) = get_args(kind)
+    each = converter.get_structure_hook(item)
+    return {key: each(content, item) for key, content in value.items()}
 
 
 def _text(value: Any, _type: Any) -> str:
@@ -129,14 +156,15 @@ def _text(value: Any, _type: Any) -> str:
 
 
 def _moment(value: Any, _type: Any) -> datetime:
-    moment = datetime.fromisoformat(value)
+    moment = datetime.fromisoformat(_text(value, str))
     if moment.tzinfo is None:
         raise ValueError("a time needs a zone, such as +00:00")
+    moment.astimezone(UTC)  # raises OverflowError for a time before the first year or after the last
     return moment
 
 
 def _converter() -> Converter:
-    made = Converter()
+    made = Converter(forbid_extra_keys=True)
     made.register_unstructure_hook(date, date.isoformat)
     made.register_unstructure_hook(datetime, datetime.isoformat)
     made.register_unstructure_hook(float, _number)
@@ -147,9 +175,12 @@ def _converter() -> Converter:
     made.register_unstructure_hook_func(lambda kind: kind in SEQUENCES, _list)
     made.register_unstructure_hook_func(lambda kind: bool(kind is dict), _dict)
     made.register_structure_hook(str, _text)
+    made.register_structure_hook(bool, _exactly(bool))
+    made.register_structure_hook(int, _exactly(int))
     made.register_structure_hook(datetime, _moment)
     made.register_structure_hook_func(lambda kind: kind == CustomValue, _custom_value)
     made.register_structure_hook_factory(_is_tuple, _tuple_of)
+    made.register_structure_hook_func(_is_mapping, _mapping)
     return made
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from typing import Any, ClassVar, TextIO
 
 from contacts_core.errors import InvalidInput
 from contacts_core.formats.plain import plain
+from contacts_core.formats.private import private_file
 from contacts_core.identifiers import Identifier, IdentifierKind
 from contacts_core.models import Address, Contact
 
@@ -22,8 +21,10 @@ __all__ = ["FORMATS", "ContactWriter", "CsvWriter", "JsonLinesWriter", "writer_f
 
 ADDRESS = ("line1", "line2", "city", "region", "postal_code", "country", "formatted")
 
-# What a spreadsheet may take for a formula: OWASP, "CSV Injection", full-width forms included.
-FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+# What a spreadsheet may take for a formula: OWASP, "CSV Injection", full-width forms included. What cannot be seen does
+# not count: programs drop white space, control characters and marks of direction before they look.
+UNSEEN = r"\s\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+FORMULA = re.compile(rf"[{UNSEEN}]*[=+\-\u2212@\uff1d\uff0b\uff0d\uff20]|[\x00-\x1f\x7f-\x9f]")
 
 
 class ContactWriter(ABC):
@@ -134,15 +135,14 @@ FORMATS: Mapping[str, Callable[..., ContactWriter]] = {
 def writer_for(path: Path, *, excel_safe: bool = False) -> Iterator[ContactWriter]:
     """Open a writer for a file, chosen by the file's suffix.
 
-    All is written to a file beside it, which takes the name at the end: under its name the file is complete, or it is
-    what it was before. Only its owner may read it.
+    Under its name the file is complete, or it is what it was before; only its owner can read it. See `private_file`.
 
     Args:
         path: Where the contacts go; a file of that name is replaced.
         excel_safe: Keep spreadsheets from taking cells for formulas, by an apostrophe before them.
 
     Raises:
-        InvalidInput: The suffix is that of no format.
+        InvalidInput: The suffix is that of no format, or there is a folder of that name.
     """
     make = FORMATS.get(path.suffix.lower())
     if make is None:
@@ -150,16 +150,10 @@ def writer_for(path: Path, *, excel_safe: bool = False) -> Iterator[ContactWrite
             f"no format is known for a file named {path.name}",
             hint=f"the name has to end in {', '.join(FORMATS)}",
         )
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            yield make(file, excel_safe=excel_safe)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    if path.is_dir():
+        raise InvalidInput(f"{path.name} is a folder", hint="name a file")
+    with private_file(path) as file:
+        yield make(file, excel_safe=excel_safe)
 
 
 def guarded(cell: str) -> str:

@@ -5,25 +5,47 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
+import signal
 import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from attrs import asdict
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contacts_core.errors import InvalidInput
-from contacts_core.formats import CsvWriter, JsonLinesWriter, plain, read_json_lines, writer_for
+from contacts_core.formats import CsvWriter, JsonLinesWriter, plain, private, read_json_lines, writer_for
 from contacts_core.identifiers import Identifier, IdentifierKind
 from contacts_core.models import Address, Contact
 
 TEXT = st.text(max_size=12)
 NASTY = st.sampled_from(
-    ["=1+1", "+15550100", "-2", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", ";=1", 'a"b', "a;b", "a\\b"]
+    [
+        "=1+1",
+        "+15550100",
+        "-2",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        " =1",
+        "＝1",
+        ";=1",
+        'a"b',
+        "a;b",
+        "a\\b",
+        "\ufeff=1",
+        "\0@",
+        "\x1b",
+    ]
 )
 VALUES = TEXT | NASTY
+FORMULA = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b\u202e\ufeff]*[=+\-−@＝＋－＠]|[\x00-\x1f\x7f-\x9f]")
 CONTACTS = st.builds(
     Contact,
     provider=VALUES,
@@ -78,9 +100,9 @@ def test_csv_keeps_what_is_there(contacts: list[Contact]) -> None:
 def test_no_cell_of_a_safe_csv_is_a_formula(contact: Contact) -> None:
     (row,) = rows([contact], excel_safe=True)
     for cell in row.values():
-        assert not re.match(r"\s*[=+\-@＝＋－＠]|[\t\r\n]", cell)
+        assert not FORMULA.match(cell)
     for joined in (row["other_emails"], row["lists"], row["tags"]):
-        assert not any(re.match(r"\s*[=+\-@＝＋－＠]|[\t\r\n]", part) for part in split(joined))
+        assert not any(FORMULA.match(part) for part in split(joined))
 
 
 @given(CONTACTS)
@@ -95,6 +117,7 @@ def test_a_phone_number_is_guarded_too() -> None:
     assert row["phone"] == "'+15550100100"
 
 
+@settings(deadline=None)  # it waits for the disk
 @given(contacts=st.lists(CONTACTS, max_size=3))
 def test_json_lines_come_back(contacts: list[Contact], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("lines") / "people.jsonl"
@@ -110,7 +133,7 @@ def test_only_the_owner_may_read_the_file(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     with writer_for(path) as writer:
         writer.write(Contact(id="1"))
-        assert [each.suffix for each in tmp_path.iterdir()] == [".part"]
+        assert list(tmp_path.iterdir()) == []  # a file without a name: whatever ends the process, nothing is left
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [path]
 
@@ -138,6 +161,97 @@ def test_an_unknown_suffix_is_refused_and_leaves_nothing(tmp_path: Path) -> None
     with pytest.raises(InvalidInput, match="only CSV"), writer_for(tmp_path / "people.jsonl", excel_safe=True):
         pass
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("excel_safe", [False, True])
+def test_half_a_character_stops_no_export(excel_safe: bool, tmp_path: Path) -> None:
+    broken = Contact(id="1", first_name="Jos\u00e9 \ud83d")
+    with writer_for(tmp_path / "people.csv", excel_safe=excel_safe) as writer:
+        writer.write(broken)
+    assert "Jos\u00e9 \\ud83d" in (tmp_path / "people.csv").read_text("utf-8")
+    with writer_for(tmp_path / "people.jsonl") as writer:
+        writer.write(broken)
+    assert json.loads((tmp_path / "people.jsonl").read_bytes())["first_name"] == broken.first_name
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from contacts_core.formats import private, writer_for
+from contacts_core.models import Contact
+if sys.argv[2] == "named":
+    private.OPEN_FILES = Path("/nowhere")
+if sys.argv[3] == "handled":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+with writer_for(Path(sys.argv[1])) as writer:
+    for number in range(10_000):
+        writer.write(Contact(id=str(number), first_name="Jane"))
+    print(sorted(os.listdir(Path(sys.argv[1]).parent)), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "way", "handler", "code"),
+    [
+        (signal.SIGTERM, "nameless", "default", -signal.SIGTERM),
+        (signal.SIGHUP, "nameless", "default", -signal.SIGHUP),
+        (signal.SIGKILL, "nameless", "default", -signal.SIGKILL),
+        (signal.SIGTERM, "named", "default", -signal.SIGTERM),
+        (signal.SIGHUP, "named", "default", -signal.SIGHUP),
+        (signal.SIGTERM, "named", "handled", 7),
+    ],
+)
+def test_a_killed_process_leaves_nobody_behind(
+    number: signal.Signals, way: str, handler: str, code: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "people.jsonl"
+    path.write_text("before", "utf-8")
+    command = [sys.executable, "-c", KILLED, str(path), way, handler]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        told = process.stdout.readline()
+        assert (".part" in told) is (way == "named")
+        process.send_signal(number)
+        assert process.wait(60) == code
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_text("utf-8") == "before"
+
+
+def test_signals_are_as_they_were_when_the_file_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(private, "OPEN_FILES", Path("/nowhere"))
+    before = signal.getsignal(signal.SIGTERM)
+    path = tmp_path / "people.csv"
+    with writer_for(path) as writer:
+        writer.write(Contact(id="1"))
+        assert signal.getsignal(signal.SIGTERM) is not before
+        (part,) = tmp_path.iterdir()
+        assert stat.S_IMODE(part.stat().st_mode) == 0o600
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert list(tmp_path.iterdir()) == [path]
+    with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError):
+        pool.submit(_fail_to_write, path).result()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def _fail_to_write(path: Path) -> None:
+    with writer_for(path) as writer:
+        writer.write(Contact(id="2"))
+        raise RuntimeError
+
+
+def test_a_file_system_without_nameless_files_does_as_well(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "O_TMPFILE", os.O_DIRECTORY | os.O_EXCL)  # a flag that opens no file for writing
+    with private.private_file(tmp_path / "people.txt") as file:
+        file.write("Jane")
+        assert [each.suffix for each in tmp_path.iterdir()] == [".part"]
+    assert (tmp_path / "people.txt").read_text("utf-8") == "Jane"
+
+
+def test_a_folder_of_that_name_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").mkdir()
+    with pytest.raises(InvalidInput, match="is a folder"), writer_for(tmp_path / "people.csv"):
+        pytest.fail("it began")
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"id": 1}', "[" * 100_000])

@@ -18,6 +18,7 @@ from contacts_bird.payloads import IdentifierRef
 from contacts_core import Contact, FieldType, Identifier, IdentifierKind, Job, JobState
 from contacts_core.models import Address
 from contacts_sendgrid import mapping as sendgrid
+from contacts_sendgrid.payloads import ContactDetails as SendGridContact
 from contacts_sendgrid.payloads import ExportStatus, FieldDefinitions, FieldDetails
 from contacts_user_api import mapping as user_api
 from contacts_user_api.payloads import ContactDetails as UserApiContact
@@ -132,8 +133,10 @@ class TestSendGridWriting:
     def test_the_cursor_of_a_page(self, link: str | None, token: str | None) -> None:
         assert sendgrid.page_token(link) == token
 
-    def test_a_time_nobody_understands_is_no_time(self) -> None:
-        assert sendgrid.time("tomorrow") is None
+    @pytest.mark.parametrize("time", ["tomorrow", 10**30, -(10**18), "9" * 12, "0001-01-01T00:00:00Z"])
+    def test_a_time_nobody_understands_is_none_and_kept(self, time: str | int) -> None:
+        contact = sendgrid.contact(SendGridContact(id="1", created_at=time))
+        assert (contact.created_at, contact.extra) == (None, {"created_at": time})
 
 
 class TestBird:

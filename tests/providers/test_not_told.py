@@ -326,3 +326,169 @@ class TestBird:
                 with pytest.raises(errors.UnexpectedPayload):
                     door.get_contacts([someone.id])
                 served.sandbox.faults.clear()
+
+
+def sendgrid_answers(served: Any, change: Callable[[str, dict[str, Any]], None], *, path: str = "") -> None:
+    """Change the bodies that the emulator answers with."""
+    emulator = served.sandbox.emulators["sendgrid"]
+    original = emulator.answer
+
+    def answer(operation: Any, incoming: Any, scope: Any) -> Any:
+        response = original(operation, incoming, scope)
+        if response.status_code >= 300 or not response.body or not incoming.path.startswith(path or "/v3"):
+            return response
+        body = msgspec.json.decode(bytes(response.body))
+        change(incoming.path, body)
+        return type(response)(msgspec.json.encode(body), response.status_code, media_type="application/json")
+
+    emulator.answer = answer
+
+
+def drop_alternates(path: str, body: dict[str, Any]) -> None:
+    for each in body.get("result") or ():
+        if isinstance(each, dict):
+            each.update(alternate_emails=None, email=None)
+
+
+class TestSendGrid:
+    def test_contacts_read_in_a_batch_that_tells_nothing_are_read_one_by_one(self) -> None:
+        with account("sendgrid", contacts=4) as (door, served):
+            people = {contact.id: contact for contact in door.export()}
+            sendgrid_answers(served, lambda _, body: body.update(result=None), path="/v3/marketing/contacts/batch")
+            read = door.get_contacts([*people, "somebody-who-is-not-there"])
+            assert {key for key, contact in read.items() if contact} == set(people)
+            assert read["somebody-who-is-not-there"] is None
+
+    def test_putting_on_a_list_sends_every_identifier_or_nothing(self) -> None:
+        with account("sendgrid", contacts=12) as (door, served):
+            target = next(c for c in door.export() if any(i.key == "alternate_emails" for i in c.identifiers))
+            newsletter = door.create_list("Another").id
+            sendgrid_answers(served, drop_alternates, path="/v3/marketing/contacts/batch")
+            assert door.wait(door.add_to_list(newsletter, [target.id])).state is OutcomeState.DONE
+            seen = next(c for c in door.export() if c.id == target.id)
+            assert set(seen.identifiers) == set(target.identifiers)
+
+    def test_an_identifier_that_the_contact_does_not_tell_is_not_absent(self) -> None:
+        with account("sendgrid", contacts=3) as (door, served):
+            target = next(iter(door.export()))
+            address = next(i for i in target.identifiers if i.key == "email")
+
+            def hide(path: str, body: dict[str, Any]) -> None:
+                if path.endswith(target.id):
+                    body.pop("email")
+
+            sendgrid_answers(served, hide)
+            with pytest.raises(errors.UnexpectedPayload):
+                door.remove_identifier(target.id, address)
+            assert door.remove_identifier(target.id, Identifier.email("other@example.com")).absent
+
+    def test_one_bad_contact_does_not_take_the_batch_with_it(self) -> None:
+        with account("sendgrid", contacts=1) as (door, _):
+            bad = [
+                person(1, first_name="x" * 51),
+                person(2, custom={"score": "many"}),
+                person(3, custom={"score": True}),
+                person(4, identifiers=(Identifier.email("no address"),)),
+                person(5, identifiers=(Identifier.external_id("e" * 255),)),
+                person(6, custom={"plan": "x" * 1001}),
+                person(7, custom={"renewal_date": "soon"}),
+            ]
+            outcome = door.wait(door.upsert_contacts([person(10), *bad, person(11)]))
+            assert (outcome.counted, len(outcome.failed)) == (2, len(bad))
+            assert door.count() == 3
+
+    def test_what_sendgrid_names_is_taken_out_and_the_rest_sent_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from contacts_sendgrid import mapping  # noqa: PLC0415
+
+        monkeypatch.setattr(mapping, "unfit", lambda *_: "")
+        with account("sendgrid", contacts=1) as (door, _):
+            bad = [
+                person(1, first_name="x" * 51),
+                person(2, custom={"score": "many"}),
+                person(4, identifiers=(Identifier.email("no address"),)),
+            ]
+            outcome = door.wait(door.upsert_contacts([person(10), *bad, person(11)]))
+            assert (outcome.counted, len(outcome.failed)) == (2, len(bad))
+            assert {failure.item for failure in outcome.failed} == {contact.handle for contact in bad}
+            assert not any("no address" in failure.reason for failure in outcome.failed if "@" in failure.reason)
+
+    def test_one_malformed_address_does_not_take_the_look_up_with_it(self) -> None:
+        with account("sendgrid", contacts=40) as (door, _):
+            people = [next(i for i in c.identifiers if i.key == "email") for c in door.export()]
+            nonsense = Identifier.email("no address")
+            refused = Identifier.email("a..b@-example-.com")
+            found = door.find([*people[:20], nonsense, refused, *people[20:]])
+            assert all(found[each] for each in people)
+            assert "not an e-mail address" in found.unasked[nonsense]
+            assert refused in found.unasked or found[refused] is None
+
+    def test_an_address_that_sendgrid_names_is_unasked(self) -> None:
+        with account("sendgrid", contacts=3) as (door, served):
+            one, two, three = (next(i for i in c.identifiers if i.key == "email") for c in door.export())
+            emulator = served.sandbox.emulators["sendgrid"]
+            original = emulator.answer
+
+            def answer(operation: Any, incoming: Any, scope: Any) -> Any:
+                if incoming.path.endswith("/search/emails") and two.value in incoming.body.decode():
+                    return emulator.error(400, f"email '{two.value}' is not valid")
+                return original(operation, incoming, scope)
+
+            emulator.answer = answer
+            found = door.find([one, two, three])
+            assert found[one] is not None
+            assert found[three] is not None
+            assert two not in found
+            assert two in found.unasked
+
+    def test_other_kinds_are_never_said_to_be_nobodys(self) -> None:
+        with account("sendgrid", contacts=1) as (door, _):
+            odd = Identifier.other("shoe", "43")
+            long = Identifier.external_id("e" * 255)
+            found = door.find([odd, long])
+            assert set(found.unasked) == {odd, long}
+
+    def test_an_empty_404_is_an_absence_for_one_contact_only(self) -> None:
+        with account("sendgrid", contacts=1) as (door, served):
+            someone = Identifier.email("nobody@example.com")
+            for fault in ("not-found-everywhere-empty", "not-found-everywhere-json", "not-found-everywhere-text"):
+                served.sandbox.faults.set(fault, None)
+                for work in (
+                    lambda: door.find([someone]),
+                    lambda: door.get_contacts(["x"]),
+                    lambda: door.delete_contacts(["x"]),
+                ):
+                    with pytest.raises(errors.UnexpectedPayload):
+                        work()
+                served.sandbox.faults.clear()
+
+    def test_an_account_is_named_by_its_user_where_the_key_may_read_it(self) -> None:
+        with account("sendgrid", on_behalf_of="sub") as (door, served):
+            base = served.settings("sendgrid")["base_url"]
+            for answer, name in ((errors.Forbidden("no"), ""), (errors.NotFound("no"), ""), (7, " user 7")):
+                flow = door.provider.account_id()
+                assert next(flow).path == "/v3/user/username"
+                with pytest.raises(StopIteration) as stopped:
+                    if isinstance(answer, int):
+                        from contacts_sendgrid.payloads import User  # noqa: PLC0415
+
+                        flow.send(User(username="jane", user_id=answer))
+                    else:
+                        flow.throw(answer)
+                assert stopped.value.value == f"{base} on behalf of sub{name}"
+
+    def test_the_sample_is_empty_only_if_the_account_is(self) -> None:
+        with account("sendgrid", contacts=3) as (door, served):
+            run = door._driver.run
+            assert len(run(door.provider.sample())) == 3
+            sendgrid_answers(served, lambda _, body: body.update(result=None))
+            assert run(door.provider.sample()) is None
+        with account("sendgrid") as (door, _):
+            assert door._driver.run(door.provider.sample()) == []
+
+
+@pytest.mark.parametrize("name", ["bird", "user-api"])
+def test_a_sample_shows_somebody_in_one_request_or_so(name: str) -> None:
+    with account(name, contacts=3) as (door, _):
+        assert door._driver.run(door.provider.sample())
+    with account(name) as (door, _):
+        assert door._driver.run(door.provider.sample()) == []

@@ -147,7 +147,10 @@ class TestSendGridsContacts:
         ],
     )
     def test_every_form_of_time_is_read(self, text: str | int) -> None:
-        assert mapping.time(text) == datetime(2025, 11, 18, 14, 50, 24, tzinfo=UTC)
+        body = {"id": "1", "email": "jane@example.com", "alternate_emails": [], "created_at": text}
+        contact = sendgrid(lambda _: httpx.Response(200, json={"result": [body]})).get_contacts(["1"])["1"]
+        assert contact is not None
+        assert contact.created_at == datetime(2025, 11, 18, 14, 50, 24, tzinfo=UTC)
 
     def test_nulls_empty_texts_and_absent_fields_all_mean_nothing(self) -> None:
         body: dict[str, Any] = {
@@ -453,7 +456,7 @@ def test_an_export_is_checked_where_exports_are_and_a_bare_id_is_looked_for_in_b
 
     def answer(request: httpx.Request) -> httpx.Response:
         if "/imports/" in request.url.path:
-            return httpx.Response(404)
+            return httpx.Response(404, json={"errors": [{"message": "not found"}]})
         return httpx.Response(200, json={"id": "7", "status": "ready", "urls": [], "contact_count": 3})
 
     job = sendgrid(answer, sent).check("7")
