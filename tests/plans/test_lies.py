@@ -217,9 +217,10 @@ def test_a_gateway_that_knows_nothing_makes_no_plan(here: Ground, name: str, fau
     door = here.doors[name]
     (someone,) = here.emails(1)
     here.sandbox.faults.set(fault, None)
-    for ask in (lambda: erase([someone], [door]), lambda: remove_identifier([someone], [door])):
-        with pytest.raises(ContactsError):
-            ask()
+    with pytest.raises(ContactsError):
+        erase([someone], [door])
+    with pytest.raises(ContactsError):
+        remove_identifier([someone], [door])
 
 
 def test_a_look_up_that_shows_nobody_must_be_able_to_show_somebody() -> None:
@@ -564,8 +565,11 @@ def test_a_look_up_that_answers_with_others_afterwards_proves_nothing() -> None:
     here = world(person("jane"), person("john"))
     with desk(here) as door:
         plan = erase([email("jane")], [door])
-        gone = lambda: "jane" not in here.contacts  # noqa: E731 - it is one word for one condition
-        here.lie = lambda what, _: [here.contacts["john"]] if what == "find" and gone() else None
+
+        def lie(what: str, about: Any) -> Any:
+            return [here.contacts["john"]] if what == "find" and "jane" not in here.contacts else None
+
+        here.lie = lie
         done = plan.apply([door], **HASTY)
     assert answers(done) == {("unknown", "the vendor answered with somebody who does not have it")}
 

@@ -246,7 +246,7 @@ class TestCost:
         lists = {each.id: list(door.export(lists=[each.id])) for each in door.lists()}
         list_id, on_list = next((one, members) for one, members in lists.items() if len(members) > 1)
         phone = next(c.phone for c in door.export() if c.phone)
-        plans = [
+        plans: list[Callable[[], Plan]] = [
             lambda: remove_identifier([Identifier.phone(phone)], [door]),
             lambda: remove_from_list(door, list_id, ids=[contact.id for contact in on_list]),
             lambda: delete(door, ids=[contact.id for contact in on_list]),
