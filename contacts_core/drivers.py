@@ -66,6 +66,7 @@ LIMITS = httpx.Limits(max_connections=2 * IN_FLIGHT, max_keepalive_connections=I
 FILE_HEADERS = {"Accept": "*/*", "Accept-Encoding": "gzip"}  # gzip is what `files` can undo
 ATTEMPTS = 5
 LONGEST_PAUSE = 120.0
+ASK_AGAIN = 0.1  # seconds until ``before_send`` is asked again
 
 
 Observer = Callable[[Call[Any], Any], None]
@@ -76,16 +77,31 @@ class _Common:
     """What both drivers do between their requests."""
 
     observer: Observer | None = None
+    before_send: Callable[[], float] | None = None
 
     def __init__(self, provider: Provider, client: object, monotonic: Callable[[], float]) -> None:
         self._transport = Transport(provider)
         self._pacer = Pacer(provider.rates)
         self._monotonic = monotonic
         self._broken = transport_errors(client)
+        self._client_of_timeouts = client
 
     def charge(self, requests: int) -> None:
         """Count requests that another process sent just before against the provider's rates."""
         self._pacer.charge(requests, self._monotonic())
+
+    def _left(self) -> float:
+        """Seconds that the next exchange may take, as ``before_send`` says; 0 to ask again in a moment."""
+        return self.before_send() if self.before_send else float("inf")
+
+    def _within(self, left: float, options: dict[str, Any]) -> dict[str, Any]:
+        """The options of a request, so that it waits no longer than that."""
+        usual = getattr(self._client_of_timeouts, "timeout", TIMEOUT)
+        usual = usual if isinstance(usual, httpx.Timeout) else TIMEOUT
+        if all(each is not None and each <= left for each in usual.as_dict().values()) or left == float("inf"):
+            return options
+        shorter = {name: left if each is None else min(each, left) for name, each in usual.as_dict().items()}
+        return {**options, "timeout": httpx.Timeout(**shorter)}
 
     def _unanswered(self, call: Call[Any], error: Exception) -> Unreachable:
         if self.observer:
@@ -204,8 +220,10 @@ class Driver(_Common):
         address, options = self._transport.address(call), self._transport.options(call)
         self._slots.get()
         try:
+            while (left := self._left()) <= 0:
+                self._sleep(ASK_AGAIN)
             with masked_log:
-                response = self._client.request(call.method, address, **options)
+                response = self._client.request(call.method, address, **self._within(left, options))
         except self._broken as error:
             raise self._unanswered(call, error) from None
         finally:
@@ -248,6 +266,8 @@ class Driver(_Common):
         try:
             for _ in range(MOST_REDIRECTS):
                 request = self._transport.without_keys(self._client.build_request("GET", url, headers=FILE_HEADERS))
+                while self._left() <= 0:
+                    self._sleep(ASK_AGAIN)
                 with masked_log:
                     response = self._client.send(request, stream=True, auth=None, follow_redirects=False)
                 open_files.callback(response.close)
@@ -273,6 +293,8 @@ class Driver(_Common):
         try:
             request = self._client.build_request("PUT", url, headers=headers, content=upload.content)
             request = self._transport.without_keys(request)
+            while self._left() <= 0:
+                self._sleep(ASK_AGAIN)
             with masked_log:
                 response = self._client.send(request, auth=None, follow_redirects=False)
         except self._broken as error:
@@ -380,8 +402,10 @@ class AsyncDriver(_Common):
         address, options = self._transport.address(call), self._transport.options(call)
         try:
             async with self._slots:
+                while (left := self._left()) <= 0:
+                    await self._sleep(ASK_AGAIN)
                 with masked_log:
-                    response = await self._client.request(call.method, address, **options)
+                    response = await self._client.request(call.method, address, **self._within(left, options))
         except self._broken as error:
             raise self._unanswered(call, error) from None
         return self._answer(call, response)
@@ -411,6 +435,8 @@ class AsyncDriver(_Common):
         try:
             for _ in range(MOST_REDIRECTS):
                 request = self._transport.without_keys(self._client.build_request("GET", url, headers=FILE_HEADERS))
+                while self._left() <= 0:
+                    await self._sleep(ASK_AGAIN)
                 with masked_log:
                     response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
                 open_files.push_async_callback(response.aclose)
@@ -440,6 +466,8 @@ class AsyncDriver(_Common):
         try:
             request = self._client.build_request("PUT", url, headers=headers, content=upload.content)
             request = self._transport.without_keys(request)
+            while self._left() <= 0:
+                await self._sleep(ASK_AGAIN)
             with masked_log:
                 response = await self._client.send(request, auth=None, follow_redirects=False)
         except self._broken as error:

@@ -9,6 +9,7 @@
     ├─ Interrupted                   the outcome so far, and what was not sent
     ├─ Cancelled                     Ctrl-C while several requests were under way
     ├─ PlanRefused                   a plan is too large, altered, or no longer true; nothing was changed
+    ├─ StorageError                  runs or tombstones could not be read or written; nothing is lost
     ├─ JobFailed · JobTimeout        carry the job
     └─ ProviderError                 provider, operation, status, request id
        ├─ Unreachable                no answer
@@ -107,6 +108,13 @@ class Cancelled(ContactsError):
 
 class PlanRefused(ContactsError):
     """A plan was not made, or must not be applied: nothing was changed."""
+
+
+class StorageError(ContactsError):
+    """Runs or tombstones could not be read or written: the database is away, full, or holds what it should not.
+
+    The message never holds the database's own words: they tell hosts, statements and values.
+    """
 
 
 class JobFailed(ContactsError):

@@ -7,15 +7,17 @@ decides by what its steps gave, and by nothing else, for it is replayed.
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from attrs import evolve
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+from sqlalchemy.exc import SQLAlchemyError
 
 from contacts_core import steps
-from contacts_core.errors import ContactsError, Interrupted, PlanRefused, ProviderError
+from contacts_core.errors import ContactsError, Interrupted, PlanRefused, ProviderError, StorageError
 from contacts_core.formats import job_from_plain, plain
 from contacts_core.models import Job, Outcome
 from contacts_core.plans import hooks, working
@@ -24,7 +26,7 @@ from contacts_core.plans.journal import Run
 from contacts_core.plans.model import AccountPlan, Kind, Plan
 from contacts_core.plans.reasons import public_reason, public_reasons
 from contacts_core.plans.session import Runner, Session, Stopped, session
-from contacts_core.tombstones import Tombstones
+from contacts_core.tombstones import Tombstones, places
 
 __all__ = ["QUEUE", "At", "check_account", "check_accounts", "enqueue", "work_on_account"]
 
@@ -41,32 +43,48 @@ class At(NamedTuple):
     round: int
     account: str
 
+    @property
+    def open(self) -> bool:
+        """Whether this round has not ended; one that was cancelled meanwhile is not worked on any more."""
+        run = session().journal.run(self.run)
+        return (run.state, run.round) == ("running", self.round)
+
+    def workflow(self, what: str) -> str:
+        """Name of the workflow, as `Run.workflow` makes it."""
+        return f"{self.run}.{self.round}.{what}.{self.account}"
+
 
 # -- the workflows -----------------------------------------------------------------------------------------------------
 
 
-def enqueue(workflow: Callable[[At], None], run: Run, account: str, what: str) -> None:
+def enqueue(workflow: Callable[[str, int, str], None], run: Run, account: str, what: str) -> None:
     """Put a workflow of a run into the queue; one of that name that is there already stays as it is."""
     with SetWorkflowID(run.workflow(account, what)), SetEnqueueOptions(queue_partition_key=account):
-        DBOS.enqueue_workflow(QUEUE, workflow, At(run.id, run.round, account))
+        DBOS.enqueue_workflow(QUEUE, workflow, run.id, run.round, account)
 
 
 @DBOS.workflow(name="contacts.check")
-def check_account(at: At) -> None:
+def check_account(run: str, number: int, account: str) -> None:
     """See whether the plan still holds in one account; the last one begins the work in all of them."""
-    with session().busy():
-        if _check(at):
-            run = session().journal.run(at.run)
-            for name in run.accounts:
-                enqueue(work_on_account, run, name, "work")
+    at = At(run, number, account)
+    with session().busy(at.workflow("check"), account):
+        if at.open and _check(at):
+            begun = session().journal.run(run)
+            for name in begun.accounts:
+                enqueue(work_on_account, begun, name, "work")
 
 
 @DBOS.workflow(name="contacts.work")
-def work_on_account(at: At) -> None:
+def work_on_account(run: str, number: int, account: str) -> None:
     """Do the work in one account, and verify it."""
-    with session().busy():
+    at = At(run, number, account)
+    with session().busy(at.workflow("work"), account):
+        if not at.open:
+            return
         try:
             evidence = _Work(at).evidence()
+        except (StorageError, SQLAlchemyError):
+            raise  # the run goes on when it can be written down again
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends with an answer for everybody
             evidence = {"stopped": public_reason(error, session().key), "unread": "not read again"}
         _finish(at, evidence)
@@ -88,7 +106,7 @@ class _Work:
                 return
             pause = min(max(pause, self._asked), timeout - waited)  # noqa: PLW2901 - what is left of it
             self._asked = 0.0
-            _rest_until(_wake_at(pause))
+            _rest_until(_wake_at(pause), pause)
             waited += pause
             yield
 
@@ -154,10 +172,28 @@ class _Work:
         return seen
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _step(name: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """A durable step. What the database refuses ends the workflow for now; it is not recorded as the step's result."""
+
+    def made(work: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(work)
+        def step(*args: P.args, **kwargs: P.kwargs) -> T:
+            with session().storing():
+                return work(*args, **kwargs)
+
+        return DBOS.step(name=name)(step)
+
+    return made
+
+
 # -- the steps: each is done again if a crash came before it was recorded ----------------------------------------------
 
 
-@DBOS.step(name="check")
+@_step("check")
 def _check(at: At) -> bool:
     """See whether the plan still holds; true for the last account, if all may be worked on."""
     here = session()
@@ -169,13 +205,15 @@ def _check(at: At) -> bool:
     try:
         plan, part, runner = here.part(at.run, at.account)
         if plan.kind is Kind.ERASE:
-            Tombstones(here.place)  # if they cannot be left, nothing is begun
+            list(map(Tombstones, places(here.place)))  # if they cannot be left, nothing is begun
         with here.watched(runner) as exchanges:
             body["exchanges"] = exchanges
             runner.run(working.same_account(part, runner.provider))
             found = runner.run(working.again(plan, part, runner.provider))
         body["touch"] = working.still(part, found)
         body["changes"] = working.differences(part, found) if strict else []
+    except StorageError:
+        raise
     except ContactsError as error:
         body["error"] = public_reason(error, here.key)
         body["refused"] = strict and isinstance(error, PlanRefused)
@@ -197,7 +235,7 @@ def _check(at: At) -> bool:
     return not (errors or changes)
 
 
-@DBOS.step(name="begin")
+@_step("begin")
 def _begin(at: At) -> dict[str, Any]:
     """What there is to do."""
     here = session()
@@ -215,7 +253,7 @@ def _begin(at: At) -> dict[str, Any]:
     }
 
 
-@DBOS.step(name="act")
+@_step("act")
 def _act(at: At, number: int) -> dict[str, Any]:
     """Do one step of the plan; ``again`` asks for another try when the vendor had a bad moment."""
     here = session()
@@ -262,7 +300,7 @@ def _act(at: At, number: int) -> dict[str, Any]:
     }
 
 
-@DBOS.step(name="jobs")
+@_step("jobs")
 def _look_at_jobs(at: At, pending: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Look at the vendor's jobs; where that fails, they are taken to be as they were."""
     here = session()
@@ -282,16 +320,17 @@ def _look_at_jobs(at: At, pending: list[dict[str, Any]]) -> list[dict[str, Any]]
     return _kept(seen)
 
 
-@DBOS.step(name="bury")
+@_step("bury")
 def _bury(at: At) -> None:
     """Leave tombstones, so that no import brings back who was erased."""
     here = session()
     plan = here.plan(at.run)
     if plan.kind is Kind.ERASE:
-        Tombstones(here.place).bury((i for person in plan.people for i in person.identifiers), at.run)
+        for place in places(here.place):
+            Tombstones(place).bury((i for person in plan.people for i in person.identifiers), at.run)
 
 
-@DBOS.step(name="read")
+@_step("read")
 def _read(at: At, path: str, indexes: list[int]) -> dict[str, Any]:
     """Read again by one path."""
     here = session()
@@ -322,7 +361,7 @@ def _read(at: At, path: str, indexes: list[int]) -> dict[str, Any]:
     }
 
 
-@DBOS.step(name="finish")
+@_step("finish")
 def _finish(at: At, evidence: dict[str, Any]) -> None:
     """Write the answers down; the last account ends the run."""
     here = session()
@@ -340,15 +379,16 @@ def _finish(at: At, evidence: dict[str, Any]) -> None:
         here.conclude(run, "done" if states <= {"absent"} else "incomplete", "")
 
 
-@DBOS.step(name="wake")
+@_step("wake")
 def _wake_at(pause: float) -> float:
     """When a pause that begins now is over; recorded, so that a crash does not begin it anew."""
     session()
     return time.time() + pause
 
 
-def _rest_until(moment: float) -> None:
-    if session().stopping.wait(max(0.0, moment - time.time())):
+def _rest_until(moment: float, longest: float) -> None:
+    """Rest until then, and no longer than it was to be: the clock may have been set back meanwhile."""
+    if session().stopping.wait(min(max(0.0, moment - time.time()), longest)):
         raise Stopped
 
 
@@ -375,7 +415,8 @@ def check_accounts(here: Session, run: Run) -> None:
     """
     for name in run.accounts:
         try:
-            _identify(here, At(run.id, run.round, name))
+            with here.leases.holding(f"account {name}", here.stopping):
+                _identify(here, At(run.id, run.round, name))
         except PlanRefused:
             raise
         except ContactsError:

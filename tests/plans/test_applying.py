@@ -255,6 +255,10 @@ class TestVerifying:
             def charge(self, requests: int) -> None:
                 self.good.charge(requests)
 
+            def gate(self, before_send: Any) -> None:
+                self.good.gate(before_send)
+                self.bad.gate(before_send)
+
         locked = Locked()
         done = apply(plan, [locked, here.doors["sendgrid"], here.doors["user-api"]], **HASTY)  # type: ignore[list-item]
         locked.bad.close()

@@ -46,6 +46,7 @@ def _database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     admin.dispose()
     monkeypatch.setenv("CONTACTS_STATE", SERVER.rpartition("/")[0] + f"/{name}")
     monkeypatch.setenv("CONTACTS_RECEIPT_KEY", KEY)
+    monkeypatch.setenv("CONTACTS_LEASE", "3")
     yield
     state().engine().dispose()
 
