@@ -211,10 +211,11 @@ class FindsContacts(Provider, ABC):
     """Look contacts up by exact identifier."""
 
     @abstractmethod
-    def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact]]]:
+    def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
         """Look up to ``find_batch`` identifiers of one kind up; each match with the identifier it answers.
 
-        The core drops contacts that do not have the identifier that they are said to answer.
+        A text in place of a contact says why the vendor refused to look this identifier up. The core drops contacts
+        that do not have the identifier that they are said to answer.
         """
 
     def cannot_find(self, identifier: Identifier) -> str:

@@ -164,6 +164,8 @@ class _Common:
         if now >= end:
             raise DeadlineExceeded("the time for requests is over; this one was not sent")
         delay = self._pacer.delay(call.lane, now)
+        if call.patience is not None and delay > call.patience:
+            raise self._transport.too_late(call, delay)
         if now + delay >= end:
             raise DeadlineExceeded(
                 f"the vendor's rate allows the next request in {delay:.0f} s; until then its time is over",

@@ -328,12 +328,14 @@ def find(provider: Provider, identifiers: Iterable[Identifier]) -> Flow[Found]:
         size = len(group) if isinstance(able, FindsContactsByScan) else able.find_batch
         pairs = yield from steps.read_chunks(group, size, able.concurrency, able.find)
         for identifier, contact in pairs:
-            if identifier in contact.identifiers:
+            if isinstance(contact, str):
+                unasked[identifier] = contact
+            elif identifier in contact.identifiers:
                 matches[identifier][contact.id] = contact
             else:
                 mismatched.setdefault(identifier, set()).add(contact.id)
     return Found(
-        {identifier: tuple(found.values()) for identifier, found in matches.items()},
+        {identifier: tuple(found.values()) for identifier, found in matches.items() if identifier not in unasked},
         unasked,
         {identifier: len(ids) for identifier, ids in mismatched.items()},
     )

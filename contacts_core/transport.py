@@ -336,12 +336,19 @@ class Transport:
             error.retry_after = pause(headers, time.time())
         elif status == 503:  # a window of requests has nothing to do with a fault of the vendor's
             error.retry_after = retry_after(headers, time.time())
+        if isinstance(error, errors.Rejected):
+            error.details = details(content)
         return self.about(error, operation, headers)
 
     def unreachable(self, operation: str, cause: Exception) -> Unreachable:
         """The error for an exchange that broke off; of its cause only the kind, for its text may hold the address."""
         hint = "check the network and base_url; if the request was sent, the vendor may have carried it out"
         return self.about(Unreachable(f"no complete answer ({type(cause).__name__})", hint=hint), operation, {})
+
+    def too_late(self, call: Call[Any], delay: float) -> errors.RateLimited:
+        """The error for a call that would have to wait for its turn for longer than its patience; it is not sent."""
+        error = errors.RateLimited(f"not sent: its turn comes only in {delay:.1f} s", retry_after=delay)
+        return self.about(error, f"{call.method} {call.path}")
 
     def about(self, error: E, operation: str, headers: Mapping[str, str] = NO_HEADERS) -> E:
         """Say in an error who it is about."""
@@ -390,6 +397,20 @@ def _words(body: Any) -> list[str]:
             return [word for one in several for word in _words(one)]
         case _:
             return []
+
+
+def details(content: bytes) -> tuple[tuple[str, str], ...]:
+    """The fields that a refusal names, each with the vendor's message; unmasked."""
+    try:
+        body: Any = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ()
+    items: Any = body.get("errors", [body]) if isinstance(body, dict) else body
+    return tuple(
+        (str(item.get("field") or item.get("parameter") or ""), item["message"])
+        for item in (items if isinstance(items, list) else [items])
+        if isinstance(item, dict) and isinstance(item.get("message"), str)
+    )
 
 
 def pause(headers: Mapping[str, str], now: float) -> float | None:
@@ -480,6 +501,8 @@ class Attempts:
     def again(self, error: Exception) -> bool | float:
         """The rule for stamina: repeat what passes, pausing as the vendor asks; never what could act twice."""
         if not isinstance(error, ProviderError) or not error.retryable or self._made >= self._most:
+            return False
+        if self._call.patience is not None:
             return False
         if not (self._call.repeatable or isinstance(error, errors.RateLimited)):
             return False

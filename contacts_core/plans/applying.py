@@ -28,6 +28,7 @@ try:
     from contacts_core.plans.journal import Journal, Progress, Run
     from contacts_core.plans.leases import Stopped
     from contacts_core.plans.session import Runner
+    from contacts_core.plans.workflows import check_accounts
 except ModuleNotFoundError as missing:
     raise ConfigurationError(f"runs need the package {missing.name}", hint="install contacts-core[plans]") from None
 
@@ -85,8 +86,8 @@ def apply(
         watch: Called now and then with how far each account got.
 
     Raises:
-        PlanRefused: It was altered, a plugin objected, or what it is about to touch has changed since; nothing was
-            changed.
+        PlanRefused: It was altered, a plugin objected, an account leads to another workspace, or what it is about to
+            touch has changed since; nothing was changed.
         RunStopped: Ctrl-C; what was under way was finished.
         ConfigurationError: An account is unknown, or another process is at work in the same folder.
     """
@@ -149,7 +150,7 @@ def resume(
 
     Raises:
         InvalidInput: There is no such run.
-        PlanRefused: It was refused when it began.
+        PlanRefused: It was refused when it began, or an account leads to another workspace now.
         RunStopped: Ctrl-C; what was under way was finished.
     """
     return _resumed(run, accounts, where, watch, None)
@@ -247,6 +248,7 @@ def _resumed(
     if plan is None:
         return receipt(run, where=where)
     with Engine(place, _runners(plan, accounts)) as running:
+        check_accounts(running.session, known)
         running.resume(run)
         return _followed(running, run, watch, stop)
 

@@ -76,6 +76,7 @@ class Session:
         self._plans: dict[str, Plan] = {}
         self._charged: set[str] = set()
         self.touched: dict[Any, set[int]] = {}
+        self.identified: set[Any] = set()  # rounds whose account was found to be the one that was planned for
         self._working: list[str] = []
 
     @property

@@ -17,18 +17,18 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from sqlalchemy.exc import SQLAlchemyError
 
 from contacts_core import steps
-from contacts_core.errors import ContactsError, Interrupted, ProviderError, StorageError
+from contacts_core.errors import ContactsError, Interrupted, PlanRefused, ProviderError, StorageError
 from contacts_core.formats import job_from_plain, plain
 from contacts_core.models import Job, Outcome
 from contacts_core.plans import hooks, working
 from contacts_core.plans.concluding import Evidence, results
 from contacts_core.plans.journal import Run
-from contacts_core.plans.model import Kind, Plan, Target
+from contacts_core.plans.model import AccountPlan, Kind, Plan
 from contacts_core.plans.reasons import public_reason, public_reasons
-from contacts_core.plans.session import Session, Stopped, session
+from contacts_core.plans.session import Runner, Session, Stopped, session
 from contacts_core.tombstones import Tombstones, places
 
-__all__ = ["QUEUE", "At", "check_account", "enqueue", "work_on_account"]
+__all__ = ["QUEUE", "At", "check_account", "check_accounts", "enqueue", "work_on_account"]
 
 QUEUE = "contacts-accounts"
 READ = 1000  # contacts or identifiers, at most, that a verifying step reads
@@ -86,7 +86,7 @@ def work_on_account(run: str, number: int, account: str) -> None:
         except (StorageError, SQLAlchemyError):
             raise  # the run goes on when it can be written down again
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends with an answer for everybody
-            evidence = {"stopped": public_reason(error, session().key)}
+            evidence = {"stopped": public_reason(error, session().key), "unread": "not read again"}
         _finish(at, evidence)
 
 
@@ -96,14 +96,16 @@ class _Work:
     def __init__(self, at: At) -> None:
         self._at = at
         self._options = session().journal.run(at.run).options
+        self._asked = 0.0  # seconds that the vendor asked to wait
 
     def _rests(self, longest: float) -> Iterator[None]:
-        """Pause, ever longer, until the time given is over."""
+        """Pause, ever longer, and as long as the vendor asked for, until the time given is over."""
         waited, timeout = 0.0, float(self._options.get("timeout", TIMEOUT))
         for pause in steps.pauses(longest, float(self._options.get("pause", 0.5))):
             if waited >= timeout:
                 return
-            pause = min(pause, timeout - waited)  # noqa: PLW2901 - what is left of it
+            pause = min(max(pause, self._asked), timeout - waited)  # noqa: PLW2901 - what is left of it
+            self._asked = 0.0
             _rest_until(_wake_at(pause), pause)
             waited += pause
             yield
@@ -116,7 +118,10 @@ class _Work:
         for number in begun["steps"]:
             done = _act(self._at, number)
             rests = self._rests(LONGEST)
-            while done["again"] and next(rests, self) is None:
+            while done["again"]:
+                self._asked = done["pause"]
+                if next(rests, self) is not None:
+                    break
                 done = _act(self._at, number)
             failed |= {int(n): reason for n, reason in done["failed"].items()}
             jobs += done["jobs"]
@@ -141,21 +146,29 @@ class _Work:
         seen: dict[str, Any] = {}
         for path in begun["paths"]:
             what = "identifiers" if path == "find" else "targets"
-            left, strangers, unread = list(range(begun[what])), set[int](), list[int]()
+            left, strangers, changed = list(range(begun[what])), set[int](), set[int]()
+            unread: dict[int, str] = {}
             while left:
-                shown, unread = [], []
-                size = len(left) if path == "list" or (begun["scan"] and path == "find") else READ
+                shown: list[int] = []
+                unread = {}
+                size = len(left) if path in begun["whole"] else READ
                 for chunk in steps.chunks(left, size):
                     got = _read(self._at, path, list(chunk))
-                    unread += got["unread"]
+                    unread |= {int(n): reason for n, reason in got["unread"].items()}
                     shown += got["targets"] + got["identifiers"]
                     strangers |= set(got["strangers"])
+                    changed |= set(got["changed"])
+                    if got["unasked"]:
+                        seen["unasked"] = seen.get("unasked", {}) | {int(n): r for n, r in got["unasked"].items()}
                 left = sorted({*shown, *unread})
                 if not left or next(rests, self) is not None:
                     break
             seen[what] = sorted(set(left) - set(unread))
             seen[f"unread_{what}"] = unread
-            seen["strangers"] = sorted(strangers)
+            if path == "find":
+                seen["strangers"] = sorted(strangers)
+            else:
+                seen["changed"] = sorted(changed)
         return seen
 
 
@@ -187,21 +200,23 @@ def _check(at: At) -> bool:
     run, journal = here.journal.run(at.run), here.journal
     journal.reached(at.run, at.account, "checking", 0, 0)
     entry = journal.began(at.run, at.account, "checked", {"round": at.round})
-    body: dict[str, Any] = {"round": at.round, "changes": [], "touch": [], "error": ""}
+    strict = not journal.has(at.run, "step")  # later, what is gone may be our own doing
+    body: dict[str, Any] = {"round": at.round, "changes": [], "touch": [], "error": "", "refused": False}
     try:
         plan, part, runner = here.part(at.run, at.account)
         if plan.kind is Kind.ERASE:
             list(map(Tombstones, places(here.place)))  # if they cannot be left, nothing is begun
         with here.watched(runner) as exchanges:
-            found = runner.run(working.again(plan, runner.provider))
-        body["touch"] = working.still(plan, part, found)
-        strict = not journal.has(at.run, "step")  # later, what is gone may be our own doing
+            body["exchanges"] = exchanges
+            runner.run(working.same_account(part, runner.provider))
+            found = runner.run(working.again(plan, part, runner.provider))
+        body["touch"] = working.still(part, found)
         body["changes"] = working.differences(part, found) if strict else []
-        body["exchanges"] = exchanges
     except StorageError:
         raise
     except ContactsError as error:
         body["error"] = public_reason(error, here.key)
+        body["refused"] = strict and isinstance(error, PlanRefused)
     body["changes"] = len(body["changes"])
     journal.ended(entry, body)
     checked = {
@@ -212,7 +227,9 @@ def _check(at: At) -> bool:
     errors = [f"{name}: {each['error']}" for name, each in checked.items() if each["error"]]
     changes = [f"{name}: {each['changes']} contact(s)" for name, each in checked.items() if each["changes"]]
     if errors:
-        here.conclude(run, "failed", f"nothing was changed; {'; '.join(errors)}")
+        kept = "nothing was changed" if strict else "this round changed nothing more"
+        refused = any(each["refused"] for each in checked.values())
+        here.conclude(run, "refused" if refused else "failed", f"{kept}; {'; '.join(errors)}")
     elif changes:
         here.conclude(run, "refused", f"changed since the plan was made: {', '.join(changes)}; nothing was changed")
     return not (errors or changes)
@@ -222,15 +239,16 @@ def _check(at: At) -> bool:
 def _begin(at: At) -> dict[str, Any]:
     """What there is to do."""
     here = session()
-    plan, part, runner = here.part(at.run, at.account)
+    plan, part, runner = _account(here, at, anew=True)
     touch = _touched(here, at)
+    paths = working.paths(plan, part, runner.provider)
     numbers = [s.number for s in part.steps if any(n in touch for n in range(s.first, s.first + s.count))]
     return {
         "steps": numbers,
-        "targets": len(part.targets),
+        "targets": len(working.subjects(plan, part)),
         "identifiers": len(working.sought(plan, part)),
-        "paths": list(working.paths(plan, runner.provider)),
-        "scan": part.read == "scan",
+        "paths": list(paths),
+        "whole": [path for path in paths if working.reads_all(runner.provider, path)],
         "poll": runner.provider.poll,
     }
 
@@ -239,7 +257,7 @@ def _begin(at: At) -> dict[str, Any]:
 def _act(at: At, number: int) -> dict[str, Any]:
     """Do one step of the plan; ``again`` asks for another try when the vendor had a bad moment."""
     here = session()
-    plan, part, runner = here.part(at.run, at.account)
+    plan, part, runner = _account(here, at)
     step = part.steps[number - 1]
     touch = _touched(here, at)
     indexes = [n for n in range(step.first, step.first + step.count) if n in touch]
@@ -248,17 +266,18 @@ def _act(at: At, number: int) -> dict[str, Any]:
     about = {"round": at.round, "step": number, "operation": step.operation}
     body: dict[str, Any] = {**about, "contacts": len(indexes), "touched": touched}
     entry = here.journal.began(at.run, at.account, "step", body)
-    again, stopped = False, ""
+    again, pause, stopped = False, 0.0, ""
     outcome = Outcome(operation=step.operation, provider=part.provider)
     with here.watched(runner) as exchanges:
         try:
             outcome = runner.run(working.act(plan, [part.targets[n] for n in indexes], runner.provider))
         except ContactsError as error:
-            cause = error.__cause__ if isinstance(error, Interrupted) else error
+            cause = working.cause(error)
             outcome = error.outcome if isinstance(error, Interrupted) else outcome
             again, stopped = isinstance(cause, ProviderError) and cause.retryable, public_reason(error, here.key)
-    items = {item: n for n in indexes for item in _items(plan, part.targets[n])}
-    failed = {items[item]: reason for item, reason in public_reasons(outcome.failed).items() if item in items}
+            pause = (cause.retry_after or 0.0) if isinstance(cause, ProviderError) else 0.0
+    reasons = public_reasons(outcome.failed)
+    failed = {n: reasons[item] for n in indexes for item in working.names(plan, part.targets[n]) if item in reasons}
     told = {
         "state": outcome.state.value if not stopped else "failed",
         "confirmed": outcome.counted,
@@ -276,6 +295,7 @@ def _act(at: At, number: int) -> dict[str, Any]:
         "failed": {str(n): reason for n, reason in failed.items()},
         "jobs": _kept(outcome.jobs),
         "again": again,
+        "pause": pause,
         "stopped": stopped,
     }
 
@@ -284,7 +304,7 @@ def _act(at: At, number: int) -> dict[str, Any]:
 def _look_at_jobs(at: At, pending: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Look at the vendor's jobs; where that fails, they are taken to be as they were."""
     here = session()
-    _, part, runner = here.part(at.run, at.account)
+    _, part, runner = _account(here, at)
     here.journal.reached(
         at.run, at.account, "waiting", len(part.targets), len(part.targets), f"{len(pending)} job(s) of the vendor"
     )
@@ -311,11 +331,12 @@ def _bury(at: At) -> None:
 
 
 @_step("read")
-def _read(at: At, path: str, indexes: list[int]) -> dict[str, list[int]]:
+def _read(at: At, path: str, indexes: list[int]) -> dict[str, Any]:
     """Read again by one path."""
     here = session()
-    plan, part, runner = here.part(at.run, at.account)
-    total = len(working.sought(plan, part)) if path == "find" else len(part.targets)
+    plan, part, runner = _account(here, at)
+    known, sought = working.subjects(plan, part), working.sought(plan, part)
+    total = len(sought) if path == "find" else len(known)
     here.journal.reached(at.run, at.account, "verifying", total - len(indexes), total, path)
     entry = here.journal.began(at.run, at.account, "read", {"round": at.round, "path": path, "asked": len(indexes)})
     seen, trouble = working.Seen(), ""
@@ -324,16 +345,19 @@ def _read(at: At, path: str, indexes: list[int]) -> dict[str, list[int]]:
             seen = runner.run(working.look(plan, part, runner.provider, path, indexes))
         except ContactsError as error:
             trouble = public_reason(error, here.key)
-    sought = working.sought(plan, part)
-    shown = [here.key.contact(at.account, part.targets[n].contact) for n in seen.targets]
+    shown = [here.key.contact(at.account, known[n].contact) for n in seen.targets]
     shown += [here.key.identifier(sought[n]) for n in sorted({*seen.identifiers, *seen.strangers})]
-    told = {"round": at.round, "path": path, "asked": len(indexes), "shown": shown, "error": trouble}
+    doubts = "; ".join(dict.fromkeys(seen.unread.values()))
+    told = {"round": at.round, "path": path, "asked": len(indexes), "shown": shown, "error": trouble or doubts}
     here.journal.ended(entry, told | {"exchanges": exchanges})
+    unread = dict.fromkeys(indexes, "could not be read again") if trouble else seen.unread
     return {
         "targets": list(seen.targets),
+        "changed": list(seen.changed),
         "identifiers": list(seen.identifiers),
         "strangers": list(seen.strangers),
-        "unread": indexes if trouble else [],
+        "unread": {str(n): reason for n, reason in unread.items()},
+        "unasked": {str(n): reason for n, reason in seen.unasked.items()},
     }
 
 
@@ -381,6 +405,49 @@ def _kept(jobs: Sequence[Job]) -> list[dict[str, Any]]:
     return [plain(evolve(job, errors_url="", files=())) for job in jobs]
 
 
-def _items(plan: Plan, target: Target) -> list[str]:
-    """What outcomes call a target."""
-    return [i.value for i in target.removes] if plan.kind is Kind.REMOVE_IDENTIFIER else [target.contact]
+def check_accounts(here: Session, run: Run) -> None:
+    """See, before a run is taken up, that every account is still the one that the plan was made for.
+
+    An account that cannot be asked now is left to the run, which says so.
+
+    Raises:
+        PlanRefused: One leads to another workspace.
+    """
+    for name in run.accounts:
+        try:
+            with here.leases.holding(f"account {name}", here.stopping):
+                _identify(here, At(run.id, run.round, name))
+        except PlanRefused:
+            raise
+        except ContactsError:
+            continue
+
+
+def _account(here: Session, at: At, *, anew: bool = False) -> tuple[Plan, AccountPlan, Runner]:
+    """The plan, its part for this account, and the account, which is the one that it was planned for.
+
+    The vendor is asked once by each process that takes the work up, or ``anew``.
+
+    Raises:
+        PlanRefused: It is another account.
+    """
+    if anew or at not in here.identified:
+        _identify(here, at)
+    return here.part(at.run, at.account)
+
+
+def _identify(here: Session, at: At) -> None:
+    _, part, runner = here.part(at.run, at.account)
+    exchanges: list[dict[str, Any]] = []
+    error = ""
+    try:
+        with here.watched(runner) as exchanges:
+            runner.run(working.same_account(part, runner.provider))
+    except ContactsError as caught:
+        error = public_reason(caught, here.key)
+        raise
+    finally:
+        if exchanges:
+            told = {"round": at.round, "path": "account", "asked": 0, "shown": [], "error": error}
+            here.journal.note(at.run, at.account, "read", told | {"exchanges": exchanges})
+    here.identified.add(at)

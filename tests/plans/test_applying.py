@@ -89,7 +89,7 @@ class TestErasing:
         done = erase([Identifier.email("nobody@example.com")], here.accounts).apply(here.accounts, **QUICK)
         assert done.complete
         assert {reason for each in states(done).values() for _, reason in each} == {
-            "was not there and is not: by id and by look-up"
+            "was not there and is not: by look-up"
         }
 
     def test_every_exchange_is_in_the_receipt_as_digests(self, here: Ground) -> None:
