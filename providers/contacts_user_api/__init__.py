@@ -269,6 +269,8 @@ class UserApi(
 
     def _completed(self, found: Sequence[ContactDetails]) -> Flow[list[ContactDetails]]:
         """These contacts with all their relations; those that a page does not tell are read one by one."""
+        if any(self.refuse_id(details.id) for details in found):
+            raise UnexpectedPayload("the answer holds a contact whose id is not one", provider=self.name)
         lacking = [each.id for each in found if mapping.untold(each, mapping.SHARED_RELATIONS)]
         settled = yield from steps.run_together([self._alone(each) for each in lacking], self.concurrency)
         read: dict[str, ContactDetails] = {}
