@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import logging
 import random
 import threading
 import uuid
@@ -13,7 +14,7 @@ from typing import Any, ClassVar
 import msgspec
 from attrs import frozen
 from starlette.datastructures import Headers, QueryParams
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
@@ -22,7 +23,8 @@ from contacts_core.sandbox.clock import Clock
 from contacts_core.sandbox.faults import RESHAPING, Faults
 from contacts_core.sandbox.people import Person
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+logger = logging.getLogger("contacts_core.sandbox")
+
 FAULT_SCOPE_KEY = "contacts_sandbox.fault"
 _PAGE = "<html>\r\n<head><title>{0}</title></head>\r\n<body>{0}</body>\r\n</html>\r\n"
 _HTML = _PAGE.format("502 Bad Gateway")
@@ -57,7 +59,7 @@ class Incoming:
         """The body as JSON, or `None` where it is none."""
         try:
             return msgspec.json.decode(self.body)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested too deeply
             return None
 
 
@@ -133,6 +135,8 @@ class Emulator(ABC):
 
     Handlers are plain functions that run one after the other under one lock, so the state behind them needs none.
 
+    `crashes` are the exceptions that no handler should have raised; their requests were answered with 500.
+
     Whoever tests an adapter knows the truth by `truth`, and changes the store behind the adapter's back by `create`,
     `mutate`, `merge` and `delete`, from any thread. These rest on methods of the subclass: `_ids`, `_truth`, `_create`,
     `_mutate` and `_delete`. One that has them sets `tells_truth`; without them an emulator answers requests only.
@@ -150,6 +154,7 @@ class Emulator(ABC):
         self.base_url = base_url
         self.enforce_rates = enforce_rates
         self._dice = random.Random(f"{self.name}/{seed}")
+        self.crashes: list[Exception] = []
         self._lock = threading.RLock()
         self._strangers = itertools.count(1)
 
@@ -301,12 +306,20 @@ class Emulator(ABC):
             return self.wrong_method(incoming) if known else self.unknown_path(incoming)
 
         rest = Operation("", "/{rest:path}", fallback)
-        return [*routes, Route(rest.path, self._endpoint(rest), methods=list(METHODS))]
+        everything = Route(rest.path, self._endpoint(rest))
+        everything.methods = None  # whatever word stands for a method, the vendor answers, not the web framework
+        return [*routes, everything]
 
     def _endpoint(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            incoming = self._incoming(request, await request.body())
-            return self.answer(operation, incoming, request.scope)
+            try:
+                body = await request.body()
+            except ClientDisconnect:
+                return Response(status_code=400)  # to nobody
+            try:
+                return self.answer(operation, self._incoming(request, body), request.scope)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the vendor's own servers do not show it either
+                return self.crashed(error)
 
         return endpoint
 
@@ -324,6 +337,12 @@ class Emulator(ABC):
             params=request.path_params,
             base_url=self.base_url or f"{request.scope['scheme']}://{host}{prefix}",
         )
+
+    def crashed(self, error: Exception) -> Response:
+        """Answer in the vendor's shape after a fault of the emulator itself, which is kept in `crashes` for tests."""
+        logger.error("the emulator %s crashed", self.name, exc_info=error)
+        self.crashes.append(error)
+        return self.error(500, "internal server error")
 
     def answer(self, operation: Operation, incoming: Incoming, scope: Scope) -> Response:
         """Answer one request as the vendor would, faults included."""

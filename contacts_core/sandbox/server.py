@@ -79,6 +79,11 @@ class Sandbox:
         root = f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
         return json_response({name: self.describe(name, root) for name in self.emulators})
 
+    @property
+    def crashes(self) -> list[Exception]:
+        """What went wrong in the emulators themselves; a test that finds something here should fail."""
+        return [error for emulator in self.emulators.values() for error in emulator.crashes]
+
     def describe(self, name: str, root: str) -> dict[str, object]:
         """The address and the settings of one vendor."""
         emulator = self.emulators[name]

@@ -164,6 +164,7 @@ def trial(
             return _door(stack, attrs.evolve(made, **changes), clock, runner, sent, live=live)
 
         yield Trial(open_door(), made, case, clock, running, open_door, sent)
+        assert not (running and running.sandbox.crashes), "the emulator itself crashed; its log says where"
 
 
 def _door(  # one more door on the same account

@@ -111,7 +111,7 @@ def test_creation_rules(bird: Vendor) -> None:
         {"displayName": "x", "listIds": ["nope"]},
         {"displayName": "x", "identifiers": [email("bad")]},
         {"displayName": "x", "identifiers": [{"key": "phonenumber", "value": "12025550143"}]},
-        {"displayName": "x", "identifiers": [{"key": "k" * 65, "value": "1"}]},
+        {"displayName": "x", "identifiers": [{"key": "k" * 251, "value": "1"}]},
         {"displayName": "x", "identifiers": ["a@example.com"]},
         {"displayName": "x", "attributes": {"emailaddress": ["a@example.com"]}},
         {"displayName": "x", "attributes": {"phonenumber": "+12025550143"}},
@@ -159,7 +159,9 @@ def test_updates(bird: Vendor) -> None:
         "removeFromLists": lists[:1],
     }
     changed = bird.ok("PATCH", path, json=body)
-    assert changed["attributes"] == {"displayName": "Jane Doe", "score": 2, "phonenumber": ["+12025550143"]}
+    set_by_service = {name: changed["attributes"][name] for name in ("initialReference", "timezone")}
+    written = {"displayName": "Jane Doe", "score": 2, "phonenumber": ["+12025550143"]}
+    assert changed["attributes"] == written | set_by_service
     assert (changed["listIds"], changed["computedDisplayName"]) == (lists[1:2], "Jane Doe")
     replaced = bird.ok("PATCH", path, json={"listIds": lists})
     assert set(replaced["listIds"]) == set(lists)

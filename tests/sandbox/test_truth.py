@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Iterable
 
-from contacts_core.sandbox import Clock, Emulator, Faults, Truth
-from tests.packaging.stranger.stranger_sandbox import StrangerEmulator
+import pytest
+from starlette.responses import Response
+
+from contacts_core.sandbox import Clock, Emulator, Faults, Incoming, Operation, Person, Truth
 from tests.sandbox.conftest import EMULATORS, Serve, Vendor
 from tests.sandbox.test_faults import member, page, read
 
 NAMES = list(EMULATORS)
 EMAIL, OTHER = ("email", "new@example.com"), ("email", "more@example.com")
+
+
+class Silent(Emulator):
+    """An emulator that answers, and does not tell the truth."""
+
+    name = "silent"
+    title = "Silent"
+
+    def settings(self) -> dict[str, str]:
+        return {}
+
+    def populate(self, people: Iterable[Person]) -> None:
+        pass
+
+    def operations(self) -> Iterable[Operation]:
+        return ()
+
+    def authorize(self, incoming: Incoming) -> None:
+        pass
+
+    def error(self, status: int, message: str) -> Response:
+        return Response(message, status)
 
 
 def emulator_of(vendor: Vendor) -> Emulator:
@@ -131,7 +155,7 @@ def test_other_identifiers_keep_the_vendors_key(bird: Vendor) -> None:
 
 
 def test_an_emulator_need_not_tell_the_truth() -> None:
-    emulator = StrangerEmulator(clock=Clock(manual=True), faults=Faults())
+    emulator = Silent(clock=Clock(manual=True), faults=Faults())
     assert not emulator.tells_truth
     with pytest.raises(NotImplementedError, match="truth"):
         emulator.truth()

@@ -15,6 +15,8 @@ ROOT = "/workspaces/{workspace}/contacts"
 DEFINITIONS = "/workspaces/{workspace}/attribute-definitions"
 MAX_NAME = 150
 STRATEGIES = ("strict_alias", "first_alias", "first")
+# The keys were seen on created contacts; what stands under them was not [unverified].
+_SET_BY_SERVICE = {"initialReference": "api", "timezone": "Etc/UTC"}
 _REQUIRED_OF_DEFINITIONS = ("key", "displayName", "cardinality", "type", "pii", "readOnly")
 
 
@@ -64,13 +66,13 @@ class Contacts:
             raise refuse(422, f"displayName must have 1 to {MAX_NAME} characters")
         now = self._clock.now()
         identifiers = [payloads.new_identifier(raw, now) for raw in payloads.array(body, "identifiers")]
-        attributes = payloads.attributes(body)
+        attributes = payloads.attributes(body, self._read_only())
         lists = self._known_lists(payloads.uuids(body, "listIds", at_least=1))
         accounts = payloads.uuids(body, "accountIds", at_least=1)
         if any(self._store.owner(identifier.key, identifier.value) for identifier in identifiers):
             raise refuse(409, "a contact with this identifier exists")
         contact = self._store.create(now)
-        contact.attributes = {"displayName": name, **_set(attributes)}
+        contact.attributes = {"displayName": name, **_set(attributes), **_SET_BY_SERVICE}
         contact.account_ids = dict.fromkeys(accounts)
         for identifier in identifiers:
             self._store.add_identifier(contact, identifier)
@@ -128,6 +130,7 @@ class Contacts:
             self._change(contact, body)
             return self._answer(contact, incoming)
         contact = self._store.create(now)
+        contact.attributes = dict(_SET_BY_SERVICE)
         try:
             self._change(contact, body)
             self._store.add_identifier(contact, identifier)
@@ -141,11 +144,11 @@ class Contacts:
         raise refuse(403, "access to this resource is forbidden")
 
     def _change(self, contact: Contact, body: dict[str, Any]) -> None:
-        strategy = body.get("strategy", "strict_alias")
+        strategy = body.get("strategy") or "strict_alias"
         if strategy not in STRATEGIES:
             raise refuse(422, f"strategy must be one of {', '.join(STRATEGIES)}")
         now = self._clock.now()
-        attributes = payloads.attributes(body)
+        attributes = payloads.attributes(body, self._read_only())
         added = [payloads.new_identifier(raw, now) for raw in payloads.array(body, "addIdentifiers", 10)]
         removed = [payloads.identifier_ref(raw) for raw in payloads.array(body, "removeIdentifiers", 10)]
         lists = _Links(contact.list_ids, body, "listIds", "addToLists", "removeFromLists")
@@ -219,6 +222,12 @@ class Contacts:
         for name in _REQUIRED_OF_DEFINITIONS:
             if name not in body:
                 raise refuse(422, f"{name} is required")
+        for name in ("key", "displayName"):
+            if not isinstance(body[name], str) or not 1 <= len(body[name]) <= payloads.MAX_KEY:
+                raise refuse(422, f"{name} must have 1 to {payloads.MAX_KEY} characters")
+        for name in ("pii", "readOnly"):
+            if not isinstance(body[name], bool):
+                raise refuse(422, f"{name} must be true or false")
         if body["cardinality"] not in ("one", "many") or body["type"] not in (
             "boolean",
             "datetime",
@@ -237,6 +246,9 @@ class Contacts:
         definition = {"id": self._store.new_id(), **fields, **state}
         self._store.definitions[fields["key"]] = definition
         return definition
+
+    def _read_only(self) -> list[str]:
+        return [key for key, definition in self._store.definitions.items() if definition.get("readOnly")]
 
     def _living(self, incoming: Incoming) -> Contact:
         contact = self._store.living(incoming.params["contact"])

@@ -125,4 +125,9 @@ def _fields(incoming: Incoming) -> dict[str, Any]:
         raise refuse(422, "name must have 2 to 256 characters")
     if fields.get("consentType") not in (None, "single", "double"):
         raise refuse(422, "consentType must be single or double")
+    if not isinstance(fields.get("description"), str | None):
+        raise refuse(422, "description must be a string")
+    if not isinstance(fields.get("isProof"), bool | None):
+        raise refuse(422, "isProof must be true or false")
+    payloads.uuids(body, "tags", at_most=None)
     return fields

@@ -4,20 +4,21 @@ import base64
 import binascii
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
 from attrs import frozen
 
 from contacts_bird.sandbox.errors import refuse
-from contacts_bird.sandbox.store import MIRRORED, Identifier
+from contacts_bird.sandbox.store import MIRRORED, READ_ONLY, Identifier
 from contacts_core.sandbox import Incoming
 
 MAX_LIMIT = 100
+MAX_TOKEN = 8_000
 DEFAULT_LIMIT = 10
 MAX_LINKS = 10
-MAX_KEY, MAX_VALUE = 64, 500
+MAX_KEY, MAX_VALUE = 250, 500
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PHONE = re.compile(r"\+[1-9]\d{5,14}")
@@ -79,7 +80,9 @@ def new_identifier(raw: object, now: datetime) -> Identifier:
     key, value = identifier_ref(raw)
     check_value(key, value)
     properties = raw.get("properties") if isinstance(raw, dict) else None
-    return Identifier(key, value, properties if isinstance(properties, dict) else {}, now)
+    if properties is not None and not (isinstance(properties, dict) and all(map(_is_scalar, properties.values()))):
+        raise refuse(422, "properties must be an object of scalars")
+    return Identifier(key, value, properties or {}, now)
 
 
 def check_value(key: str, value: str) -> None:
@@ -90,19 +93,25 @@ def check_value(key: str, value: str) -> None:
         raise refuse(422, f"{value} is not a valid phone number")
 
 
-def attributes(body: dict[str, Any]) -> dict[str, Any]:
-    """Attributes to be written; the mirrors of identifiers are read-only."""
+def attributes(body: dict[str, Any], read_only: Collection[str]) -> dict[str, Any]:
+    """Attributes to be written. The mirrors of identifiers are read-only, and so is what its definition calls so."""
     given = body.get("attributes")
     if given is None:
         return {}
     if not isinstance(given, dict):
         raise refuse(422, "attributes must be an object")
     for key, value in given.items():
-        if key in MIRRORED:
+        if not 1 <= len(key) <= MAX_KEY:
+            raise refuse(422, f"an attribute key must have 1 to {MAX_KEY} characters")
+        if key in MIRRORED or key in READ_ONLY or key in read_only:
             raise refuse(422, f"attribute {key} is read-only")
-        if isinstance(value, dict):
-            raise refuse(422, f"attribute {key} must be a scalar or an array of scalars")
+        if not _is_scalar(value) and not (isinstance(value, list) and value and all(map(_is_scalar, value))):
+            raise refuse(422, f"attribute {key} must be a scalar or a non-empty array of scalars")
     return given
+
+
+def _is_scalar(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float)
 
 
 @frozen
@@ -127,7 +136,7 @@ class Page:
 def page(incoming: Incoming) -> Page:
     """The paging parameters of a request."""
     limit = incoming.query.get("limit", str(DEFAULT_LIMIT))
-    if not limit.isdecimal() or not 1 <= int(limit) <= MAX_LIMIT:
+    if not re.fullmatch("[0-9]{1,3}", limit) or not 1 <= int(limit) <= MAX_LIMIT:
         raise refuse(422, f"limit must be 1 to {MAX_LIMIT}")
     reverse = incoming.query.get("reverse", "false")
     if reverse not in ("true", "false"):
@@ -142,10 +151,13 @@ def _token(start: int) -> str:
 def _start(token: str) -> int:
     if not token:
         return 0
+    if len(token) > MAX_TOKEN:
+        raise refuse(422, f"pageToken must have at most {MAX_TOKEN} characters")
     try:
         decoded = base64.b64decode(token, validate=True)
-        if decoded.startswith(_TOKEN_MARK):
-            return int(decoded.removeprefix(_TOKEN_MARK))
+        digits = decoded.removeprefix(_TOKEN_MARK)
+        if decoded.startswith(_TOKEN_MARK) and re.fullmatch(b"[0-9]{1,9}", digits):
+            return int(digits)
     except (binascii.Error, ValueError):
         pass
     raise refuse(422, "pageToken is not valid")

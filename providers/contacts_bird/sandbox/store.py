@@ -8,6 +8,8 @@ from attrs import Factory, define, frozen
 
 # Identifiers of these kinds are mirrored as attributes; other kinds are not, and none can be written that way.
 MIRRORED = ("emailaddress", "phonenumber")
+# What the service itself sets when a contact is created through the API, and nobody can write.
+READ_ONLY = ("initialReference", "timezone")
 MAX_FEATURED = 2
 STALE_FOR = timedelta(seconds=20)
 

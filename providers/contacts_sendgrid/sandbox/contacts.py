@@ -11,7 +11,7 @@ from contacts_sendgrid.sandbox import sgql, shapes
 from contacts_sendgrid.sandbox.account import Account
 from contacts_sendgrid.sandbox.errors import html, refuse, refuse_empty, refuse_flat
 from contacts_sendgrid.sandbox.items import normalized
-from contacts_sendgrid.sandbox.store import IDENTIFIERS, TEXT_FIELDS, Contact, Results, valid_email
+from contacts_sendgrid.sandbox.store import EFFECT_AFTER, IDENTIFIERS, TEXT_FIELDS, Contact, Results, valid_email
 
 MAX_BODY = 6_000_000
 MAX_LOOKUPS = 100
@@ -157,7 +157,7 @@ class Contacts:
         found = self._account.faults.look_up(found, self._store.contacts.values(), query.texts, _values)
         first = found[:SEARCH_CAP]
         if query.email is not None:
-            shown = [self._shape(contact, incoming) for contact in first]
+            shown = [{**self._shape(contact, incoming), "segment_ids": None} for contact in first]
         else:
             shown = [shapes.searched_contact(self._store, contact, incoming.base_url) for contact in first]
         self._hold_back(shown)
@@ -277,7 +277,7 @@ def apply_items(account: Account, items: list[dict[str, Any]], due: datetime) ->
     results = Results(len(items))
     for item in items:
         try:
-            if account.store.upsert(item, account.new_id, due):
+            if account.store.upsert(item, account.new_id, due, due - EFFECT_AFTER):
                 results.created += 1
             else:
                 results.updated += 1

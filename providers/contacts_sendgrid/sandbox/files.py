@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
@@ -26,6 +27,10 @@ _FIRST_COLUMNS = (
     *("country", "alternate_emails", "phone_number", "whatsapp", "line", "facebook", "unique_name"),
 )
 _LATER_IDENTIFIERS = ("phone_number_id", "external_id", "anonymous_id")
+
+
+class BadFile(Exception):
+    """An uploaded file is not CSV, or is damaged."""
 
 
 def export_files(store: Store, export: Export, contacts: Iterable[Contact], packing: Packing) -> dict[str, bytes]:
@@ -100,10 +105,13 @@ def _json_lines(store: Store, contacts: Iterable[Contact]) -> Iterator[bytes]:
 
 
 def import_rows(content: bytes) -> list[list[str]]:
-    """The rows of an uploaded CSV file, compressed or not, without its header row."""
-    if content[:2] == b"\x1f\x8b":
-        content = gzip.decompress(content)
-    return list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))[1:]
+    """The rows of an uploaded CSV file, compressed or not, without its header row; raises `BadFile`."""
+    try:
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+        return list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))[1:]
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as problem:
+        raise BadFile(f"the file cannot be read: {problem}") from None
 
 
 def error_report(errors: Iterable[tuple[str, str]]) -> bytes:

@@ -1,5 +1,6 @@
 """What an upsert accepts."""
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,7 +9,15 @@ from attrs import frozen
 from contacts_core.sandbox import Refused, json_response
 from contacts_sendgrid.sandbox.account import Account
 from contacts_sendgrid.sandbox.errors import refuse
-from contacts_sendgrid.sandbox.store import IDENTIFIERS, MAX_LENGTHS, TEXT_FIELDS, Field, second, valid_email
+from contacts_sendgrid.sandbox.store import (
+    IDENTIFIERS,
+    MAX_LENGTHS,
+    TEXT_FIELDS,
+    Field,
+    second,
+    valid_email,
+    valid_phone,
+)
 
 MAX_CONTACTS = 30_000
 MAX_ALTERNATE_EMAILS = 5
@@ -41,7 +50,7 @@ def known_lists(account: Account, list_ids: object, status: int = 400) -> list[s
     if not isinstance(list_ids, list):
         raise refuse(400, "list_ids must be an array", "list_ids")
     for list_id in list_ids:
-        if list_id not in account.store.lists:
+        if not isinstance(list_id, str) or list_id not in account.store.lists:
             raise refuse(status, f"invalid list id '{list_id}'", "list_ids")
     return list_ids
 
@@ -63,6 +72,8 @@ def _item(account: Account, index: int, raw: object, lists: list[str], problems:
     item["alternate_emails"] = _alternates(raw.get("alternate_emails"), where, problems)
     item["custom_fields"] = _custom(account, raw.get("custom_fields"), where, problems)
     item["list_ids"] = lists
+    if isinstance(phone := item.get("phone_number_id"), str) and phone and not valid_phone(phone):
+        problems.append(_Problem(f"{where}.phone_number_id", f"phone_number_id '{phone}' is not a valid phone number"))
     return item
 
 
@@ -89,16 +100,19 @@ def _custom(account: Account, values: object, where: str, problems: list[_Proble
         problems.append(_Problem(where, "custom_fields must be an object"))
         return {}
     stored: dict[str, Any] = {}
+    unknown: list[str] = []
     for field_id, value in values.items():
         # Names may be accepted by now [unverified]; only ids are documented.
         field = account.usable_field(field_id)
         if field is None:
-            problems.append(_Problem(where, "invalid custom field names or ID's supplied"))
+            unknown.append(field_id)
             continue
         try:
             stored[field_id] = field_value(field, value)
         except ValueError as problem:
             problems.append(_Problem(where, str(problem)))
+    if unknown:  # one error names them all
+        problems.append(_Problem(where, f"invalid custom field names or ID's supplied - {','.join(unknown)}"))
     return stored
 
 
@@ -118,7 +132,9 @@ def field_value(field: Field, value: object) -> str | int | float | None:
 
 
 def _number(value: str | float) -> int | float:
-    number = float(value)
+    number = float(value) if len(str(value)) <= MAX_TEXT else math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{str(value)[:40]!r} is not a number")
     return int(number) if number.is_integer() else number
 
 
@@ -127,4 +143,7 @@ def _date(text: str) -> datetime:
         when = datetime.strptime(f"{text} +0000", "%m/%d/%Y %z")  # the form of uploaded files
     except ValueError:
         when = datetime.fromisoformat(text)
-    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+    try:
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is not a date") from None

@@ -12,7 +12,7 @@ from contacts_sendgrid.sandbox import shapes
 from contacts_sendgrid.sandbox.account import Account
 from contacts_sendgrid.sandbox.contacts import apply_items, body_object
 from contacts_sendgrid.sandbox.errors import refuse
-from contacts_sendgrid.sandbox.files import Packing, error_report, export_files, import_rows
+from contacts_sendgrid.sandbox.files import BadFile, Packing, error_report, export_files, import_rows
 from contacts_sendgrid.sandbox.items import field_value, known_lists
 from contacts_sendgrid.sandbox.lists import RESERVED_FIELDS
 from contacts_sendgrid.sandbox.store import (
@@ -23,6 +23,7 @@ from contacts_sendgrid.sandbox.store import (
     Import,
     Results,
     valid_email,
+    valid_phone,
 )
 
 MEGABYTE = 1_000_000
@@ -61,7 +62,7 @@ class Jobs:
         if file_type not in ("csv", "json"):
             raise refuse(400, "file_type must be csv or json", "file_type")
         size = body.get("max_file_size", DEFAULT_FILE_SIZE)
-        if not isinstance(size, int) or size < 1:
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise refuse(400, "max_file_size must be a positive number", "max_file_size")
         lists = known_lists(self._account, body.get("list_ids"))
         export = Export(
@@ -158,7 +159,8 @@ class Jobs:
             raise refuse(400, "field_mappings is required", "field_mappings")
         reserved = {field_id: name for field_id, name, _, read_only in RESERVED_FIELDS if not read_only}
         for field_id in mappings:
-            if field_id is not None and field_id not in reserved and self._account.usable_field(str(field_id)) is None:
+            known = isinstance(field_id, str) and (field_id in reserved or self._account.usable_field(field_id))
+            if field_id is not None and not known:
                 raise refuse(400, f"invalid field id '{field_id}'", "field_mappings")
         columns = [reserved.get(field_id, field_id) for field_id in mappings]
         if not set(columns) & set(IDENTIFIERS):
@@ -175,9 +177,12 @@ class Jobs:
         _check_signature(incoming, pending.token, expired=expired)
         if any(incoming.headers.get(name) != value for name, value in UPLOAD_HEADERS.items()):
             raise Refused(_storage_error(403, "SignatureDoesNotMatch"))
-        rows = import_rows(incoming.body)
+        try:
+            rows = import_rows(incoming.body)
+            items, errors = self._import_items(pending, rows)
+        except BadFile as problem:  # the storage takes any file; the job reads it later
+            rows, items, errors = [], [], [("", str(problem))]
         job.requested = len(rows)
-        items, errors = self._import_items(pending, rows)
 
         def effect(due: datetime) -> Results:
             results = apply_items(self._account, items, due)
@@ -214,6 +219,8 @@ class Jobs:
             raise ValueError("at least one identifier is required")
         if item.get("email") and not valid_email(item["email"]):
             raise ValueError(f"email '{item['email']}' is not valid")
+        if item.get("phone_number_id") and not valid_phone(item["phone_number_id"]):
+            raise ValueError(f"phone_number_id '{item['phone_number_id']}' is not a valid phone number")
         return item
 
 

@@ -98,9 +98,12 @@ class Lists:
         if stored is None:
             raise Refused(json_response([{"field": "id", "message": "list not found"}], 404))
         shape = shapes.contact_list(stored, incoming.base_url)
+        shape["identifier_counts"] = self._store.identifier_counts_of(stored)
         if incoming.query.get("contact_sample") == "true":
             members = [self._store.contacts[member] for member in list(stored.members)[:SEARCH_CAP]]
-            shape["contact_sample"] = [shapes.contact(self._store, member, incoming.base_url) for member in members]
+            sample = [shapes.contact(self._store, member, incoming.base_url) for member in members]
+            self._account.faults.hold_back(sample, shapes.RELATIONS, one=False)
+            shape["contact_sample"] = sample
         return json_response(shape)
 
     def rename(self, incoming: Incoming) -> Response:
@@ -210,7 +213,7 @@ def _list_name(incoming: Incoming) -> str:
 
 def _page_size(incoming: Incoming) -> int:
     text = incoming.query.get("page_size", str(DEFAULT_PAGE))
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_PAGE:
+    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_PAGE:
         raise refuse(400, f"page_size must be 1 to {MAX_PAGE}", "page_size")
     return int(text)
 
@@ -224,6 +227,9 @@ def _page_start(incoming: Incoming) -> int:
     if not token:
         return 0
     try:
-        return int(base64.urlsafe_b64decode(token).decode().removeprefix("lists/"))
+        start = re.fullmatch("lists/([0-9]{1,9})", base64.urlsafe_b64decode(token).decode())
     except (binascii.Error, ValueError):
-        raise refuse(400, "page_token is not valid", "page_token") from None
+        start = None
+    if start is None:
+        raise refuse(400, "page_token is not valid", "page_token")
+    return int(start[1])

@@ -6,7 +6,8 @@ NULL, and a comparison with NULL is neither true nor false [unverified].
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -60,6 +61,12 @@ _SECONDS = {
     "month": 2592000,
     "year": 31536000,
 }
+
+
+MAX_DEPTH = 40  # of conditions, functions and signs within each other
+MAX_OPERATORS = 200  # of arithmetic
+MAX_TERMS = 1_000
+MAX_DIGITS = 30
 
 
 class SgqlError(Exception):
@@ -131,6 +138,22 @@ class _Parser:
         self._at = 0
         self._equalities: list[str] = []
         self._conditions = 0
+        self._depth = 0
+        self._operators = 0
+
+    @contextmanager
+    def _deeper(self) -> Iterator[None]:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise SgqlError("the query is nested too deeply")
+        yield
+        self._depth -= 1
+
+    def _calculation(self, left: _Node, symbol: str, right: _Node) -> _Node:
+        self._operators += 1
+        if self._operators > MAX_OPERATORS:
+            raise SgqlError("the query has too many operators")
+        return _calculate(left, symbol, right)
 
     @property
     def lone_email(self) -> str | None:
@@ -195,7 +218,8 @@ class _Parser:
         if not self._accept("NOT"):
             return self._predicate()
         self._conditions += 1  # so that NOT email = '...' is not taken for the plain form
-        inner = self._negation()
+        with self._deeper():
+            inner = self._negation()
         _require(inner, BOOLEAN)
         return _Node(BOOLEAN, _negate(inner.evaluate))
 
@@ -235,11 +259,11 @@ class _Parser:
         _require(left, STRING)
         if not isinstance(pattern.literal, str):
             raise SgqlError("LIKE needs a string literal")
-        expression = _like_expression(pattern.literal)
+        parts = _like_parts(pattern.literal)
 
         def like(lookup: Lookup) -> bool | None:
             value = left.evaluate(lookup)
-            return None if value is None else expression.fullmatch(value) is not None
+            return None if value is None else _like(parts, value)
 
         return _Node(BOOLEAN, like)
 
@@ -276,18 +300,19 @@ class _Parser:
     def _sum(self) -> _Node:
         left = self._product()
         while symbol := self._accept("+", "-"):
-            left = _calculate(left, symbol, self._product())
+            left = self._calculation(left, symbol, self._product())
         return left
 
     def _product(self) -> _Node:
         left = self._unary()
         while symbol := self._accept("*", "/", "%"):
-            left = _calculate(left, symbol, self._unary())
+            left = self._calculation(left, symbol, self._unary())
         return left
 
     def _unary(self) -> _Node:
         if self._accept("-"):
-            return _calculate(_constant(NUMBER, 0), "-", self._unary())
+            with self._deeper():
+                return self._calculation(_constant(NUMBER, 0), "-", self._unary())
         return self._primary()
 
     def _primary(self) -> _Node:
@@ -295,13 +320,16 @@ class _Parser:
         if token.kind == "string":
             return _constant(STRING, _unquote(token.text))
         if token.kind == "number":
+            if len(token.text) > MAX_DIGITS:
+                raise SgqlError("a number has too many digits")
             return _constant(NUMBER, float(token.text) if "." in token.text else int(token.text))
         if token.kind == "quoted":
             return self._field(token.text[1:-1])
         if token.kind == "word":
             return self._word(token.text)
         if token.text == "(":
-            inner = self.condition()
+            with self._deeper():
+                inner = self.condition()
             self._expect(")")
             return inner
         self._at -= 1
@@ -332,7 +360,10 @@ class _Parser:
         unit = self._next().text.lower().removesuffix("s")
         if not isinstance(amount.literal, int) or unit not in _SECONDS:
             raise SgqlError("INTERVAL needs a number and a unit")
-        return _constant(INTERVAL, timedelta(seconds=amount.literal * _SECONDS[unit]))
+        try:
+            return _constant(INTERVAL, timedelta(seconds=amount.literal * _SECONDS[unit]))
+        except OverflowError:
+            raise SgqlError("the interval is too long") from None
 
     def _field(self, name: str) -> _Node:
         if name not in self._fields:
@@ -345,7 +376,8 @@ class _Parser:
         while not self._accept(")"):
             if arguments:
                 self._expect(",")
-            arguments.append(self._sum())
+            with self._deeper():
+                arguments.append(self._sum())
         return _call(name, arguments, self._now)
 
 
@@ -390,7 +422,10 @@ def _calculate(left: _Node, symbol: str, right: _Node) -> _Node:
         one, other = left.evaluate(lookup), right.evaluate(lookup)
         if one is None or other is None or (symbol in "/%" and not other):
             return None
-        return calculate(one, other)
+        try:
+            return calculate(one, other)
+        except OverflowError:  # beyond what the type can hold
+            return None
 
     return _Node(left.kind, calculation)
 
@@ -427,16 +462,37 @@ def _unquote(text: str) -> str:
     return re.sub(rf"\\([{quote}\\])", lambda match: match[1], text[1:-1])
 
 
-def _like_expression(pattern: str) -> re.Pattern[str]:
-    """`%` stands for any text and `%%` for a percent sign; nothing else is special."""
-    special = {"%": ".*", "%%": "%"}
-    pieces = re.split("(%%|%)", pattern)
-    return re.compile("".join(special.get(piece) or re.escape(piece) for piece in pieces), re.DOTALL)
+def _like_parts(pattern: str) -> list[str]:
+    """What stands between the wildcards: `%` stands for any text, `%%` for a percent sign; nothing else is special."""
+    parts = [""]
+    for piece in re.split("(%%|%)", pattern):
+        if piece == "%":
+            parts.append("")
+        else:
+            parts[-1] += "%" if piece == "%%" else piece
+    return parts
+
+
+def _like(parts: list[str], text: str) -> bool:
+    """Whether a text is these parts with any text between them; the first fit of each part is as good as any later."""
+    first, *others = parts
+    if not others:
+        return text == first
+    *middle, last = others
+    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
+        return False
+    at, end = len(first), len(text) - len(last)
+    for part in middle:
+        found = text.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
 
 
 def _timestamp(text: str) -> datetime:
     try:
         when = datetime.fromisoformat(text)
-    except ValueError:
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise SgqlError(f"{text!r} is no timestamp") from None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from contacts_sendgrid.sandbox.store import (
+    COUNTED_AFTER,
     EXPORT_EXPIRES_AFTER,
     TEXT_FIELDS,
     Contact,
@@ -41,9 +42,10 @@ def contact(store: Store, stored: Contact, base_url: str) -> Json:
 
 
 def sampled_contact(store: Store, stored: Contact, base_url: str) -> Json:
-    """The form of the sample listing: nanoseconds, no `segment_ids`, another link."""
+    """The form of the sample listing: nanoseconds, no `segment_ids`, null for no alternate emails, another link."""
     shape = contact(store, stored, base_url)
     del shape["segment_ids"]
+    shape["alternate_emails"] = shape["alternate_emails"] or None
     shape["updated_at"] = nanosecond(stored.updated_at)
     shape["_metadata"] = {"self": f"{base_url}/v3/marketing/contact/{stored.id}"}
     return shape
@@ -100,6 +102,8 @@ def job(stored: Job, now: datetime, errors_url: str) -> Json:
             "errors_url": errors_url if results.errors else "",
         }
         shape["results"] = {name: value for name, value in counts.items() if value}
+    elif stored.began_at is not None and now >= stored.began_at + COUNTED_AFTER and stored.requested:
+        shape["results"] = {"requested_count": stored.requested}
     if finished := stored.finished_at(now):
         shape["finished_at"] = second(finished)
     return shape

@@ -40,7 +40,8 @@ READ_ONLY_FIELDS = (
     *(("contact_id", "Text"),),
 )
 
-# Recorded upserts showed no effect for 30 seconds and `pending` for a while after the effect.
+# Recorded upserts showed what was asked for after some seconds, no effect for 30, and `pending` for a while after it.
+COUNTED_AFTER = timedelta(seconds=5)
 EFFECT_AFTER = timedelta(seconds=30)
 FINISHED_AFTER = timedelta(seconds=60)
 EXPORT_READY_AFTER = timedelta(seconds=5)
@@ -48,12 +49,18 @@ EXPORT_EXPIRES_AFTER = timedelta(hours=72)
 FIELD_USABLE_AFTER = timedelta(seconds=5)
 STALE_FOR = timedelta(seconds=20)
 
+_PHONE = re.compile(r"\+?[1-9][0-9]{6,14}")
 _EMAIL = re.compile(r"[^@\s,<>()\"\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 
 
 def valid_email(value: object) -> bool:
     """Whether the service takes this for an address."""
     return isinstance(value, str) and len(value) <= 254 and _EMAIL.fullmatch(value) is not None
+
+
+def valid_phone(value: str) -> bool:
+    """Whether the service takes this for a phone number; the plus may be missing [unverified]."""
+    return _PHONE.fullmatch(value) is not None
 
 
 @define(eq=False)
@@ -155,6 +162,9 @@ class Export:
     files: dict[str, bytes] = Factory(dict)
 
 
+_COUNTED = {"anonymous_id": "AID", "email": "EID", "external_id": "EXTID", "phone_number_id": "PHNID"}
+
+
 class Schedule:
     """Things that will happen at a virtual time, in order."""
 
@@ -198,8 +208,12 @@ class Store:
 
     def identifier_counts(self) -> dict[str, int]:
         """How many contacts have each kind of identifier, in the spelling of the counts."""
-        spelling = {"anonymous_id": "AID", "email": "EID", "external_id": "EXTID", "phone_number_id": "PHNID"}
-        return {short: len(self._by_identifier[kind]) for kind, short in spelling.items()}
+        return {short: len(self._by_identifier[kind]) for kind, short in _COUNTED.items()}
+
+    def identifier_counts_of(self, stored: ContactList) -> dict[str, int]:
+        """The same for the members of a list."""
+        members = [self.contacts[contact_id].identifiers for contact_id in stored.members]
+        return {short: sum(kind in held for held in members) for kind, short in _COUNTED.items()}
 
     def members(self, list_ids: Iterable[str]) -> Iterator[Contact]:
         """Contacts that are on any of these lists, each once; all contacts where no list is named."""
@@ -211,8 +225,13 @@ class Store:
         )
         return (self.contacts[contact_id] for contact_id in ids)
 
-    def upsert(self, item: dict[str, Any], new_id: Callable[[], str], now: datetime) -> bool:
+    def upsert(
+        self, item: dict[str, Any], new_id: Callable[[], str], now: datetime, accepted_at: datetime | None = None
+    ) -> bool:
         """Create (true) or update (false) the contact that an item names by any identifier.
+
+        Recorded contacts were created when the request was accepted, and updated when it took effect, half a minute
+        later.
 
         Raises `ValueError` where its identifiers belong to several contacts or contradict the stored ones.
         """
@@ -223,7 +242,7 @@ class Store:
         contact = next(iter(owners.values()), None)
         created = contact is None
         if contact is None:
-            contact = Contact(new_id(), now, now)
+            contact = Contact(new_id(), accepted_at or now, now)
             self.contacts[contact.id] = contact
             self.billable += 1
         elif any(contact.identifiers.get(kind, value) != value for kind, value in given.items()):

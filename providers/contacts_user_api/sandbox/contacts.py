@@ -9,7 +9,7 @@ from starlette.responses import Response
 from contacts_core.sandbox import Clock, Faults, Incoming, Operation, json_response
 from contacts_user_api.sandbox import payloads, shapes
 from contacts_user_api.sandbox.errors import refuse
-from contacts_user_api.sandbox.store import STALE_FOR, Contact, Store
+from contacts_user_api.sandbox.store import LINKED, STALE_FOR, Contact, Store
 
 ROOT = "/user-api/v1/contacts"
 ORDERS = ("updated_at", "created_at", "last_team_interaction", "full_name")
@@ -125,7 +125,7 @@ class Contacts:
         if "lists" in change and self._faults_ignore_removal(contact, change["lists"]):
             del change["lists"]
         for name, value in change.items():
-            if name in self._store.records:
+            if name in LINKED:
                 self._store.link(contact, name, value)
             else:
                 setattr(contact, name, value)
@@ -160,6 +160,8 @@ def _scalars(body: dict[str, Any]) -> dict[str, Any]:
     scalars = {name: body[name] for name in (*_TEXT, *_NUMBERS, *_FLAGS) if name in body}
     for name, value in scalars.items():
         kind: type = str if name in _TEXT else bool if name in _FLAGS else int
-        if not isinstance(value, kind) and (value is not None or name in ("first_name", *_FLAGS)):
+        if (not isinstance(value, kind) or (kind is int and isinstance(value, bool))) and (
+            value is not None or name in ("first_name", *_FLAGS)
+        ):
             raise refuse(422, f"{name} is not valid")
     return scalars

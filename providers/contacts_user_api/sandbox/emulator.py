@@ -127,6 +127,7 @@ class _Content:
         self.lists = [records.add("lists", name=name, description=None, type="CONTACT") for name in lists]
         self.tags = {name: records.add("tags", name=name) for name in ("lead", "customer", "press", "partner")}
         self.note = records.add("notes", body="Met at the sample fair")
+        records.add("workspace_users", name="Sample Owner", email="owner@example.com")
         self.score = _field(records, "score", "NUMERIC")
         self.plan = _field(records, "plan", "SINGLE_LINE_TEXT")
         self.renewal = _field(records, "renewal_date", "DATE")

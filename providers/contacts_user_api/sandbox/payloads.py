@@ -1,5 +1,6 @@
 """What the service accepts in bodies and in the query; everything else is 422 [unverified]."""
 
+import re
 from collections.abc import Iterable
 from datetime import date
 from typing import Any
@@ -13,6 +14,7 @@ from contacts_user_api.sandbox.store import Email, Phone, Position, Record, Stor
 DEFAULT_LIMIT = 25
 MAX_LIMIT = 100  # [unverified]: the largest page in use; more is cut down to it without a word
 
+_NUMBER = re.compile("[0-9]{1,9}")
 _ONE_DIGIT = ("1", "7")
 _TWO_DIGITS = frozenset(
     (
@@ -70,7 +72,7 @@ def page(incoming: Incoming) -> Page:
     """The paging parameters of a request."""
     limit = incoming.query.get("limit", str(DEFAULT_LIMIT))
     offset = incoming.query.get("offset", "0")
-    if not limit.isdecimal() or not int(limit) or not offset.isdecimal():
+    if not _NUMBER.fullmatch(limit) or not int(limit) or not _NUMBER.fullmatch(offset):
         raise refuse(422, "limit must be at least 1, offset at least 0")
     return Page(min(int(limit), MAX_LIMIT), int(offset))
 
@@ -122,6 +124,8 @@ def phone_numbers(value: object, store: Store) -> list[Phone]:
     phones: list[Phone] = []
     for index, item in enumerate(given):
         code, number = item.get("country_code"), item["phone_number"]
+        if not isinstance(code, str | None):
+            raise refuse(422, "country_code must be a string")
         if code is None and number.startswith("+"):
             code, number = split_phone(number)
         phones.append(Phone(store.new_id("phone"), number, code, index == primary))
@@ -155,11 +159,12 @@ def companies(value: object, present: dict[str, Position], known: Iterable[str])
         old = present.get(company_id, Position())
         fields = item if isinstance(item, dict) else {}
         start = fields.get("start_date", old.start_date)
-        wanted[company_id] = Position(
-            title=fields.get("title", old.title),
-            is_active=fields.get("is_active", old.is_active),
-            start_date=_date(start) if isinstance(start, str) else start,
-        )
+        title, active = fields.get("title", old.title), fields.get("is_active", old.is_active)
+        if not isinstance(title, str | None) or not isinstance(active, bool):
+            raise refuse(422, "the title of a company link must be a string, and is_active true or false")
+        if not isinstance(start, str | date | None):
+            raise refuse(422, "start_date must be a date")
+        wanted[company_id] = Position(title, active, _date(start) if isinstance(start, str) else start)
     return wanted
 
 
@@ -196,8 +201,8 @@ def _fits(field: Record, value: object) -> bool:
         case "DATE":
             return isinstance(value, str) and bool(_date(value))
         case "SINGLE_SELECT":
-            return value in options
+            return isinstance(value, str) and value in options
         case "MULTI_SELECT":
-            return isinstance(value, list) and options.issuperset(value)
+            return isinstance(value, list) and all(isinstance(item, str) and item in options for item in value)
         case _:
             return isinstance(value, str)

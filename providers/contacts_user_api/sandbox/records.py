@@ -12,7 +12,8 @@ from contacts_user_api.sandbox.errors import refuse
 from contacts_user_api.sandbox.store import FIELD_TYPES, Record, Store
 
 ENTITY_TYPES = ("CONTACT", "COMPANY")
-MAX_NAME, MAX_DESCRIPTION = 50, 150
+MAX_NAME, MAX_DESCRIPTION, MAX_TEXT = 50, 150, 10_000
+_TEXTS = ("body", "website_url", "linkedin_slug", "email", "country_code", "phone_number")
 
 
 @frozen
@@ -23,16 +24,23 @@ class Kind:
     path: str
     word: str
     include: tuple[str, ...]
+    orders: tuple[str, ...] = ("created_at", "name")
     filters: tuple[str, ...] = ()
     methods: tuple[str, ...] = ("GET one", "POST", "PUT")
 
 
 KINDS = (
-    Kind("lists", "lists", "list", ("contacts", "companies"), ("type",)),
+    Kind("lists", "lists", "list", ("contacts", "companies"), filters=("type",)),
     Kind("tags", "tags", "tag", ("contacts", "companies", "tasks"), methods=("GET one", "POST")),
-    Kind("notes", "notes", "note", ("contacts",), methods=("GET one", "PUT")),
-    Kind("custom_fields", "custom-fields", "field", (), ("field_type", "entity_type")),
-    Kind("companies", "companies", "company", ("custom_fields", "tags", "lists", "contacts"), methods=("POST",)),
+    Kind("notes", "notes", "note", ("contacts",), ("created_at", "updated_at"), methods=("GET one", "PUT")),
+    Kind("custom_fields", "custom-fields", "field", (), filters=("field_type", "entity_type")),
+    Kind(
+        *("companies", "companies", "company", ("custom_fields", "tags", "lists", "contacts")),
+        orders=("created_at", "updated_at", "name"),
+        methods=("POST",),
+    ),
+    Kind("tasks", "tasks", "task", (), ("created_at", "updated_at"), methods=()),
+    Kind("workspace_users", "workspace-users", "user", (), methods=()),
 )
 
 
@@ -78,9 +86,11 @@ class Records:
             for record in self._store.records[kind.plural].values()
             if all(record.values[name] == value for name, value in asked.items())
         ]
-        key, descending = payloads.order(incoming, ("created_at", "name"), "created_at:asc")
+        key, descending = payloads.order(incoming, kind.orders, "created_at:asc")
         if key == "name":
             records.sort(key=lambda record: str(record.values.get("name")), reverse=descending)
+        elif key == "updated_at":
+            records.sort(key=lambda record: record.updated_at, reverse=descending)
         elif descending:
             records.reverse()
         shown = records[page.offset : page.offset + page.limit]
@@ -136,6 +146,8 @@ class Records:
         values = {name: body[name] for name in _writable(kind) if name in body}
         _check_text(values, "name", 1, MAX_NAME)
         _check_text(values, "description", 0, MAX_DESCRIPTION)
+        for name in _TEXTS:
+            _check_text(values, name, 0, MAX_TEXT)
         _check_choice(values, "type", ENTITY_TYPES)
         _check_choice(values, "entity_type", ENTITY_TYPES)
         _check_choice(values, "field_type", FIELD_TYPES)
@@ -150,7 +162,10 @@ class Records:
             text = fields.get("value")
             if not isinstance(text, str) or not 1 <= len(text) <= MAX_NAME:
                 raise refuse(422, f"an option must have 1 to {MAX_NAME} characters")
-            options.append({"id": fields.get("id") or self._store.new_id("option"), "value": text})
+            known = fields.get("id")
+            if not isinstance(known, str | None):
+                raise refuse(422, "the id of an option must be a string")
+            options.append({"id": known or self._store.new_id("option"), "value": text})
         return options
 
 

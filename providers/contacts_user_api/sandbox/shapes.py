@@ -110,8 +110,8 @@ def record(store: Store, stored: Record, include: Collection[str]) -> Json:
     shape["created_at"], shape["updated_at"] = second(stored.created_at), second(stored.updated_at)
     if "contacts" in include:
         shape["contacts"] = [_stub(store.contacts[contact_id]) for contact_id in stored.contacts]
-    if "companies" in include:
-        shape["companies"] = []
+    # Nothing here links companies or tasks to anything but contacts.
+    shape.update((name, []) for name in ("companies", "tasks", "custom_fields", "tags", "lists") if name in include)
     return shape
 
 

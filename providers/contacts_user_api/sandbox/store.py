@@ -11,6 +11,10 @@ STALE_FOR = timedelta(seconds=20)
 FIELD_TYPES = ("SINGLE_LINE_TEXT", "USER", "SINGLE_SELECT", "MULTI_SELECT", "DATE", "NUMERIC", "BOOLEAN")
 
 
+# Kinds of records that contacts are linked to.
+LINKED = ("lists", "tags", "notes", "companies", "custom_fields")
+
+
 @frozen
 class Email:
     """One email address of a contact."""
@@ -79,9 +83,7 @@ class Store:
 
     def __init__(self) -> None:
         self.contacts: dict[str, Contact] = {}
-        self.records: dict[str, dict[str, Record]] = {
-            kind: {} for kind in ("lists", "tags", "notes", "companies", "custom_fields")
-        }
+        self.records: dict[str, dict[str, Record]] = {kind: {} for kind in (*LINKED, "tasks", "workspace_users")}
         self._numbers: dict[str, Iterator[int]] = {}
         self._gone: list[Contact] = []
 
@@ -113,7 +115,7 @@ class Store:
 
     def delete(self, contact: Contact) -> None:
         """Delete a contact with all its links."""
-        for kind in self.records:
+        for kind in LINKED:
             self.link(contact, kind, {})
         del self.contacts[contact.id]
 
