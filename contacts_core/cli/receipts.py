@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from contacts_core.cli.options import AnonymousIds, Emails, ExternalIds, Json, Phones, Yes, identifiers
 from contacts_core.cli.root import Command, section
 
+if TYPE_CHECKING:
+    from contacts_core.keys import Key
+
+NOT_COVERED = "not covered"
 ReceiptFile = Annotated[
     Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A receipt.", show_default=False)
 ]
@@ -41,10 +46,11 @@ def receipt_verify(
     state: State = None,
     as_json: Json = False,
 ) -> None:
-    """Check that no line was changed, dropped, added or moved, and who vouches for it.
+    """Check that a receipt is as it was written, and who vouches for it.
 
-    The chain of hashes proves that the file is whole. That it is ours only the seal proves (made with the receipt key)
-    or the signature (made with an Ed25519 key): whoever has neither can write a chain of their own.
+    The hashes alone only show that a file was not damaged: anybody can compute them anew. That every line is ours only
+    the seal proves (it takes the receipt key) or the signature (name the public key that you expect). Exits 0 if one of
+    them vouches for the file, 3 if there was nothing to check it by, and 1 if it is not what it should be.
 
         contacts receipt verify receipt.jsonl
         contacts receipt verify receipt.jsonl --public-key BASE64
@@ -54,22 +60,29 @@ def receipt_verify(
     from contacts_core.plans import Receipt
 
     found = Receipt.load(path)
-    sealed = _sealed(found, state)
-    signed = found.signed_by(public_key) if public_key else None
+    key = _key(state)
+    sealed = found.sealed_by(key) if key else None
+    signed = found.signed_by(public_key) if public_key is not None else None
+    authentic = bool(sealed or signed)
     if as_json:
         told = {"lines": len(found.lines), "run": found.run, "state": found.state, "sealed": sealed, "signed": signed}
-        output.document({**told, "public_key": found.public_key or None})
+        output.document({**told, "authentic": authentic, "public_key": found.public_key or None})
     else:
-        output.show(f"whole: {len(found.lines)} lines, run {found.run}, {found.state}")
-        seals = {True: "sealed with our key", False: "NOT sealed with our key", None: "seal not checked: no key here"}
-        output.show(seals[sealed])
+        what = f"{len(found.lines)} lines, run {found.run}, {found.state}"
+        output.show(f"whole: {what}" if authentic else f"its hashes agree: {what}")
+        output.show(_about_seal(found.key_id, key.id if key else "", sealed))
         if not found.signed:
             output.show("not signed")
         elif signed is None:
             output.show(f"signed by {found.public_key}; name the key you expect with --public-key")
         else:
             output.show("signed by that key" if signed else f"NOT signed by that key but by {found.public_key}")
-    leave(output.Exit.FAILED if sealed is False or signed is False else output.Exit.DONE)
+        if not authentic:
+            output.show("nothing here proves who wrote this file: anybody can write one whose hashes agree")
+    foreign = sealed is False and key is not None and found.key_id != key.id  # another key than ours made the seal
+    if signed is False or (sealed is False and not (foreign and signed)):
+        leave(output.Exit.FAILED)
+    leave(output.Exit.DONE if authentic else output.Exit.PARTIAL)
 
 
 @receipt.command("find", cls=Command)
@@ -79,33 +92,54 @@ def receipt_find(
     phone: Phones = None,
     external_id: ExternalIds = None,
     anonymous_id: AnonymousIds = None,
+    accounts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accounts", metavar="NAME,NAME", help="Where they must be absent; repeatable. Else wherever it was done."
+        ),
+    ] = None,
     state: State = None,
     as_json: Json = False,
 ) -> None:
     """Ask whether an identifier was erased; only the holder of the receipt key can.
 
-    The exit code is 0 if it is in the receipt and absent everywhere, 3 if it is there and is not, or is not there.
+    A receipt speaks of its own accounts only. Exits 0 if it lists every identifier as absent in every account asked
+    about, otherwise 3.
 
         contacts receipt find receipt.jsonl --email jane@example.com
+        contacts receipt find receipt.jsonl --email jane@example.com --accounts marketing,crm
     """
     from contacts_core.cli import output
     from contacts_core.cli.doors import leave
+    from contacts_core.errors import ConfigurationError
     from contacts_core.plans import Receipt
-    from contacts_core.state import state as place
 
     wanted = identifiers(email, phone, external_id, anonymous_id)
     if not wanted:
         raise typer.BadParameter("say which: identifiers such as --email")
-    findings = Receipt.load(path).find(wanted, place(state).key())
+    where = [name.strip() for names in accounts or () for name in names.split(",") if name.strip()]
+    if accounts and not where:
+        raise typer.BadParameter("--accounts names at least one")
+    read, key = Receipt.load(path), _key(state)
+    if key is None:
+        raise ConfigurationError(
+            "there is no receipt key here, and only its holder can ask a receipt for somebody",
+            hint="name the key it was written with: CONTACTS_RECEIPT_KEY",
+        )
+    findings = [each for each in read.find(wanted, key) if not where or each.account in where]
+    uncovered = read.uncovered(wanted, key, where)
     if as_json:
-        output.document(findings)
-    elif findings:
-        columns = ("identifier", "account", "person", "contacts found", "now", "because")
-        rows = ([f.identifier.masked, f.account, f.person, f.found, f.state, f.reason] for f in findings)
-        output.show(output.rows(output.table(*columns), rows))
+        missing = [{"identifier": each, "account": name, "state": NOT_COVERED} for each, name in uncovered]
+        output.document([*findings, *missing])
     else:
-        output.show("not in this receipt")
-    absent = bool(findings) and all(each.state == "absent" for each in findings)
+        output.show(f"{read.kind} in {', '.join(read.accounts)}, {read.state}; of other accounts it says nothing")
+        columns = ("identifier", "account", "person", "contacts found", "now", "because")
+        rows = [[f.identifier.masked, f.account, f.person, f.found, f.state, f.reason] for f in findings]
+        rows += [
+            [each.masked, name, None, None, NOT_COVERED, _why_not(name, read.accounts)] for each, name in uncovered
+        ]
+        output.show(output.rows(output.table(*columns), rows))
+    absent = not uncovered and all(each.state == "absent" for each in findings)
     leave(output.Exit.DONE if absent else output.Exit.PARTIAL)
 
 
@@ -116,20 +150,26 @@ def receipt_report(
         Path, typer.Option("--to", metavar="FILE", dir_okay=False, help="The page to write.", show_default=False)
     ],
     title: Annotated[str, typer.Option("--title", help="What to call it.")] = "",
+    state: State = None,
 ) -> None:
     """Write a receipt as one page to read and print.
 
-    The page is one file that fetches nothing, and names nobody.
+    The page is one file that fetches nothing, and names nobody. With the receipt key, the seal is checked first.
 
         contacts receipt report receipt.jsonl --to report.html
     """
     from contacts_core.cli import output
     from contacts_core.keys import owner_only
-    from contacts_core.plans import Receipt
+    from contacts_core.plans import Receipt, ReceiptBroken
     from contacts_core.plans.report import html
 
+    found, key = Receipt.load(path), _key(state)
+    sealed = found.sealed_by(key) if key else False
+    if key and found.key_id == key.id and not sealed:
+        raise ReceiptBroken(len(found.lines), "its seal was not made with the key that it names")
+    page = html(found, title=title, sealed=sealed)
     with owner_only(to) as file:
-        file.write(html(Receipt.load(path), title=title))
+        file.write(page)
     output.note(f"written to {to}")
 
 
@@ -195,11 +235,25 @@ def tombstones_lift(
     output.show(f"{Tombstones(where).lift(wanted) if where.exists else 0} mark(s) lifted")
 
 
-def _sealed(found: object, state: str | None) -> bool | None:
-    """Whether the seal is ours; None where there is no key to tell by."""
-    from contacts_core.plans import Receipt
+def _key(state: str | None) -> Key | None:
+    """The receipt key; None where there is none to check by."""
     from contacts_core.state import state as place
 
-    assert isinstance(found, Receipt)
     where = place(state)
-    return found.sealed_by(where.key()) if where.has_key else None
+    return where.key() if where.has_key else None
+
+
+def _about_seal(theirs: str, ours: str, sealed: bool | None) -> str:
+    match sealed:
+        case None:
+            return "seal not checked: no key here"
+        case True:
+            return "sealed with our key"
+        case False if theirs != ours:
+            return f"NOT sealed with our key: it names the key {theirs}, and ours is {ours}"
+        case False:
+            return "NOT sealed with our key, though it names it: the file was changed"
+
+
+def _why_not(account: str, accounts: Sequence[str]) -> str:
+    return "not in this receipt" if account in accounts else "the receipt does not speak of this account"

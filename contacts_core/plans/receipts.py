@@ -1,9 +1,17 @@
-"""Receipts: JSON Lines that carry the hash of the line before, so that no line can be changed, dropped, added or moved.
+"""Receipts: JSON Lines that carry the hash of the line before, sealed and perhaps signed as a whole.
 
 Each line is one JSON object in one spelling only (keys sorted, no spaces, ASCII), so that no byte of it is without
 meaning. Its ``hash`` is SHA-256 over the line without it, its ``prev`` the hash of the line before. The last line is of
-the type ``end``; it carries a seal (HMAC-SHA-256 under the receipt key) and perhaps a signature (Ed25519, RFC 8032)
-over the hash of the line before it. No identifier stands in a receipt, only its keyed hash.
+the type ``end``. Its ``n`` is the number of lines and its ``prev`` stands for all lines before it, so what covers the
+end covers the file:
+
+- ``seal``: HMAC-SHA-256 under the receipt key, over the end without ``seal``, ``signature`` and ``hash``;
+- ``signature``: Ed25519 (RFC 8032) over the end without ``signature`` and ``hash``. Optional; ``public_key`` names the
+  key, and is under both.
+
+Both begin with words that name their purpose and the format, so that neither can stand for anything else. The hashes
+alone prove nothing about the author: whoever changes a line can compute them anew. No identifier stands in a receipt,
+only its keyed hash; see `contacts_core.plans.receipt_format` for the lines.
 """
 
 from __future__ import annotations
@@ -23,11 +31,14 @@ from attrs import field, frozen
 from contacts_core.errors import ConfigurationError, ContactsError
 from contacts_core.identifiers import Identifier
 from contacts_core.keys import Key
+from contacts_core.plans.receipt_format import disagreements, misfit
 
 __all__ = ["Finding", "Receipt", "ReceiptBroken", "Signer", "write"]
 
 FIRST = "0" * 64
-STATES = ("absent", "present", "unknown")
+SEAL = b"contacts-core receipt, format 2: seal"
+SIGNATURE = b"contacts-core receipt, format 2: signature\n"
+PUBLIC_KEY_BYTES, SIGNATURE_BYTES = 32, 64
 INSTALL = "install contacts-core[plans]"
 
 Line = Mapping[str, Any]
@@ -40,6 +51,10 @@ class ReceiptBroken(ContactsError):
         super().__init__(f"line {line} of the receipt does not hold: {reason}", hint="do not rely on this file")
         self.line = line
         self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive being sent from one process to another."""
+        return type(self), (self.line, self.reason)
 
 
 @frozen(repr=False)
@@ -57,13 +72,14 @@ class Signer:
             ConfigurationError: It is no such key, or the extra ``plans`` is missing.
         """
         try:
+            from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - only who signs needs it
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
             from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
         except ModuleNotFoundError:
             raise ConfigurationError("signing needs the package cryptography", hint=INSTALL) from None
         try:
             private = load_pem_private_key(pem, None)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, UnsupportedAlgorithm):
             private = None
         if not isinstance(private, Ed25519PrivateKey):
             raise ConfigurationError(
@@ -113,7 +129,7 @@ def write(events: Iterable[Line], key: Key, signer: Signer | None = None) -> Ite
         signer: Signs it.
 
     Raises:
-        ValueError: The last event is no end, or an earlier one is.
+        ValueError: The last event is no end, or an earlier one is, or an event holds what is not JSON.
     """
     previous, ended = FIRST, False
     for number, event in enumerate(events, 1):
@@ -122,9 +138,9 @@ def write(events: Iterable[Line], key: Key, signer: Signer | None = None) -> Ite
         line = {**event, "n": number, "prev": previous}
         if event["type"] == "end":
             ended = True
-            line["seal"] = _seal(key, previous)
-            line["signature"] = signer.sign(_signed(previous)) if signer else ""
             line["public_key"] = signer.public_key if signer else ""
+            line["seal"] = _seal(key, line)
+            line["signature"] = signer.sign(_signed(line)) if signer else ""
         previous = _hash(line)
         yield _spelled({**line, "hash": previous}) + "\n"
     if not ended:
@@ -133,7 +149,11 @@ def write(events: Iterable[Line], key: Key, signer: Signer | None = None) -> Ite
 
 @frozen(slots=False)
 class Receipt:
-    """A receipt whose chain of hashes, and whose signature if it has one, were checked when it was read."""
+    """A receipt. When it was read, its lines were well formed, chained and consistent, and its signature valid, if any.
+
+    That alone does not tell who wrote it: ask `sealed_by` with the receipt key, or `signed_by` with the public key that
+    you expect.
+    """
 
     lines: tuple[Line, ...] = field(repr=False)
 
@@ -142,13 +162,16 @@ class Receipt:
         """Read a receipt and check it.
 
         Raises:
-            ReceiptBroken: A line was changed, dropped, added or moved, the end is missing, or the signature is wrong.
+            ReceiptBroken: It is no receipt of this format, its lines do not follow on one another or contradict one
+                another, the end is missing, or the signature is not by the key that it names.
+            ConfigurationError: It is signed, and the package cryptography is missing.
         """
-        lines = tuple(_checked(text.encode() if isinstance(text, str) else text))
+        lines = tuple(_checked(text.encode(errors="surrogatepass") if isinstance(text, str) else text))
+        if found := next(disagreements(lines), None):
+            raise ReceiptBroken(*found)
         end = lines[-1]
-        _check_counts(lines, end)
-        if end["signature"] and not _verified(end["public_key"], end["signature"], _signed(end["prev"])):
-            raise ReceiptBroken(len(lines), "its signature is not by the key that it names")
+        if end["signature"] or end["public_key"]:
+            _check_signature(len(lines), end)
         return cls(lines)
 
     @classmethod
@@ -192,28 +215,33 @@ class Receipt:
         return str(self.lines[-1]["reason"])
 
     @property
+    def accounts(self) -> tuple[str, ...]:
+        """The accounts that it speaks of; of others it says nothing."""
+        return tuple(each["account"] for each in self.lines[0]["accounts"])
+
+    @property
     def absent(self) -> int:
         """In how many accounts how many people were verified to be absent, counted together."""
-        return int(self.lines[-1]["absent"])
+        return self._counts["absent"]
 
     @property
     def present(self) -> int:
         """As `absent`, of those who are still there."""
-        return int(self.lines[-1]["present"])
+        return self._counts["present"]
 
     @property
     def unknown(self) -> int:
         """As `absent`, of those of whom nobody knows."""
-        return int(self.lines[-1]["unknown"])
+        return self._counts["unknown"]
 
     @property
     def complete(self) -> bool:
-        """Whether everybody is verified to be absent everywhere."""
-        return self.state == "done" and not (self.present or self.unknown)
+        """Whether the run ended as done and every result says absent."""
+        return self.state == "done" and self.absent == len(self.of("result"))
 
     @property
     def signed(self) -> bool:
-        """Whether it carries a signature, which was checked; by whom, `public_key` says."""
+        """Whether it carries a signature, which is valid; by whom, `public_key` says, and anybody can make a key."""
         return bool(self.lines[-1]["signature"])
 
     @property
@@ -226,25 +254,22 @@ class Receipt:
         return [line for line in self.lines if line["type"] == type]
 
     def sealed_by(self, key: Key) -> bool:
-        """Whether it was written with this key."""
+        """Whether every line is as it was written by a holder of this key."""
         end = self.lines[-1]
-        return self.key_id == key.id and hmac.compare_digest(str(end["seal"]), _seal(key, str(end["prev"])))
+        return self.key_id == key.id and hmac.compare_digest(end["seal"], _seal(key, end))
 
     def signed_by(self, public_key: str) -> bool:
-        """Whether it was signed with this key, given as 32 bytes in base64."""
-        return self.signed and hmac.compare_digest(self.public_key, public_key.strip())
+        """Whether every line is as it was signed with this key, given as 32 bytes in base64."""
+        return self.signed and self.public_key == public_key.strip()
 
     def find(self, identifiers: Iterable[Identifier], key: Key) -> list[Finding]:
-        """What it says of these identifiers, account by account; nothing of those that it does not hold.
+        """What it says of these identifiers, account by account; nothing where it does not hold them: see `uncovered`.
 
         Raises:
             ConfigurationError: The key is another than the receipt's: it would recognise nobody.
+            ReceiptBroken: It is not sealed with the key that it names, so nothing in it can be relied on.
         """
-        if self.key_id != key.id:
-            raise ConfigurationError(
-                f"the receipt was written with the key {self.key_id}, and this one is {key.id}",
-                hint="name the key it was written with: CONTACTS_RECEIPT_KEY",
-            )
+        self._check_key(key)
         findings: list[Finding] = []
         for identifier in dict.fromkeys(identifiers):
             hashed = key.identifier(identifier)
@@ -256,6 +281,38 @@ class Receipt:
                     )
                 )
         return findings
+
+    def uncovered(
+        self, identifiers: Iterable[Identifier], key: Key, accounts: Iterable[str] = ()
+    ) -> list[tuple[Identifier, str]]:
+        """The identifiers and accounts that it says nothing about.
+
+        Args:
+            identifiers: What is asked about.
+            key: The receipt key.
+            accounts: Where; the accounts of the receipt if empty.
+
+        Raises:
+            ConfigurationError: The key is another than the receipt's.
+            ReceiptBroken: It is not sealed with the key that it names.
+        """
+        wanted = list(dict.fromkeys(identifiers))
+        told = {(finding.identifier, finding.account) for finding in self.find(wanted, key)}
+        where = dict.fromkeys(accounts) or self.accounts
+        return [(each, name) for each in wanted for name in where if (each, name) not in told]
+
+    def _check_key(self, key: Key) -> None:
+        if self.key_id != key.id:
+            raise ConfigurationError(
+                f"the receipt was written with the key {self.key_id}, and this one is {key.id}",
+                hint="name the key it was written with: CONTACTS_RECEIPT_KEY",
+            )
+        if not self.sealed_by(key):
+            raise ReceiptBroken(len(self.lines), "its seal was not made with the key that it names")
+
+    @cached_property
+    def _counts(self) -> Counter[str]:
+        return Counter(line["state"] for line in self.of("result"))
 
     @cached_property
     def _mentions(self) -> Mapping[str, list[tuple[Line, Line]]]:
@@ -294,54 +351,70 @@ def _checked(content: bytes) -> Iterator[Line]:
 
 def _parsed(number: int, piece: bytes) -> Line:
     try:
-        line = json.loads(piece.decode("ascii"))
+        line: Line = json.loads(piece.decode("ascii"))
+        spelled = _spelled(line).encode()
     except UnicodeDecodeError:
         raise ReceiptBroken(number, "it is not plain ASCII") from None
     except (ValueError, RecursionError):
         raise ReceiptBroken(number, "it is not JSON") from None
-    if not isinstance(line, dict) or not {"n", "type", "prev", "hash"} <= line.keys():
-        raise ReceiptBroken(number, "it is no line of a receipt")
-    if _spelled(line).encode() != piece:
+    if spelled != piece:
         raise ReceiptBroken(number, "it is not spelled as it was written")
-    if line["hash"] != _hash({name: value for name, value in line.items() if name != "hash"}):
+    if wrong := misfit(line):
+        raise ReceiptBroken(number, wrong)
+    if line["hash"] != _hash(line):
         raise ReceiptBroken(number, "its hash is not that of its content")
     return line
 
 
-def _check_counts(lines: tuple[Line, ...], end: Line) -> None:
-    if lines[0]["type"] != "run":
-        raise ReceiptBroken(1, "it does not tell which run this is")
-    counts = Counter(line["state"] for line in lines if line["type"] == "result")
-    if {name: end[name] for name in STATES} != {name: counts[name] for name in STATES}:
-        raise ReceiptBroken(len(lines), "its numbers are not those of the results")
+def _spelled(line: Any) -> str:
+    """The one spelling of a line.
+
+    Raises:
+        ValueError: It holds a number that JSON does not have, or half a character.
+    """
+    text = json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    if "\\ud" in text:  # perhaps one half of a pair without the other, which no file can hold as text
+        json.dumps(line, ensure_ascii=False).encode()
+    return text
 
 
-def _spelled(line: Line) -> str:
-    return json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+def _without(line: Line, *names: str) -> bytes:
+    return _spelled({name: value for name, value in line.items() if name not in names}).encode()
 
 
 def _hash(line: Line) -> str:
-    return hashlib.sha256(_spelled(line).encode()).hexdigest()
+    return hashlib.sha256(_without(line, "hash")).hexdigest()
 
 
-def _seal(key: Key, previous: str) -> str:
-    return key.digest(b"seal", previous.encode())
+def _seal(key: Key, end: Line) -> str:
+    return key.digest(SEAL, _without(end, "seal", "signature", "hash"))
 
 
-def _signed(previous: str) -> bytes:
+def _signed(end: Line) -> bytes:
     """What a signature is over."""
-    return b"contacts-core receipt " + previous.encode()
+    return SIGNATURE + _without(end, "signature", "hash")
 
 
-def _verified(public_key: str, signature: str, content: bytes) -> bool:
+def _check_signature(number: int, end: Line) -> None:
     try:
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - only signed receipts need it
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
     except ModuleNotFoundError:
         raise ConfigurationError("checking a signature needs the package cryptography", hint=INSTALL) from None
     try:
-        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key, validate=True))
-        key.verify(base64.b64decode(signature, validate=True), content)
+        key = Ed25519PublicKey.from_public_bytes(_bytes(end["public_key"], PUBLIC_KEY_BYTES))
+        key.verify(_bytes(end["signature"], SIGNATURE_BYTES), _signed(end))
     except (InvalidSignature, ValueError):
-        return False
-    return True
+        raise ReceiptBroken(number, "its signature is not by the key that it names") from None
+
+
+def _bytes(text: str, length: int) -> bytes:
+    """Bytes from base64 in its one spelling.
+
+    Raises:
+        ValueError: It is not base64, not of this length, or has bits that no byte needs.
+    """
+    content = base64.b64decode(text, validate=True)
+    if len(content) != length or base64.b64encode(content).decode() != text:
+        raise ValueError(text)
+    return content

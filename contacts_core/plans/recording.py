@@ -4,30 +4,42 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import UTC
+from functools import cache
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import unquote_plus
 
 from contacts_core.keys import Key
 from contacts_core.plans.journal import Event, Journal, Run, now
 from contacts_core.plans.model import Person, Plan
+from contacts_core.plans.reasons import request_digest
+from contacts_core.plans.receipt_format import FORMAT, STATES
 
 __all__ = ["receipt_events"]
 
 TYPES = {"step": "step", "jobs": "jobs", "read": "read", "checked": "read"}
+WITHHELD = "withheld: the reason named somebody"
+SHORTEST, SHORTEST_NUMBER = 4, 7  # characters of what is looked for in reasons
 CUT_OFF = {"state": "cut off", "confirmed": 0, "absent": 0, "failed": 0, "unconfirmed": 0, "reasons": [], "jobs": []}
 
 
 def receipt_events(
     run: Run, plan: Plan, journal: Journal, key: Key, state: str, reason: str
 ) -> Iterator[dict[str, Any]]:
-    """The events of the receipt, in order; nothing in them names a person."""
+    """The events of the receipt, in order; nothing in them names a person.
+
+    Reasons come from the vocabulary of `reasons`, not from vendors. Should one name an identifier or a contact of the
+    plan all the same, it is withheld as a whole.
+    """
+    fit = _Fit(plan)
     yield {
         "type": "run",
-        "format": 1,
+        "format": FORMAT,
         "run": run.id,
         "plan": plan.checksum,
         "kind": plan.kind.value,
-        "made_at": plan.made_at.isoformat(timespec="seconds"),
+        "made_at": plan.made_at.astimezone(UTC).isoformat(timespec="seconds"),
         "begun_at": run.begun_at,
         "accounts": [{"account": p.account, "provider": p.provider, "title": p.title} for p in plan.accounts],
         "people": len(plan.people),
@@ -48,23 +60,53 @@ def receipt_events(
         elif event.type == "step":
             about = (event.account, event.body["round"], event.body["step"])
             attempts[about] += 1
-            yield _step(event, attempts[about])
+            yield fit(_hidden(_step(event, attempts[about]), key))
         elif event.type in TYPES:
-            yield _reading(event)
+            yield fit(_hidden(_reading(event), key))
     answers = [
         each for part in plan.accounts for each in latest.get(part.account) or _unverified(plan, part.account, key)
     ]
     for answer in answers:
-        yield {"type": "result", **answer}
+        yield fit({"type": "result", **answer})
     counts = Counter(answer["state"] for answer in answers)
-    yield {
-        "type": "end",
-        "run": run.id,
-        "state": state,
-        "reason": reason,
-        "ended_at": now(),
-        **{name: counts[name] for name in ("absent", "present", "unknown")},
-    }
+    yield fit(
+        {
+            "type": "end",
+            "run": run.id,
+            "state": state,
+            "reason": reason,
+            "ended_at": now(),
+            **{name: counts[name] for name in STATES},
+        }
+    )
+
+
+class _Fit:
+    """Makes the reasons of lines name nobody of the plan; values as short as ordinary words and numbers pass."""
+
+    def __init__(self, plan: Plan) -> None:
+        targets = [target for part in plan.accounts for target in part.targets]
+        identifiers = {i for person in plan.people for i in person.identifiers}
+        identifiers |= {i for target in targets for i in target.identifiers}
+        names = {target.contact for target in targets} | {person.contact for person in plan.people}
+        names |= {name for i in identifiers for name in (i.value, i.normal)}
+        names = {name.strip().casefold() for name in names}
+        self._names = [name for name in names if len(name) >= (SHORTEST_NUMBER if name.isdigit() else SHORTEST)]
+        self._text = cache(self._checked)
+
+    def __call__(self, line: dict[str, Any]) -> dict[str, Any]:
+        fit: dict[str, Any] = {name: self._text(line[name]) for name in ("reason", "error") if name in line}
+        if "reasons" in line:
+            fit["reasons"] = list(dict.fromkeys(map(self._text, line["reasons"])))
+        if line["type"] == "result":
+            fit["identifiers"] = [{**each, "reason": self._text(each["reason"])} for each in line["identifiers"]]
+        return line | fit
+
+    def _checked(self, text: str) -> str:
+        folded = text.casefold()
+        readings = {folded, unquote_plus(folded)}
+        named = any(name in reading for reading in readings for name in self._names)
+        return WITHHELD if named else text
 
 
 def _hashed(person: Person, key: Key) -> list[dict[str, Any]]:
@@ -93,6 +135,18 @@ def _found(plan: Plan, key: Key) -> Iterator[dict[str, Any]]:
             }
 
 
+def _hidden(line: dict[str, Any], key: Key) -> dict[str, Any]:
+    """The line with keyed hashes for what the vendor chose: ids of requests and jobs."""
+    exchanges = [
+        {**each, "request_id": request_digest(key, each["request_id"]) if each["request_id"] else ""}
+        for each in line["exchanges"]
+    ]
+    if "jobs" not in line:
+        return {**line, "exchanges": exchanges}
+    jobs = [{**job, "id": key.digest(b"job", job["id"].encode(errors="surrogatepass"))} for job in line["jobs"]]
+    return {**line, "exchanges": exchanges, "jobs": jobs}
+
+
 def _step(event: Event, attempt: int) -> dict[str, Any]:
     return {
         "type": "step",
@@ -111,7 +165,7 @@ def _reading(event: Event) -> dict[str, Any]:
     told: dict[str, Any] = {"type": TYPES[event.type], "account": event.account, "at": event.begun_at, "exchanges": []}
     if event.type == "checked":
         changed = f"{body['changes']} contact(s) changed since the plan was made" if body.get("changes") else ""
-        error = body.get("error") or changed
+        error = (body.get("error") or changed) if event.ended_at else "cut off"
         return {**told, "round": body["round"], "path": "check", "asked": 0, "shown": [], "error": error} | {
             "exchanges": body.get("exchanges", [])
         }

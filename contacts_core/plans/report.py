@@ -1,20 +1,26 @@
-"""A receipt as one page for people: nothing in it is fetched from anywhere, and it prints well."""
+"""A receipt as one page for people: nothing in it is fetched from anywhere, and it prints well.
+
+What the page claims is computed from the results. Texts are escaped, and characters that cannot be seen (controls,
+marks that change the direction of the text) are shown as replacement characters.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from html import escape
+from html import escape as escape_markup
 from typing import Any
 
+from contacts_core.plans.receipt_format import STATES
 from contacts_core.plans.receipts import Receipt
 
 __all__ = ["html"]
 
 MANY = 500  # people; of more, those who are absent everywhere are only counted
 SHORT = 12  # hexadecimal digits of a hash
-STATES = ("absent", "present", "unknown")
 
 STYLE = """
 :root { color-scheme: light; }
@@ -47,12 +53,12 @@ WORDS = {
 }
 ENDS = {
     "incomplete": "Not everything is verified.",
-    "refused": "The run was refused before anything was changed.",
+    "refused": "The run was refused.",
     "cancelled": "The run was cancelled; what had been done stays done.",
     "failed": "The run failed.",
 }
 DONE = {
-    "erase": "Everybody is verified to be absent from every account.",
+    "erase": "Everybody is verified to be absent from every account of the plan.",
     "delete": "Every contact is verified to be gone.",
     "remove-identifier": "Every identifier is verified to be gone from the contacts.",
     "remove-from-list": "Everybody is verified to be off the list.",
@@ -71,7 +77,8 @@ PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="referrer" content="no-referrer">
 <meta name="viewport" content="width=device-width">
 <link rel="icon" href="data:,">
 <title>{name}</title>
@@ -84,18 +91,23 @@ PAGE = """<!doctype html>
 """
 
 
-def html(receipt: Receipt, *, title: str = "") -> str:
+STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+POLICY = f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+def html(receipt: Receipt, *, title: str = "", sealed: bool = False) -> str:
     """The page.
 
     Args:
-        receipt: A receipt; reading it has checked its chain.
+        receipt: A receipt.
         title: What to call it; named after the run otherwise.
+        sealed: Whether its seal was checked with the receipt key (`Receipt.sealed_by`).
     """
     name = title or f"{KINDS.get(receipt.kind, receipt.kind)}: receipt"
     parts = [
         f"<h1>{escape(name)}</h1>",
         *_verdict(receipt),
-        *_proof(receipt),
+        *_proof(receipt, sealed=sealed),
         *_accounts(receipt),
         *_people(receipt),
         *_work(receipt),
@@ -104,15 +116,17 @@ def html(receipt: Receipt, *, title: str = "") -> str:
         _pairs(WORDS.items()),
         AFTERWORD,
     ]
-    return PAGE.format(name=escape(name), style=STYLE, body="\n".join(parts))
+    return PAGE.format(name=escape(name), policy=POLICY, style=STYLE, body="\n".join(parts))
 
 
 def _verdict(receipt: Receipt) -> Iterator[str]:
     run, end = receipt.lines[0], receipt.lines[-1]
     kind = "done" if receipt.complete else "open"
-    reason = f" {escape(receipt.reason)}." if receipt.reason else ""
+    reason = f" <bdi>{escape(receipt.reason)}</bdi>." if receipt.reason else ""
     numbers = f"{receipt.absent} absent, {receipt.present} present, {receipt.unknown} unknown"
-    ended = DONE.get(receipt.kind, "") if receipt.state == "done" else ENDS.get(receipt.state, "")
+    ended = DONE.get(receipt.kind, "") if receipt.complete else ENDS.get(receipt.state, ENDS["incomplete"])
+    if receipt.state == "refused" and not receipt.of("step"):
+        ended = "The run was refused before anything was changed."
     verdict = f"<strong>{escape(ended or receipt.state)}</strong>{reason} {numbers}, counted per person and account."
     yield f'<p class="verdict {kind}">{verdict}</p>'
     yield _pairs(
@@ -127,19 +141,26 @@ def _verdict(receipt: Receipt) -> Iterator[str]:
     )
 
 
-def _proof(receipt: Receipt) -> Iterator[str]:
+def _proof(receipt: Receipt, *, sealed: bool) -> Iterator[str]:
     end = receipt.lines[-1]
     yield "<h2>How this file proves itself</h2>"
-    signed = f"by the Ed25519 key {receipt.public_key}" if receipt.signed else "not signed"
+    seal = f"with the receipt key {receipt.key_id}, checked when this page was made"
+    if not sealed:
+        seal = f"the file names the receipt key {receipt.key_id}; not checked when this page was made"
+    signature = "not signed"
+    if receipt.signed:
+        signature = f"by the Ed25519 key {receipt.public_key}; that it is the key you expect, you have to check"
     yield _pairs(
         [
             ("Chain", f"whole: {len(receipt.lines)} lines, each with the hash of the one before"),
             ("Last hash", end["hash"]),
             ("Plan", f"checksum {receipt.plan}"),
-            ("Sealed", f"with the receipt key {receipt.key_id}; its holder can check the seal"),
-            ("Signed", signed),
+            ("Seal", seal),
+            ("Signature", signature),
         ]
     )
+    if not (sealed or receipt.signed):
+        yield "<p>Nothing that was checked for this page tells who wrote the file: anybody can make such a chain.</p>"
 
 
 def _accounts(receipt: Receipt) -> Iterator[str]:
@@ -233,7 +254,7 @@ def _work(receipt: Receipt) -> Iterator[str]:
             _number(line["attempt"]),
             _text(line["operation"]),
             *(_number(line[name]) for name in ("contacts", "confirmed", "absent", "failed", "unconfirmed")),
-            _text("; ".join([line["state"], *line["reasons"], *(f"job {job['id']}" for job in line["jobs"])])),
+            _text("; ".join([line["state"], *line["reasons"], *(f"job {job['id'][:SHORT]}" for job in line["jobs"])])),
             _text(_time(line["ended_at"]) if line["ended_at"] else "cut off: its answers are not known"),
         ]
         for line in steps
@@ -249,7 +270,7 @@ def _work(receipt: Receipt) -> Iterator[str]:
         "#Already gone",
         "#Failed",
     ]
-    yield _table([*head, "#Unconfirmed", "The vendor said", "Ended"], rows)
+    yield _table([*head, "#Unconfirmed", "Outcome", "Ended"], rows)
     if any(line["ended_at"] is None for line in steps):
         yield "<p>An attempt that was cut off was made again; repeating it changes nothing more.</p>"
 
@@ -265,6 +286,11 @@ def _unreached(receipt: Receipt) -> Iterator[str]:
             yield "<p>The provider states nothing; that does not mean that nothing stays behind.</p>"
 
 
+def escape(value: object) -> str:
+    """Text that is no markup, and in which every character can be seen."""
+    return escape_markup("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value)))
+
+
 def _time(written: str) -> str:
     return datetime.fromisoformat(written).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
@@ -274,11 +300,11 @@ def _state(state: str) -> str:
 
 
 def _text(value: object) -> str:
-    return f"<td>{escape(str(value))}</td>"
+    return f"<td>{escape(value)}</td>"
 
 
 def _number(value: object) -> str:
-    return f'<td class="n">{escape(str(value))}</td>'
+    return f'<td class="n">{escape(value)}</td>'
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -290,4 +316,4 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def _pairs(pairs: Iterable[tuple[str, object]]) -> str:
-    return "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in pairs) + "</dl>"
+    return "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in pairs) + "</dl>"

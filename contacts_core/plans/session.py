@@ -18,6 +18,7 @@ from contacts_core.keys import Key
 from contacts_core.plans import hooks
 from contacts_core.plans.journal import Journal, Run, now
 from contacts_core.plans.model import AccountPlan, Plan
+from contacts_core.plans.reasons import OurWords
 from contacts_core.plans.receipts import Receipt, Signer, write
 from contacts_core.plans.recording import receipt_events
 from contacts_core.provider import Provider
@@ -93,10 +94,11 @@ class Session:
             if id not in self._plans:
                 found = self.journal.plan(id)
                 if found is None:
-                    raise ConfigurationError(f"the plan of run {id} is gone")
+                    raise ConfigurationError(OurWords(f"the plan of run {id} is gone"))
                 if self.journal.run(id).key != self.key.id:
                     raise ConfigurationError(
-                        f"run {id} was begun with another receipt key", hint="name the same key on every machine"
+                        OurWords(f"run {id} was begun with another receipt key"),
+                        hint="name the same key on every machine",
                     )
                 self._plans = {id: found}  # plans are large, and runs go one after the other as a rule
             return self._plans[id]
@@ -110,8 +112,9 @@ class Session:
         plan = self.plan(id)
         part, runner = plan.by_account[account], self.runner(account)
         if runner.provider.name != part.provider:
+            now_at = runner.provider.name
             raise ConfigurationError(
-                f"account {account!r} belongs to {runner.provider.name} now, and the plan was made for {part.provider}"
+                OurWords(f"account {account!r} belongs to {now_at} now, and the plan was made for {part.provider}")
             )
         return plan, part, runner
 

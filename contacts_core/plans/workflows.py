@@ -17,12 +17,12 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from contacts_core import steps
 from contacts_core.errors import ContactsError, Interrupted, ProviderError
 from contacts_core.formats import job_from_plain, plain
-from contacts_core.identifiers import scrub
 from contacts_core.models import Job, Outcome
 from contacts_core.plans import hooks, working
 from contacts_core.plans.concluding import Evidence, results
 from contacts_core.plans.journal import Run
 from contacts_core.plans.model import Kind, Plan, Target
+from contacts_core.plans.reasons import public_reason, public_reasons
 from contacts_core.plans.session import Session, Stopped, session
 from contacts_core.tombstones import Tombstones
 
@@ -68,7 +68,7 @@ def work_on_account(at: At) -> None:
         try:
             evidence = _Work(at).evidence()
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends with an answer for everybody
-            evidence = {"stopped": scrub(f"{type(error).__name__}: {error}")}
+            evidence = {"stopped": public_reason(error, session().key)}
         _finish(at, evidence)
 
 
@@ -163,7 +163,7 @@ def _check(at: At) -> bool:
         body["changes"] = working.differences(part, found) if strict else []
         body["exchanges"] = exchanges
     except ContactsError as error:
-        body["error"] = scrub(str(error))
+        body["error"] = public_reason(error, here.key)
     body["changes"] = len(body["changes"])
     journal.ended(entry, body)
     checked = {
@@ -218,9 +218,9 @@ def _act(at: At, number: int) -> dict[str, Any]:
         except ContactsError as error:
             cause = error.__cause__ if isinstance(error, Interrupted) else error
             outcome = error.outcome if isinstance(error, Interrupted) else outcome
-            again, stopped = isinstance(cause, ProviderError) and cause.retryable, scrub(str(error))
+            again, stopped = isinstance(cause, ProviderError) and cause.retryable, public_reason(error, here.key)
     items = {item: n for n in indexes for item in _items(plan, part.targets[n])}
-    failed = {items[f.item]: scrub(f.reason) for f in outcome.failed if f.item in items}
+    failed = {items[item]: reason for item, reason in public_reasons(outcome.failed).items() if item in items}
     told = {
         "state": outcome.state.value if not stopped else "failed",
         "confirmed": outcome.counted,
@@ -284,7 +284,7 @@ def _read(at: At, path: str, indexes: list[int]) -> dict[str, list[int]]:
         try:
             seen = runner.run(working.look(plan, part, runner.provider, path, indexes))
         except ContactsError as error:
-            trouble = scrub(str(error))
+            trouble = public_reason(error, here.key)
     sought = working.sought(plan, part)
     shown = [here.key.contact(at.account, part.targets[n].contact) for n in seen.targets]
     shown += [here.key.identifier(sought[n]) for n in sorted({*seen.identifiers, *seen.strangers})]

@@ -19,6 +19,8 @@ from contacts_core.identifiers import (
     scrub,
 )
 from contacts_core.keys import Key
+from contacts_core.models import Contact
+from contacts_core.query import F, identifier_of
 
 WORDS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789._+-", min_size=2, max_size=40)
 
@@ -353,6 +355,23 @@ def test_nothing_that_is_shown_breaks_or_steers_a_terminal(identifier: Identifie
     assert repr(identifier).isprintable()
     assert scrub(identifier.value).encode("utf-8", "surrogatepass") is not None
     assert Key(b"0123456789abcdef").identifier(identifier)
+
+
+@settings(max_examples=200, deadline=None)
+@given(IDENTIFIERS, IDENTIFIERS)
+def test_a_query_matches_exactly_the_contacts_with_the_identifier(one: Identifier, other: Identifier) -> None:
+    asked = Identifier(other.kind, other.normal)
+    field = F.email if asked.kind is IdentifierKind.EMAIL else F.phone
+    for each in (one, other):
+        assert (field == asked.value).matches(Contact(identifiers=(each,))) is (each == asked)
+        assert identifier_of(field == asked.value) == asked
+
+
+def test_text_operators_look_at_what_is_not_an_address_without_its_case_too() -> None:
+    contact = Contact(identifiers=(Identifier.email("Not An ADDRESS"),))
+    assert F.email.startswith("not AN").matches(contact)
+    assert F.email.contains("address").matches(contact)
+    assert not (F.email == "not an address").matches(contact)
 
 
 WRAPPED = st.sampled_from(

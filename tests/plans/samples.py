@@ -26,7 +26,7 @@ def events(state: str = "incomplete", reason: str = "", title: str = "Acme conta
     """Two people in two accounts; one of them is still in one."""
     yield {
         "type": "run",
-        "format": 1,
+        "format": 2,
         "run": "erase-1",
         "plan": "0" * 64,
         "kind": "erase",

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import shutil
 import subprocess
 import threading
+from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from contacts_core.plans import Receipt
+from contacts_core.plans import Receipt, ReceiptBroken
 from contacts_core.plans.receipts import write
 from contacts_core.plans.report import MANY, html
 from tests.plans.samples import AT, JANE, KEY, events, text
@@ -102,7 +108,7 @@ def test_what_vendors_wrote_is_never_taken_for_markup() -> None:
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        ("refused", "The run was refused before anything was changed."),
+        ("refused", "The run was refused."),
         ("cancelled", "The run was cancelled"),
         ("failed", "The run failed."),
     ],
@@ -111,14 +117,113 @@ def test_each_end_has_its_words(state: str, words: str) -> None:
     assert words in html(Receipt.parse(text(state=state)))
 
 
+def with_everybody_absent(**changes: Any) -> list[dict[str, Any]]:
+    lines = list(events(**changes))
+    for line in lines:
+        if line["type"] == "result":
+            line["state"] = "absent"
+            line["identifiers"] = [each | {"state": "absent"} for each in line["identifiers"]]
+    lines[-1] |= {"absent": 4, "present": 0}
+    return lines
+
+
+def verdict(lines: list[dict[str, Any]]) -> str:
+    page = html(Receipt.parse("".join(write(lines, KEY))))
+    return page.partition('<p class="verdict ')[2].partition("</p>")[0]
+
+
+class TestVerdict:
+    def test_it_is_good_only_if_every_result_is(self) -> None:
+        told = verdict(with_everybody_absent(state="done"))
+        assert told.startswith('done"><strong>Everybody is verified to be absent from every account of the plan.')
+        assert "4 absent, 0 present, 0 unknown" in told
+
+    @pytest.mark.parametrize("state", ["incomplete", "refused", "cancelled", "failed"])
+    def test_it_does_not_say_everybody_where_the_run_did_not_end_as_done(self, state: str) -> None:
+        for lines in (list(events(state=state)), with_everybody_absent(state=state)):
+            assert verdict(lines).startswith('open"')
+            assert "Everybody" not in verdict(lines)
+
+    def test_nobody_can_say_done_of_somebody_who_is_present(self) -> None:
+        with pytest.raises(ReceiptBroken, match="says done"):
+            verdict(list(events(state="done")))
+        # Even if reading did not refuse it, the page is about the results.
+        lines = Receipt.parse(text()).lines
+        page = html(Receipt((*lines[:-1], {**lines[-1], "state": "done", "absent": 4, "present": 0})))
+        assert "Everybody is verified" not in page
+        assert "Not everything is verified. 3 absent, 1 present" in page.replace("</strong>", "")
+
+    def test_refused_before_anything_was_changed_only_if_nothing_was(self) -> None:
+        before = [line for line in events(state="refused") if line["type"] != "step"]
+        assert "refused before anything was changed" in verdict(before)
+        assert "before anything" not in verdict(list(events(state="refused")))
+
+
+class TestProof:
+    def test_it_says_what_was_checked(self) -> None:
+        receipt = Receipt.parse(text())
+        alone, sealed = html(receipt), html(receipt, sealed=True)
+        assert "not checked when this page was made" in alone
+        assert "Nothing that was checked for this page tells who wrote the file" in alone
+        assert "checked when this page was made" in sealed
+        assert "not checked" not in sealed
+        assert "Nothing that was checked" not in sealed
+
+
+INVISIBLE = "\u202e\u2066\u2069\u200f\u061c\u200b\ufeff\x00\x1b\x7f\x85\u2028"
+
+
+def test_characters_that_cannot_be_seen_do_not_steer_the_page() -> None:
+    odd = f"a{INVISIBLE}b"
+    lines = list(events(reason=odd, title=odd))
+    for line in lines:
+        if line["type"] == "result":
+            line["reason"] = odd
+        if line["type"] == "scope":
+            line["unreached"] = [{"what": odd, "why": odd}]
+        if line["type"] == "step":
+            line["reasons"], line["operation"] = [odd], odd
+    page = html(Receipt.parse("".join(write(lines, KEY))), title=f"{odd}\ud800")
+    assert not set(INVISIBLE) & set(page)
+    assert page.count("a" + "\N{REPLACEMENT CHARACTER}" * len(INVISIBLE) + "b") > 10
+    page.encode()
+
+
+def test_the_policy_allows_its_own_style_and_nothing_else() -> None:
+    page = html(Receipt.parse(text()))
+    policy = page.partition('Content-Security-Policy" content="')[2].partition('"')[0]
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    assert " style=" not in page
+
+
+@given(st.text(), st.text())
+def test_no_text_becomes_markup(reason: str, title: str) -> None:
+    def tags(page: str) -> list[str]:
+        found: list[str] = []
+        parser = HTMLParser()
+        parser.handle_starttag = lambda tag, attrs: found.append(f"{tag} {attrs}")  # type: ignore[method-assign]
+        parser.feed(page)
+        return found
+
+    assert tags(html(Receipt.parse(text(reason=reason or "x", title=title)))) == tags(
+        html(Receipt.parse(text(reason="x")))
+    )
+
+
 def test_of_many_people_only_those_who_are_left_are_listed() -> None:
     result = {"type": "result", "account": "marketing", "found": 1, "reason": "", "identifiers": []}
     first = next(events())
+    first |= {"people": MANY + 2, "accounts": first["accounts"][:1]}
+    known = [{"type": "person", "person": n, "identifiers": []} for n in range(1, MANY + 3)]
     people = [{**result, "person": n, "state": "absent"} for n in range(1, MANY + 2)]
     there = {**result, "person": MANY + 2, "state": "present", "reason": "still shown"}
     counts = {"absent": MANY + 1, "present": 1, "unknown": 0}
-    end = {"type": "end", "run": "r", "state": "incomplete", "reason": "", "ended_at": AT, **counts}
-    page = html(Receipt.parse("".join(write([first, *people, there, end], KEY))))
+    end = {"type": "end", "run": first["run"], "state": "incomplete", "reason": "", "ended_at": AT, **counts}
+    page = html(Receipt.parse("".join(write([first, *known, *people, there, end], KEY))))
     assert f"{MANY + 1} of {MANY + 2} people are absent everywhere" in page
     assert page.count("still shown") == 2  # in the row, and where the words are explained
     assert "Nothing was changed." in page

@@ -1,0 +1,250 @@
+"""The format of a receipt: which fields each type of line has, and how the lines of one receipt must agree.
+
+A schema is a check of one value, a list of one schema (an array of such values), or a dict of schemas (an object with
+at least these fields). Fields that are not listed are allowed: they are under the hash, the seal and the signature as
+all others are, and nothing here reads them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+__all__ = ["END_STATES", "FORMAT", "STATES", "disagreements", "misfit"]
+
+FORMAT = 2
+STATES = ("absent", "present", "unknown")
+END_STATES = ("done", "incomplete", "refused", "cancelled", "failed")
+DEEPEST = 16  # levels of nesting in a line; the format itself uses four
+LARGEST = 2**53  # beyond it, other readers of JSON round
+
+Schema = Callable[[Any], bool] | list[Any] | dict[str, Any]
+Line = Mapping[str, Any]
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _number(value: Any) -> bool:
+    return type(value) is int and abs(value) < LARGEST
+
+
+def _positive(value: Any) -> bool:
+    return _number(value) and value > 0
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _hex(length: int) -> Callable[[Any], bool]:
+    pattern = re.compile(rf"[0-9a-f]{{{length}}}")
+    return lambda value: isinstance(value, str) and bool(pattern.fullmatch(value))
+
+
+def _time(value: Any) -> bool:
+    """A time with its zone that can be told in UTC."""
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).astimezone(UTC).isoformat() != ""
+    except (ValueError, OverflowError):
+        return False
+
+
+def _or_none(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or check(value)
+
+
+def _one_of(*values: object) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, (str, int)) and not isinstance(value, bool) and value in values
+
+
+_hash = _hex(64)
+_state = _one_of(*STATES)
+EXCHANGE = {
+    "method": _text,
+    "request": _hash,
+    "status": _or_none(_number),
+    "answer": _text,
+    "request_id": _text,
+    "at": _time,
+}
+EVERY: dict[str, Any] = {"type": _text, "n": _positive, "prev": _hash, "hash": _hash}
+LINES: dict[str, dict[str, Any]] = {
+    "run": {
+        "format": _one_of(FORMAT),
+        "run": _text,
+        "plan": _hash,
+        "kind": _text,
+        "made_at": _time,
+        "begun_at": _time,
+        "accounts": [{"account": _text, "provider": _text, "title": _text}],
+        "people": _number,
+        "key": _hex(16),
+        "library": _text,
+    },
+    "scope": {"account": _text, "provider": _text, "unreached": [{"what": _text, "why": _text}]},
+    "person": {"person": _positive, "identifiers": [{"kind": _text, "hash": _hash, "asked": _flag}]},
+    "found": {"account": _text, "person": _positive, "contacts": [_hash], "by": [_text]},
+    "step": {
+        "account": _text,
+        "attempt": _positive,
+        "begun_at": _time,
+        "ended_at": _or_none(_time),
+        "round": _number,
+        "step": _number,
+        "operation": _text,
+        "contacts": _number,
+        "touched": [_hash],
+        "state": _text,
+        "confirmed": _number,
+        "absent": _number,
+        "failed": _number,
+        "unconfirmed": _number,
+        "reasons": [_text],
+        "jobs": [{"id": _text, "state": _text}],
+        "exchanges": [EXCHANGE],
+    },
+    "jobs": {
+        "account": _text,
+        "at": _time,
+        "round": _number,
+        "jobs": [
+            {
+                "id": _text,
+                "state": _text,
+                "requested": _or_none(_number),
+                "succeeded": _or_none(_number),
+                "failed": _or_none(_number),
+            }
+        ],
+        "exchanges": [EXCHANGE],
+    },
+    "read": {
+        "account": _text,
+        "at": _time,
+        "round": _number,
+        "path": _text,
+        "asked": _number,
+        "shown": [_hash],
+        "error": _text,
+        "exchanges": [EXCHANGE],
+    },
+    "result": {
+        "account": _text,
+        "person": _positive,
+        "found": _number,
+        "state": _state,
+        "reason": _text,
+        "identifiers": [{"kind": _text, "hash": _hash, "state": _state, "reason": _text}],
+    },
+    "end": {
+        "run": _text,
+        "state": _one_of(*END_STATES),
+        "reason": _text,
+        "ended_at": _time,
+        **dict.fromkeys(STATES, _number),
+        "seal": _hash,
+        "signature": _text,
+        "public_key": _text,
+    },
+}
+
+
+def misfit(line: Any) -> str:
+    """Where a parsed line is not what its type says, in words; empty if it is."""
+    if not isinstance(line, dict) or not EVERY.keys() <= line.keys():
+        return "it is no line of a receipt"
+    if not _shallow(line, DEEPEST):
+        return "it is nested too deeply"
+    if line["type"] == "run" and line.get("format") != FORMAT:
+        return (
+            f"its format is not {FORMAT}, the only one that is read here; in format 1, neither the seal nor the "
+            "signature covers how the run ended"
+        )
+    if not isinstance(line["type"], str) or line["type"] not in LINES:
+        return "there is no such type of line"
+    where = _misfit(line, EVERY | LINES[line["type"]], "")
+    return f"its field {where} is missing or is not of its type" if where else ""
+
+
+def _misfit(value: Any, schema: Schema, path: str) -> str:
+    """The path of the first value that does not fit; empty if all do."""
+    match schema:
+        case dict():
+            if not isinstance(value, dict):
+                return path
+            inner = ((value.get(name, ...), each, f"{path}.{name}".lstrip(".")) for name, each in schema.items())
+        case list():
+            if not isinstance(value, list):
+                return path
+            inner = ((each, schema[0], f"{path}[{n}]") for n, each in enumerate(value))
+        case _:
+            return "" if schema(value) else path
+    return next(filter(None, (_misfit(*each) for each in inner)), "")
+
+
+def _shallow(value: Any, levels: int) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    return not isinstance(value, list) or (levels > 0 and all(_shallow(each, levels - 1) for each in value))
+
+
+def disagreements(lines: Sequence[Line]) -> Iterator[tuple[int, str]]:
+    """Where lines that are each well formed contradict one another: the number of the line, and what is wrong.
+
+    A receipt answers for every person in every account exactly once, and its end says no more than these answers do.
+    """
+    run = lines[0]
+    if run["type"] != "run":
+        yield 1, "it does not tell which run this is"
+        return
+    accounts = [each["account"] for each in run["accounts"]]
+    if len(set(accounts)) != len(accounts):
+        yield 1, "it names an account twice"
+    people = {line["person"]: {i["hash"] for i in line["identifiers"]} for line in lines if line["type"] == "person"}
+    if len(people) != run["people"] or sum(line["type"] == "person" for line in lines) != run["people"]:
+        yield 1, "it is about another number of people"
+    for n, line in enumerate(lines[1:], 2):
+        if line["type"] == "run":
+            yield n, "it begins another run"
+        fields = LINES[line["type"]]
+        if "account" in fields and line["account"] not in accounts:
+            yield n, "the run is not about this account"
+        if "person" in fields and line["person"] not in people:
+            yield n, "the run is not about this person"
+            return
+    yield from _in_results(lines, accounts, people)
+    yield from _in_end(lines, Counter(line["state"] for line in lines if line["type"] == "result"))
+
+
+def _in_results(
+    lines: Sequence[Line], accounts: Sequence[str], people: Mapping[int, set[str]]
+) -> Iterator[tuple[int, str]]:
+    answered: set[tuple[str, int]] = set()
+    for n, line in enumerate(lines, 1):
+        if line["type"] != "result":
+            continue
+        if (line["account"], line["person"]) in answered:
+            yield n, "it answers for this person and account a second time"
+        answered.add((line["account"], line["person"]))
+        told = {each["hash"] for each in line["identifiers"]}
+        if not people[line["person"]] <= told:
+            yield n, "it says nothing of some identifiers of this person"
+        if line["state"] == "absent" and any(each["state"] != "absent" for each in line["identifiers"]):
+            yield n, "it says absent, and its identifiers do not"
+    if len(answered) != len(people) * len(accounts):
+        yield len(lines), "not every person has a result in every account"
+
+
+def _in_end(lines: Sequence[Line], counts: Counter[str]) -> Iterator[tuple[int, str]]:
+    run, end = lines[0], lines[-1]
+    if {name: end[name] for name in STATES} != {name: counts[name] for name in STATES}:
+        yield len(lines), "its numbers are not those of the results"
+    if end["run"] != run["run"]:
+        yield len(lines), "it is the end of another run"
+    if end["state"] == "done" and (counts["present"] or counts["unknown"]):
+        yield len(lines), "it says done, and the results do not"
