@@ -425,7 +425,12 @@ def test_a_cut_connection_over_a_real_socket_is_unreachable(waits: list[float]) 
 
 def test_an_empty_answer_to_a_raw_call_is_nothing(rig: Rig) -> None:
     assert rig.run(bare(), ask(Call("DELETE", "/x", object)), lambda _: rig.answer(204)) is None
-    assert rig.run(bare(), ask(Call("DELETE", "/x", type(None))), lambda _: rig.answer(200, text="<html>")) is None
+    assert rig.run(bare(), ask(Call("DELETE", "/x", type(None))), lambda _: rig.answer(200, text="OK")) is None
+
+
+def test_a_web_page_is_no_answer_to_a_request_that_expects_nothing(rig: Rig) -> None:
+    with pytest.raises(errors.UnexpectedPayload, match="web page"):
+        rig.run(bare(), ask(Call("DELETE", "/x", type(None))), lambda _: rig.answer(200, text="<html>"))
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{", b"\xff", b"[" * 100_000], ids=["html", "cut", "bytes", "deep"])
