@@ -196,20 +196,18 @@ def tried(name: str, every: int, start: int) -> int:
                         result = operation()
                     except errors.ContactsError:
                         continue
-                    if not empties(change, answer):
+                    if not empties(change):
                         assert not lies(title, result, people), (title, turn, answer, change(answer))
     return count
 
 
-def empties(change: Change, answer: bytes) -> bool:
-    """Whether the answer becomes a well-formed one about nobody, which no reader can tell from the truth."""
-    try:
-        before, after = msgspec.json.decode(answer), msgspec.json.decode(change(answer))
-    except (msgspec.DecodeError, RecursionError):
+def empties(change: Any) -> bool:
+    """Whether a list becomes empty or loses an item: a well-formed answer that no reader can tell from the truth."""
+    inner = change.args[0]
+    if not isinstance(inner, partial):
         return False
-    if not (isinstance(before, dict) and isinstance(after, dict)):
-        return False
-    return any(before.get(name) and after.get(name) == [] for name in ("results", "result"))
+    at, odd = inner.keywords["at"], inner.keywords.get("odd")
+    return odd == [] or (inner.func is dropped and isinstance(at[-1], int))
 
 
 def lies(title: str, result: Any, people: list[Contact]) -> bool:
