@@ -226,10 +226,10 @@ class FindsContacts(Provider, ABC):
 class FindsContactsByScan(FindsContacts, Exports, ABC):
     """Look contacts up by exact identifier, all of them in one pass over the whole account."""
 
-    def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact]]]:
+    def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
         """See `FindsContacts.find`; read to the end, for two contacts may share an identifier."""
         wanted = {identifier: identifier for identifier in identifiers}
-        found: list[tuple[Identifier, Contact]] = []
+        found: list[tuple[Identifier, Contact | str]] = []
         yield from steps.drain(
             self.contacts(None),
             lambda contacts: found.extend((wanted[i], c) for c in contacts for i in c.identifiers if i in wanted),

@@ -292,6 +292,8 @@ class Bird(
 
     def _complete(self, found: Sequence[ContactDetails]) -> Flow[list[Contact]]:
         """Contacts with all their identifiers; those that an answer shows only in part are read apart."""
+        if any(self.refuse_id(details.id) for details in found):
+            raise UnexpectedPayload("the answer holds a contact whose id is not one", provider=self.name)
         known = {details.id: mapping.known_identifiers(details, self.keys) for details in found}
         lacking = [details.id for details in found if not mapping.is_told(details, known[details.id])]
         settled = yield from steps.run_together([self._identifiers(each) for each in lacking], self.concurrency)

@@ -186,7 +186,9 @@ def cannot_find(wanted: Identifier, keys: Keys) -> str:
 
 def to_ask(wanted: Identifier, keys: Keys) -> list[dict[str, str]]:
     """The references under which an identifier may be found: each key, as it was written and in its normal form."""
-    values = dict.fromkeys([wanted.normal, *([] if wanted.kind is IdentifierKind.PHONE else [wanted.value.strip()])])
+    values: dict[str, None] = {wanted.normal: None}
+    if wanted.kind is not IdentifierKind.PHONE:
+        values[wanted.value.strip()] = None
     return [{"key": key, "value": value} for key in keys.of(wanted) for value in values]
 
 

@@ -223,7 +223,7 @@ class SendGrid(
         alone = yield from steps.run_together([self._alone(id) for id in again], self.concurrency)
         for contact_id, each in zip(again, alone, strict=True):
             if isinstance(each.error, NotFound):
-                found.pop(contact_id, None)
+                found = {id: details for id, details in found.items() if id != contact_id}
             elif each.error:
                 raise each.error
             elif each.value:

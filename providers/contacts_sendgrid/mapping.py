@@ -117,6 +117,8 @@ def exported(found: ExportedContact) -> Contact:
 
 
 def _contact(contact_id: str, a: Attributes) -> Contact:
+    if not contact_id:
+        raise UnexpectedPayload("the answer holds a contact without an id", provider=NAME)
     extra: dict[str, Any] = dict(a.unknown)
     if a.phone_number:  # by far the most frequent of them, and a loop costs as much as a fifth of a contact
         extra["phone_number"] = a.phone_number

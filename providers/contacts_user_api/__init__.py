@@ -114,8 +114,11 @@ class UserApi(
         """See `Provider.is_not_found`; no page prints an error, so any JSON object that names one will do."""
         if not super().is_not_found(call, content):
             return False
-        body = msgspec.json.decode(content)
-        return isinstance(body, dict) and any(body.get(key) for key in ERROR_KEYS)
+        try:
+            body = msgspec.json.decode(content, type=dict[str, Any])
+        except msgspec.ValidationError:  # an array
+            return False
+        return any(body.get(key) for key in ERROR_KEYS)
 
     # -- deleting and removing
 
@@ -186,7 +189,8 @@ class UserApi(
         reached: Callable[[ContactDetails], bool],
     ) -> Flow[Outcome]:
         """Write a relation back and read it again; what a re-read does not tell is neither confirmed nor failed."""
-        _checked((yield from api.update_contact(contact_id, body)).data, contact_id)
+        written = (yield from api.update_contact(contact_id, body)).data
+        _ = _checked(written, contact_id)
         names = tuple(body)
         try:
             after = yield from self._told(contact_id, names)
@@ -215,11 +219,11 @@ class UserApi(
         cursor: str | None = None
         while True:
             page = yield from self._details_page(cursor)
-            for details in page.items:
-                if details.id == contact_id and not (missing := mapping.untold(details, names)):
-                    return details
-                if details.id == contact_id:
-                    raise _untold(missing)
+            paged = next((details for details in page.items if details.id == contact_id), None)
+            if paged and not mapping.untold(paged, names):
+                return paged
+            if paged:
+                raise _untold(mapping.untold(paged, names))
             if (cursor := page.next) is None:
                 raise _untold(mapping.untold(found, names))
 
@@ -269,6 +273,8 @@ class UserApi(
 
     def _completed(self, found: Sequence[ContactDetails]) -> Flow[list[ContactDetails]]:
         """These contacts with all their relations; those that a page does not tell are read one by one."""
+        if any(self.refuse_id(details.id) for details in found):
+            raise UnexpectedPayload("the answer holds a contact whose id is not one", provider=self.name)
         lacking = [each.id for each in found if mapping.untold(each, mapping.SHARED_RELATIONS)]
         settled = yield from steps.run_together([self._alone(each) for each in lacking], self.concurrency)
         read: dict[str, ContactDetails] = {}

@@ -105,7 +105,7 @@ def _is_understood(name: str, item: Mapping[str, Any]) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    items: list[Any] = value if isinstance(value, list) else [value]
+    items = _items(value) if isinstance(value, list) else [value]
     return all(isinstance(each, str | int | float | None) for each in items)
 
 

@@ -109,9 +109,9 @@ class TestDecoding:
 
     def test_a_web_page_is_no_empty_answer(self) -> None:
         structure = payload_converter().structure
-        assert structure(b"", type(None)) is structure(b"[]", type(None)) is None  # type: ignore[arg-type]
+        assert structure(b"", type(None)) is structure(b"[]", type(None)) is None
         with pytest.raises(errors.UnexpectedPayload):
-            structure(b" <html>", type(None))  # type: ignore[arg-type]
+            structure(b" <html>", type(None))
 
     def test_lines(self) -> None:
         decode = lines_decoder(Outer)

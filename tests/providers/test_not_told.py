@@ -8,7 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from contacts_core import Contact, Identifier, OutcomeState, errors
+from contacts_bird import Bird
+from contacts_core import Contact, Contacts, Identifier, OutcomeState, errors
+from contacts_core.sandbox import json_response
+from contacts_sendgrid import mapping
+from contacts_sendgrid.payloads import User
+from contacts_user_api.sandbox import shapes
 from tests.providers.conftest import SEEN
 from tests.providers.test_on_emulators import account, person
 
@@ -22,7 +27,6 @@ def _exchanges_fit() -> Iterator[None]:
 
 
 def whole(served: Any, contact_id: str) -> dict[str, Any]:
-    from contacts_user_api.sandbox import shapes  # noqa: PLC0415 - the truth, not what is answered
 
     store = served.sandbox.emulators["user-api"].store
     stored = store.contacts[contact_id]
@@ -39,7 +43,7 @@ def reshaped(served: Any, change: Callable[[dict[str, Any]], None]) -> None:
     original = contacts._shapes
 
     def shapes(*args: Any, **options: Any) -> list[dict[str, Any]]:
-        made = original(*args, **options)
+        made: list[dict[str, Any]] = original(*args, **options)
         for each in made:
             change(each)
         return made
@@ -92,6 +96,7 @@ class TestUserApi:
         with account("user-api", contacts=12) as (door, served):
             target = next(c for c in door.export() if c.lists and c.custom)
             assert target.lists
+            newsletter = target.lists[0]
             served.sandbox.faults.set(fault, None)
             if fault == "no-includes":  # pages tell them
                 assert door.get_contacts([target.id]) == {target.id: target}
@@ -103,9 +108,9 @@ class TestUserApi:
                 lambda: door.get_contacts([target.id]),
                 lambda: door.find(target.identifiers[:1]),
                 lambda: list(door.export()),
-                lambda: list(door.export([target.lists[0]])),  # type: ignore[index]
+                lambda: list(door.export([newsletter])),
                 lambda: door.remove_identifier(target.id, target.identifiers[0]),
-                lambda: door.remove_from_list(target.lists[0], [target.id]),  # type: ignore[index]
+                lambda: door.remove_from_list(newsletter, [target.id]),
             ):
                 with pytest.raises(errors.UnexpectedPayload):
                     work()
@@ -176,7 +181,7 @@ class TestUserApi:
         with account("user-api", contacts=3) as (door, served):
             one, two, _ = door.export()
             if operation == "update":
-                contacts = served.sandbox.emulators["user-api"].contacts
+                contacts: Any = served.sandbox.emulators["user-api"].contacts  # type: ignore[attr-defined]
                 contacts._apply = lambda *_: reshaped(served, lambda shape: shape.update(id=two.id))
             else:
                 reshaped(served, lambda shape: shape.update(id=two.id))
@@ -201,7 +206,6 @@ class TestUserApi:
 
 def bird_answers(served: Any, change: Callable[[dict[str, Any]], None]) -> None:
     """Change every contact that the emulator answers with."""
-    from contacts_bird.sandbox import shapes  # noqa: PLC0415
 
     emulator = served.sandbox.emulators["bird"]
     original = emulator.answer
@@ -216,7 +220,6 @@ def bird_answers(served: Any, change: Callable[[dict[str, Any]], None]) -> None:
                 change(each)
         return type(response)(msgspec.json.encode(body), response.status_code, media_type="application/json")
 
-    assert shapes
     emulator.answer = answer
 
 
@@ -246,35 +249,25 @@ class TestBird:
         second, customer = Identifier.email("second@example.com"), Identifier.external_id("C-7")
         with account("bird") as (door, served), account("bird") as (plain, _):
             root = served.settings("bird")
-            for own, settings in ((False, {}), (True, keys)):
-                from contacts_bird import Bird  # noqa: PLC0415
-                from contacts_core import Contacts  # noqa: PLC0415
-
-                with Contacts(Bird(**root, **settings)) as opened:
-                    if not own:
-                        created = opened.upsert_contacts(
-                            [
-                                Contact(
-                                    identifiers=(
-                                        Identifier.email("first@example.com"),
-                                        Identifier.other("secondaryEmailAddress", "second@example.com"),
-                                        Identifier.other("customerId", "C-7"),
-                                    )
-                                )
-                            ]
-                        )
-                        found = opened.find([second, customer])
-                        assert found[second] is None
-                        assert "external_id_keys" in found.unasked[customer]
-                        continue
-                    found = opened.find([second, customer])
-                    assert {c.id for i in found for c in found.every(i)} == set(created.confirmed)
-                    assert found[second] is not None
-                    newsletter = opened.create_list("Newsletter").id
-                    assert opened.add_to_list(newsletter, [second, customer]).counted == 2
-                    assert [c.id for c in opened.export([newsletter])] == list(created.confirmed)
-                    assert opened.remove_identifier(created.confirmed[0], second).confirmed == (second.value,)
-                    assert opened.find([second])[second] is None
+            own = (
+                Identifier.other("secondaryEmailAddress", "second@example.com"),
+                Identifier.other("customerId", "C-7"),
+            )
+            with Contacts(Bird(**root)) as opened:
+                (created,) = opened.upsert_contacts(
+                    [Contact(identifiers=(Identifier.email("first@example.com"), *own))]
+                ).confirmed
+                found = opened.find([second, customer])
+                assert found[second] is None
+                assert "external_id_keys" in found.unasked[customer]
+            with Contacts(Bird(**root, **keys)) as opened:
+                found = opened.find([second, customer])
+                assert [c.id for i in found for c in found.every(i)] == [created, created]
+                newsletter = opened.create_list("Newsletter").id
+                assert opened.add_to_list(newsletter, [second, customer]).counted == 2
+                assert [c.id for c in opened.export([newsletter])] == [created]
+                assert opened.remove_identifier(created, second).confirmed == (second.value,)
+                assert opened.find([second])[second] is None
             assert door.count() == 1
             assert plain.count() == 0
 
@@ -283,13 +276,12 @@ class TestBird:
         with account("bird", contacts=3) as (door, served):
             newsletter = door.create_list("Another").id
             someone = next(iter(door.export()))
-            emulator = served.sandbox.emulators["bird"]
+            emulator: Any = served.sandbox.emulators["bird"]
             original = emulator.answer
 
             def answer(operation: Any, incoming: Any, scope: Any) -> Any:
                 if incoming.method != "POST" or not incoming.path.endswith("/contacts"):
                     return original(operation, incoming, scope)
-                from contacts_core.sandbox import json_response  # noqa: PLC0415
 
                 return json_response({"itemsProcessed": processed}, 201)  # and nothing was done
 
@@ -298,14 +290,14 @@ class TestBird:
             try:
                 outcome = door.add_to_list(newsletter, [someone.id])
             except errors.UnexpectedPayload:
-                assert processed == 10**30  # noqa: PT017
+                assert processed == 10**30
             assert outcome is None or outcome.state is OutcomeState.FAILED
 
     def test_one_refused_member_does_not_take_the_others_with_it(self) -> None:
         with account("bird", contacts=20) as (door, served):
             newsletter = door.create_list("Another").id
             people = [c.id for c in door.export()]
-            emulator = served.sandbox.emulators["bird"]
+            emulator: Any = served.sandbox.emulators["bird"]
             original = emulator.answer
 
             def answer(operation: Any, incoming: Any, scope: Any) -> Any:
@@ -398,7 +390,6 @@ class TestSendGrid:
             assert door.count() == 3
 
     def test_what_sendgrid_names_is_taken_out_and_the_rest_sent_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from contacts_sendgrid import mapping  # noqa: PLC0415
 
         monkeypatch.setattr(mapping, "unfit", lambda *_: "")
         with account("sendgrid", contacts=1) as (door, _):
@@ -425,7 +416,7 @@ class TestSendGrid:
     def test_an_address_that_sendgrid_names_is_unasked(self) -> None:
         with account("sendgrid", contacts=3) as (door, served):
             one, two, three = (next(i for i in c.identifiers if i.key == "email") for c in door.export())
-            emulator = served.sandbox.emulators["sendgrid"]
+            emulator: Any = served.sandbox.emulators["sendgrid"]
             original = emulator.answer
 
             def answer(operation: Any, incoming: Any, scope: Any) -> Any:
@@ -464,16 +455,16 @@ class TestSendGrid:
     def test_an_account_is_named_by_its_user_where_the_key_may_read_it(self) -> None:
         with account("sendgrid", on_behalf_of="sub") as (door, served):
             base = served.settings("sendgrid")["base_url"]
-            for answer, name in ((errors.Forbidden("no"), ""), (errors.NotFound("no"), ""), (7, " user 7")):
+            refused: list[Callable[[Any], Any]] = [
+                lambda flow: flow.throw(errors.Forbidden("no")),
+                lambda flow: flow.throw(errors.NotFound("no")),
+                lambda flow: flow.send(User(username="jane", user_id=7)),
+            ]
+            for answer, name in zip(refused, ("", "", " user 7"), strict=True):
                 flow = door.provider.account_id()
                 assert next(flow).path == "/v3/user/username"
                 with pytest.raises(StopIteration) as stopped:
-                    if isinstance(answer, int):
-                        from contacts_sendgrid.payloads import User  # noqa: PLC0415
-
-                        flow.send(User(username="jane", user_id=answer))
-                    else:
-                        flow.throw(answer)
+                    answer(flow)
                 assert stopped.value.value == f"{base} on behalf of sub{name}"
 
     def test_the_sample_is_empty_only_if_the_account_is(self) -> None:

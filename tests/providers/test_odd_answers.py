@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import attrs
@@ -18,7 +19,6 @@ from contacts_core import Contact, Contacts, F, Identifier, OutcomeState, errors
 from tests.providers.conftest import SEEN
 from tests.providers.test_on_emulators import account
 
-DEEP: Any = "deep"  # filled in as bytes: too deep for a decoder
 ODD: list[Any] = [
     None,
     "",
@@ -55,7 +55,7 @@ RAW = [
     b'{"id":1e999}',
     b"9" * 5_000,
 ]
-Path = tuple[str | int, ...]
+Path = tuple[Any, ...]
 Change = Callable[[bytes], bytes]
 
 
@@ -96,20 +96,24 @@ def dropped(body: Any, at: Path) -> Any:
 def changes(answer: bytes) -> Iterator[Change]:
     """Everything that is done to one answer."""
     for raw in RAW:
-        yield lambda _, raw=raw: raw
+        yield partial(instead, raw)
     try:
         body = msgspec.json.decode(answer)
     except msgspec.DecodeError:
         return
     for at in places(body):
         for odd in ODD:
-            yield lambda now, at=at, odd=odd: edited(now, lambda body: replaced(body, at, odd))
+            yield partial(edited, partial(replaced, at=at, odd=odd))
         if at:
-            yield lambda now, at=at: edited(now, lambda body: dropped(body, at))
-            yield lambda now, at=at: edited(now, lambda body: replaced(body, at, {"added": [DEEP]}))
+            yield partial(edited, partial(dropped, at=at))
+            yield partial(edited, partial(replaced, at=at, odd={"added": [1]}))
 
 
-def edited(now: bytes, change: Callable[[Any], Any]) -> bytes:
+def instead(raw: bytes, _: bytes) -> bytes:
+    return raw
+
+
+def edited(change: Callable[[Any], Any], now: bytes) -> bytes:
     try:
         return msgspec.json.encode(change(msgspec.json.decode(now)))
     except (msgspec.DecodeError, KeyError, IndexError, TypeError):
@@ -192,31 +196,28 @@ def tried(name: str, every: int, start: int) -> int:
                         result = operation()
                     except errors.ContactsError:
                         continue
-                    if not empties(change, answer):
-                        honest(title, result, people)
+                    if not empties(change):
+                        assert not lies(title, result, people), (title, turn, answer, change(answer))
     return count
 
 
-def empties(change: Change, answer: bytes) -> bool:
-    """Whether the answer becomes a well-formed one about nobody, which no reader can tell from the truth."""
-    try:
-        before, after = msgspec.json.decode(answer), msgspec.json.decode(change(answer))
-    except (msgspec.DecodeError, RecursionError):
+def empties(change: Any) -> bool:
+    """Whether a list becomes empty or loses an item: a well-formed answer that no reader can tell from the truth."""
+    inner = change.args[0]
+    if not isinstance(inner, partial):
         return False
-    if not (isinstance(before, dict) and isinstance(after, dict)):
-        return False
-    return any(before.get(name) and after.get(name) == [] for name in ("results", "result"))
+    at, odd = inner.keywords["at"], inner.keywords.get("odd")
+    return odd == [] or (inner.func is dropped and isinstance(at[-1], int))
 
 
-def honest(title: str, result: Any, people: list[Contact]) -> None:
-    """Nobody is said not to exist who does, where an answer that was well-formed would have told."""
+def lies(title: str, result: Any, people: list[Contact]) -> bool:
+    """Whether somebody is said not to exist who does, though the answers were not about nobody."""
     if title == "get":
-        assert result[people[0].id] is not None
+        return result[people[0].id] is None
     if title == "find":
         wanted = people[0].identifiers[0]
-        assert wanted in result.unasked or wanted in result.mismatched or result[wanted] is not None
-    if title == "export":
-        assert {person.id for person in people} <= {contact.id for contact in result}
+        return not (wanted in result.unasked or wanted in result.mismatched or result[wanted])
+    return title == "export" and len(result) < len(people)
 
 
 @pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
@@ -226,7 +227,7 @@ def test_one_odd_value_ends_in_a_value_or_a_typed_error(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
 def test_a_deletion_with_an_odd_answer_is_done_or_unclear(name: str) -> None:
-    odd: list[Change] = [*(lambda _, raw=raw: raw for raw in RAW)]
+    odd: list[Change] = [partial(instead, raw) for raw in RAW]
     with account(name, contacts=len(odd) + 1) as (door, served):
         people = list(door.export())
         middle = Middle(served.sandbox.emulators[name])

@@ -147,7 +147,7 @@ class TestSendGridsContacts:
         ],
     )
     def test_every_form_of_time_is_read(self, text: str | int) -> None:
-        body = {"id": "1", "email": "jane@example.com", "alternate_emails": [], "created_at": text}
+        body: Any = {"id": "1", "email": "jane@example.com", "alternate_emails": [], "created_at": text}
         contact = sendgrid(lambda _: httpx.Response(200, json={"result": [body]})).get_contacts(["1"])["1"]
         assert contact is not None
         assert contact.created_at == datetime(2025, 11, 18, 14, 50, 24, tzinfo=UTC)
@@ -500,13 +500,14 @@ def test_a_list_on_a_later_page_is_still_a_membership() -> None:
 
 
 def test_a_contact_that_does_not_tell_its_lists_is_looked_for_on_the_list() -> None:
-    people = [{"id": name, "identifierCount": 0} for name in ("on", "off")]
+    on, off = CONTACT, CONTACT.replace("12bd", "22bd")
+    people = [{"id": name, "identifierCount": 0} for name in (on, off)]
 
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json={"results": people[:1] if "/lists/" in request.url.path else people})
 
-    assert [contact.id for contact in bird(answer).search(F.list == LIST)] == ["on"]
-    assert [contact.id for contact in bird(answer).search(~(F.list == LIST))] == ["off"]
+    assert [contact.id for contact in bird(answer).search(F.list == LIST)] == [on]
+    assert [contact.id for contact in bird(answer).search(~(F.list == LIST))] == [off]
 
 
 def test_pages_that_end_before_their_total_are_no_whole_export() -> None:
