@@ -211,10 +211,11 @@ class FindsContacts(Provider, ABC):
     """Look contacts up by exact identifier."""
 
     @abstractmethod
-    def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact]]]:
+    def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
         """Look up to ``find_batch`` identifiers of one kind up; each match with the identifier it answers.
 
-        The core drops contacts that do not have the identifier that they are said to answer.
+        A text in place of a contact says why the vendor refused to look this identifier up. The core drops contacts
+        that do not have the identifier that they are said to answer.
         """
 
     def cannot_find(self, identifier: Identifier) -> str:
@@ -225,10 +226,10 @@ class FindsContacts(Provider, ABC):
 class FindsContactsByScan(FindsContacts, Exports, ABC):
     """Look contacts up by exact identifier, all of them in one pass over the whole account."""
 
-    def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact]]]:
+    def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
         """See `FindsContacts.find`; read to the end, for two contacts may share an identifier."""
         wanted = {identifier: identifier for identifier in identifiers}
-        found: list[tuple[Identifier, Contact]] = []
+        found: list[tuple[Identifier, Contact | str]] = []
         yield from steps.drain(
             self.contacts(None),
             lambda contacts: found.extend((wanted[i], c) for c in contacts for i in c.identifiers if i in wanted),

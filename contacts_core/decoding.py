@@ -3,29 +3,36 @@
 A payload class says what is known of a vendor's JSON. Decoding is strict first: an object with a field that nobody
 declared makes the quick way fail, and the page is read again the slow way, which moves undeclared fields into the
 payload's ``unknown`` instead of dropping them. So nothing a vendor adds is ever lost, and the usual page pays nothing.
+In `TolerantFields` the slow way moves odd values there too, so that one odd contact does not make a page unreadable.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import cache
 from types import NoneType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 from cattrs import Converter
 from msgspec.inspect import DictType, Field, ListType, StructType, Type, UnionType, type_info
 
 from contacts_core.errors import UnexpectedPayload
+from contacts_core.identifiers import scrub
+from contacts_core.texts import printable
 
-__all__ = ["Payload", "UnknownFields", "decoder", "lines_decoder", "payload_converter"]
+__all__ = ["Payload", "TolerantFields", "UnknownFields", "decoder", "lines_decoder", "payload_converter"]
 
 T = TypeVar("T")
 
 drift = logging.getLogger("contacts_core.drift")
 """Names the fields that a vendor sent and nobody declared; never their values."""
 
+# All that decoding may raise: ValidationError is a DecodeError, and most are ValueErrors.
 UNKNOWN = ""  # the JSON name of `UnknownFields.unknown`; no vendor has a field without a name
 
 
@@ -39,8 +46,24 @@ class UnknownFields(Payload, gc=False, forbid_unknown_fields=True, kw_only=True)
     unknown: dict[str, Any] = msgspec.field(name=UNKNOWN, default_factory=dict)
 
 
+class TolerantFields(UnknownFields, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """A payload whose optional fields may be odd: a value of another type counts as not told.
+
+    It is kept in ``unknown`` as the vendor sent it. Required fields stay strict, and so must be every payload whose
+    absent field is a statement, such as the cursor of a page.
+    """
+
+
 # msgspec crashes where two threads make decoders of one type, or use one while another is being made of the same parts.
-one_at_a_time = threading.Lock()
+one_at_a_time = threading.RLock()
+if hasattr(os, "register_at_fork"):  # another thread may hold it at that moment
+    os.register_at_fork(before=one_at_a_time.acquire, after_in_parent=one_at_a_time.release)
+    os.register_at_fork(after_in_child=one_at_a_time.release)
+
+MOST_NAMED = 20  # undeclared fields of one object
+LONGEST_MISFIT = 300  # characters; a path may be as deep as the answer
+LONGEST_FIELD = 60  # characters of the name of one
+UNREADABLE = (msgspec.DecodeError, ValueError, OverflowError, TypeError, RecursionError)
 
 
 def payload_converter() -> Converter:
@@ -52,8 +75,14 @@ def payload_converter() -> Converter:
     converter = Converter()
     converter.register_structure_hook_factory(lambda _: True, decoder)
     converter.register_structure_hook_func(lambda type_: type_ is object, lambda raw, _: raw_json(raw))
-    converter.register_structure_hook(NoneType, lambda _raw, _type: None)
+    converter.register_structure_hook(NoneType, nothing)
     return converter
+
+
+def nothing(raw: bytes, _: Any = None) -> None:
+    """Ignore a body, unless it is a web page: then something else than the vendor's API answered."""
+    if raw.lstrip()[:1] == b"<":
+        raise UnexpectedPayload("the answer is a web page, not the API's")
 
 
 def decoder(type_: Any) -> Callable[[bytes, Any], Any]:
@@ -65,14 +94,13 @@ def decoder(type_: Any) -> Callable[[bytes, Any], Any]:
     def structure(raw: bytes, _: Any = None) -> Any:
         try:
             return quick.decode(raw)
-        except msgspec.ValidationError as error:
-            if "unknown field" not in str(error):
-                raise misfit(error) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except msgspec.ValidationError:  # undeclared fields, or values that do not fit
+            pass
+        except UNREADABLE as error:
             raise misfit(error) from None
         try:
-            return msgspec.convert(set_aside(msgspec.json.decode(raw), described), type_)
-        except msgspec.DecodeError as error:  # the undeclared field came before the place that is broken
+            return msgspec.convert(set_aside(plain(raw), described), type_)
+        except UNREADABLE as error:
             raise misfit(error) from None
 
     return structure
@@ -87,11 +115,7 @@ def lines_decoder(type_: type[T]) -> Callable[[bytes], list[T]]:
     def decode(lines: bytes) -> list[T]:
         try:
             return quick.decode_lines(lines)
-        except (
-            msgspec.DecodeError,
-            UnicodeDecodeError,
-            RecursionError,
-        ):  # ValidationError is one; the slow way says which line
+        except UNREADABLE:  # the slow way says which line
             return [slow(line, None) for line in lines.splitlines() if line.strip()]
 
     return decode
@@ -102,9 +126,25 @@ def raw_json(raw: bytes) -> Any:
     return decode_any(raw, None) if raw.strip() else None
 
 
+def plain(raw: bytes) -> Any:
+    """JSON as plain data; numbers beyond all bounds become text."""
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.ValidationError:
+        return msgspec.json.decode(json.dumps(json.loads(raw, parse_int=_bounded, parse_float=_bounded)))
+
+
+def _bounded(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.ValidationError:
+        return text
+
+
 def misfit(error: Exception) -> UnexpectedPayload:
     """Name the place where an answer left its documented shape. msgspec's messages hold types and paths, no values."""
-    return UnexpectedPayload(f"the answer does not have the documented shape: {error}")
+    told = scrub(printable(error, LONGEST_MISFIT))
+    return UnexpectedPayload(f"the answer does not have the documented shape: {told}")
 
 
 decode_any = decoder(Any)
@@ -120,7 +160,7 @@ def set_aside(raw: Any, described: Type) -> Any:
         case DictType(value_type=value), dict():
             return {key: set_aside(each, value) for key, each in raw.items()}
         case StructType(cls=cls, fields=fields), dict():
-            return _object(cls.__name__, raw, {field.encode_name: field for field in fields})
+            return _object(cls, raw, {field.encode_name: field for field in fields})
         case _:
             return raw
 
@@ -135,10 +175,37 @@ def _shape(described: Type) -> type | None:
             return None
 
 
-def _object(name: str, raw: dict[str, Any], fields: dict[str, Field]) -> dict[str, Any]:
+def _object(cls: type[Any], raw: dict[str, Any], fields: dict[str, Field]) -> dict[str, Any]:
     known = {key: set_aside(value, fields[key].type) for key, value in raw.items() if key in fields}
-    if undeclared := {key: value for key, value in raw.items() if key not in fields}:
-        drift.info("%s has undeclared fields: %s", name, ", ".join(sorted(undeclared)))
-        if UNKNOWN in fields:
-            known[UNKNOWN] = undeclared
+    undeclared = {key: value for key, value in raw.items() if key not in fields}
+    if undeclared:
+        drift.info("%s has undeclared fields: %s", cls.__name__, _named(undeclared))
+    if issubclass(cls, TolerantFields):
+        hints = _hints(cls)
+        odd = [key for key in known if not (fields[key].required or _fits(known[key], hints[fields[key].name]))]
+        undeclared |= {key: raw[key] for key in odd}
+        known = {key: value for key, value in known.items() if key not in odd}
+        if odd:
+            drift.info("%s has fields of another type: %s", cls.__name__, _named(odd))
+    if undeclared and UNKNOWN in fields:
+        known[UNKNOWN] = undeclared
     return known
+
+
+def _named(fields: Collection[str]) -> str:
+    """The names of fields, fit for a log: the vendor chooses them, and may have used identifiers for names."""
+    names = [scrub(printable(name, LONGEST_FIELD)) for name in sorted(fields)[:MOST_NAMED]]
+    return ", ".join([*names, f"and {more} more"] if (more := len(fields) - len(names)) else names)
+
+
+@cache
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _fits(value: Any, type_: Any) -> bool:
+    try:
+        msgspec.convert(value, type_)
+    except UNREADABLE:
+        return False
+    return True

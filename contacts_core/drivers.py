@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import os
 import threading
 import time
@@ -82,7 +83,7 @@ IN_FLIGHT = 8  # httpx gets slower with more, and no vendor likes more
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 LIMITS = httpx.Limits(max_connections=2 * IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
 LONGEST_PAUSE = 120.0
-ABORT_TIMEOUT = 2.0  # seconds that an exchange has to clean up after itself once it was given up
+ASK_AGAIN = 0.1  # seconds until ``before_send`` is asked again
 
 
 Observer = Callable[[Call[Any], Answer | None], None]
@@ -120,6 +121,7 @@ class _Common:
     """What both drivers do between their requests."""
 
     observer: Observer | None = None
+    before_send: Callable[[], float] | None = None
 
     def __init__(self, provider: Provider, client: object, monotonic: Callable[[], float]) -> None:
         self._transport = Transport(provider)
@@ -136,16 +138,21 @@ class _Common:
         """Count requests that another process sent just before against the provider's rates."""
         self._pacer.charge(requests, self._monotonic())
 
-    def _attempts(self, call: Call[Any], stop: _Stop) -> tuple[Attempts, float]:
-        """What decides on repetitions, and when there must be an end of them."""
+    def _end(self) -> float:
+        """When a request that begins now must be over, with all its attempts."""
         now = self._monotonic()
         if self._began is None:
             self._began = now
         end = now + self._settings.request_timeout
         if self._settings.client_timeout is not None:
             end = min(end, self._began + self._settings.client_timeout)
-        left: Callable[[], float] = lambda: 0.0 if stop.why else end - self._monotonic()  # noqa: E731 - one line
-        return Attempts(call, self._settings.attempts, LONGEST_PAUSE, left), end
+        return end
+
+    def _attempts(self, call: Call[Any], end: float, stop: _Stop) -> Attempts:
+        """What decides on repetitions of a call whose first attempt failed."""
+        return Attempts(
+            call, self._settings.attempts, LONGEST_PAUSE, lambda: 0.0 if stop.why else end - self._monotonic()
+        )
 
     def _delay(self, call: Call[Any], end: float) -> float:
         """Seconds until the call may be sent; 0 means now, and counts.
@@ -157,12 +164,18 @@ class _Common:
         if now >= end:
             raise DeadlineExceeded("the time for requests is over; this one was not sent")
         delay = self._pacer.delay(call.lane, now)
+        if call.patience is not None and delay > call.patience:
+            raise self._transport.too_late(call, delay)
         if now + delay >= end:
             raise DeadlineExceeded(
                 f"the vendor's rate allows the next request in {delay:.0f} s; until then its time is over",
                 hint="raise request_timeout in the account's transport settings, or try again later",
             )
         return delay
+
+    def _left(self) -> float:
+        """Seconds that the next exchange may take, as ``before_send`` says; 0 to ask again in a moment."""
+        return self.before_send() if self.before_send else math.inf
 
     def _unanswered(self, call: Call[Any], error: Exception) -> Unreachable:
         if self.observer:
@@ -330,14 +343,15 @@ class Driver(_Common):
 
     def _call(self, call: Call[T], stop: _Stop) -> T:
         self._check_usable()
-        attempts, end = self._attempts(call, stop)
+        end = self._end()
         try:
-            try:
-                return self._once(call, end, stop)
-            except ContactsError as error:
-                failures = [attempts.failed(error)]
-            if attempts.again(failures[0]) is False:
-                raise failures[0]
+            return self._once(call, end, stop)
+        except ContactsError as error:
+            attempts = self._attempts(call, end, stop)
+            failures = [attempts.failed(error)]
+        if attempts.again(failures[0]) is False:
+            raise failures[0]
+        try:
             # The first try is made outside: setting up the retry costs as much as a fifth of a request.
             for attempt in stamina.retry_context(
                 on=attempts.again, attempts=self._settings.attempts, timeout=None, wait_max=LONGEST_PAUSE
@@ -355,19 +369,21 @@ class Driver(_Common):
         raise AssertionError("unreachable")
 
     def _once(self, call: Call[T], end: float, stop: _Stop) -> T:
-        request = self._transport.request(self._client, call)
+        request, limit = self._transport.request(self._client, call)
         while True:
             self._slots.get()
             try:  # a request counts when nothing holds it back any more, not while it waits for a slot
-                if (delay := self._delay(call, end)) <= 0:
-                    return self._answer(call, self._sent(call, request, stop))
+                if (left := self._left()) <= 0:
+                    delay = ASK_AGAIN
+                elif (delay := self._delay(call, end)) <= 0:
+                    return self._answer(call, self._sent(call, request, min(limit, left), stop))
             finally:
                 self._slots.put(None)
             self._sleep(delay)
 
-    def _sent(self, call: Call[Any], request: Any, stop: _Stop) -> Answer:
+    def _sent(self, call: Call[Any], request: Any, limit: float, stop: _Stop) -> Answer:
         try:
-            return self._exchange(request)
+            return self._exchange(request, limit)
         except self._broken as error:
             raise self._unanswered(call, error) from None
         except KeyboardInterrupt as error:
@@ -386,8 +402,7 @@ class Driver(_Common):
                 self._pacer = Pacer(self._rates)
                 self._process = os.getpid()
 
-    def _exchange(self, request: Any) -> Answer:
-        limit = self._transport.limit(request)
+    def _exchange(self, request: Any, limit: float) -> Answer:
         token = deadline.set(time.monotonic() + limit)
         try:
             with masked_log:
@@ -458,7 +473,7 @@ class Driver(_Common):
         try:
             for _ in range(MOST_REDIRECTS):
                 request = self._transport.file_request(self._client, url, origin)
-                response = self._send_elsewhere(request)
+                response = self._send_elsewhere(request, min(self._settings.attempt_timeout, self._allowed()))
                 open_files.callback(response.close)
                 if response.status_code in OK:
                     read = response.is_stream_consumed  # a transport in this process may answer whole
@@ -474,8 +489,14 @@ class Driver(_Common):
             raise self._transport.unreachable("download", error) from None
         raise self._transport.about(UnexpectedPayload("the vendor's file is behind too many redirects"), "download")
 
-    def _send_elsewhere(self, request: Any) -> Any:
-        token = deadline.set(time.monotonic() + self._transport.limit(request))
+    def _allowed(self) -> float:
+        """Wait until something may be sent; gives the seconds that it may take."""
+        while (left := self._left()) <= 0:
+            self._sleep(ASK_AGAIN)
+        return left
+
+    def _send_elsewhere(self, request: Any, limit: float) -> Any:
+        token = deadline.set(time.monotonic() + limit)
         checked = allowed_place.set(self._transport.place_check(request))
         try:
             with masked_log:
@@ -507,7 +528,7 @@ class Driver(_Common):
         self._check_usable()
         request = self._transport.upload_request(self._client, upload)
         try:
-            response = self._send_elsewhere(request)
+            response = self._send_elsewhere(request, min(self._transport.limit(upload.content), self._allowed()))
             token = deadline.set(time.monotonic() + self._settings.attempt_timeout)
             try:
                 answer = self._content(response)
@@ -518,6 +539,53 @@ class Driver(_Common):
             raise self._transport.unreachable("upload", error) from None
         if answer.status_code not in OK:
             raise self._refused("upload", answer)
+
+
+class _Exchange(asyncio.Future[T]):
+    """The end of an exchange, which goes on for a while when whoever waits for it is cancelled.
+
+    He is told of that once the exchange is over. (`asyncio.shield` does the same in one more turn of the event loop,
+    which shows in the cost of a request.)
+    """
+
+    def __init__(
+        self, exchange: Coroutine[Any, Any, T], limit: float, patience: float, give_up: Callable[[], None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(loop=loop)
+        self._patience, self._before_giving_up = patience, give_up
+        self._end = loop.time() + limit
+        self.timer = loop.call_at(self._end, self._give_up)
+        self.cancels = 0
+        self.given_up = False
+        self._task = loop.create_task(self._carry_out(exchange))
+
+    async def _carry_out(self, exchange: Coroutine[Any, Any, T]) -> None:
+        try:
+            result = await exchange
+        except asyncio.CancelledError:
+            super().cancel()
+        except Exception as error:  # noqa: BLE001 - it is raised where this is awaited
+            self.set_exception(error)
+        else:
+            self.set_result(result)
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Note that whoever waits was cancelled, and set an end; the second time, give up."""
+        del msg
+        self.cancels += 1
+        if self.cancels > 1:
+            self._give_up()
+            return False
+        loop = self.get_loop()
+        self.timer.cancel()
+        self.timer = loop.call_at(min(self._end, loop.time() + self._patience), self._give_up)
+        return False
+
+    def _give_up(self) -> None:
+        self.given_up = True
+        self._before_giving_up()
+        self._task.cancel()
 
 
 class AsyncDriver(_Common):
@@ -639,14 +707,16 @@ class AsyncDriver(_Common):
 
     async def _call(self, call: Call[T], stop: _Stop) -> T:
         self._check_usable()
-        attempts, end = self._attempts(call, stop)
+        end = self._end()
         try:
-            try:
-                return await self._once(call, end, stop)
-            except ContactsError as error:
-                failures = [attempts.failed(error)]
-            if attempts.again(failures[0]) is False:
-                raise failures[0]
+            return await self._once(call, end, stop)
+        except ContactsError as error:
+            attempts = self._attempts(call, end, stop)
+            failures = [attempts.failed(error)]
+        if attempts.again(failures[0]) is False:
+            raise failures[0]
+        try:
+            # The first try is made outside: setting up the retry costs as much as a fifth of a request.
             async for attempt in stamina.retry_context(
                 on=attempts.again, attempts=self._settings.attempts, timeout=None, wait_max=LONGEST_PAUSE
             ):
@@ -663,16 +733,18 @@ class AsyncDriver(_Common):
         raise AssertionError("unreachable")
 
     async def _once(self, call: Call[T], end: float, stop: _Stop) -> T:
-        request = self._transport.request(self._client, call)
+        request, limit = self._transport.request(self._client, call)
         while True:
             async with self._slots:  # a request counts when nothing holds it back any more
-                if (delay := self._delay(call, end)) <= 0:
-                    return self._answer(call, await self._sent(call, request, stop))
+                if (left := self._left()) <= 0:
+                    delay = ASK_AGAIN
+                elif (delay := self._delay(call, end)) <= 0:
+                    return self._answer(call, await self._sent(call, request, min(limit, left), stop))
             await self._sleep(delay)
 
-    async def _sent(self, call: Call[Any], request: Any, stop: _Stop) -> Answer:
+    async def _sent(self, call: Call[Any], request: Any, limit: float, stop: _Stop) -> Answer:
         try:
-            return await self._finished(self._exchange(request), self._transport.limit(request), stop)
+            return await self._finished(self._exchange(request), limit, stop)
         except self._broken as error:
             raise self._unanswered(call, error) from None
 
@@ -701,28 +773,18 @@ class AsyncDriver(_Common):
             TimeoutError: It took longer than ``limit`` seconds.
             Cancelled: It was given up; nobody knows whether the vendor has carried it out.
         """
-        task = asyncio.ensure_future(exchange)
-        end = time.monotonic() + limit
-        cancelled = 0
-        while not task.done() and (left := end - time.monotonic()) > 0:
-            try:
-                await asyncio.wait((task,), timeout=left)
-            except asyncio.CancelledError as error:
-                stop.why = stop.why or error
-                cancelled += 1
-                end = min(end, time.monotonic() + self._settings.cancel_timeout) if cancelled == 1 else 0.0
-        if task.done():
-            return task.result()
-        self._renew()
-        task.cancel()
+        under_way = _Exchange(exchange, limit, self._settings.cancel_timeout, self._renew)
         try:
-            await asyncio.wait((task,), timeout=ABORT_TIMEOUT)
+            return await under_way
         except asyncio.CancelledError as error:
+            if under_way.given_up and not under_way.cancels:
+                raise TimeoutError from None
             stop.why = stop.why or error
-            cancelled += 1
-        if cancelled:
-            raise Cancelled(unclear=True)
-        raise TimeoutError
+            if under_way.done() and not under_way.cancelled():
+                return under_way.result()
+            raise Cancelled(unclear=True) from None
+        finally:
+            under_way.timer.cancel()
 
     def _renew(self) -> None:
         """Use new connections from here on; the old ones are closed when nobody uses them any more."""
@@ -811,7 +873,8 @@ class AsyncDriver(_Common):
         try:
             for _ in range(MOST_REDIRECTS):
                 request = self._transport.file_request(client, url, origin)
-                response = await self._finished(self._send_elsewhere(client, request), patience, stop)
+                limit = min(patience, await self._allowed())
+                response = await self._finished(self._send_elsewhere(client, request), limit, stop)
                 open_files.push_async_callback(response.aclose)
                 if response.status_code in OK:
                     read = response.is_stream_consumed
@@ -823,6 +886,12 @@ class AsyncDriver(_Common):
         except self._broken as error:
             raise self._transport.unreachable("download", error) from None
         raise self._transport.about(UnexpectedPayload("the vendor's file is behind too many redirects"), "download")
+
+    async def _allowed(self) -> float:
+        """Wait until something may be sent; gives the seconds that it may take."""
+        while (left := self._left()) <= 0:
+            await self._sleep(ASK_AGAIN)
+        return left
 
     async def _send_elsewhere(self, client: AsyncClient, request: Any) -> Any:
         checked = allowed_place.set(self._transport.place_check(request))
@@ -853,8 +922,8 @@ class AsyncDriver(_Common):
         client = self._use()
         try:
             request = self._transport.upload_request(client, upload)
-            exchange = self._uploaded(client, request)
-            answer = await self._finished(exchange, self._transport.limit(request), stop)
+            limit = min(self._transport.limit(upload.content), await self._allowed())
+            answer = await self._finished(self._uploaded(client, request), limit, stop)
         except self._broken as error:
             raise self._transport.unreachable("upload", error) from None
         finally:

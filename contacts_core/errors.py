@@ -222,9 +222,14 @@ class RateLimited(ProviderError):
 
 
 class Rejected(ProviderError):
-    """Any other 4xx: the vendor understood and refuses."""
+    """Any other 4xx: the vendor understood and refuses.
+
+    ``details`` are the vendor's own pairs of field and message, unmasked: they are for providers that send the rest
+    again, never for logs.
+    """
 
     per_item = True
+    details: tuple[tuple[str, str], ...] = ()
 
 
 class Unavailable(ProviderError):

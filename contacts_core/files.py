@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from contacts_core import steps
-from contacts_core.errors import IncompleteExport, JobFailed, JobTimeout, UnexpectedPayload
+from contacts_core.errors import ContactsError, IncompleteExport, JobFailed, JobTimeout, UnexpectedPayload
 from contacts_core.flow import Download, Emit, Read, Sleep, Stream
+from contacts_core.identifiers import scrub
 from contacts_core.models import Contact, JobState
+from contacts_core.texts import printable
 
 if TYPE_CHECKING:
     from contacts_core.capabilities import ExportsFiles, FileReader
@@ -20,6 +22,7 @@ BOM = b"\xef\xbb\xbf"
 PATIENCE = 4 * 3600.0  # seconds of pauses; the largest exports take hours, none takes longer
 GZIP_MAGIC = b"\x1f\x8b"
 PIECE = 1 << 18  # bytes decompressed at a time
+LONGEST_DETAIL = 200  # characters of the vendor's own words
 LONGEST_RECORD = 1 << 24  # a record longer than this is no contact
 
 
@@ -42,7 +45,8 @@ def export(provider: ExportsFiles, list_id: str | None) -> Stream[Contact]:
         yield from Sleep(pause)
         job = yield from provider.check(job)
     if job.state is not JobState.DONE:
-        raise JobFailed(f"the export job ended as {job.state.value}: {job.detail or 'no reason given'}", job)
+        detail = scrub(printable(job.detail, LONGEST_DETAIL)) or "no reason given"
+        raise JobFailed(f"the export job ended as {job.state.value}: {detail}", job)
     count = 0
     for url in job.files:
         records, unpacked = Records(reader), Unpacked(provider.max_download)
@@ -50,11 +54,13 @@ def export(provider: ExportsFiles, list_id: str | None) -> Stream[Contact]:
         data = b"?"
         while data:
             data = yield from Read(source)
-            pieces = unpacked.feed(data) if data else unpacked.end()
-            contacts = [contact for piece in pieces for contact in records.feed(piece)]
-            contacts += [] if data else records.end()
-            count += len(contacts)
-            yield Emit(contacts)
+            for piece in unpacked.feed(data) if data else unpacked.end():  # one by one: a little gzip may hold a lot
+                contacts = records.feed(piece)
+                count += len(contacts)
+                yield Emit(contacts)
+        contacts = records.end()
+        count += len(contacts)
+        yield Emit(contacts)
     if job.succeeded is not None and count < job.succeeded:
         raise IncompleteExport(count, job.succeeded)
 
@@ -160,12 +166,17 @@ class Records:
     def _map(self, records: bytes) -> list[Contact]:
         if not records.strip():
             return []
-        if self._json:
-            return self._reader.json_lines(records)
         try:
-            rows = [row for row in csv.reader(io.StringIO(self._text(records), newline="")) if row]
+            return self._reader.json_lines(records) if self._json else self._mapped_rows(records)
+        except ContactsError:
+            raise
         except csv.Error as error:
             raise UnexpectedPayload(f"the export file is no CSV: {error}") from None
+        except Exception as error:  # noqa: BLE001 - whatever a provider's reader raises, it is about these records
+            raise UnexpectedPayload(f"the export file cannot be read ({type(error).__name__})") from None
+
+    def _mapped_rows(self, records: bytes) -> list[Contact]:
+        rows = [row for row in csv.reader(io.StringIO(self._text(records), newline="")) if row]
         if self._rows is None:
             self._rows = self._reader.csv(rows.pop(0))
         return self._rows(rows) if rows else []

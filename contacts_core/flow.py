@@ -29,6 +29,8 @@ class Call(Generic[T]):
         json: Body, as plain data.
         lane: Which of the provider's rates counts for it; empty for the general one.
         repeatable: Whether it may be sent again when its answer was lost.
+        patience: Seconds, at most, that it may wait for its turn; with it, the driver never sends it again either, for
+            whoever set it wants to look first. None: it waits as long as the vendor's rates ask, and may be repeated.
     """
 
     method: str
@@ -38,6 +40,7 @@ class Call(Generic[T]):
     json: Any = field(default=None, repr=False)
     lane: str = ""
     repeatable: bool = True
+    patience: float | None = None
 
     def __iter__(self) -> Generator[Effect, Any, T]:
         """Ask, and get the typed answer: ``answer = yield from call``."""

@@ -155,12 +155,7 @@ def private_file(path: Path) -> int:
     except OSError as error:
         raise _untrusted(path, f"cannot be opened: {error.strerror}", "it must be a file of your own") from None
     try:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            raise _untrusted(path, "is not a regular file", "remove it")
-        _check_owner(path, found)
-        if found.st_nlink > 1:
-            raise _untrusted(path, "has more than one name (a hard link)", "remove the link, or copy the file")
+        _check_file(path, os.fstat(handle))
         _only_for_owner(handle)
     except BaseException:
         os.close(handle)
@@ -174,6 +169,14 @@ def _make_folders(path: Path) -> None:
         with suppress(FileExistsError):
             each.mkdir(mode=0o700)
             each.chmod(0o700)
+
+
+def _check_file(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise _untrusted(path, "is not a regular file", "remove it")
+    _check_owner(path, found)
+    if found.st_nlink > 1:
+        raise _untrusted(path, "has more than one name (a hard link)", "remove the link, or copy the file")
 
 
 def _check_owner(path: Path, found: os.stat_result) -> None:

@@ -59,7 +59,8 @@ class TransportSettings:
 
     Attributes:
         attempts: How often one request is sent, at most, the first time included.
-        attempt_timeout: Seconds from sending a request to the last byte of its answer.
+        attempt_timeout: Seconds from sending a request to the last byte of its answer; long bodies get more time, at
+            10 kB/s.
         request_timeout: Seconds for one request with all its attempts and pauses, waiting for the vendor's rates
             included.
         client_timeout: Seconds after the client's first request in which it may send requests; None for no end.

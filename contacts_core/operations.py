@@ -328,12 +328,14 @@ def find(provider: Provider, identifiers: Iterable[Identifier]) -> Flow[Found]:
         size = len(group) if isinstance(able, FindsContactsByScan) else able.find_batch
         pairs = yield from steps.read_chunks(group, size, able.concurrency, able.find)
         for identifier, contact in pairs:
-            if identifier in contact.identifiers:
+            if isinstance(contact, str):
+                unasked[identifier] = contact
+            elif identifier in contact.identifiers:
                 matches[identifier][contact.id] = contact
             else:
                 mismatched.setdefault(identifier, set()).add(contact.id)
     return Found(
-        {identifier: tuple(found.values()) for identifier, found in matches.items()},
+        {identifier: tuple(found.values()) for identifier, found in matches.items() if identifier not in unasked},
         unasked,
         {identifier: len(ids) for identifier, ids in mismatched.items()},
     )
@@ -501,7 +503,9 @@ def upsert_contacts(
 
 
 def _upsert(provider: UpsertsContacts, lists: Sequence[str], contacts: Sequence[Contact]) -> Flow[Outcome]:
-    outcome = yield from provider.upsert_contacts(contacts, lists)
+    # The id of another vendor's contact means nothing here, and neither do its lists.
+    ours = [c if c.provider in {"", provider.name} else evolve(c, provider="", id="", lists=None) for c in contacts]
+    outcome = yield from provider.upsert_contacts(ours, lists)
     # When a contact was made or changed is the vendor's to say: what another one said has no place.
     foreign = [contact for contact in contacts if contact.provider != provider.name]
     lost = [name for name in ("created_at", "updated_at") if any(getattr(contact, name) for contact in foreign)]

@@ -25,7 +25,7 @@ class Pacer:
         }
 
     def delay(self, lane: str, now: float) -> float:
-        """Seconds to wait before asking again; 0 means the request may go out, and counts.
+        """Seconds to wait before asking again; 0 means the request may go out, and counts: send it at once.
 
         Args:
             lane: The lane of the request; one without a rate of its own counts in the general one.
@@ -53,5 +53,6 @@ class Pacer:
 
     def hold(self, lane: str, until: float) -> None:
         """Let nothing out in this lane before ``until``: the vendor said that nothing is left."""
+        lane = lane if lane in self._buckets else ""
         with self._lock:
-            self._until[lane if lane in self._buckets else ""] = until
+            self._until[lane] = max(until, self._until.get(lane, 0.0))

@@ -20,7 +20,7 @@ import attrs
 import msgspec
 from attrs import field, frozen
 
-from contacts_core.decoding import Payload, UnknownFields, decoder, lines_decoder, payload_converter
+from contacts_core.decoding import Payload, TolerantFields, UnknownFields, decoder, lines_decoder, payload_converter
 from contacts_core.errors import ConfigurationError, InvalidInput
 from contacts_core.flow import Call, Flow
 from contacts_core.limits import TransportSettings, transport_settings
@@ -33,6 +33,7 @@ __all__ = [
     "Payload",
     "Provider",
     "Rate",
+    "TolerantFields",
     "TransportSettings",
     "UnknownFields",
     "address",

@@ -214,7 +214,8 @@ class _Watchdog:
         from sqlalchemy import event  # noqa: PLC0415 - whoever has an engine has it
 
         self._patience, self._until = patience, dict[Any, float]()
-        self._lock, self._thread = threading.Lock(), None
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
         event.listen(engine, "checkout", lambda connection, _record, _proxy: self._begin(connection))
         event.listen(engine, "checkin", lambda connection, _record: self._end(connection))
         event.listen(
@@ -235,8 +236,8 @@ class _Watchdog:
             self._until.pop(connection, None)
 
     def _watch(self) -> None:
-        idle = 0
-        while idle < 100:  # noqa: PLR2004 - then it ends, until it is needed again
+        idle = 0  # looks at which no connection was in use; after a hundred the thread ends, until it is needed again
+        while idle < 100:
             time.sleep(min(1.0, self._patience / 4))
             now = time.monotonic()
             with self._lock:
@@ -244,12 +245,11 @@ class _Watchdog:
                 for connection in late:
                     del self._until[connection]
                 idle = 0 if self._until else idle + 1
-                if idle >= 100:  # noqa: PLR2004 - as above; decided under the lock
+                if idle >= 100:
                     self._thread = None
             for connection in late:
-                with suppress(Exception):  # it may be closed by now
-                    with socket.socket(fileno=os.dup(connection.fileno())) as ours:
-                        ours.shutdown(socket.SHUT_RDWR)
+                with suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as ours:
+                    ours.shutdown(socket.SHUT_RDWR)
 
 
 def stored(work: Callable[P, T]) -> Callable[P, T]:
@@ -269,13 +269,13 @@ def stored(work: Callable[P, T]) -> Callable[P, T]:
 
 
 def _patiently(work: Callable[[], T], patience: float) -> T:
-    import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans", which whoever has an engine has
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - whoever has an engine has it
 
     end, pause = time.monotonic() + patience, 0.05
     while True:
         try:
             return work()
-        except sa.exc.SQLAlchemyError as error:
+        except SQLAlchemyError as error:
             if not _passing(error) or time.monotonic() > end:
                 raise storage_error(error) from None
         time.sleep(pause)

@@ -13,6 +13,7 @@ from contacts_core.models import Failure, Outcome, Page
 __all__ = [
     "Cursors",
     "added_up",
+    "apart",
     "chunks",
     "continued",
     "drain",
@@ -207,6 +208,36 @@ def added_up(
     if (alone or not (outcomes or uncertain)) and not isinstance(fatal, Cancelled):
         raise fatal
     raise Interrupted(total, uncertain, unsent, str(fatal)) from fatal
+
+
+def apart(
+    items: Sequence[T], act: Callable[[Sequence[T]], Flow[R]], most: int = 40
+) -> Flow[tuple[list[R], list[tuple[T, Rejected]]]]:
+    """Act on items together; where the vendor refuses them for the sake of one, act on the halves, down to that one.
+
+    Args:
+        items: What to act on.
+        act: Acts on some of them, in one request.
+        most: How many times to act at the most; what is then still refused together counts as refused.
+
+    Returns:
+        The answers, and the items that were refused, each with the refusal.
+    """
+    results: list[R] = []
+    refused: list[tuple[T, Rejected]] = []
+    waiting = [items] if items else []
+    while waiting:
+        part = waiting.pop(0)
+        most -= 1
+        try:
+            results.append((yield from act(part)))
+        except Rejected as error:
+            if len(part) == 1 or most < len(waiting) + 2:
+                refused.extend((item, error) for item in part)
+            else:
+                middle = len(part) // 2
+                waiting += [part[:middle], part[middle:]]
+    return results, refused
 
 
 def continued(

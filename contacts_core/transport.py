@@ -182,8 +182,8 @@ class Transport:
                 )
         return headers
 
-    def request(self, client: Client | AsyncClient, call: Call[Any]) -> Any:
-        """Make the request of a call.
+    def request(self, client: Client | AsyncClient, call: Call[Any]) -> tuple[Any, float]:
+        """Make the request of a call, and tell the seconds that the exchange may take.
 
         Raises:
             InvalidInput: A value in it cannot be sent, such as half of a character, or an address far too long.
@@ -191,20 +191,19 @@ class Transport:
         try:
             content = None if call.json is None else msgspec.json.encode(call.json)
             headers = self._headers if content is None else self._json_headers
-            return client.build_request(
+            request = client.build_request(
                 call.method, self._root + call.path, params=call.params, headers=headers, content=content
             )
-        except ContactsError:
-            raise
         except Exception as error:  # noqa: BLE001 - nothing was sent, and whatever it is, it is about these values
             raise InvalidInput(
                 f"the request cannot be sent ({type(error).__name__})", hint="check its values"
             ) from None
 
-    def limit(self, request: Any) -> float:
+        return request, self.limit(content)
+
+    def limit(self, content: bytes | None) -> float:
         """Seconds for one exchange: those of the settings, and time to send a long body over a slow line."""
-        size = number(request.headers.get("content-length"))
-        return self.settings.attempt_timeout + (size or 0) / SLOWEST
+        return self.settings.attempt_timeout + (len(content) / SLOWEST if content else 0.0)
 
     def body(self, response: Any) -> Body:
         """What collects the body of an answer."""
@@ -253,7 +252,7 @@ class Transport:
             except Exception:  # noqa: BLE001 - nothing was sent, and whatever it is, it is about this address
                 raise UnexpectedPayload("the vendor names a file at an address that is none") from None
         except UnexpectedPayload as error:
-            raise self.about(error, method) from None
+            raise self.about(error, "download" if method == "GET" else "upload") from None
         self.refuse_place(request.url.host)
         for name in {*self._secret_headers, "authorization", "cookie"}:  # the caller's client may add keys, too
             request.headers.pop(name, None)
@@ -337,12 +336,19 @@ class Transport:
             error.retry_after = pause(headers, time.time())
         elif status == 503:  # a window of requests has nothing to do with a fault of the vendor's
             error.retry_after = retry_after(headers, time.time())
+        if isinstance(error, errors.Rejected):
+            error.details = details(content)
         return self.about(error, operation, headers)
 
     def unreachable(self, operation: str, cause: Exception) -> Unreachable:
         """The error for an exchange that broke off; of its cause only the kind, for its text may hold the address."""
         hint = "check the network and base_url; if the request was sent, the vendor may have carried it out"
         return self.about(Unreachable(f"no complete answer ({type(cause).__name__})", hint=hint), operation, {})
+
+    def too_late(self, call: Call[Any], delay: float) -> errors.RateLimited:
+        """The error for a call that would have to wait for its turn for longer than its patience; it is not sent."""
+        error = errors.RateLimited(f"not sent: its turn comes only in {delay:.1f} s", retry_after=delay)
+        return self.about(error, f"{call.method} {call.path}")
 
     def about(self, error: E, operation: str, headers: Mapping[str, str] = NO_HEADERS) -> E:
         """Say in an error who it is about."""
@@ -391,6 +397,20 @@ def _words(body: Any) -> list[str]:
             return [word for one in several for word in _words(one)]
         case _:
             return []
+
+
+def details(content: bytes) -> tuple[tuple[str, str], ...]:
+    """The fields that a refusal names, each with the vendor's message; unmasked."""
+    try:
+        body: Any = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ()
+    items: Any = body.get("errors", [body]) if isinstance(body, dict) else body
+    return tuple(
+        (str(item.get("field") or item.get("parameter") or ""), item["message"])
+        for item in (items if isinstance(items, list) else [items])
+        if isinstance(item, dict) and isinstance(item.get("message"), str)
+    )
 
 
 def pause(headers: Mapping[str, str], now: float) -> float | None:
@@ -481,6 +501,8 @@ class Attempts:
     def again(self, error: Exception) -> bool | float:
         """The rule for stamina: repeat what passes, pausing as the vendor asks; never what could act twice."""
         if not isinstance(error, ProviderError) or not error.retryable or self._made >= self._most:
+            return False
+        if self._call.patience is not None:
             return False
         if not (self._call.repeatable or isinstance(error, errors.RateLimited)):
             return False

@@ -75,7 +75,7 @@ def apply(
     if not saved.contacts:
         output.note("there is nothing to do; that nobody is there is verified all the same")
     if saved.kind is Kind.ERASE and state is not None:
-        output.note("the tombstones are kept in that --state; a note in the usual one makes every upsert look there")
+        output.note("tombstones are left in that --state and in the usual one, where every upsert looks")
     ask([f"about to {saved.kind.value} {saved.contacts} contact(s) in {', '.join(saved.by_account)}"], yes=yes)
     if detach:
         run = started(saved, where=state, timeout=timeout)

@@ -248,14 +248,12 @@ def upsert(
     """Create contacts, or update those that exist.
 
     Contacts that were read from another provider keep their identifiers and lose that provider's id. People who were
-    erased are held back, and the rows that were are named; their tombstones are looked for in the state in force, in
-    those that `contacts apply --state` noted there, and in --state. A file without contacts is an error.
+    erased are held back, and the rows that were are named; their tombstones are looked for in the state in force and in
+    --state. A file without contacts is an error.
 
         contacts upsert marketing --from-file people.jsonl --list News --wait
         contacts export crm --json | contacts upsert marketing --from-file -
     """
-    from attrs import evolve
-
     from contacts_core.cli.doors import opened, settle, telling
     from contacts_core.errors import Interrupted, InvalidInput
     from contacts_core.formats import read_json_lines, readable
@@ -267,14 +265,12 @@ def upsert(
         if not rows:
             raise InvalidInput("there is no contact in what was read, so nothing was sent")
         with opened(account, settings) as door:
-            name = door.provider.name
             taken: list[str] = []
 
             def contacts() -> Iterator[Contact]:
                 for row, contact in enumerate(read_json_lines(file), 1):
                     taken.append(f"row {row}")
-                    own = contact.provider in {"", name}
-                    yield contact if own else evolve(contact, provider="", id="", lists=None)
+                    yield contact
 
             try:
                 with telling(door, "upsert_contacts", taken):

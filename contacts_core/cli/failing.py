@@ -54,6 +54,10 @@ def handled(account: str, *, as_json: bool, debug: bool) -> Iterator[None]:
                 raise
             except KeyboardInterrupt as interrupt:
                 _traceback(interrupt, wanted=debug)
+                if isinstance(interrupt.__cause__, errors.Interrupted):  # which says what was done until then
+                    reached(interrupt.__cause__, account, as_json=as_json)
+                    _tell(interrupt.__cause__, as_json=as_json)
+                    raise typer.Exit(stopping.exit_code()) from None
                 note("interrupted; a request that was under way may or may not have been carried out", "yellow")
                 raise typer.Exit(stopping.exit_code()) from None
             except Exception as error:  # noqa: BLE001 - the last word is ours, whatever a plugin raises

@@ -44,11 +44,19 @@ def contact_rows(plan: Plan, most: int = SHOWN) -> Iterator[list[object]]:
 
 def notes(plan: Plan) -> Iterator[str]:
     """What else there is to know before it is applied."""
+    if not plan.contacts:
+        yield "nobody was found: there is nothing to do, and applying it only looks once more"
     for part in plan.accounts:
         found = {number for target in part.targets for number in target.people}
-        missing = [f"{person.number}" for person in plan.people if person.number not in found]
-        if missing:
-            yield f"not in {part.account}: person {some(missing)}"
+        unknown = {each.identifier for each in part.unasked}
+        missing = [p for p in plan.people if p.number not in found and unknown.isdisjoint(p.identifiers)]
+        if ids := [person.contact for person in missing if person.contact]:
+            yield f"there is no such contact in {part.account}: {some(ids)}"
+        if numbers := [f"{person.number}" for person in missing if not person.contact]:
+            yield f"not in {part.account}: person {some(numbers)}"
+        if part.unasked:
+            unasked = [f"{each.identifier.masked} ({each.reason})" for each in part.unasked]
+            yield f"not looked up there, so nobody knows whether {part.account} has them: {some(unasked)}"
     if followed := sum(len(person.followed) for person in plan.people):
         yield f"followed: {followed} more identifier(s) of the contacts found"
     if plan.suggestions:

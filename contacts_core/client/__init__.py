@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from contacts_core.accounts import open_provider
@@ -12,20 +13,25 @@ from contacts_core.transport import AsyncClient, Client
 __all__ = ["AsyncContacts", "Contacts", "connect", "connect_async"]
 
 
-def connect(name: str, *, client: Client | None = None, **settings: Any) -> Contacts[Any]:
+def connect(
+    name: str, *, client: Client | None = None, state: str | Path | None = None, **settings: Any
+) -> Contacts[Any]:
     """Open an account.
 
     Args:
         name: A provider's name, or an account's from the accounts file.
         client: An ``httpx.Client`` of your own, or anything with its interface. It is not closed here.
+        state: A state whose tombstones hold back imports too, besides the one in force; see `contacts_core.state`.
         **settings: The provider's settings; those missing come from the account, or from the environment.
 
     Raises:
         ConfigurationError: The name is unknown, or a setting is missing, unknown or wrong.
     """
-    return Contacts(open_provider(name, settings), client, name=name)
+    return Contacts(open_provider(name, settings), client, name=name, state=state)
 
 
-def connect_async(name: str, *, client: AsyncClient | None = None, **settings: Any) -> AsyncContacts[Any]:
+def connect_async(
+    name: str, *, client: AsyncClient | None = None, state: str | Path | None = None, **settings: Any
+) -> AsyncContacts[Any]:
     """Open an account for use with ``await``; see `connect`. ``client`` is an ``httpx.AsyncClient``."""
-    return AsyncContacts(open_provider(name, settings), client, name=name)
+    return AsyncContacts(open_provider(name, settings), client, name=name, state=state)

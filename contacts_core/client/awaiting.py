@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
@@ -39,7 +40,7 @@ from contacts_core.models import (
 )
 from contacts_core.provider import Provider
 from contacts_core.query import Query
-from contacts_core.tombstones import held_back
+from contacts_core.tombstones import guard
 from contacts_core.transport import AsyncClient
 
 T = TypeVar("T")
@@ -56,6 +57,7 @@ class AsyncContacts(Generic[P_co]):
         *,
         name: str = "",
         driver: AsyncDriver | None = None,
+        state: str | Path | None = None,
     ) -> None:
         """Open the account that ``provider`` describes; `connect_async` does this by name.
 
@@ -64,9 +66,11 @@ class AsyncContacts(Generic[P_co]):
             client: An HTTP client of your own.
             name: The account's name, for confirmations.
             driver: What performs the requests; for tests that keep their own clock.
+            state: A state whose tombstones hold back imports too, besides the one in force; see `contacts_core.state`.
         """
         self.provider = provider
         self.name = name or provider.name
+        self._state = state
         self._driver = driver or AsyncDriver(provider, client)
 
     async def __aenter__(self) -> Self:
@@ -90,6 +94,10 @@ class AsyncContacts(Generic[P_co]):
     def observe(self, observer: Observer | None) -> None:
         """See `Contacts.observe`."""
         self._driver.observer = observer
+
+    def gate(self, before_send: Callable[[], float] | None) -> None:
+        """See `Contacts.gate`; it is called in the event loop, so it must not block."""
+        self._driver.before_send = before_send
 
     def charge(self, requests: int) -> None:
         """See `Contacts.charge`."""
@@ -175,8 +183,8 @@ class AsyncContacts(Generic[P_co]):
         recreate_erased: bool = False,
     ) -> Outcome:
         """See `Contacts.upsert_contacts`."""
-        guard = None if recreate_erased else held_back
-        return await self._driver.run(operations.upsert_contacts(self.provider, contacts, lists, guard))
+        held_back = None if recreate_erased else guard(self._state)
+        return await self._driver.run(operations.upsert_contacts(self.provider, contacts, lists, held_back))
 
     async def check(self: AsyncContacts[QueuesJobs], job: Job | str) -> Job:
         """See `Contacts.check`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
@@ -39,7 +40,7 @@ from contacts_core.models import (
 )
 from contacts_core.provider import Provider
 from contacts_core.query import Query
-from contacts_core.tombstones import held_back
+from contacts_core.tombstones import guard
 from contacts_core.transport import Client
 
 T = TypeVar("T")
@@ -50,7 +51,13 @@ class Contacts(Generic[P_co]):
     """The contacts of one account. A context manager: leaving it closes the connections."""
 
     def __init__(
-        self, provider: P_co, client: Client | None = None, *, name: str = "", driver: Driver | None = None
+        self,
+        provider: P_co,
+        client: Client | None = None,
+        *,
+        name: str = "",
+        driver: Driver | None = None,
+        state: str | Path | None = None,
     ) -> None:
         """Open the account that ``provider`` describes; `connect` does this by name.
 
@@ -59,9 +66,11 @@ class Contacts(Generic[P_co]):
             client: An HTTP client of your own.
             name: The account's name, for confirmations.
             driver: What performs the requests; for tests that keep their own clock.
+            state: A state whose tombstones hold back imports too, besides the one in force; see `contacts_core.state`.
         """
         self.provider = provider
         self.name = name or provider.name
+        self._state = state
         self._driver = driver or Driver(provider, client)
 
     def __enter__(self) -> Self:
@@ -85,6 +94,15 @@ class Contacts(Generic[P_co]):
     def observe(self, observer: Observer | None) -> None:
         """Call this after every exchange with the vendor, from whatever thread it ran in; None ends it."""
         self._driver.observer = observer
+
+    def gate(self, before_send: Callable[[], float] | None) -> None:
+        """Ask this before every exchange; None ends it.
+
+        Args:
+            before_send: Gives the seconds that the exchange may take, or 0 to be asked again in a moment; whatever it
+                raises ends the operation, and nothing is sent.
+        """
+        self._driver.before_send = before_send
 
     def charge(self, requests: int) -> None:
         """Count requests that another process just sent for this account against its rates."""
@@ -216,8 +234,8 @@ class Contacts(Generic[P_co]):
             lists: Ids of lists to put them on.
             recreate_erased: Write those too that were erased.
         """
-        guard = None if recreate_erased else held_back
-        return self._driver.run(operations.upsert_contacts(self.provider, contacts, lists, guard))
+        held_back = None if recreate_erased else guard(self._state)
+        return self._driver.run(operations.upsert_contacts(self.provider, contacts, lists, held_back))
 
     def check(self: Contacts[QueuesJobs], job: Job | str) -> Job:
         """A job as the vendor sees it now; it may come from another process."""

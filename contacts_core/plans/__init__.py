@@ -40,7 +40,18 @@ if TYPE_CHECKING:
         remove_identifier,
         remove_identifier_async,
     )
-    from contacts_core.plans.model import AccountPlan, Follow, Kind, Limits, Person, Plan, Step, Suggestion, Target
+    from contacts_core.plans.model import (
+        AccountPlan,
+        Follow,
+        Kind,
+        Limits,
+        Person,
+        Plan,
+        Step,
+        Suggestion,
+        Target,
+        Unasked,
+    )
     from contacts_core.plans.receipts import Receipt, ReceiptBroken
 
 __all__ = [
@@ -56,6 +67,7 @@ __all__ = [
     "Step",
     "Suggestion",
     "Target",
+    "Unasked",
     "apply",
     "apply_async",
     "cancel",
@@ -102,7 +114,7 @@ _HOMES = {
         "remove_identifier",
         "remove_identifier_async",
     ),
-    "model": ("AccountPlan", "Follow", "Kind", "Limits", "Person", "Plan", "Step", "Suggestion", "Target"),
+    "model": ("AccountPlan", "Follow", "Kind", "Limits", "Person", "Plan", "Step", "Suggestion", "Target", "Unasked"),
     "receipts": ("Receipt", "ReceiptBroken"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

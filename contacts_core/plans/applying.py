@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,15 +17,18 @@ from contacts_core.client import AsyncContacts, Contacts
 from contacts_core.errors import Cancelled, ConfigurationError, InvalidInput, PlanRefused
 from contacts_core.flow import Call, Flow
 from contacts_core.plans import hooks
-from contacts_core.plans.model import Plan
+from contacts_core.plans.model import Kind, Plan
 from contacts_core.plans.receipts import Receipt
 from contacts_core.state import State, state
+from contacts_core.tombstones import Tombstones
 
 try:
     from contacts_core.plans import engine
     from contacts_core.plans.engine import Engine
     from contacts_core.plans.journal import Journal, Progress, Run
+    from contacts_core.plans.leases import Stopped
     from contacts_core.plans.session import Runner
+    from contacts_core.plans.workflows import check_accounts
 except ModuleNotFoundError as missing:
     raise ConfigurationError(f"runs need the package {missing.name}", hint="install contacts-core[plans]") from None
 
@@ -81,8 +86,8 @@ def apply(
         watch: Called now and then with how far each account got.
 
     Raises:
-        PlanRefused: It was altered, a plugin objected, or what it is about to touch has changed since; nothing was
-            changed.
+        PlanRefused: It was altered, a plugin objected, an account leads to another workspace, or what it is about to
+            touch has changed since; nothing was changed.
         RunStopped: Ctrl-C; what was under way was finished.
         ConfigurationError: An account is unknown, or another process is at work in the same folder.
     """
@@ -114,6 +119,9 @@ async def apply_async(
 def start(plan: Plan, *, where: str | Path | None = None, timeout: float = 900.0, pause: float = 0.5) -> str:
     """Put a run where workers find it, and give its name.
 
+    Where an erasure is kept in another state than the one in force here, its tombstones are left here at once: the
+    workers leave theirs where they are.
+
     Raises:
         ConfigurationError: The state is a folder, where no worker of another machine would find it.
         PlanRefused: It was altered, or a plugin objected.
@@ -123,7 +131,10 @@ def start(plan: Plan, *, where: str | Path | None = None, timeout: float = 900.0
         raise ConfigurationError("workers share runs through PostgreSQL", hint="set CONTACTS_STATE=postgresql://…")
     _allowed(plan)
     with Engine(place, {}, listens=False) as running:
-        return running.start(plan, {"timeout": timeout, "pause": pause})
+        run = running.start(plan, {"timeout": timeout, "pause": pause})
+    if plan.kind is Kind.ERASE and place != state():
+        Tombstones(state()).bury((i for person in plan.people for i in person.identifiers), run)
+    return run
 
 
 def resume(
@@ -139,7 +150,7 @@ def resume(
 
     Raises:
         InvalidInput: There is no such run.
-        PlanRefused: It was refused when it began.
+        PlanRefused: It was refused when it began, or an account leads to another workspace now.
         RunStopped: Ctrl-C; what was under way was finished.
     """
     return _resumed(run, accounts, where, watch, None)
@@ -218,7 +229,11 @@ def _as_it_is(place: State, run: Run) -> Run:
 
 
 class _Stop:
-    wanted = False
+    """How the caller's loop tells the thread of the engine to come to an end."""
+
+    def __init__(self) -> None:
+        self.wanted = False  # after the steps under way
+        self.abandoned = threading.Event()  # at once: nothing more is sent
 
 
 def _resumed(
@@ -233,22 +248,29 @@ def _resumed(
     if plan is None:
         return receipt(run, where=where)
     with Engine(place, _runners(plan, accounts)) as running:
+        check_accounts(running.session, known)
         running.resume(run)
         return _followed(running, run, watch, stop)
 
 
 async def _in_a_thread(accounts: Sequence[Any], run: Callable[[Sequence[Any], _Stop], Receipt]) -> Receipt:
-    """Run the engine in a thread; if the task is cancelled, it stops after the steps under way."""
+    """Run the engine in a thread; if the task is cancelled, it stops after the steps under way, or at once if twice."""
     loop = asyncio.get_running_loop()
     stop = _Stop()
-    bridged = [each if isinstance(each, str) else _Bridge(each, loop) for each in accounts]
+    bridged = [each if isinstance(each, str) else _Bridge(each, loop, stop) for each in accounts]
     task = asyncio.ensure_future(asyncio.to_thread(run, bridged, stop))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        stop.wanted = True
-        await asyncio.wait([task])
-        raise
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            if cancelled:  # the second one: what is under way is given up
+                stop.abandoned.set()
+            cancelled = stop.wanted = True
+    if cancelled:
+        task.exception()  # it is taken note of: the caller asked for the end
+        raise asyncio.CancelledError
+    return task.result()
 
 
 def _followed(running: Engine, id: str, watch: Watch | None, stop: _Stop | None = None) -> Receipt:
@@ -299,18 +321,34 @@ def _runners(plan: Plan, accounts: Sequence[Any]) -> dict[str, Runner]:
 class _Bridge:
     """An `AsyncContacts` for the engine's threads: flows run in its own event loop."""
 
-    def __init__(self, door: AsyncContacts[Any], loop: asyncio.AbstractEventLoop) -> None:
-        self._door, self._loop = door, loop
+    def __init__(self, door: AsyncContacts[Any], loop: asyncio.AbstractEventLoop, stop: _Stop) -> None:
+        self._door, self._loop, self._stop = door, loop, stop
         self.name, self.provider = door.name, door.provider
 
     def run(self, flow: Flow[T]) -> T:
         async def inside() -> T:
             return await self._door.run(flow)
 
-        return asyncio.run_coroutine_threadsafe(inside(), self._loop).result()
+        if self._over():
+            raise Stopped
+        running = asyncio.run_coroutine_threadsafe(inside(), self._loop)
+        while not running.done():
+            wait([running], timeout=GLANCE)
+            if not running.done() and self._over():  # the loop will not run it any more, or the caller gave up
+                running.cancel()
+                raise Stopped
+        if running.cancelled():
+            raise Stopped
+        return running.result()
+
+    def _over(self) -> bool:
+        return self._stop.abandoned.is_set() or not self._loop.is_running()
 
     def observe(self, observer: Callable[[Call[Any], Any], None] | None) -> None:
         self._door.observe(observer)
+
+    def gate(self, before_send: Callable[[], float] | None) -> None:
+        self._door.gate(before_send)
 
     def charge(self, requests: int) -> None:
         self._door.charge(requests)

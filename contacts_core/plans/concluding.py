@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from contacts_core.identifiers import Identifier
 from contacts_core.keys import Key
 from contacts_core.plans.model import AccountPlan, Kind, Person, Plan
-from contacts_core.plans.working import identifiers_of, sought
+from contacts_core.plans.working import identifiers_of, sought, subjects
 
 __all__ = ["Evidence", "results"]
 
@@ -20,6 +21,13 @@ STILL = {
     Kind.REMOVE_IDENTIFIER: "still with it",
     Kind.REMOVE_FROM_LIST: "still on the list",
 }
+AGAIN = "found at another contact: re-created, or new since the plan was made"
+STRANGER = {
+    Kind.ERASE: (PRESENT, AGAIN),
+    Kind.DELETE: (PRESENT, AGAIN),
+    Kind.REMOVE_IDENTIFIER: (PRESENT, AGAIN),
+    Kind.REMOVE_FROM_LIST: (UNKNOWN, "a contact has it that was not there when the plan was made"),
+}
 BY = {"get": "by id", "find": "by look-up", "list": "on the list"}
 
 
@@ -29,103 +37,136 @@ class Evidence:
 
     Attributes:
         paths: The ways that were read by.
-        targets: Indexes of targets that were still shown.
+        targets: Indexes of contacts (see `working.subjects`) that were still shown.
+        changed: Indexes of those among them that are not who they were.
         identifiers: Indexes of identifiers that contacts of the plan still have.
         strangers: Indexes of identifiers that contacts outside the plan have.
-        unread_targets: Indexes of targets of which no answer was had.
-        unread_identifiers: Indexes of identifiers of which no answer was had.
-        failed: Why the vendor refused a target, by index.
+        unread_targets: Contacts of which nothing is known, by index, with the reason.
+        unread_identifiers: Identifiers of which nothing is known, by index, with the reason.
+        unasked: Identifiers that the vendor cannot be asked for, by index, with the reason.
+        failed: Why a target was not touched, by index.
         stopped: Why the work ended early; empty if it did not.
         pending: Jobs that the vendor had not finished.
+        unread: Why nothing at all was read again; empty where it was.
     """
 
     paths: Sequence[str] = ()
     targets: Collection[int] = ()
+    changed: Collection[int] = ()
     identifiers: Collection[int] = ()
     strangers: Collection[int] = ()
-    unread_targets: Collection[int] = ()
-    unread_identifiers: Collection[int] = ()
+    unread_targets: Mapping[int, str] = field(factory=dict)
+    unread_identifiers: Mapping[int, str] = field(factory=dict)
+    unasked: Mapping[int, str] = field(factory=dict)
     failed: Mapping[int, str] = field(factory=dict)
     stopped: str = ""
     pending: int = 0
+    unread: str = ""
 
 
 def results(plan: Plan, part: AccountPlan, evidence: Evidence, key: Key) -> list[dict[str, Any]]:
     """The answer for each person in one account, with keyed hashes for identifiers."""
-    place = {identifier: n for n, identifier in enumerate(sought(plan, part))}
-    targets: dict[int, list[int]] = {}
-    for n, target in enumerate(part.targets):
-        for number in target.people:
-            targets.setdefault(number, []).append(n)
-    return [_result(plan, part, evidence, key, person, targets.get(person.number, []), place) for person in plan.people]
-
-
-def _result(
-    plan: Plan,
-    part: AccountPlan,
-    evidence: Evidence,
-    key: Key,
-    person: Person,
-    mine: Sequence[int],
-    place: Mapping[Any, int],
-) -> dict[str, Any]:
-    shown = [n for n in mine if n in evidence.targets]
-    unread = [n for n in mine if n in evidence.unread_targets]
-    carried = {i for n in shown for i in part.targets[n].identifiers}
-    unclear = {i for n in unread for i in part.targets[n].identifiers}
-    strangers = evidence.strangers if plan.kind in {Kind.ERASE, Kind.REMOVE_IDENTIFIER} else ()
-    identifiers: list[dict[str, Any]] = []
-    for identifier in identifiers_of(person, part):
-        n = place.get(identifier, -1)
-        if n in evidence.identifiers:
-            state, reason = PRESENT, "a look-up still finds the contact"
-        elif n in strangers:
-            state, reason = PRESENT, "found at another contact: re-created, or new since the plan was made"
-        elif identifier in carried:
-            state, reason = PRESENT, f"the contact is {STILL[plan.kind]}"
-        elif n in evidence.unread_identifiers or identifier in unclear or not evidence.paths:
-            state, reason = UNKNOWN, "could not be read again"
-        else:
-            state, reason = ABSENT, ""
-        identifiers.append(
-            {"kind": identifier.kind.value, "hash": key.identifier(identifier), "state": state, "reason": reason}
+    if not (evidence.paths or evidence.unread):
+        evidence = evolve(evidence, unread="this vendor offers no way to read again")
+    account = _Account(plan, part, evidence)
+    lines: list[dict[str, Any]] = []
+    for person in plan.people:
+        answers = account.identifiers(person)
+        state, reason = account.person(person, answers)
+        lines.append(
+            {
+                "account": part.account,
+                "person": person.number,
+                "found": account.found(person),
+                "state": state,
+                "reason": reason,
+                "identifiers": [
+                    {"kind": i.kind.value, "hash": key.identifier(i), "state": state, "reason": reason}
+                    for i, state, reason in answers
+                ],
+            }
         )
-    state, reason = _summary(evidence, identifiers, mine, shown, unread, STILL[plan.kind])
-    return {
-        "account": part.account,
-        "person": person.number,
-        "found": len(mine),
-        "state": state,
-        "reason": reason,
-        "identifiers": identifiers,
-    }
+    return lines
 
 
-def _summary(
-    evidence: Evidence,
-    identifiers: Sequence[Mapping[str, Any]],
-    mine: Sequence[int],
-    shown: Sequence[int],
-    unread: Sequence[int],
-    still: str,
-) -> tuple[str, str]:
-    states = {each["state"] for each in identifiers}
-    if shown or PRESENT in states:
-        seen = next((str(each["reason"]) for each in identifiers if each["state"] == PRESENT), "")
-        words = [f"{len(shown)} of {len(mine)} contacts {still}"] if shown else [seen]
-        return PRESENT, "; ".join([*words, *_why(evidence, mine)])
-    if unread or UNKNOWN in states or not evidence.paths:
-        words = ["could not be read again"] if evidence.paths else ["this vendor offers no way to read again"]
-        return UNKNOWN, "; ".join([*words, *_why(evidence, mine)])
-    ways = " and ".join(BY[path] for path in evidence.paths)
-    only = ", the only way there is" if len(evidence.paths) == 1 else ""
-    return ABSENT, f"{'was not there and is not' if not mine else 'not found any more'}: {ways}{only}"
+Answer = tuple[Identifier, str, str]
 
 
-def _why(evidence: Evidence, mine: Sequence[int]) -> list[str]:
-    reasons = dict.fromkeys(evidence.failed[n] for n in mine if n in evidence.failed)
-    return [
-        *reasons,
-        *([f"{evidence.pending} job(s) of the vendor not finished"] if evidence.pending else []),
-        *([f"the work was stopped: {evidence.stopped}"] if evidence.stopped else []),
-    ]
+class _Account:
+    """What is known of one account, person by person."""
+
+    def __init__(self, plan: Plan, part: AccountPlan, evidence: Evidence) -> None:
+        self._plan, self._part, self._evidence = plan, part, evidence
+        self._subjects = subjects(plan, part)
+        self._place = {identifier: n for n, identifier in enumerate(sought(plan, part))}
+        self._unasked = {each.identifier: each.reason for each in part.unasked}
+        self._mine: dict[int, list[int]] = {}
+        for n, subject in enumerate(self._subjects):
+            for number in subject.people:
+                self._mine.setdefault(number, []).append(n)
+
+    def mine(self, person: Person) -> Sequence[int]:
+        """Which of the subjects are this person's."""
+        return self._mine.get(person.number, ())
+
+    def found(self, person: Person) -> int:
+        """How many contacts of theirs the plan found."""
+        return sum(n < len(self._part.targets) for n in self.mine(person))
+
+    def identifiers(self, person: Person) -> list[Answer]:
+        """What is known of each identifier, with the reason."""
+        evidence, mine = self._evidence, self.mine(person)
+        carried = {i for n in mine if n in evidence.targets for i in self._subjects[n].identifiers}
+        unread = {n: reason for n in mine if (reason := evidence.unread_targets.get(n))}
+        unclear = {i: reason for n, reason in unread.items() for i in self._subjects[n].identifiers}
+        answers: list[Answer] = []
+        for identifier in identifiers_of(person, self._part):
+            n = self._place.get(identifier, -1)
+            unasked = evidence.unasked.get(n) or self._unasked.get(identifier, "")
+            doubt = evidence.unread or evidence.unread_identifiers.get(n) or unclear.get(identifier, "")
+            if n in evidence.identifiers:
+                answers.append((identifier, PRESENT, "a look-up still finds the contact"))
+            elif identifier in carried:
+                answers.append((identifier, PRESENT, f"the contact is {STILL[self._plan.kind]}"))
+            elif person.contact and (unasked or n in evidence.strangers):
+                continue  # the contact was asked for, not whoever has this as well
+            elif n in evidence.strangers:
+                answers.append((identifier, *STRANGER[self._plan.kind]))
+            elif unasked:
+                answers.append((identifier, UNKNOWN, f"not looked up there: {unasked}"))
+            elif doubt:
+                answers.append((identifier, UNKNOWN, doubt))
+            else:
+                answers.append((identifier, ABSENT, ""))
+        return answers
+
+    def person(self, person: Person, answers: Sequence[Answer]) -> tuple[str, str]:
+        """What is known of a person, with the reason."""
+        evidence, mine, still = self._evidence, self.mine(person), STILL[self._plan.kind]
+        shown = [n for n in mine if n in evidence.targets]
+        told = {state: reason for _, state, reason in reversed(answers)}
+        why = self._why(mine)
+        if shown or PRESENT in told:
+            words = [f"{len(shown)} of {len(mine)} contacts {still}" if shown else told[PRESENT]]
+            if changed := sum(n in evidence.changed and n not in evidence.failed for n in shown):
+                words.append(f"{changed} of them with other identifiers than when the plan was made, and left alone")
+            return PRESENT, "; ".join([*words, *why])
+        unread = [reason for n in mine if (reason := evidence.unread_targets.get(n))]
+        if unread or UNKNOWN in told or evidence.unread:
+            words = [evidence.unread, *unread, told.get(UNKNOWN, ""), *why]
+            return UNKNOWN, "; ".join(dict.fromkeys(filter(None, words)))
+        looked = any(identifier in self._place for identifier, _, _ in answers)
+        used = [path for path in evidence.paths if (looked if path == "find" else mine)]
+        if not used:
+            return UNKNOWN, "there was nothing to read again by"
+        only = ", the only way there is" if len(evidence.paths) == 1 else ""
+        before = "not found any more" if self.found(person) else "was not there and is not"
+        return ABSENT, f"{before}: {' and '.join(BY[path] for path in used)}{only}"
+
+    def _why(self, mine: Sequence[int]) -> list[str]:
+        evidence = self._evidence
+        return [
+            *dict.fromkeys(evidence.failed[n] for n in mine if n in evidence.failed),
+            *([f"{evidence.pending} job(s) of the vendor not finished"] if evidence.pending else []),
+            *([f"the work was stopped: {evidence.stopped}"] if evidence.stopped else []),
+        ]

@@ -1,13 +1,14 @@
 """What runs write down as they go: the plan while it is needed, what was done, how far it got, and the receipt.
 
-Nothing here names a person: events hold keyed hashes, and the plan is dropped as soon as nothing is left to do with it.
+Nothing here names a person: events hold keyed hashes. The plan is kept encrypted; it and its key are dropped as soon as
+nothing is left to do with it.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,12 +16,15 @@ import sqlalchemy as sa
 from attrs import field, frozen
 from sqlalchemy.dialects import postgresql, sqlite
 
-from contacts_core.errors import InvalidInput
+from contacts_core.errors import InvalidInput, StorageError
+from contacts_core.keys import Key
 from contacts_core.plans.model import Plan
-from contacts_core.state import State
+from contacts_core.plans.sealing import opened, opened_key, sealed, sealed_key
+from contacts_core.state import State, stored
 
 __all__ = ["Event", "Journal", "Progress", "Run", "now"]
 
+PAGE = 200  # events read at a time
 metadata = sa.MetaData()
 runs = sa.Table(
     "contacts_runs",
@@ -39,6 +43,12 @@ runs = sa.Table(
     sa.Column("ended_at", sa.String(40)),
     sa.Column("plan", sa.LargeBinary),
     sa.Column("receipt", sa.LargeBinary),
+)
+keys = sa.Table(  # apart from the runs: a small table is soon rewritten
+    "contacts_run_keys",
+    metadata,
+    sa.Column("run", sa.String(64), primary_key=True),
+    sa.Column("key", sa.LargeBinary, nullable=False),
 )
 events = sa.Table(
     "contacts_events",
@@ -137,36 +147,44 @@ class Journal:
     """The journal of one state."""
 
     def __init__(self, place: State) -> None:
-        self._engine = place.engine()
+        self._place, self._engine = place, place.engine()
         self._insert = (postgresql if place.shared else sqlite).insert
         place.create(metadata)
 
     # -- runs
 
-    def begin(self, id: str, plan: Plan, key: str, options: Mapping[str, Any]) -> None:
-        """Write a new run down."""
+    def begin(self, id: str, plan: Plan, key: Key, options: Mapping[str, Any]) -> None:
+        """Write a new run down, its plan encrypted."""
+        secret, kept = sealed_key(id, key)
         row = {
             "id": id,
             "kind": plan.kind.value,
             "accounts": json.dumps([part.account for part in plan.accounts]),
             "people": len(plan.people),
             "checksum": plan.checksum,
-            "key": key,
+            "key": key.id,
             "options": json.dumps(dict(options)),
             "state": "running",
             "reason": "",
             "round": 1,
             "begun_at": now(),
-            "plan": _packed(plan.to_json()),
+            "plan": sealed(secret, _packed(plan.to_json()), f"plan of {id}"),
         }
-        with self._engine.begin() as connection:
-            connection.execute(runs.insert(), row)
+        self._begin(row, kept)
 
+    @stored
+    def _begin(self, row: Mapping[str, Any], key: bytes) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(self._insert(runs).on_conflict_do_nothing(), row)
+            connection.execute(self._insert(keys).on_conflict_do_nothing(), {"run": row["id"], "key": key})
+
+    @stored
     def all(self) -> list[Run]:
         """Every run, the latest first."""
         with self._engine.connect() as connection:
             return [_run(row) for row in connection.execute(_WITHOUT_BLOBS.order_by(runs.c.begun_at.desc()))]
 
+    @stored
     def run(self, id: str) -> Run:
         """The run of this name.
 
@@ -180,33 +198,65 @@ class Journal:
         return _run(row)
 
     def plan(self, id: str) -> Plan | None:
-        """The plan of a run; None once nothing is left to do with it."""
-        packed = self._blob(id, runs.c.plan)
-        return Plan.from_json(zlib.decompress(packed)) if packed else None
+        """The plan of a run; None once nothing is left to do with it.
+
+        Raises:
+            StorageError: It was altered, or the receipt key is another one than when the run began.
+        """
+        found, kept = self._blob(id, runs.c.plan), self._blob(id, keys.c.key)
+        if not found:
+            return None
+        if not kept:
+            raise StorageError(f"the plan of {id} cannot be decrypted: its key is gone", hint="make a new plan")
+        secret = opened_key(kept, id, self._place.key())
+        return Plan.from_json(zlib.decompress(opened(secret, found, f"plan of {id}")))
 
     def receipt(self, id: str) -> str | None:
         """The receipt of a run, as the text of its file; None while it has none."""
         packed = self._blob(id, runs.c.receipt)
         return zlib.decompress(packed).decode() if packed else None
 
+    @stored
     def _blob(self, id: str, column: sa.Column[Any]) -> bytes | None:
+        of = runs.c.id if column.table is runs else keys.c.run
         with self._engine.connect() as connection:
-            return connection.execute(sa.select(column).where(runs.c.id == id)).scalar()
+            return connection.execute(sa.select(column).where(of == id)).scalar()
 
-    def end(self, run: Run, state: str, reason: str, receipt: str, *, forget: bool) -> bool:
+    def end(self, run: Run, state: str, reason: str, receipt: str | None, *, forget: bool) -> bool:
         """Write down how a round ended; with ``forget``, its plan and with it who it was about are gone from here.
 
         Only the first to say so is heard; tells whether this was the first.
         """
-        values: dict[str, Any] = {"state": state, "reason": reason, "ended_at": now(), "receipt": _packed(receipt)}
+        values: dict[str, Any] = {"state": state, "reason": reason, "ended_at": now()}
+        if receipt is not None:
+            values["receipt"] = _packed(receipt)
         if forget:
             values["plan"] = None
         open_ = sa.and_(runs.c.round == run.round, runs.c.state.in_(["running", "interrupted"]))
         first = self._change(run.id, values, open_)
-        if forget and self._engine.dialect.name == "sqlite":
-            with self._engine.connect() as connection:  # the log of writes would keep it for a while
-                connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        if first and forget:
+            self._forget(run.id)
         return first
+
+    @stored
+    def _forget(self, id: str) -> None:
+        """Destroy the key of a run's plan, and what the database itself may still hold of it."""
+        with self._engine.begin() as connection:
+            connection.execute(keys.delete().where(keys.c.run == id))
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            shared = self._place.shared
+            connection.execute(sa.text("VACUUM contacts_run_keys" if shared else "PRAGMA wal_checkpoint(TRUNCATE)"))
+
+    @stored
+    def probe(self) -> None:
+        """See that the database can be written, by writing what is then taken back.
+
+        Raises:
+            StorageError: It cannot.
+        """
+        with self._engine.connect() as connection:
+            connection.execute(self._insert(keys).values(run=f"probe {now()}", key=bytes(65536)))
+            connection.rollback()
 
     def interrupted(self, id: str) -> None:
         """Write down that the process is gone that did it."""
@@ -219,6 +269,7 @@ class Journal:
             values["round"] = runs.c.round + 1
         self._change(id, values)
 
+    @stored
     def _change(self, id: str, values: Mapping[str, Any], *where: sa.ColumnElement[bool]) -> bool:
         with self._engine.begin() as connection:
             return connection.execute(runs.update().where(runs.c.id == id, *where).values(**values)).rowcount > 0
@@ -229,6 +280,7 @@ class Journal:
         """Write down something that happened."""
         self.ended(self.began(run, account, type, {}), body)
 
+    @stored
     def began(self, run: str, account: str, type: str, body: Mapping[str, Any]) -> int:
         """Write down that something begins; gives its number."""
         row = {"run": run, "account": account, "type": type, "begun_at": now(), "body": _packed(json.dumps(dict(body)))}
@@ -237,6 +289,7 @@ class Journal:
             assert key is not None
             return int(key[0])
 
+    @stored
     def ended(self, number: int, body: Mapping[str, Any]) -> None:
         """Write down how it ended."""
         values = {"ended_at": now(), "body": _packed(json.dumps(dict(body)))}
@@ -245,17 +298,24 @@ class Journal:
 
     def events(self, run: str, type: str = "", account: str = "") -> Iterator[Event]:
         """All that happened in a run, or all of a type, or in one account, in the order in which it began."""
-        chosen = events.select().where(events.c.run == run).order_by(events.c.number)
+        chosen = events.select().where(events.c.run == run).order_by(events.c.number).limit(PAGE)
         if type:
             chosen = chosen.where(events.c.type == type)
         if account:
             chosen = chosen.where(events.c.account == account)
-        with self._engine.connect() as connection:
-            rows = connection.execution_options(yield_per=200).execute(chosen)
-            for row in rows:
+        page = self._rows(chosen)
+        while page:
+            for row in page:
                 body = json.loads(zlib.decompress(row.body))
                 yield Event(row.number, row.account, row.type, row.begun_at, row.ended_at, body)
+            page = self._rows(chosen.where(events.c.number > page[-1].number)) if len(page) == PAGE else []
 
+    @stored
+    def _rows(self, chosen: sa.Select[Any]) -> Sequence[Any]:
+        with self._engine.connect() as connection:
+            return connection.execute(chosen).all()
+
+    @stored
     def recent(self, account: str, seconds: float) -> int:
         """How many requests were sent to an account in these last seconds, at the most, by whatever process."""
         since = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
@@ -266,6 +326,7 @@ class Journal:
         # Of what was cut off, nobody knows how far it came: each contact is a request at the most.
         return sum(len(body["exchanges"]) if "exchanges" in body else body.get("contacts", 0) for body in bodies)
 
+    @stored
     def has(self, run: str, type: str) -> bool:
         """Whether anything of this type happened in a run."""
         chosen = sa.select(events.c.number).where(events.c.run == run, events.c.type == type).limit(1)
@@ -274,6 +335,7 @@ class Journal:
 
     # -- progress
 
+    @stored
     def reached(self, run: str, account: str, phase: str, done: int, total: int, detail: str = "") -> None:
         """Write down how far a run got."""
         row = {"run": run, "account": account, "phase": phase, "done": done, "total": total, "detail": detail}
@@ -282,6 +344,7 @@ class Journal:
         with self._engine.begin() as connection:
             connection.execute(statement.on_conflict_do_update(index_elements=["run", "account"], set_=changed))
 
+    @stored
     def progress(self, run: str) -> list[Progress]:
         """How far a run got, account by account."""
         with self._engine.connect() as connection:

@@ -6,26 +6,31 @@ its own way.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from math import ceil
 from typing import Any, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from contacts_core import operations
+from contacts_core import operations, steps
 from contacts_core.capabilities import (
     Counts,
     DeletesContacts,
+    ExportsFiles,
+    FindsContacts,
+    GetsContacts,
     QueuesJobs,
     RemovesFromLists,
     RemovesIdentifiers,
 )
 from contacts_core.errors import InvalidInput, PlanRefused
 from contacts_core.flow import Flow
-from contacts_core.identifiers import Identifier, IdentifierKind
+from contacts_core.identifiers import Identifier, IdentifierKind, scrub
 from contacts_core.models import Contact
-from contacts_core.plans import locating
+from contacts_core.plans import locating, working
+from contacts_core.plans.locating import LookUp
 from contacts_core.plans.model import (
     OPERATIONS,
     AccountPlan,
@@ -37,6 +42,7 @@ from contacts_core.plans.model import (
     Step,
     Suggestion,
     Target,
+    Unasked,
 )
 from contacts_core.provider import Provider, Rate
 
@@ -93,27 +99,34 @@ class Search:
         self.wanted: dict[Identifier, list[Hit]] = {}
         self.found: dict[str, dict[str, tuple[Contact, list[Hit]]]] = {}
         self.suggestions: list[Suggestion] = []
+        self.unasked: dict[str, dict[Identifier, str]] = {}
+        self.scanned: dict[str, int] = {}
         for person in request.people:
             for identifier in person.asked:
                 self.wanted.setdefault(identifier, []).append(Hit(person.number, identifier))
 
     def rounds(self, providers: Mapping[str, Provider]) -> Making[None]:
         """Look for all that is wanted, then for what that led to, as far as was asked for."""
-        self.found = {name: {} for name in providers}
+        self.found, self.unasked = {name: {} for name in providers}, {name: {} for name in providers}
         given = [person for person in self._request.people if person.contact]
         asks: Asks
         if given:
-            asks = {name: locating.by_id(p, [each.contact for each in given]) for name, p in providers.items()}
-            for name, contacts in (yield _complete(asks)).items():
+            ids = [each.contact for each in given]
+            asks = {name: locating.by_id(p, ids, control=True) for name, p in providers.items()}
+            for name, got in (yield _complete(asks)).items():
+                if got.unproven:
+                    raise _unproven(name, got.unproven)
                 for person in given:
-                    if contact := contacts.get(person.contact):
+                    if contact := got.contacts.get(person.contact):
                         self.found[name].setdefault(contact.id, (contact, []))[1].append(
                             Hit(person.number, Identifier.other("id", contact.id))
                         )
         fresh, further = list(self.wanted), self._request.follow is not Follow.NO
         while fresh:
-            asks = {name: locating.by_identifier(p, fresh) for name, p in providers.items()}
-            leads = self._note((yield _complete(asks)))
+            asks = {name: locating.by_identifier(p, fresh, control=True) for name, p in providers.items()}
+            seen: Mapping[str, LookUp] = yield _complete(asks)
+            self._believe(seen, providers)
+            leads = self._note({name: each.found.matches for name, each in seen.items()})
             fresh = []
             if further:
                 fresh = list(leads)
@@ -124,6 +137,19 @@ class Search:
                 self.suggestions = [
                     Suggestion(hit.person, i, *hit.by) for i, hits in leads.items() for hit in hits if hit.by
                 ]
+
+    def _believe(self, seen: Mapping[str, LookUp], providers: Mapping[str, Provider]) -> None:
+        """Refuse answers that cannot be true, or that prove nothing; remember what could not be asked."""
+        for name, each in seen.items():
+            if wrong := locating.mismatch(each.found, providers[name].title or providers[name].name):
+                raise PlanRefused(
+                    f"{name}: {wrong}; nobody knows who else it has",
+                    hint="ask the vendor; no plan can be made from such answers",
+                )
+            for reason in each.unproven.values():
+                raise _unproven(name, reason)
+            self.unasked[name] |= {i: scrub(reason) for i, reason in each.found.unasked.items()}
+            self.scanned[name] = each.scanned
 
     def _note(self, answers: Mapping[str, Mapping[Identifier, Sequence[Contact]]]) -> dict[Identifier, list[Hit]]:
         """Take the contacts in; give the identifiers that they lead to."""
@@ -171,6 +197,13 @@ class Search:
         return Target(contact.id, contact.identifiers, people, reason, removes)
 
 
+def _unproven(account: str, reason: str) -> PlanRefused:
+    return PlanRefused(
+        f"{account} shows nobody, and that cannot be believed: {reason}",
+        hint="check base_url and the account's other settings, and any gateway in between",
+    )
+
+
 def making(request: Request, providers: Mapping[str, Provider]) -> Making[Plan]:
     """Make a plan: which flows the accounts are to run, until it is known.
 
@@ -182,27 +215,33 @@ def making(request: Request, providers: Mapping[str, Provider]) -> Making[Plan]:
     capability = CAPABILITIES[request.kind]
     _checked(request, providers)
     ways = {name: locating.way(operations.require(provider, capability)) for name, provider in providers.items()}
+    accounts = yield {name: working.account_id(provider) for name, provider in providers.items()}
+    if request.kind is Kind.REMOVE_FROM_LIST:
+        request = evolve(request, list_id=(yield from _list_id(request.list_id, providers)))
     search = Search(request)
     yield from search.rounds(providers)
     targets = {name: search.targets(name) for name in providers}
+    _acceptable(targets, providers)
     sizes = yield from _within(request.limits, providers, targets)
     parts = []
     for name, provider in providers.items():
-        steps, seconds = work(request.kind, provider, targets[name])
+        cut, seconds = work(request.kind, provider, targets[name], search.scanned.get(name, 0))
         parts.append(
             AccountPlan(
                 account=name,
                 provider=provider.name,
                 title=provider.title or provider.name,
+                account_id=accounts[name],
                 read=ways[name],
                 size=sizes.get(name),
                 targets=targets[name],
-                steps=steps,
-                requests=sum(step.requests for step in steps),
+                steps=cut,
+                requests=sum(step.requests for step in cut),
                 seconds=seconds,
                 unreached=dict(provider.unreached) if capability is DeletesContacts else {},
                 emulated=capability in provider.emulates,
                 queued=isinstance(provider, QueuesJobs),
+                unasked=tuple(Unasked(*each) for each in search.unasked[name].items()),
             )
         )
     plan = Plan(
@@ -218,32 +257,58 @@ def making(request: Request, providers: Mapping[str, Provider]) -> Making[Plan]:
     return plan.summed()
 
 
-def work(kind: Kind, provider: Provider, targets: Sequence[Target]) -> tuple[tuple[Step, ...], float]:
+def work(kind: Kind, provider: Provider, targets: Sequence[Target], scanned: int = 0) -> tuple[tuple[Step, ...], float]:
     """Cut the work into steps, and tell the least time in seconds that the vendor's rates allow for it.
 
-    A step is as many whole batches as the vendor takes side by side, so that no request is sent half full.
+    A step is as many whole batches as the vendor takes side by side, so that no request is sent half full. Each batch
+    is read just before it is touched.
+
+    Args:
+        kind: What is to be done.
+        provider: The account's provider.
+        targets: The contacts.
+        scanned: How many contacts were read to find them, where the vendor has no look-up.
     """
-    capability = CAPABILITIES[kind]
-    batch = {DeletesContacts: provider.batch, RemovesFromLists: provider.member_batch}.get(capability, 1)
-    size = batch * max(provider.concurrency, REPEATED // batch)
+    size = working.batch(kind, provider)
+    several = size * max(provider.concurrency, REPEATED // size)
+    cut: list[Step] = []
+    total: Counter[str] = Counter()
+    for number, first in enumerate(range(0, len(targets), several), 1):
+        part = targets[first : first + several]
+        needed = _requests(kind, provider, part, size, scanned)
+        cut.append(Step(number, OPERATIONS[kind], first, len(part), needed.total()))
+        total += needed
+    return tuple(cut), max((_least(provider.rates.get(lane), count) for lane, count in total.items()), default=0.0)
+
+
+def _requests(kind: Kind, provider: Provider, targets: Sequence[Target], size: int, scanned: int) -> Counter[str]:
+    """The requests of a step, by lane: those that read, and those that change."""
+    parts = list(steps.chunks(targets, size))
+    acts = sum(len(target.removes) for target in targets) if kind is Kind.REMOVE_IDENTIFIER else len(parts)
+    needed = _times(provider, CAPABILITIES[kind], acts)
+    if isinstance(provider, GetsContacts):
+        reads = acts if kind is Kind.REMOVE_IDENTIFIER else sum(ceil(len(part) / provider.get_batch) for part in parts)
+        return needed + _times(provider, GetsContacts, reads)
+    if locating.way(provider) == "scan":  # one for the whole step
+        jobs = 4 if isinstance(provider, ExportsFiles) else max(1, ceil(scanned / provider.page_size))
+        return needed + Counter({"": jobs})
+    reads = sum(_look_ups(part, provider) * (len(part[0].removes) or 1) for part in parts)
+    return needed + _times(provider, FindsContacts, reads)
+
+
+def _look_ups(targets: Sequence[Target], provider: Provider) -> int:
+    """How many requests it takes to look these contacts up by their identifiers."""
+    kinds = Counter((i.kind, i.key) for i in {i for target in targets for i in target.identifiers})
+    return sum(ceil(count / provider.find_batch) for count in kinds.values())
+
+
+def _times(provider: Provider, capability: type[Provider], batches: int) -> Counter[str]:
+    """What so many batches cost, by lane; a lane without a rate of its own counts in the general one."""
     costs = provider.costs.get(capability, {"": 1})
-    steps = tuple(
-        Step(
-            number=number,
-            operation=OPERATIONS[kind],
-            first=first,
-            count=len(part),
-            requests=sum(costs.values()) * _batches(part, batch),
-        )
-        for number, first in enumerate(range(0, len(targets), size), 1)
-        if (part := targets[first : first + size])
-    )
-    batches = _batches(targets, batch)
-    return steps, max((_least(provider.rates.get(lane), cost * batches) for lane, cost in costs.items()), default=0.0)
-
-
-def _batches(targets: Sequence[Target], batch: int) -> int:
-    return ceil(sum(len(target.removes) or 1 for target in targets) / batch)
+    counted: Counter[str] = Counter()
+    for lane, cost in costs.items():
+        counted[lane if lane in provider.rates else ""] += cost * batches
+    return counted
 
 
 def _least(rate: Rate | None, requests: int) -> float:
@@ -266,9 +331,27 @@ def _checked(request: Request, providers: Mapping[str, Provider]) -> None:
         if any(not identifier.value.strip() for identifier in person.asked):
             raise InvalidInput(f"an identifier of person {person.number} is blank")
     for name, provider in providers.items():
-        for given in filter(None, [request.list_id, *(person.contact for person in request.people)]):
+        for given in filter(None, (person.contact for person in request.people)):
             if reason := provider.refuse_id(given):
                 raise InvalidInput(f"not asked of {name}: {reason}", hint="pass the id as the vendor gave it")
+
+
+def _list_id(list_: str, providers: Mapping[str, Provider]) -> Making[str]:
+    """The id of the list, which may have been named by its name."""
+    found = yield {name: operations.resolve_lists(provider, [list_]) for name, provider in providers.items()}
+    ids: set[str] = {list_id for several in found.values() for list_id in several}
+    return ids.pop()  # it is one list of one account
+
+
+def _acceptable(targets: Mapping[str, Sequence[Target]], providers: Mapping[str, Provider]) -> None:
+    """Refuse contacts whose ids could not be sent: they could not be touched, nor read again."""
+    for name, several in targets.items():
+        for target in several:
+            if reason := providers[name].refuse_id(target.contact):
+                raise PlanRefused(
+                    f"{name} shows a contact that cannot be asked for: {reason}",
+                    hint="its answers cannot be trusted now; check base_url, and ask the vendor",
+                )
 
 
 def _within(

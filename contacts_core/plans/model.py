@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from contacts_core.client import AsyncContacts, Contacts
     from contacts_core.plans.receipts import Receipt
 
-__all__ = ["AccountPlan", "Follow", "Kind", "Limits", "Person", "Plan", "Step", "Suggestion", "Target"]
+__all__ = ["AccountPlan", "Follow", "Kind", "Limits", "Person", "Plan", "Step", "Suggestion", "Target", "Unasked"]
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Kind(Enum):
@@ -118,7 +118,7 @@ class Step:
         operation: Name of the method.
         first: Index of its first target.
         count: How many targets.
-        requests: How many requests that takes.
+        requests: How many requests that takes, with those that read each contact just before.
         idempotent: Whether repeating it changes nothing more.
     """
 
@@ -131,6 +131,14 @@ class Step:
 
 
 @frozen
+class Unasked:
+    """An identifier that a vendor cannot be asked for, with the reason: whether somebody has it there is not known."""
+
+    identifier: Identifier
+    reason: str
+
+
+@frozen
 class AccountPlan:
     """What is to happen in one account.
 
@@ -138,12 +146,16 @@ class AccountPlan:
         account: Its name.
         provider: Name of the provider.
         title: The vendor's own name.
+        account_id: Fingerprint of the account that was read: SHA-256 over the provider's name and what the vendor
+            names the account by. The plan is for this account, whatever its name leads to later.
         read: How the contacts were found: ``look-up``, or ``scan`` (every contact was read).
         size: How many contacts the account has; None where that was not needed.
         targets: The contacts, in the order of the steps.
         steps: The work.
-        requests: How many requests the work takes, without those that verify it.
+        requests: How many requests the work takes, with those that read each contact just before it is touched, and
+            without those that check the plan and verify the work. More where an answer shows a contact only in part.
         seconds: The least time that the vendor's rates allow for these.
+        unasked: Identifiers that the vendor cannot be asked for.
         unreached: What it does not reach at this vendor, and why.
         emulated: Whether it is done by reading, changing and writing back, with the race that this implies.
         queued: Whether the vendor takes it as jobs and does it later.
@@ -152,6 +164,7 @@ class AccountPlan:
     account: str
     provider: str
     title: str
+    account_id: str
     read: str
     size: int | None
     targets: tuple[Target, ...]
@@ -161,6 +174,7 @@ class AccountPlan:
     unreached: Mapping[str, str]
     emulated: bool = False
     queued: bool = False
+    unasked: tuple[Unasked, ...] = ()
 
     def of(self, step: Step) -> tuple[Target, ...]:
         """The targets of a step."""
@@ -188,7 +202,7 @@ class Plan:
         accounts: What is to happen in each account.
         follow: How far identifiers were followed.
         suggestions: What following would have looked for.
-        list_id: The list, where members are removed from one.
+        list_id: The id of the list, where members are removed from one.
         limits: The limits that it kept.
         checksum: SHA-256 over all of this.
     """
@@ -216,7 +230,7 @@ class Plan:
 
     @property
     def requests(self) -> int:
-        """How many requests the work takes, without those that verify it."""
+        """How many requests the work takes; see `AccountPlan`."""
         return sum(part.requests for part in self.accounts)
 
     @property
@@ -244,15 +258,21 @@ class Plan:
         except (ValueError, RecursionError):
             raise PlanRefused("this is no plan: it is not JSON") from None
         if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise PlanRefused("this is no plan, or one of another version", hint="make it anew")
+            raise PlanRefused(
+                "this is no plan, or one of another version",
+                hint="make it anew: earlier versions do not say which workspace a plan is for",
+            )
         if data.get("checksum") != checksum_of(data):
             raise PlanRefused(
                 "the plan was altered since it was made: its checksum differs", hint="make a new plan instead"
             )
         try:
-            return converter.structure(data, cls)
+            plan = converter.structure(data, cls)
         except Exception as error:  # noqa: BLE001 - cattrs raises groups of whatever the hooks raised
             raise PlanRefused(f"this is no plan: {'; '.join(transform_error(error))}") from None
+        if not all(part.account_id for part in plan.accounts):
+            raise PlanRefused("the plan does not say which workspace it is for", hint="make a new plan instead")
+        return plan
 
     def save(self, path: Path | str) -> None:
         """Write it to a file that only its owner can read."""
@@ -297,7 +317,7 @@ def _converter() -> Converter:
     made = Converter(forbid_extra_keys=True)
     made.register_unstructure_hook(datetime, datetime.isoformat)
     made.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
-    for compact in (Identifier, Person, Target, Step):
+    for compact in (Identifier, Person, Target, Step, Unasked):
         made.register_unstructure_hook(compact, make_dict_unstructure_fn(compact, made, _cattrs_omit_if_default=True))
         made.register_structure_hook(compact, make_dict_structure_fn(compact, made, _cattrs_forbid_extra_keys=True))
     return made

@@ -81,7 +81,7 @@ LINES: dict[str, dict[str, Any]] = {
         "kind": _text,
         "made_at": _time,
         "begun_at": _time,
-        "accounts": [{"account": _text, "provider": _text, "title": _text}],
+        "accounts": [{"account": _text, "provider": _text, "title": _text, "account_id": _hash}],
         "people": _number,
         "key": _hex(16),
         "library": _text,

@@ -52,10 +52,6 @@ class ReceiptBroken(ContactsError):
         self.line = line
         self.reason = reason
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Survive being sent from one process to another."""
-        return type(self), (self.line, self.reason)
-
 
 @frozen(repr=False)
 class Signer:

@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 
 from contacts_core.keys import Key
 from contacts_core.plans.journal import Event, Journal, Run, now
-from contacts_core.plans.model import Person, Plan
+from contacts_core.plans.model import AccountPlan, Person, Plan
 from contacts_core.plans.reasons import request_digest
 from contacts_core.plans.receipt_format import FORMAT, STATES
 
@@ -41,7 +41,7 @@ def receipt_events(
         "kind": plan.kind.value,
         "made_at": plan.made_at.astimezone(UTC).isoformat(timespec="seconds"),
         "begun_at": run.begun_at,
-        "accounts": [{"account": p.account, "provider": p.provider, "title": p.title} for p in plan.accounts],
+        "accounts": [_account(part, key) for part in plan.accounts],
         "people": len(plan.people),
         "key": key.id,
         "library": f"contacts-core {version('contacts-core')}",
@@ -107,6 +107,12 @@ class _Fit:
         readings = {folded, unquote_plus(folded)}
         named = any(name in reading for reading in readings for name in self._names)
         return WITHHELD if named else text
+
+
+def _account(part: AccountPlan, key: Key) -> dict[str, Any]:
+    """An account, with a keyed hash of what the vendor names it by: two receipts show whether it was the same."""
+    named = key.digest(b"account id", part.account_id.encode())
+    return {"account": part.account, "provider": part.provider, "title": part.title, "account_id": named}
 
 
 def _hashed(person: Person, key: Key) -> list[dict[str, Any]]:

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 
 from contacts_core.accounts import open_provider
 from contacts_core.client import Contacts
-from contacts_core.errors import ConfigurationError
+from contacts_core.errors import ConfigurationError, StorageError
 from contacts_core.flow import Call, Flow
 from contacts_core.identifiers import scrub
 from contacts_core.keys import Key
 from contacts_core.plans import hooks
 from contacts_core.plans.journal import Journal, Run, now
+from contacts_core.plans.leases import LEASE, Leases, Stopped
 from contacts_core.plans.model import AccountPlan, Plan
 from contacts_core.plans.reasons import OurWords
 from contacts_core.plans.receipts import Receipt, Signer, write
 from contacts_core.plans.recording import receipt_events
 from contacts_core.provider import Provider
-from contacts_core.state import State
+from contacts_core.state import State, storage_error
 from contacts_core.transport import request_id
 
 __all__ = ["Runner", "Session", "Stopped", "conclude", "session"]
+
+logger = logging.getLogger("contacts_core")
 
 T = TypeVar("T")
 
@@ -48,9 +53,8 @@ class Runner(Protocol):
     def charge(self, requests: int) -> None:
         """Count requests that another process sent against the rates."""
 
-
-class Stopped(BaseException):
-    """The engine is stopping: what runs ends here and is taken up later. No error, so that no workflow ends on it."""
+    def gate(self, before_send: Callable[[], float] | None) -> None:
+        """Ask before every exchange for how long it may take; 0 says to ask again in a moment."""
 
 
 class Session:
@@ -58,30 +62,70 @@ class Session:
 
     current: Session | None = None
 
-    def __init__(self, place: State, runners: Mapping[str, Runner]) -> None:
+    def __init__(self, place: State, runners: Mapping[str, Runner], leases: Leases | None = None) -> None:
         """Prepare; accounts that are not among ``runners`` are opened by name."""
-        self.place = place
+        self.place, self.leases = place, leases or Leases(place, "", LEASE)
         self.key: Key = place.key()
         self.journal = Journal(place)
-        self.stopping = threading.Event()
+        self.stopping = threading.Event()  # nothing new is begun
+        self.abandoned = threading.Event()  # nothing more is sent
+        self.trouble: StorageError | None = None
         self._runners: dict[str, Runner] = dict(runners)
         self._own: list[Contacts[Any]] = []
         self._lock = threading.Lock()
         self._plans: dict[str, Plan] = {}
         self._charged: set[str] = set()
         self.touched: dict[Any, set[int]] = {}
-        self.active = 0
+        self.identified: set[Any] = set()  # rounds whose account was found to be the one that was planned for
+        self._working: list[str] = []
+
+    @property
+    def active(self) -> int:
+        """How many workflows are under way."""
+        return len(self._working)
+
+    def working(self, workflow: str) -> bool:
+        """Whether this one is."""
+        return workflow in self._working
 
     @contextlib.contextmanager
-    def busy(self) -> Iterator[None]:
-        """Count a workflow that is under way."""
-        with self._lock:
-            self.active += 1
+    def busy(self, workflow: str, account: str) -> Iterator[None]:
+        """Be at work in an account: nobody else is, in this process or another.
+
+        Raises:
+            Stopped: The engine stops, or runs cannot be read or written; the workflow stays as it is.
+        """
+        self._working.append(workflow)
+        try:
+            with self.storing(), self.leases.holding(f"account {account}", self.stopping):
+                yield
+        finally:
+            self._working.remove(workflow)
+
+    @contextlib.contextmanager
+    def storing(self) -> Iterator[None]:
+        """End the workflow for now, where the database refuses.
+
+        Raises:
+            Stopped: It did.
+        """
         try:
             yield
-        finally:
-            with self._lock:
-                self.active -= 1
+        except (StorageError, SQLAlchemyError) as error:
+            self.trouble = error if isinstance(error, StorageError) else storage_error(error)
+            logger.warning("%s", self.trouble)
+            raise Stopped from None
+
+    def _left(self, account: str) -> float:
+        """Seconds that a request to this account may take from now.
+
+        Raises:
+            Stopped: None may be sent any more.
+        """
+        left = self.leases.left(f"account {account}")
+        if left is None or self.abandoned.is_set() or (not left and self.stopping.is_set()):
+            raise Stopped
+        return left
 
     def close(self) -> None:
         """Close the accounts that were opened here."""
@@ -92,14 +136,14 @@ class Session:
         """The plan of a run."""
         with self._lock:
             if id not in self._plans:
-                found = self.journal.plan(id)
-                if found is None:
-                    raise ConfigurationError(OurWords(f"the plan of run {id} is gone"))
                 if self.journal.run(id).key != self.key.id:
                     raise ConfigurationError(
                         OurWords(f"run {id} was begun with another receipt key"),
                         hint="name the same key on every machine",
                     )
+                found = self.journal.plan(id)
+                if found is None:
+                    raise ConfigurationError(OurWords(f"the plan of run {id} is gone"))
                 self._plans = {id: found}  # plans are large, and runs go one after the other as a rule
             return self._plans[id]
 
@@ -126,15 +170,17 @@ class Session:
                 self._own.append(door)
                 self._runners[account] = door
             runner = self._runners[account]
-            if account not in self._charged:
+            if account not in self._charged or f"account {account}" in self.leases.taken_over:
                 self._charged.add(account)
+                self.leases.taken_over.discard(f"account {account}")
                 window = max((rate.seconds for rate in runner.provider.rates.values()), default=0.0)
                 runner.charge(self.journal.recent(account, window))
             return runner
 
     @contextlib.contextmanager
     def watched(self, runner: Runner) -> Iterator[list[dict[str, Any]]]:
-        """Note every exchange with the vendor, as digests."""
+        """Note every exchange with the vendor, as digests, and let none begin without the account's lease."""
+        account = next(name for name, each in self._runners.items() if each is runner)
         exchanges: list[dict[str, Any]] = []
 
         def note(call: Call[Any], response: Any) -> None:
@@ -148,9 +194,13 @@ class Session:
             exchanges.append({"method": call.method, "request": request, **told, "at": now()})
 
         runner.observe(note)
+        runner.gate(lambda: self._left(account))
         try:
+            self._left(account)
             yield exchanges
+            self._left(account)
         finally:
+            runner.gate(None)
             runner.observe(None)
 
     def conclude(self, run: Run, state: str, reason: str) -> None:
@@ -160,6 +210,9 @@ class Session:
 
 def conclude(place: State, journal: Journal, key: Key, run: Run, state: str, reason: str) -> None:
     """Write the receipt and how the run ended, once, and tell the plugins."""
+    if run.key != key.id:  # a receipt under another key would be nobody's proof, and the plan cannot be read
+        journal.end(run, state, reason, None, forget=False)
+        return
     plan = journal.plan(run.id)
     if plan is None:
         return

@@ -7,26 +7,28 @@ decides by what its steps gave, and by nothing else, for it is replayed.
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from attrs import evolve
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+from sqlalchemy.exc import SQLAlchemyError
 
 from contacts_core import steps
-from contacts_core.errors import ContactsError, Interrupted, ProviderError
+from contacts_core.errors import ContactsError, Interrupted, PlanRefused, ProviderError, StorageError
 from contacts_core.formats import job_from_plain, plain
 from contacts_core.models import Job, Outcome
 from contacts_core.plans import hooks, working
 from contacts_core.plans.concluding import Evidence, results
 from contacts_core.plans.journal import Run
-from contacts_core.plans.model import Kind, Plan, Target
+from contacts_core.plans.model import AccountPlan, Kind, Plan
 from contacts_core.plans.reasons import public_reason, public_reasons
-from contacts_core.plans.session import Session, Stopped, session
-from contacts_core.tombstones import Tombstones
+from contacts_core.plans.session import Runner, Session, Stopped, session
+from contacts_core.tombstones import Tombstones, places
 
-__all__ = ["QUEUE", "At", "check_account", "enqueue", "work_on_account"]
+__all__ = ["QUEUE", "At", "check_account", "check_accounts", "enqueue", "work_on_account"]
 
 QUEUE = "contacts-accounts"
 READ = 1000  # contacts or identifiers, at most, that a verifying step reads
@@ -41,34 +43,50 @@ class At(NamedTuple):
     round: int
     account: str
 
+    @property
+    def open(self) -> bool:
+        """Whether this round has not ended; one that was cancelled meanwhile is not worked on any more."""
+        run = session().journal.run(self.run)
+        return (run.state, run.round) == ("running", self.round)
+
+    def workflow(self, what: str) -> str:
+        """Name of the workflow, as `Run.workflow` makes it."""
+        return f"{self.run}.{self.round}.{what}.{self.account}"
+
 
 # -- the workflows -----------------------------------------------------------------------------------------------------
 
 
-def enqueue(workflow: Callable[[At], None], run: Run, account: str, what: str) -> None:
+def enqueue(workflow: Callable[[str, int, str], None], run: Run, account: str, what: str) -> None:
     """Put a workflow of a run into the queue; one of that name that is there already stays as it is."""
     with SetWorkflowID(run.workflow(account, what)), SetEnqueueOptions(queue_partition_key=account):
-        DBOS.enqueue_workflow(QUEUE, workflow, At(run.id, run.round, account))
+        DBOS.enqueue_workflow(QUEUE, workflow, run.id, run.round, account)
 
 
 @DBOS.workflow(name="contacts.check")
-def check_account(at: At) -> None:
+def check_account(run: str, number: int, account: str) -> None:
     """See whether the plan still holds in one account; the last one begins the work in all of them."""
-    with session().busy():
-        if _check(at):
-            run = session().journal.run(at.run)
-            for name in run.accounts:
-                enqueue(work_on_account, run, name, "work")
+    at = At(run, number, account)
+    with session().busy(at.workflow("check"), account):
+        if at.open and _check(at):
+            begun = session().journal.run(run)
+            for name in begun.accounts:
+                enqueue(work_on_account, begun, name, "work")
 
 
 @DBOS.workflow(name="contacts.work")
-def work_on_account(at: At) -> None:
+def work_on_account(run: str, number: int, account: str) -> None:
     """Do the work in one account, and verify it."""
-    with session().busy():
+    at = At(run, number, account)
+    with session().busy(at.workflow("work"), account):
+        if not at.open:
+            return
         try:
             evidence = _Work(at).evidence()
+        except (StorageError, SQLAlchemyError):
+            raise  # the run goes on when it can be written down again
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends with an answer for everybody
-            evidence = {"stopped": public_reason(error, session().key)}
+            evidence = {"stopped": public_reason(error, session().key), "unread": "not read again"}
         _finish(at, evidence)
 
 
@@ -78,15 +96,17 @@ class _Work:
     def __init__(self, at: At) -> None:
         self._at = at
         self._options = session().journal.run(at.run).options
+        self._asked = 0.0  # seconds that the vendor asked to wait
 
     def _rests(self, longest: float) -> Iterator[None]:
-        """Pause, ever longer, until the time given is over."""
+        """Pause, ever longer, and as long as the vendor asked for, until the time given is over."""
         waited, timeout = 0.0, float(self._options.get("timeout", TIMEOUT))
         for pause in steps.pauses(longest, float(self._options.get("pause", 0.5))):
             if waited >= timeout:
                 return
-            pause = min(pause, timeout - waited)  # noqa: PLW2901 - what is left of it
-            _rest_until(_wake_at(pause))
+            pause = min(max(pause, self._asked), timeout - waited)  # noqa: PLW2901 - what is left of it
+            self._asked = 0.0
+            _rest_until(_wake_at(pause), pause)
             waited += pause
             yield
 
@@ -98,7 +118,10 @@ class _Work:
         for number in begun["steps"]:
             done = _act(self._at, number)
             rests = self._rests(LONGEST)
-            while done["again"] and next(rests, self) is None:
+            while done["again"]:
+                self._asked = done["pause"]
+                if next(rests, self) is not None:
+                    break
                 done = _act(self._at, number)
             failed |= {int(n): reason for n, reason in done["failed"].items()}
             jobs += done["jobs"]
@@ -123,47 +146,77 @@ class _Work:
         seen: dict[str, Any] = {}
         for path in begun["paths"]:
             what = "identifiers" if path == "find" else "targets"
-            left, strangers, unread = list(range(begun[what])), set[int](), list[int]()
+            left, strangers, changed = list(range(begun[what])), set[int](), set[int]()
+            unread: dict[int, str] = {}
             while left:
-                shown, unread = [], []
-                size = len(left) if path == "list" or (begun["scan"] and path == "find") else READ
+                shown: list[int] = []
+                unread = {}
+                size = len(left) if path in begun["whole"] else READ
                 for chunk in steps.chunks(left, size):
                     got = _read(self._at, path, list(chunk))
-                    unread += got["unread"]
+                    unread |= {int(n): reason for n, reason in got["unread"].items()}
                     shown += got["targets"] + got["identifiers"]
                     strangers |= set(got["strangers"])
+                    changed |= set(got["changed"])
+                    if got["unasked"]:
+                        seen["unasked"] = seen.get("unasked", {}) | {int(n): r for n, r in got["unasked"].items()}
                 left = sorted({*shown, *unread})
                 if not left or next(rests, self) is not None:
                     break
             seen[what] = sorted(set(left) - set(unread))
             seen[f"unread_{what}"] = unread
-            seen["strangers"] = sorted(strangers)
+            if path == "find":
+                seen["strangers"] = sorted(strangers)
+            else:
+                seen["changed"] = sorted(changed)
         return seen
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _step(name: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """A durable step. What the database refuses ends the workflow for now; it is not recorded as the step's result."""
+
+    def made(work: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(work)
+        def step(*args: P.args, **kwargs: P.kwargs) -> T:
+            with session().storing():
+                return work(*args, **kwargs)
+
+        return DBOS.step(name=name)(step)
+
+    return made
 
 
 # -- the steps: each is done again if a crash came before it was recorded ----------------------------------------------
 
 
-@DBOS.step(name="check")
+@_step("check")
 def _check(at: At) -> bool:
     """See whether the plan still holds; true for the last account, if all may be worked on."""
     here = session()
     run, journal = here.journal.run(at.run), here.journal
     journal.reached(at.run, at.account, "checking", 0, 0)
     entry = journal.began(at.run, at.account, "checked", {"round": at.round})
-    body: dict[str, Any] = {"round": at.round, "changes": [], "touch": [], "error": ""}
+    strict = not journal.has(at.run, "step")  # later, what is gone may be our own doing
+    body: dict[str, Any] = {"round": at.round, "changes": [], "touch": [], "error": "", "refused": False}
     try:
         plan, part, runner = here.part(at.run, at.account)
         if plan.kind is Kind.ERASE:
-            Tombstones(here.place)  # if they cannot be left, nothing is begun
+            list(map(Tombstones, places(here.place)))  # if they cannot be left, nothing is begun
         with here.watched(runner) as exchanges:
-            found = runner.run(working.again(plan, runner.provider))
-        body["touch"] = working.still(plan, part, found)
-        strict = not journal.has(at.run, "step")  # later, what is gone may be our own doing
+            body["exchanges"] = exchanges
+            runner.run(working.same_account(part, runner.provider))
+            found = runner.run(working.again(plan, part, runner.provider))
+        body["touch"] = working.still(part, found)
         body["changes"] = working.differences(part, found) if strict else []
-        body["exchanges"] = exchanges
+    except StorageError:
+        raise
     except ContactsError as error:
         body["error"] = public_reason(error, here.key)
+        body["refused"] = strict and isinstance(error, PlanRefused)
     body["changes"] = len(body["changes"])
     journal.ended(entry, body)
     checked = {
@@ -174,34 +227,37 @@ def _check(at: At) -> bool:
     errors = [f"{name}: {each['error']}" for name, each in checked.items() if each["error"]]
     changes = [f"{name}: {each['changes']} contact(s)" for name, each in checked.items() if each["changes"]]
     if errors:
-        here.conclude(run, "failed", f"nothing was changed; {'; '.join(errors)}")
+        kept = "nothing was changed" if strict else "this round changed nothing more"
+        refused = any(each["refused"] for each in checked.values())
+        here.conclude(run, "refused" if refused else "failed", f"{kept}; {'; '.join(errors)}")
     elif changes:
         here.conclude(run, "refused", f"changed since the plan was made: {', '.join(changes)}; nothing was changed")
     return not (errors or changes)
 
 
-@DBOS.step(name="begin")
+@_step("begin")
 def _begin(at: At) -> dict[str, Any]:
     """What there is to do."""
     here = session()
-    plan, part, runner = here.part(at.run, at.account)
+    plan, part, runner = _account(here, at, anew=True)
     touch = _touched(here, at)
+    paths = working.paths(plan, part, runner.provider)
     numbers = [s.number for s in part.steps if any(n in touch for n in range(s.first, s.first + s.count))]
     return {
         "steps": numbers,
-        "targets": len(part.targets),
+        "targets": len(working.subjects(plan, part)),
         "identifiers": len(working.sought(plan, part)),
-        "paths": list(working.paths(plan, runner.provider)),
-        "scan": part.read == "scan",
+        "paths": list(paths),
+        "whole": [path for path in paths if working.reads_all(runner.provider, path)],
         "poll": runner.provider.poll,
     }
 
 
-@DBOS.step(name="act")
+@_step("act")
 def _act(at: At, number: int) -> dict[str, Any]:
     """Do one step of the plan; ``again`` asks for another try when the vendor had a bad moment."""
     here = session()
-    plan, part, runner = here.part(at.run, at.account)
+    plan, part, runner = _account(here, at)
     step = part.steps[number - 1]
     touch = _touched(here, at)
     indexes = [n for n in range(step.first, step.first + step.count) if n in touch]
@@ -210,17 +266,18 @@ def _act(at: At, number: int) -> dict[str, Any]:
     about = {"round": at.round, "step": number, "operation": step.operation}
     body: dict[str, Any] = {**about, "contacts": len(indexes), "touched": touched}
     entry = here.journal.began(at.run, at.account, "step", body)
-    again, stopped = False, ""
+    again, pause, stopped = False, 0.0, ""
     outcome = Outcome(operation=step.operation, provider=part.provider)
     with here.watched(runner) as exchanges:
         try:
             outcome = runner.run(working.act(plan, [part.targets[n] for n in indexes], runner.provider))
         except ContactsError as error:
-            cause = error.__cause__ if isinstance(error, Interrupted) else error
+            cause = working.cause(error)
             outcome = error.outcome if isinstance(error, Interrupted) else outcome
             again, stopped = isinstance(cause, ProviderError) and cause.retryable, public_reason(error, here.key)
-    items = {item: n for n in indexes for item in _items(plan, part.targets[n])}
-    failed = {items[item]: reason for item, reason in public_reasons(outcome.failed).items() if item in items}
+            pause = (cause.retry_after or 0.0) if isinstance(cause, ProviderError) else 0.0
+    reasons = public_reasons(outcome.failed)
+    failed = {n: reasons[item] for n in indexes for item in working.names(plan, part.targets[n]) if item in reasons}
     told = {
         "state": outcome.state.value if not stopped else "failed",
         "confirmed": outcome.counted,
@@ -238,15 +295,16 @@ def _act(at: At, number: int) -> dict[str, Any]:
         "failed": {str(n): reason for n, reason in failed.items()},
         "jobs": _kept(outcome.jobs),
         "again": again,
+        "pause": pause,
         "stopped": stopped,
     }
 
 
-@DBOS.step(name="jobs")
+@_step("jobs")
 def _look_at_jobs(at: At, pending: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Look at the vendor's jobs; where that fails, they are taken to be as they were."""
     here = session()
-    _, part, runner = here.part(at.run, at.account)
+    _, part, runner = _account(here, at)
     here.journal.reached(
         at.run, at.account, "waiting", len(part.targets), len(part.targets), f"{len(pending)} job(s) of the vendor"
     )
@@ -262,21 +320,23 @@ def _look_at_jobs(at: At, pending: list[dict[str, Any]]) -> list[dict[str, Any]]
     return _kept(seen)
 
 
-@DBOS.step(name="bury")
+@_step("bury")
 def _bury(at: At) -> None:
     """Leave tombstones, so that no import brings back who was erased."""
     here = session()
     plan = here.plan(at.run)
     if plan.kind is Kind.ERASE:
-        Tombstones(here.place).bury((i for person in plan.people for i in person.identifiers), at.run)
+        for place in places(here.place):
+            Tombstones(place).bury((i for person in plan.people for i in person.identifiers), at.run)
 
 
-@DBOS.step(name="read")
-def _read(at: At, path: str, indexes: list[int]) -> dict[str, list[int]]:
+@_step("read")
+def _read(at: At, path: str, indexes: list[int]) -> dict[str, Any]:
     """Read again by one path."""
     here = session()
-    plan, part, runner = here.part(at.run, at.account)
-    total = len(working.sought(plan, part)) if path == "find" else len(part.targets)
+    plan, part, runner = _account(here, at)
+    known, sought = working.subjects(plan, part), working.sought(plan, part)
+    total = len(sought) if path == "find" else len(known)
     here.journal.reached(at.run, at.account, "verifying", total - len(indexes), total, path)
     entry = here.journal.began(at.run, at.account, "read", {"round": at.round, "path": path, "asked": len(indexes)})
     seen, trouble = working.Seen(), ""
@@ -285,20 +345,23 @@ def _read(at: At, path: str, indexes: list[int]) -> dict[str, list[int]]:
             seen = runner.run(working.look(plan, part, runner.provider, path, indexes))
         except ContactsError as error:
             trouble = public_reason(error, here.key)
-    sought = working.sought(plan, part)
-    shown = [here.key.contact(at.account, part.targets[n].contact) for n in seen.targets]
+    shown = [here.key.contact(at.account, known[n].contact) for n in seen.targets]
     shown += [here.key.identifier(sought[n]) for n in sorted({*seen.identifiers, *seen.strangers})]
-    told = {"round": at.round, "path": path, "asked": len(indexes), "shown": shown, "error": trouble}
+    doubts = "; ".join(dict.fromkeys(seen.unread.values()))
+    told = {"round": at.round, "path": path, "asked": len(indexes), "shown": shown, "error": trouble or doubts}
     here.journal.ended(entry, told | {"exchanges": exchanges})
+    unread = dict.fromkeys(indexes, "could not be read again") if trouble else seen.unread
     return {
         "targets": list(seen.targets),
+        "changed": list(seen.changed),
         "identifiers": list(seen.identifiers),
         "strangers": list(seen.strangers),
-        "unread": indexes if trouble else [],
+        "unread": {str(n): reason for n, reason in unread.items()},
+        "unasked": {str(n): reason for n, reason in seen.unasked.items()},
     }
 
 
-@DBOS.step(name="finish")
+@_step("finish")
 def _finish(at: At, evidence: dict[str, Any]) -> None:
     """Write the answers down; the last account ends the run."""
     here = session()
@@ -316,15 +379,16 @@ def _finish(at: At, evidence: dict[str, Any]) -> None:
         here.conclude(run, "done" if states <= {"absent"} else "incomplete", "")
 
 
-@DBOS.step(name="wake")
+@_step("wake")
 def _wake_at(pause: float) -> float:
     """When a pause that begins now is over; recorded, so that a crash does not begin it anew."""
     session()
     return time.time() + pause
 
 
-def _rest_until(moment: float) -> None:
-    if session().stopping.wait(max(0.0, moment - time.time())):
+def _rest_until(moment: float, longest: float) -> None:
+    """Rest until then, and no longer than it was to be: the clock may have been set back meanwhile."""
+    if session().stopping.wait(min(max(0.0, moment - time.time()), longest)):
         raise Stopped
 
 
@@ -341,6 +405,49 @@ def _kept(jobs: Sequence[Job]) -> list[dict[str, Any]]:
     return [plain(evolve(job, errors_url="", files=())) for job in jobs]
 
 
-def _items(plan: Plan, target: Target) -> list[str]:
-    """What outcomes call a target."""
-    return [i.value for i in target.removes] if plan.kind is Kind.REMOVE_IDENTIFIER else [target.contact]
+def check_accounts(here: Session, run: Run) -> None:
+    """See, before a run is taken up, that every account is still the one that the plan was made for.
+
+    An account that cannot be asked now is left to the run, which says so.
+
+    Raises:
+        PlanRefused: One leads to another workspace.
+    """
+    for name in run.accounts:
+        try:
+            with here.leases.holding(f"account {name}", here.stopping):
+                _identify(here, At(run.id, run.round, name))
+        except PlanRefused:
+            raise
+        except ContactsError:
+            continue
+
+
+def _account(here: Session, at: At, *, anew: bool = False) -> tuple[Plan, AccountPlan, Runner]:
+    """The plan, its part for this account, and the account, which is the one that it was planned for.
+
+    The vendor is asked once by each process that takes the work up, or ``anew``.
+
+    Raises:
+        PlanRefused: It is another account.
+    """
+    if anew or at not in here.identified:
+        _identify(here, at)
+    return here.part(at.run, at.account)
+
+
+def _identify(here: Session, at: At) -> None:
+    _, part, runner = here.part(at.run, at.account)
+    exchanges: list[dict[str, Any]] = []
+    error = ""
+    try:
+        with here.watched(runner) as exchanges:
+            runner.run(working.same_account(part, runner.provider))
+    except ContactsError as caught:
+        error = public_reason(caught, here.key)
+        raise
+    finally:
+        if exchanges:
+            told = {"round": at.round, "path": "account", "asked": 0, "shown": [], "error": error}
+            here.journal.note(at.run, at.account, "read", told | {"exchanges": exchanges})
+    here.identified.add(at)

@@ -1,45 +1,116 @@
-"""What a plan does and how it is verified, account by account. Pure flows: the durable engine runs them."""
+"""What a plan does and how it is verified, account by account. Pure flows: the durable engine runs them.
+
+Nobody is touched who was not read just before. Each attempt at a batch begins by reading its contacts; those that are
+not who they were are left alone. The requests that change something are sent at once or not at all, and the transport
+does not repeat them: a repetition is another attempt, which reads again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 from contacts_core import operations, steps
 from contacts_core.capabilities import Exports, FindsContacts, GetsContacts
-from contacts_core.flow import Flow
-from contacts_core.identifiers import Identifier
-from contacts_core.models import Contact, Job, Outcome
+from contacts_core.errors import ContactsError, Interrupted, PlanRefused, ProviderError
+from contacts_core.flow import Call, Flow, Sleep, Together
+from contacts_core.identifiers import Identifier, scrub
+from contacts_core.models import Contact, Failure, Job, Outcome
 from contacts_core.plans import locating
-from contacts_core.plans.model import AccountPlan, Kind, Person, Plan, Target
+from contacts_core.plans.model import OPERATIONS, AccountPlan, Kind, Person, Plan, Target
+from contacts_core.plans.reasons import OurWords
 from contacts_core.provider import Provider
 
-__all__ = ["Seen", "act", "again", "differences", "identifiers_of", "jobs", "look", "paths", "sought", "still"]
+__all__ = [
+    "Seen",
+    "account_id",
+    "act",
+    "again",
+    "batch",
+    "cause",
+    "differences",
+    "identifiers_of",
+    "jobs",
+    "look",
+    "names",
+    "paths",
+    "reads_all",
+    "same_account",
+    "sought",
+    "still",
+    "subjects",
+]
+
+T = TypeVar("T")
+Read = Callable[[Sequence[Target]], Flow[Mapping[str, Contact]]]
+Send = Callable[[Sequence[Target]], Flow[Outcome]]
+
+ATTEMPTS = 4  # at one batch, before the whole step is tried again
+PATIENCE = 5.0  # seconds, at most, between reading a contact and touching it, or between two attempts at a batch
+READS = {"GET", "HEAD"}
+CHANGED = OurWords("the contact has other identifiers than when the plan was made, and is left alone")
 
 
 @frozen
 class Seen:
-    """What a verifying read still showed, by index into the plan.
+    """What a verifying read showed, by index into `subjects` or `sought`.
 
     Attributes:
-        targets: Targets that are still what they were.
-        identifiers: Of `sought`, those that one of the plan's own contacts still has.
-        strangers: Of `sought`, those that a contact outside the plan has.
+        targets: Contacts that are still what they were.
+        changed: Of these, those that have other identifiers than when the plan was made.
+        identifiers: Those that one of the plan's own contacts still has.
+        strangers: Those that a contact outside the plan has.
+        unread: What was not shown though this proves nothing, with the reason.
+        unasked: Identifiers that the vendor cannot be asked for, with the reason.
     """
 
     targets: tuple[int, ...] = ()
+    changed: tuple[int, ...] = ()
     identifiers: tuple[int, ...] = ()
     strangers: tuple[int, ...] = ()
+    unread: Mapping[int, str] = field(factory=dict)
+    unasked: Mapping[int, str] = field(factory=dict)
 
 
-def again(plan: Plan, provider: Provider) -> Flow[dict[str, Contact]]:
-    """Whom the plan would touch if it were made now, by id."""
+# -- before the work ---------------------------------------------------------------------------------------------------
+
+
+def account_id(provider: Provider) -> Flow[str]:
+    """The fingerprint of the account behind a provider's settings; no key is part of it."""
+    named = yield from provider.account_id()
+    return hashlib.sha256(f"{provider.name}\0{named}".encode()).hexdigest()
+
+
+def same_account(part: AccountPlan, provider: Provider) -> Flow[None]:
+    """See that this is the account that the plan was made for.
+
+    Raises:
+        PlanRefused: It is another one.
+    """
+    if (yield from account_id(provider)) != part.account_id:
+        raise PlanRefused(
+            OurWords(f"{part.account} leads to another workspace than the one that the plan was made for"),
+            hint="check the account's settings (base_url, workspace, key); for this workspace, make a new plan",
+        )
+
+
+def again(plan: Plan, part: AccountPlan, provider: Provider) -> Flow[dict[str, Contact]]:
+    """Whom the plan would touch if it were made now, by id.
+
+    Raises:
+        PlanRefused: The vendor answers a look-up with somebody who does not have the identifier.
+    """
     wanted = dict.fromkeys(identifier for person in plan.people for identifier in person.identifiers)
-    found = yield from locating.by_identifier(provider, wanted)
+    seen = yield from locating.by_identifier(provider, wanted)
+    if wrong := locating.mismatch(seen.found, part.title):
+        raise PlanRefused(OurWords(f"{part.account}: {wrong}"))
     given = [person.contact for person in plan.people if person.contact]
-    contacts = dict((yield from locating.by_id(provider, given)) if given else {})
-    return contacts | {contact.id: contact for several in found.values() for contact in several}
+    contacts = dict((yield from locating.by_id(provider, given)).contacts) if given else {}
+    return contacts | {contact.id: contact for several in seen.found.matches.values() for contact in several}
 
 
 def differences(part: AccountPlan, found: Mapping[str, Contact] | Mapping[str, Target]) -> list[str]:
@@ -56,44 +127,147 @@ def differences(part: AccountPlan, found: Mapping[str, Contact] | Mapping[str, T
     ]
 
 
-def still(plan: Plan, part: AccountPlan, found: Mapping[str, Contact]) -> list[int]:
+def still(part: AccountPlan, found: Mapping[str, Contact]) -> list[int]:
     """Targets, by index, that are there and are who they were; a run that is begun once more touches nobody else."""
+    return [n for n, t in enumerate(part.targets) if t.contact in found and _same(t, found[t.contact])]
 
-    def same(target: Target) -> bool:
-        there = found.get(target.contact)
-        if there is None:
-            return False
-        if plan.kind is Kind.REMOVE_IDENTIFIER:  # some of them may be gone already
-            return set(there.identifiers) <= set(target.identifiers)
-        return set(there.identifiers) == set(target.identifiers)
 
-    return [n for n, target in enumerate(part.targets) if same(target)]
+def _same(target: Target, contact: Contact) -> bool:
+    """Whether a contact is who it was. Of those that are to go, some identifiers may be gone already."""
+    there, then = set(contact.identifiers), set(target.identifiers)
+    return then - set(target.removes) <= there <= then
+
+
+# -- the work ----------------------------------------------------------------------------------------------------------
+
+
+def batch(kind: Kind, provider: Provider) -> int:
+    """How many contacts are read and touched together."""
+    return {Kind.REMOVE_IDENTIFIER: 1, Kind.REMOVE_FROM_LIST: provider.member_batch}.get(kind, provider.batch)
 
 
 def act(plan: Plan, targets: Sequence[Target], provider: Provider) -> Flow[Outcome]:
-    """Do what the plan says to these targets."""
-    ids = [target.contact for target in targets]
-    match plan.kind:
-        case Kind.REMOVE_FROM_LIST:
-            return (yield from operations.remove_from_list(provider, plan.list_id, ids))
-        case Kind.REMOVE_IDENTIFIER:
-            return (yield from _remove_identifiers(provider, targets))
-        case _:
-            return (yield from operations.delete_contacts(provider, ids))
+    """Do what the plan says to those of these targets that are who they were.
+
+    Who is gone is ``absent`` in the outcome, and who is somebody else has failed with the reason.
+    """
+    read: Read = partial(_read, provider)
+    if not isinstance(provider, GetsContacts) and locating.way(provider) == "scan":  # once for all of them
+        everyone = yield from _read(provider, targets)
+        read = partial(_chosen, everyone)
+    parts = list(steps.chunks(targets, batch(plan.kind, provider)))
+    settled = yield from steps.run_together([_part(plan, part, provider, read) for part in parts], provider.concurrency)
+    items = [[name for target in part for name in names(plan, target)] for part in parts]
+    return steps.added_up(OPERATIONS[plan.kind], provider.name, items, settled, str)
 
 
-def _remove_identifiers(provider: Provider, targets: Sequence[Target]) -> Flow[Outcome]:
-    pairs = [(target.contact, identifier) for target in targets for identifier in target.removes]
+def _part(plan: Plan, targets: Sequence[Target], provider: Provider, read: Read) -> Flow[Outcome]:
+    """Touch contacts that go together."""
+    operation = OPERATIONS[plan.kind]
+    if plan.kind is Kind.REMOVE_IDENTIFIER:
+        (target,) = targets
 
-    def remove(chunk: Sequence[tuple[str, Identifier]]) -> Flow[Outcome]:
-        ((contact_id, identifier),) = chunk
-        return operations.remove_identifier(provider, contact_id, identifier)
+        def remove(chunk: Sequence[Identifier]) -> Flow[Outcome]:
+            (identifier,) = chunk
+            return _attempts(
+                operation,
+                targets,
+                lambda _: identifier.value,
+                read,
+                lambda _: operations.remove_identifier(provider, target.contact, identifier),
+            )
 
-    return (
-        yield from steps.in_chunks(
-            "remove_identifier", provider.name, pairs, 1, provider.concurrency, remove, lambda pair: pair[1].value
-        )
-    )
+        # One after the other: where a vendor's relation is written back whole, two at once would undo each other.
+        return (yield from steps.in_chunks(operation, provider.name, target.removes, 1, 1, remove, lambda i: i.value))
+
+    def send(same: Sequence[Target]) -> Flow[Outcome]:
+        ids = [each.contact for each in same]
+        if plan.kind is Kind.REMOVE_FROM_LIST:
+            return operations.remove_from_list(provider, plan.list_id, ids, resolved=True)
+        return operations.delete_contacts(provider, ids)
+
+    return (yield from _attempts(operation, targets, lambda target: target.contact, read, send))
+
+
+def _attempts(
+    operation: str, targets: Sequence[Target], name: Callable[[Target], str], read: Read, send: Send
+) -> Flow[Outcome]:
+    """Read, and act on who is still the same; after a bad moment of the vendor, the same once more."""
+    pauses, left = steps.pauses(PATIENCE, 0.1), ATTEMPTS
+    while True:
+        left -= 1
+        there = yield from read(targets)
+        gone = tuple(name(target) for target in targets if target.contact not in there)
+        same = [target for target in targets if target.contact in there and _same(target, there[target.contact])]
+        failed = tuple(Failure(name(t), CHANGED) for t in targets if t.contact in there and t not in same)
+        apart = Outcome(operation=operation, requested=len(gone) + len(failed), absent=gone, failed=failed)
+        if not same:
+            return apart
+        try:
+            done = yield from _at_once(send(same), PATIENCE)
+        except ContactsError as error:
+            pause = _pause(error, next(pauses))
+            if pause is None or pause > PATIENCE or not left:
+                raise
+            yield from Sleep(pause)
+        else:
+            return Outcome.total(operation, done.provider, [done, apart])
+
+
+def _pause(error: ContactsError, usual: float) -> float | None:
+    """Seconds before another attempt makes sense; None where it makes none."""
+    why = cause(error)
+    if not (isinstance(why, ProviderError) and why.retryable):
+        return None
+    return usual if why.retry_after is None else max(why.retry_after, usual)
+
+
+def cause(error: BaseException) -> BaseException:
+    """What an operation was interrupted by, however deep; any other error itself."""
+    while isinstance(error, Interrupted) and error.__cause__:
+        error = error.__cause__
+    return error
+
+
+def _at_once(flow: Flow[T], patience: float) -> Flow[T]:
+    """The flow with every request that changes something sent within ``patience`` seconds, and never repeated."""
+    try:
+        effect: Any = next(flow)
+        while True:
+            match effect:
+                case Call() if effect.method not in READS:
+                    effect = evolve(effect, patience=patience)
+                case Together():
+                    effect = evolve(effect, flows=[_at_once(each, patience) for each in effect.flows])
+            try:
+                answer = yield effect
+            except ContactsError as error:
+                effect = flow.throw(error)
+            else:
+                effect = flow.send(answer)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        flow.close()
+
+
+def _read(provider: Provider, targets: Sequence[Target]) -> Flow[Mapping[str, Contact]]:
+    """The contacts of these targets as they are now, by id; those without an id to read by, by their identifiers."""
+    if isinstance(provider, GetsContacts) or locating.way(provider) == "scan":
+        return (yield from locating.by_id(provider, [target.contact for target in targets])).contacts
+    seen = yield from locating.by_identifier(provider, (i for target in targets for i in target.identifiers))
+    return {contact.id: contact for several in seen.found.matches.values() for contact in several}
+
+
+def _chosen(everyone: Mapping[str, Contact], _: Sequence[Target]) -> Flow[Mapping[str, Contact]]:
+    yield from ()
+    return everyone
+
+
+def names(plan: Plan, target: Target) -> list[str]:
+    """What outcomes call a target."""
+    return [i.value for i in target.removes] if plan.kind is Kind.REMOVE_IDENTIFIER else [target.contact]
 
 
 def jobs(provider: Provider, pending: Sequence[Job]) -> Flow[list[Job]]:
@@ -106,27 +280,43 @@ def jobs(provider: Provider, pending: Sequence[Job]) -> Flow[list[Job]]:
     return [each.value or job for each, job in zip(settled, pending, strict=True)]
 
 
-def paths(plan: Plan, provider: Provider) -> tuple[str, ...]:
+# -- reading again -----------------------------------------------------------------------------------------------------
+
+
+def subjects(plan: Plan, part: AccountPlan) -> tuple[Target, ...]:
+    """The contacts that are read again by id: the targets, then those whose id was given and who were not there."""
+    known = {target.contact for target in part.targets}
+    missing = [person for person in plan.people if person.contact and person.contact not in known]
+    return (*part.targets, *(Target(person.contact, (), (person.number,), "its id was given") for person in missing))
+
+
+def paths(plan: Plan, part: AccountPlan, provider: Provider) -> tuple[str, ...]:
     """The ways in which this plan can be verified there, the cheapest first.
 
     ``get`` reads by id, ``find`` by identifier, ``list`` the members of the list. Where there are two, absence is only
     believed when both agree: one of them is another than the one that found the contacts.
     """
+    looks = ("find",) if isinstance(provider, (FindsContacts, Exports)) else ()
     if plan.kind is Kind.REMOVE_FROM_LIST:
-        return ("list",) if isinstance(provider, Exports) else ()
-    by_id = ("get",) if isinstance(provider, GetsContacts) else ()
-    return (*by_id, "find") if isinstance(provider, (FindsContacts, Exports)) else by_id
+        listed = ("list",) if isinstance(provider, Exports) else ()
+        return (*listed, *(looks if sought(plan, part) else ()))
+    given = isinstance(provider, Exports) and any(not each.identifiers for each in subjects(plan, part))
+    return (*(("get",) if isinstance(provider, GetsContacts) or given else ()), *looks)
+
+
+def reads_all(provider: Provider, path: str) -> bool:
+    """Whether reading by this path reads everybody, so that it is done once for all."""
+    if path == "list":
+        return True
+    return locating.way(provider) == "scan" and not (path == "get" and isinstance(provider, GetsContacts))
 
 
 def sought(plan: Plan, part: AccountPlan) -> tuple[Identifier, ...]:
-    """The identifiers that are looked for once more."""
-    if plan.kind is Kind.REMOVE_IDENTIFIER:
-        wanted = [i for target in part.targets for i in target.removes]
-    elif plan.kind is Kind.REMOVE_FROM_LIST:
-        wanted = []
-    else:
-        wanted = [i for person in plan.people for i in identifiers_of(person, part)]
-    return tuple(dict.fromkeys(wanted))
+    """The identifiers that are looked for once more. Of a list, those of people of whom no contact was found."""
+    found = {number for target in part.targets for number in target.people}
+    listed = plan.kind is Kind.REMOVE_FROM_LIST
+    people = [person for person in plan.people if not (listed and person.number in found)]
+    return tuple(dict.fromkeys(i for person in people for i in identifiers_of(person, part)))
 
 
 def identifiers_of(person: Person, part: AccountPlan) -> tuple[Identifier, ...]:
@@ -137,23 +327,43 @@ def identifiers_of(person: Person, part: AccountPlan) -> tuple[Identifier, ...]:
 
 
 def look(plan: Plan, part: AccountPlan, provider: Provider, path: str, indexes: Sequence[int]) -> Flow[Seen]:
-    """Read again by one of the `paths`: targets by index, or identifiers of `sought` where the path is ``find``."""
+    """Read again by one of the `paths`: `subjects` by index, or identifiers of `sought` where the path is ``find``."""
+    known = subjects(plan, part)
+    ours = {target.contact for target in known}
     match path:
         case "get":
-            contacts = yield from locating.by_id(provider, [part.targets[n].contact for n in indexes])
-            return Seen(tuple(n for n in indexes if _still(plan, part.targets[n], contacts)))
+            ids = [known[n].contact for n in indexes]
+            got = yield from locating.by_id(provider, ids, planned=ours, control=True)
+            shown = [n for n in indexes if _still(plan, known[n], got.contacts)]
+            there = [n for n in indexes if known[n].contact in got.contacts]
+            changed = [n for n in there if not _same(known[n], got.contacts[known[n].contact])]
+            unread = dict.fromkeys(indexes, got.unproven) if got.unproven else {}
+            return Seen(
+                targets=tuple(shown),
+                changed=tuple(n for n in changed if n in shown),
+                unread=unread | {n: CHANGED for n in changed if n not in shown},
+            )
         case "list":
-            ids = [part.targets[n].contact for n in indexes]
-            on_list = yield from locating.on_list(provider, plan.list_id, ids)
-            return Seen(tuple(n for n in indexes if part.targets[n].contact in on_list))
+            ids = [known[n].contact for n in indexes]
+            on_list = yield from locating.on_list(provider, plan.list_id, ids, control=True)
+            return Seen(
+                targets=tuple(n for n in indexes if known[n].contact in on_list.ids),
+                unread=dict.fromkeys(indexes, on_list.unproven) if on_list.unproven else {},
+            )
         case _:
             identifiers = sought(plan, part)
-            found = yield from locating.by_identifier(provider, [identifiers[n] for n in indexes])
-            ours = {target.contact for target in part.targets}
-            having = {n: {contact.id for contact in found[identifiers[n]]} for n in indexes}
+            wanted = [identifiers[n] for n in indexes]
+            seen = yield from locating.by_identifier(provider, wanted, planned=ours, control=True)
+            having = {n: {contact.id for contact in seen.of(identifiers[n])} for n in indexes}
+            wrong = dict.fromkeys(seen.found.mismatched, "the vendor answered with somebody who does not have it")
+            doubts = {n: (wrong | dict(seen.unproven)).get(identifiers[n], "") for n in indexes if not having[n]}
             return Seen(
                 identifiers=tuple(n for n in indexes if having[n] & ours),
                 strangers=tuple(n for n in indexes if having[n] - ours),
+                unread={n: reason for n, reason in doubts.items() if reason},
+                unasked={
+                    n: scrub(seen.found.unasked[i]) for n in indexes if (i := identifiers[n]) in seen.found.unasked
+                },
             )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
+import msgspec
 from attrs import frozen
 
 from contacts_bird import api, mapping
@@ -33,9 +34,9 @@ from contacts_core.capabilities import (
     TakesIdentifiers,
     UpsertsContacts,
 )
-from contacts_core.errors import InvalidInput, NotFound
+from contacts_core.errors import InvalidInput, NotFound, Rejected, UnexpectedPayload
 from contacts_core.flow import Call, Flow
-from contacts_core.identifiers import Identifier
+from contacts_core.identifiers import Identifier, IdentifierKind
 from contacts_core.models import Contact, ContactList, Failure, FieldDefinition, Outcome, Page
 from contacts_core.plugins import hookimpl
 from contacts_core.provider import Provider, Rate, address, secret, setting
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 Member = str | Identifier
+SAMPLE = 3
+SHORTEST_LIST_NAME, LONGEST_LIST_NAME = 2, 256
 
 
 @frozen(kw_only=True)
@@ -72,6 +75,10 @@ class Bird(
         access_key: An access key of the workspace.
         workspace_id: The workspace, a UUID.
         auth_scheme: The word before the key; ``Bearer`` is for user tokens.
+        email_keys: The keys under which the workspace keeps e-mail addresses, comma separated; the first is written.
+        phone_keys: The same for phone numbers.
+        external_id_keys: The same for external ids; Bird documents no key for them.
+        anonymous_id_keys: The same for anonymous ids; Bird documents no key for them.
     """
 
     name = "bird"
@@ -87,6 +94,10 @@ class Bird(
         RemovesFromLists: {api.WRITE: 1},
     }
     unreached: ClassVar = {
+        "other keys": (
+            "addresses, numbers and ids under a key that no setting names (email_keys, phone_keys, external_id_keys, "
+            "anonymous_id_keys) are not looked for"
+        ),
         "suppressions": "what the workspace keeps of consent and unsubscribes beyond the contact is documented nowhere",
         "messages": "messages and logs that name the person belong to other services of the workspace",
         "segments": "they exist in the dashboard alone; when one forgets a contact is documented nowhere",
@@ -98,6 +109,10 @@ class Bird(
     workspace_id: str = setting()
     base_url: str = address("https://api.bird.com")
     auth_scheme: str = "AccessKey"
+    email_keys: str = "emailaddress"
+    phone_keys: str = "phonenumber"
+    external_id_keys: str = ""
+    anonymous_id_keys: str = ""
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"{self.auth_scheme} {self.access_key}"}
@@ -108,6 +123,29 @@ class Bird(
     def refuse_id(self, id: str) -> str:
         return super().refuse_id(id) or ("" if UUID.fullmatch(id) else "the id is not a UUID")
 
+    def is_not_found(self, call: Call[Any], content: bytes) -> bool:
+        """See `Provider.is_not_found`: Bird's errors have a code and a message."""
+        if not super().is_not_found(call, content):
+            return False
+        match msgspec.json.decode(content):
+            case {"code": str(code), "message": str()}:
+                return bool(code)
+            case _:
+                return False
+
+    @cached_property
+    def keys(self) -> mapping.Keys:
+        """The keys of the workspace, by kind."""
+        settings = {
+            IdentifierKind.EMAIL: self.email_keys,
+            IdentifierKind.PHONE: self.phone_keys,
+            IdentifierKind.EXTERNAL_ID: self.external_id_keys,
+            IdentifierKind.ANONYMOUS_ID: self.anonymous_id_keys,
+        }
+        return mapping.Keys(
+            {kind: [k.strip() for k in text.split(",") if k.strip()] for kind, text in settings.items()}
+        )
+
     # -- deleting and removing
 
     def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
@@ -117,10 +155,11 @@ class Bird(
 
     def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
         """Reads the identifiers first, to send the value as it is stored."""
-        stored = next((i for i in (yield from self._identifiers(contact_id)) if i == identifier), None)
-        if stored is None:
+        stored = [i for i in (yield from self._identifiers(contact_id)) if i == identifier]
+        if not stored:
             return Outcome(operation="remove_identifier", requested=1, absent=(identifier.value,))
-        yield from api.delete_identifier(contact_id, stored.key, stored.value)
+        for each in stored:  # one address may stand under several keys
+            yield from api.delete_identifier(contact_id, each.key, each.value)
         return Outcome(operation="remove_identifier", requested=1, confirmed=(identifier.value,))
 
     def remove_from_list(self, list_id: str, members: Sequence[Member]) -> Flow[Outcome]:
@@ -137,32 +176,46 @@ class Bird(
         members: Sequence[Member],
     ) -> Flow[Outcome]:
         """Change membership. Bird says how many it processed; if not all, reading back tells which."""
-        references = {m: mapping.reference(m) for m in members if isinstance(m, Identifier)}
-        nobodys = [m for m, reference in references.items() if reference is None]
-        ids = [m for m in members if isinstance(m, str)]
-        known = [reference for reference in references.values() if reference]
-        absent = Outcome(operation=operation, requested=len(nobodys), absent=tuple(m.value for m in nobodys))
-        if not (ids or known):
-            return absent
-        sent: list[Member] = [*ids, *(m for m in references if m not in nobodys)]
-        processed = (yield from change(list_id, api.members(ids, known))).items_processed
-        if processed >= len(sent):
-            done = Outcome(operation=operation, requested=len(sent), confirmed=tuple(map(spelled, sent)))
-            return Outcome.total(operation, self.name, [done, absent])
+        sent: list[Member] = [m for m in members if isinstance(m, str) or len(self.keys.of(m)) == 1]
+        outcomes: list[Outcome] = []
+        for member in members:  # an identifier that may be under several keys is looked up first
+            if not isinstance(member, Identifier) or member in sent:
+                continue
+            if reason := self.cannot_find(member):
+                outcomes.append(_failed(operation, member.value, f"not looked up: {reason}"))
+            elif owners := (yield from self._owners(member)):
+                sent.extend(owner.id for owner in owners)
+            else:
+                outcomes.append(Outcome(operation=operation, requested=1, absent=(member.value,)))
+        done: list[Member] = []
+        unsure: list[Member] = []
+
+        def send(part: Sequence[Member]) -> Flow[None]:
+            ids = [m for m in part if isinstance(m, str)]
+            known = [mapping.reference(m, self.keys) for m in part if isinstance(m, Identifier)]
+            body = api.members(ids, [reference for reference in known if reference])
+            processed = (yield from change(list_id, body)).items_processed
+            (done if processed == len(part) else unsure).extend(part)
+
+        for part in steps.chunks(dict.fromkeys(sent), self.member_batch):
+            _, refused = yield from steps.apart(part, send)
+            outcomes += [_failed(operation, spelled(member), str(error)) for member, error in refused]
+        names = tuple(map(spelled, done))
+        outcomes.append(Outcome(operation=operation, requested=len(names), confirmed=names))
         wanted = operation == "add_to_list"
-        checks = [self._read_back(operation, list_id, member, wanted=wanted) for member in sent]
+        checks = [self._read_back(operation, list_id, member, wanted=wanted) for member in unsure]
         settled = yield from steps.run_together(checks, self.concurrency)
-        outcomes = [
+        outcomes += [
             each.value or Outcome(operation=operation, requested=1)  # not read: neither confirmed nor failed
             for each in settled
         ]
-        return Outcome.total(operation, self.name, [*outcomes, absent])
+        return Outcome.total(operation, self.name, outcomes)
 
     def _read_back(self, operation: str, list_id: str, member: Member, *, wanted: bool) -> Flow[Outcome]:
         name = spelled(member)
         on_list: list[bool] = []
         try:
-            ids = [member] if isinstance(member, str) else [c.id for _, c in (yield from self.find([member]))]
+            ids = [member] if isinstance(member, str) else [c.id for c in (yield from self._owners(member))]
             for contact_id in ids:
                 found = yield from steps.gather(partial(self._lists_of_contact_page, contact_id))
                 on_list.append(any(each.id == list_id for each in found))
@@ -173,7 +226,11 @@ class Bird(
         if all(each is wanted for each in on_list):
             return Outcome(operation=operation, requested=1, confirmed=(name,))
         reason = f"Bird did not process it; a re-read finds the contact {'still' if not wanted else 'not'} on the list"
-        return Outcome(operation=operation, requested=1, failed=(Failure(name, reason),))
+        return _failed(operation, name, reason)
+
+    def _owners(self, identifier: Identifier) -> Flow[list[Contact]]:
+        found = yield from self._search(identifier)
+        return [contact for contact in found if identifier in contact.identifiers]
 
     def _lists_of_contact_page(self, contact_id: str, cursor: str | None) -> Flow[Page[ListDetails]]:
         found = yield from api.lists_of_contact(contact_id, cursor)
@@ -182,43 +239,88 @@ class Bird(
     # -- reading
 
     def translate(self, query: Query) -> NativeQuery | None:
-        reference = mapping.asked(query)
-        return NativeQuery(f"{reference['key']} = {reference['value']}", reference) if reference else None
+        identifier = mapping.asked(query, self.keys)
+        return (
+            NativeQuery(f"{'|'.join(self.keys.of(identifier))} = {identifier.normal}", identifier)
+            if identifier
+            else None
+        )
 
     def search(self, query: NativeQuery) -> Flow[Sample]:
-        reference: Any = query.asks
-        found = yield from self._complete((yield from api.search(**reference)).results)
+        asked: Any = query.asks
+        found = yield from self._search(asked)
         return Sample(found, len(found))
 
-    def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact]]]:
+    def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
+        """One request for each key under which the identifier may be kept."""
         (identifier,) = identifiers
-        reference = mapping.reference(identifier)
-        if reference is None:  # Bird has no such kind, so nobody has it
-            return []
-        found = yield from self._complete((yield from api.search(**reference)).results)
-        return [(identifier, contact) for contact in found]
+        try:
+            return [(identifier, contact) for contact in (yield from self._search(identifier))]
+        except Rejected as error:
+            return [(identifier, f"Bird refused to look it up: {error}")]
+
+    def cannot_find(self, identifier: Identifier) -> str:
+        """See `FindsContacts.cannot_find`."""
+        return mapping.cannot_find(identifier, self.keys)
+
+    def _search(self, identifier: Identifier) -> Flow[list[Contact]]:
+        found: dict[str, ContactDetails] = {}
+        for reference in mapping.to_ask(identifier, self.keys):
+            page = yield from api.search(**reference)
+            if page.next_page_token and not page.results:
+                raise UnexpectedPayload("a look-up has further pages, but this one is empty", provider=self.name)
+            found.update((details.id, details) for details in page.results)
+        return (yield from self._complete(list(found.values())))
 
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         (contact_id,) = ids
-        return (yield from self._complete([(yield from api.contact(contact_id))]))
+        details = yield from api.contact(contact_id)
+        if details.id != contact_id:
+            raise UnexpectedPayload("the answer is about another contact than the one asked for", provider=self.name)
+        return (yield from self._complete([details]))
 
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         found = yield from (api.contacts_of_list(list_id, cursor) if list_id else api.contacts(cursor))
         return Page((yield from self._complete(found.results)), found.next_page_token or None)
 
+    def sample(self) -> Flow[Sequence[Contact] | None]:
+        """See `Exports.sample`."""
+        found = yield from api.contacts(None, limit=SAMPLE)
+        if not found.results:
+            return None if found.next_page_token else []
+        return (yield from self._complete(found.results)) or None
+
     def _complete(self, found: Sequence[ContactDetails]) -> Flow[list[Contact]]:
         """Contacts with all their identifiers; those that an answer shows only in part are read apart."""
-        known = {details.id: mapping.known_identifiers(details) for details in found}
-        lacking = [details.id for details in found if (details.identifier_count or 0) > len(known[details.id])]
+        if any(self.refuse_id(details.id) for details in found):
+            raise UnexpectedPayload("the answer holds a contact whose id is not one", provider=self.name)
+        known = {details.id: mapping.known_identifiers(details, self.keys) for details in found}
+        lacking = [details.id for details in found if not mapping.is_told(details, known[details.id])]
         settled = yield from steps.run_together([self._identifiers(each) for each in lacking], self.concurrency)
+        gone: set[str] = set()
         for contact_id, each in zip(lacking, settled, strict=True):
-            if each.error and not isinstance(each.error, NotFound):  # gone meanwhile: what was shown is what there is
+            if isinstance(each.error, NotFound):
+                yield from self._check_gone(contact_id, each.error)
+                gone.add(contact_id)
+            elif each.error:
                 raise each.error
-            known[contact_id] = each.value or known[contact_id]
-        return [mapping.contact(details, known[details.id]) for details in found]
+            elif each.value is not None:
+                known[contact_id] = tuple(dict.fromkeys([*known[contact_id], *each.value]))
+        return [mapping.contact(each, known[each.id], self.keys) for each in found if each.id not in gone]
+
+    def _check_gone(self, contact_id: str, error: NotFound) -> Flow[None]:
+        """Make sure that a contact whose identifiers are not there is not there itself."""
+        try:
+            yield from api.contact(contact_id)
+        except NotFound:
+            return
+        raise UnexpectedPayload("no answer tells a contact's identifiers", provider=self.name) from error
 
     def _identifiers(self, contact_id: str) -> Flow[tuple[Identifier, ...]]:
-        return mapping.identifiers((yield from steps.gather(lambda cursor: self._identifiers_page(contact_id, cursor))))
+        found = yield from steps.gather(lambda cursor: self._identifiers_page(contact_id, cursor))
+        if any(each.contact_id not in {None, contact_id} for each in found):
+            raise UnexpectedPayload("the answer holds identifiers of another contact", provider=self.name)
+        return mapping.identifiers(found, self.keys)
 
     def _identifiers_page(self, contact_id: str, cursor: str | None) -> Flow[Page[Any]]:
         found = yield from api.identifiers(contact_id, cursor)
@@ -231,6 +333,9 @@ class Bird(
         return Page([mapping.contact_list(one) for one in found.results], found.next_page_token or None)
 
     def create_list(self, name: str) -> Flow[ContactList]:
+        if not SHORTEST_LIST_NAME <= len(name) <= LONGEST_LIST_NAME:
+            limits = f"{SHORTEST_LIST_NAME} to {LONGEST_LIST_NAME}"
+            raise InvalidInput(f"the name of a list has {limits} characters here")
         return mapping.contact_list((yield from api.create_list(name)))
 
     def delete_list(self, list_id: str) -> Flow[Outcome]:
@@ -252,13 +357,15 @@ class Bird(
                 hint="use add_to_list for the others",
             )
         lost: set[str] = set()
-        attributes, references = mapping.attributes(contact, lost), mapping.references(contact, lost)
+        attributes, references = mapping.attributes(contact, lost), mapping.references(contact, self.keys, lost)
         body: dict[str, Any] = {"attributes": attributes} if attributes else {}
         written: ContactDetails | None = None
         if contact.provider == self.name and contact.id:
             joining = {"addIdentifiers": references} if references else {}
             with suppress(NotFound):  # an id of another workspace
                 written = yield from api.update_contact(contact.id, body | joining | _lists("addToLists", lists))
+                if written.id != contact.id:
+                    raise UnexpectedPayload("the answer is about another contact", provider=self.name)
         if written is None and references:
             first, *others = references
             joining = {"addIdentifiers": others} if others else {}
@@ -272,6 +379,10 @@ class Bird(
 def spelled(member: Member) -> str:
     """The name of a member in an outcome."""
     return member.value if isinstance(member, Identifier) else member
+
+
+def _failed(operation: str, item: str, reason: str) -> Outcome:
+    return Outcome(operation=operation, requested=1, failed=(Failure(item, reason),))
 
 
 def _lists(name: str, ids: Sequence[str]) -> dict[str, Any]:

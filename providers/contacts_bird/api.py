@@ -27,9 +27,9 @@ READ, WRITE = "", "write"  # the lanes of the vendor's two rates: GET, and every
 Json = Mapping[str, Any]
 
 
-def contacts(page_token: str | None) -> Call[Contacts]:
+def contacts(page_token: str | None, limit: int | None = None) -> Call[Contacts]:
     """Read a page of contacts."""
-    return get("/contacts", Contacts, _page(page_token))
+    return get("/contacts", Contacts, _page(page_token) | ({"limit": f"{limit}"} if limit else {}))
 
 
 def contact(contact_id: str) -> Call[ContactDetails]:

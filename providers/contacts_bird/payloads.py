@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from contacts_core.provider import Payload, UnknownFields
+from contacts_core.provider import Payload, TolerantFields, UnknownFields
 
 
-class IdentifierRef(UnknownFields, kw_only=True, rename="camel"):
+class IdentifierRef(TolerantFields, kw_only=True, rename="camel"):
     """An identifier; a record of it also tells whose it is and since when."""
 
     key: str
@@ -17,7 +17,7 @@ class IdentifierRef(UnknownFields, kw_only=True, rename="camel"):
     created_at: str | None = None
 
 
-class ContactDetails(UnknownFields, kw_only=True, rename="camel"):
+class ContactDetails(TolerantFields, kw_only=True, rename="camel"):
     """A contact. ``featured_identifiers`` is a subset: compare ``identifier_count``."""
 
     id: str
@@ -48,7 +48,7 @@ class Identifiers(UnknownFields, kw_only=True, rename="camel"):
     next_page_token: str | None = None
 
 
-class ListDetails(UnknownFields, kw_only=True, rename="camel"):
+class ListDetails(TolerantFields, kw_only=True, rename="camel"):
     """A list."""
 
     id: str
@@ -76,7 +76,7 @@ class Processed(Payload, rename="camel"):
     items_processed: int
 
 
-class AttributeDetails(UnknownFields, kw_only=True, rename="camel"):
+class AttributeDetails(TolerantFields, kw_only=True, rename="camel"):
     """An attribute of contacts; they carry it under ``key``."""
 
     id: str

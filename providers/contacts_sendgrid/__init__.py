@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
 from attrs import evolve, frozen
 
+from contacts_core import steps
 from contacts_core.capabilities import (
     AddsToLists,
     Counts,
@@ -28,9 +31,9 @@ from contacts_core.capabilities import (
     Searches,
     UpsertsContacts,
 )
-from contacts_core.errors import NotFound
+from contacts_core.errors import Forbidden, InvalidInput, NotFound, Rejected, Unauthenticated, UnexpectedPayload
 from contacts_core.flow import Call, Flow, Upload
-from contacts_core.identifiers import Identifier, IdentifierKind
+from contacts_core.identifiers import Identifier, IdentifierKind, scrub
 from contacts_core.models import (
     Contact,
     ContactList,
@@ -46,13 +49,26 @@ from contacts_core.plugins import hookimpl
 from contacts_core.provider import Provider, Rate, address, secret
 from contacts_core.query import Query
 from contacts_sendgrid import api, mapping, sgql
-from contacts_sendgrid.payloads import Accepted, FieldDefinitions
+from contacts_sendgrid.payloads import (
+    Accepted,
+    ContactDetails,
+    ExportStatus,
+    FieldDefinitions,
+    FieldDetails,
+    ImportStatus,
+    Match,
+)
 
 if TYPE_CHECKING:
     from contacts_core.sandbox import Emulator
 
+S = TypeVar("S", ImportStatus, ExportStatus)
+
 LARGEST_UPSERT = 30_000
 LARGEST_BODY = 6_000_000  # bytes
+LONGEST_LIST_NAME = 100
+MOST_TURNS = 5  # of sending a batch again without what SendGrid named
+ONE_CONTACT = re.compile(r"/v3/marketing/contacts/[^/]+")
 LONGEST_ID = 64  # a hundred of these stay below the 8 kB that nginx allows a request line
 
 
@@ -117,8 +133,27 @@ class SendGrid(
         return super().refuse_id(id) or ("the id is too long" if len(id) > LONGEST_ID else "")
 
     def is_not_found(self, call: Call[Any], content: bytes) -> bool:
-        """See `Provider.is_not_found`; SendGrid answers some 404s with an empty body."""
-        return not content or super().is_not_found(call, content)
+        """See `Provider.is_not_found`; only for a single contact SendGrid answers with an empty body."""
+        if not content:
+            return call.method == "GET" and ONE_CONTACT.fullmatch(call.path) is not None
+        if not super().is_not_found(call, content):
+            return False
+        match msgspec.json.decode(content):
+            case {"errors": [{"message": str()}, *_]} | [{"message": str()}, *_]:
+                return True
+            case {"message": str(), **rest}:
+                return not rest.keys().isdisjoint({"field", "parameter", "error_id"})
+            case _:
+                return False
+
+    def account_id(self) -> Flow[str]:
+        """See `Provider.account_id`; with the name of the user, where the key may read it."""
+        owner = ""
+        with suppress(Forbidden, NotFound, Rejected, Unauthenticated, UnexpectedPayload):
+            user = yield from api.user()
+            owner = str(user.user_id or user.username)
+        parts = {"on behalf of": self.on_behalf_of, "user": owner}
+        return " ".join([self.base_url, *(f"{name} {value}" for name, value in parts.items() if value)])
 
     # -- deleting and removing
 
@@ -133,10 +168,18 @@ class SendGrid(
 
     def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
         """Reads the contact first, to send the value as it is stored."""
-        contact = mapping.contact((yield from api.contact(contact_id)))
-        stored = next((i for i in contact.identifiers if i == identifier), None)
+        details = yield from api.contact(contact_id)
+        if details.id != contact_id:
+            raise UnexpectedPayload("the answer is about another contact than the one asked for", provider=self.name)
+        stored = next((i for i in mapping.contact(details).identifiers if i == identifier), None)
         if stored is None:
-            return Outcome(operation="remove_identifier", requested=1, absent=(identifier.value,))
+            # What an answer leaves out may be unset or just not told, so the look-up must agree.
+            if self.cannot_find(identifier):
+                return Outcome(operation="remove_identifier", requested=1, absent=(identifier.value,))
+            found = yield from self.find([identifier])
+            if not any(isinstance(each, str) or each.id == contact_id for _, each in found):
+                return Outcome(operation="remove_identifier", requested=1, absent=(identifier.value,))
+            raise UnexpectedPayload("the contact's own answer does not tell its identifier", provider=self.name)
         if not stored.primary:
             # The type EMAIL means the primary address; what an alternate one would do is documented nowhere.
             failure = Failure(
@@ -152,16 +195,48 @@ class SendGrid(
 
     def add_to_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
         """No endpoint adds existing contacts: an upsert with all their identifiers does."""
+        operation = "add_to_list"
         ids = [str(member) for member in members]
-        found = (yield from api.batch(ids)).result or []
-        present = {details.id for details in found}
-        absent = tuple(id for id in ids if id not in present)
-        nobody = Outcome(operation="add_to_list", requested=len(absent), absent=absent)
-        if not found:
-            return nobody
-        bodies = [mapping.to_write(evolve(mapping.contact(d), custom={}), {}, set()) for d in found]
-        accepted = yield from api.upsert_contacts(bodies, [list_id])
-        return Outcome.total("add_to_list", self.name, [self._queued("add_to_list", accepted, len(found)), nobody])
+        found = yield from self._by_id(ids)
+        absent = tuple(id for id in ids if id not in {details.id for details in found})
+        parts = [Outcome(operation=operation, requested=len(absent), absent=absent)]
+        items: list[tuple[str, dict[str, Any]]] = []
+        for details in found:
+            body = mapping.to_write(evolve(mapping.contact(details), custom={}), {}, set())
+            if reason := mapping.unfit(body, {}):
+                failure = Failure(details.id, f"not sent: as SendGrid tells the contact, {reason}")
+                parts.append(Outcome(operation=operation, requested=1, failed=(failure,)))
+            else:
+                items.append((details.id, body))
+        parts.append((yield from self._upsert(operation, items, [list_id], {}, set())))
+        return Outcome.total(operation, self.name, parts)
+
+    def _by_id(self, ids: Sequence[str]) -> Flow[list[ContactDetails]]:
+        """Contacts by id, each with what identifies it; what an answer does not tell is asked for one by one.
+
+        Raises:
+            UnexpectedPayload: An answer holds somebody who was not asked for, or does not tell what was.
+        """
+        answer = (yield from api.batch(ids)).result
+        found = {details.id: details for details in answer or ()}
+        again = ids if answer is None else [id for id, details in found.items() if not _is_told(details)]
+        alone = yield from steps.run_together([self._alone(id) for id in again], self.concurrency)
+        for contact_id, each in zip(again, alone, strict=True):
+            if isinstance(each.error, NotFound):
+                found = {id: details for id, details in found.items() if id != contact_id}
+            elif each.error:
+                raise each.error
+            elif each.value:
+                found[contact_id] = each.value
+        if found.keys() - set(ids):
+            raise UnexpectedPayload("the answer holds contacts that were not asked for", provider=self.name)
+        return list(found.values())
+
+    def _alone(self, contact_id: str) -> Flow[ContactDetails]:
+        details = yield from api.contact(contact_id)
+        if details.id != contact_id:
+            raise UnexpectedPayload("the answer is about another contact than the one asked for", provider=self.name)
+        return details
 
     # -- reading
 
@@ -171,33 +246,76 @@ class SendGrid(
 
     def search(self, query: NativeQuery) -> Flow[Sample]:
         found = yield from api.search(query.text)
-        return Sample([mapping.contact(details) for details in found.result or ()], found.contact_count)
+        contacts = [mapping.contact(details) for details in found.result or ()]
+        if found.contact_count < len(contacts):
+            raise UnexpectedPayload("the answer holds more contacts than it counts", provider=self.name)
+        return Sample(contacts, found.contact_count)
 
-    def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact]]]:
-        """One malformed address would make SendGrid refuse all; nobody has such a one."""
-        kind = identifiers[0].kind
+    def cannot_find(self, identifier: Identifier) -> str:
+        """See `FindsContacts.cannot_find`."""
+        return mapping.cannot_find(identifier)
+
+    def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
+        """SendGrid refuses a whole look-up for one malformed value, so the others are asked for again."""
         asked = {identifier.normal: identifier for identifier in identifiers}
-        if kind is IdentifierKind.EMAIL:
-            asked = {value: i for value, i in asked.items() if mapping.EMAIL_SYNTAX.fullmatch(value)}
-        if not asked or kind not in mapping.FIELDS:
-            return []
+        found: list[tuple[Identifier, Contact | str]] = []
+
+        def look_up(values: Sequence[str]) -> Flow[None]:
+            try:
+                answers = yield from self._matches(identifiers[0], values)
+            except Rejected as error:
+                named = [v for v in values if any(f"'{v}'" in message for _, message in error.details)]
+                if not named or len(named) == len(values):
+                    raise
+                found.extend((asked[value], _refused(error)) for value in named)
+                return (yield from look_up([value for value in values if value not in named]))
+            untold = [value for value in values if value not in answers]
+            if untold and len(values) == 1:
+                raise UnexpectedPayload("the answer leaves out an identifier that was asked for", provider=self.name)
+            for value in untold:
+                yield from look_up([value])
+            for value, match in answers.items():
+                if match.contact and value in asked:
+                    found.append((asked[value], (yield from self._whole(match.contact, asked[value]))))
+                elif value in asked and "not found" not in (match.error or "").lower():
+                    found.append(
+                        (asked[value], f"SendGrid did not look it up: {scrub(match.error or 'no reason given')}")
+                    )
+            return None
+
+        _, refused = yield from steps.apart(list(asked), look_up)
+        found.extend((asked[value], _refused(error)) for value, error in refused)
+        return found
+
+    def _matches(self, like: Identifier, values: Sequence[str]) -> Flow[dict[str, Match]]:
+        """The answer for each value; all are not found where SendGrid answers 404."""
         try:
-            if kind is IdentifierKind.EMAIL:
-                found = yield from api.search_emails(list(asked))
+            if like.kind is IdentifierKind.EMAIL:
+                found = yield from api.search_emails(values)
             else:
-                found = yield from api.search_identifiers(mapping.FIELDS[kind], list(asked))
-        except NotFound:  # none of them
-            return []
-        answers = {evolve(identifiers[0], value=key).normal: match for key, match in (found.result or {}).items()}
-        return [
-            (identifier, mapping.contact(match.contact))
-            for value, identifier in asked.items()
-            if (match := answers.get(value)) and match.contact
-        ]
+                found = yield from api.search_identifiers(mapping.FIELDS[like.kind], values)
+        except NotFound as error:
+            return dict.fromkeys(values, Match(error=f"contact not found: {error}"))
+        return {evolve(like, value=key).normal: match for key, match in (found.result or {}).items()}
+
+    def _whole(self, details: ContactDetails, answers: Identifier) -> Flow[Contact]:
+        """The contact of an answer, read by itself where the answer does not tell its alternate addresses."""
+        contact = mapping.contact(details)
+        if answers in contact.identifiers or details.alternate_emails is not None:
+            return contact
+        return mapping.contact((yield from self._alone(details.id)))
 
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
-        found = yield from api.batch(ids)
-        return [mapping.contact(details) for details in found.result or ()]
+        answer = (yield from api.batch(ids)).result
+        found = answer if answer is not None else (yield from self._by_id(ids))
+        return [mapping.contact(details) for details in found]
+
+    def sample(self) -> Flow[Sequence[Contact] | None]:
+        """See `Exports.sample`: up to fifty contacts, and the number of all."""
+        found = yield from api.sample()
+        if found.result:
+            return [mapping.contact(details) for details in found.result]
+        return [] if found.contact_count == 0 else None
 
     def start_export(self, list_id: str | None) -> Flow[Job]:
         started = yield from api.start_export(list_id, self.export_format)
@@ -207,15 +325,22 @@ class SendGrid(
         return mapping.Reader.of((yield from api.field_definitions()))
 
     def count(self) -> Flow[Count]:
-        return Count((yield from api.count()).contact_count, how="counter")
+        count = (yield from api.count()).contact_count
+        if count < 0:
+            raise UnexpectedPayload("the number of contacts is negative", provider=self.name)
+        return Count(count, how="counter")
 
     # -- lists and fields
 
     def lists_page(self, cursor: str | None) -> Flow[Page[ContactList]]:
         found = yield from api.lists(cursor)
-        return Page([mapping.contact_list(one) for one in found.result or ()], mapping.page_token(found.metadata.next))
+        if found.result is None:
+            raise UnexpectedPayload("the answer does not tell the lists", provider=self.name)
+        return Page([mapping.contact_list(one) for one in found.result], mapping.page_token(found.metadata.next))
 
     def create_list(self, name: str) -> Flow[ContactList]:
+        if len(name) > LONGEST_LIST_NAME:
+            raise InvalidInput(f"the name of a list has at most {LONGEST_LIST_NAME} characters here")
         return mapping.contact_list((yield from api.create_list(name)))
 
     def delete_list(self, list_id: str) -> Flow[Outcome]:
@@ -235,18 +360,75 @@ class SendGrid(
         if any(contact.custom for contact in contacts) or len(contacts) > LARGEST_UPSERT:
             fields = yield from api.field_definitions()
         ids = {f.name.lower(): f for f in fields.custom_fields or ()}
-        reasons = [mapping.unfit(contact) for contact in contacts]
-        pairs = list(zip(contacts, reasons, strict=True))
-        failed = tuple(Failure(contact.handle, f"not sent: {reason}") for contact, reason in pairs if reason)
-        bodies = [mapping.to_write(contact, ids, lost) for contact, reason in pairs if not reason]
-        refused = Outcome(operation=operation, requested=len(failed), failed=failed)
-        if not bodies:
-            return refused
+        definitions = {f.id: f for f in fields.custom_fields or ()}
+        items: list[tuple[str, dict[str, Any]]] = []
+        failed: list[Failure] = []
+        for contact in contacts:
+            missing: set[str] = set()
+            body = mapping.to_write(contact, ids, missing)
+            if reason := mapping.unfit(body, definitions):
+                failed.append(Failure(contact.handle, f"not sent: {reason}"))
+            else:
+                items.append((contact.handle, body))
+                lost |= missing
+        parts = [Outcome(operation=operation, requested=len(failed), failed=tuple(failed))]
+        bodies = [body for _, body in items]
         if len(bodies) <= LARGEST_UPSERT and len(msgspec.json.encode(bodies)) <= LARGEST_BODY:
-            job = self._queued(operation, (yield from api.upsert_contacts(bodies, lists)), len(bodies))
+            parts.append((yield from self._upsert(operation, items, lists, definitions, lost)))
         else:
-            job = yield from self._import(bodies, lists, fields, lost)
-        return evolve(Outcome.total(operation, self.name, [job, refused]), lost=tuple(sorted(lost)))
+            parts.append((yield from self._import(bodies, lists, fields, lost)))
+        return evolve(Outcome.total(operation, self.name, parts), lost=tuple(sorted(lost)))
+
+    def _upsert(
+        self,
+        operation: str,
+        items: Sequence[tuple[str, dict[str, Any]]],
+        lists: Sequence[str],
+        definitions: Mapping[str, FieldDetails],
+        lost: set[str],
+    ) -> Flow[Outcome]:
+        """Send contacts; what SendGrid names in a refusal is taken out, and the rest sent again.
+
+        Args:
+            operation: Name of the method.
+            items: What names each contact in an outcome, and its body.
+            lists: Lists to put them on.
+            definitions: The custom fields by id.
+            lost: Gets the names of fields and lists that SendGrid does not know.
+        """
+        left, on_lists = list(items), list(lists)
+        failed: list[Failure] = []
+        for turn in range(MOST_TURNS):
+            if not left:
+                break
+            bodies = [body for _, body in left]
+            try:
+                accepted = yield from api.upsert_contacts(bodies, on_lists)
+            except Rejected as error:
+                blame = mapping.blame(error.details, bodies, on_lists)
+                named = bool(blame.contacts or blame.lists or blame.fields)
+                if not named and turn == 0:
+                    raise
+                if not named or turn == MOST_TURNS - 1:
+                    failed += [Failure(item, _refused(error)) for item, _ in left]
+                    break
+                failed += [
+                    Failure(left[n][0], f"SendGrid refused it: {scrub(why)}") for n, why in blame.contacts.items()
+                ]
+                lost.update(f"list {each}" for each in blame.lists)
+                lost.update(f"custom field {definitions[each].name}" for each in blame.fields if each in definitions)
+                on_lists = [each for each in on_lists if each not in blame.lists]
+                left = [
+                    (item, _without(body, blame.fields))
+                    for n, (item, body) in enumerate(left)
+                    if n not in blame.contacts
+                ]
+                if operation == "add_to_list" and not on_lists:
+                    raise
+            else:
+                job = self._queued(operation, accepted, len(left))
+                return Outcome.total(operation, self.name, [job, _all_failed(operation, failed)])
+        return _all_failed(operation, failed)
 
     def _import(
         self,
@@ -266,21 +448,47 @@ class SendGrid(
     def check(self, job: Job) -> Flow[Job]:
         """Writes and exports are read in two places; a bare id is looked for in both."""
         if job.operation == "export":
-            return mapping.export_job(job, (yield from api.export_status(job.id)))
+            return mapping.export_job(job, self._about(job, (yield from api.export_status(job.id))))
         try:
-            return mapping.written(job, (yield from api.import_status(job.id)))
+            return mapping.written(job, self._about(job, (yield from api.import_status(job.id))))
         except NotFound:
             if job.operation == "remove_from_list":
                 # Whether jobs of list removal can be read is documented nowhere.
                 return evolve(job, state=JobState.UNKNOWN)
             if job.operation:
                 raise
-        return mapping.export_job(job, (yield from api.export_status(job.id)))
+        return mapping.export_job(job, self._about(job, (yield from api.export_status(job.id))))
+
+    def _about(self, job: Job, status: S) -> S:
+        if status.id != job.id:
+            raise UnexpectedPayload("the answer is about another job than the one asked for", provider=self.name)
+        return status
 
     def _queued(self, operation: str, accepted: Accepted, requested: int) -> Outcome:
         if not accepted.job_id:
             return Outcome(operation=operation, provider=self.name, requested=requested)
         return Outcome.queued(Job(provider=self.name, id=accepted.job_id, operation=operation, requested=requested))
+
+
+def _is_told(details: ContactDetails) -> bool:
+    """Whether an answer tells the addresses of a contact: unset ones come as empty text or list."""
+    return details.email is not None and details.alternate_emails is not None
+
+
+def _without(body: dict[str, Any], fields: frozenset[str]) -> dict[str, Any]:
+    if not fields or "custom_fields" not in body:
+        return body
+    kept = {name: value for name, value in body["custom_fields"].items() if name not in fields}
+    rest = {name: value for name, value in body.items() if name != "custom_fields"}
+    return rest | {"custom_fields": kept} if kept else rest
+
+
+def _refused(error: Rejected) -> str:
+    return f"SendGrid refused it: {error}"
+
+
+def _all_failed(operation: str, failed: Sequence[Failure]) -> Outcome:
+    return Outcome(operation=operation, requested=len(failed), failed=tuple(failed))
 
 
 @hookimpl

@@ -24,7 +24,9 @@ from contacts_sendgrid.payloads import (
     ListDetails,
     Lists,
     Matches,
+    Sampled,
     SearchResult,
+    User,
 )
 
 CONTACTS = "/v3/marketing/contacts"
@@ -66,6 +68,16 @@ def batch(ids: Sequence[str]) -> Call[Contacts]:
 def count() -> Call[ContactCount]:
     """Count the contacts."""
     return get(CONTACTS + "/count", ContactCount)
+
+
+def sample() -> Call[Sampled]:
+    """Read up to fifty contacts; there are no pages."""
+    return get(CONTACTS, Sampled)
+
+
+def user() -> Call[User]:
+    """Read whose key it is; it needs a right of its own."""
+    return get("/v3/user/username", User)
 
 
 def search(query: str) -> Call[SearchResult]:

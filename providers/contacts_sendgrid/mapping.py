@@ -7,15 +7,15 @@ import gzip
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from attrs import frozen
 
 from contacts_core.construct import constructor
+from contacts_core.errors import UnexpectedPayload
 from contacts_core.identifiers import Identifier, IdentifierKind
 from contacts_core.models import (
     Address,
@@ -27,7 +27,7 @@ from contacts_core.models import (
     Job,
     JobState,
 )
-from contacts_core.provider import lines_decoder
+from contacts_core.provider import integer, lines_decoder, moment, number, query_value
 from contacts_sendgrid.payloads import (
     Attributes,
     ContactDetails,
@@ -73,14 +73,33 @@ ADDRESS = {
     "country": "country",
 }
 MOST_ALTERNATES = 5
+LONGEST = {
+    "address_line_1": 100,
+    "address_line_2": 100,
+    "city": 60,
+    "country": 50,
+    "state_province_region": 50,
+    "first_name": 50,
+    "last_name": 50,
+    "email": 254,
+    "external_id": 254,
+    "anonymous_id": 254,
+}  # characters, from the document's ContactRequest
+LONGEST_VALUE = 1000  # characters of a custom field
+FEWEST_DIGITS = 5
+NOT_OF_CELLS = {"unknown", "custom_fields", "metadata", "list_ids", "segment_ids"}
+NESTED = {dict, list}
 EMAIL_SYNTAX = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
+MONTH_FIRST = re.compile(r"(0[1-9]|1[0-2])/(0[1-9]|[12][0-9]|3[01])/[0-9]{4}")
+NTH = re.compile(r"contacts\[([0-9]{1,6})\]")
+NAMED_EMAIL = re.compile(r"email '(.*)' is not valid", re.DOTALL)
 
 make_contact = constructor(Contact)
 make_identifier = constructor(Identifier)
 make_address = constructor(Address)
 EMAIL, PHONE = IdentifierKind.EMAIL, IdentifierKind.PHONE
 EXTERNAL_ID, ANONYMOUS_ID = IdentifierKind.EXTERNAL_ID, IdentifierKind.ANONYMOUS_ID
-from_iso = datetime.fromisoformat
 decode_lines = lines_decoder(ExportedContact)
 
 
@@ -98,11 +117,16 @@ def exported(found: ExportedContact) -> Contact:
 
 
 def _contact(contact_id: str, a: Attributes) -> Contact:
+    if not contact_id:
+        raise UnexpectedPayload("the answer holds a contact without an id", provider=NAME)
     extra: dict[str, Any] = dict(a.unknown)
     if a.phone_number:  # by far the most frequent of them, and a loop costs as much as a fifth of a contact
         extra["phone_number"] = a.phone_number
     if a.unique_name or a.whatsapp or a.line or a.facebook or a.segment_ids:
         extra.update((name, value) for name in EXTRAS if (value := getattr(a, name)))
+    custom = a.custom_fields or {}
+    if not NESTED.isdisjoint(map(type, custom.values())):  # a shape that nobody documented
+        custom = {name: _json(value) if type(value) in NESTED else value for name, value in custom.items()}
     city, country, line1 = a.city, a.country, a.address_line_1
     address = None
     if city or country or line1 or a.postal_code or a.state_province_region or a.address_line_2:
@@ -115,7 +139,11 @@ def _contact(contact_id: str, a: Attributes) -> Contact:
             country or "",
             "",
         )
-    created, updated, lists = a.created_at, a.updated_at, a.list_ids
+    created, updated, lists = moment(a.created_at), moment(a.updated_at), a.list_ids
+    if a.created_at and created is None:
+        extra["created_at"] = a.created_at
+    if a.updated_at and updated is None:
+        extra["updated_at"] = a.updated_at
     return make_contact(
         NAME,
         contact_id,
@@ -128,9 +156,9 @@ def _contact(contact_id: str, a: Attributes) -> Contact:
         None,
         None if lists is None else tuple(lists),
         (),
-        a.custom_fields or {},
-        time(created) if created else None,
-        time(updated) if updated else None,
+        custom,
+        created,
+        updated,
         extra,
     )
 
@@ -150,18 +178,11 @@ def _identifiers(a: Attributes) -> tuple[Identifier, ...]:
     return tuple(found)
 
 
-def time(value: str | int) -> datetime | None:
-    """A time in any of the forms that SendGrid gives: ISO 8601, Go's ``+0000 UTC``, Unix seconds."""
-    if isinstance(value, int):
-        return datetime.fromtimestamp(value, UTC)
+def _json(value: Any) -> str:
     try:
-        return from_iso(value)
-    except ValueError:
-        pass
-    try:
-        return from_iso(value.removesuffix(" UTC").replace(" +0000", "+00:00"))
-    except ValueError:
-        return datetime.fromtimestamp(int(value), UTC) if value.isdigit() else None
+        return msgspec.json.encode(value).decode()
+    except RecursionError:  # nested more deeply than anybody writes by hand
+        return ""
 
 
 # -- fields ----------------------------------------------------------------------------------------------------------
@@ -175,16 +196,12 @@ def field(found: FieldDetails) -> FieldDefinition:
 
 def typed(type_: FieldType, text: str) -> CustomValue:
     """The value of a custom field that a CSV export gives as text; text that does not fit its type stays text."""
-    try:
-        match type_:
-            case FieldType.NUMBER if "_" not in text:  # which Python would take for a separator
-                return float(text) if "." in text or "e" in text.lower() else int(text)
-            case FieldType.DATE:
-                return time(text) or text
-            case _:
-                return text
-    except ValueError:
-        return text
+    read: CustomValue = None
+    if type_ is FieldType.NUMBER:
+        read = number(text)
+    elif type_ is FieldType.DATE:
+        read = moment(text)
+    return text if read is None else read
 
 
 # -- export files ----------------------------------------------------------------------------------------------------
@@ -207,8 +224,10 @@ class Reader:
 
     def csv(self, header: Sequence[str]) -> Callable[[Sequence[Sequence[str]]], list[Contact]]:
         """What maps the rows below this header."""
+        if "CONTACT_ID" not in map(str.upper, header):
+            raise UnexpectedPayload("the export file has no column CONTACT_ID", provider=NAME)
         columns = [(name.lower() if name.upper() not in self.fields else "", name.upper()) for name in header]
-        known = {name for name in Attributes.__struct_fields__ if name != "unknown"}
+        known = set(Attributes.__struct_fields__) - NOT_OF_CELLS
         return partial(self._rows, columns, known)
 
     def _rows(
@@ -216,6 +235,8 @@ class Reader:
     ) -> list[Contact]:
         contacts: list[Contact] = []
         for row in rows:
+            if len(row) != len(columns):
+                raise UnexpectedPayload("a row of the export file does not fit its header", provider=NAME)
             values: dict[str, Any] = {}
             custom: dict[str, CustomValue] = {}
             unknown: dict[str, str] = {}
@@ -242,38 +263,49 @@ class Reader:
 def written(job: Job, status: ImportStatus) -> Job:
     """A write as SendGrid sees it now. Counts may arrive while the job is still pending, and stay away when done."""
     results = status.results or {}
-    counts = {name: int(value) for name, value in results.items() if isinstance(value, (int, float))}
-    done = [counts[name] for name in ("created_count", "updated_count", "deleted_count") if name in counts]
+    counts = {name: count for name, value in results.items() if (count := integer(value)) is not None and count >= 0}
+    parts = [counts[name] for name in ("created_count", "updated_count", "deleted_count") if name in counts]
+    requested = job.requested or counts.get("requested_count", 0)
+    done = sum(parts)
     # An upsert counts no contact that it left as it was, so a lower number there says nothing.
-    succeeded = sum(done) if done and (sum(done) >= job.requested or job.operation != "upsert_contacts") else None
+    proves = bool(parts) and done <= requested and (done >= requested or job.operation != "upsert_contacts")
+    errored = counts.get("errored_count", 0)
     state = JOB_STATES.get(status.status, JobState.PENDING)
     return Job(
         provider=NAME,
         id=job.id,
         operation=job.operation,
         state=state,
-        requested=job.requested or counts.get("requested_count", 0),
-        succeeded=succeeded,
-        failed=counts.get("errored_count") or (job.requested if state is JobState.FAILED else None),
+        requested=requested,
+        succeeded=done if proves else None,
+        failed=min(errored, requested) or (job.requested if state is JobState.FAILED else None),
         counts=counts,
-        created_at=time(status.started_at or "") or job.created_at,
-        finished_at=time(status.finished_at or ""),
-        errors_url=str(results.get("errors_url") or ""),
+        created_at=moment(status.started_at) or job.created_at,
+        finished_at=moment(status.finished_at),
+        errors_url=address if isinstance(address := results.get("errors_url"), str) else "",
     )
 
 
 def export_job(job: Job, status: ExportStatus) -> Job:
-    """An export as SendGrid sees it now."""
+    """An export as SendGrid sees it now.
+
+    Raises:
+        UnexpectedPayload: It is ready, and the answer tells neither its files nor that there is nobody.
+    """
+    state = EXPORT_STATES.get(status.status, JobState.PENDING)
+    count = status.contact_count if status.contact_count is not None and status.contact_count >= 0 else None
+    if state is JobState.DONE and not status.urls and (count is None or (count and status.urls is None)):
+        raise UnexpectedPayload("a ready export does not tell its files", provider=NAME)
     return Job(
         provider=NAME,
         id=job.id,
         operation="export",
-        state=EXPORT_STATES.get(status.status, JobState.PENDING),
-        requested=status.contact_count or 0,
-        succeeded=status.contact_count,
-        created_at=time(status.created_at or ""),
-        finished_at=time(status.completed_at or ""),
-        expires_at=time(status.expires_at or ""),
+        state=state,
+        requested=count or 0,
+        succeeded=count,
+        created_at=moment(status.created_at),
+        finished_at=moment(status.completed_at),
+        expires_at=moment(status.expires_at),
         files=tuple(status.urls or ()),
         detail=status.message or "",
     )
@@ -285,20 +317,102 @@ def contact_list(found: ListDetails) -> ContactList:
 
 
 def page_token(link: str | None) -> str | None:
-    """The cursor in a ``_metadata.next`` link, whose host may not be the one that was asked."""
-    return next(iter(parse_qs(urlsplit(link or "").query).get("page_token", [])), None)
+    """The cursor in a ``_metadata.next`` link, whose host may not be the one that was asked.
+
+    Raises:
+        UnexpectedPayload: There is a next page, and no cursor that leads to it.
+    """
+    token = query_value(link, "page_token")
+    if link and not token and "page_token" not in link:
+        raise UnexpectedPayload("the link to the next page has no page_token", provider=NAME)
+    return token
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
-def unfit(contact: Contact) -> str:
-    """Why SendGrid would refuse this contact, and its whole batch with it; empty if it would not."""
-    if not any(i.kind in FIELDS for i in contact.identifiers):
+def cannot_find(wanted: Identifier) -> str:
+    """Why SendGrid cannot be asked for an identifier; empty if it can."""
+    name = FIELDS.get(wanted.kind)
+    if name is None:
+        return "SendGrid has no such identifiers"
+    if wanted.kind is EMAIL and not EMAIL_SYNTAX.fullmatch(wanted.normal):
+        return "it is not an e-mail address, and SendGrid refuses such a look-up"
+    longest = LONGEST.get(name)
+    return (
+        f"it is longer than the {longest} characters of SendGrid's" if longest and len(wanted.normal) > longest else ""
+    )
+
+
+def unfit(body: Mapping[str, Any], definitions: Mapping[str, FieldDetails]) -> str:
+    """Why SendGrid would refuse a contact as it is to be sent, and its whole batch with it; empty if it would not.
+
+    Args:
+        body: The contact, from `to_write`.
+        definitions: The custom fields of the account by id.
+    """
+    if not any(body.get(name) for name in FIELDS.values()):
         return "it has no e-mail address, phone number, external id or anonymous id"
-    if any(not EMAIL_SYNTAX.fullmatch(i.normal) for i in contact.all(EMAIL)):
+    emails = [body[name] for name in ("email",) if name in body] + body.get("alternate_emails", [])
+    if not all(EMAIL_SYNTAX.fullmatch(email) and len(email) <= LONGEST["email"] for email in emails):
         return "its e-mail address is not one"
+    phone = body.get("phone_number_id", "")
+    if phone and (re.search(r"[^\W\d_]", phone) or len(re.findall(r"\d", phone)) < FEWEST_DIGITS):
+        return "its phone number is not one"
+    for name, longest in LONGEST.items():
+        if len(body.get(name) or "") > longest:
+            return f"its {name} is longer than {longest} characters"
+    for field_id, value in body.get("custom_fields", {}).items():
+        if reason := _unfit_value(definitions[field_id], value):
+            return reason
     return ""
+
+
+def _unfit_value(definition: FieldDetails, value: str | float | None) -> str:
+    type_ = FIELD_TYPES.get(definition.field_type.lower())
+    if value is None:
+        return ""
+    if type_ is FieldType.NUMBER and number(value) is None:
+        return f"the custom field {definition.name} takes numbers"
+    if type_ is FieldType.DATE and not (MONTH_FIRST.fullmatch(str(value)) or moment(value)):
+        return f"the custom field {definition.name} takes dates"
+    if len(str(value)) > LONGEST_VALUE:
+        return f"the value of the custom field {definition.name} is longer than {LONGEST_VALUE} characters"
+    return ""
+
+
+@frozen
+class Blame:
+    """What a refusal names: contacts by their place with the reason, lists, and ids of custom fields."""
+
+    contacts: Mapping[int, str]
+    lists: frozenset[str]
+    fields: frozenset[str]
+
+
+def blame(details: Sequence[tuple[str, str]], bodies: Sequence[Mapping[str, Any]], lists: Sequence[str]) -> Blame:
+    """Read out of a refused upsert what it was refused for."""
+    contacts: dict[int, str] = {}
+    wrong_lists: set[str] = set()
+    wrong_fields: set[str] = set()
+    sent = {field_id for body in bodies for field_id in body.get("custom_fields", {})}
+    for field, message in details:
+        place, named = NTH.match(field), NAMED_EMAIL.fullmatch(message)
+        fields = {each.strip() for each in message.rpartition(" - ")[2].split(",")} & sent
+        if fields and field.endswith("custom_fields"):
+            wrong_fields |= fields
+        elif named:
+            wrong = named[1].lower()
+            contacts.update((n, message) for n, body in enumerate(bodies) if wrong in _emails(body))
+        elif place and int(place[1]) < len(bodies):
+            contacts[int(place[1])] = message
+        elif field == "list_ids":
+            wrong_lists.update(each for each in lists if f"'{each}'" in message)
+    return Blame(contacts, frozenset(wrong_lists), frozenset(wrong_fields))
+
+
+def _emails(body: Mapping[str, Any]) -> set[str]:
+    return {str(each).lower() for each in (body.get("email"), *body.get("alternate_emails", ())) if each}
 
 
 def to_write(contact: Contact, field_ids: Mapping[str, FieldDetails], lost: set[str]) -> dict[str, Any]:
@@ -320,7 +434,7 @@ def to_write(contact: Contact, field_ids: Mapping[str, FieldDetails], lost: set[
         body |= {theirs: value for ours, theirs in ADDRESS.items() if (value := getattr(contact.address, ours))}
         lost.update(["address"] if contact.address.formatted else [])
     if contact.provider == NAME:
-        body |= {name: contact.extra[name] for name in WRITABLE_EXTRAS if name in contact.extra}
+        body |= {name: value for name in WRITABLE_EXTRAS if isinstance(value := contact.extra.get(name), str)}
     else:
         lost.update(contact.extra)
     lost.update(name for name in ("organization", "title", "tags") if getattr(contact, name))

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import field
 
-from contacts_core.provider import Payload, UnknownFields
+from contacts_core.provider import Payload, TolerantFields, UnknownFields
 
 
 class Accepted(Payload):
@@ -24,7 +24,7 @@ class Metadata(UnknownFields):
     count: int | None = None
 
 
-class Attributes(UnknownFields, kw_only=True):
+class Attributes(TolerantFields, kw_only=True):
     """What a contact has besides its id, everywhere. Unset texts come as ``""``, as null, or not at all."""
 
     email: str | None = None
@@ -78,6 +78,12 @@ class SearchResult(Contacts, kw_only=True):
     contact_count: int
 
 
+class Sampled(Contacts, kw_only=True):
+    """Up to fifty contacts of the account, and how many it has."""
+
+    contact_count: int | None = None
+
+
 class Match(UnknownFields):
     """The answer for one identifier: a contact, or an error."""
 
@@ -91,7 +97,7 @@ class Matches(UnknownFields):
     result: dict[str, Match] | None = None
 
 
-class ContactCount(UnknownFields, kw_only=True):
+class ContactCount(TolerantFields, kw_only=True):
     """Contacts of the account."""
 
     contact_count: int
@@ -100,7 +106,7 @@ class ContactCount(UnknownFields, kw_only=True):
     identifier_counts: dict[str, int] | None = None
 
 
-class ImportStatus(UnknownFields, kw_only=True):
+class ImportStatus(TolerantFields, kw_only=True):
     """How far an upsert, deletion, identifier deletion or import got."""
 
     id: str
@@ -118,7 +124,7 @@ class ExportStarted(UnknownFields, kw_only=True):
     metadata: Any = field(name="_metadata", default=None)
 
 
-class ExportStatus(UnknownFields, kw_only=True):
+class ExportStatus(TolerantFields, kw_only=True):
     """How far an export got, and its files."""
 
     id: str
@@ -148,7 +154,7 @@ class ImportStarted(UnknownFields, kw_only=True):
     upload_headers: list[UploadHeader]
 
 
-class ListDetails(UnknownFields, kw_only=True):
+class ListDetails(TolerantFields, kw_only=True):
     """A list; its count may lag."""
 
     id: str
@@ -165,12 +171,12 @@ class Lists(UnknownFields, kw_only=True):
     metadata: Metadata = field(name="_metadata", default_factory=Metadata)
 
 
-class FieldDetails(UnknownFields, kw_only=True):
+class FieldDetails(TolerantFields, kw_only=True):
     """A custom or reserved field."""
 
     id: str
     name: str
-    field_type: str = "Text"
+    field_type: str = ""
     read_only: bool = False
     metadata: Any = field(name="_metadata", default=None)
 
@@ -181,3 +187,10 @@ class FieldDefinitions(UnknownFields, kw_only=True):
     custom_fields: list[FieldDetails] | None = None
     reserved_fields: list[FieldDetails] | None = None
     metadata: Any = field(name="_metadata", default=None)
+
+
+class User(UnknownFields, kw_only=True):
+    """Whose key it is."""
+
+    username: str
+    user_id: int | None = None

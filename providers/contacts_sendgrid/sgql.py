@@ -1,21 +1,20 @@
 """The portable query in SGQL, SendGrid's query language (version 1, conditions only).
 
-Source: https://www.twilio.com/docs/sendgrid/for-developers/sending-email/segmentation-query-language. What cannot be
-said there, or not surely so, gives None, and the core scans instead.
+Source: https://www.twilio.com/docs/sendgrid/for-developers/sending-email/segmentation-query-language. The vendor's
+answer must hold everybody whom the query means; the core drops whoever it does not mean. What cannot be said so that
+this is certain gives None, and the core scans instead: custom fields (a query does not know their types), phone numbers
+(stored with or without ``+`` and punctuation), orders of texts, and patterns with ``%``, ``_`` or a backslash.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
-from contacts_core.query import All, Any_, Compare, Native, Not, Op, Query, Value
+from contacts_core.query import All, Any_, Compare, Native, Not, Op, Query, walk
 
-COLUMNS = {
+TEXTS = {
     "id": "contact_id",
-    "email": "email",
-    "phone": "phone_number_id",
     "external_id": "external_id",
     "anonymous_id": "anonymous_id",
     "first_name": "first_name",
@@ -24,29 +23,34 @@ COLUMNS = {
     "region": "state_province_region",
     "postal_code": "postal_code",
     "country": "country",
-    "created_at": "created_at",
-    "updated_at": "updated_at",
 }
-OPERATORS = {Op.EQ: "=", Op.LT: "<", Op.LE: "<=", Op.GT: ">", Op.GE: ">="}
+TIMES = {"created_at", "updated_at"}
 PATTERNS = {Op.STARTSWITH: "{}%", Op.ENDSWITH: "%{}", Op.CONTAINS: "%{}%"}
-BARE_NAME = re.compile(r"[A-Za-z_]+")
+UNSURE = set("%_\\")  # in a pattern: documented differently, not at all, or escaped twice
+FIRST_YEAR, LAST_YEAR = 1000, 9998
 
 
 def translate(query: Query) -> str | None:
     """Say it in SGQL, matching all that the query matches; None if that cannot be said."""
+    return _said(query, exactly=any(isinstance(part, Native) for part in walk(query)))
+
+
+def _said(query: Query, *, exactly: bool) -> str | None:
+    """Say a part. ``exactly``: the core does not filter the answer, so no condition may be left out."""
     match query:
         case Native(text):
             return text
         case All(parts):
-            return _joined(" AND ", map(translate, parts))
+            said = [_said(part, exactly=exactly) for part in parts]
+            return _joined(" AND ", said if exactly else filter(None, said))
         case Any_(parts):
-            return _joined(" OR ", map(translate, parts))
+            return _joined(" OR ", [_said(part, exactly=exactly) for part in parts])
         case Not(All(parts)):
-            return translate(Any_(tuple(Not(part) for part in parts)))
+            return _said(Any_(tuple(Not(part) for part in parts)), exactly=exactly)
         case Not(Any_(parts)):
-            return translate(All(tuple(Not(part) for part in parts)))
+            return _said(All(tuple(Not(part) for part in parts)), exactly=exactly)
         case Not(Not(part)):
-            return translate(part)
+            return _said(part, exactly=exactly)
         case Not(Compare() as part):
             # In SQL neither a condition nor its negation holds for NULL; in ours, the negation does.
             negated = [f"NOT ({said}) OR {column} IS NULL" for column, said in _terms(part)] if _is_exact(part) else []
@@ -70,47 +74,55 @@ def _joined(word: str, said: Iterable[str | None]) -> str | None:
 def _is_exact(query: Compare) -> bool:
     """Whether the vendor's reading is surely ours; only then does a negation lose nobody.
 
-    Unsure are texts (is ``=`` case-sensitive? is ``_`` a wildcard?) and phone numbers (with or without ``+``).
+    Unsure are all comparisons of texts: is ``=`` case-sensitive, and what about blanks at the end?
     """
-    return (query.field in {"list", "email"} and query.op is Op.EQ) or query.op is Op.SET
+    return (query.field in {"list", "email"} and query.op is Op.EQ) or (query.field in TIMES and query.op is Op.SET)
 
 
 def _terms(query: Compare) -> list[tuple[str, str]]:
     """The alternatives, any of which makes the comparison hold, each with the column it is about."""
-    column = _column(query)
     match query:
         case Compare("list", Op.EQ, str(value)):
             return [("list_ids", f"CONTAINS(list_ids, {text(value)})")]
-        case Compare("email", Op.EQ, str(value)):
+        case Compare("email", Op.EQ, str(value)) if _is_plain_address(value):
             alternate = f"CONTAINS(alternate_emails, {text(value)})"  # the column email has the primary address only
             return [("email", f"email = {text(value)}"), ("alternate_emails", alternate)]
-        case _ if column is None:
-            return []
-        case Compare("phone", Op.EQ, str(value)):
-            return [(column, f"{column} = {text(form)}") for form in dict.fromkeys([value, value.lstrip("+")])]
-        case Compare(op=Op.SET):
-            is_text = query.field not in {"created_at", "updated_at", "custom"}
-            return [(column, f"{column} IS NOT NULL" + (f" AND {column} != ''" if is_text else ""))]
-        case Compare(op=op, value=str(value)) if op in PATTERNS:
-            return [(column, f"{column} LIKE {text(PATTERNS[op].format(value.replace('%', '%%')))}")]
-        case Compare(op=op, value=date() as value):
-            return [(column, f"{column} {said}")] if (said := _bound(op, value)) else []
-        case Compare(op=op, value=value) if op in OPERATORS:
-            return [(column, f"{column} {OPERATORS[op]} {_literal(value)}")]
+        case Compare("email", op, str(value)) if (pattern := _pattern(op, value)) and value.isascii():
+            # The column has primary addresses; of contacts without one, alternate addresses are meant.
+            return [("email", f"email LIKE {pattern}"), ("email", "email IS NULL"), ("email", "email = ''")]
+        case Compare(field, Op.SET) if field in TIMES:
+            return [(field, f"{field} IS NOT NULL")]
+        case Compare(field, op, date() as value) if field in TIMES:
+            return [(field, f"{field} {said}")] if (said := _bound(op, value)) else []
+        case Compare(field, op, value) if field in TEXTS:
+            return [(TEXTS[field], f"{TEXTS[field]} {said}")] if (said := _of_text(TEXTS[field], op, value)) else []
         case _:
             return []
 
 
-def _column(query: Compare) -> str | None:
-    if query.field != "custom":
-        return COLUMNS.get(query.field)
-    if BARE_NAME.fullmatch(query.key):
-        return query.key
-    return f"`{query.key}`" if query.key and "`" not in query.key else None
+def _of_text(column: str, op: Op, value: object) -> str:
+    if op is Op.SET:
+        return f"IS NOT NULL AND {column} != ''"
+    if not isinstance(value, str):
+        return ""
+    if op is Op.EQ:
+        return f"= {text(value)}"
+    return f"LIKE {pattern}" if (pattern := _pattern(op, value)) else ""
+
+
+def _pattern(op: Op, value: str) -> str:
+    return text(PATTERNS[op].format(value)) if op in PATTERNS and value and not UNSURE & set(value) else ""
+
+
+def _is_plain_address(value: str) -> bool:
+    """Whether an address has one spelling only; a domain outside ASCII may be stored in two."""
+    return value.isascii() and "xn--" not in value
 
 
 def _bound(op: Op, value: date) -> str | None:
     """A bound in whole seconds that lets everything through: the vendor stores fractions that its answers leave out."""
+    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+        return None
     moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day, tzinfo=UTC)
     second = moment.astimezone(UTC).replace(microsecond=0)
     match op:
@@ -124,13 +136,3 @@ def _bound(op: Op, value: date) -> str | None:
 
 def _timestamp(moment: datetime) -> str:
     return f"TIMESTAMP '{moment:%Y-%m-%dT%H:%M:%SZ}'"
-
-
-def _literal(value: Value) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return text(value)
-        case _:
-            return str(value)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from operator import attrgetter
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
 from attrs import frozen
 
 from contacts_core import steps
@@ -22,7 +24,16 @@ from contacts_core.capabilities import (
     RemovesIdentifiers,
     UpsertsContacts,
 )
-from contacts_core.flow import Flow
+from contacts_core.errors import (
+    Forbidden,
+    IncompleteExport,
+    InvalidInput,
+    NotFound,
+    Rejected,
+    Unauthenticated,
+    UnexpectedPayload,
+)
+from contacts_core.flow import Call, Flow
 from contacts_core.identifiers import Identifier
 from contacts_core.models import Contact, ContactList, Count, Failure, FieldDefinition, Outcome, Page
 from contacts_core.plugins import hookimpl
@@ -34,6 +45,10 @@ if TYPE_CHECKING:
     from contacts_core.sandbox import Emulator
 
 Member = str | Identifier
+ERROR_KEYS = {"error", "errors", "message", "detail", "details"}
+SAMPLE = 5
+LONGEST_LIST_NAME = 50
+IDENTIFYING = tuple(name for name, _ in mapping.RELATIONS.values())
 
 
 @frozen(kw_only=True)
@@ -53,7 +68,8 @@ class UserApi(
     """Every operation is done when it answers; there is no search.
 
     Identifiers and list membership are changed by writing the whole relation back: another writer's change in between
-    is lost.
+    is lost. A relation that an answer does not tell is asked for again, at last in the pages of all contacts; what is
+    not told then either, or not understood, is never written back.
 
     Attributes:
         api_key: The key of the workspace.
@@ -87,25 +103,50 @@ class UserApi(
     def root(self) -> str:
         return self.path_prefix
 
+    def account_id(self) -> Flow[str]:
+        """See `Provider.account_id`; with the id of the workspace's first user, where the vendor tells it."""
+        owner = ""
+        with suppress(Forbidden, NotFound, Rejected, Unauthenticated, UnexpectedPayload):
+            owner = mapping.first_user((yield from api.users()).data)
+        return f"{self.base_url}{self.root()}" + (f" user {owner}" if owner else "")
+
+    def is_not_found(self, call: Call[Any], content: bytes) -> bool:
+        """See `Provider.is_not_found`; no page prints an error, so any JSON object that names one will do."""
+        if not super().is_not_found(call, content):
+            return False
+        try:
+            body = msgspec.json.decode(content, type=dict[str, Any])
+        except msgspec.ValidationError:  # an array
+            return False
+        return any(body.get(key) for key in ERROR_KEYS)
+
     # -- deleting and removing
 
     def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
         (contact_id,) = ids
-        gone = yield from api.delete_contact(contact_id)
-        deleted = (mapping.contact(gone.data),)
+        gone = _checked((yield from api.delete_contact(contact_id)).data, contact_id)
+        deleted = (mapping.contact(gone),)
         return Outcome(operation="delete_contacts", requested=1, confirmed=(contact_id,), deleted=deleted)
 
     def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
         """Reads the contact, writes the rest of that relation back, and reads again."""
         operation, kind = "remove_identifier", identifier.kind
-        before = (yield from api.contact(contact_id)).data
+        names = tuple(name for of, (name, _) in mapping.RELATIONS.items() if of is kind)
+        before = yield from self._told(contact_id, names)
+        if not all(mapping.is_writable(before, name) for name in names):
+            return _not_sent(operation, identifier.value, _ununderstood(names))
         if identifier not in mapping.identifiers(before):
             return Outcome(operation=operation, requested=1, absent=(identifier.value,), emulated=True)
-        name, _ = mapping.RELATIONS[kind]
         rest = mapping.without(mapping.relation(before, kind), kind, identifier)
-        yield from api.update_contact(contact_id, {name: rest})
-        after = (yield from api.contact(contact_id)).data
-        return _read_back(operation, identifier.value, reached=identifier not in mapping.identifiers(after))
+        return (
+            yield from self._write(
+                operation,
+                identifier.value,
+                contact_id,
+                {mapping.RELATIONS[kind][0]: rest},
+                lambda after: identifier not in mapping.identifiers(after),
+            )
+        )
 
     def remove_from_list(self, list_id: str, members: Sequence[Member]) -> Flow[Outcome]:
         operation = "remove_from_list"
@@ -123,30 +164,132 @@ class UserApi(
     ) -> Flow[Outcome]:
         """Reads the contact's lists, writes them back changed, and reads again."""
         (contact_id,) = map(str, members)
-        before = mapping.list_ids((yield from api.contact(contact_id, "lists")).data)
+        found = yield from self._told(contact_id, ("lists",))
+        if not mapping.is_writable(found, "lists"):
+            return _not_sent(operation, contact_id, _ununderstood(["lists"]))
+        before = mapping.list_ids(found)
         wanted = change(before)
         if wanted == before and operation == "remove_from_list":
             return Outcome(operation=operation, requested=1, absent=(contact_id,), emulated=True)
         if wanted == before:
             return _read_back(operation, contact_id, reached=True)
-        yield from api.update_contact(contact_id, {"lists": wanted})
-        after = mapping.list_ids((yield from api.contact(contact_id, "lists")).data)
-        return _read_back(operation, contact_id, reached=change(after) == after)
+
+        def reached(after: ContactDetails) -> bool:
+            ids = mapping.list_ids(after)
+            return change(ids) == ids
+
+        return (yield from self._write(operation, contact_id, contact_id, {"lists": wanted}, reached))
+
+    def _write(
+        self,
+        operation: str,
+        item: str,
+        contact_id: str,
+        body: Mapping[str, object],
+        reached: Callable[[ContactDetails], bool],
+    ) -> Flow[Outcome]:
+        """Write a relation back and read it again; what a re-read does not tell is neither confirmed nor failed."""
+        written = (yield from api.update_contact(contact_id, body)).data
+        _ = _checked(written, contact_id)
+        names = tuple(body)
+        try:
+            after = yield from self._told(contact_id, names)
+        except UnexpectedPayload:
+            return Outcome(operation=operation, requested=1, emulated=True)
+        if not all(mapping.is_readable(after, name) for name in names):
+            return Outcome(operation=operation, requested=1, emulated=True)
+        return _read_back(operation, item, reached=reached(after))
 
     # -- reading
 
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         (contact_id,) = ids
-        return [mapping.contact((yield from api.contact(contact_id)).data)]
+        return [mapping.contact((yield from self._told(contact_id)))]
+
+    def _told(self, contact_id: str, names: Sequence[str] = mapping.SHARED_RELATIONS) -> Flow[ContactDetails]:
+        """One contact with these relations, read from the pages of all contacts where its own answer leaves them out.
+
+        Raises:
+            UnexpectedPayload: No answer tells them.
+        """
+        include = api.RELATIONS if names is mapping.SHARED_RELATIONS else ",".join(names)
+        found = _checked((yield from api.contact(contact_id, include)).data, contact_id)
+        if not mapping.untold(found, names):
+            return found
+        cursor: str | None = None
+        while True:
+            page = yield from self._details_page(cursor)
+            paged = next((details for details in page.items if details.id == contact_id), None)
+            if paged and not mapping.untold(paged, names):
+                return paged
+            if paged:
+                raise _untold(mapping.untold(paged, names))
+            if (cursor := page.next) is None:
+                raise _untold(mapping.untold(found, names))
+
+    def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
+        """See `FindsContactsByScan.find`; nobody has an identifier only if every contact's could be read."""
+        wanted = {identifier: identifier for identifier in identifiers}
+        found: list[tuple[Identifier, Contact | str]] = []
+        unread: set[str] = set()
+
+        def take(contacts: Sequence[Contact]) -> None:
+            found.extend((wanted[i], c) for c in contacts for i in c.identifiers if i in wanted)
+            unread.update(c.id for c in contacts if set(IDENTIFYING) & set(c.extra.get("unread", ())))
+
+        yield from steps.drain(self.contacts(None), take)
+        if unread:
+            reason = f"{len(unread)} contact(s) hold e-mail addresses or phone numbers that cannot be read"
+            found.extend((each, reason) for each in set(wanted) - {identifier for identifier, _ in found})
+        return found
+
+    def cannot_find(self, identifier: Identifier) -> str:
+        """See `FindsContacts.cannot_find`."""
+        return "" if identifier.kind in mapping.RELATIONS else "user-api has e-mail addresses and phone numbers only"
+
+    def sample(self) -> Flow[Sequence[Contact] | None]:
+        """See `Exports.sample`."""
+        found = yield from api.contacts(0, limit=SAMPLE)
+        if not found.data:
+            return [] if _total(found.pagination) == 0 else None
+        told = [details for details in found.data if not mapping.untold(details, mapping.SHARED_RELATIONS)]
+        return [mapping.contact(details) for details in told] or None
 
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         """The contacts of a list are found among all: a list's own answer has only names."""
+        page = yield from self._details_page(cursor)
+        contacts = [mapping.contact(details) for details in (yield from self._completed(page.items))]
+        if list_id is None:
+            return Page(contacts, page.next, page.total)
+        if any(contact.lists is None for contact in contacts):
+            raise _untold(["lists"])
+        return Page([contact for contact in contacts if list_id in (contact.lists or ())], page.next)
+
+    def _details_page(self, cursor: str | None) -> Flow[Page[ContactDetails]]:
         offset = int(cursor or 0)
         found = yield from api.contacts(offset)
-        contacts = [mapping.contact(details) for details in found.data]
-        chosen = [c for c in contacts if list_id is None or list_id in (c.lists or ())]
-        total = _total(found.pagination) if list_id is None else None
-        return Page(chosen, _next(found.pagination, offset, len(found.data)), total)
+        following = _next(found.pagination, offset, len(found.data))
+        return Page(found.data, following, _total(found.pagination))
+
+    def _completed(self, found: Sequence[ContactDetails]) -> Flow[list[ContactDetails]]:
+        """These contacts with all their relations; those that a page does not tell are read one by one."""
+        if any(self.refuse_id(details.id) for details in found):
+            raise UnexpectedPayload("the answer holds a contact whose id is not one", provider=self.name)
+        lacking = [each.id for each in found if mapping.untold(each, mapping.SHARED_RELATIONS)]
+        settled = yield from steps.run_together([self._alone(each) for each in lacking], self.concurrency)
+        read: dict[str, ContactDetails] = {}
+        for contact_id, each in zip(lacking, settled, strict=True):
+            if each.error and not isinstance(each.error, NotFound):
+                raise each.error
+            if each.value:
+                read[contact_id] = each.value
+        return [read.get(each.id, each) for each in found if each.id not in lacking or each.id in read]
+
+    def _alone(self, contact_id: str) -> Flow[ContactDetails]:
+        found = _checked((yield from api.contact(contact_id)).data, contact_id)
+        if missing := mapping.untold(found, mapping.SHARED_RELATIONS):
+            raise _untold(missing)
+        return found
 
     def count(self) -> Flow[Count]:
         found = yield from api.contacts(0, limit=1, include="")
@@ -165,6 +308,8 @@ class UserApi(
         return Page(lists, _next(found.pagination, offset, len(lists)))
 
     def create_list(self, name: str) -> Flow[ContactList]:
+        if len(name) > LONGEST_LIST_NAME:
+            raise InvalidInput(f"the name of a list has at most {LONGEST_LIST_NAME} characters here")
         return mapping.contact_list((yield from api.create_list(name)).data)
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
@@ -186,7 +331,7 @@ class UserApi(
         present = yield from self._present([c.id for c in contacts if c.provider == self.name and c.id])
         strangers = [c for c in contacts if c.provider != self.name or c.id not in present]
         sought = list(dict.fromkeys(i for c in strangers for i in c.identifiers if i.kind in mapping.RELATIONS))
-        owners = {i: owner.id for i, owner in (yield from self.find(sought))} if sought else {}
+        owners = dict((yield from self.find(sought))) if sought else {}
         flows = [self._upsert(contact, present, owners, fields, lists) for contact in contacts]
         settled = yield from steps.run_together(flows, self.concurrency)
         return steps.added_up(
@@ -200,40 +345,73 @@ class UserApi(
 
     def _details(self, ids: Sequence[str]) -> Flow[Sequence[ContactDetails]]:
         (contact_id,) = ids
-        return [(yield from api.contact(contact_id)).data]
+        return [(yield from self._told(contact_id))]
 
     def _upsert(
         self,
         contact: Contact,
         present: Mapping[str, ContactDetails],
-        owners: Mapping[Identifier, str],
+        owners: Mapping[Identifier, Contact | str],
         fields: Mapping[str, FieldDetails],
         lists: Sequence[str],
     ) -> Flow[Outcome]:
+        operation = "upsert_contacts"
         before = present.get(contact.id) if contact.provider == self.name else None
+        if before is None:
+            known = [owners[i] for i in contact.identifiers if i in owners]
+            owner = next((each for each in known if isinstance(each, Contact)), None)
+            if owner:
+                before = yield from self._told(owner.id)
+                if not set(contact.identifiers) & set(mapping.identifiers(before)):
+                    reason = "the contact that had its identifier has it no more"
+                    return _not_sent(operation, contact.handle, reason)
+            elif known:
+                return _not_sent(operation, contact.handle, f"it may exist already: {known[0]}")
+        if before and (unread := [name for name in IDENTIFYING if not mapping.is_readable(before, name)]):
+            return _not_sent(operation, contact.handle, _ununderstood(unread))
         if before and mapping.is_another(contact, before):
             # Ids are counted up in each workspace, so an id of one workspace is somebody else's in the next.
-            return _not_sent(contact, "the contact of this id has none of these identifiers; is it another account's?")
-        owner = next((owners[i] for i in contact.identifiers if i in owners), None)
-        if before is None and owner:
-            before = (yield from api.contact(owner)).data
+            reason = "the contact of this id has none of these identifiers; is it another account's?"
+            return _not_sent(operation, contact.handle, reason)
         lost: set[str] = set()
         body = mapping.to_write(contact, before, fields, lists, lost)
         if before is None and not body["first_name"]:
-            return _not_sent(contact, "it has neither a name nor an identifier")
-        written = yield from (api.update_contact(before.id, body) if before else api.create_contact(body))
+            return _not_sent(operation, contact.handle, "it has neither a name nor an identifier")
+        written = before
+        if before is None:
+            written = (yield from api.create_contact(body)).data
+        elif unread := [n for n in mapping.SHARED_RELATIONS if n in body and not mapping.is_writable(before, n)]:
+            return _not_sent(operation, contact.handle, _ununderstood(unread))
+        elif body:
+            written = _checked((yield from api.update_contact(before.id, body)).data, before.id)
+        assert written is not None
         return Outcome(
-            operation="upsert_contacts",
-            requested=1,
-            confirmed=(written.data.id,),
-            lost=tuple(sorted(lost)),
-            emulated=True,
+            operation=operation, requested=1, confirmed=(written.id,), lost=tuple(sorted(lost)), emulated=True
         )
 
 
-def _not_sent(contact: Contact, reason: str) -> Outcome:
-    failure = Failure(contact.handle, f"not sent: {reason}")
-    return Outcome(operation="upsert_contacts", requested=1, failed=(failure,), emulated=True)
+def _not_sent(operation: str, item: str, reason: str) -> Outcome:
+    failure = Failure(item, f"not sent: {reason}")
+    return Outcome(operation=operation, requested=1, failed=(failure,), emulated=True)
+
+
+def _ununderstood(names: Sequence[str]) -> str:
+    return f"the contact's {', '.join(names)} cannot be read whole, and writing them back would lose the rest"
+
+
+def _untold(names: Sequence[str]) -> UnexpectedPayload:
+    return UnexpectedPayload(
+        f"no answer tells a contact's {', '.join(names)}",
+        provider=mapping.NAME,
+        hint="that is not the same as none, so nothing was written and nobody is said to be absent",
+    )
+
+
+def _checked(found: ContactDetails, contact_id: str) -> ContactDetails:
+    """The answer, if it is about the contact that was asked for."""
+    if found.id != contact_id:
+        raise UnexpectedPayload("the answer is about another contact than the one asked for", provider=mapping.NAME)
+    return found
 
 
 def _read_back(operation: str, item: str, *, reached: bool) -> Outcome:
@@ -244,13 +422,21 @@ def _read_back(operation: str, item: str, *, reached: bool) -> Outcome:
 
 
 def _total(pagination: Pagination | None) -> int | None:
-    return pagination.total if pagination else None
+    total = pagination.total if pagination else None
+    return total if total is not None and total >= 0 else None
 
 
 def _next(pagination: Pagination | None, offset: int, count: int) -> str | None:
-    """The offset of the next page. Without a total, only a short page tells the end."""
+    """The offset of the next page: after a full page there may be one, whatever the total says.
+
+    Raises:
+        IncompleteExport: The pages end before the total that the vendor announced.
+    """
     total, reached = _total(pagination), offset + count
-    more = count > 0 and (reached < total if total is not None else count >= api.PAGE)
+    limit = pagination.limit if pagination and pagination.limit and 0 < pagination.limit < api.PAGE else api.PAGE
+    if count == 0 and total is not None and reached < total:
+        raise IncompleteExport(reached, total)
+    more = (count >= limit and reached != total) or (total is not None and reached < total)
     return f"{reached}" if more else None
 
 

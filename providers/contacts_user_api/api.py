@@ -10,7 +10,7 @@ from typing import Any
 
 from contacts_core.flow import Call
 from contacts_core.provider import delete, get, path, post, put
-from contacts_user_api.payloads import ContactAnswer, Contacts, Fields, ListAnswer, Lists
+from contacts_user_api.payloads import ContactAnswer, Contacts, Fields, ListAnswer, Lists, Users
 
 PAGE = 100  # no maximum is stated; this one is in use
 RELATIONS = "emails,phone_numbers,companies,custom_fields,tags,lists,notes"
@@ -57,6 +57,11 @@ def create_list(name: str) -> Call[ListAnswer]:
 def custom_fields(offset: int) -> Call[Fields]:
     """Read a page of the custom fields of contacts."""
     return get("/custom-fields", Fields, {"limit": f"{PAGE}", "offset": f"{offset}", "entity_type": "CONTACT"})
+
+
+def users() -> Call[Users]:
+    """Read who works in the workspace."""
+    return get("/workspace-users", Users, {"limit": f"{PAGE}"})
 
 
 def _include(relations: str) -> dict[str, str]:

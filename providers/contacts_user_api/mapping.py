@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any, cast
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from contacts_core.construct import constructor
 from contacts_core.identifiers import Identifier, IdentifierKind
 from contacts_core.models import Address, Contact, ContactList, CustomValue, FieldDefinition, FieldType
+from contacts_core.provider import calendar_date, moment
 from contacts_user_api.payloads import ContactDetails, FieldDetails, ListDetails, Relation
 
 NAME = "user-api"
@@ -49,20 +50,82 @@ EXTRAS = (
 )
 # What has a shared name, but whose items have ids of the vendor's that have none; kept whole in ``extra["relations"]``.
 SHARED_RELATIONS = ("emails", "phone_numbers", "custom_fields", "tags", "lists")
+# What else stands next to an item and is not written back.
+ITEM_FIELDS = {
+    "emails": {"id", "email_address", "is_primary"},
+    "phone_numbers": {"id", "phone_number", "country_code", "is_primary"},
+}
 WRITABLE_EXTRAS = ("description", "website_url", "linkedin_slug", "is_starred")
 
 make_contact = constructor(Contact)
 make_address = constructor(Address)
 make_identifier = constructor(Identifier)
-from_iso = datetime.fromisoformat
+
+
+# -- relations: not told is not empty
+
+
+def untold(found: ContactDetails, names: Iterable[str]) -> list[str]:
+    """Those of the relations of which an answer says nothing; they may hold anything."""
+    return [name for name in names if getattr(found, name) is None and found.unknown.get(name) is None]
+
+
+def is_readable(found: ContactDetails, name: str) -> bool:
+    """Whether a relation was told and every item of it is understood."""
+    items: Relation | None = getattr(found, name)
+    return items is not None and all(_is_understood(name, item) for item in items)
+
+
+def is_writable(found: ContactDetails, name: str) -> bool:
+    """Whether a relation can be written back without losing anything of it."""
+    if not is_readable(found, name):
+        return False
+    items: Relation = getattr(found, name)
+    if name == "custom_fields":
+        return all(_is_plain(_plain(item)) for item in items)
+    known = ITEM_FIELDS.get(name)
+    return known is None or all(item.get(key) in (None, "") for item in items for key in item.keys() - known)
+
+
+def _is_understood(name: str, item: Mapping[str, Any]) -> bool:
+    match name, item:
+        case "emails", {"email_address": str(value)}:
+            return bool(value.strip()) and isinstance(item.get("is_primary"), bool | None)
+        case "phone_numbers", {"phone_number": str(value)}:
+            code = item.get("country_code")
+            return (
+                bool(value.strip()) and isinstance(item.get("is_primary"), bool | None) and isinstance(code, str | None)
+            )
+        case ("lists", {"list": {"id": str(value)}}) | ("tags", {"tag": {"name": str(value)}}):
+            return bool(value)
+        case "custom_fields", {"id": str(value)}:
+            return bool(value)
+        case _:
+            return False
+
+
+def _is_plain(value: Any) -> bool:
+    items = _items(value) if isinstance(value, list) else [value]
+    return all(isinstance(each, str | int | float | None) for each in items)
 
 
 # -- contacts
 
 
 def contact(found: ContactDetails) -> Contact:
-    """A contact, with whatever relations were asked for."""
+    """A contact, with whatever relations were told.
+
+    ``extra["unread"]`` names relations with items that are not understood, ``extra["relations"]`` holds all as they
+    came.
+    """
     extra: dict[str, Any] = dict(found.unknown)
+    names = [name for name in SHARED_RELATIONS if not (is_readable(found, name) or untold(found, [name]))]
+    if names:
+        extra["unread"] = names
+    created, updated = moment(found.created_at), moment(found.updated_at)
+    odd = {"created_at": found.created_at if not created else None}
+    odd["updated_at"] = found.updated_at if not updated else None
+    extra.update((name, value) for name, value in odd.items() if value)
     extra.update((name, value) for name in EXTRAS if (value := getattr(found, name)) not in (None, []))
     if relations := {name: items for name in SHARED_RELATIONS if (items := getattr(found, name))}:
         extra["relations"] = relations
@@ -78,11 +141,11 @@ def contact(found: ContactDetails) -> Contact:
         make_address("", "", "", "", "", "", found.location) if found.location else None,
         _organization(found.companies or ()),
         found.title or None,
-        None if found.lists is None else tuple(_wrapped(found.lists, "list", "id")),
-        tuple(_wrapped(found.tags or (), "tag", "name")),
-        {str(each.get("name") or each.get("id")): custom_value(each) for each in found.custom_fields or ()},
-        from_iso(found.created_at) if found.created_at else None,
-        from_iso(found.updated_at) if found.updated_at else None,
+        tuple(list_ids(found)) if is_readable(found, "lists") else None,
+        tuple(each["tag"]["name"] for each in _understood(found, "tags")),
+        {_name(each): custom_value(each) for each in _understood(found, "custom_fields")},
+        created,
+        updated,
         extra,
     )
 
@@ -101,8 +164,18 @@ def identifier(kind: IdentifierKind, item: Mapping[str, Any]) -> Identifier:
 
 
 def relation(found: ContactDetails, kind: IdentifierKind) -> Relation:
-    """The relation that holds identifiers of a kind; empty for kinds that user-api does not have."""
-    return (getattr(found, RELATIONS[kind][0]) if kind in RELATIONS else None) or []
+    """The items of the relation that holds identifiers of a kind; none for kinds that user-api does not have."""
+    return _understood(found, RELATIONS[kind][0]) if kind in RELATIONS else []
+
+
+def _understood(found: ContactDetails, name: str) -> Relation:
+    items: Relation = getattr(found, name) or []
+    return [item for item in items if _is_understood(name, item)]
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    name = item.get("name")
+    return name if name and isinstance(name, str) else str(item["id"])
 
 
 def custom_value(item: Mapping[str, Any]) -> CustomValue:
@@ -110,27 +183,37 @@ def custom_value(item: Mapping[str, Any]) -> CustomValue:
     value: Any = item.get("value")
     match item.get("field_type"), value:
         case "DATE", str():
-            try:
-                return from_iso(value) if "T" in value else date.fromisoformat(value)
-            except ValueError:
-                return value
+            return (moment(value) if "T" in value else calendar_date(value)) or value
         case _, {"value": chosen}:
-            return str(chosen)
+            return _text(chosen)
         case _, list():
-            return tuple(str(_part(each, "value")) for each in _items(value))
+            return tuple(_text(_part(each, "value")) for each in _items(value))
         case _, None | str() | int() | float():
             return value
         case _:
-            return msgspec.json.encode(value).decode()
+            return _text(value)
 
 
-def _wrapped(items: Iterable[Mapping[str, Any]], wrapper: str, name: str) -> list[str]:
-    return [str(item[wrapper][name]) for item in items if name in (item.get(wrapper) or {})]
+def _text(value: Any) -> str:
+    """A value as text: its own, or JSON."""
+    if isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.encode(value).decode()
+    except RecursionError:  # nested more deeply than anybody writes by hand
+        return ""
 
 
 def _organization(companies: Iterable[Mapping[str, Any]]) -> str | None:
     ranked = sorted(companies, key=lambda company: not company.get("is_active"))
-    return next((str(company["name"]) for company in ranked if company.get("name")), None)
+    names = (company.get("name") for company in ranked)
+    return next((name for name in names if name and isinstance(name, str)), None)
+
+
+def first_user(users: Sequence[Mapping[str, Any]]) -> str:
+    """The id of the one who has been in the workspace for longest; empty where the answer does not tell."""
+    known = [(str(user.get("created_at") or ""), user["id"]) for user in users if isinstance(user.get("id"), str)]
+    return min(known)[1] if known and len(known) == len(users) else ""
 
 
 # -- fields and lists
@@ -138,7 +221,7 @@ def _organization(companies: Iterable[Mapping[str, Any]]) -> str | None:
 
 def field(found: FieldDetails) -> FieldDefinition:
     """A custom field."""
-    options = tuple(str(option.get("value")) for option in found.multi_select_options or ())
+    options = tuple(_text(option.get("value")) for option in found.multi_select_options or ())
     type_ = FIELD_TYPES.get(found.field_type, FieldType.OTHER)
     return FieldDefinition(NAME, found.id, found.name, type_, options, extra=found.unknown)
 
@@ -151,8 +234,8 @@ def contact_list(found: ListDetails) -> ContactList:
         found.name,
         None,
         found.description or "",
-        from_iso(found.created_at) if found.created_at else None,
-        from_iso(found.updated_at) if found.updated_at else None,
+        moment(found.created_at),
+        moment(found.updated_at),
         found.unknown,
     )
 
@@ -172,8 +255,8 @@ def to_item(kind: IdentifierKind, item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def list_ids(found: ContactDetails) -> list[str]:
-    """The lists a contact is on."""
-    return _wrapped(found.lists or (), "list", "id")
+    """The lists a contact is on, as far as they are understood."""
+    return [item["list"]["id"] for item in _understood(found, "lists")]
 
 
 def is_another(contact: Contact, present: ContactDetails) -> bool:
@@ -216,7 +299,8 @@ def to_write(
     if contact.address:
         body |= {"location": text} if (text := _location(contact.address)) else {}
     for kind, (name, _) in RELATIONS.items():
-        if contact.all(kind):
+        known = {identifier(kind, each) for each in relation(present, kind)} if present else set[Identifier]()
+        if set(contact.all(kind)) - known:
             body[name] = merged(kind, contact, relation(present, kind) if present else [])
     lost.update(i.key or i.kind.value for i in contact.identifiers if i.kind not in RELATIONS)
     own = contact.provider == NAME
@@ -224,20 +308,23 @@ def to_write(
     if not own or present is None:
         lost.update(name for name in ("organization", "tags") if getattr(contact, name))
         lost.update(name for name in contact.extra if name not in body)
-    joined = list(dict.fromkeys([*(list_ids(present) if present else ()), *lists]))
-    if lists:
-        body["lists"] = joined
+    if present is not None and contact.full_name and not (contact.first_name or contact.last_name):
+        lost.add("full_name")
+    on_lists = list_ids(present) if present else []
+    if set(lists) - set(on_lists):
+        body["lists"] = list(dict.fromkeys([*on_lists, *lists]))
     custom = [written(fields[n.lower()], v) for n, v in contact.custom.items() if n.lower() in fields]
     lost.update(f"custom field {name}" for name in contact.custom if name.lower() not in fields)
     if custom:
-        kept = [{"id": each["id"], "value": _plain(each)} for each in (present and present.custom_fields) or ()]
+        understood = _understood(present, "custom_fields") if present else []
+        kept = [{"id": each["id"], "value": _plain(each)} for each in understood]
         body["custom_fields"] = list({each["id"]: each for each in [*kept, *custom]}.values())
     return body
 
 
 def written(field: FieldDetails, value: CustomValue) -> dict[str, Any]:
     """A custom value as a request takes it: options by their id."""
-    options = {str(option.get("value")): option.get("id") for option in field.multi_select_options or ()}
+    options = {_text(option.get("value")): option.get("id") for option in field.multi_select_options or ()}
     match value:
         case date():
             plain: Any = value.isoformat()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from contacts_core.provider import UnknownFields
+from contacts_core.provider import TolerantFields, UnknownFields
 
 Relation = list[dict[str, Any]]
 
 
-class ContactDetails(UnknownFields, kw_only=True):
-    """A contact; a relation is there only if it was asked for with ``include``."""
+class ContactDetails(TolerantFields, kw_only=True):
+    """A contact. A relation that is None was not told, even where it was asked for with ``include``."""
 
     id: str
     full_name: str | None = None
@@ -42,7 +42,7 @@ class ContactDetails(UnknownFields, kw_only=True):
     notes: Relation | None = None
 
 
-class Pagination(UnknownFields, kw_only=True):
+class Pagination(TolerantFields, kw_only=True):
     """Where a page stands."""
 
     total: int | None = None
@@ -63,7 +63,7 @@ class Contacts(UnknownFields, kw_only=True):
     pagination: Pagination | None = None
 
 
-class ListDetails(UnknownFields, kw_only=True):
+class ListDetails(TolerantFields, kw_only=True):
     """A list."""
 
     id: str
@@ -87,12 +87,12 @@ class Lists(UnknownFields, kw_only=True):
     pagination: Pagination | None = None
 
 
-class FieldDetails(UnknownFields, kw_only=True):
+class FieldDetails(TolerantFields, kw_only=True):
     """A custom field."""
 
     id: str
     name: str
-    field_type: str
+    field_type: str = ""
     entity_type: str | None = None
     multi_select_options: Relation | None = None
 
@@ -102,3 +102,10 @@ class Fields(UnknownFields, kw_only=True):
 
     data: list[FieldDetails]
     pagination: Pagination | None = None
+
+
+class Users(UnknownFields, kw_only=True):
+    """The people of the workspace; no page prints what they look like."""
+
+    data: list[dict[str, Any]]
+    pagination: Any = None

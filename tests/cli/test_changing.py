@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import typer
 
 from contacts_core.cli import wording
+from contacts_core.cli.failing import handled
 from contacts_core.cli.output import Exit
-from contacts_core.errors import Cancelled, Forbidden, Unavailable
+from contacts_core.errors import Cancelled, Forbidden, Interrupted, Unavailable
 from contacts_core.formats import plain
 from contacts_core.models import Failure, JobState, Outcome
 from tests.cli.acme import Run, Vendor, person
@@ -198,6 +200,15 @@ def test_what_was_reached_is_told(why: Exception, code: Exit, run: Run, vendor: 
     assert done.error["type"] == "Interrupted"
     assert done.error["uncertain"] + done.error["unsent"] == 3
     assert "id-3" not in done.err.splitlines()[-1]
+
+
+def test_ctrl_c_in_the_middle_tells_what_was_reached(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = Outcome(operation="delete_contacts", provider="acme", requested=1, confirmed=("id-1",))
+    with pytest.raises(typer.Exit) as left, handled("acme", as_json=True, debug=False):
+        raise KeyboardInterrupt from Interrupted(outcome, ["id-2"], ["id-3"], "interrupted by the user")
+    assert left.value.exit_code == Exit.INTERRUPTED
+    told = json.loads(capsys.readouterr().out)
+    assert (told["confirmed"], told["uncertain"], told["unsent"]) == (["id-1"], ["id-2"], ["id-3"])
 
 
 def test_what_was_reached_in_words(run: Run, vendor: Vendor) -> None:

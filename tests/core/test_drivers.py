@@ -315,10 +315,13 @@ def test_ctrl_c_leaves_nothing_half_said(monkeypatch: pytest.MonkeyPatch) -> Non
         time.sleep(0.02)
         return reply(request, json=1)
 
-    def together() -> Flow[list[Settled[Any]]]:
-        return (yield from Together([ask(path=f"/{n}") for n in range(200)], 2))
+    settled: list[Settled[Any]] = []
 
-    settled = Runner("sync", httpx)(together(), answer)
+    def together() -> Flow[None]:
+        settled.extend((yield from Together([ask(path=f"/{n}") for n in range(200)], 2)))
+
+    with pytest.raises(KeyboardInterrupt):
+        Runner("sync", httpx)(together(), answer)
     done = [each for each in settled if each.value == 1]
     waiting = [each for each in settled if isinstance(each.error, errors.Cancelled)]
     assert done
@@ -345,11 +348,12 @@ def test_a_file_is_fetched_without_any_key(run: Runner) -> None:
 
 def test_redirects_of_files_are_followed_to_http_addresses_only(run: Runner) -> None:
     to = {"status": 302, "headers": {"location": "/other"}}
-    assert run(fetch("http://files.example/x"), sequence(to, {"status": 200, "content": b"ok"})[0]) == b"ok"
+    assert run(fetch("https://files.example/x"), sequence(to, {"status": 200, "content": b"ok"})[0]) == b"ok"
     for start, target in [
         ("https://files.example/x", "http://files.example/x"),
-        ("http://files.example/x", "ftp://files.example/x"),
-        ("http://files.example/x", "file:///etc/passwd"),
+        ("https://files.example/x", "ftp://files.example/x"),
+        ("https://files.example/x", "file:///etc/passwd"),
+        ("http://files.example/x", ""),
         ("ftp://files.example/x", ""),
         ("file:///etc/passwd", ""),
     ]:
@@ -359,17 +363,17 @@ def test_redirects_of_files_are_followed_to_http_addresses_only(run: Runner) -> 
 
 
 def test_redirects_without_end_are_an_error(run: Runner) -> None:
-    answer, seen = sequence({"status": 302, "headers": {"location": "http://files.example/x"}})
+    answer, seen = sequence({"status": 302, "headers": {"location": "https://files.example/x"}})
     with pytest.raises(errors.UnexpectedPayload, match="redirects"):
-        run(fetch("http://files.example/x"), answer)
+        run(fetch("https://files.example/x"), answer)
     assert len(seen) == 5
 
 
 def test_a_file_that_is_gone_or_cut_is_an_error(run: Runner) -> None:
     with pytest.raises(errors.NotFound):
-        run(fetch("http://files.example/x"), sequence(404)[0])
+        run(fetch("https://files.example/x"), sequence(404)[0])
     with pytest.raises(errors.Unreachable):
-        run(fetch("http://files.example/x"), sequence("cut")[0])
+        run(fetch("https://files.example/x"), sequence("cut")[0])
 
 
 def test_an_upload_has_the_given_headers_and_no_key(run: Runner) -> None:

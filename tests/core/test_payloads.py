@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contacts_core import errors
-from contacts_core.decoding import Payload, UnknownFields, decoder, lines_decoder
+from contacts_core.decoding import Payload, TolerantFields, UnknownFields, decoder, lines_decoder, payload_converter
 from contacts_core.provider import Provider, check_id, path
 
 
@@ -29,6 +29,14 @@ class Outer(UnknownFields, kw_only=True):
 
 class Closed(Payload):
     id: str
+
+
+class Odd(TolerantFields, kw_only=True, rename="camel"):
+    id: str
+    how_many: int | None = None
+    inner: Inner | None = None
+    several: list[Inner] | None = None
+    any: object = None
 
 
 class TestDecoding:
@@ -69,6 +77,41 @@ class TestDecoding:
             decoder(Outer)(raw, None)
         assert where in str(raised.value)
         assert "jane" not in str(raised.value)
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("howMany", '"7"'),
+            ("howMany", "1e999"),
+            ("howMany", "9" * 5_000),
+            ("several", "{}"),
+            ("several", "[null]"),
+            ("several", '[{"a":"x"}]'),
+            ("inner", "[]"),
+        ],
+    )
+    def test_an_odd_value_counts_as_not_told_and_is_kept(self, field: str, value: str) -> None:
+        found = decoder(list[Odd])(f'[{{"id":"1","{field}":{value},"new":0}},{{"id":"2"}}]'.encode(), None)
+        assert [each.id for each in found] == ["1", "2"]
+        assert (found[0].how_many, found[0].inner, found[0].several) == (None, None, None)
+        assert found[0].unknown.keys() == {field, "new"}
+        assert found[1].unknown == {}
+
+    @pytest.mark.parametrize(
+        "raw", [b'{"id":7}', b'{"howMany":1}', b'{"id":"1","any":' + b"[" * 5_000, b'{"id":"\xff"}']
+    )
+    def test_what_must_be_there_stays_strict(self, raw: bytes) -> None:
+        with pytest.raises(errors.UnexpectedPayload):
+            decoder(Odd)(raw, None)
+
+    def test_a_number_beyond_all_bounds_is_kept_as_text(self) -> None:
+        assert decoder(Odd)(b'{"id":"1","any":[1e999,1.5]}', None).any == ["1e999", 1.5]
+
+    def test_a_web_page_is_no_empty_answer(self) -> None:
+        structure = payload_converter().structure
+        assert structure(b"", type(None)) is structure(b"[]", type(None)) is None
+        with pytest.raises(errors.UnexpectedPayload):
+            structure(b" <html>", type(None))
 
     def test_lines(self) -> None:
         decode = lines_decoder(Outer)

@@ -313,3 +313,23 @@ def test_drain_hands_every_item_over(fails: bool) -> None:
     run(steps.drain(watched.stream(), taken.extend), answer)
     assert taken == [1, 2, 3]
     assert watched.events[-1] == "closed"
+
+
+@given(bad=st.sets(st.integers(0, 39)), size=st.integers(0, 40))
+def test_what_is_refused_together_is_sent_apart_down_to_the_one_at_fault(bad: set[int], size: int) -> None:
+    sent: list[Sequence[int]] = []
+
+    def act(part: Sequence[int]) -> Flow[Sequence[int]]:
+        yield from ()
+        sent.append(part)
+        if bad & set(part):
+            raise errors.Rejected("one of them")
+        return part
+
+    results, refused = run(steps.apart(range(size), act, most=200))
+    assert sorted(item for part in results for item in part) == sorted(set(range(size)) - bad)
+    assert sorted(item for item, _ in refused) == sorted(bad & set(range(size)))
+    sent.clear()
+    results, refused = run(steps.apart(range(size), act, most=5))
+    assert len(sent) <= 5
+    assert sorted([*(i for part in results for i in part), *(i for i, _ in refused)]) == list(range(size))

@@ -14,7 +14,7 @@ from contacts_core.addresses import file_address
 from contacts_core.flow import Call
 from contacts_core.pacing import Pacer
 from contacts_core.provider import Provider, Rate, address, secret
-from contacts_core.transport import Transport, exhausted, pause, reason, reset, transport_errors
+from contacts_core.transport import Transport, details, exhausted, pause, reason, reset, transport_errors
 
 NOW = 1_763_477_424.0
 
@@ -195,7 +195,30 @@ def test_secrets_do_not_show() -> None:
 
 def test_options_have_a_body_only_where_there_is_one() -> None:
     client = httpx.Client()
-    plain = TRANSPORT.request(client, Call("GET", "/x", object))
+    plain, limit = TRANSPORT.request(client, Call("GET", "/x", object))
     assert plain.content == b""
     assert "content-type" not in plain.headers
-    assert TRANSPORT.request(client, Call("POST", "/x", object, json={})).content == b"{}"
+    assert limit == 120
+    assert TRANSPORT.request(client, Call("POST", "/x", object, json={}))[0].content == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b'{"errors":[{"field":"contacts[3].email","message":"not valid"},{"message":"also"}]}',
+         (("contacts[3].email", "not valid"), ("", "also"))),
+        (b'{"message":"too many","parameter":"ids"}', (("ids", "too many"),)),
+        (b'[{"message":"x","field":null}]', (("", "x"),)),
+        (b'{"errors":{"message":"one"}}', (("", "one"),)),
+        (b'{"errors":[null,7,{"message":7}]}', ()),
+        (b'{"errors":7}', ()),
+        (b"<html>", ()),
+        (b"", ()),
+        (b"[" * 9_000, ()),
+    ],
+)  # fmt: skip
+def test_a_refusal_tells_the_fields_it_names(content: bytes, named: tuple[tuple[str, str], ...]) -> None:
+    assert details(content) == named
+    error = TRANSPORT.refusal("x", 400, {}, content)
+    assert isinstance(error, errors.Rejected)
+    assert error.details == named

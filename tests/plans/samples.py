@@ -33,8 +33,8 @@ def events(state: str = "incomplete", reason: str = "", title: str = "Acme conta
         "made_at": AT,
         "begun_at": AT,
         "accounts": [
-            {"account": "marketing", "provider": "acme", "title": title},
-            {"account": "crm", "provider": "bare", "title": "Bare"},
+            {"account": "marketing", "provider": "acme", "title": title, "account_id": "a" * 64},
+            {"account": "crm", "provider": "bare", "title": "Bare", "account_id": "b" * 64},
         ],
         "people": 2,
         "key": KEY.id,

@@ -89,7 +89,7 @@ class TestErasing:
         done = erase([Identifier.email("nobody@example.com")], here.accounts).apply(here.accounts, **QUICK)
         assert done.complete
         assert {reason for each in states(done).values() for _, reason in each} == {
-            "was not there and is not: by id and by look-up"
+            "was not there and is not: by look-up"
         }
 
     def test_every_exchange_is_in_the_receipt_as_digests(self, here: Ground) -> None:
@@ -254,6 +254,10 @@ class TestVerifying:
 
             def charge(self, requests: int) -> None:
                 self.good.charge(requests)
+
+            def gate(self, before_send: Any) -> None:
+                self.good.gate(before_send)
+                self.bad.gate(before_send)
 
         locked = Locked()
         done = apply(plan, [locked, here.doors["sendgrid"], here.doors["user-api"]], **HASTY)  # type: ignore[list-item]

@@ -123,9 +123,14 @@ class TestReplaced:
     def test_an_error_half_way_leaves_the_old_one(self, tmp_path: Path) -> None:
         path = tmp_path / "receipt.jsonl"
         path.write_text("old")
-        with pytest.raises(KeyboardInterrupt), owner_only(path) as file:
-            file.write("half")
-            raise KeyboardInterrupt
+
+        def interrupted() -> None:
+            with owner_only(path) as file:
+                file.write("half")
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
         assert path.read_text() == "old"
         assert [each.name for each in tmp_path.iterdir()] == ["receipt.jsonl"]
 
@@ -161,7 +166,7 @@ class TestReplaced:
 
 
 def test_processes_that_come_at_the_same_moment_have_one_key(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from contacts_core.keys import kept_key; print(kept_key(Path(sys.argv[1])).id)"
+    code = "import sys, pathlib, contacts_core.keys as k; print(k.kept_key(pathlib.Path(sys.argv[1])).id)"
 
     def made(_: int) -> str:
         return subprocess.check_output([sys.executable, "-c", code, str(tmp_path / "new" / "k")], text=True)

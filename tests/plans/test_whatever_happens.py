@@ -7,13 +7,14 @@ import tempfile
 from contextlib import ExitStack
 from typing import Any
 
+import attrs
 import pytest
 import stamina
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from contacts_core import Contact, Identifier
+from contacts_core import Contact, Contacts, Identifier
 from contacts_core.errors import ContactsError, PlanRefused
 from contacts_core.formats import plain
 from contacts_core.plans import (
@@ -21,6 +22,7 @@ from contacts_core.plans import (
     Kind,
     Plan,
     Receipt,
+    Target,
     apply,
     cancel,
     delete,
@@ -31,6 +33,8 @@ from contacts_core.plans import (
     resume,
     runs,
 )
+from contacts_core.plans.journal import Journal
+from contacts_core.state import state
 from tests.plans.ground import ground
 
 NAMES = ("bird", "sendgrid", "user-api")
@@ -48,7 +52,15 @@ FAULTS = (
     "list-removal-ignored",
     "partial-items",
     "stale-reads",
+    "not-found-everywhere",
+    "not-found-everywhere-text",
+    "not-found-everywhere-json",
+    "not-found-everywhere-empty",
+    "matches-too-much",
+    "ignored-filter",
+    "wrong-person",
 )
+NOWHERE = tuple(name for name in FAULTS if name.startswith("not-found"))
 LONG_AFTER = 3600.0
 PEOPLE = 10
 
@@ -75,6 +87,7 @@ class Vendors(RuleBasedStateMachine):
         self.plan: Plan | None = None
         self.applied: Plan | None = None
         self.run = ""
+        self.number = 0
 
     def teardown(self) -> None:
         if hasattr(self, "open"):
@@ -114,6 +127,25 @@ class Vendors(RuleBasedStateMachine):
         elif before:
             door.delete_contacts([data.draw(st.sampled_from(sorted(before)))])
         self.here.settle()
+
+    @rule(data=st.data(), name=st.sampled_from(NAMES), planned=st.booleans())
+    def somebody_becomes_somebody_else(self, data: st.DataObject, name: str, planned: bool) -> None:
+        everybody = self.with_faults_kept(self.everybody)[name]
+        plan = self.plan or self.applied
+        mine = [t.contact for t in plan.by_account[name].targets] if plan and name in plan.by_account else []
+        chosen = sorted(id for id in everybody if not planned or id in mine)
+        if chosen:
+            self.number += 1
+            stranger = [("email", f"stranger{self.number}@example.org")]
+            self.here.sandbox.emulators[name].mutate(data.draw(st.sampled_from(chosen)), identifiers=stranger)
+
+    @rule(name=st.sampled_from(NOWHERE))
+    def the_gateway_loses_its_way(self, name: str) -> None:
+        faults = self.here.sandbox.faults
+        if any(each in faults._settings for each in NOWHERE):
+            faults.clear()
+        else:
+            faults.set(name, None)
 
     @rule(
         data=st.data(),
@@ -181,6 +213,20 @@ class Vendors(RuleBasedStateMachine):
         event(f"resumed {plan.kind.value}: {given.state}")
         self.judge(plan, given, before, just_now=not done_before)
 
+    @precondition(lambda self: self.run and self.applied is not None)
+    @rule(name=st.sampled_from(NAMES))
+    def it_is_resumed_in_another_workspace(self, name: str) -> None:
+        plan = self.applied
+        assert plan is not None
+        if name not in plan.by_account or Journal(state()).plan(self.run) is None:
+            return
+        before, told = self.everybody(), [(run.id, run.state) for run in runs()]
+        accounts = [elsewhere(door) if door.name == name else door for door in self.here.accounts]
+        with pytest.raises(PlanRefused, match="another workspace"):
+            resume(self.run, [each for each in accounts if each.name in plan.by_account])
+        assert [(run.id, run.state) for run in runs()] == told
+        assert self.everybody() == before
+
     @precondition(lambda self: self.run)
     @rule()
     def it_is_cancelled(self) -> None:
@@ -215,6 +261,8 @@ class Vendors(RuleBasedStateMachine):
             for id, contact in before[name].items():
                 if id not in planned:
                     assert plain(after[name].get(id)) == plain(contact), f"{name}: {id} was not in the plan"
+                elif not self.is_who_it_was(contact, planned[id]):
+                    assert plain(after[name].get(id)) == plain(contact), f"{name}: {id} is somebody else now"
                 elif plan.kind in {Kind.REMOVE_IDENTIFIER, Kind.REMOVE_FROM_LIST}:
                     assert id in after[name]
                     gone = set(contact.identifiers) - set(after[name][id].identifiers)
@@ -222,6 +270,11 @@ class Vendors(RuleBasedStateMachine):
             assert after[name].keys() <= before[name].keys()
         if just_now:
             self.claims(plan, given, after)
+
+    @staticmethod
+    def is_who_it_was(contact: Contact, target: Target) -> bool:
+        there, then = set(contact.identifiers), set(target.identifiers)
+        return then - set(target.removes) <= there <= then
 
     def claims(self, plan: Plan, given: Receipt, after: Everybody) -> None:
         """Where identifiers or memberships were to go, absent means that they have gone."""
@@ -239,6 +292,18 @@ class Vendors(RuleBasedStateMachine):
                 else:
                     asked = next(p for p in plan.people if p.number == line["person"]).asked
                     assert not set(asked) & set(contact.identifiers)
+
+
+def elsewhere(door: Contacts[Any]) -> Contacts[Any]:
+    """The same account, if it were another: only its name for itself differs."""
+
+    class Elsewhere(type(door.provider)):  # type: ignore[misc]
+        def account_id(self) -> Any:
+            yield from ()
+            return "another workspace"
+
+    kept = {each.name: getattr(door.provider, each.name) for each in attrs.fields(type(door.provider)) if each.init}
+    return Contacts(Elsewhere(**kept), name=door.name)
 
 
 Vendors.TestCase.settings = settings(

@@ -37,7 +37,7 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
-def _database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A database of the test's own."""
     name = f"test_{uuid.uuid4().hex}"
     admin = sa.create_engine(SERVER.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
@@ -46,6 +46,7 @@ def _database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     admin.dispose()
     monkeypatch.setenv("CONTACTS_STATE", SERVER.rpartition("/")[0] + f"/{name}")
     monkeypatch.setenv("CONTACTS_RECEIPT_KEY", KEY)
+    monkeypatch.setenv("CONTACTS_LEASE", "3")
     yield
     state().engine().dispose()
 

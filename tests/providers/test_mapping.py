@@ -18,11 +18,13 @@ from contacts_bird.payloads import IdentifierRef
 from contacts_core import Contact, FieldType, Identifier, IdentifierKind, Job, JobState
 from contacts_core.models import Address
 from contacts_sendgrid import mapping as sendgrid
+from contacts_sendgrid.payloads import ContactDetails as SendGridContact
 from contacts_sendgrid.payloads import ExportStatus, FieldDefinitions, FieldDetails
 from contacts_user_api import mapping as user_api
 from contacts_user_api.payloads import ContactDetails as UserApiContact
 from contacts_user_api.payloads import FieldDetails as UserApiField
 
+KEYS = bird.Keys({IdentifierKind.EMAIL: ["emailaddress"], IdentifierKind.PHONE: ["phonenumber"]})
 FIELDS = FieldDefinitions(
     custom_fields=[
         FieldDetails(id="e1_N", name="score", field_type="Number"),
@@ -131,20 +133,22 @@ class TestSendGridWriting:
     def test_the_cursor_of_a_page(self, link: str | None, token: str | None) -> None:
         assert sendgrid.page_token(link) == token
 
-    def test_a_time_nobody_understands_is_no_time(self) -> None:
-        assert sendgrid.time("tomorrow") is None
+    @pytest.mark.parametrize("time", ["tomorrow", 10**30, -(10**18), "9" * 12, "0001-01-01T00:00:00Z"])
+    def test_a_time_nobody_understands_is_none_and_kept(self, time: str | int) -> None:
+        contact = sendgrid.contact(SendGridContact(id="1", created_at=time))
+        assert (contact.created_at, contact.extra) == (None, {"created_at": time})
 
 
 class TestBird:
     def test_a_contact_without_featured_identifiers_has_the_mirrored_ones(self) -> None:
         details = BirdContact(id="1", identifier_count=1, attributes={"emailaddress": ["a@example.com"]})
-        assert bird.known_identifiers(details) == (Identifier.email("a@example.com"),)
+        assert bird.known_identifiers(details, KEYS) == (Identifier.email("a@example.com"),)
 
     def test_what_is_featured_and_mirrored_is_one(self) -> None:
         featured = [IdentifierRef(key="phonenumber", value="+12025550143"), IdentifierRef(key="x", value="1")]
         attributes: dict[str, Any] = {"phonenumber": ["+12025550143"], "x": ["1", "2", 3], "other": ["4"]}
         details = BirdContact(id="1", featured_identifiers=featured, attributes=attributes)
-        assert [(i.key, i.value) for i in bird.known_identifiers(details)] == [
+        assert [(i.key, i.value) for i in bird.known_identifiers(details, KEYS)] == [
             ("phonenumber", "+12025550143"),
             ("x", "1"),
             ("x", "2"),
@@ -160,7 +164,7 @@ class TestBird:
             "n": 4,
         }
         details = BirdContact(id="1", featured_identifiers=[IdentifierRef(key="x", value="1")], attributes=attributes)
-        assert bird.contact(details, bird.known_identifiers(details)).custom == {"tags": ("a", "1"), "n": 4}
+        assert bird.contact(details, bird.known_identifiers(details, KEYS), KEYS).custom == {"tags": ("a", "1"), "n": 4}
 
     def test_writing(self) -> None:
         lost: set[str] = set()
@@ -171,7 +175,7 @@ class TestBird:
             custom={"day": date(2025, 1, 2), "several": ("a",), "n": None},
             extra={"notes": 1},
         )
-        assert bird.references(contact, lost) == [
+        assert bird.references(contact, KEYS, lost) == [
             {"key": "emailaddress", "value": "a@example.com"},
             {"key": "k", "value": "v"},
         ]

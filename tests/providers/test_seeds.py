@@ -37,8 +37,15 @@ def sendgrid(answer: Answer, sent: list[httpx.Request] | None = None, **settings
     return door(SendGrid(api_key="SG.sample", **settings), answer, sent)
 
 
-def bird(answer: Answer, sent: list[httpx.Request] | None = None) -> Contacts[Any]:
-    return door(Bird(access_key="abcd", workspace_id=WORKSPACE), answer, sent)
+def bird(answer: Answer, sent: list[httpx.Request] | None = None, *, knows_the_list: bool = True) -> Contacts[Any]:
+    def handle(request: httpx.Request) -> httpx.Response:
+        if knows_the_list and (request.method, request.url.path) == ("GET", f"/workspaces/{WORKSPACE}/lists"):
+            return httpx.Response(200, json={"results": [{"id": LIST, "name": "The list"}]})
+        if sent is not None:
+            sent.append(request)
+        return answer(request)
+
+    return door(Bird(access_key="abcd", workspace_id=WORKSPACE), handle)
 
 
 def user_api(answer: Answer, sent: list[httpx.Request] | None = None) -> Contacts[Any]:
@@ -140,7 +147,10 @@ class TestSendGridsContacts:
         ],
     )
     def test_every_form_of_time_is_read(self, text: str | int) -> None:
-        assert mapping.time(text) == datetime(2025, 11, 18, 14, 50, 24, tzinfo=UTC)
+        body: Any = {"id": "1", "email": "jane@example.com", "alternate_emails": [], "created_at": text}
+        contact = sendgrid(lambda _: httpx.Response(200, json={"result": [body]})).get_contacts(["1"])["1"]
+        assert contact is not None
+        assert contact.created_at == datetime(2025, 11, 18, 14, 50, 24, tzinfo=UTC)
 
     def test_nulls_empty_texts_and_absent_fields_all_mean_nothing(self) -> None:
         body: dict[str, Any] = {
@@ -184,7 +194,8 @@ class TestSendGridsContacts:
         assert read.custom == {"favourite_drink": "coffee"}
 
     def test_addresses_asked_in_capitals_are_found_in_lower_case(self) -> None:
-        body = {"result": {"jane_doe@example.com": {"contact": {"id": "1", "email": "other@example.com"}},
+        shown = {"id": "1", "email": "other@example.com", "alternate_emails": ["jane_doe@example.com"]}
+        body = {"result": {"jane_doe@example.com": {"contact": shown},
                            "joann_doe@example.com": {"error": "contact not found"}}}  # fmt: skip
         jane, joann = Identifier.email("Jane_Doe@Example.com"), Identifier.email("joann_doe@example.com")
         found = sendgrid(lambda _: httpx.Response(200, json=body)).find([jane, joann])
@@ -193,7 +204,8 @@ class TestSendGridsContacts:
 
     def test_none_found_is_no_error(self) -> None:
         jane = Identifier.email("jane@example.com")
-        assert sendgrid(lambda _: httpx.Response(404, json={"errors": []})).find([jane])[jane] is None
+        body = {"errors": [{"message": "contacts not found"}]}
+        assert sendgrid(lambda _: httpx.Response(404, json=body)).find([jane])[jane] is None
 
     def test_only_an_alternate_address_is_never_removed_by_the_type_for_primary_ones(self) -> None:
         sent: list[httpx.Request] = []
@@ -420,7 +432,8 @@ class TestUserApisRelations:
         ],
     )
     def test_custom_values_of_every_type(self, field_type: str, value: Any, read: Any) -> None:
-        body = {"id": "c1", "custom_fields": [{"id": "f1", "name": "x", "field_type": field_type, "value": value}]}
+        field = {"id": "f1", "name": "x", "field_type": field_type, "value": value}
+        body = JANE | {"id": "c1", "custom_fields": [field]}
         contact = user_api(lambda _: httpx.Response(200, json={"data": body})).get_contacts(["c1"])["c1"]
         assert contact is not None
         assert contact.custom == {"x": read}
@@ -443,7 +456,7 @@ def test_an_export_is_checked_where_exports_are_and_a_bare_id_is_looked_for_in_b
 
     def answer(request: httpx.Request) -> httpx.Response:
         if "/imports/" in request.url.path:
-            return httpx.Response(404)
+            return httpx.Response(404, json={"errors": [{"message": "not found"}]})
         return httpx.Response(200, json={"id": "7", "status": "ready", "urls": [], "contact_count": 3})
 
     job = sendgrid(answer, sent).check("7")
@@ -452,7 +465,14 @@ def test_an_export_is_checked_where_exports_are_and_a_bare_id_is_looked_for_in_b
 
 
 def test_a_list_removal_that_cannot_be_read_is_unknown_and_other_jobs_are_not_found() -> None:
-    account = sendgrid(lambda request: httpx.Response(202 if request.method == "DELETE" else 404, json={"job_id": "7"}))
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "DELETE":
+            return httpx.Response(202, json={"job_id": "7"})
+        if request.url.path == "/v3/marketing/lists":
+            return httpx.Response(200, json={"result": [{"id": LIST, "name": "The list"}], "_metadata": {}})
+        return httpx.Response(404, json={"errors": [{"message": "not found"}]})
+
+    account = sendgrid(answer)
     outcome = account.wait(account.remove_from_list(LIST, [CONTACT]))
     assert (outcome.jobs[0].state, outcome.state) == (JobState.UNKNOWN, OutcomeState.PARTIAL)
     with pytest.raises(errors.NotFound):
@@ -462,7 +482,7 @@ def test_a_list_removal_that_cannot_be_read_is_unknown_and_other_jobs_are_not_fo
 def test_an_empty_answer_to_a_raw_call_is_none() -> None:
     assert bird(lambda _: httpx.Response(204)).call("DELETE", f"/workspaces/{WORKSPACE}/lists/{LIST}") is None
     with pytest.raises(errors.UnexpectedPayload):
-        bird(lambda _: httpx.Response(200, content=b"nonsense")).call("GET", "/lists")
+        bird(lambda _: httpx.Response(200, content=b"nonsense")).call("GET", "/contacts")
 
 
 def test_a_list_on_a_later_page_is_still_a_membership() -> None:
@@ -473,24 +493,26 @@ def test_a_list_on_a_later_page_is_still_a_membership() -> None:
             return httpx.Response(200, json={"results": [{"id": LIST, "name": "x"}]})
         return httpx.Response(200, json={"results": [], "nextPageToken": "more"})
 
-    outcome = bird(answer).remove_from_list(LIST, [CONTACT])
+    account = bird(answer, knows_the_list=False)
+    outcome = account.remove_from_list(LIST, [CONTACT])
     assert outcome.state is OutcomeState.FAILED
-    assert LIST in {each.id for each in bird(answer).lists()}
+    assert LIST in {each.id for each in account.lists()}
 
 
 def test_a_contact_that_does_not_tell_its_lists_is_looked_for_on_the_list() -> None:
-    people = [{"id": name, "identifierCount": 0} for name in ("on", "off")]
+    on, off = CONTACT, CONTACT.replace("12bd", "22bd")
+    people = [{"id": name, "identifierCount": 0} for name in (on, off)]
 
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json={"results": people[:1] if "/lists/" in request.url.path else people})
 
-    assert [contact.id for contact in bird(answer).search(F.list == LIST)] == ["on"]
-    assert [contact.id for contact in bird(answer).search(~(F.list == LIST))] == ["off"]
+    assert [contact.id for contact in bird(answer).search(F.list == LIST)] == [on]
+    assert [contact.id for contact in bird(answer).search(~(F.list == LIST))] == [off]
 
 
 def test_pages_that_end_before_their_total_are_no_whole_export() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
-        data = [{"id": "c1"}] if request.url.params["offset"] == "0" else []
+        data = [JANE] if request.url.params["offset"] == "0" else []
         return httpx.Response(200, json={"data": data, "pagination": {"total": 5, "limit": 1, "offset": 0}})
 
     with pytest.raises(errors.IncompleteExport) as raised:

@@ -7,7 +7,18 @@ from typing import Any
 
 from starlette.responses import Response
 
-from contacts_core.sandbox import Clock, Emulator, Faults, Incoming, Operation, Person, Refused, Truth, truth
+from contacts_core.sandbox import (
+    Clock,
+    Emulator,
+    Faults,
+    Incoming,
+    Operation,
+    Person,
+    Refused,
+    Truth,
+    json_response,
+    truth,
+)
 from contacts_sendgrid.sandbox import errors, shapes
 from contacts_sendgrid.sandbox.account import Account
 from contacts_sendgrid.sandbox.contacts import Contacts
@@ -16,6 +27,7 @@ from contacts_sendgrid.sandbox.lists import Lists
 from contacts_sendgrid.sandbox.store import Contact, ContactList, Field, second
 
 API_KEY = "SG.sandbox"
+USER_ID = 180_001
 MAX_REQUEST_LINE = 8192
 RATE = 600
 SEARCH_RATE = 200
@@ -49,7 +61,11 @@ class SendGridEmulator(Emulator):
     def operations(self) -> Iterable[Operation]:
         """Everything that the service answers."""
         # Imports and exports first: `/contacts/{id}` would take their names for ids.
-        return chain(self.jobs.operations(), self.contacts.operations(), self.lists.operations())
+        user = Operation("GET", "/v3/user/username", self._user)
+        return chain([user], self.jobs.operations(), self.contacts.operations(), self.lists.operations())
+
+    def _user(self, _: Incoming) -> Response:
+        return json_response({"username": "sandbox", "user_id": USER_ID})
 
     def settle(self, now: datetime) -> None:
         """Let due jobs take effect."""

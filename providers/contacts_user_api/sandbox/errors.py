@@ -6,8 +6,8 @@ from contacts_core.sandbox import Refused, json_response
 
 
 def error(status: int, message: str) -> Response:
-    """A failure; what is not there is said in plain text."""
-    if status in (404, 405):
+    """A failure; a wrong method is said in plain text."""
+    if status == 405:
         return Response(message, status, media_type="text/plain")
     return json_response({"error": message}, status)
 

@@ -1,0 +1,462 @@
+"""Cancelled tasks, Ctrl-C, forks, other event loops: what was done is told, and nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from attrs import frozen
+
+from contacts_core import AsyncContacts, Contacts, errors
+from contacts_core.capabilities import DeletesContacts
+from contacts_core.flow import Flow
+from contacts_core.models import Outcome
+from contacts_core.provider import TransportSettings, delete
+from tests.core.fakes import Bare, bare
+from tests.core.raw_server import RawServer, serving, whole
+
+NONE = type(None)
+
+
+@frozen(kw_only=True)
+class Deleting(Bare, DeletesContacts):
+    """A vendor that deletes one contact at a time."""
+
+    concurrency = 4
+
+    def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
+        yield from delete(f"/contacts/{ids[0]}", NONE)
+        return Outcome(operation="delete_contacts", requested=1, confirmed=tuple(ids))
+
+
+def deleting(server: RawServer, **settings: Any) -> Deleting:
+    return Deleting(api_key="k", base_url=server.address, transport=TransportSettings(**settings))
+
+
+def after(seconds: float, answer: bytes = b"") -> Any:
+    return lambda: [seconds, answer or whole(b"")]
+
+
+async def cancelled(work: Coroutine[Any, Any, Any], *, after: float) -> asyncio.CancelledError:
+    task = asyncio.ensure_future(work)
+    await asyncio.sleep(after)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    return caught.value
+
+
+def test_a_cancelled_deletion_tells_what_was_done() -> None:
+    async def main(server: RawServer) -> None:
+        async with AsyncContacts(deleting(server)) as door:
+            ids = [f"c{n}" for n in range(40)]
+            error = await cancelled(door.delete_contacts(["not an id!", *ids]), after=0.25)
+            why = error.__cause__
+            assert isinstance(why, errors.Interrupted)
+            assert isinstance(why.__cause__, errors.Cancelled)
+            done, unsent = set(why.outcome.confirmed), set(why.unsent)
+            assert why.uncertain == ()
+            assert done
+            assert unsent
+            assert done | unsent == set(ids)
+            assert not done & unsent
+            assert [failure.item for failure in why.outcome.failed] == ["not an id!"]
+            assert len(server.requests) == len(done)
+
+    with serving(after(0.1)) as server:
+        asyncio.run(main(server))
+
+
+@pytest.mark.parametrize("ids", [["c1"], ["c1", "c2"]])
+def test_what_is_under_way_when_cancelled_is_finished_and_counts(ids: list[str]) -> None:
+    async def main(server: RawServer) -> None:
+        async with AsyncContacts(deleting(server)) as door:
+            error = await cancelled(door.delete_contacts(ids), after=0.1)
+            assert isinstance(error.__cause__, errors.Interrupted)
+            assert error.__cause__.outcome.confirmed == tuple(ids)
+            assert (error.__cause__.uncertain, error.__cause__.unsent) == ((), ())
+
+    with serving(after(0.3)) as server:
+        asyncio.run(main(server))
+
+
+@pytest.mark.parametrize("ids", [["c1"], ["c1", "c2", "c3", "c4", "c5"]])
+def test_what_does_not_end_in_time_is_uncertain(ids: list[str]) -> None:
+    async def main(server: RawServer) -> None:
+        async with AsyncContacts(deleting(server, cancel_timeout=0.2)) as door:
+            began = time.monotonic()
+            error = await cancelled(door.delete_contacts(ids), after=0.1)
+            assert time.monotonic() - began < 2
+            why = error.__cause__
+            assert isinstance(why, errors.Interrupted)
+            assert why.outcome.requested == 0
+            assert why.uncertain == tuple(ids[:4])
+            assert why.unsent == tuple(ids[4:])
+
+    with serving(after(5.0)) as server:
+        asyncio.run(main(server))
+
+
+def test_a_second_cancellation_is_immediate() -> None:
+    async def main(server: RawServer) -> None:
+        async with AsyncContacts(deleting(server)) as door:
+            task = asyncio.ensure_future(door.delete_contacts(["c1", "c2"]))
+            await asyncio.sleep(0.1)
+            task.cancel()
+            await asyncio.sleep(0.1)
+            task.cancel()
+            began = time.monotonic()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await task
+            assert time.monotonic() - began < 1
+            assert isinstance(caught.value.__cause__, errors.Interrupted)
+            assert caught.value.__cause__.uncertain == ("c1", "c2")
+
+    with serving(after(5.0)) as server:
+        asyncio.run(main(server))
+
+
+def test_a_deadline_of_the_callers_tells_what_was_done() -> None:
+    async def main(server: RawServer) -> None:
+        async with AsyncContacts(deleting(server)) as door:
+            with pytest.raises(TimeoutError) as caught:
+                async with asyncio.timeout(0.15):
+                    await door.delete_contacts([f"c{n}" for n in range(40)])
+            assert caught.value.__cause__ is not None
+            assert isinstance(caught.value.__cause__.__cause__, errors.Interrupted)
+
+    with serving(after(0.1)) as server:
+        asyncio.run(main(server))
+
+
+def test_cancelled_while_waiting_for_the_rate_nothing_was_sent() -> None:
+    from contacts_core.provider import Rate
+
+    class Paced(Deleting):
+        rates = {"": Rate(1, 60)}  # noqa: RUF012 - as providers write it
+
+    async def main(server: RawServer) -> None:
+        async with AsyncContacts(Paced(api_key="k", base_url=server.address)) as door:
+            error = await cancelled(door.delete_contacts(["c1", "c2"]), after=0.3)
+            assert isinstance(error.__cause__, errors.Interrupted)
+            assert (error.__cause__.outcome.confirmed, error.__cause__.unsent) == (("c1",), ("c2",))
+            assert len(server.requests) == 1
+
+    with serving(after(0.01)) as server:
+        asyncio.run(main(server))
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_client_survives_any_number_of_cancellations(own: bool) -> None:
+    async def main(server: RawServer) -> None:
+        client = None if own else httpx.AsyncClient(limits=httpx.Limits(max_connections=10))
+        provider = deleting(server, cancel_timeout=0.5 if own else 5)
+        async with AsyncContacts(provider, client) as door:
+            for n in range(120):
+                task = asyncio.ensure_future(door.call("GET", f"/{n}"))
+                await asyncio.sleep(0.002 * (n % 7))
+                task.cancel()
+                await asyncio.wait([task])
+            async with asyncio.timeout(5):
+                assert await door.call("GET", "/last") == 5
+        if client:
+            await client.aclose()
+
+    with serving(after(0.004, whole(b"5"))) as server:
+        asyncio.run(main(server))
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_connections_that_were_given_up_are_replaced_and_closed() -> None:
+    turns = itertools.count()
+
+    def script() -> Any:
+        return [30.0] if next(turns) < 30 else [whole(b"5")]
+
+    async def main(server: RawServer) -> None:
+        async with AsyncContacts(deleting(server, cancel_timeout=0.01)) as door:
+            before = _open_files()
+            for n in range(30):
+                task = asyncio.ensure_future(door.call("GET", f"/{n}"))
+                await asyncio.sleep(0.02)
+                task.cancel()
+                await asyncio.wait([task])
+            await asyncio.sleep(0.1)
+            assert _open_files() < before + 40  # 30 are the server's own side
+            assert len(door._driver._users) == 0
+            assert await door.call("GET", "/last") == 5
+
+    with serving(script) as server:
+        asyncio.run(main(server))
+
+
+CTRL_C = """
+import os, signal, sys, threading
+from tests.core.test_interruptions import Deleting
+from contacts_core import Contacts
+with Contacts(Deleting(api_key="k", base_url=sys.argv[1])) as door:
+    threading.Timer(0.35, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    try:
+        door.delete_contacts([f"c{n}" for n in range(int(sys.argv[2]))])
+    except KeyboardInterrupt as interrupt:
+        why = interrupt.__cause__
+        print(type(why).__name__, len(why.outcome.confirmed), len(why.uncertain), len(why.unsent))
+"""
+
+
+@pytest.mark.parametrize(("count", "pause"), [(40, 0.1), (1, 2.0)])
+def test_ctrl_c_tells_what_was_done(count: int, pause: float) -> None:
+    with serving(after(pause)) as server:
+        command = [sys.executable, "-c", CTRL_C, server.address, str(count)]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        kind, confirmed, uncertain, unsent = told.stdout.split()
+        assert kind == "Interrupted", told.stderr
+        assert int(confirmed) + int(uncertain) + int(unsent) == count
+        if count == 1:
+            assert int(uncertain) == 1
+        else:
+            assert int(confirmed) == len(server.requests)
+            assert int(unsent) > 0
+
+
+def test_a_flow_that_was_cancelled_asks_for_nothing_more() -> None:
+    seen: list[int] = []
+
+    def flow() -> Flow[None]:
+        from contacts_core.provider import get
+
+        for n in range(5):
+            seen.append(n)
+            yield from get(f"/{n}", object)
+
+    async def main(server: RawServer) -> None:
+        async with AsyncContacts(deleting(server)) as door:
+            error = await cancelled(door.run(flow()), after=0.1)
+            assert isinstance(error.__cause__, errors.Cancelled)
+        assert len(server.requests) == 1
+
+    with serving(after(0.3)) as server:
+        asyncio.run(main(server))
+
+
+# -- forks, loops, closed clients -------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_client_used_before_a_fork_opens_anew_in_the_child(kind: str) -> None:
+    code = FORK.format(kind=kind)
+    with serving(lambda: [0.02, whole(b"5")]) as server:
+        told = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code, server.address],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert told.stdout.split() == ["0", "0", "0", "parent", "5"], told.stderr
+        assert server.connections == 4
+
+
+FORK = """
+import asyncio, os, sys
+from contacts_core import AsyncContacts, Contacts
+from tests.core.fakes import bare
+provider = bare(base_url=sys.argv[1])
+kind = "{kind}"
+
+def sync():
+    door = Contacts(provider)
+    door.call("GET", "/before")
+    children = []
+    for n in range(3):
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if [door.call("GET", "/child") for _ in range(20)] == [5] * 20 else 1)
+        children.append(child)
+    for child in children:
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    print("parent", door.call("GET", "/after"))
+
+async def parent(door, use):
+    return await door.call("GET", use)
+
+def awaiting():
+    door = AsyncContacts(provider)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(parent(door, "/before"))
+    children = []
+    for n in range(3):
+        child = os.fork()
+        if child == 0:
+            asyncio.events._set_running_loop(None)
+            async def use():
+                return [await door.call("GET", "/child") for _ in range(20)]
+            os._exit(0 if asyncio.run(use()) == [5] * 20 else 1)
+        children.append(child)
+    for child in children:
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    print("parent", loop.run_until_complete(parent(door, "/after")))
+
+sync() if kind == "sync" else awaiting()
+"""
+
+
+def test_a_callers_client_is_not_shared_with_a_forked_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=5))) as mine:
+        door = Contacts(bare(), mine)
+        assert door.call("GET", "/x") == 5
+        real = os.getpid()
+        monkeypatch.setattr(os, "getpid", lambda: real + 1)
+        with pytest.raises(errors.ConfigurationError, match="forked") as caught:
+            door.call("GET", "/x")
+        assert "child" in caught.value.hint
+
+
+def test_a_closed_client_says_so() -> None:
+    door = Contacts(bare())
+    door.close()
+    with pytest.raises(errors.ConfigurationError, match="closed"):
+        door.call("GET", "/x")
+    mine = httpx.Client()
+    mine.close()
+    with pytest.raises(errors.ConfigurationError, match="closed"):
+        Contacts(bare(), mine).call("GET", "/x")
+
+    async def main() -> None:
+        waiting = AsyncContacts(bare())
+        await waiting.close()
+        with pytest.raises(errors.ConfigurationError, match="closed"):
+            await waiting.call("GET", "/x")
+        theirs = httpx.AsyncClient()
+        await theirs.aclose()
+        with pytest.raises(errors.ConfigurationError, match="closed"):
+            await AsyncContacts(bare(), theirs).call("GET", "/x")
+
+    asyncio.run(main())
+
+
+def test_a_second_event_loop_is_an_error_with_a_hint() -> None:
+    with serving(lambda: [whole(b"5")]) as server:
+        door = AsyncContacts(bare(base_url=server.address))
+        with asyncio.Runner() as first, asyncio.Runner() as second:
+            assert first.run(_ask(door)) == 5
+            with pytest.raises(errors.ConfigurationError, match="another event loop") as caught:
+                second.run(_ask(door))
+            assert first.run(_ask(door)) == 5
+            first.run(door.close())
+        assert "connect_async" in caught.value.hint
+
+
+async def _ask(door: AsyncContacts[Any]) -> Any:
+    return await door.call("GET", "/x")
+
+
+# -- the settings of time ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_attempts_are_a_setting(attempts: int) -> None:
+    seen: list[Any] = []
+
+    def vendor(request: Any) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(500)
+
+    settings = TransportSettings(attempts=attempts)
+    with httpx.Client(transport=httpx.MockTransport(vendor)) as mine, pytest.raises(errors.Unavailable):
+        Contacts(bare(transport=settings), mine).call("GET", "/x")
+    assert len(seen) == attempts
+
+
+def test_a_request_is_not_repeated_beyond_its_time() -> None:
+    seen: list[Any] = []
+
+    def vendor(request: Any) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(503, headers={"retry-after": "30"})
+
+    settings = TransportSettings(request_timeout=20)
+    began = time.monotonic()
+    with httpx.Client(transport=httpx.MockTransport(vendor)) as mine, pytest.raises(errors.Unavailable):
+        Contacts(bare(transport=settings), mine).call("GET", "/x")
+    assert len(seen) == 1
+    assert time.monotonic() - began < 5
+
+
+def test_a_5xx_with_a_rate_window_holds_nothing_up() -> None:
+    answers = iter([500, 502, 503, 200])
+    headers = {"x-ratelimit-reset": "189", "x-ratelimit-remaining": "7"}
+
+    def vendor(_: Any) -> httpx.Response:
+        return httpx.Response(next(answers), headers=headers, json=5)
+
+    began = time.monotonic()
+    with httpx.Client(transport=httpx.MockTransport(vendor)) as mine:
+        assert Contacts(bare(), mine).call("GET", "/x") == 5
+    assert time.monotonic() - began < 20
+
+
+def test_a_client_has_an_end_if_the_settings_say_so() -> None:
+    with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=5))) as mine:
+        door = Contacts(bare(transport=TransportSettings(client_timeout=0.2)), mine)
+        assert door.call("GET", "/x") == 5
+        time.sleep(0.25)
+        with pytest.raises(errors.DeadlineExceeded):
+            door.call("GET", "/x")
+
+
+def test_after_an_unclear_attempt_no_later_one_says_that_nothing_was_sent() -> None:
+    answers: Iterator[int] = iter([500, 401])
+
+    class OneByOne(Deleting):
+        concurrency = 1
+
+    def vendor(_: Any) -> httpx.Response:
+        return httpx.Response(next(answers))
+
+    with httpx.Client(transport=httpx.MockTransport(vendor)) as mine, pytest.raises(errors.Interrupted) as caught:
+        Contacts(OneByOne(api_key="k"), mine).delete_contacts(["c1", "c2"])
+    assert caught.value.uncertain == ("c1",)
+    assert caught.value.unsent == ("c2",)
+
+
+def test_requests_are_counted_when_they_are_sent() -> None:
+    from contacts_core.provider import Rate
+
+    class Paced(Bare):
+        rates = {"": Rate(10, 0.5)}  # noqa: RUF012 - as providers write it
+
+    sent: list[float] = []
+    slow = threading.Event()
+    lock = threading.Lock()
+
+    def vendor(_: Any) -> httpx.Response:
+        with lock:
+            sent.append(time.monotonic())
+        if len(sent) <= 8:  # the first of them are stuck for a while, and the others wait for their slots
+            slow.wait(0.8)
+        return httpx.Response(200, json=1)
+
+    with httpx.Client(transport=httpx.MockTransport(vendor)) as mine:
+        door = Contacts(Paced(api_key="k"), mine)
+        threads = [threading.Thread(target=door.call, args=("GET", "/x")) for _ in range(40)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    for start in sent:
+        assert sum(start <= moment < start + 0.49 for moment in sent) <= 10

@@ -1,0 +1,287 @@
+"""What is kept while a run goes on and after it: nothing readable of people, and nothing that could be executed."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import os
+import pickle
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from contacts_core import plugins
+from contacts_core.errors import ContactsError, StorageError
+from contacts_core.keys import Key
+from contacts_core.plans import Plan, apply, erase, resume, runs
+from contacts_core.plans import workflows as workflows_module
+from contacts_core.plans.journal import Journal
+from contacts_core.plans.serialization import PlainJson, without_pickle
+from contacts_core.state import state, storage_error
+from tests.plans.ground import Ground
+from tests.plans.test_workers import SERVER
+
+needs_server = pytest.mark.skipif(not SERVER, reason="needs a PostgreSQL server: make test-postgres")
+
+
+@pytest.fixture(params=["folder", pytest.param("server", marks=needs_server)])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A state of either kind."""
+    monkeypatch.setenv("CONTACTS_RECEIPT_KEY", "a receipt key of the tests")
+    monkeypatch.setenv("CONTACTS_LEASE", "2")
+    if request.param == "folder":
+        monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "state"))
+        yield "folder"
+        return
+    name = f"stored_{os.urandom(8).hex()}"
+    admin = sa.create_engine(SERVER.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    monkeypatch.setenv("CONTACTS_STATE", SERVER.rpartition("/")[0] + f"/{name}")
+    yield "server"
+    state().engine().dispose()
+    admin.dispose()
+
+
+def queues() -> tuple[sa.Engine, str]:
+    where = state()
+    return sa.create_engine(where.queues), "dbos." if where.shared else ""
+
+
+class Bomb:
+    """Whoever unpickles it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+class TestPickles:
+    @pytest.mark.parametrize("table", ["inputs", "step"])
+    def test_one_in_the_tables_is_not_loaded_and_the_run_says_why(
+        self, table: str, place: str, here: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bomb = base64.b64encode(pickle.dumps(Bomb(tmp_path / "executed"))).decode()
+        assert place
+        plan = erase(here.emails(1), here.accounts)
+
+        def interrupted(*_: Any, **__: Any) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(ContactsError):
+            apply(plan, here.accounts, pause=0.02, watch=interrupted)
+        (run,) = runs()
+        engine, schema = queues()
+        with engine.begin() as connection:
+            if table == "inputs":
+                change = f"UPDATE {schema}workflow_status SET inputs = :bomb, serialization = 'py_pickle', error = NULL"  # noqa: S608
+                connection.execute(sa.text(change + " WHERE status <> 'SUCCESS'"), {"bomb": bomb})
+            else:
+                change = f"UPDATE {schema}operation_outputs SET output = :bomb, serialization = 'py_pickle'"  # noqa: S608
+                assert connection.execute(sa.text(change), {"bomb": bomb}).rowcount >= 0
+        engine.dispose()
+        before = here.everyone()
+        try:
+            state_of = resume(run.id, here.accounts).state
+        except StorageError as error:
+            state_of = f"{error}"
+        assert not (tmp_path / "executed").exists()
+        if table == "inputs":
+            assert state_of == "failed"
+            assert "not written by this library" in runs()[0].reason
+            assert here.everyone() == before
+
+    def test_dbos_reads_none_while_an_engine_runs(self, tmp_path: Path) -> None:
+        theirs = importlib.import_module("dbos._serialization")
+
+        bomb = base64.b64encode(pickle.dumps(Bomb(tmp_path / "executed"))).decode()
+        with without_pickle():
+            for read in (theirs.deserialize_value, theirs.deserialize_args, theirs.deserialize_exception):
+                with pytest.raises(StorageError, match="not written by this library"):
+                    read(bomb, "py_pickle", PlainJson())
+                with pytest.raises(StorageError, match="not written by this library"):
+                    read(bomb, "contacts-json-1", PlainJson())
+            with pytest.raises(StorageError):
+                theirs.serialize_value({}, None, theirs.DBOSDefaultSerializer)
+        assert not (tmp_path / "executed").exists()
+        assert theirs.deserialize_value(theirs.DBOSDefaultSerializer.serialize([1]), "py_pickle", PlainJson()) == [1]
+
+    def test_everything_that_a_run_leaves_is_json(self, place: str, here: Ground) -> None:
+        assert apply(erase(here.emails(2), here.accounts), here.accounts, pause=0.02).complete
+        engine, schema = queues()
+        with engine.connect() as connection:
+            statuses = f"SELECT DISTINCT serialization FROM {schema}workflow_status"  # noqa: S608
+            outputs = f"SELECT DISTINCT serialization FROM {schema}operation_outputs WHERE output IS NOT NULL"  # noqa: S608
+            for select in (statuses, outputs):
+                assert connection.execute(sa.text(select)).scalars().all() == ["contacts-json-1"], place
+        engine.dispose()
+
+    @pytest.mark.parametrize("value", [{1: 2}, (1,), {"a": (1,)}, {1}, b"x", object(), float("nan")])
+    def test_what_would_come_back_otherwise_is_not_written(self, value: object) -> None:
+        with pytest.raises((TypeError, ValueError)):
+            PlainJson().serialize(value)
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", "1", "null", '"x"', '{"error": 1}', "[" * 100_000])
+    def test_what_was_not_written_here_is_a_typed_error(self, text: str) -> None:
+        with pytest.raises(StorageError):
+            PlainJson().deserialize(text)
+
+
+def files(place: str) -> list[Path]:
+    """Every file in which the state could be."""
+    if place == "folder":
+        return [each for each in state().folder.rglob("*") if each.is_file()]
+    with state().engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("CHECKPOINT"))
+        folder = connection.execute(sa.text("SHOW data_directory")).scalar_one()
+    return [each for each in Path(folder).rglob("*") if each.is_file()]
+
+
+def holding(place: str, words: list[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for path in files(place):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            continue
+        for word in words:
+            if word.encode() in content:
+                found.setdefault(word, []).append(str(path))
+    return found
+
+
+class TestAtRest:
+    def test_no_address_and_no_name_is_in_any_file_during_a_run_and_after_it(self, place: str, here: Ground) -> None:
+        people = here.emails(6)
+        plan = erase(people, here.accounts)
+        words = [i.value for person in plan.people for i in person.identifiers]
+        during: list[dict[str, list[str]]] = []
+
+        def look(_: object) -> None:
+            if len(during) < 3:
+                during.append(holding(place, words))
+
+        assert apply(plan, here.accounts, pause=0.02, watch=look).complete
+        assert during
+        assert not any(during)
+        assert holding(place, words) == {}
+
+    def test_the_plan_is_read_with_the_key_only(self, place: str, here: Ground) -> None:
+        journal = Journal(state())
+        key = state().key()
+        plan = erase(here.emails(1), here.accounts)
+        journal.begin("run-1", plan, key, {})
+        assert journal.plan("run-1") == plan
+        with state().engine().begin() as connection:
+            row = connection.execute(sa.text("SELECT plan FROM contacts_runs")).scalar_one()
+            altered = bytes([row[0] ^ 1]) + bytes(row[1:])
+            connection.execute(sa.text("UPDATE contacts_runs SET plan = :plan"), {"plan": altered})
+        with pytest.raises(StorageError, match="cannot be decrypted"):
+            journal.plan("run-1")
+        journal.begin("run-2", plan, Key(b"another key of the tests"), {})
+        with pytest.raises(StorageError, match="cannot be decrypted"):
+            journal.plan("run-2")
+        assert place
+
+    def test_a_plan_put_in_the_place_of_another_is_refused(self, place: str, here: Ground) -> None:
+        journal, key = Journal(state()), state().key()
+        one, two = (erase([person], here.accounts) for person in here.emails(2))
+        journal.begin("run-1", one, key, {})
+        journal.begin("run-2", two, key, {})
+        with state().engine().begin() as connection:
+            taken = sa.text("UPDATE contacts_runs SET plan = (SELECT plan FROM contacts_runs WHERE id = 'run-1')")
+            connection.execute(taken)
+        with pytest.raises(StorageError, match="cannot be decrypted"):
+            journal.plan("run-2")
+        assert place
+
+    def test_the_key_goes_with_the_run(self, place: str, here: Ground) -> None:
+        done = apply(erase(here.emails(1), here.accounts), here.accounts, pause=0.02)
+        with state().engine().connect() as connection:
+            assert connection.execute(sa.text("SELECT count(*) FROM contacts_run_keys")).scalar_one() == 0
+        assert Journal(state()).plan(done.run) is None
+        assert place
+
+
+class TestErrors:
+    def test_no_word_of_the_database_is_told(self, here: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CONTACTS_RECEIPT_KEY", "a receipt key of the tests")
+        where = "postgresql://jane:sesame@127.0.0.1:1/secrets"
+        with pytest.raises(StorageError) as caught:
+            apply(erase(here.emails(1), here.accounts), here.accounts, where=where)
+        told = f"{caught.value} {caught.value.hint}"
+        assert not [word for word in ("127.0.0.1", "sesame", "jane", "secrets", "SELECT", "psycopg") if word in told]
+        assert caught.value.__cause__ is None
+
+    def test_statements_stay_out(self) -> None:
+        error = sa.exc.ProgrammingError("SELECT address FROM people", {"a": "jane@example.com"}, ValueError("at db1"))
+        assert str(storage_error(error)) == "the database where runs are kept refused a statement (ProgrammingError)"
+
+
+class TestClock:
+    def test_one_that_was_set_back_makes_nobody_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        waited: list[float] = []
+
+        class Here:
+            class stopping:  # noqa: N801 - stands for an event
+                @staticmethod
+                def wait(seconds: float) -> bool:
+                    waited.append(seconds)
+                    return False
+
+        monkeypatch.setattr(workflows_module, "session", lambda: Here)
+        rest = workflows_module._rest_until
+        rest(time.time() + 86_400, 2.0)
+        rest(time.time() - 86_400, 2.0)
+        assert waited == [2.0, 0.0]
+
+
+class TestFullDisk:
+    def test_the_run_says_so_and_goes_on_when_there_is_room(
+        self, here: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "state"))
+        plan: Plan = erase(here.emails(3), here.accounts)
+        full = threading.Event()
+        real = sqlite3.connect
+
+        def authorized(action: int, *_: Any) -> int:
+            changing = {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE}
+            return sqlite3.SQLITE_DENY if full.is_set() and action in changing else sqlite3.SQLITE_OK
+
+        class Connection(sqlite3.Connection):
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                super().__init__(*args, **kwargs)
+                self.set_authorizer(authorized)
+
+        def connect(*args: Any, **kwargs: Any) -> Any:
+            return real(*args, **{**kwargs, "factory": Connection})
+
+        monkeypatch.setattr("sqlite3.dbapi2.connect", connect)
+
+        class Filler:
+            @plugins.hookimpl
+            def contacts_step_finished(self) -> None:
+                full.set()
+
+        filler = Filler()
+        plugins.manager().register(filler, name="filler")
+        begun = time.monotonic()
+        try:
+            with pytest.raises(StorageError) as caught:
+                apply(plan, here.accounts, pause=0.02)
+        finally:
+            plugins.manager().unregister(filler)
+        assert time.monotonic() - begun < 60
+        assert "resume" in caught.value.hint
+        full.clear()
+        (run,) = runs()
+        assert resume(run.id, here.accounts).complete

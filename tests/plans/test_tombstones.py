@@ -1,0 +1,55 @@
+"""Tombstones are where clients look, whatever state a run was kept in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contacts_core import Contact, Contacts, connect
+from contacts_core.plans import apply, erase
+from contacts_core.state import state
+from contacts_core.tombstones import Tombstones
+from tests.plans.ground import Ground
+
+
+@pytest.fixture
+def person(here: Ground) -> Contact:
+    return Contact(identifiers=tuple(here.emails(1)), first_name="Jane")
+
+
+@pytest.mark.parametrize("name", ["bird", "sendgrid", "user-api"])
+def test_a_run_in_another_state_holds_back_imports_that_know_of_none(
+    name: str, here: Ground, person: Contact, tmp_path: Path
+) -> None:
+    assert apply(erase(person.identifiers, here.accounts), here.accounts, where=tmp_path / "place", pause=0.02).complete
+    here.seen.clear()
+    outcome = here.doors[name].upsert_contacts([person])
+    assert (outcome.counted, outcome.refused) == (0, 1)
+    assert "erased on" in outcome.failed[0].reason
+    assert here.seen == []
+    assert len(Tombstones(state())) == len(Tombstones(state(tmp_path / "place"))) == 1
+
+
+def test_a_client_looks_in_its_own_state_too(here: Ground, person: Contact, tmp_path: Path) -> None:
+    Tombstones(state(tmp_path / "elsewhere")).bury(person.identifiers, "run-1")
+    door = here.doors["bird"]
+    with Contacts(door.provider, name="bird", state=tmp_path / "elsewhere") as told:
+        assert told.upsert_contacts([person]).refused == 1
+    Tombstones(state()).bury(person.identifiers, "run-2")
+    settings: dict[str, Any] = dict(here.server.settings("bird"))
+    with connect("bird", state=tmp_path / "third", **settings) as told:
+        assert told.upsert_contacts([person]).refused == 1
+
+
+def test_where_they_cannot_be_left_nothing_is_begun(
+    here: Ground, person: Contact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "link"))
+    before = here.everyone()
+    done = apply(erase(person.identifiers, here.accounts), here.accounts, where=tmp_path / "place", pause=0.02)
+    assert done.state == "failed"
+    assert "is a link" in done.reason
+    assert here.everyone() == before
