@@ -369,7 +369,8 @@ def _edited(change: Callable[[dict[Any, Any] | list[Any], Any, random.Random], N
 
 
 def _without(holder: dict[Any, Any] | list[Any], key: Any, _: random.Random) -> None:
-    del holder[key]
+    if isinstance(holder, dict):  # a list with an item less is well-formed; see "fewer"
+        del holder[key]
 
 
 def _null(holder: dict[Any, Any] | list[Any], key: Any, _: random.Random) -> None:
