@@ -488,7 +488,7 @@ def upsert_contacts(
                     group,
                     able.upsert_batch,
                     able.concurrency,
-                    partial(_upsert, able, joined),
+                    partial(_upsert, able, joined, directory),
                     attrgetter("handle"),
                 )
             except ContactsError as error:
@@ -502,7 +502,9 @@ def upsert_contacts(
     return total
 
 
-def _upsert(provider: UpsertsContacts, lists: Sequence[str], contacts: Sequence[Contact]) -> Flow[Outcome]:
+def _upsert(
+    provider: UpsertsContacts, lists: Sequence[str], directory: _Directory, contacts: Sequence[Contact]
+) -> Flow[Outcome]:
     # The id of another vendor's contact means nothing here, and neither do its lists.
     ours = [c if c.provider in {"", provider.name} else evolve(c, provider="", id="", lists=None) for c in contacts]
     outcome = yield from provider.upsert_contacts(ours, lists)
@@ -510,11 +512,17 @@ def _upsert(provider: UpsertsContacts, lists: Sequence[str], contacts: Sequence[
     foreign = [contact for contact in contacts if contact.provider != provider.name]
     lost = [name for name in ("created_at", "updated_at") if any(getattr(contact, name) for contact in foreign)]
     lost += ["lists"] if any(contact.lists and contact.provider for contact in foreign) else []
+    lost += sorted({f"list {name}" for contact in contacts for name in directory.lost(contact)})
     return evolve(outcome, lost=tuple(dict.fromkeys([*outcome.lost, *lost])))
 
 
 class _Directory:
-    """The lists that contacts name themselves, by id or name. Those of another vendor's contacts mean nothing here."""
+    """The lists that contacts name themselves, by id or name.
+
+    Those of another vendor's contacts mean nothing here. A contact that was read from this vendor may come from another
+    account, or its list may be deleted by now: it is written without, and the list is named as lost. Whoever made a
+    contact and named a list that is not there made a mistake: the contact is not sent.
+    """
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
@@ -536,11 +544,17 @@ class _Directory:
 
     def unknown(self, contact: Contact) -> str:
         """What is wrong with a list that the contact names; empty if nothing is."""
+        if contact.provider:
+            return ""
         return next((f"names a list: {self._wrong[name]}" for name in self._named(contact) if name in self._wrong), "")
+
+    def lost(self, contact: Contact) -> list[str]:
+        """The lists that the contact names and that are not here."""
+        return [name for name in self._named(contact) if name in self._wrong]
 
     def lists_of(self, contact: Contact) -> tuple[str, ...]:
         """The ids of the lists that the contact names."""
-        return tuple(sorted({self._ids[name] for name in self._named(contact)}))
+        return tuple(sorted({self._ids[name] for name in self._named(contact) if name in self._ids}))
 
     def _named(self, contact: Contact) -> tuple[str, ...]:
         return (contact.lists or ()) if contact.provider in {"", self._provider.name} else ()

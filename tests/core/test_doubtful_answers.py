@@ -161,6 +161,13 @@ def test_contacts_are_put_on_the_lists_that_they_name_and_an_unknown_one_fails_a
     assert outcome.state is OutcomeState.PARTIAL
 
 
+def test_a_contact_that_was_read_is_written_without_a_list_that_is_gone_and_that_is_named() -> None:
+    script = Script()
+    outcome = run(operations.upsert_contacts(Acme(script=script), [person(1, lists=("l1", "gone"))], []), fine)
+    assert outcome.state is OutcomeState.DONE
+    assert outcome.lost == ("list gone",)
+
+
 def test_what_an_upsert_does_not_write_is_named() -> None:
     script = Script()
     foreign = person(1, provider="other", lists=("x",), created_at=datetime(2026, 1, 2, tzinfo=UTC))
