@@ -240,7 +240,8 @@ class Adversary(httpx.BaseTransport, httpx.AsyncBaseTransport):
             if lie.kind == "merged":
                 emulator.merge(chosen, other)
             elif lie.kind == "renamed":
-                emulator.mutate(chosen, identifiers=[("email", f"renamed-{len(self.touched)}-{len(self.requests)}@example.com")])
+                fresh = f"renamed-{len(self.touched)}-{len(self.requests)}@example.com"
+                emulator.mutate(chosen, identifiers=[("email", fresh)])
             else:
                 emulator.delete(chosen)
         after = emulator.truth()
