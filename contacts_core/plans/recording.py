@@ -32,7 +32,7 @@ def receipt_events(
     Reasons come from the vocabulary of `reasons`, not from vendors. Should one name an identifier or a contact of the
     plan all the same, it is withheld as a whole.
     """
-    fit = _Fit(plan)
+    fit = Fit(plan)
     yield {
         "type": "run",
         "format": FORMAT,
@@ -81,7 +81,7 @@ def receipt_events(
     )
 
 
-class _Fit:
+class Fit:
     """Makes the reasons of lines name nobody of the plan; values as short as ordinary words and numbers pass."""
 
     def __init__(self, plan: Plan) -> None:

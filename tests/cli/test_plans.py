@@ -220,7 +220,9 @@ class TestApply:
         Path("bird.key").write_text("revoked")
         told = run("apply", "plan.json", "--yes")
         assert told.code == Exit.FAILED
-        assert "nothing was changed; bird: bird POST /contacts/search [401]" in told.out
+        # The receipt's words are ours; what the vendor said is told beside it.
+        assert "nothing was changed; bird: the vendor refused the key (Unauthenticated, status 401)" in told.out
+        assert "bird POST /contacts/search [401]" in told.err
         assert here.everyone() == before
 
     def test_workers_want_postgresql(self, here: Ground, person: str, run: Run) -> None:

@@ -233,11 +233,11 @@ def test_what_a_plan_knows_is_withheld_even_if_a_reason_of_our_own_names_it(
 
 
 def events_with_reason(plan: Any, reason: str) -> str:
-    from contacts_core.plans.recording import _Fit
+    from contacts_core.plans.recording import Fit
 
     line = {"type": "result", "reason": f"a {reason} b", "identifiers": [{"reason": reason}]}
     step = {"type": "step", "reasons": ["fine", reason], "error": reason}
-    fit = _Fit(plan)
+    fit = Fit(plan)
     return json.dumps([fit(line), fit(step)])
 
 
