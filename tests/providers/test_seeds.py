@@ -523,3 +523,34 @@ def test_pages_that_end_before_their_total_are_no_whole_export() -> None:
 def test_a_search_without_its_total_is_not_taken_for_complete() -> None:
     with pytest.raises(errors.UnexpectedPayload, match="contact_count"):
         list(sendgrid(lambda _: httpx.Response(200, json={"result": []})).search(F.first_name == "x"))
+
+
+class TestBirdAnswersAboutSomebodyElse:
+    OTHER = "22bd0e40-9361-4e32-8b26-99b4ab7eae09"
+    WANTED = Identifier.email("jane@example.com")
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/contacts/search"):
+            shown = [{"key": "emailaddress", "value": "somebody.else@example.com"}]
+            found = [{"id": self.OTHER, "identifierCount": 1, "featuredIdentifiers": shown}]
+            return httpx.Response(200, json={"results": found})
+        if request.method == "GET":
+            return httpx.Response(200, json={"results": [{"id": LIST, "name": "The list"}]})
+        return httpx.Response(200, json={"itemsProcessed": 0})
+
+    @pytest.mark.parametrize("operation", ["remove_from_list", "add_to_list"])
+    def test_a_member_under_several_keys_is_not_absent_and_nothing_is_sent(self, operation: str) -> None:
+        sent: list[httpx.Request] = []
+        account = door(
+            Bird(access_key="abcd", workspace_id=WORKSPACE, email_keys="emailaddress,work"), self.handle, sent
+        )
+        outcome = getattr(account, operation)(LIST, [self.WANTED])
+        assert outcome.absent == ()
+        assert [failure.item for failure in outcome.failed] == [self.WANTED.value]
+        assert "1 other contact(s)" in outcome.failed[0].reason
+        assert [r.url.path for r in sent if r.method != "GET" and not r.url.path.endswith("/search")] == []
+
+    @pytest.mark.parametrize("operation", ["remove_from_list", "add_to_list"])
+    def test_a_member_that_was_not_processed_is_not_absent(self, operation: str) -> None:
+        outcome = getattr(bird(self.handle), operation)(LIST, [self.WANTED])
+        assert (outcome.absent, outcome.confirmed, outcome.unconfirmed) == ((), (), 1)
