@@ -63,7 +63,7 @@ def _ip(host: str) -> IPAddress | None:
         except (OSError, ValueError):
             return None
     if isinstance(address, ipaddress.IPv6Address):
-        if address in NAT64:
+        if address in NAT64 or 1 < int(address) < 1 << 32:  # the last is the deprecated ::192.0.2.1
             return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         return address.ipv4_mapped or address.sixtofour or address
     return address

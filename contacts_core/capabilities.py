@@ -269,9 +269,19 @@ class DeletesAllContactsById(DeletesAllContacts, DeletesContacts, ExportsPages, 
     """
 
     def delete_all_contacts(self) -> Flow[Outcome]:
-        """See `DeletesAllContacts.delete_all_contacts`."""
-        everyone = yield from steps.gather(lambda cursor: self.contacts_page(None, cursor), self.transport.max_pages)
+        """See `DeletesAllContacts.delete_all_contacts`; `IncompleteExport` where the pages do not show everybody."""
+        total: int | None = None
+
+        def page(cursor: str | None) -> Flow[Page[Contact]]:
+            nonlocal total
+            found = yield from self.contacts_page(None, cursor)
+            total = found.total
+            return found
+
+        everyone = yield from steps.gather(page, self.transport.max_pages)
         ids = list(dict.fromkeys(contact.id for contact in everyone))
+        if total is not None and len(ids) < total:  # a page came twice, and another one never
+            raise IncompleteExport(len(ids), total)
         operation, name, limit = "delete_all_contacts", self.name, self.concurrency
         return (yield from steps.in_chunks(operation, name, ids, self.batch, limit, self.delete_contacts, str))
 

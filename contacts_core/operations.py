@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from datetime import date
 from functools import partial
 from itertools import groupby
-from math import ceil
+from math import ceil, isfinite
 from operator import attrgetter
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from attrs import evolve
+from attrs import astuple, evolve
 
 from contacts_core import steps
 from contacts_core.capabilities import (
@@ -467,7 +468,8 @@ def upsert_contacts(
         yield from directory.look_up(everyone)
         reasons = held_back(everyone) if held_back else [""] * len(everyone)
         reasons = [
-            f"is held back, {why}" if why else directory.unknown(c) for c, why in zip(everyone, reasons, strict=True)
+            f"is held back, {why}" if why else _unsendable(c) or directory.unknown(c)
+            for c, why in zip(everyone, reasons, strict=True)
         ]
         batch = [contact for contact, reason in zip(everyone, reasons, strict=True) if not reason]
         failed = tuple(
@@ -514,6 +516,29 @@ def _upsert(
     lost += ["lists"] if any(contact.lists and contact.provider for contact in foreign) else []
     lost += sorted({f"list {name}" for contact in contacts for name in directory.lost(contact)})
     return evolve(outcome, lost=tuple(dict.fromkeys([*outcome.lost, *lost])))
+
+
+def _unsendable(contact: Contact) -> str:
+    """Why a contact cannot be written as JSON without a loss; empty if it can. One such would stop all the others."""
+    extra = (value for value in contact.extra.values() if isinstance(value, str))
+    place = astuple(contact.address) if contact.address else ()
+    values: list[object] = [i.value for i in contact.identifiers]
+    values += [contact.first_name, contact.last_name, contact.full_name, contact.organization, contact.title]
+    values += [*contact.tags, *place, *extra, *contact.custom, *contact.custom.values()]
+    for value in values:
+        for part in value if isinstance(value, tuple | list) else (value,):
+            match part:
+                case str():
+                    if not part.isascii() and any("\ud800" <= character <= "\udfff" for character in part):
+                        return "holds half a character, which cannot be sent"
+                case float():
+                    if not isfinite(part):
+                        return "holds a number that is not finite, which cannot be sent"
+                case None | int() | date():
+                    pass
+                case _:
+                    return f"holds a value of the type {type(part).__name__}, which cannot be sent"
+    return ""
 
 
 class _Directory:

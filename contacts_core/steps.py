@@ -56,6 +56,7 @@ class Cursors:
         self._pages = self._empty = 0
         self._seen: set[int] = set()  # of hashes, for a cursor may be long and there may be a million of them
         self._last: Sequence[object] = ()
+        self._shown: set[int] = set()  # of hashes of the ids on each page
 
     def after(self, page: Page[T]) -> str | None:
         """Give the cursor of the page after this one; None behind the last.
@@ -63,14 +64,15 @@ class Cursors:
         Raises:
             UnexpectedPayload: The pages go round in circles, repeat themselves, stay empty, or are too many.
         """
+        ids = tuple(each for item in page.items if (each := getattr(item, "id", None)))
+        if page.items and (page.items == self._last or hash(ids) in self._shown):
+            raise _endless("the vendor gave the same page for the second time")
         if not page.next:
             return None
         self._pages += 1
         self._empty = 0 if page.items else self._empty + 1
         if hash(page.next) in self._seen:
             raise _endless("the vendor gave a cursor for the second time")
-        if page.items and page.items == self._last:
-            raise _endless("the vendor gave the same page for the second time")
         if self._empty >= MOST_EMPTY:
             raise _endless(f"{MOST_EMPTY} pages in a row were empty")
         if self._pages >= self._most:
@@ -79,6 +81,7 @@ class Cursors:
             )
         self._seen.add(hash(page.next))
         self._last = page.items
+        self._shown.update([hash(ids)] if ids else ())
         return page.next
 
 

@@ -6,6 +6,7 @@ Nothing here imports the library before a command runs: `contacts --help` is to 
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,29 @@ def main() -> None:
     from contacts_core.cli import stopping
 
     stopping.heed()
+    _fill_closed_streams()
     try:
         _run()
     except KeyboardInterrupt:  # before or after a command ran; while one runs, it says more than this
         print("interrupted; nothing was under way", file=sys.stderr)
         sys.exit(stopping.exit_code())
+
+
+def _fill_closed_streams() -> None:
+    """See to it that no connection or file gets the number of a standard stream that was closed.
+
+    Without stderr, what is said there is dropped; without stdout nothing is begun, for nobody would learn of it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for as long as the process lives
+    if sys.stdout is None:
+        print("error: standard output is closed, so nothing was done\nhint: add >/dev/null", file=sys.stderr)
+        sys.exit(2)
 
 
 def _run() -> None:

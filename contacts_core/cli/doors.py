@@ -76,7 +76,7 @@ def ask(lines: list[str], *, yes: bool) -> None:
 
 def somebody_there() -> bool:
     """Whether there is a terminal at which somebody could answer."""
-    return sys.stdin.isatty()
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def looked_up(door: Door, identifiers: list[Identifier]) -> tuple[dict[str, Contact], Outcome]:
@@ -137,10 +137,15 @@ def settle(
                 outcome = door.wait(outcome, timeout=timeout)
             except (ContactsError, KeyboardInterrupt) as error:  # what was reached is still worth telling
                 late = error
-    if as_json:
-        document(outcome)
-    else:
-        show(wording.outcome(outcome, door.name))
+    try:
+        if as_json:
+            document(outcome)
+        else:
+            show(wording.outcome(outcome, door.name))
+        sys.stdout.flush()
+    except OSError:  # such as a full disk: what was done is told all the same
+        note(wording.outcome(outcome, door.name))
+        raise
     missing = tell_missing(outcome, asked)
     if late:
         raise late

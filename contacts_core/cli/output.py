@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Exit", "clean", "document", "line", "note", "progress", "show", "table", "text", "text_line", "warn"]
 
 UNESCAPED = re.compile(r"[^\n\x20-\x7e]")  # what JSON may hold as it is, and a terminal may not like
+NARROWEST = 40  # below that nothing fits into a cell
 UNKNOWN_WIDTH = 160  # where stdout is no terminal: wide enough for ids to stay whole
 
 
@@ -44,7 +46,12 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() or "COLUMNS" in os.environ else UNKNOWN_WIDTH
+    told = os.environ.get("COLUMNS", "")
+    width = None if stream.isatty() else UNKNOWN_WIDTH
+    if told:  # 0 is how some programs say that they do not know, and then the system is asked
+        known = told.isdecimal() and told.isascii()
+        width = int(told[:6]) if known else 0
+        width = max(width or (get_terminal_size().columns if stream.isatty() else UNKNOWN_WIDTH), NARROWEST)
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
 
 

@@ -183,8 +183,13 @@ class Bird(
                 continue
             if reason := self.cannot_find(member):
                 outcomes.append(_failed(operation, member.value, f"not looked up: {reason}"))
-            elif owners := (yield from self._owners(member)):
+                continue
+            owners, others = yield from self._owners(member)
+            if owners:
                 sent.extend(owner.id for owner in owners)
+            elif others:
+                reason = f"not sent: Bird answered the look-up with {others} other contact(s)"
+                outcomes.append(_failed(operation, member.value, reason))
             else:
                 outcomes.append(Outcome(operation=operation, requested=1, absent=(member.value,)))
         done: list[Member] = []
@@ -214,13 +219,19 @@ class Bird(
     def _read_back(self, operation: str, list_id: str, member: Member, *, wanted: bool) -> Flow[Outcome]:
         name = spelled(member)
         on_list: list[bool] = []
+        others = 0
         try:
-            ids = [member] if isinstance(member, str) else [c.id for c in (yield from self._owners(member))]
+            ids = [member] if isinstance(member, str) else []
+            if isinstance(member, Identifier):
+                owners, others = yield from self._owners(member)
+                ids = [owner.id for owner in owners]
             for contact_id in ids:
                 found = yield from steps.gather(partial(self._lists_of_contact_page, contact_id))
                 on_list.append(any(each.id == list_id for each in found))
         except NotFound:
             ids = []
+        if not ids and others:
+            return Outcome(operation=operation, requested=1)  # the look-up is not to be believed: nobody knows
         if not ids:
             return Outcome(operation=operation, requested=1, absent=(name,))
         if all(each is wanted for each in on_list):
@@ -228,9 +239,11 @@ class Bird(
         reason = f"Bird did not process it; a re-read finds the contact {'still' if not wanted else 'not'} on the list"
         return _failed(operation, name, reason)
 
-    def _owners(self, identifier: Identifier) -> Flow[list[Contact]]:
+    def _owners(self, identifier: Identifier) -> Flow[tuple[list[Contact], int]]:
+        """Who has the identifier, and how many others Bird answered with."""
         found = yield from self._search(identifier)
-        return [contact for contact in found if identifier in contact.identifiers]
+        owners = [contact for contact in found if identifier in contact.identifiers]
+        return owners, len(found) - len(owners)
 
     def _lists_of_contact_page(self, contact_id: str, cursor: str | None) -> Flow[Page[ListDetails]]:
         found = yield from api.lists_of_contact(contact_id, cursor)
@@ -351,11 +364,7 @@ class Bird(
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """A contact with an id of Bird's is updated; one with an identifier updated or created; any other created."""
         (contact,) = contacts
-        if len(lists) > mapping.MOST_LISTS:
-            raise InvalidInput(
-                f"Bird puts a contact on at most {mapping.MOST_LISTS} lists at once",
-                hint="use add_to_list for the others",
-            )
+        first_lists, *more_lists = list(steps.chunks(lists, mapping.MOST_LISTS)) or [()]
         lost: set[str] = set()
         attributes, references = mapping.attributes(contact, lost), mapping.references(contact, self.keys, lost)
         body: dict[str, Any] = {"attributes": attributes} if attributes else {}
@@ -363,16 +372,26 @@ class Bird(
         if contact.provider == self.name and contact.id:
             joining = {"addIdentifiers": references} if references else {}
             with suppress(NotFound):  # an id of another workspace
-                written = yield from api.update_contact(contact.id, body | joining | _lists("addToLists", lists))
+                written = yield from api.update_contact(contact.id, body | joining | _lists("addToLists", first_lists))
                 if written.id != contact.id:
                     raise UnexpectedPayload("the answer is about another contact", provider=self.name)
+        by_id = written is not None or not references
         if written is None and references:
             first, *others = references
             joining = {"addIdentifiers": others} if others else {}
-            written = yield from api.upsert_contact(**first, body=body | joining | _lists("addToLists", lists))
+            written = yield from api.upsert_contact(**first, body=body | joining | _lists("addToLists", first_lists))
         elif written is None:
             name = {"displayName": mapping.display_name(contact)}
-            written = yield from api.create_contact(name | body | _lists("listIds", lists))
+            written = yield from api.create_contact(name | body | _lists("listIds", first_lists))
+        for part in more_lists:
+            more = _lists("addToLists", part)
+            try:  # by what was asked for, where that can be: an answer may be about somebody else
+                if by_id:
+                    yield from api.update_contact(written.id, more)
+                else:
+                    yield from api.upsert_contact(**references[0], body=more)
+            except (NotFound, Rejected):  # the contact itself is written
+                lost.update(f"list {each}" for each in part)
         return Outcome(operation="upsert_contacts", requested=1, confirmed=(written.id,), lost=tuple(sorted(lost)))
 
 

@@ -145,6 +145,7 @@ class UserApi(
                 contact_id,
                 {mapping.RELATIONS[kind][0]: rest},
                 lambda after: identifier not in mapping.identifiers(after),
+                lambda after: set(mapping.identifiers(before)) - {identifier} <= set(mapping.identifiers(after)),
             )
         )
 
@@ -178,7 +179,16 @@ class UserApi(
             ids = mapping.list_ids(after)
             return change(ids) == ids
 
-        return (yield from self._write(operation, contact_id, contact_id, {"lists": wanted}, reached))
+        return (
+            yield from self._write(
+                operation,
+                contact_id,
+                contact_id,
+                {"lists": wanted},
+                reached,
+                lambda after: set(wanted) <= set(mapping.list_ids(after)),
+            )
+        )
 
     def _write(
         self,
@@ -187,8 +197,18 @@ class UserApi(
         contact_id: str,
         body: Mapping[str, object],
         reached: Callable[[ContactDetails], bool],
+        kept: Callable[[ContactDetails], bool],
     ) -> Flow[Outcome]:
-        """Write a relation back and read it again; what a re-read does not tell is neither confirmed nor failed."""
+        """Write a relation back and read it again; what a re-read does not tell is neither confirmed nor failed.
+
+        Args:
+            operation: Name of the method.
+            item: What it is about, for the outcome.
+            contact_id: The contact.
+            body: The relation as it is to be.
+            reached: Whether a re-read shows what was wanted.
+            kept: Whether a re-read still shows all else that was written back.
+        """
         written = (yield from api.update_contact(contact_id, body)).data
         _ = _checked(written, contact_id)
         names = tuple(body)
@@ -198,6 +218,9 @@ class UserApi(
             return Outcome(operation=operation, requested=1, emulated=True)
         if not all(mapping.is_readable(after, name) for name in names):
             return Outcome(operation=operation, requested=1, emulated=True)
+        if reached(after) and not kept(after):
+            failure = Failure(item, "done, but a re-read lacks others that were written back with it: look at them")
+            return Outcome(operation=operation, requested=1, failed=(failure,), emulated=True)
         return _read_back(operation, item, reached=reached(after))
 
     # -- reading

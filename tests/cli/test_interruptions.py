@@ -256,3 +256,55 @@ def test_output_that_cannot_be_written_is_one_error_and_not_a_success() -> None:
     assert "No space left" in done.stderr
     assert "Exception ignored" not in done.stderr
     assert len(done.stderr.splitlines()) <= 2
+
+
+def shell(server: Any, redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command on Bird in a shell that closes or redirects standard streams."""
+    settings = [option for each in server.settings("bird").items() for option in ("--set", "=".join(each))]
+    command = ["sh", "-c", f'exec "$0" "$@" {redirection}', *COMMAND, *arguments, *settings]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_without_standard_output_nothing_is_begun() -> None:
+    with running(Sandbox([plugins.emulators()["bird"]], contacts=20)) as server:
+        truth = server.sandbox.emulators["bird"].truth
+        for redirection in (">&-", "<&- >&-"):
+            done = shell(server, redirection, "delete", "bird", next(iter(truth())), "--yes")
+            assert (done.returncode, done.stdout) == (Exit.USAGE, "")
+            assert done.stderr.splitlines()[0] == "error: standard output is closed, so nothing was done"
+        assert shell(server, ">&- 2>&-", "delete", "bird", next(iter(truth())), "--yes").returncode == Exit.USAGE
+        assert len(truth()) == 20
+
+
+def test_without_the_other_standard_streams_a_command_goes_on() -> None:
+    with running(Sandbox([plugins.emulators()["bird"]], contacts=20)) as server:
+        truth = server.sandbox.emulators["bird"].truth
+        assert shell(server, "<&-", "delete", "bird", next(iter(truth()))).returncode == Exit.REFUSED
+        assert len(truth()) == 20
+        for redirection in ("<&-", "2>&-", "<&- 2>&-"):
+            done = shell(server, redirection, "delete", "bird", next(iter(truth())), "--yes", "--json")
+            assert (done.returncode, json.loads(done.stdout)["state"]) == (Exit.DONE, "done")
+        assert len(truth()) == 17
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("json_wanted", [True, False])
+def test_what_was_done_is_told_although_standard_output_is_full(*, json_wanted: bool) -> None:
+    with running(Sandbox([plugins.emulators()["bird"]], contacts=3)) as server:
+        truth = server.sandbox.emulators["bird"].truth
+        options = ["--json"] if json_wanted else []
+        done = shell(server, ">/dev/full", "delete", "bird", next(iter(truth())), "--yes", *options)
+        assert (done.returncode, len(truth())) == (Exit.FAILED, 2)
+        assert "delete_contacts: done (1 asked for, 1 confirmed)" in done.stderr
+        assert "No space left on device" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "-3", "x", "99999999999999999999"])
+def test_whatever_the_width_of_the_terminal_is_said_to_be_results_are_shown(
+    columns: str, run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    shown = run("search", "acme", "--first-name", "First1")
+    assert shown.code == Exit.DONE
+    assert "id-1" in "".join(shown.out.split())

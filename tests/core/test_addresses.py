@@ -125,6 +125,8 @@ def test_what_cannot_be_sent_is_refused(rig: Rig, call: Call[Any]) -> None:
         "::ffff:127.0.0.1",
         "::ffff:a9fe:a9fe",
         "64:ff9b::a9fe:a9fe",
+        "::127.0.0.1",
+        "::10.0.0.1",
         "2002:7f00:1::",
     ],
 )

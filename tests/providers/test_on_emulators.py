@@ -212,6 +212,21 @@ class TestBirdIdentifiers:
             assert outcome.state is OutcomeState.DONE
             assert [contact.name for contact in door.export()] == ["Only A Name"]
 
+    def test_a_contact_goes_on_more_lists_than_one_request_takes_and_stops_nobody_else(self) -> None:
+        with account("bird") as (door, served):
+            lists = [door.create_list(f"List {n}").id for n in range(23)]
+            people = [person(n, lists=tuple(lists) if n == 1 else ()) for n in range(3)]
+            outcome = door.upsert_contacts(people)
+            assert (outcome.state, outcome.counted, outcome.lost) == (OutcomeState.DONE, 3, ())
+            someone = door.find([Identifier.email("p1@example.com")])[Identifier.email("p1@example.com")]
+            assert someone is not None
+            truth = served.sandbox.emulators["bird"].truth()
+            assert {i: len(each.lists) for i, each in truth.items() if each.lists} == {someone.id: 23}
+            again = [person(1, provider="bird", id=someone.id), person(2)]
+            assert door.upsert_contacts(again, lists=lists).counted == 2
+            truth = served.sandbox.emulators["bird"].truth()
+            assert sorted(len(each.lists) for each in truth.values()) == [0, 23, 23]
+
     def test_bird_has_no_way_to_export_but_pages_of_a_hundred(self) -> None:
         with account("bird", contacts=250) as (door, _):
             assert len(list(door.export())) == 250
@@ -322,3 +337,31 @@ def test_an_account_is_named_without_its_key(name: str, told: str) -> None:
         secrets = [value for key, value in served.settings(name).items() if key.endswith("key")]
         assert not any(secret in named for secret in secrets)
         assert door._driver.run(door.provider.account_id()) == named
+
+
+UNSENDABLE: list[dict[str, Any]] = [
+    {"first_name": "half \ud83d"},
+    {"identifiers": (Identifier.email("p\ud83d@example.com"),)},
+    {"custom": {"score": float("nan")}},
+    {"custom": {"score": float("-inf")}},
+    {"custom": {"score": object()}},
+    {"custom": {"\ud83d": 1}},
+    {"tags": ("\udc00",)},
+]
+
+
+@pytest.mark.parametrize("vendor", sorted(KINDS))
+@pytest.mark.parametrize("odd", UNSENDABLE, ids=str)
+def test_a_contact_that_no_json_can_hold_is_named_and_stops_nobody_else(vendor: str, odd: dict[str, Any]) -> None:
+    with account(vendor) as (door, _):
+        outcome = door.wait(door.upsert_contacts([person(n, **(odd if n == 1 else {})) for n in range(4)]))
+        assert (outcome.requested, outcome.counted, len(outcome.failed)) == (4, 3, 1)
+        assert outcome.failed[0].reason.startswith("not sent: row 2 holds ")
+        assert door.count() == 3
+
+
+def test_a_number_that_no_float_holds_is_refused_not_a_fault_of_the_emulator() -> None:
+    with account("sendgrid") as (door, served):
+        field = served.sandbox.emulators["sendgrid"].settings() and door.custom_fields()[0].name
+        door.upsert_contacts([person(1, custom={field: 10**400})])
+        assert served.sandbox.crashes == []

@@ -523,3 +523,98 @@ def test_pages_that_end_before_their_total_are_no_whole_export() -> None:
 def test_a_search_without_its_total_is_not_taken_for_complete() -> None:
     with pytest.raises(errors.UnexpectedPayload, match="contact_count"):
         list(sendgrid(lambda _: httpx.Response(200, json={"result": []})).search(F.first_name == "x"))
+
+
+class TestBirdAnswersAboutSomebodyElse:
+    OTHER = "22bd0e40-9361-4e32-8b26-99b4ab7eae09"
+    WANTED = Identifier.email("jane@example.com")
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/contacts/search"):
+            shown = [{"key": "emailaddress", "value": "somebody.else@example.com"}]
+            found = [{"id": self.OTHER, "identifierCount": 1, "featuredIdentifiers": shown}]
+            return httpx.Response(200, json={"results": found})
+        if request.method == "GET":
+            return httpx.Response(200, json={"results": [{"id": LIST, "name": "The list"}]})
+        return httpx.Response(200, json={"itemsProcessed": 0})
+
+    @pytest.mark.parametrize("operation", ["remove_from_list", "add_to_list"])
+    def test_a_member_under_several_keys_is_not_absent_and_nothing_is_sent(self, operation: str) -> None:
+        sent: list[httpx.Request] = []
+        account = door(
+            Bird(access_key="abcd", workspace_id=WORKSPACE, email_keys="emailaddress,work"), self.handle, sent
+        )
+        outcome = getattr(account, operation)(LIST, [self.WANTED])
+        assert outcome.absent == ()
+        assert [failure.item for failure in outcome.failed] == [self.WANTED.value]
+        assert "1 other contact(s)" in outcome.failed[0].reason
+        assert [r.url.path for r in sent if r.method != "GET" and not r.url.path.endswith("/search")] == []
+
+    @pytest.mark.parametrize("operation", ["remove_from_list", "add_to_list"])
+    def test_a_member_that_was_not_processed_is_not_absent(self, operation: str) -> None:
+        outcome = getattr(bird(self.handle), operation)(LIST, [self.WANTED])
+        assert (outcome.absent, outcome.confirmed, outcome.unconfirmed) == ((), (), 1)
+
+
+def rolodex(number: int, **relations: Any) -> dict[str, Any]:
+    email = {"email_address": f"p{number}@example.com", "is_primary": True}
+    known = {"emails": [email], "phone_numbers": [], "lists": [], "tags": [], "custom_fields": []}
+    return {"id": f"c{number}", "first_name": f"P {number}", **known, **relations}
+
+
+class TestUserApiPagesThatComeTwice:
+    def answer(self, request: httpx.Request, pages: list[range]) -> httpx.Response:
+        if request.method == "DELETE":
+            return httpx.Response(200, json={"data": rolodex(int(request.url.path.rpartition("/c")[2]))})
+        offset = int(request.url.params["offset"])
+        page = {"total": 300, "limit": 100, "offset": offset}
+        return httpx.Response(200, json={"data": list(map(rolodex, pages[offset // 100])), "pagination": page})
+
+    @pytest.mark.parametrize(
+        ("pages", "error"),
+        [
+            ([range(100), range(100, 200), range(100)], errors.UnexpectedPayload),
+            ([range(100), range(100, 200), range(50, 150)], errors.IncompleteExport),
+        ],
+    )
+    def test_nobody_is_deleted_where_not_everybody_was_shown(self, pages: list[range], error: type[Exception]) -> None:
+        sent: list[httpx.Request] = []
+        account = user_api(lambda request: self.answer(request, pages), sent)
+        with pytest.raises(error):
+            account.delete_all_contacts(confirm="user-api")
+        assert {request.method for request in sent} == {"GET"}
+
+    def test_a_scan_that_sees_a_page_again_later_says_of_nobody_that_there_is_none(self) -> None:
+        pages = [range(100), range(100, 200), range(100)]
+        account = user_api(lambda request: self.answer(request, pages))
+        with pytest.raises(errors.UnexpectedPayload, match="same page"):
+            list(account.export())
+
+
+class TestUserApiWritesThatLoseMore:
+    @pytest.mark.parametrize("operation", ["remove_from_list", "add_to_list", "remove_identifier"])
+    def test_what_vanished_with_a_write_is_not_called_done(self, operation: str) -> None:
+        emails = [{"email_address": f"{name}@example.com", "is_primary": name == "p"} for name in ("p", "q")]
+        stored = rolodex(1, emails=emails, lists=[{"list": {"id": name, "name": name}} for name in ("l1", "l2")])
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            if request.url.path.endswith("/lists"):
+                found = [{"id": name, "name": name} for name in ("l1", "l2", "l3")]
+                return httpx.Response(200, json={"data": found, "pagination": {"total": 3}})
+            if request.method == "PUT":
+                body = json.loads(request.content)
+                lists = body.get("lists", [])
+                stored["emails"] = []
+                stored["lists"] = [{"list": {"id": "l3", "name": "l3"}}] if "l3" in lists else []
+            return httpx.Response(200, json={"data": stored})
+
+        account = user_api(answer)
+        match operation:
+            case "remove_from_list":
+                outcome = account.remove_from_list("l1", ["c1"])
+            case "add_to_list":
+                outcome = account.add_to_list("l3", ["c1"])
+            case _:
+                outcome = account.remove_identifier("c1", Identifier.email("p@example.com"))
+        assert (outcome.confirmed, len(outcome.failed)) == ((), 1)
+        assert "lacks others" in outcome.failed[0].reason

@@ -132,7 +132,10 @@ def field_value(field: Field, value: object) -> str | int | float | None:
 
 
 def _number(value: str | float) -> int | float:
-    number = float(value) if len(str(value)) <= MAX_TEXT else math.inf
+    try:
+        number = float(value) if len(str(value)) <= MAX_TEXT else math.inf
+    except OverflowError:  # a whole number beyond what a float holds
+        number = math.inf
     if not math.isfinite(number):
         raise ValueError(f"{str(value)[:40]!r} is not a number")
     return int(number) if number.is_integer() else number
