@@ -12,10 +12,11 @@ from attrs import evolve, field, frozen
 
 from contacts_core import Contacts, Identifier
 from contacts_core.capabilities import QueuesJobs
-from contacts_core.errors import ConfigurationError, PlanRefused, StorageError
+from contacts_core.errors import ConfigurationError, InvalidInput, PlanRefused, StorageError, Unavailable
 from contacts_core.flow import Flow
 from contacts_core.models import Job, JobState, Outcome
-from contacts_core.plans import Limits, Plan, cancel, erase, recording, resume, runs
+from contacts_core.plans import Limits, Plan, cancel, erase, receipt, recording, resume, runs
+from contacts_core.plans.journal import runs as table
 from contacts_core.plans.model import checksum_of, converter
 from contacts_core.plugins import hookimpl
 from contacts_core.state import state
@@ -141,6 +142,36 @@ def test_whoever_was_deleted_by_a_run_that_was_cancelled_is_held_back_and_nobody
     gone = {each.id for each in asked if each.id not in here.contacts}
     assert gone
     assert gone <= held < {each.id for each in asked}
+
+
+# -- what is kept was altered ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("column", ["receipt", "options", "accounts", "plan"])
+def test_what_is_kept_of_a_run_and_was_altered_is_a_typed_error(column: str) -> None:
+    here = world(person("jane"), person("john"))
+    here.lie = lambda what, _: Unavailable("for now", status=503) if what == "delete" else None
+    with desk(here) as door:
+        erase([email("jane")], [door]).apply([door], **HASTY)
+        (run,) = runs()
+        with state().engine().begin() as connection:
+            connection.execute(table.update().values({column: b"\x00\xff"}))
+        with pytest.raises(StorageError, match="altered"):
+            receipt(run.id) if column == "receipt" else resume(run.id, [door])
+
+
+@pytest.mark.parametrize("name", ["", "\ud800", "a\0b", "%"])
+def test_a_run_of_an_odd_name_is_none(name: str) -> None:
+    for ask in (resume, cancel, receipt):
+        with pytest.raises(InvalidInput, match="there is no run"):
+            ask(name)
+
+
+def test_a_key_file_that_holds_something_else_is_a_typed_error() -> None:
+    state().key()
+    (state().folder / "receipt.key").write_bytes(b"\xff\xfe\0k\0e\0y" * 8)
+    with pytest.raises(ConfigurationError, match=r"receipt\.key holds no key"):
+        state().key()
 
 
 # -- plugins -----------------------------------------------------------------------------------------------------------
