@@ -177,6 +177,7 @@ def _engine(place: State, patience: float) -> Engine:
     try:
         import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans"
         from sqlalchemy import event  # noqa: PLC0415 - as above
+        from sqlalchemy.exc import DisconnectionError  # noqa: PLC0415 - as above
     except ModuleNotFoundError:
         raise ConfigurationError(
             "runs and tombstones need the package SQLAlchemy", hint="install contacts-core[plans]"
@@ -196,7 +197,7 @@ def _engine(place: State, patience: float) -> Engine:
     @event.listens_for(engine, "checkout")
     def _still(_connection: Any, record: Any, _proxy: Any) -> None:
         if record.info["file"] != _file_id(path):  # moved or removed: what is written there is written nowhere
-            raise sa.exc.DisconnectionError
+            raise DisconnectionError
 
     @event.listens_for(engine, "connect")
     def _settings(connection: Any, record: Any) -> None:

@@ -246,7 +246,9 @@ class Plan:
         """The plan as JSON, with whole identifiers: it is as confidential as the contacts themselves."""
         data = converter.unstructure(self)
         text = json.dumps(data, ensure_ascii=False, indent=1)
-        if any("\ud800" <= c <= "\udfff" for c in text):  # half of a character, which vendors send; no file holds it
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # half of a character, which vendors send; no file holds it as it is
             text = json.dumps(data, ensure_ascii=True, indent=1)
         return text + "\n"
 
