@@ -83,13 +83,15 @@ def kept_key(path: Path) -> Key:
         ConfigurationError: The file, or its folder, belongs to another user or is a link.
     """
     private_folder(path.parent)
-    with os.fdopen(private_file(path), "r+", encoding="ascii") as file, _locked(file):
+    with os.fdopen(private_file(path), "r+", encoding="utf-8", errors="surrogateescape") as file, _locked(file):
         text = file.read()
         if not text:  # another process may come at the same moment: the lock makes the second one read
             text = os.urandom(32).hex() + "\n"
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+    if not text.isascii():
+        raise ConfigurationError(f"{path} holds no key that was made here", hint="put the right one back from a copy")
     return Key(text.strip().encode())
 
 

@@ -177,6 +177,7 @@ def _engine(place: State, patience: float) -> Engine:
     try:
         import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans"
         from sqlalchemy import event  # noqa: PLC0415 - as above
+        from sqlalchemy.exc import DisconnectionError  # noqa: PLC0415 - as above
     except ModuleNotFoundError:
         raise ConfigurationError(
             "runs and tombstones need the package SQLAlchemy", hint="install contacts-core[plans]"
@@ -185,16 +186,36 @@ def _engine(place: State, patience: float) -> Engine:
         engine = sa.create_engine(place.database, hide_parameters=True, connect_args=NETWORK)
         _Watchdog(engine, patience)
         return engine
-    private(place.folder / "contacts.sqlite")
+    path = place.folder / "contacts.sqlite"
+    private(path)
     engine = sa.create_engine(place.database, hide_parameters=True, connect_args={"timeout": 30})
 
+    @event.listens_for(engine, "do_connect")
+    def _see(*_: Any) -> None:
+        private(path)  # a connection is opened now, and the folder may be another one than a moment ago
+
+    @event.listens_for(engine, "checkout")
+    def _still(_connection: Any, record: Any, _proxy: Any) -> None:
+        if record.info["file"] != _file_id(path):  # moved or removed: what is written there is written nowhere
+            raise DisconnectionError
+
     @event.listens_for(engine, "connect")
-    def _settings(connection: Any, _record: Any) -> None:
+    def _settings(connection: Any, record: Any) -> None:
+        record.info["file"] = _file_id(path)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA secure_delete=ON")  # what is forgotten is overwritten
 
     return engine
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    """Which file this is; None if it is not there."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def private(path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from attrs import evolve
 
 from contacts_core.client import AsyncContacts, Contacts
-from contacts_core.errors import Cancelled, ConfigurationError, InvalidInput, PlanRefused
+from contacts_core.errors import Cancelled, ConfigurationError, InvalidInput, PlanRefused, StorageError
 from contacts_core.flow import Call, Flow
 from contacts_core.plans import hooks
 from contacts_core.plans.model import Kind, Plan
@@ -294,17 +294,26 @@ def _followed(running: Engine, id: str, watch: Watch | None, stop: _Stop | None 
 
 
 def receipt_of(running: Engine, id: str) -> Receipt:
-    """The receipt of a run that has ended."""
+    """The receipt of a run that has ended.
+
+    Raises:
+        StorageError: None could be written.
+    """
     text = running.journal.receipt(id)
-    assert text is not None
+    if text is None:
+        run = running.journal.run(id)
+        raise StorageError(
+            f"run {id} ended as {run.state} and has no receipt: {run.reason or 'its receipt key is another one'}",
+            hint=f"what was done stays done; contacts runs resume {id} reads everybody again",
+        )
     return Receipt.parse(text)
 
 
 def _allowed(plan: Plan) -> None:
     """Refuse what was altered, and what a plugin forbids."""
-    if plan.summed().checksum != plan.checksum:
-        raise PlanRefused("the plan was altered since it was made: its checksum differs", hint="make a new plan")
+    plan.check()
     hooks.before_apply(plan)
+    plan.check()  # a plugin has had it in hand
 
 
 def _runners(plan: Plan, accounts: Sequence[Any]) -> dict[str, Runner]:

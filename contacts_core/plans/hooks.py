@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 from contacts_core import plugins
@@ -31,7 +32,7 @@ def before_apply(plan: Plan) -> None:
         PlanRefused: A plugin gave a reason against it, or failed: who cannot answer has not agreed.
     """
     for name, reason in _told("contacts_before_apply", plan=plan).items():
-        if isinstance(reason, Exception):
+        if isinstance(reason, BaseException):
             raise PlanRefused(f"plugin {name} failed when asked: {type(reason).__name__}", hint="mend or remove it")
         if reason:
             raise PlanRefused(f"plugin {name} objects: {reason}")
@@ -54,7 +55,9 @@ def _told(hook: str, **arguments: Any) -> dict[str, Any]:
         wanted = {name: arguments[name] for name in implementation.argnames}
         try:
             answers[implementation.plugin_name] = implementation.function(**wanted)
-        except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
+        except BaseException as error:  # a stranger's code may raise anything, SystemExit as well
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # the user's
             reason = scrub(f"{type(error).__name__}: {error}")
             logger.warning("plugin %s failed in %s: %s", implementation.plugin_name, hook, reason)
             answers[implementation.plugin_name] = error

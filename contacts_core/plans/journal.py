@@ -191,8 +191,10 @@ class Journal:
         Raises:
             InvalidInput: There is none.
         """
-        with self._engine.connect() as connection:
-            row = connection.execute(_WITHOUT_BLOBS.where(runs.c.id == id)).first()
+        row = None
+        if id.isascii() and id.isprintable():  # others, no database takes
+            with self._engine.connect() as connection:
+                row = connection.execute(_WITHOUT_BLOBS.where(runs.c.id == id)).first()
         if row is None:
             raise InvalidInput(f"there is no run {id}", hint="`contacts runs` shows those that there are")
         return _run(row)
@@ -212,9 +214,16 @@ class Journal:
         return Plan.from_json(zlib.decompress(opened(secret, found, f"plan of {id}")))
 
     def receipt(self, id: str) -> str | None:
-        """The receipt of a run, as the text of its file; None while it has none."""
+        """The receipt of a run, as the text of its file; None while it has none.
+
+        Raises:
+            StorageError: It was altered.
+        """
         packed = self._blob(id, runs.c.receipt)
-        return zlib.decompress(packed).decode() if packed else None
+        try:
+            return zlib.decompress(packed).decode() if packed else None
+        except (zlib.error, ValueError):
+            raise _altered(id) from None
 
     @stored
     def _blob(self, id: str, column: sa.Column[Any]) -> bytes | None:
@@ -306,7 +315,10 @@ class Journal:
         page = self._rows(chosen)
         while page:
             for row in page:
-                body = json.loads(zlib.decompress(row.body))
+                try:
+                    body = json.loads(zlib.decompress(row.body))
+                except (zlib.error, ValueError):
+                    raise _altered(run) from None
                 yield Event(row.number, row.account, row.type, row.begun_at, row.ended_at, body)
             page = self._rows(chosen.where(events.c.number > page[-1].number)) if len(page) == PAGE else []
 
@@ -359,15 +371,23 @@ def _packed(text: str) -> bytes:
 _WITHOUT_BLOBS = sa.select(*(column for column in runs.c if column.name not in {"plan", "receipt"}))
 
 
+def _altered(id: str) -> StorageError:
+    return StorageError(f"what is kept of run {id} was altered and cannot be read", hint="find out who may write there")
+
+
 def _run(row: Any) -> Run:
+    try:
+        accounts, options = tuple(map(str, json.loads(row.accounts))), dict(json.loads(row.options))
+    except (ValueError, TypeError):
+        raise _altered(row.id) from None
     return Run(
         id=row.id,
         kind=row.kind,
-        accounts=tuple(json.loads(row.accounts)),
+        accounts=accounts,
         people=row.people,
         checksum=row.checksum,
         key=row.key,
-        options=json.loads(row.options),
+        options=options,
         state=row.state,
         reason=row.reason,
         round=row.round,

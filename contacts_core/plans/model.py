@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from functools import cached_property
@@ -64,7 +64,7 @@ class Limits:
     """
 
     contacts: int = 1000
-    share: float = 0.2
+    share: float = field(default=0.2, converter=float)  # 1 and 1.0 are one limit, with one checksum
     floor: int = 20
 
 
@@ -244,7 +244,13 @@ class Plan:
 
     def to_json(self) -> str:
         """The plan as JSON, with whole identifiers: it is as confidential as the contacts themselves."""
-        return json.dumps(converter.unstructure(self), ensure_ascii=False, indent=1) + "\n"
+        data = converter.unstructure(self)
+        text = json.dumps(data, ensure_ascii=False, indent=1)
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # half of a character, which vendors send; no file holds it as it is
+            text = json.dumps(data, ensure_ascii=True, indent=1)
+        return text + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -272,7 +278,27 @@ class Plan:
             raise PlanRefused(f"this is no plan: {'; '.join(transform_error(error))}") from None
         if not all(part.account_id for part in plan.accounts):
             raise PlanRefused("the plan does not say which workspace it is for", hint="make a new plan instead")
+        plan.agree()
         return plan
+
+    def check(self) -> None:
+        """See that it is as it was made, and that its parts agree with one another.
+
+        Raises:
+            PlanRefused: It was altered, or says two things.
+        """
+        if self.summed().checksum != self.checksum:
+            raise PlanRefused("the plan was altered since it was made: its checksum differs", hint="make a new plan")
+        self.agree()
+
+    def agree(self) -> None:
+        """See that its parts agree with one another.
+
+        Raises:
+            PlanRefused: It says two things.
+        """
+        if wrong := next(_disagreements(self), None):
+            raise PlanRefused(f"the plan contradicts itself: {wrong}", hint="make a new plan instead")
 
     def save(self, path: Path | str) -> None:
         """Write it to a file that only its owner can read."""
@@ -304,6 +330,51 @@ class Plan:
         """Show numbers only: who it is about is personal data."""
         names = ", ".join(f"{part.account}: {len(part.targets)}" for part in self.accounts)
         return f"Plan({self.kind.value}, {len(self.people)} people, contacts {{{names}}}, {self.checksum[:12]})"
+
+
+def _disagreements(plan: Plan) -> Iterator[str]:
+    """What no plan says that was made here; whoever edits a file can compute its checksum anew."""
+    people = {person.number: person for person in plan.people}
+    if not people or [person.number for person in plan.people] != list(range(1, len(plan.people) + 1)):
+        yield "its people are not numbered from 1"
+    if any(bool(person.contact) == bool(person.identifiers) for person in plan.people):
+        yield "a person is asked for by an id or by identifiers, never by both or by nothing"
+    if any(not each.value.strip() for person in plan.people for each in person.identifiers):
+        yield "an identifier is blank"
+    if not plan.accounts or len(plan.by_account) != len(plan.accounts):
+        yield "it names an account twice, or none"
+    if bool(plan.list_id) != (plan.kind is Kind.REMOVE_FROM_LIST):
+        yield "it names a list and is for none, or the other way round"
+    if not 1970 < plan.made_at.year < 9999:
+        yield "it was made at no time"
+    for part in plan.accounts:
+        yield from _disagreements_in(part, plan, people)
+
+
+def _disagreements_in(part: AccountPlan, plan: Plan, people: Mapping[int, Person]) -> Iterator[str]:
+    if len({target.contact for target in part.targets}) != len(part.targets):
+        yield f"{part.account}: a contact is there twice"
+    if not all(_belongs(plan.kind, target, people) for target in part.targets):
+        yield f"{part.account}: a contact is there that nobody asked for"
+    behind = 0
+    for number, step in enumerate(part.steps, 1):
+        if (step.number, step.first) != (number, behind) or step.count < 1:
+            break
+        behind += step.count
+    if behind != len(part.targets) or any(step.operation != OPERATIONS[plan.kind] for step in part.steps):
+        yield f"{part.account}: its steps do not add up to its contacts"
+
+
+def _belongs(kind: Kind, target: Target, people: Mapping[int, Person]) -> bool:
+    """Whether every person that a target is said to belong to asked for it, and what is taken off was asked for."""
+    if not target.people or not all(number in people for number in target.people):
+        return False
+    mine = [people[number] for number in target.people]
+    known, wanted = set(target.identifiers), {i for person in mine for i in person.identifiers}
+    removes = set(target.removes)
+    if removes - (known & wanted) or bool(removes) != (kind is Kind.REMOVE_IDENTIFIER):
+        return False
+    return all(p.contact == target.contact or not known.isdisjoint(p.identifiers) for p in mine)
 
 
 def checksum_of(data: Mapping[str, Any]) -> str:

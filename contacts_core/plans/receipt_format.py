@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["END_STATES", "FORMAT", "STATES", "disagreements", "misfit"]
+__all__ = ["END_STATES", "FORMAT", "LARGEST", "STATES", "disagreements", "misfit"]
 
 FORMAT = 2
 STATES = ("absent", "present", "unknown")

@@ -14,13 +14,15 @@ from contacts_core.keys import Key
 from contacts_core.plans.journal import Event, Journal, Run, now
 from contacts_core.plans.model import AccountPlan, Person, Plan
 from contacts_core.plans.reasons import request_digest
-from contacts_core.plans.receipt_format import FORMAT, STATES
+from contacts_core.plans.receipt_format import FORMAT, LARGEST, STATES
 
 __all__ = ["receipt_events"]
 
 TYPES = {"step": "step", "jobs": "jobs", "read": "read", "checked": "read"}
 WITHHELD = "withheld: the reason named somebody"
 SHORTEST, SHORTEST_NUMBER = 4, 7  # characters of what is looked for in reasons
+COUNTS = ("confirmed", "absent", "failed", "unconfirmed")
+JOB_COUNTS = ("requested", "succeeded", "failed")
 CUT_OFF = {"state": "cut off", "confirmed": 0, "absent": 0, "failed": 0, "unconfirmed": 0, "reasons": [], "jobs": []}
 
 
@@ -106,7 +108,7 @@ class Fit:
         folded = text.casefold()
         readings = {folded, unquote_plus(folded)}
         named = any(name in reading for reading in readings for name in self._names)
-        return WITHHELD if named else text
+        return WITHHELD if named else text.encode(errors="replace").decode()  # no half of a character
 
 
 def _account(part: AccountPlan, key: Key) -> dict[str, Any]:
@@ -149,11 +151,24 @@ def _hidden(line: dict[str, Any], key: Key) -> dict[str, Any]:
     ]
     if "jobs" not in line:
         return {**line, "exchanges": exchanges}
-    jobs = [{**job, "id": key.digest(b"job", job["id"].encode(errors="surrogatepass"))} for job in line["jobs"]]
+    jobs = [
+        {
+            **job,
+            "id": key.digest(b"job", str(job["id"]).encode(errors="surrogatepass")),
+            **{name: _number(job[name], None) for name in JOB_COUNTS if name in job},
+        }
+        for job in line["jobs"]
+    ]
     return {**line, "exchanges": exchanges, "jobs": jobs}
 
 
+def _number(value: Any, otherwise: int | None) -> int | None:
+    """A number that a provider gave, if a receipt can hold it."""
+    return value if type(value) is int and abs(value) < LARGEST else otherwise
+
+
 def _step(event: Event, attempt: int) -> dict[str, Any]:
+    ended = {name: _number(event.body[name], 0) for name in COUNTS} if event.ended_at else CUT_OFF
     return {
         "type": "step",
         "account": event.account,
@@ -161,8 +176,8 @@ def _step(event: Event, attempt: int) -> dict[str, Any]:
         "begun_at": event.begun_at,
         "ended_at": event.ended_at,
         "exchanges": [],
-        **({} if event.ended_at else CUT_OFF),
         **event.body,
+        **ended,
     }
 
 

@@ -20,12 +20,13 @@ from contacts_core.keys import Key
 from contacts_core.plans import hooks
 from contacts_core.plans.journal import Journal, Run, now
 from contacts_core.plans.leases import LEASE, Leases, Stopped
-from contacts_core.plans.model import AccountPlan, Plan
-from contacts_core.plans.reasons import OurWords
+from contacts_core.plans.model import AccountPlan, Kind, Plan
+from contacts_core.plans.reasons import OurWords, public_reason
 from contacts_core.plans.receipts import Receipt, Signer, write
 from contacts_core.plans.recording import receipt_events
 from contacts_core.provider import Provider
 from contacts_core.state import State, storage_error
+from contacts_core.tombstones import Tombstones, places
 from contacts_core.transport import request_id
 
 __all__ = ["Runner", "Session", "Stopped", "conclude", "session"]
@@ -66,6 +67,7 @@ class Session:
         """Prepare; accounts that are not among ``runners`` are opened by name."""
         self.place, self.leases = place, leases or Leases(place, "", LEASE)
         self.key: Key = place.key()
+        self.signer = _signer(place)  # now: what has been done must not lack its receipt for want of a key
         self.journal = Journal(place)
         self.stopping = threading.Event()  # nothing new is begun
         self.abandoned = threading.Event()  # nothing more is sent
@@ -205,23 +207,58 @@ class Session:
 
     def conclude(self, run: Run, state: str, reason: str) -> None:
         """Write the receipt and how the run ended, once, and tell the plugins."""
-        conclude(self.place, self.journal, self.key, run, state, reason)
+        _conclude(self.place, self.journal, self.key, self.signer, run, state, reason)
 
 
 def conclude(place: State, journal: Journal, key: Key, run: Run, state: str, reason: str) -> None:
     """Write the receipt and how the run ended, once, and tell the plugins."""
+    _conclude(place, journal, key, _signer(place), run, state, reason)
+
+
+def _signer(place: State) -> Signer | None:
+    pem = place.signing_key()
+    return Signer.from_pem(pem) if pem else None
+
+
+def _conclude(
+    place: State, journal: Journal, key: Key, signer: Signer | None, run: Run, state: str, reason: str
+) -> None:
     if run.key != key.id:  # a receipt under another key would be nobody's proof, and the plan cannot be read
         journal.end(run, state, reason, None, forget=False)
         return
     plan = journal.plan(run.id)
     if plan is None:
         return
-    pem = place.signing_key()
-    events = receipt_events(run, plan, journal, key, state, reason)
-    text = "".join(write(events, key, Signer.from_pem(pem) if pem else None))
-    receipt = Receipt.parse(text)
+    if plan.kind is Kind.ERASE:
+        _bury_touched(place, journal, key, run, plan)
+    try:
+        text = "".join(write(receipt_events(run, plan, journal, key, state, reason), key, signer))
+        receipt = Receipt.parse(text)
+    except (StorageError, SQLAlchemyError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run ends, and says what there is not
+        why = f"{state}, and its receipt could not be written: {public_reason(error, key)}"
+        journal.end(run, "failed", f"{why}; {reason}" if reason else why, None, forget=False)
+        return
     if journal.end(run, state, reason, text, forget=receipt.complete or state == "refused"):
         hooks.run_finished(receipt)
+
+
+def _bury_touched(place: State, journal: Journal, key: Key, run: Run, plan: Plan) -> None:
+    """Leave tombstones for those whose deletion was begun, however the run ends; also if it was cut off before."""
+    touched = {(e.account, each) for e in journal.events(run.id, "step") for each in e.body["touched"]}
+    if not touched:
+        return
+    numbers = {
+        number
+        for part in plan.accounts
+        for target in part.targets
+        if (part.account, key.contact(part.account, target.contact)) in touched
+        for number in target.people
+    }
+    gone = [i for person in plan.people if person.number in numbers for i in person.identifiers]
+    for each in places(place):
+        Tombstones(each).bury(gone, run.id)
 
 
 def session() -> Session:

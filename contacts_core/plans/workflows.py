@@ -183,7 +183,12 @@ def _step(name: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
         @functools.wraps(work)
         def step(*args: P.args, **kwargs: P.kwargs) -> T:
             with session().storing():
-                return work(*args, **kwargs)
+                try:
+                    return work(*args, **kwargs)
+                except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+                    # Of a provider's making, for signals go to the main thread. As it is, it would end the thread
+                    # without ending the workflow, and the step would be done again for ever.
+                    raise RuntimeError(type(error).__name__) from error
 
         return DBOS.step(name=name)(step)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from contacts_core import Contact, Contacts, connect
+from contacts_core import Contact, Contacts, Identifier, connect
+from contacts_core.errors import ConfigurationError
 from contacts_core.plans import apply, erase
 from contacts_core.state import state
-from contacts_core.tombstones import Tombstones
+from contacts_core.tombstones import Tombstones, held_back
 from tests.plans.ground import Ground
 
 
@@ -53,3 +55,21 @@ def test_where_they_cannot_be_left_nothing_is_begun(
     assert done.state == "failed"
     assert "is a link" in done.reason
     assert here.everyone() == before
+
+
+def test_a_state_that_is_moved_away_while_a_program_runs_is_begun_anew(
+    here: Ground, person: Contact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, fresh = tmp_path / "state", Contact(identifiers=(Identifier.email("somebody.else@example.com"),))
+    monkeypatch.setenv("CONTACTS_STATE", str(folder))
+    monkeypatch.setenv("CONTACTS_RECEIPT_KEY", "a key of the tests, for no other use")
+    assert list(held_back([fresh])) == [""]
+    Tombstones(state()).bury(fresh.identifiers, "a-run")
+    folder.rename(tmp_path / "moved")
+    assert erase([person.identifiers[0]], here.accounts).apply(here.accounts).complete
+    assert (folder / "contacts.sqlite").exists()
+    assert [bool(why) for why in held_back([person, fresh])] == [True, False]
+    shutil.rmtree(folder)
+    folder.symlink_to(tmp_path / "moved")
+    with pytest.raises(ConfigurationError, match="is a link"):
+        Tombstones(state()).bury(person.identifiers, "another-run")

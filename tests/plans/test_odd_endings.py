@@ -1,0 +1,295 @@
+"""Whatever a provider, a plugin or a file brings along: a run is refused before it begins, or ends with a statement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve, field, frozen
+
+from contacts_core import Contacts, Identifier
+from contacts_core.capabilities import QueuesJobs
+from contacts_core.errors import ConfigurationError, InvalidInput, PlanRefused, StorageError, Unavailable
+from contacts_core.flow import Flow
+from contacts_core.models import Job, JobState, Outcome
+from contacts_core.plans import Limits, Plan, cancel, erase, receipt, recording, resume, runs
+from contacts_core.plans.journal import runs as table
+from contacts_core.plans.model import checksum_of, converter
+from contacts_core.plugins import hookimpl
+from contacts_core.state import state
+from contacts_core.tombstones import held_back
+from tests.plans.test_lies import HASTY, QUICK, Desk, desk, email, external, person, world
+
+ALL = Limits(share=1)
+
+
+@frozen(kw_only=True)
+class Later(Desk, QueuesJobs):
+    """A vendor that deletes with jobs, of which it says odd things."""
+
+    job: Job = field(repr=False)
+
+    def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
+        done = yield from super().delete_contacts(ids)
+        return evolve(done, confirmed=(), jobs=(self.job,))
+
+    def check(self, job: Job) -> Flow[Job]:
+        yield from ()
+        return evolve(job, state=JobState.DONE)
+
+
+# -- the receipt can always be written ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "odd", [{"requested": 2**60}, {"succeeded": 1.5}, {"failed": 2**60}, {"id": 5}, {"succeeded": True}], ids=str
+)
+def test_numbers_that_no_receipt_can_hold_leave_the_run_with_a_receipt(odd: dict[str, Any]) -> None:
+    here = world(person("jane"), person("john"))
+    job = Job(**{"provider": "desk", "id": "j1", **odd})
+    with Contacts(Later(world=here, job=job), name="desk") as door:
+        done = erase([email("jane")], [door]).apply([door], **QUICK)
+    assert "jane" not in here.contacts
+    assert done.state in {"done", "incomplete"}
+    assert done.sealed_by(state().key())
+
+
+def test_a_receipt_that_cannot_be_written_ends_the_run_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = world(person("jane"), person("john"))
+    whole = recording.receipt_events
+
+    def broken(*args: Any) -> Iterator[dict[str, Any]]:
+        yield from (event for event in whole(*args) if event["type"] != "result")
+
+    with desk(here) as door:
+        plan = erase([email("jane")], [door])
+        monkeypatch.setattr("contacts_core.plans.session.receipt_events", broken)
+        with pytest.raises(StorageError, match=r"ended as failed and has no receipt: done, .*ReceiptBroken"):
+            plan.apply([door], **QUICK)
+        (run,) = runs()
+        assert (run.state, run.ended_at is not None) == ("failed", True)
+        assert held_back([person("jane")])[0]
+        monkeypatch.undo()
+        assert resume(run.id, [door]).complete
+
+
+@pytest.mark.parametrize("named", ["no key in PEM", "file:/nowhere/signing.pem"])
+def test_a_signing_key_that_cannot_sign_is_noticed_before_anything_is_changed(
+    named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = world(person("jane"), person("john"))
+    monkeypatch.setenv("CONTACTS_SIGNING_KEY", named)
+    with desk(here) as door, pytest.raises(ConfigurationError, match="signing"):
+        erase([email("jane")], [door]).apply([door], **QUICK)
+    assert "jane" in here.contacts
+    assert not runs()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [Identifier.email("\ud800@example.com"), external("E\ud83d"), Identifier.other("k\ud800", "v"), external("E\0")],
+)
+def test_half_a_character_in_an_identifier_stops_nobodys_erasure(odd: Identifier, tmp_path: Path) -> None:
+    here = world(person("jane", odd), person("john"))
+    with desk(here) as door:
+        for asked in (odd, email("jane")):
+            plan = erase([asked], [door])
+            plan.save(tmp_path / "plan.json")
+            assert Plan.load(tmp_path / "plan.json") == plan
+        done = erase([odd], [door]).apply([door], **QUICK)
+    assert done.complete
+    assert [found.state for found in done.find([odd], state().key())] == ["absent"]
+    assert held_back([person("jane", odd)])[0]
+
+
+# -- tombstones of runs that did not come to their end -----------------------------------------------------------------
+
+
+def test_whoever_was_deleted_by_a_run_that_broke_off_is_held_back() -> None:
+    here = world(*(person(f"p{n}") for n in range(5)))
+
+    def lie(what: str, about: Any) -> None:
+        if (what, about) == ("delete", "p2"):
+            raise ValueError("a mistake of the provider")
+
+    here.lie = lie
+    with desk(here) as door:
+        done = erase([email(f"p{n}") for n in range(4)], [door], limits=ALL).apply([door], **QUICK)
+    gone = [person(f"p{n}") for n in range(4) if f"p{n}" not in here.contacts]
+    assert done.state == "incomplete"
+    assert gone
+    assert all(held_back(gone))
+    assert not any(held_back([person("p4")]))
+
+
+def test_whoever_was_deleted_by_a_run_that_was_cancelled_is_held_back_and_nobody_else() -> None:
+    here = world(*(person(f"p{n}") for n in range(250)))
+    people = [email(f"p{n}") for n in range(240)]
+
+    def lie(what: str, about: Any) -> None:
+        if (what, about) == ("delete", "p3"):
+            cancel(runs()[0].id)
+
+    here.lie = lie
+    with desk(here) as door:
+        done = erase(people, [door], limits=ALL).apply([door], **QUICK)
+    assert done.state == "cancelled"
+    asked = [person(f"p{n}") for n in range(240)]
+    held = {each.id for each, why in zip(asked, held_back(asked), strict=True) if why}
+    gone = {each.id for each in asked if each.id not in here.contacts}
+    assert gone
+    assert gone <= held < {each.id for each in asked}
+
+
+# -- what is kept was altered ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("column", ["receipt", "options", "accounts", "plan"])
+def test_what_is_kept_of_a_run_and_was_altered_is_a_typed_error(column: str) -> None:
+    here = world(person("jane"), person("john"))
+    here.lie = lambda what, _: Unavailable("for now", status=503) if what == "delete" else None
+    with desk(here) as door:
+        erase([email("jane")], [door]).apply([door], **HASTY)
+        (run,) = runs()
+        with state().engine().begin() as connection:
+            connection.execute(table.update().values({column: b"\x00\xff"}))
+        with pytest.raises(StorageError, match="altered"):
+            receipt(run.id) if column == "receipt" else resume(run.id, [door])
+
+
+@pytest.mark.parametrize("name", ["", "\ud800", "a\0b", "%"])
+def test_a_run_of_an_odd_name_is_none(name: str) -> None:
+    for ask in (resume, cancel, receipt):
+        with pytest.raises(InvalidInput, match="there is no run"):
+            ask(name)
+
+
+def test_a_key_file_that_holds_something_else_is_a_typed_error() -> None:
+    state().key()
+    (state().folder / "receipt.key").write_bytes(b"\xff\xfe\0k\0e\0y" * 8)
+    with pytest.raises(ConfigurationError, match=r"receipt\.key holds no key"):
+        state().key()
+
+
+# -- plugins -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit, KeyboardInterrupt])
+def test_a_plugin_that_ends_its_thread_does_not_hold_up_the_run(
+    error: type[BaseException], register: Callable[[object], None]
+) -> None:
+    class Rude:
+        @hookimpl
+        def contacts_step_finished(self) -> None:
+            raise error
+
+        @hookimpl
+        def contacts_run_finished(self) -> None:
+            raise error
+
+    register(Rude())
+    here = world(person("jane"), person("john"))
+    with desk(here) as door:
+        assert erase([email("jane")], [door]).apply([door], **QUICK).complete
+    assert len(here.sent("delete")) == 1
+
+
+def test_a_plugin_that_leaves_when_asked_has_not_agreed(register: Callable[[object], None]) -> None:
+    class Rude:
+        @hookimpl
+        def contacts_before_apply(self) -> str:
+            raise SystemExit
+
+    register(Rude())
+    with desk(world(person("jane"), person("john"))) as door, pytest.raises(PlanRefused, match="Rude failed"):
+        erase([email("jane")], [door]).apply([door], **QUICK)
+
+
+def test_a_plugin_that_changes_the_plan_makes_it_another(register: Callable[[object], None]) -> None:
+    class Meddler:
+        @hookimpl
+        def contacts_before_apply(self, plan: Plan) -> None:
+            unreached: Any = plan.accounts[0].unreached
+            unreached["nothing"] = "at all"
+
+    register(Meddler())
+    here = world(person("jane"), person("john"))
+    with desk(here) as door, pytest.raises(PlanRefused, match="altered"):
+        erase([email("jane")], [door]).apply([door], **QUICK)
+    assert "jane" in here.contacts
+    assert not runs()
+
+
+def test_a_provider_that_ends_its_thread_ends_the_work() -> None:
+    here = world(person("jane"), person("john"))
+
+    def lie(what: str, _: Any) -> None:
+        if what == "delete":
+            raise SystemExit
+
+    here.lie = lie
+    with desk(here) as door:
+        done = erase([email("jane")], [door]).apply([door], **HASTY)
+    assert (done.state, done.unknown) == ("incomplete", 1)
+    assert len(here.sent("delete")) == 1
+
+
+# -- plan files --------------------------------------------------------------------------------------------------------
+
+
+def edited(plan: Plan, change: Callable[[Any], object]) -> Plan:
+    data = converter.unstructure(plan)
+    change(data)
+    data["checksum"] = checksum_of(data)
+    return Plan.from_json(json.dumps(data))
+
+
+def account(data: Any) -> Any:
+    return data["accounts"][0]
+
+
+EDITS: dict[str, Callable[[Any], object]] = {
+    "an account twice": lambda d: d["accounts"].append(account(d)),
+    "no account": lambda d: d["accounts"].clear(),
+    "nobody": lambda d: d["people"].clear(),
+    "a person twice": lambda d: d["people"].append(d["people"][0]),
+    "a person with a huge number": lambda d: d["people"][0].update(number=2**60),
+    "a person without identifiers": lambda d: d["people"].append({"number": 3}),
+    "a person by id as well": lambda d: d["people"][0].update(contact="john"),
+    "a blank identifier": lambda d: d["people"][0]["asked"].append({"kind": "email", "value": " "}),
+    "no steps": lambda d: account(d)["steps"].clear(),
+    "a huge step": lambda d: account(d)["steps"][0].update(count=10**12),
+    "a step from behind": lambda d: account(d)["steps"][0].update(first=-1),
+    "another number of a step": lambda d: account(d)["steps"][0].update(number=0),
+    "another operation": lambda d: account(d)["steps"][0].update(operation="upsert_contacts"),
+    "a contact twice": lambda d: account(d)["targets"].append(account(d)["targets"][0]),
+    "a contact of nobody": lambda d: account(d)["targets"][0].update(people=[]),
+    "a contact of somebody unknown": lambda d: account(d)["targets"][0].update(people=[9]),
+    "a contact of somebody else": lambda d: account(d)["targets"][0].update(people=[2]),
+    "takes something off": lambda d: account(d)["targets"][0].update(
+        removes=[{"kind": "email", "value": "j@x.example"}]
+    ),
+    "another kind": lambda d: d.update(kind="remove-identifier"),
+    "a list without a name": lambda d: d.update(kind="remove-from-list"),
+    "a list of an erasure": lambda d: d.update(list_id="l1"),
+    "another time": lambda d: d.update(made_at="0001-01-01T00:00:00+14:00"),
+}
+
+
+@pytest.mark.parametrize("change", EDITS.values(), ids=EDITS)
+def test_a_plan_that_contradicts_itself_is_no_plan_whatever_its_checksum_says(change: Callable[[Any], object]) -> None:
+    with desk(world(person("jane"), person("john"))) as door:
+        plan = erase([email("jane"), email("john")], [door], limits=ALL)
+    assert edited(plan, lambda _: None) == plan
+    with pytest.raises(PlanRefused, match="contradicts itself"):
+        edited(plan, change)
+
+
+def test_a_limit_given_as_a_whole_number_is_the_same_limit_when_the_plan_is_read(tmp_path: Path) -> None:
+    with desk(world(person("jane"), person("john"))) as door:
+        plan = erase([email("jane")], [door], limits=Limits(share=1))
+        plan.save(tmp_path / "plan.json")
+        assert Plan.load(tmp_path / "plan.json").apply([door], **QUICK).complete
