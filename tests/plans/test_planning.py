@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contacts_core import AsyncContacts, Contact, Contacts, Identifier, plugins
@@ -357,6 +357,7 @@ class TestSaving:
         plan = erase([email], here.accounts)
         assert email.value not in repr(plan) + repr(plan.accounts) + repr(plan.people)
 
+    @settings(deadline=None)
     @given(place=st.integers(min_value=0), bit=st.integers(0, 7))
     def test_whatever_is_altered_is_noticed(self, place: int, bit: int) -> None:
         door = listed([Contact(id="c1", identifiers=(Identifier.email("a@example.com"),))])
