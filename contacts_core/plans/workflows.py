@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, ParamSpec, TypeVar
@@ -17,18 +18,28 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from sqlalchemy.exc import SQLAlchemyError
 
 from contacts_core import steps
-from contacts_core.errors import ContactsError, Interrupted, PlanRefused, ProviderError, StorageError
+from contacts_core.errors import (
+    ConfigurationError,
+    ContactsError,
+    Interrupted,
+    PlanRefused,
+    ProviderError,
+    StorageError,
+)
 from contacts_core.formats import job_from_plain, plain
+from contacts_core.identifiers import scrub
 from contacts_core.models import Job, Outcome
 from contacts_core.plans import hooks, working
 from contacts_core.plans.concluding import Evidence, results
 from contacts_core.plans.journal import Run
 from contacts_core.plans.model import AccountPlan, Kind, Plan
-from contacts_core.plans.reasons import public_reason, public_reasons
+from contacts_core.plans.reasons import OurWords, public_reason, public_reasons
 from contacts_core.plans.session import Runner, Session, Stopped, session
 from contacts_core.tombstones import Tombstones, places
 
 __all__ = ["QUEUE", "At", "check_account", "check_accounts", "enqueue", "work_on_account"]
+
+logger = logging.getLogger("contacts_core")
 
 QUEUE = "contacts-accounts"
 READ = 1000  # contacts or identifiers, at most, that a verifying step reads
@@ -210,7 +221,7 @@ def _check(at: At) -> bool:
     try:
         plan, part, runner = here.part(at.run, at.account)
         if plan.kind is Kind.ERASE:
-            list(map(Tombstones, places(here.place)))  # if they cannot be left, nothing is begun
+            _tombstones(here)  # if they cannot be left, nothing is begun
         with here.watched(runner) as exchanges:
             body["exchanges"] = exchanges
             runner.run(working.same_account(part, runner.provider))
@@ -238,6 +249,20 @@ def _check(at: At) -> bool:
     elif changes:
         here.conclude(run, "refused", f"changed since the plan was made: {', '.join(changes)}; nothing was changed")
     return not (errors or changes)
+
+
+def _tombstones(here: Session) -> list[Tombstones]:
+    """Where this run leaves its tombstones.
+
+    Raises:
+        ConfigurationError: They cannot be left in one of these places.
+    """
+    try:
+        return [Tombstones(place) for place in places(here.place)]
+    except ConfigurationError as error:
+        told = "tombstones cannot be left, so that the people erased could come back"
+        logger.warning("%s: %s", told, scrub(str(error)))
+        raise ConfigurationError(OurWords(told), hint=error.hint) from None
 
 
 @_step("begin")
@@ -331,8 +356,8 @@ def _bury(at: At) -> None:
     here = session()
     plan = here.plan(at.run)
     if plan.kind is Kind.ERASE:
-        for place in places(here.place):
-            Tombstones(place).bury((i for person in plan.people for i in person.identifiers), at.run)
+        for tombstones in _tombstones(here):
+            tombstones.bury((i for person in plan.people for i in person.identifiers), at.run)
 
 
 @_step("read")

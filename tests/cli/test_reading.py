@@ -259,6 +259,7 @@ def test_what_the_vendor_was_not_asked_and_what_it_answered_wrongly_are_told(
         yield from ()
         return [(Identifier.email("x@example.com"), person(1))]
 
+    monkeypatch.setenv("COLUMNS", "200")  # narrow cells break where there is a blank
     monkeypatch.setattr(Acme, "cannot_find", cannot_find)
     done = run("find", "acme", "--email", "person1@example.com", "--phone", "+12025550123")
     assert done.code == Exit.PARTIAL

@@ -75,9 +75,10 @@ class TestVerify:
     @pytest.mark.parametrize("nonsense", ["", "AAAA", "é", "not base64", "A" * 43 + "="])
     def test_a_public_key_that_is_none_is_not_the_one(self, run: Run, nonsense: str) -> None:
         written(signer())
-        assert run("receipt", "verify", FILE, "--public-key", nonsense).code == Exit.FAILED
+        code = Exit.FAILED if nonsense else Exit.USAGE
+        assert run("receipt", "verify", FILE, "--public-key", nonsense).code == code
         written()
-        assert run("receipt", "verify", FILE, "--public-key", nonsense).code == Exit.FAILED
+        assert run("receipt", "verify", FILE, "--public-key", nonsense).code == code
 
     @pytest.mark.usefixtures("with_key")
     def test_our_seal_vouches_for_it(self, run: Run) -> None:
@@ -125,7 +126,7 @@ class TestFind:
 
     def test_accounts_can_be_named_in_several_ways(self, run: Run) -> None:
         written()
-        for ways in (["marketing,crm"], ["marketing", "crm"], ["marketing, ", "crm,"]):
+        for ways in (["marketing,crm"], ["marketing", "crm"], ["marketing, crm", "crm"]):
             options = [each for way in ways for each in ("--accounts", way)]
             told = run("receipt", "find", FILE, "--email", JANE.value, "--json", *options)
             assert (told.code, len(json.loads(told.out))) == (Exit.DONE, 2)

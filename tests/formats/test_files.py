@@ -218,8 +218,13 @@ def test_a_killed_process_leaves_nobody_behind(
     assert path.read_text("utf-8") == "before"
 
 
-def test_signals_are_as_they_were_when_the_file_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_signals_are_as_they_were_when_the_file_is_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.setattr(private, "OPEN_FILES", Path("/nowhere"))
+    # A command that was run in this process may have left a handler of its own.
+    previous = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    request.addfinalizer(lambda: signal.signal(signal.SIGTERM, previous))
     before = signal.getsignal(signal.SIGTERM)
     path = tmp_path / "people.csv"
     with writer_for(path) as writer:

@@ -43,6 +43,7 @@ HEADER = ["EMAIL", "ALTERNATE_EMAILS", "CONTACT_ID", "SCORE", "PLAN", "RENEWAL",
 
 class TestSendGridFiles:
     def row(self, **values: str) -> Contact:
+        values = {"CONTACT_ID": "c1", **values}
         (contact,) = sendgrid.Reader.of(FIELDS).csv(HEADER)([[values.get(name, "") for name in HEADER]])
         return contact
 

@@ -16,6 +16,8 @@ from contacts_core.query import Compare, Op
 from tests.providers.conftest import SEEN
 from tests.providers.test_on_emulators import account
 
+pytestmark = pytest.mark.timeout(600)  # 300 searches, each beside an export
+
 TEXTS = ["a", "A", "ab", "aB", "a%b", "a_b", "%", "_", "o'b", "a\\b", "ä", " a", "a ", "a\nb", '"']
 LOCALS = ["a", "ab", "a_b", "a%b", "b.a", "x+a", "o'b"]
 HOSTS = ["example.com", "sub.example.com", "a.example.org"]
