@@ -351,7 +351,7 @@ UNSENDABLE: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("vendor", sorted(KINDS))
-@pytest.mark.parametrize("odd", UNSENDABLE, ids=str)
+@pytest.mark.parametrize("odd", UNSENDABLE, ids=range(len(UNSENDABLE)))
 def test_a_contact_that_no_json_can_hold_is_named_and_stops_nobody_else(vendor: str, odd: dict[str, Any]) -> None:
     with account(vendor) as (door, _):
         outcome = door.wait(door.upsert_contacts([person(n, **(odd if n == 1 else {})) for n in range(4)]))
