@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -287,7 +288,8 @@ def _followed(running: Engine, id: str, watch: Watch | None, stop: _Stop | None 
     if ended is None:
         raise RunStopped(id)
     if watch:
-        watch(running.journal.progress(id))
+        with contextlib.suppress(KeyboardInterrupt):  # it has ended: there is nothing to interrupt any more
+            watch(running.journal.progress(id))
     if ended.state == "refused":
         raise PlanRefused(ended.reason, hint="make a new plan (--replan shows what it would be)")
     return receipt_of(running, id)

@@ -286,13 +286,17 @@ class Journal:
     # -- events
 
     def note(self, run: str, account: str, type: str, body: Mapping[str, Any]) -> None:
-        """Write down something that happened."""
-        self.ended(self.began(run, account, type, {}), body)
+        """Write down something that happened, at once: nobody may find half of it."""
+        self._insert_event(run, account, type, body, ended_at=now())
 
-    @stored
     def began(self, run: str, account: str, type: str, body: Mapping[str, Any]) -> int:
         """Write down that something begins; gives its number."""
-        row = {"run": run, "account": account, "type": type, "begun_at": now(), "body": _packed(json.dumps(dict(body)))}
+        return self._insert_event(run, account, type, body, ended_at=None)
+
+    @stored
+    def _insert_event(self, run: str, account: str, type: str, body: Mapping[str, Any], ended_at: str | None) -> int:
+        packed = _packed(json.dumps(dict(body)))
+        row = {"run": run, "account": account, "type": type, "begun_at": now(), "ended_at": ended_at, "body": packed}
         with self._engine.begin() as connection:
             key = connection.execute(events.insert(), row).inserted_primary_key
             assert key is not None

@@ -15,7 +15,8 @@ from contacts_core.capabilities import QueuesJobs
 from contacts_core.errors import ConfigurationError, InvalidInput, PlanRefused, StorageError, Unavailable
 from contacts_core.flow import Flow
 from contacts_core.models import Job, JobState, Outcome
-from contacts_core.plans import Limits, Plan, cancel, erase, receipt, recording, resume, runs
+from contacts_core.plans import Limits, Plan, RunStopped, cancel, erase, receipt, recording, resume, runs
+from contacts_core.plans.journal import Journal
 from contacts_core.plans.journal import runs as table
 from contacts_core.plans.model import checksum_of, converter
 from contacts_core.plugins import hookimpl
@@ -293,3 +294,27 @@ def test_a_limit_given_as_a_whole_number_is_the_same_limit_when_the_plan_is_read
         plan = erase([email("jane")], [door], limits=Limits(share=1))
         plan.save(tmp_path / "plan.json")
         assert Plan.load(tmp_path / "plan.json").apply([door], **QUICK).complete
+
+
+def test_what_happened_is_written_down_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> None:
+        raise AssertionError("the database went away in between")
+
+    monkeypatch.setattr(Journal, "ended", gone)
+    journal = Journal(state())
+    journal.note("run-1", "main", "read", {"round": 1})
+    (event,) = journal.events("run-1")
+    assert (event.body, event.ended_at is not None) == ({"round": 1}, True)
+
+
+def test_ctrl_c_at_the_last_look_does_not_lose_the_receipt() -> None:
+    def watch(progress: Sequence[Any]) -> None:
+        if all(each.phase == "done" for each in progress):
+            raise KeyboardInterrupt
+
+    with desk(world(person("jane"), person("john"))) as door:
+        try:
+            done = erase([email("jane")], [door]).apply([door], **QUICK, watch=watch)
+        except RunStopped as stopped:  # between the account's end and the run's
+            done = resume(stopped.run, [door])
+        assert done.complete
