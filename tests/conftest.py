@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,8 +12,23 @@ from typing import Any
 import pytest
 
 SETTINGS = ("SENDGRID_", "BIRD_", "USER_API_", "CONTACTS_")
-# What tells the tests of the machine: a folder that one of them reads, a server, whether a browser has to be there.
-KEPT = frozenset({"CONTACTS_VENDOR_SPECS", "CONTACTS_TEST_POSTGRES", "CONTACTS_REQUIRE_CHROMIUM"})
+# What tells the tests of the machine: a folder that one of them reads, a server, whether a browser has to be there; and
+# how long the adversary goes on.
+KEPT = frozenset(
+    {
+        "CONTACTS_VENDOR_SPECS",
+        "CONTACTS_TEST_POSTGRES",
+        "CONTACTS_REQUIRE_CHROMIUM",
+        "CONTACTS_ADVERSARY_EXAMPLES",
+        "CONTACTS_ADVERSARY_PLANS",
+    }
+)
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C: whoever runs the tests in the background of a shell ignores it, and so would all that they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class NetworkBlockedError(RuntimeError):

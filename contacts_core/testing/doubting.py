@@ -20,6 +20,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
+from zlib import crc32
 
 import httpx
 import pytest
@@ -97,6 +98,13 @@ class Case:
 Chosen = Callable[[Store, random.Random], Case]
 Called = Callable[[Any, Case], Any]
 Judged = Callable[[Case, Any, Store, Store], Iterable[str]]
+
+
+def chosen_seed(variable: str, *case: str) -> int:
+    """The same cases each time, so that a suite is repeatable; other ones where somebody asks for a longer run."""
+    if variable in os.environ:
+        return int.from_bytes(os.urandom(4))
+    return crc32("/".join(case).encode())
 
 
 @frozen
@@ -392,7 +400,6 @@ class AdversaryContract:
         examples = int(os.environ.get(ENVIRONMENT, self.examples))
         repeated = settings(
             max_examples=examples,
-            derandomize=ENVIRONMENT not in os.environ,
             deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
@@ -400,7 +407,7 @@ class AdversaryContract:
         kinds = st.sampled_from(list(LIES))
         lie = st.builds(Lie, st.integers(0, 9), kinds, st.integers(0, 999), st.sampled_from([1, 1, 1, 2, 1000]))
 
-        @seed(int.from_bytes(os.urandom(4)))
+        @seed(chosen_seed(ENVIRONMENT, self.provider.__name__, operation))
         @repeated
         @given(lies=st.lists(lie, min_size=1, max_size=3), choice=st.integers(0, 99), awaiting=st.integers(0, 3))
         def cases(lies: list[Lie], choice: int, awaiting: int) -> None:

@@ -138,11 +138,6 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", **more}
 
 
-def _hear_ctrl_c() -> None:
-    """Whoever runs the tests in the background of a shell ignores Ctrl-C, and so would every process below."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.fixture
 def served() -> Iterator[tuple[subprocess.Popen[str], Any]]:
     options = [
@@ -161,7 +156,6 @@ def served() -> Iterator[tuple[subprocess.Popen[str], Any]]:
         stdout=subprocess.PIPE,
         text=True,
         env=environment(),
-        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - no thread of ours holds a lock here
     )
     assert process.stdout
     text = ""

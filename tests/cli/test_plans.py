@@ -238,7 +238,6 @@ class TestApply:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ},
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - a background shell ignores it
         )
         while not any(exchange.path.startswith("/v3/marketing/contacts/imports") for exchange in list(here.seen)):
             time.sleep(0.05)

@@ -199,6 +199,9 @@ def test_a_host_that_is_not_public_is_found_out_when_connected(kind: str, monkey
         with pytest.raises(errors.UnexpectedPayload, match="not public"):
             run(kind, server, fetch(f"{server.address}/file"))
         assert server.requests == []
+        end = time.monotonic() + 5
+        while not server.connections and time.monotonic() < end:  # the server counts in a thread of its own
+            time.sleep(0.01)
         assert server.connections == 1
 
 
