@@ -10,9 +10,9 @@ from uuid import UUID
 from benchmarks.figures import Figure
 from contacts_core import Identifier
 from contacts_core.client import Contacts, connect
-from contacts_core.plugins import emulators
-from contacts_core.sandbox import Exchange, Running, Sandbox, running
-from contacts_core.sandbox.people import people
+from contacts_core.emulator import Exchange, Running, Sandbox, running
+from contacts_core.emulator.registry import emulators
+from contacts_core.emulator.synthetic_contacts import people
 
 SEED = 1
 

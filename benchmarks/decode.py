@@ -11,10 +11,10 @@ from statistics import median
 
 import msgspec
 
-from benchmarks import crowd
+from benchmarks import synthetic_contacts as crowd
 from benchmarks.figures import Figure, interleaved, paired
-from contacts_core.files import PIECE, Records
 from contacts_core.models import Contact
+from contacts_core.provider.files import PIECE, Records
 from contacts_sendgrid import SendGrid, mapping
 from contacts_sendgrid.payloads import Contacts, FieldDefinitions
 

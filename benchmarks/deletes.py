@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator
 from uuid import UUID
 
-from benchmarks import crowd
+from benchmarks import synthetic_contacts as crowd
 from benchmarks.figures import Figure
 from benchmarks.server import serving
 from contacts_bird import Bird
 from contacts_core.client import AsyncContacts, Contacts
-from contacts_core.drivers import IN_FLIGHT
+from contacts_core.http.drivers import IN_FLIGHT
 
 LATENCY = 0.05
 TARGET = 1.2

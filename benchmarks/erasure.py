@@ -16,10 +16,11 @@ from math import ceil
 from typing import Any, Self
 
 from benchmarks.figures import Figure
-from contacts_core import Contacts, Identifier, plugins
-from contacts_core.drivers import IN_FLIGHT
+from contacts_core import Contacts, Identifier
+from contacts_core.config import plugins
+from contacts_core.emulator import people
+from contacts_core.http.drivers import IN_FLIGHT
 from contacts_core.plans import Limits, Plan, Receipt, erase
-from contacts_core.sandbox import people
 
 LATENCY = 0.02
 SPEED = 600.0  # half a minute of a vendor's job in 50 ms

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.crowd import BLOCK
 from benchmarks.figures import Figure
 from benchmarks.server import serving
+from benchmarks.synthetic_contacts import BLOCK
 from contacts_core import connect
 
 TARGET = 1.2

@@ -16,12 +16,12 @@ from typing import Any, ClassVar
 import httpx
 from attrs import frozen
 
-from benchmarks import crowd
+from benchmarks import synthetic_contacts as crowd
 from benchmarks.figures import Figure, interleaved, paired
 from benchmarks.server import serving
 from contacts_bird import Bird
 from contacts_core.client import AsyncContacts, Contacts
-from contacts_core.drivers import IN_FLIGHT, LIMITS, TIMEOUT
+from contacts_core.http.drivers import IN_FLIGHT, LIMITS, TIMEOUT
 from contacts_core.provider import Rate
 
 Work = Coroutine[Any, Any, None]

@@ -11,12 +11,12 @@ from typing import Any
 
 import httpx
 
-from benchmarks import crowd
+from benchmarks import synthetic_contacts as crowd
 from benchmarks.figures import Figure
 from benchmarks.server import PAGE, PAGES, serving
 from contacts_bird import Bird
 from contacts_core.client import Contacts
-from contacts_core.drivers import LIMITS, TIMEOUT
+from contacts_core.http.drivers import LIMITS, TIMEOUT
 from contacts_user_api import UserApi
 
 LATENCY = 0.05

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from benchmarks import crowd
+from benchmarks import synthetic_contacts as crowd
 
 MOST_SECONDS = 900
 MOST_REQUESTS = 500_000

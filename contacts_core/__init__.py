@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from contacts_core import errors
     from contacts_core.client import AsyncContacts, Contacts, connect, connect_async
     from contacts_core.errors import ContactsError
-    from contacts_core.identifiers import Identifier, IdentifierKind
     from contacts_core.models import (
         Address,
         Contact,
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
         FieldDefinition,
         FieldType,
         Found,
+        Identifier,
+        IdentifierKind,
         Job,
         JobState,
         Outcome,
@@ -69,7 +70,6 @@ __all__ = [
 _HOMES = {
     "client": ("AsyncContacts", "Contacts", "connect", "connect_async"),
     "errors": ("ContactsError",),
-    "identifiers": ("Identifier", "IdentifierKind"),
     "query": ("F", "Native", "Query"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from contacts_core.texts import printable
+from contacts_core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,8 +23,8 @@ import attrs
 from attrs import frozen
 
 from contacts_core.errors import InvalidInput
-from contacts_core.identifiers import Identifier, IdentifierKind, mask, normal_email, normal_phone
-from contacts_core.models import Contact
+from contacts_core.models import Contact, Identifier, IdentifierKind
+from contacts_core.models.identifiers import mask, normal_email, normal_phone
 
 __all__ = ["All", "Any_", "Compare", "F", "Field", "Native", "Not", "Op", "Query", "Value", "replaced", "walk"]
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import typer.main
 
-from contacts_core import matrix
 from contacts_core.cli import app
-from contacts_core.sandbox import FAULTS
+from contacts_core.config import matrix
+from contacts_core.emulator import FAULTS
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from contacts_core.cli.root import app
+    from contacts_core.cli.app import app
 
 __all__ = ["app", "main"]
 
@@ -20,14 +20,14 @@ def __getattr__(name: str) -> Any:
     if name != "app":
         message = f"module 'contacts_core.cli' has no attribute {name!r}"
         raise AttributeError(message)
-    from contacts_core.cli.root import app
+    from contacts_core.cli.app import app
 
     return app
 
 
 def main() -> None:
     """Run the command; the entry point."""
-    from contacts_core.cli import stopping
+    from contacts_core.cli import signals as stopping
 
     stopping.heed()
     _fill_closed_streams()
@@ -57,7 +57,7 @@ def _fill_closed_streams() -> None:
 
 def _run() -> None:
     try:
-        from contacts_core.cli.root import app
+        from contacts_core.cli.app import app
     except ModuleNotFoundError as missing:
         print(f"contacts: the package {missing.name} is missing\nhint: install contacts-core[cli]", file=sys.stderr)
         sys.exit(1)

@@ -1,7 +1,7 @@
 """Arguments and options that several commands share, and how the text of each becomes a value.
 
 An option that takes several values may be given several times, and its values may be joined by commas; one that takes
-NAME=VALUE may be given several times; any other is given once (`contacts_core.cli.root.Strict` refuses a second one).
+NAME=VALUE may be given several times; any other is given once (`contacts_core.cli.app.Strict` refuses a second one).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from contacts_core.identifiers import Identifier
+    from contacts_core.models import Identifier
     from contacts_core.provider import Provider
 
 N = TypeVar("N", int, float)
@@ -200,7 +200,7 @@ def identifiers(
     anonymous_id: list[str] | None,
 ) -> list[Identifier]:
     """The identifiers that were given, each once, in the order of the options."""
-    from contacts_core.identifiers import Identifier
+    from contacts_core.models import Identifier
 
     makers = (
         (Identifier.email, email),
@@ -218,7 +218,7 @@ def sendable(provider: Provider, ids: Iterable[str], where: str = "") -> list[st
         InvalidInput: One is not an id of this provider; the message names it, and nothing was sent.
     """
     from contacts_core.errors import InvalidInput
-    from contacts_core.identifiers import scrub
+    from contacts_core.models.identifiers import scrub
 
     wanted = list(ids)
     for each in wanted:

@@ -1,7 +1,7 @@
 """Everything a command prints: results on stdout, all else on stderr.
 
 This is the one place through which text reaches a terminal. Vendors, plugins and files write much of that text, so
-every piece of it becomes printable here (`contacts_core.texts.printable`), and nothing in it is taken for markup. A
+every piece of it becomes printable here (`contacts_core.text.printable`), and nothing in it is taken for markup. A
 line break is only where a command put one: by giving several lines.
 """
 
@@ -57,7 +57,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def clean(value: object) -> str:
     """One line of text without characters that would steer a terminal."""
-    from contacts_core.texts import printable
+    from contacts_core.text import printable
 
     return printable(value)
 

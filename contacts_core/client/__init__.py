@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from contacts_core.accounts import open_provider
-from contacts_core.client.awaiting import AsyncContacts
-from contacts_core.client.blocking import Contacts
-from contacts_core.transport import AsyncClient, Client
+from contacts_core.client.async_client import AsyncContacts
+from contacts_core.client.sync_client import Contacts
+from contacts_core.config.accounts import open_provider
+from contacts_core.http.wire import AsyncClient, Client
 
 __all__ = ["AsyncContacts", "Contacts", "connect", "connect_async"]
 
@@ -21,7 +21,7 @@ def connect(
     Args:
         name: A provider's name, or an account's from the accounts file.
         client: An ``httpx.Client`` of your own, or anything with its interface. It is not closed here.
-        state: A state whose tombstones hold back imports too, besides the one in force; see `contacts_core.state`.
+        state: A state whose tombstones hold back imports too, besides the one in force.
         **settings: The provider's settings; those missing come from the account, or from the environment.
 
     Raises:

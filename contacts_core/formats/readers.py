@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from contacts_core.errors import InvalidInput
-from contacts_core.formats.plain import contact_from_plain
-from contacts_core.identifiers import EMAILS, Identifier, scrub
-from contacts_core.models import Contact
+from contacts_core.formats.plain_data import contact_from_plain
+from contacts_core.models import Contact, Identifier
+from contacts_core.models.identifiers import EMAILS, scrub
 
 __all__ = ["read_json_lines", "read_lines", "read_people", "readable"]
 

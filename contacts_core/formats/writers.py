@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
 from contacts_core.errors import InvalidInput
-from contacts_core.formats.plain import plain
-from contacts_core.formats.private import private_file
-from contacts_core.identifiers import Identifier, IdentifierKind
-from contacts_core.models import Address, Contact
+from contacts_core.formats.plain_data import plain
+from contacts_core.formats.private_files import private_file
+from contacts_core.models import Address, Contact, Identifier, IdentifierKind
 
 __all__ = ["FORMATS", "ContactWriter", "CsvWriter", "JsonLinesWriter", "writer_for"]
 

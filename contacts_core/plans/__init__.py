@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from contacts_core.plans.applying import (
+    from contacts_core.plans.execution.runner import (
         RunStopped,
         apply,
         apply_async,
@@ -27,18 +27,6 @@ if TYPE_CHECKING:
         runs,
         start,
         work,
-    )
-    from contacts_core.plans.asking import (
-        delete,
-        delete_async,
-        erase,
-        erase_async,
-        remake,
-        remake_async,
-        remove_from_list,
-        remove_from_list_async,
-        remove_identifier,
-        remove_identifier_async,
     )
     from contacts_core.plans.model import (
         AccountPlan,
@@ -52,7 +40,19 @@ if TYPE_CHECKING:
         Target,
         Unasked,
     )
-    from contacts_core.plans.receipts import Receipt, ReceiptBroken
+    from contacts_core.plans.planning.api import (
+        delete,
+        delete_async,
+        erase,
+        erase_async,
+        remake,
+        remake_async,
+        remove_from_list,
+        remove_from_list_async,
+        remove_identifier,
+        remove_identifier_async,
+    )
+    from contacts_core.plans.receipts.receipt import Receipt, ReceiptBroken
 
 __all__ = [
     "AccountPlan",
@@ -90,7 +90,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "applying": (
+    "execution.runner": (
         "RunStopped",
         "apply",
         "apply_async",
@@ -102,7 +102,7 @@ _HOMES = {
         "start",
         "work",
     ),
-    "asking": (
+    "planning.api": (
         "delete",
         "delete_async",
         "erase",
@@ -115,7 +115,7 @@ _HOMES = {
         "remove_identifier_async",
     ),
     "model": ("AccountPlan", "Follow", "Kind", "Limits", "Person", "Plan", "Step", "Suggestion", "Target", "Unasked"),
-    "receipts": ("Receipt", "ReceiptBroken"),
+    "receipts.receipt": ("Receipt", "ReceiptBroken"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

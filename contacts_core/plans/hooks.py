@@ -6,14 +6,14 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
-from contacts_core import plugins
+from contacts_core.config import plugins
 from contacts_core.errors import PlanRefused
-from contacts_core.identifiers import scrub
+from contacts_core.models.identifiers import scrub
 
 if TYPE_CHECKING:
     from contacts_core.models import Outcome
     from contacts_core.plans.model import Plan, Step
-    from contacts_core.plans.receipts import Receipt
+    from contacts_core.plans.receipts.receipt import Receipt
 
 __all__ = ["before_apply", "plan_created", "run_finished", "step_finished"]
 

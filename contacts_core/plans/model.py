@@ -16,12 +16,12 @@ from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from contacts_core.errors import PlanRefused
-from contacts_core.identifiers import Identifier
-from contacts_core.keys import owner_only
+from contacts_core.models import Identifier
+from contacts_core.storage.private_files import owner_only
 
 if TYPE_CHECKING:
     from contacts_core.client import AsyncContacts, Contacts
-    from contacts_core.plans.receipts import Receipt
+    from contacts_core.plans.receipts.receipt import Receipt
 
 __all__ = ["AccountPlan", "Follow", "Kind", "Limits", "Person", "Plan", "Step", "Suggestion", "Target", "Unasked"]
 
@@ -316,13 +316,13 @@ class Plan:
 
     def apply(self, accounts: Sequence[str | Contacts[Any]] = (), **options: Any) -> Receipt:
         """Do it, durably, and give the receipt. See `contacts_core.plans.apply`, which takes the same arguments."""
-        from contacts_core.plans.applying import apply  # noqa: PLC0415 - reading a plan needs no database
+        from contacts_core.plans.execution.runner import apply  # noqa: PLC0415 - reading a plan needs no database
 
         return apply(self, accounts, **options)
 
     async def apply_async(self, accounts: Sequence[str | AsyncContacts[Any]] = (), **options: Any) -> Receipt:
         """The same with `AsyncContacts`. See `contacts_core.plans.apply_async`."""
-        from contacts_core.plans.applying import apply_async  # noqa: PLC0415 - as above
+        from contacts_core.plans.execution.runner import apply_async  # noqa: PLC0415 - as above
 
         return await apply_async(self, accounts, **options)
 

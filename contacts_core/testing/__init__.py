@@ -12,7 +12,7 @@ through the blocking and the awaiting door, against the emulator and against the
 from __future__ import annotations
 
 from contacts_core.testing.contract import ProviderContract
+from contacts_core.testing.harness import Trial
 from contacts_core.testing.memory import MemoryProvider
-from contacts_core.testing.trial import Trial
 
 __all__ = ["MemoryProvider", "ProviderContract", "Trial"]

@@ -21,7 +21,7 @@ import msgspec
 from attrs import define, field, frozen
 
 if TYPE_CHECKING:
-    from contacts_core.sandbox import Emulator, Sandbox, Truth
+    from contacts_core.emulator import Emulator, Sandbox, Truth
 
 __all__ = ["BEHIND", "BROKEN", "FALSE", "LIES", "Adversary", "Change", "Lie", "Stuck"]
 

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import pytest
 
-from contacts_core.capabilities import capabilities
-from contacts_core.provider import Provider
-from contacts_core.testing.cases import Case
-from contacts_core.testing.changing import ChangingCases
-from contacts_core.testing.failing import FailingCases
-from contacts_core.testing.reading import ReadingCases
-from contacts_core.testing.trial import Kind, Trial, Way, trial
+from contacts_core.provider import Provider, capabilities
+from contacts_core.testing.cases.faults import FailingCases
+from contacts_core.testing.cases.read import ReadingCases
+from contacts_core.testing.cases.shared import Case
+from contacts_core.testing.cases.write import ChangingCases
+from contacts_core.testing.harness import Kind, Trial, Way, trial
 
 if TYPE_CHECKING:
-    from contacts_core.sandbox import Emulator
+    from contacts_core.emulator import Emulator
 
 __all__ = ["ProviderContract"]
 

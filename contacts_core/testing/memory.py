@@ -11,25 +11,24 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from contacts_core.capabilities import (
+from contacts_core.errors import NotFound
+from contacts_core.models import Contact, ContactList, Count, FieldDefinition, FieldType, Identifier, Outcome, Page
+from contacts_core.provider import (
     AddsToLists,
     Counts,
     CreatesLists,
     DeletesAllContactsById,
     DeletesLists,
     FindsContactsByScan,
+    Flow,
     GetsContacts,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
     UpsertsContacts,
+    address,
 )
-from contacts_core.errors import NotFound
-from contacts_core.flow import Flow
-from contacts_core.identifiers import Identifier
-from contacts_core.models import Contact, ContactList, Count, FieldDefinition, FieldType, Outcome, Page
-from contacts_core.provider import address
 
 __all__ = ["MemoryProvider", "Store"]
 

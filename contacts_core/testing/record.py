@@ -12,10 +12,10 @@ from contextlib import suppress
 
 import pytest
 
-from contacts_core.accounts import open_provider
+from contacts_core.config.accounts import open_provider
+from contacts_core.config.plugins import registry
 from contacts_core.errors import ConfigurationError
-from contacts_core.plugins import registry
-from contacts_core.testing.trial import RECORDING
+from contacts_core.testing.harness import RECORDING
 
 
 def main(arguments: list[str]) -> int:

@@ -14,17 +14,31 @@ from attrs import frozen
 
 from contacts_bird import api, mapping
 from contacts_bird.payloads import ContactDetails, ListDetails, Processed
-from contacts_core import steps
-from contacts_core.capabilities import (
+from contacts_core.errors import InvalidInput, NotFound, Rejected, UnexpectedPayload
+from contacts_core.models import (
+    Contact,
+    ContactList,
+    Failure,
+    FieldDefinition,
+    Identifier,
+    IdentifierKind,
+    Outcome,
+    Page,
+)
+from contacts_core.provider import (
     AddsToLists,
+    Call,
     CountsByPaging,
     CreatesLists,
     DeletesAllContactsById,
     DeletesContacts,
     DeletesLists,
     FindsContacts,
+    Flow,
     GetsContacts,
     NativeQuery,
+    Provider,
+    Rate,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
@@ -33,17 +47,16 @@ from contacts_core.capabilities import (
     Searches,
     TakesIdentifiers,
     UpsertsContacts,
+    address,
+    flows,
+    hookimpl,
+    secret,
+    setting,
 )
-from contacts_core.errors import InvalidInput, NotFound, Rejected, UnexpectedPayload
-from contacts_core.flow import Call, Flow
-from contacts_core.identifiers import Identifier, IdentifierKind
-from contacts_core.models import Contact, ContactList, Failure, FieldDefinition, Outcome, Page
-from contacts_core.plugins import hookimpl
-from contacts_core.provider import Provider, Rate, address, secret, setting
 from contacts_core.query import Query
 
 if TYPE_CHECKING:
-    from contacts_core.sandbox import Emulator
+    from contacts_core.emulator import Emulator
 
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -202,14 +215,14 @@ class Bird(
             processed = (yield from change(list_id, body)).items_processed
             (done if processed == len(part) else unsure).extend(part)
 
-        for part in steps.chunks(dict.fromkeys(sent), self.member_batch):
-            _, refused = yield from steps.apart(part, send)
+        for part in flows.chunks(dict.fromkeys(sent), self.member_batch):
+            _, refused = yield from flows.apart(part, send)
             outcomes += [_failed(operation, spelled(member), str(error)) for member, error in refused]
         names = tuple(map(spelled, done))
         outcomes.append(Outcome(operation=operation, requested=len(names), confirmed=names))
         wanted = operation == "add_to_list"
         checks = [self._read_back(operation, list_id, member, wanted=wanted) for member in unsure]
-        settled = yield from steps.run_together(checks, self.concurrency)
+        settled = yield from flows.run_together(checks, self.concurrency)
         outcomes += [
             each.value or Outcome(operation=operation, requested=1)  # not read: neither confirmed nor failed
             for each in settled
@@ -226,7 +239,7 @@ class Bird(
                 owners, others = yield from self._owners(member)
                 ids = [owner.id for owner in owners]
             for contact_id in ids:
-                found = yield from steps.gather(partial(self._lists_of_contact_page, contact_id))
+                found = yield from flows.gather(partial(self._lists_of_contact_page, contact_id))
                 on_list.append(any(each.id == list_id for each in found))
         except NotFound:
             ids = []
@@ -309,7 +322,7 @@ class Bird(
             raise UnexpectedPayload("the answer holds a contact whose id is not one", provider=self.name)
         known = {details.id: mapping.known_identifiers(details, self.keys) for details in found}
         lacking = [details.id for details in found if not mapping.is_told(details, known[details.id])]
-        settled = yield from steps.run_together([self._identifiers(each) for each in lacking], self.concurrency)
+        settled = yield from flows.run_together([self._identifiers(each) for each in lacking], self.concurrency)
         gone: set[str] = set()
         for contact_id, each in zip(lacking, settled, strict=True):
             if isinstance(each.error, NotFound):
@@ -330,7 +343,7 @@ class Bird(
         raise UnexpectedPayload("no answer tells a contact's identifiers", provider=self.name) from error
 
     def _identifiers(self, contact_id: str) -> Flow[tuple[Identifier, ...]]:
-        found = yield from steps.gather(lambda cursor: self._identifiers_page(contact_id, cursor))
+        found = yield from flows.gather(lambda cursor: self._identifiers_page(contact_id, cursor))
         if any(each.contact_id not in {None, contact_id} for each in found):
             raise UnexpectedPayload("the answer holds identifiers of another contact", provider=self.name)
         return mapping.identifiers(found, self.keys)
@@ -364,7 +377,7 @@ class Bird(
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """A contact with an id of Bird's is updated; one with an identifier updated or created; any other created."""
         (contact,) = contacts
-        first_lists, *more_lists = list(steps.chunks(lists, mapping.MOST_LISTS)) or [()]
+        first_lists, *more_lists = list(flows.chunks(lists, mapping.MOST_LISTS)) or [()]
         lost: set[str] = set()
         attributes, references = mapping.attributes(contact, lost), mapping.references(contact, self.keys, lost)
         body: dict[str, Any] = {"attributes": attributes} if attributes else {}
@@ -417,6 +430,6 @@ def contacts_providers() -> list[type[Provider]]:
 @hookimpl
 def contacts_emulators() -> list[type[Emulator]]:
     """The emulator of this package."""
-    from contacts_bird.sandbox import BirdEmulator  # noqa: PLC0415 - needs the extra "sandbox"
+    from contacts_bird.emulator import BirdEmulator  # noqa: PLC0415 - needs the extra "sandbox"
 
     return [BirdEmulator]

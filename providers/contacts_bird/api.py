@@ -18,8 +18,7 @@ from contacts_bird.payloads import (
     Lists,
     Processed,
 )
-from contacts_core.flow import Call
-from contacts_core.provider import delete, get, patch, path, post
+from contacts_core.provider import Call, delete, get, patch, path, post
 
 PAGE = "100"  # a larger one is refused
 READ, WRITE = "", "write"  # the lanes of the vendor's two rates: GET, and everything else

@@ -10,10 +10,16 @@ import msgspec
 from attrs import frozen
 
 from contacts_bird.payloads import AttributeDetails, ContactDetails, IdentifierRef, ListDetails
-from contacts_core.construct import constructor
-from contacts_core.identifiers import Identifier, IdentifierKind
-from contacts_core.models import Contact, ContactList, CustomValue, FieldDefinition, FieldType
-from contacts_core.provider import moment
+from contacts_core.models import (
+    Contact,
+    ContactList,
+    CustomValue,
+    FieldDefinition,
+    FieldType,
+    Identifier,
+    IdentifierKind,
+)
+from contacts_core.provider import constructor, moment
 from contacts_core.query import Query, identifier_of
 
 NAME = "bird"

@@ -10,9 +10,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import msgspec
 from attrs import evolve, frozen
 
-from contacts_core import steps
-from contacts_core.capabilities import (
+from contacts_core.errors import Forbidden, InvalidInput, NotFound, Rejected, Unauthenticated, UnexpectedPayload
+from contacts_core.models import (
+    Contact,
+    ContactList,
+    Count,
+    Failure,
+    FieldDefinition,
+    Identifier,
+    IdentifierKind,
+    Job,
+    JobState,
+    Outcome,
+    Page,
+)
+from contacts_core.models.identifiers import scrub
+from contacts_core.provider import (
     AddsToLists,
+    Call,
     Counts,
     CreatesLists,
     DeletesAllContacts,
@@ -21,32 +36,24 @@ from contacts_core.capabilities import (
     ExportsFiles,
     FileReader,
     FindsContacts,
+    Flow,
     GetsContacts,
     NativeQuery,
+    Provider,
+    Rate,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
     Sample,
     Searches,
+    Upload,
     UpsertsContacts,
+    address,
+    flows,
+    hookimpl,
+    secret,
 )
-from contacts_core.errors import Forbidden, InvalidInput, NotFound, Rejected, Unauthenticated, UnexpectedPayload
-from contacts_core.flow import Call, Flow, Upload
-from contacts_core.identifiers import Identifier, IdentifierKind, scrub
-from contacts_core.models import (
-    Contact,
-    ContactList,
-    Count,
-    Failure,
-    FieldDefinition,
-    Job,
-    JobState,
-    Outcome,
-    Page,
-)
-from contacts_core.plugins import hookimpl
-from contacts_core.provider import Provider, Rate, address, secret
 from contacts_core.query import Query
 from contacts_sendgrid import api, mapping, sgql
 from contacts_sendgrid.payloads import (
@@ -60,7 +67,7 @@ from contacts_sendgrid.payloads import (
 )
 
 if TYPE_CHECKING:
-    from contacts_core.sandbox import Emulator
+    from contacts_core.emulator import Emulator
 
 S = TypeVar("S", ImportStatus, ExportStatus)
 
@@ -220,7 +227,7 @@ class SendGrid(
         answer = (yield from api.batch(ids)).result
         found = {details.id: details for details in answer or ()}
         again = ids if answer is None else [id for id, details in found.items() if not _is_told(details)]
-        alone = yield from steps.run_together([self._alone(id) for id in again], self.concurrency)
+        alone = yield from flows.run_together([self._alone(id) for id in again], self.concurrency)
         for contact_id, each in zip(again, alone, strict=True):
             if isinstance(each.error, NotFound):
                 found = {id: details for id, details in found.items() if id != contact_id}
@@ -283,7 +290,7 @@ class SendGrid(
                     )
             return None
 
-        _, refused = yield from steps.apart(list(asked), look_up)
+        _, refused = yield from flows.apart(list(asked), look_up)
         found.extend((asked[value], _refused(error)) for value, error in refused)
         return found
 
@@ -500,6 +507,6 @@ def contacts_providers() -> list[type[Provider]]:
 @hookimpl
 def contacts_emulators() -> list[type[Emulator]]:
     """The emulator of this package."""
-    from contacts_sendgrid.sandbox import SendGridEmulator  # noqa: PLC0415 - needs the extra "sandbox"
+    from contacts_sendgrid.emulator import SendGridEmulator  # noqa: PLC0415 - needs the extra "sandbox"
 
     return [SendGridEmulator]

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any
 
-from contacts_core.flow import Call
-from contacts_core.provider import delete, get, path, post, put
+from contacts_core.provider import Call, delete, get, path, post, put
 from contacts_sendgrid.payloads import (
     Accepted,
     ContactCount,

@@ -14,9 +14,7 @@ from typing import Any
 import msgspec
 from attrs import frozen
 
-from contacts_core.construct import constructor
 from contacts_core.errors import UnexpectedPayload
-from contacts_core.identifiers import Identifier, IdentifierKind
 from contacts_core.models import (
     Address,
     Contact,
@@ -24,10 +22,12 @@ from contacts_core.models import (
     CustomValue,
     FieldDefinition,
     FieldType,
+    Identifier,
+    IdentifierKind,
     Job,
     JobState,
 )
-from contacts_core.provider import integer, lines_decoder, moment, number, query_value
+from contacts_core.provider import constructor, integer, lines_decoder, moment, number, query_value
 from contacts_sendgrid.payloads import (
     Attributes,
     ContactDetails,

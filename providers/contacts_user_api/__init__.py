@@ -10,20 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 from attrs import frozen
 
-from contacts_core import steps
-from contacts_core.capabilities import (
-    AddsToLists,
-    Counts,
-    CreatesLists,
-    DeletesAllContactsById,
-    FindsContactsByScan,
-    GetsContacts,
-    ReadsCustomFields,
-    ReadsLists,
-    RemovesFromLists,
-    RemovesIdentifiers,
-    UpsertsContacts,
-)
 from contacts_core.errors import (
     Forbidden,
     IncompleteExport,
@@ -33,16 +19,32 @@ from contacts_core.errors import (
     Unauthenticated,
     UnexpectedPayload,
 )
-from contacts_core.flow import Call, Flow
-from contacts_core.identifiers import Identifier
-from contacts_core.models import Contact, ContactList, Count, Failure, FieldDefinition, Outcome, Page
-from contacts_core.plugins import hookimpl
-from contacts_core.provider import Provider, address, secret
+from contacts_core.models import Contact, ContactList, Count, Failure, FieldDefinition, Identifier, Outcome, Page
+from contacts_core.provider import (
+    AddsToLists,
+    Call,
+    Counts,
+    CreatesLists,
+    DeletesAllContactsById,
+    FindsContactsByScan,
+    Flow,
+    GetsContacts,
+    Provider,
+    ReadsCustomFields,
+    ReadsLists,
+    RemovesFromLists,
+    RemovesIdentifiers,
+    UpsertsContacts,
+    address,
+    flows,
+    hookimpl,
+    secret,
+)
 from contacts_user_api import api, mapping
 from contacts_user_api.payloads import ContactDetails, FieldDetails, Pagination
 
 if TYPE_CHECKING:
-    from contacts_core.sandbox import Emulator
+    from contacts_core.emulator import Emulator
 
 Member = str | Identifier
 ERROR_KEYS = {"error", "errors", "message", "detail", "details"}
@@ -260,7 +262,7 @@ class UserApi(
             found.extend((wanted[i], c) for c in contacts for i in c.identifiers if i in wanted)
             unread.update(c.id for c in contacts if set(IDENTIFYING) & set(c.extra.get("unread", ())))
 
-        yield from steps.drain(self.contacts(None), take)
+        yield from flows.drain(self.contacts(None), take)
         if unread:
             reason = f"{len(unread)} contact(s) hold e-mail addresses or phone numbers that cannot be read"
             found.extend((each, reason) for each in set(wanted) - {identifier for identifier, _ in found})
@@ -299,7 +301,7 @@ class UserApi(
         if any(self.refuse_id(details.id) for details in found):
             raise UnexpectedPayload("the answer holds a contact whose id is not one", provider=self.name)
         lacking = [each.id for each in found if mapping.untold(each, mapping.SHARED_RELATIONS)]
-        settled = yield from steps.run_together([self._alone(each) for each in lacking], self.concurrency)
+        settled = yield from flows.run_together([self._alone(each) for each in lacking], self.concurrency)
         read: dict[str, ContactDetails] = {}
         for contact_id, each in zip(lacking, settled, strict=True):
             if each.error and not isinstance(each.error, NotFound):
@@ -319,7 +321,7 @@ class UserApi(
         total = _total(found.pagination)
         if total is not None:
             return Count(total, how="counter")
-        everyone = yield from steps.gather(lambda cursor: self.contacts_page(None, cursor))
+        everyone = yield from flows.gather(lambda cursor: self.contacts_page(None, cursor))
         return Count(len(everyone), how="paged")
 
     # -- lists and fields
@@ -350,20 +352,20 @@ class UserApi(
         """Those that exist, by id or by identifier, are changed, the others created; one scan finds the identifiers."""
         fields: dict[str, FieldDetails] = {}
         if any(contact.custom for contact in contacts):
-            fields = {f.name.lower(): f for f in (yield from steps.gather(self._fields_page))}
+            fields = {f.name.lower(): f for f in (yield from flows.gather(self._fields_page))}
         present = yield from self._present([c.id for c in contacts if c.provider == self.name and c.id])
         strangers = [c for c in contacts if c.provider != self.name or c.id not in present]
         sought = list(dict.fromkeys(i for c in strangers for i in c.identifiers if i.kind in mapping.RELATIONS))
         owners = dict((yield from self.find(sought))) if sought else {}
-        flows = [self._upsert(contact, present, owners, fields, lists) for contact in contacts]
-        settled = yield from steps.run_together(flows, self.concurrency)
-        return steps.added_up(
+        upserts = [self._upsert(contact, present, owners, fields, lists) for contact in contacts]
+        settled = yield from flows.run_together(upserts, self.concurrency)
+        return flows.added_up(
             "upsert_contacts", self.name, [[contact] for contact in contacts], settled, attrgetter("handle")
         )
 
     def _present(self, ids: Sequence[str]) -> Flow[dict[str, ContactDetails]]:
         """The contacts of these ids that exist; an id of another workspace may not."""
-        found = yield from steps.read_chunks(ids, 1, self.concurrency, self._details)
+        found = yield from flows.read_chunks(ids, 1, self.concurrency, self._details)
         return {details.id: details for details in found}
 
     def _details(self, ids: Sequence[str]) -> Flow[Sequence[ContactDetails]]:
@@ -472,6 +474,6 @@ def contacts_providers() -> list[type[Provider]]:
 @hookimpl
 def contacts_emulators() -> list[type[Emulator]]:
     """The emulator of this package."""
-    from contacts_user_api.sandbox import UserApiEmulator  # noqa: PLC0415 - needs the extra "sandbox"
+    from contacts_user_api.emulator import UserApiEmulator  # noqa: PLC0415 - needs the extra "sandbox"
 
     return [UserApiEmulator]

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contacts_core.flow import Call
-from contacts_core.provider import delete, get, path, post, put
+from contacts_core.provider import Call, delete, get, path, post, put
 from contacts_user_api.payloads import ContactAnswer, Contacts, Fields, ListAnswer, Lists, Users
 
 PAGE = 100  # no maximum is stated; this one is in use

@@ -8,10 +8,17 @@ from typing import Any, cast
 
 import msgspec
 
-from contacts_core.construct import constructor
-from contacts_core.identifiers import Identifier, IdentifierKind
-from contacts_core.models import Address, Contact, ContactList, CustomValue, FieldDefinition, FieldType
-from contacts_core.provider import calendar_date, moment
+from contacts_core.models import (
+    Address,
+    Contact,
+    ContactList,
+    CustomValue,
+    FieldDefinition,
+    FieldType,
+    Identifier,
+    IdentifierKind,
+)
+from contacts_core.provider import calendar_date, constructor, moment
 from contacts_user_api.payloads import ContactDetails, FieldDetails, ListDetails, Relation
 
 NAME = "user-api"

@@ -7,12 +7,12 @@ from typing import ClassVar
 import pytest
 
 from contacts_bird import Bird
-from contacts_bird.sandbox import BirdEmulator
-from contacts_core.testing.doubting import AdversaryContract
+from contacts_bird.emulator import BirdEmulator
+from contacts_core.testing.adversary_contract import AdversaryContract
 from contacts_sendgrid import SendGrid
-from contacts_sendgrid.sandbox import SendGridEmulator
+from contacts_sendgrid.emulator import SendGridEmulator
 from contacts_user_api import UserApi
-from contacts_user_api.sandbox import UserApiEmulator
+from contacts_user_api.emulator import UserApiEmulator
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from typer.testing import CliRunner
 
-from contacts_core import plugins
-from contacts_core.cli import app, doors
-from tests.cli import acme
-from tests.cli.acme import Plugin, Ran, Run, Vendor
+from contacts_core.cli import app
+from contacts_core.cli import prompts as doors
+from contacts_core.config import plugins
+from tests.cli import fake_provider as acme
+from tests.cli.fake_provider import Plugin, Ran, Run, Vendor
 
 
 @pytest.fixture

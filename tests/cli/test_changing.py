@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import typer
 
-from contacts_core.cli import wording
-from contacts_core.cli.failing import handled
+from contacts_core.cli import formatting as wording
+from contacts_core.cli.errors import handled
 from contacts_core.cli.output import Exit
 from contacts_core.errors import Cancelled, Forbidden, Interrupted, Unavailable
 from contacts_core.formats import plain
 from contacts_core.models import Failure, JobState, Outcome
-from tests.cli.acme import Run, Vendor, person
+from tests.cli.fake_provider import Run, Vendor, person
 
 SENDS = ("delete", "remove", "add to", "upsert", "create")
 

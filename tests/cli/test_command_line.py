@@ -17,7 +17,7 @@ import typer.main
 from contacts_core.cli import app
 from contacts_core.cli.options import split
 from contacts_core.cli.output import Exit
-from tests.cli.acme import Run, Vendor
+from tests.cli.fake_provider import Run, Vendor
 
 SEVERAL = {"--accounts", "--email", "--phone", "--external-id", "--anonymous-id", "--id", "--list", "--tag", "--faults"}
 PAIRS = {"--set", "--param", "--custom"}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from contacts_core.cli import demo
-from contacts_core.cli.demo import Tour
+from contacts_core.cli.commands import demo
+from contacts_core.cli.commands.demo import Tour
 from contacts_core.client import Contacts
 from contacts_core.errors import Unavailable
 from contacts_core.models import JobState
-from tests.cli import acme
-from tests.cli.acme import Acme, Bare, Queue, Vendor, person
+from tests.cli import fake_provider as acme
+from tests.cli.fake_provider import Acme, Bare, Queue, Vendor, person
 
 
 @pytest.fixture(autouse=True)

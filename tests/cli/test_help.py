@@ -12,9 +12,9 @@ import typer
 import typer.main
 
 from contacts_core.cli import app
+from contacts_core.cli.app import COMMANDS, EPILOG
 from contacts_core.cli.output import Exit
-from contacts_core.cli.root import COMMANDS, EPILOG
-from tests.cli.acme import Run
+from tests.cli.fake_provider import Run
 
 NAMES = [(name, home, summary) for names in COMMANDS.values() for name, (home, summary) in names.items()]
 
@@ -23,7 +23,7 @@ NAMES = [(name, home, summary) for names in COMMANDS.values() for name, (home, s
 def test_each_command_says_the_same_in_both_places_and_gives_an_example(
     name: str, home: str, summary: str, run: Run
 ) -> None:
-    function = getattr(import_module(f"contacts_core.cli.{home}"), name.replace("-", "_"))
+    function = getattr(import_module(f"contacts_core.cli.commands.{home}"), name.replace("-", "_"))
     if isinstance(function, typer.Typer):
         function = function.registered_callback.callback  # type: ignore[union-attr]
     assert (function.__doc__ or "").splitlines()[0] == summary
@@ -88,7 +88,7 @@ def test_the_version(run: Run) -> None:
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from contacts_core import cli
 
-    monkeypatch.delitem(sys.modules, "contacts_core.cli.root")
+    monkeypatch.delitem(sys.modules, "contacts_core.cli.app")
     monkeypatch.setitem(sys.modules, "typer", None)
     with pytest.raises(SystemExit) as ended:
         cli.main()

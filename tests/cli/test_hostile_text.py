@@ -11,9 +11,9 @@ import pytest
 from attrs import evolve
 
 from contacts_core import Identifier
-from contacts_core.cli import output, wording
+from contacts_core.cli import formatting as wording
+from contacts_core.cli import output
 from contacts_core.errors import Rejected
-from contacts_core.flow import Flow
 from contacts_core.formats import plain
 from contacts_core.models import (
     Address,
@@ -27,8 +27,9 @@ from contacts_core.models import (
     Outcome,
     Page,
 )
-from tests.cli import acme
-from tests.cli.acme import Run, Vendor, person
+from contacts_core.provider import Flow
+from tests.cli import fake_provider as acme
+from tests.cli.fake_provider import Run, Vendor, person
 
 # A terminal escape, an 8-bit one, a link, a bidirectional override, an isolate, a zero-width space, DEL, a line that
 # is not ours, a separator that some take for a line break, and Rich's markup.

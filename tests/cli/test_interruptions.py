@@ -15,15 +15,17 @@ from typing import Any
 
 import pytest
 
-from contacts_core import Identifier, plugins
+from contacts_core import Identifier
 from contacts_core.cli.output import Exit
+from contacts_core.config import plugins
+from contacts_core.emulator import Sandbox, running
+from contacts_core.emulator.registry import emulators
 from contacts_core.errors import Cancelled, Interrupted, Unavailable, Unreachable
 from contacts_core.formats import plain
 from contacts_core.models import Contact, Outcome
-from contacts_core.sandbox import Sandbox, running
-from contacts_core.state import state
-from contacts_core.tombstones import Tombstones, held_back, places
-from tests.cli.acme import Run, Vendor, person
+from contacts_core.storage.database import state
+from contacts_core.storage.tombstones import Tombstones, held_back, places
+from tests.cli.fake_provider import Run, Vendor, person
 
 COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'contacts'; from contacts_core.cli import main; main()"]
 BREAKS: list[tuple[BaseException, int]] = [
@@ -215,7 +217,7 @@ def ids_of(server: Any, name: str) -> list[str]:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_half_way_through_a_deletion_tells_what_was_done(number: int, code: int, tmp_path: Path) -> None:
-    with running(Sandbox([plugins.emulators()["bird"]], contacts=120, speed=60, latency=0.1)) as server:
+    with running(Sandbox([emulators()["bird"]], contacts=120, speed=60, latency=0.1)) as server:
         ids = ids_of(server, "bird")
         process = started(server, "bird", tmp_path, "delete", *ids, "--yes", "--json")
         end = time.monotonic() + 60
@@ -239,7 +241,7 @@ def test_a_signal_half_way_through_a_deletion_tells_what_was_done(number: int, c
 def test_a_signal_leaves_no_half_written_export(number: int, code: int, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
-    with running(Sandbox([plugins.emulators()["bird"]], contacts=2000, speed=60, latency=0.2)) as server:
+    with running(Sandbox([emulators()["bird"]], contacts=2000, speed=60, latency=0.2)) as server:
         process = started(server, "bird", tmp_path, "export", "--to", str(folder / "people.csv"))
         time.sleep(2.5)
         process.send_signal(number)
@@ -266,7 +268,7 @@ def shell(server: Any, redirection: str, *arguments: str) -> subprocess.Complete
 
 
 def test_without_standard_output_nothing_is_begun() -> None:
-    with running(Sandbox([plugins.emulators()["bird"]], contacts=20)) as server:
+    with running(Sandbox([emulators()["bird"]], contacts=20)) as server:
         truth = server.sandbox.emulators["bird"].truth
         for redirection in (">&-", "<&- >&-"):
             done = shell(server, redirection, "delete", "bird", next(iter(truth())), "--yes")
@@ -277,7 +279,7 @@ def test_without_standard_output_nothing_is_begun() -> None:
 
 
 def test_without_the_other_standard_streams_a_command_goes_on() -> None:
-    with running(Sandbox([plugins.emulators()["bird"]], contacts=20)) as server:
+    with running(Sandbox([emulators()["bird"]], contacts=20)) as server:
         truth = server.sandbox.emulators["bird"].truth
         assert shell(server, "<&-", "delete", "bird", next(iter(truth()))).returncode == Exit.REFUSED
         assert len(truth()) == 20
@@ -290,7 +292,7 @@ def test_without_the_other_standard_streams_a_command_goes_on() -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 @pytest.mark.parametrize("json_wanted", [True, False])
 def test_what_was_done_is_told_although_standard_output_is_full(*, json_wanted: bool) -> None:
-    with running(Sandbox([plugins.emulators()["bird"]], contacts=3)) as server:
+    with running(Sandbox([emulators()["bird"]], contacts=3)) as server:
         truth = server.sandbox.emulators["bird"].truth
         options = ["--json"] if json_wanted else []
         done = shell(server, ">/dev/full", "delete", "bird", next(iter(truth())), "--yes", *options)

@@ -12,7 +12,7 @@ import pytest
 from contacts_core.cli.output import Exit
 from contacts_core.client import Contacts
 from contacts_core.models import JobState
-from tests.cli.acme import Broken, Run, Vendor
+from tests.cli.fake_provider import Broken, Run, Vendor
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 
-from contacts_core import plugins, sandbox
-from contacts_core.cli import demo as demo_module
+from contacts_core import emulator as sandbox
+from contacts_core.cli.commands import demo as demo_module
 from contacts_core.cli.output import Exit
-from contacts_core.sandbox import Sandbox, running
-from tests.cli.acme import Run
+from contacts_core.config import plugins
+from contacts_core.emulator import Sandbox, running
+from contacts_core.emulator.registry import emulators
+from tests.cli.fake_provider import Run
 
-VENDORS = sorted(plugins.emulators())
+VENDORS = sorted(emulators())
 COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'contacts'; from contacts_core.cli import main; main()"]
 
 On = Callable[..., Any]
@@ -30,7 +32,7 @@ On = Callable[..., Any]
 def on(request: pytest.FixtureRequest, run: Run) -> Iterator[On]:
     """Run a command on one vendor."""
     name = request.param
-    with running(Sandbox([plugins.emulators()[name]], contacts=70, speed=600)) as server:
+    with running(Sandbox([emulators()[name]], contacts=70, speed=600)) as server:
         settings = [option for each in server.settings(name).items() for option in ("--set", "=".join(each))]
 
         def start(command: str, *arguments: object, **more: Any) -> Any:
@@ -75,7 +77,7 @@ def test_a_list_without_someone(on: On) -> None:
 
 @pytest.mark.parametrize("name", VENDORS)
 def test_a_wrong_key_is_one_line(name: str, run: Run) -> None:
-    with running(Sandbox([plugins.emulators()[name]])) as server:
+    with running(Sandbox([emulators()[name]])) as server:
         right = server.settings(name)
         settings = {key: "wrong-key-0123" if "key" in key else value for key, value in right.items()}
         options = [option for each in settings.items() for option in ("--set", "=".join(each))]
@@ -100,7 +102,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Leave one vendor to the demo, with a fault."""
 
     def make(fault: str) -> None:
-        one = plugins.emulators()[VENDORS[0]]
+        one = emulators()[VENDORS[0]]
         monkeypatch.setattr(plugins, "emulators", lambda: {one.name: one})
         monkeypatch.setattr(sandbox, "Sandbox", lambda kinds, **options: Sandbox(kinds, faults=[fault], **options))
         monkeypatch.setattr(demo_module, "PATIENCE", 0.1)
@@ -128,7 +130,7 @@ def test_the_demo_survives_a_vendor_that_makes_no_sense(run: Run, faulty: Callab
 
 def test_a_retry_is_told_in_words(run: Run) -> None:
     name = VENDORS[0]
-    with running(Sandbox([plugins.emulators()[name]], faults=["rate-limit=1"])) as server:
+    with running(Sandbox([emulators()[name]], faults=["rate-limit=1"])) as server:
         done = run("lists", name, *[o for each in server.settings(name).items() for o in ("--set", "=".join(each))])
     assert done.code == Exit.DONE
     assert done.err == "warning: RateLimited; asking again in 1.0 s\n"
@@ -197,7 +199,7 @@ def test_the_sandbox_explains_itself(run: Run, monkeypatch: pytest.MonkeyPatch) 
     done = run("sandbox", "--faults", "help")
     assert "rate-limit-bare" in done.out
     assert run("sandbox", "--faults", "gremlins").code == Exit.USAGE
-    monkeypatch.setattr("contacts_core.cli.sandbox._rest", lambda: None)
+    monkeypatch.setattr("contacts_core.cli.commands.sandbox._rest", lambda: None)
     done = run("sandbox", "--port", "0", "--contacts", "1")
     assert done.code == Exit.DONE
     assert done.out.count("\nexport ") >= 2 * len(VENDORS)
@@ -212,9 +214,9 @@ def test_a_port_that_is_taken(run: Run) -> None:
 
 
 def test_the_sandbox_needs_its_extra(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("contacts_core.sandbox")]:
+    for name in [name for name in sys.modules if name.startswith("contacts_core.emulator")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr("contacts_core.sandbox")
+    monkeypatch.delattr("contacts_core.emulator")
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     done = run("sandbox")
     assert done.code == Exit.USAGE

@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from contacts_core import Contact, Contacts, Identifier
 from contacts_core.cli.output import Exit
 from contacts_core.plans import Plan, Receipt, runs
-from contacts_core.plans.receipts import Signer
-from contacts_core.state import state
-from contacts_core.tombstones import Tombstones
-from tests.cli.acme import Run
-from tests.plans.ground import Ground, ground, holders
+from contacts_core.plans.receipts.receipt import Signer
+from contacts_core.storage.database import state
+from contacts_core.storage.tombstones import Tombstones
+from tests.cli.fake_provider import Run
+from tests.plans.environment import Ground, ground, holders
 
 ALL = "bird,sendgrid,user-api"
 COMMAND = (sys.executable, "-c", "from contacts_core.cli import main; main()")

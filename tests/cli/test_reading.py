@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from contacts_core.cli import output, reading
+from contacts_core.cli import output
+from contacts_core.cli.commands import read as reading
 from contacts_core.cli.output import Exit
 from contacts_core.errors import Unavailable
-from tests.cli.acme import Run, Vendor, person
+from tests.cli.fake_provider import Run, Vendor, person
 
 
 def test_search_shows_whom_it_found_unmasked(run: Run, vendor: Vendor) -> None:
@@ -247,10 +248,9 @@ def test_long_reads_say_how_far_they_got(
 def test_what_the_vendor_was_not_asked_and_what_it_answered_wrongly_are_told(
     run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from contacts_core.flow import Flow
-    from contacts_core.identifiers import Identifier
-    from contacts_core.models import Contact
-    from tests.cli.acme import Acme
+    from contacts_core.models import Contact, Identifier
+    from contacts_core.provider import Flow
+    from tests.cli.fake_provider import Acme
 
     def cannot_find(_self: Acme, identifier: Identifier) -> str:
         return "numbers cannot be looked up" if identifier.kind.value == "phone" else ""

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from contacts_core.cli.output import Exit
-from contacts_core.plans.receipts import Signer, write
-from tests.cli.acme import Run
+from contacts_core.plans.receipts.receipt import Signer, write
+from tests.cli.fake_provider import Run
 from tests.plans.samples import JANE, JOHN, KEY, events
 from tests.plans.test_receipt import signer
 from tests.plans.test_receipt_forgery import chained, split

@@ -10,14 +10,12 @@ import httpx
 import pytest
 
 from contacts_core import Contacts, errors
-from contacts_core.addresses import checked_base_url, refuse_place, upload_headers
-from contacts_core.decoding import UnknownFields, decoder
-from contacts_core.flow import Call, Download, Flow, Read, Upload
-from contacts_core.limits import transport_settings
-from contacts_core.provider import TransportSettings
-from contacts_core.transport import Transport
-from tests.core.fakes import bare
-from tests.core.rig import WAYS, Rig
+from contacts_core.http.addresses import checked_base_url, refuse_place, upload_headers
+from contacts_core.http.wire import Transport
+from contacts_core.provider import Call, Download, Flow, Read, TransportSettings, UnknownFields, Upload, decoder
+from contacts_core.provider.transport_settings import transport_settings
+from tests.core.fake_providers import bare
+from tests.core.transport_harness import WAYS, Rig
 
 
 @pytest.fixture(params=WAYS, ids=lambda way: f"{way[0]}-{way[1].__name__}")

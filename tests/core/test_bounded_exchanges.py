@@ -15,9 +15,8 @@ import pytest
 import stamina
 
 from contacts_core import AsyncContacts, Contacts, errors
-from contacts_core.flow import Download, Flow, Read, Upload
-from contacts_core.provider import TransportSettings
-from tests.core.fakes import bare
+from contacts_core.provider import Download, Flow, Read, TransportSettings, Upload
+from tests.core.fake_providers import bare
 from tests.core.raw_server import RawServer, Script, serving, whole
 
 QUICK = TransportSettings(attempts=1, attempt_timeout=0.6, cancel_timeout=0.3, max_answer=1 << 20)
@@ -46,7 +45,7 @@ def run(kind: str, server: RawServer, flow: Flow[Any], settings: TransportSettin
 
 
 def ask(method: str = "GET") -> Flow[Any]:
-    from contacts_core.flow import Call
+    from contacts_core.provider import Call
 
     return (yield from Call(method, "/x", object))
 
@@ -191,7 +190,7 @@ def test_after_an_answer_that_was_given_up_the_client_goes_on(kind: str) -> None
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_host_that_is_not_public_is_found_out_when_connected(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from contacts_core.transport import Transport
+    from contacts_core.http.wire import Transport
 
     monkeypatch.setattr(Transport, "place_check", lambda self, _: lambda host: self.about(_refusing(host), "download"))
 
@@ -206,7 +205,7 @@ def test_a_host_that_is_not_public_is_found_out_when_connected(kind: str, monkey
 
 
 def _refusing(host: str) -> errors.UnexpectedPayload:
-    from contacts_core.addresses import refuse_place
+    from contacts_core.http.addresses import refuse_place
 
     refuse_place(host, local=False)
     raise AssertionError("it is public")

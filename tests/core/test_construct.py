@@ -10,9 +10,8 @@ import attrs
 import pytest
 from attrs import frozen
 
-from contacts_core.construct import constructor
-from contacts_core.identifiers import Identifier, IdentifierKind
-from contacts_core.models import Address, Contact, ContactList
+from contacts_core.models import Address, Contact, ContactList, Identifier, IdentifierKind
+from contacts_core.provider import constructor
 
 
 @frozen(weakref_slot=False)

@@ -9,12 +9,11 @@ import pytest
 from attrs import evolve, frozen
 
 from contacts_core import errors, operations
-from contacts_core.flow import Flow
-from contacts_core.identifiers import Identifier
-from contacts_core.models import Contact, ContactList, Outcome, OutcomeState, Page
-from contacts_core.provider import address, check_id, get
+from contacts_core.models import Contact, ContactList, Identifier, Outcome, OutcomeState, Page
+from contacts_core.provider import Flow, address, get
+from contacts_core.provider.base import check_id
 from contacts_core.query import F
-from tests.core.fakes import HOME, Acme, Script, fine, items, person, run
+from tests.core.fake_providers import HOME, Acme, Script, fine, items, person, run
 
 PEOPLE = [person(n, lists=("l1",)) for n in range(1, 4)]
 FIRST = Identifier.email("person1@example.com")

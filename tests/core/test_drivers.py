@@ -15,9 +15,22 @@ import stamina
 from attrs import frozen
 
 from contacts_core import AsyncContacts, Contacts, errors
-from contacts_core.drivers import AsyncDriver, Driver
-from contacts_core.flow import Call, Download, Emit, Flow, Read, Settled, Sleep, Stream, Together, Upload
-from contacts_core.provider import Provider, address, secret
+from contacts_core.http.drivers import AsyncDriver, Driver
+from contacts_core.provider import (
+    Call,
+    Download,
+    Emit,
+    Flow,
+    Provider,
+    Read,
+    Settled,
+    Sleep,
+    Stream,
+    Together,
+    Upload,
+    address,
+    secret,
+)
 
 Answer = Callable[[Any], Any]
 KEY = "a-secret-key"
@@ -297,7 +310,7 @@ def test_a_bug_in_a_flow_is_not_swallowed(run: Runner) -> None:
 
 
 def test_ctrl_c_leaves_nothing_half_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    from contacts_core import drivers
+    from contacts_core.http import drivers
 
     calls = []
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from contacts_core import errors
-from contacts_core.cli.failing import Refused
+from contacts_core.cli.errors import Refused
 from contacts_core.models import Job, Outcome
-from contacts_core.plans.applying import RunStopped
-from contacts_core.plans.receipts import ReceiptBroken
-from tests.core.fakes import person
+from contacts_core.plans.execution.runner import RunStopped
+from contacts_core.plans.receipts.receipt import ReceiptBroken
+from tests.core.fake_providers import person
 
 JOB = Job(provider="acme", id="j1")
 OUTCOME = Outcome(operation="delete_contacts", provider="acme", requested=2, confirmed=("c1", "c2"))

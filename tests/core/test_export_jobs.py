@@ -15,15 +15,13 @@ from attrs import evolve, field, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contacts_core.capabilities import ExportsFiles, FileReader
 from contacts_core.errors import IncompleteExport, JobFailed, UnexpectedPayload
-from contacts_core.files import Records, Unpacked, last_record_end
-from contacts_core.flow import Call, Download, Flow, Read, Sleep
 from contacts_core.models import Contact, Job, JobState, Strategy
 from contacts_core.operations import explain, export
-from contacts_core.provider import address, get
+from contacts_core.provider import Call, Download, ExportsFiles, FileReader, Flow, Read, Sleep, address, get
+from contacts_core.provider.files import Records, Unpacked, last_record_end
 from contacts_core.query import F
-from tests.core.fakes import HOME, emitted, items, run
+from tests.core.fake_providers import HOME, emitted, items, run
 
 BOM = b"\xef\xbb\xbf"
 TWO = b"ID,NAME\n1,Ann\n2,Bob\n"

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contacts_core.errors import UnexpectedPayload
-from contacts_core.files import Records, Unpacked, last_record_end
 from contacts_core.models import Contact
+from contacts_core.provider.files import Records, Unpacked, last_record_end
 
 ROWS = [["id", "name"], ["1", "plain"], ["2", 'quo"ted'], ["3", "two\nlines"], ["4", "a,b"], ["5", ""], ["6", "é李"]]
 

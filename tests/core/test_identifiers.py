@@ -9,18 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contacts_core.identifiers import (
-    Identifier,
-    IdentifierKind,
-    certain_phone,
-    mask,
-    normal_email,
-    normal_phone,
-    scrub,
-)
-from contacts_core.keys import Key
-from contacts_core.models import Contact
+from contacts_core.models import Contact, Identifier, IdentifierKind
+from contacts_core.models.identifiers import certain_phone, mask, normal_email, normal_phone, scrub
 from contacts_core.query import F, identifier_of
+from contacts_core.storage.pseudonyms import Key
 
 WORDS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789._+-", min_size=2, max_size=40)
 

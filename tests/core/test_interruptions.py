@@ -18,11 +18,9 @@ import pytest
 from attrs import frozen
 
 from contacts_core import AsyncContacts, Contacts, errors
-from contacts_core.capabilities import DeletesContacts
-from contacts_core.flow import Flow
 from contacts_core.models import Outcome
-from contacts_core.provider import TransportSettings, delete
-from tests.core.fakes import Bare, bare
+from contacts_core.provider import DeletesContacts, Flow, TransportSettings, delete
+from tests.core.fake_providers import Bare, bare
 from tests.core.raw_server import RawServer, serving, whole
 
 NONE = type(None)
@@ -274,7 +272,7 @@ def test_a_client_used_before_a_fork_opens_anew_in_the_child(kind: str) -> None:
 FORK = """
 import asyncio, os, sys
 from contacts_core import AsyncContacts, Contacts
-from tests.core.fakes import bare
+from tests.core.fake_providers import bare
 provider = bare(base_url=sys.argv[1])
 kind = "{kind}"
 

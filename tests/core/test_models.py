@@ -13,7 +13,6 @@ from cattrs.preconf.json import make_converter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contacts_core.identifiers import Identifier, IdentifierKind
 from contacts_core.models import (
     Address,
     Contact,
@@ -24,6 +23,8 @@ from contacts_core.models import (
     FieldDefinition,
     FieldType,
     Found,
+    Identifier,
+    IdentifierKind,
     Job,
     JobState,
     Outcome,

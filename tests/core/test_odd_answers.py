@@ -11,18 +11,16 @@ import pytest
 import stamina
 
 from contacts_core import errors
-from contacts_core.decoding import UnknownFields
-from contacts_core.flow import Call, Flow, Stream
 from contacts_core.models import Contact, Page
 from contacts_core.operations import export
-from contacts_core.provider import TransportSettings
-from contacts_core.steps import Cursors, gather
-from tests.core.fakes import Paged, bare, emitted, person
+from contacts_core.provider import Call, Flow, Stream, TransportSettings, UnknownFields
+from contacts_core.provider.flows import Cursors, gather
+from tests.core.fake_providers import Paged, bare, emitted, person
 from tests.core.raw_server import serving, whole
-from tests.core.rig import WAYS, Rig
 from tests.core.test_bounded_exchanges import KINDS, QUICK
 from tests.core.test_bounded_exchanges import ask as ask_raw
 from tests.core.test_bounded_exchanges import run as run_raw
+from tests.core.transport_harness import WAYS, Rig
 
 
 @pytest.fixture(params=WAYS, ids=lambda way: f"{way[0]}-{way[1].__name__}")

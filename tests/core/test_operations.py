@@ -10,26 +10,34 @@ from attrs import field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contacts_core import F, Identifier, Native, Query, errors, operations, steps
-from contacts_core.capabilities import (
+from contacts_core import F, Identifier, Native, Query, errors, operations
+from contacts_core.models import Contact, Count, Job, JobState, Outcome, OutcomeState, Page, Strategy
+from contacts_core.provider import (
     AddsToLists,
+    Call,
     Counts,
     DeletesAllContacts,
     DeletesContacts,
+    Emit,
     Exports,
     FindsContacts,
+    Flow,
     GetsContacts,
     NativeQuery,
+    Provider,
     QueuesJobs,
     RemovesFromLists,
     RemovesIdentifiers,
     Sample,
     Searches,
+    Settled,
+    Sleep,
+    Stream,
+    Together,
     UpsertsContacts,
+    address,
+    flows,
 )
-from contacts_core.flow import Call, Emit, Flow, Settled, Sleep, Stream, Together
-from contacts_core.models import Contact, Count, Job, JobState, Outcome, OutcomeState, Page, Strategy
-from contacts_core.provider import Provider, address
 
 
 def perform(flow: Generator[Any, Any, Any], answers: dict[str, Any] | None = None) -> tuple[Any, list[Any]]:
@@ -168,17 +176,17 @@ FAKE = Fake(people=PEOPLE)
 
 @given(st.lists(st.integers()), st.integers(1, 10))
 def test_chunks_lose_nothing_and_are_full_but_the_last(items: list[int], size: int) -> None:
-    parts = list(steps.chunks(items, size))
+    parts = list(flows.chunks(items, size))
     assert [item for part in parts for item in part] == items
     assert all(len(part) == size for part in parts[:-1])
     assert all(parts)
 
 
 def test_pauses_grow_up_to_the_longest() -> None:
-    pauses = [pause for pause, _ in zip(steps.pauses(2.0), range(9), strict=False)]
+    pauses = [pause for pause, _ in zip(flows.pauses(2.0), range(9), strict=False)]
     assert pauses == sorted(pauses)
     assert (pauses[0], pauses[-1]) == (0.5, 2.0)
-    assert next(steps.pauses(0.1)) == 0.1
+    assert next(flows.pauses(0.1)) == 0.1
 
 
 def test_pages_are_gathered_to_the_last() -> None:
@@ -188,7 +196,7 @@ def test_pages_are_gathered_to_the_last() -> None:
         yield from ()
         return pages[cursor]
 
-    assert perform(steps.gather(page))[0] == [1, 2, 3]
+    assert perform(flows.gather(page))[0] == [1, 2, 3]
 
 
 class TestDeleting:
@@ -465,12 +473,12 @@ def test_streams_pass_errors_on_and_close_what_they_wrap() -> None:
         finally:
             closed.append("inner")
 
-    found, _ = perform(steps.through(inner(), lambda items: [i for i in items if i != 2]), {"/x": errors.NotFound("")})
+    found, _ = perform(flows.through(inner(), lambda items: [i for i in items if i != 2]), {"/x": errors.NotFound("")})
     assert (found, closed) == ([1, 3], ["inner"])
     kept: list[int] = []
-    perform(steps.drain(inner(), kept.extend), {"/x": errors.NotFound("")})
+    perform(flows.drain(inner(), kept.extend), {"/x": errors.NotFound("")})
     assert kept == [1, 2, 3]
-    left = steps.through(inner(), list)
+    left = flows.through(inner(), list)
     next(left)
     left.close()
     assert closed == ["inner"] * 3

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contacts_core.pacing import Pacer
+from contacts_core.http.rate_limits import Pacer
 from contacts_core.provider import Rate
 
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contacts_core import errors
-from contacts_core.decoding import Payload, TolerantFields, UnknownFields, decoder, lines_decoder, payload_converter
-from contacts_core.provider import Provider, check_id, path
+from contacts_core.provider import Payload, Provider, TolerantFields, UnknownFields, decoder, lines_decoder, path
+from contacts_core.provider.base import check_id
+from contacts_core.provider.payloads import payload_converter
 
 
 class Inner(UnknownFields, kw_only=True):
@@ -163,7 +164,7 @@ class TestPaths:
 
 RACE = """
 import sys, threading
-from contacts_core.decoding import Payload, decoder
+from contacts_core.provider import Payload, decoder
 
 sys.setswitchinterval(1e-6)
 for n in range(300):

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from contacts_core import Contacts, connect, connect_async, errors, plugins
-from contacts_core.accounts import PlainSecretWarning, accounts, accounts_file, open_provider
-from contacts_core.capabilities import DeletesContacts
-from contacts_core.plugins import hookimpl
-from contacts_core.provider import Provider, address, secret, setting
+from contacts_core import Contacts, connect, connect_async, errors
+from contacts_core.config import plugins
+from contacts_core.config.accounts import PlainSecretWarning, accounts, accounts_file, open_provider
+from contacts_core.emulator.registry import emulators
+from contacts_core.provider import DeletesContacts, Provider, address, hookimpl, secret, setting
 
 
 @frozen(kw_only=True)
@@ -103,7 +103,7 @@ class TestPlugins:
             plugins.registry()
 
     def test_emulators_come_from_the_same_place(self) -> None:
-        assert list(plugins.emulators()) == ["bird", "sendgrid", "user-api"]
+        assert list(emulators()) == ["bird", "sendgrid", "user-api"]
 
         class Broken:
             @hookimpl
@@ -112,7 +112,7 @@ class TestPlugins:
 
         plugins.manager().register(Broken(), name="broken")
         with pytest.raises(errors.ConfigurationError, match="broken"):
-            plugins.emulators()
+            emulators()
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ class TestAccounts:
 
 
 def test_the_matrix_asks_the_classes() -> None:
-    from contacts_core import matrix
+    from contacts_core.config import matrix
 
     text = matrix.markdown()
     header, _, *rows = text.strip().splitlines()

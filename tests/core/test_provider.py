@@ -12,11 +12,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contacts_core.capabilities import CAPABILITIES, DeletesContacts, Exports, ReadsLists, capabilities
 from contacts_core.errors import ConfigurationError, InvalidInput
-from contacts_core.flow import Call
-from contacts_core.provider import LONGEST_ID, Provider, check_id, delete, get, patch, path, post, put
-from tests.core.fakes import HOME, KEY, Acme, Bare, Paged, bare
+from contacts_core.provider import (
+    CAPABILITIES,
+    Call,
+    DeletesContacts,
+    Exports,
+    Provider,
+    ReadsLists,
+    capabilities,
+    delete,
+    get,
+    patch,
+    path,
+    post,
+    put,
+)
+from contacts_core.provider.base import LONGEST_ID, check_id
+from tests.core.fake_providers import HOME, KEY, Acme, Bare, Paged, bare
 
 VALUES = st.text(min_size=1, max_size=60).filter(lambda value: value.strip() and value not in {".", ".."})
 

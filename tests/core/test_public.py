@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 import contacts_core
-from contacts_core import AsyncContacts, Contacts, capabilities, errors, flow, identifiers, models, provider, query
+from contacts_core import AsyncContacts, Contacts, errors, models, provider, query
+from contacts_core.models import identifiers
+from contacts_core.provider import capabilities
+from contacts_core.provider import effects as flow
 
 ROOT = Path(contacts_core.__file__).parent
 

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contacts_core.errors import InvalidInput
-from contacts_core.identifiers import Identifier, IdentifierKind
-from contacts_core.models import Address, Contact
+from contacts_core.models import Address, Contact, Identifier, IdentifierKind
 from contacts_core.query import All, Any_, Compare, F, Native, Not, Op, Query, identifier_of, walk
 
 NOON = datetime(2025, 11, 18, 12, tzinfo=UTC)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from contacts_core import Contacts, connect, errors, plugins
-from contacts_core.accounts import PlainSecretWarning, accounts, environment_name, open_provider
-from contacts_core.plugins import hookimpl
-from contacts_core.provider import Provider, address, secret, setting
+from contacts_core import Contacts, connect, errors
+from contacts_core.config import plugins
+from contacts_core.config.accounts import PlainSecretWarning, accounts, environment_name, open_provider
+from contacts_core.provider import Provider, address, hookimpl, secret, setting
 
 VALUE = "s3cret-value-0123456789"
 

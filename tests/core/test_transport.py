@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contacts_core import errors
-from contacts_core.addresses import file_address
-from contacts_core.flow import Call
-from contacts_core.pacing import Pacer
-from contacts_core.provider import Provider, Rate, address, secret
-from contacts_core.transport import Transport, details, exhausted, pause, reason, reset, transport_errors
+from contacts_core.http.addresses import file_address
+from contacts_core.http.rate_limits import Pacer
+from contacts_core.http.wire import Transport, details, exhausted, pause, reason, reset, transport_errors
+from contacts_core.provider import Call, Provider, Rate, address, secret
 
 NOW = 1_763_477_424.0
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contacts_core.texts import printable
-from contacts_core.values import calendar_date, integer, moment, number, query_value
+from contacts_core.provider import calendar_date, integer, moment, number, query_value
+from contacts_core.text import printable
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
 ANYTHING = st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)

@@ -8,20 +8,34 @@ import pytest
 from attrs import evolve, frozen
 
 from contacts_core import errors, operations
-from contacts_core.capabilities import (
+from contacts_core.models import Identifier, Job, JobState, Outcome, OutcomeState, Strategy
+from contacts_core.provider import (
     CountsByPaging,
     DeletesAllContactsById,
     FindsContactsByScan,
+    Flow,
     Sample,
+    Sleep,
     TakesIdentifiers,
+    UnknownFields,
+    address,
+    lines_decoder,
 )
-from contacts_core.decoding import UnknownFields, lines_decoder, payload_converter
-from contacts_core.flow import Flow, Sleep
-from contacts_core.identifiers import Identifier
-from contacts_core.models import Job, JobState, Outcome, OutcomeState, Strategy
-from contacts_core.provider import address
+from contacts_core.provider.payloads import payload_converter
 from contacts_core.query import F, Native
-from tests.core.fakes import HOME, Acme, Asked, AskedSilent, Paged, PagedSilent, Script, fine, items, person, run
+from tests.core.fake_providers import (
+    HOME,
+    Acme,
+    Asked,
+    AskedSilent,
+    Paged,
+    PagedSilent,
+    Script,
+    fine,
+    items,
+    person,
+    run,
+)
 
 PEOPLE = [
     person(1, lists=("l1",), first_name="Ann"),

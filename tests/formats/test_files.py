@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contacts_core.errors import InvalidInput
-from contacts_core.formats import CsvWriter, JsonLinesWriter, plain, private, read_json_lines, writer_for
-from contacts_core.identifiers import Identifier, IdentifierKind
-from contacts_core.models import Address, Contact
+from contacts_core.formats import CsvWriter, JsonLinesWriter, plain, read_json_lines, writer_for
+from contacts_core.formats import private_files as private
+from contacts_core.models import Address, Contact, Identifier, IdentifierKind
 
 TEXT = st.text(max_size=12)
 NASTY = st.sampled_from(
@@ -177,7 +177,8 @@ def test_half_a_character_stops_no_export(excel_safe: bool, tmp_path: Path) -> N
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from contacts_core.formats import private, writer_for
+from contacts_core.formats import writer_for
+from contacts_core.formats import private_files as private
 from contacts_core.models import Contact
 if sys.argv[2] == "named":
     private.OPEN_FILES = Path("/nowhere")

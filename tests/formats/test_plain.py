@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from contacts_core.errors import InvalidInput
 from contacts_core.formats import contact_from_plain, job_from_plain, plain
-from contacts_core.identifiers import Identifier, IdentifierKind
 from contacts_core.models import (
     Address,
     Contact,
@@ -23,6 +22,8 @@ from contacts_core.models import (
     FieldDefinition,
     FieldType,
     Found,
+    Identifier,
+    IdentifierKind,
     Job,
     JobState,
     Outcome,

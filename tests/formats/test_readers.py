@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from contacts_core.errors import InvalidInput
 from contacts_core.formats import read_json_lines, read_lines, read_people, readable, readers
-from contacts_core.identifiers import Identifier
-from contacts_core.models import Contact
+from contacts_core.models import Contact, Identifier
 
 JANE = Identifier.email("jane@example.com")
 

@@ -24,7 +24,7 @@ from openapi_core.datatypes import RequestParameters
 from openapi_core.templating.paths.exceptions import PathError
 from werkzeug.datastructures import Headers, ImmutableMultiDict
 
-from contacts_core.sandbox import Exchange
+from contacts_core.emulator import Exchange
 
 HERE = Path(__file__).parent
 HOST = "https://vendor.example"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from contacts_core import plugins
-from tests.plans.ground import Ground, ground
+from contacts_core.config import plugins
+from tests.plans.environment import Ground, ground
 
 
 @pytest.fixture

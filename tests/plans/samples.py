@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from contacts_core import Identifier
-from contacts_core.keys import Key
-from contacts_core.plans.receipts import write
+from contacts_core.plans.receipts.receipt import write
+from contacts_core.storage.pseudonyms import Key
 
 KEY = Key(b"a key for tests, of no other use")
 JANE = Identifier.email("jane@example.com")

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from contacts_core import AsyncContacts, Contact, Contacts, Identifier, Outcome, plugins
-from contacts_core.drivers import Driver
+from contacts_core import AsyncContacts, Contact, Contacts, Identifier, Outcome
 from contacts_core.errors import ConfigurationError, InvalidInput, PlanRefused
+from contacts_core.http.drivers import Driver
 from contacts_core.plans import (
     Plan,
     Receipt,
@@ -35,11 +35,12 @@ from contacts_core.plans import (
     start,
     work,
 )
-from contacts_core.plans.applying import overview
-from contacts_core.plans.journal import Journal
-from contacts_core.plans.session import Session
-from contacts_core.state import state
-from tests.plans.ground import Ground, ground, holders, without
+from contacts_core.plans.execution.context import Session
+from contacts_core.plans.execution.runner import overview
+from contacts_core.provider import hookimpl
+from contacts_core.storage.database import state
+from contacts_core.storage.journal import Journal
+from tests.plans.environment import Ground, ground, holders, without
 
 QUICK: dict[str, Any] = {"pause": 0.01, "timeout": 10.0}
 HASTY: dict[str, Any] = {"pause": 0.01, "timeout": 0.1}
@@ -53,7 +54,7 @@ class OnStep:
     def __init__(self, do: Callable[[], object]) -> None:
         self.do: Callable[[], object] | None = do
 
-    @plugins.hookimpl
+    @hookimpl
     def contacts_step_finished(self) -> None:
         do, self.do = self.do, None
         if do:
@@ -204,7 +205,7 @@ class TestVerifying:
             here.sandbox.clock.advance(3600)
 
         class Back:
-            @plugins.hookimpl
+            @hookimpl
             def contacts_step_finished(self, outcome: Outcome) -> None:
                 if outcome.provider == name:
                     come_back()
@@ -364,7 +365,7 @@ class TestRefusing:
 
     def test_a_plugin_may_forbid_it(self, here: Ground, register: Register) -> None:
         class Guard:
-            @plugins.hookimpl
+            @hookimpl
             def contacts_before_apply(self, plan: Plan) -> str:
                 return "not on a Friday"
 
@@ -375,7 +376,7 @@ class TestRefusing:
 
     def test_a_plugin_that_fails_has_not_agreed(self, here: Ground, register: Register) -> None:
         class Guard:
-            @plugins.hookimpl
+            @hookimpl
             def contacts_before_apply(self) -> str:
                 raise ValueError
 
@@ -518,15 +519,15 @@ class TestHooks:
         told: list[object] = []
 
         class Watcher:
-            @plugins.hookimpl
+            @hookimpl
             def contacts_before_apply(self, plan: Plan) -> None:
                 told.append(plan.checksum)
 
-            @plugins.hookimpl
+            @hookimpl
             def contacts_step_finished(self, step: Step, outcome: Outcome) -> None:
                 told.append((outcome.provider, step.number, outcome.requested))
 
-            @plugins.hookimpl
+            @hookimpl
             def contacts_run_finished(self, receipt: Receipt) -> None:
                 told.append(receipt)
 
@@ -539,11 +540,11 @@ class TestHooks:
 
     def test_one_that_fails_breaks_nothing(self, here: Ground, register: Register) -> None:
         class Broken:
-            @plugins.hookimpl
+            @hookimpl
             def contacts_step_finished(self) -> None:
                 raise ValueError
 
-            @plugins.hookimpl
+            @hookimpl
             def contacts_run_finished(self) -> None:
                 raise ValueError
 

@@ -12,16 +12,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from contacts_core.emulator import Exchange
 from contacts_core.plans import Plan, erase, resume, runs
-from contacts_core.sandbox import Exchange
-from tests.plans.ground import Ground, ground, holders, without
+from tests.plans.environment import Ground, ground, holders, without
 
 PEOPLE = 2
 SLICES = 4  # of the loop, so that several processes can share it
 
 APPLY = """
 import os, signal, sys
-from contacts_core import plugins
+from contacts_core.config import plugins
 from contacts_core.plans import Plan, apply
 
 kill_at = int(sys.argv[2])
@@ -29,7 +29,7 @@ kill_at = int(sys.argv[2])
 class Killer:
     steps = 0
 
-    @plugins.hookimpl
+    @hookimpl
     def contacts_step_finished(self, step, outcome):
         self.steps += 1
         if self.steps == kill_at:

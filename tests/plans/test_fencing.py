@@ -19,14 +19,14 @@ from urllib.parse import urlsplit
 import pytest
 import sqlalchemy as sa
 
+from contacts_core.emulator import Exchange
 from contacts_core.errors import ConfigurationError
-from contacts_core.identifiers import Identifier
+from contacts_core.models import Identifier
 from contacts_core.plans import Limits, Plan, apply, erase, receipt, start
-from contacts_core.plans.journal import Journal
-from contacts_core.plans.leases import Leases
-from contacts_core.sandbox import Exchange
-from contacts_core.state import state
-from tests.plans.ground import Ground, ground, holders, without
+from contacts_core.storage.database import state
+from contacts_core.storage.journal import Journal
+from contacts_core.storage.leases import Leases
+from tests.plans.environment import Ground, ground, holders, without
 from tests.plans.proxy import Proxy
 from tests.plans.test_crashes import deleted_by
 from tests.plans.test_workers import SERVER, database, ended, pytestmark, until  # noqa: F401 - a fixture and marks

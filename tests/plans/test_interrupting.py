@@ -15,7 +15,7 @@ import pytest
 
 from contacts_core import AsyncContacts
 from contacts_core.plans import apply_async, erase, resume, runs
-from tests.plans.ground import Ground, ground
+from tests.plans.environment import Ground, ground
 
 APPLY = """
 import asyncio, sys

@@ -10,20 +10,9 @@ from typing import Any, ClassVar
 import pytest
 from attrs import Factory, define, evolve, field, frozen
 
-from contacts_core import AsyncContacts, Contact, Contacts, Identifier, plugins
-from contacts_core.capabilities import (
-    DeletesContacts,
-    Exports,
-    ExportsPages,
-    FindsContacts,
-    GetsContacts,
-    ReadsLists,
-    RemovesFromLists,
-    RemovesIdentifiers,
-)
-from contacts_core.cli.plan_wording import notes
+from contacts_core import AsyncContacts, Contact, Contacts, Identifier
+from contacts_core.cli.plan_formatting import notes
 from contacts_core.errors import ContactsError, InvalidInput, NotFound, PlanRefused, RateLimited, Unavailable
-from contacts_core.flow import Call, Emit, Flow, Stream
 from contacts_core.models import ContactList, Outcome, Page
 from contacts_core.plans import (
     Plan,
@@ -39,8 +28,24 @@ from contacts_core.plans import (
     working,
 )
 from contacts_core.plans.model import checksum_of, converter
-from contacts_core.provider import Rate, address
-from tests.plans.ground import Ground
+from contacts_core.provider import (
+    Call,
+    DeletesContacts,
+    Emit,
+    Exports,
+    ExportsPages,
+    FindsContacts,
+    Flow,
+    GetsContacts,
+    Rate,
+    ReadsLists,
+    RemovesFromLists,
+    RemovesIdentifiers,
+    Stream,
+    address,
+    hookimpl,
+)
+from tests.plans.environment import Ground
 
 QUICK: dict[str, Any] = {"pause": 0.01, "timeout": 2.0}
 HASTY: dict[str, Any] = {"pause": 0.01, "timeout": 0.05}
@@ -613,7 +618,7 @@ def test_a_gateway_that_knows_nothing_any_more_verifies_nothing(
     begins = [fault]
 
     class Begins:
-        @plugins.hookimpl
+        @hookimpl
         def contacts_step_finished(self) -> None:
             while begins:
                 here.sandbox.faults.set(begins.pop(), None)

@@ -11,17 +11,16 @@ import pytest
 from attrs import evolve, field, frozen
 
 from contacts_core import Contacts, Identifier
-from contacts_core.capabilities import QueuesJobs
 from contacts_core.errors import ConfigurationError, InvalidInput, PlanRefused, StorageError, Unavailable
-from contacts_core.flow import Flow
 from contacts_core.models import Job, JobState, Outcome
-from contacts_core.plans import Limits, Plan, RunStopped, cancel, erase, receipt, recording, resume, runs
-from contacts_core.plans.journal import Journal
-from contacts_core.plans.journal import runs as table
+from contacts_core.plans import Limits, Plan, RunStopped, cancel, erase, receipt, resume, runs
 from contacts_core.plans.model import checksum_of, converter
-from contacts_core.plugins import hookimpl
-from contacts_core.state import state
-from contacts_core.tombstones import held_back
+from contacts_core.plans.receipts import events as recording
+from contacts_core.provider import Flow, QueuesJobs, hookimpl
+from contacts_core.storage.database import state
+from contacts_core.storage.journal import Journal
+from contacts_core.storage.journal import runs as table
+from contacts_core.storage.tombstones import held_back
 from tests.plans.test_lies import HASTY, QUICK, Desk, desk, email, external, person, world
 
 ALL = Limits(share=1)
@@ -67,7 +66,7 @@ def test_a_receipt_that_cannot_be_written_ends_the_run_and_says_so(monkeypatch: 
 
     with desk(here) as door:
         plan = erase([email("jane")], [door])
-        monkeypatch.setattr("contacts_core.plans.session.receipt_events", broken)
+        monkeypatch.setattr("contacts_core.plans.execution.context.receipt_events", broken)
         with pytest.raises(StorageError, match=r"ended as failed and has no receipt: done, .*ReceiptBroken"):
             plan.apply([door], **QUICK)
         (run,) = runs()

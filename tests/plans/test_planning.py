@@ -16,10 +16,8 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contacts_core import AsyncContacts, Contact, Contacts, Identifier, plugins
-from contacts_core.capabilities import DeletesContacts, Exports, GetsContacts
+from contacts_core import AsyncContacts, Contact, Contacts, Identifier
 from contacts_core.errors import InvalidInput, PlanRefused, Unauthenticated, UnexpectedPayload, UnsupportedOperation
-from contacts_core.flow import Call, Emit, Flow, Stream
 from contacts_core.models import Outcome
 from contacts_core.plans import (
     Follow,
@@ -39,11 +37,11 @@ from contacts_core.plans import (
     remove_identifier_async,
     working,
 )
-from contacts_core.plans.making import work
 from contacts_core.plans.model import checksum_of
-from contacts_core.provider import Provider
+from contacts_core.plans.planning.planner import work
+from contacts_core.provider import Call, DeletesContacts, Emit, Exports, Flow, GetsContacts, Provider, Stream, hookimpl
 from contacts_core.testing.memory import MemoryProvider, Store
-from tests.plans.ground import CHANGING, Ground
+from tests.plans.environment import CHANGING, Ground
 
 ALL = Limits(contacts=100_000, share=1)
 READS = ("/search", "/batch", "/exports")  # what is sent by POST and only reads
@@ -387,7 +385,7 @@ class TestHooks:
         seen: list[Plan] = []
 
         class Watcher:
-            @plugins.hookimpl
+            @hookimpl
             def contacts_plan_created(self, plan: Plan) -> None:
                 seen.append(plan)
 
@@ -399,7 +397,7 @@ class TestHooks:
         self, here: Ground, register: Callable[[object], None], caplog: pytest.LogCaptureFixture
     ) -> None:
         class Broken:
-            @plugins.hookimpl
+            @hookimpl
             def contacts_plan_created(self) -> None:
                 raise ValueError("jane@example.com")
 

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from contacts_core.errors import ConfigurationError
-from contacts_core.keys import kept_key, owner_only
 from contacts_core.plans import erase
-from contacts_core.plans.journal import Journal
-from contacts_core.state import state
-from tests.plans.ground import Ground
+from contacts_core.storage.database import state
+from contacts_core.storage.journal import Journal
+from contacts_core.storage.private_files import owner_only
+from contacts_core.storage.pseudonyms import kept_key
+from tests.plans.environment import Ground
 
 
 @pytest.fixture
@@ -138,7 +139,8 @@ class TestReplaced:
         path = tmp_path / "plan.json"
         path.write_text("old")
         code = (
-            "import resource, signal, sys; from pathlib import Path; from contacts_core.keys import owner_only\n"
+            "import resource, signal, sys; from pathlib import Path\n"
+            "from contacts_core.storage.private_files import owner_only\n"
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
             "with owner_only(Path(sys.argv[1])) as file: file.write('x' * 100_000)\n"
@@ -166,7 +168,7 @@ class TestReplaced:
 
 
 def test_processes_that_come_at_the_same_moment_have_one_key(tmp_path: Path) -> None:
-    code = "import sys, pathlib, contacts_core.keys as k; print(k.kept_key(pathlib.Path(sys.argv[1])).id)"
+    code = "import sys, pathlib, contacts_core.storage.pseudonyms as k; print(k.kept_key(pathlib.Path(sys.argv[1])).id)"
 
     def made(_: int) -> str:
         return subprocess.check_output([sys.executable, "-c", code, str(tmp_path / "new" / "k")], text=True)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from contacts_core import Identifier
 from contacts_core.errors import ConfigurationError
-from contacts_core.keys import Key
 from contacts_core.plans import Receipt, ReceiptBroken
-from contacts_core.plans.receipts import Signer, write
+from contacts_core.plans.receipts.receipt import Signer, write
+from contacts_core.storage.pseudonyms import Key
 from tests.plans.samples import JANE, JOHN, KEY, PHONE, events, text
 
 OTHER_KEY = Key(b"another key, of no use either")

@@ -13,9 +13,9 @@ from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contacts_core.keys import Key
 from contacts_core.plans import Receipt, ReceiptBroken
-from contacts_core.plans.receipts import FIRST, Signer, write
+from contacts_core.plans.receipts.receipt import FIRST, Signer, write
+from contacts_core.storage.pseudonyms import Key
 from tests.plans.samples import AT, KEY, events
 from tests.plans.test_receipt import signer
 
@@ -450,7 +450,7 @@ def anyhow_chained(lines: list[dict[str, Any]]) -> str:
 
 def used(receipt: Receipt) -> None:
     """Ask a receipt for everything that it can tell."""
-    from contacts_core.plans.report import html
+    from contacts_core.plans.receipts.report import html
     from tests.plans.samples import JANE
 
     assert Receipt.parse(receipt.text) == receipt

@@ -15,17 +15,18 @@ from hypothesis import strategies as st
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from contacts_core import Contact, Contacts, Identifier, errors, plugins
+from contacts_core import Contact, Contacts, Identifier, errors
 from contacts_core.errors import Interrupted, PlanRefused, Rejected
-from contacts_core.flow import Flow
 from contacts_core.models import Failure, Outcome
-from contacts_core.plans import delete, erase, remove_from_list, remove_identifier, resume, runs, working
+from contacts_core.plans import delete, erase, remove_from_list, remove_identifier, resume, runs
 from contacts_core.plans import receipt as told
-from contacts_core.plans.reasons import LOGGED, OurWords, public_reason, public_reasons
-from contacts_core.plans.receipts import Receipt
-from contacts_core.plans.report import html
+from contacts_core.plans.execution import changes as working
+from contacts_core.plans.receipts.reasons import LOGGED, OurWords, public_reason, public_reasons
+from contacts_core.plans.receipts.receipt import Receipt
+from contacts_core.plans.receipts.report import html
+from contacts_core.provider import Flow, hookimpl
 from contacts_core.testing.memory import MemoryProvider
-from tests.plans.ground import CHANGING, Ground
+from tests.plans.environment import CHANGING, Ground
 from tests.plans.samples import KEY
 
 QUICK: dict[str, Any] = {"pause": 0.02, "timeout": 0.5}
@@ -116,7 +117,7 @@ def test_a_vendor_that_repeats_what_it_knows_is_not_quoted(
     echoes: list[Echo] = []
 
     class Later:
-        @plugins.hookimpl
+        @hookimpl
         def contacts_step_finished(self) -> None:
             echoes.append(echoing(here, name, said, status, lambda _: True))
 
@@ -233,7 +234,7 @@ def test_what_a_plan_knows_is_withheld_even_if_a_reason_of_our_own_names_it(
 
 
 def events_with_reason(plan: Any, reason: str) -> str:
-    from contacts_core.plans.recording import Fit
+    from contacts_core.plans.receipts.events import Fit
 
     line = {"type": "result", "reason": f"a {reason} b", "identifiers": [{"reason": reason}]}
     step = {"type": "step", "reasons": ["fine", reason], "error": reason}

@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contacts_core.plans import Receipt, ReceiptBroken
-from contacts_core.plans.receipts import write
-from contacts_core.plans.report import MANY, html
+from contacts_core.plans.receipts.receipt import write
+from contacts_core.plans.receipts.report import MANY, html
 from tests.plans.samples import AT, JANE, KEY, events, text
 
 FLAGS = (

@@ -16,15 +16,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from contacts_core import plugins
+from contacts_core.config import plugins
 from contacts_core.errors import ContactsError, StorageError
-from contacts_core.keys import Key
 from contacts_core.plans import Plan, apply, erase, resume, runs
-from contacts_core.plans import workflows as workflows_module
-from contacts_core.plans.journal import Journal
-from contacts_core.plans.serialization import PlainJson, without_pickle
-from contacts_core.state import state, storage_error
-from tests.plans.ground import Ground
+from contacts_core.plans.execution import workflows as workflows_module
+from contacts_core.plans.execution.context import begin_run, kept_plan
+from contacts_core.plans.execution.serialization import PlainJson, without_pickle
+from contacts_core.provider import hookimpl
+from contacts_core.storage.database import state, storage_error
+from contacts_core.storage.journal import Journal
+from contacts_core.storage.pseudonyms import Key
+from tests.plans.environment import Ground
 from tests.plans.test_workers import SERVER
 
 needs_server = pytest.mark.skipif(not SERVER, reason="needs a PostgreSQL server: make test-postgres")
@@ -178,29 +180,29 @@ class TestAtRest:
         journal = Journal(state())
         key = state().key()
         plan = erase(here.emails(1), here.accounts)
-        journal.begin("run-1", plan, key, {})
-        assert journal.plan("run-1") == plan
+        begin_run(journal, "run-1", plan, key, {})
+        assert kept_plan(journal, "run-1") == plan
         with state().engine().begin() as connection:
             row = connection.execute(sa.text("SELECT plan FROM contacts_runs")).scalar_one()
             altered = bytes([row[0] ^ 1]) + bytes(row[1:])
             connection.execute(sa.text("UPDATE contacts_runs SET plan = :plan"), {"plan": altered})
         with pytest.raises(StorageError, match="cannot be decrypted"):
-            journal.plan("run-1")
-        journal.begin("run-2", plan, Key(b"another key of the tests"), {})
+            kept_plan(journal, "run-1")
+        begin_run(journal, "run-2", plan, Key(b"another key of the tests"), {})
         with pytest.raises(StorageError, match="cannot be decrypted"):
-            journal.plan("run-2")
+            kept_plan(journal, "run-2")
         assert place
 
     def test_a_plan_put_in_the_place_of_another_is_refused(self, place: str, here: Ground) -> None:
         journal, key = Journal(state()), state().key()
         one, two = (erase([person], here.accounts) for person in here.emails(2))
-        journal.begin("run-1", one, key, {})
-        journal.begin("run-2", two, key, {})
+        begin_run(journal, "run-1", one, key, {})
+        begin_run(journal, "run-2", two, key, {})
         with state().engine().begin() as connection:
             taken = sa.text("UPDATE contacts_runs SET plan = (SELECT plan FROM contacts_runs WHERE id = 'run-1')")
             connection.execute(taken)
         with pytest.raises(StorageError, match="cannot be decrypted"):
-            journal.plan("run-2")
+            kept_plan(journal, "run-2")
         assert place
 
     def test_the_key_goes_with_the_run(self, place: str, here: Ground) -> None:
@@ -268,7 +270,7 @@ class TestFullDisk:
         monkeypatch.setattr("sqlite3.dbapi2.connect", connect)
 
         class Filler:
-            @plugins.hookimpl
+            @hookimpl
             def contacts_step_finished(self) -> None:
                 full.set()
 

@@ -11,9 +11,9 @@ import pytest
 from contacts_core import Contact, Contacts, Identifier, connect
 from contacts_core.errors import ConfigurationError
 from contacts_core.plans import apply, erase
-from contacts_core.state import state
-from contacts_core.tombstones import Tombstones, held_back
-from tests.plans.ground import Ground
+from contacts_core.storage.database import state
+from contacts_core.storage.tombstones import Tombstones, held_back
+from tests.plans.environment import Ground
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ import sqlalchemy as sa
 
 from contacts_core.errors import ConfigurationError
 from contacts_core.plans import Limits, Plan, apply, cancel, erase, receipt, runs, start
-from contacts_core.plans.applying import overview
-from contacts_core.state import state
-from contacts_core.tombstones import Tombstones
-from tests.plans.ground import Ground, ground, holders, without
+from contacts_core.plans.execution.runner import overview
+from contacts_core.storage.database import state
+from contacts_core.storage.tombstones import Tombstones
+from tests.plans.environment import Ground, ground, holders, without
 from tests.plans.test_crashes import deleted_by
 
 SERVER = os.environ.get("CONTACTS_TEST_POSTGRES", "")

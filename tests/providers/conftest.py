@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from contacts_core.sandbox import Exchange
+from contacts_core.emulator import Exchange
 from tests.openapi import Conformance, sendgrid_folder
 
 SEEN: list[Exchange] = []

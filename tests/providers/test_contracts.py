@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from contacts_bird import Bird
-from contacts_bird.sandbox import BirdEmulator
+from contacts_bird.emulator import BirdEmulator
 from contacts_core.testing import MemoryProvider, ProviderContract
 from contacts_sendgrid import SendGrid
-from contacts_sendgrid.sandbox import SendGridEmulator
+from contacts_sendgrid.emulator import SendGridEmulator
 from contacts_user_api import UserApi
-from contacts_user_api.sandbox import UserApiEmulator
+from contacts_user_api.emulator import UserApiEmulator
 from tests.providers.conftest import SEEN
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"

@@ -10,10 +10,10 @@ import pytest
 
 from contacts_bird import Bird
 from contacts_core import Contact, Contacts, Identifier, OutcomeState, errors
-from contacts_core.sandbox import json_response
+from contacts_core.emulator import json_response
 from contacts_sendgrid import mapping
 from contacts_sendgrid.payloads import User
-from contacts_user_api.sandbox import shapes
+from contacts_user_api.emulator import shapes
 from tests.providers.conftest import SEEN
 from tests.providers.test_on_emulators import account, person
 

@@ -10,15 +10,15 @@ import pytest
 from attrs import evolve
 
 from contacts_bird import Bird
-from contacts_bird.sandbox import BirdEmulator
+from contacts_bird.emulator import BirdEmulator
 from contacts_core import Contact, Contacts, F, Identifier, JobState, OutcomeState, errors
-from contacts_core.drivers import Driver
+from contacts_core.emulator import Emulator, Running, Sandbox, running
+from contacts_core.http.drivers import Driver
 from contacts_core.models import Strategy
-from contacts_core.sandbox import Emulator, Running, Sandbox, running
 from contacts_sendgrid import SendGrid
-from contacts_sendgrid.sandbox import SendGridEmulator
+from contacts_sendgrid.emulator import SendGridEmulator
 from contacts_user_api import UserApi
-from contacts_user_api.sandbox import UserApiEmulator
+from contacts_user_api.emulator import UserApiEmulator
 from tests.providers.conftest import SEEN
 
 KINDS: dict[str, tuple[type[Any], type[Emulator]]] = {

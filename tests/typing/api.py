@@ -23,8 +23,8 @@ from contacts_core import (
     connect,
     connect_async,
 )
-from contacts_core.flow import Flow
 from contacts_core.plans import AccountPlan, Follow, Plan, Receipt, apply, apply_async, erase, erase_async
+from contacts_core.provider import Flow
 from contacts_sendgrid import SendGrid, api
 from contacts_sendgrid.payloads import Accepted
 

@@ -7,12 +7,21 @@ from types import NoneType
 
 from attrs import frozen
 
-from contacts_core.capabilities import DeletesContacts, ExportsPages, GetsContacts
-from contacts_core.flow import Flow
-from contacts_core.identifiers import Identifier, IdentifierKind
-from contacts_core.models import Contact, Outcome, Page
-from contacts_core.plugins import hookimpl
-from contacts_core.provider import Payload, Provider, address, delete, get, path, secret
+from contacts_core.models import Contact, Identifier, IdentifierKind, Outcome, Page
+from contacts_core.provider import (
+    DeletesContacts,
+    ExportsPages,
+    Flow,
+    GetsContacts,
+    Payload,
+    Provider,
+    address,
+    delete,
+    get,
+    hookimpl,
+    path,
+    secret,
+)
 
 
 class Human(Payload):

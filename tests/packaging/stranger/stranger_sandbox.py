@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from starlette.responses import Response
 
-from contacts_core.sandbox import Emulator, Incoming, Operation, Person, Refused, json_response
+from contacts_core.emulator import Emulator, Incoming, Operation, Person, Refused, json_response
 
 KEY = "stranger-sandbox-key"
 

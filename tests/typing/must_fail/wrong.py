@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from contacts_core import Contacts
-from contacts_core.capabilities import DeletesContacts
-from contacts_core.flow import Flow
+from contacts_core.provider import DeletesContacts
+from contacts_core.provider import Flow
 from contacts_core.models import Outcome
 from contacts_core.provider import address
 from contacts_sendgrid import api

@@ -1,0 +1,276 @@
+"""The command line, put together: which commands there are, and what holds for all of them."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+import typer.main
+from typer.core import TyperCommand, TyperGroup
+
+__all__ = ["Command", "app", "section"]
+
+WIDEST = 20
+UsageError: Any = typer.BadParameter.__mro__[1]  # Typer brings its own Click, or uses the one that is installed
+
+EPILOG = """Exit codes:
+
+    0    done; or accepted by the vendor, which the text then says
+    1    failed: the vendor refused, could not be reached, or a job failed
+    2    usage: a wrong argument, value, setting or account; nothing was sent
+    3    partial: some of it was done, or found, or is still going on; or nobody has what was looked for
+    4    refused: not confirmed, or nothing this provider can do; nothing was changed
+    130  interrupted with Ctrl-C; what was done, what is unclear and what was not sent is told
+    143  the same by SIGTERM (129 by SIGHUP)
+
+An option that takes several values is repeatable, and splits them at commas (quotes around a value keep its commas);
+one that takes NAME=VALUE is repeatable. Any other option may be given once. `-` as a FILE to read is standard input.
+
+Accounts and their keys stand in contacts.toml; without one, name a provider and set its key in the environment.
+`contacts accounts` shows what is there, `contacts sandbox` gives you something to try things on.
+"""
+
+# Section, name, and the module that holds the function of that name. What a command does stands here once more, for
+# `contacts --help` is not to load them all; a test compares it with the first line of the command's own text.
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Look around": {
+        "providers": ("info", "Show the providers and what each of them can do."),
+        "accounts": ("info", "Show the accounts and where their keys come from."),
+        "demo": ("demo", "Do the main operations on every vendor's stand-in."),
+        "sandbox": ("sandbox", "Serve stand-ins for all vendors on this machine."),
+    },
+    "Read": {
+        "search": ("read", "Search for contacts; conditions are joined by AND."),
+        "find": ("read", "Look contacts up by exact identifier."),
+        "get": ("read", "Show all that the vendor tells about contacts."),
+        "export": ("read", "Write every contact to a file, or to stdout."),
+        "count": ("read", "Count the contacts, and say how that is known."),
+        "lists": ("read", "Show the lists and their ids."),
+        "fields": ("read", "Show the custom fields."),
+    },
+    "Change": {
+        "delete": ("change", "Delete whole contacts, after asking."),
+        "remove-identifier": ("change", "Remove one identifier and keep the contact."),
+        "remove-from-list": ("change", "Take contacts off a list and keep them."),
+        "add-to-list": ("change", "Put contacts on a list."),
+        "upsert": ("change", "Create contacts, or update those that exist."),
+        "create-list": ("change", "Create an empty list."),
+        "delete-list": ("change", "Delete a list and keep its contacts."),
+    },
+    "Plan, apply, prove": {
+        "erase": ("plan", "Plan to erase people everywhere; nothing is changed."),
+        "plan": ("plan", "Make and show other plans; nothing is changed."),
+        "apply": ("apply", "Do what a plan says, verify it, and write a receipt."),
+        "runs": ("apply", "Show, resume or cancel runs of plans."),
+        "worker": ("apply", "Work on runs that machines share through PostgreSQL."),
+        "receipt": ("receipts", "Verify, search and print receipts; works offline."),
+        "tombstones": ("receipts", "Count or lift the marks that erased people left."),
+    },
+    "Jobs and the raw API": {
+        "job": ("jobs", "Look at a job of the vendor, or wait for it."),
+        "call": ("jobs", "Send one request to the vendor's own API."),
+    },
+}
+
+
+def verbatim(text: str, formatter: Any) -> None:
+    """Write paragraphs wrapped, and indented blocks (examples, tables) as they are."""
+    for part in text.strip().split("\n\n"):
+        formatter.write_paragraph()
+        if part.startswith("    "):
+            formatter.write("".join(f"  {line}\n" for line in part.splitlines()))
+        else:
+            with formatter.indentation():
+                formatter.write_text(" ".join(part.split()))
+
+
+# A blank value is nearly always a variable of a script that is not set. These may be blank.
+BLANK = frozenset({"command", "confirm"})
+
+
+class Strict:
+    """Refuses what a command line says twice, leaves blank, or says in no encoding."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse, after a look at what is there."""
+        if not ctx.resilient_parsing:
+            values, _, given = self.make_parser(ctx).parse_args(list(args))  # type: ignore[attr-defined]
+            times = Counter(param.name for param in given)
+            for param in dict.fromkeys(given):
+                _refuse_odd(param, values.get(param.name), times[param.name])
+        rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        return rest
+
+
+def _refuse_odd(param: Any, value: Any, times: int) -> None:
+    """Refuse an option that is given too often, and a value that is blank or no text."""
+    option = param.param_type_name == "option"
+    name = param.opts[-1] if option else (param.metavar or param.name)
+    repeatable = param.multiple or (param.is_flag and not param.secondary_opts) if option else True
+    if times > 1 and not repeatable:
+        raise typer.BadParameter(f"{name} is given {times} times; it takes one value")
+    for text in value if isinstance(value, (list, tuple)) else [value]:
+        if not isinstance(text, str):
+            continue
+        if not text.strip() and param.name not in BLANK:
+            raise typer.BadParameter(f"{name} is blank")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise typer.BadParameter(f"{name} is not valid {sys.getfilesystemencoding()} text") from None
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """Make the text of usage errors printable: it repeats what a script passed on."""
+    try:
+        yield
+    except UsageError as error:
+        from contacts_core.text import printable
+
+        error.message = printable(error.message)
+        raise
+
+
+class Command(Strict, TyperCommand):
+    """A command whose errors become one readable line and an exit code."""
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Keep examples as they are."""
+        verbatim(self.help or "", formatter)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it."""
+        from contacts_core.cli.errors import handled
+
+        with handled(
+            account=str(ctx.params.get("account", "")),
+            as_json=bool(ctx.params.get("as_json")),
+            debug=bool(ctx.find_root().params.get("debug")),
+        ):
+            return super().invoke(ctx)
+
+
+class Commands(MutableMapping[str, Any]):
+    """The commands by name, each made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+        self._homes = {name: home for names in COMMANDS.values() for name, (home, _) in names.items()}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            made = getattr(import_module(f"contacts_core.cli.commands.{self._homes[name]}"), name.replace("-", "_"))
+            if isinstance(made, typer.Typer):
+                self._made[name] = typer.main.get_command(made)
+                return self._made[name]
+            # Help in plain text: rendering it with Rich would take as long as everything else together.
+            alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+            alone.command(name, cls=Command)(made)
+            self._made[name] = typer.main.get_command(alone)
+        return self._made[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._made[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._homes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._homes)
+
+    def __len__(self) -> int:
+        return len(self._homes)
+
+
+class Group(Strict, TyperGroup):
+    """The command itself, with its commands in sections."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = Commands()
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse what stands before the command."""
+        with _usage():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Find the command, and run it."""
+        with _usage():
+            return super().invoke(ctx)
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Keep examples as they are."""
+        verbatim(self.help or "", formatter)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """One section for each kind of command."""
+        for section, names in COMMANDS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name.ljust(WIDEST), summary) for name, (_, summary) in names.items()])
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Keep the table of exit codes as it is."""
+        verbatim(self.epilog or "", formatter)
+
+
+class Section(Strict, TyperGroup):
+    """Several commands below one name."""
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Keep examples as they are."""
+        verbatim(self.help or "", formatter)
+
+
+def section(name: str, **options: Any) -> typer.Typer:
+    """An empty group of commands."""
+    return typer.Typer(name=name, cls=Section, rich_markup_mode=None, add_completion=False, **options)
+
+
+def version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        from importlib.metadata import version as installed
+
+        print(f"contacts-core {installed('contacts-core')}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    name="contacts",
+    cls=Group,
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+@app.callback()
+def contacts(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and what is sent, scrubbed.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """One interface to the contacts of many vendors: search, export, remove, delete.
+
+    A first look, which changes nothing anywhere:
+
+        contacts demo
+        contacts providers
+
+    With an account named marketing in contacts.toml:
+
+        contacts search marketing --last-name "O'Brien"
+        contacts delete marketing --email jane@example.com --wait
+        contacts erase --email jane@example.com --accounts marketing,crm --to plan.json
+        contacts apply plan.json
+    """

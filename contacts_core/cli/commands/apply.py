@@ -1,0 +1,349 @@
+"""Commands that apply plans, and look after the runs that this makes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from contacts_core.cli.app import Command, section
+from contacts_core.cli.options import LONGEST_TIMEOUT, Json, State, Yes, existing, number, output_file
+
+if TYPE_CHECKING:
+    from contacts_core.plans import Plan, Receipt
+    from contacts_core.storage.journal import Progress
+
+PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", parser=existing, help="A saved plan.", show_default=False)]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run.", show_default=False)]
+ReceiptFile = Annotated[
+    Path | None,
+    typer.Option("--receipt", metavar="FILE", parser=output_file, help="Where to write the receipt."),
+]
+Patience = Annotated[
+    float,
+    number(
+        "--timeout",
+        "Seconds to wait for each vendor's jobs, and for contacts to vanish.",
+        0,
+        LONGEST_TIMEOUT,
+        whole=False,
+        metavar="SECONDS",
+    ),
+]
+
+
+def apply(
+    path: PlanFile,
+    yes: Yes = False,
+    replan: Annotated[
+        bool, typer.Option("--replan", help="Change nothing; make the plan anew, save it beside, and compare.")
+    ] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave the work to `contacts worker`; needs PostgreSQL.")
+    ] = False,
+    receipt: ReceiptFile = None,
+    timeout: Patience = 900.0,
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Do what a plan says, verify it, and write a receipt.
+
+    It shows the plan and asks. Then it reads every account once more, and refuses if what it would touch has changed
+    since. Each contact is read again afterwards, by id and by look-up: only who is found by neither counts as absent.
+    After a crash or Ctrl-C, `contacts runs resume` goes on. The exit code is 3 if anybody is still there, or unknown.
+
+        contacts apply plan.json
+        contacts apply plan.json --replan
+        contacts apply plan.json --yes --receipt receipt.jsonl
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.commands.plan import show
+    from contacts_core.cli.prompts import ask
+    from contacts_core.plans import Kind, Plan
+    from contacts_core.plans import apply as applied
+    from contacts_core.plans import start as started
+
+    saved = Plan.load(path)
+    if replan:
+        _compare(saved, path, as_json=as_json)
+        return
+    show(saved, stderr=True)
+    if not saved.contacts:
+        output.note("there is nothing to do; that nobody is there is verified all the same")
+    if saved.kind is Kind.ERASE and state is not None:
+        output.note("tombstones are left in that --state and in the usual one, where every upsert looks")
+    ask([f"about to {saved.kind.value} {saved.contacts} contact(s) in {', '.join(saved.by_account)}"], yes=yes)
+    if detach:
+        run = started(saved, where=state, timeout=timeout)
+        _tell_detached(run, as_json=as_json)
+        return
+    with bars() as watch:
+        done = applied(saved, where=state, timeout=timeout, watch=watch)
+    _leave(done, receipt, state, as_json=as_json)
+
+
+runs = section("runs")
+
+
+@runs.callback(invoke_without_command=True)
+def every_run(context: typer.Context, state: State = None, as_json: Json = False) -> None:
+    """Show, resume or cancel runs of plans.
+
+    Without a command it lists them, the latest first.
+
+        contacts runs
+        contacts runs show RUN
+        contacts runs resume RUN
+    """
+    if context.invoked_subcommand:
+        if state is not None or as_json:
+            raise typer.BadParameter(f"give --state and --json behind {context.invoked_subcommand}")
+        return
+    from contacts_core.cli import output
+    from contacts_core.cli.errors import handled
+    from contacts_core.plans import runs as listed
+
+    with handled("", as_json=as_json, debug=bool(context.find_root().params.get("debug"))):
+        found = listed(where=state)
+        if as_json:
+            output.document(found)
+            return
+        columns = ("run", "state", "accounts", "people", "begun", "ended")
+        rows = (
+            [one.id, one.state, ", ".join(one.accounts), one.people, one.begun_at[:19], (one.ended_at or "")[:19]]
+            for one in found
+        )
+        table = output.table(*columns)
+        table.columns[0].no_wrap = True  # to be copied
+        output.show(output.rows(table, rows) if found else "no runs yet")
+
+
+@runs.command("show", cls=Command)
+def run_show(run: RunId, receipt: ReceiptFile = None, state: State = None, as_json: Json = False) -> None:
+    """Show how far a run got, or how it ended.
+
+    When it has ended, its receipt is written once more.
+
+        contacts runs show RUN --receipt receipt.jsonl
+    """
+    from contacts_core.cli import output
+    from contacts_core.plans.execution.runner import overview
+    from contacts_core.plans.execution.runner import receipt as found
+
+    told, progress = overview(run, where=state)
+    if as_json:
+        output.document({"run": told, "progress": progress})
+    else:
+        output.show(f"{told.id}: {told.state}" + (f" ({told.reason})" if told.reason else ""))
+        rows = ([p.account, p.phase, f"{p.done} of {p.total}", p.detail] for p in progress)
+        output.show(output.rows(output.table("account", "phase", "reached", ""), rows))
+    if told.ended_at or receipt:
+        ended = found(run, where=state)
+        written = _write(ended, receipt, state)
+        if not as_json:
+            _summary(ended, written)
+    elif not as_json and told.state == "interrupted":
+        output.note(f"to go on: contacts runs resume {run}")
+
+
+@runs.command("resume", cls=Command)
+def run_resume(
+    run: RunId, yes: Yes = False, receipt: ReceiptFile = None, state: State = None, as_json: Json = False
+) -> None:
+    """Go on with a run: where it was, or once more for whoever is still there.
+
+    An interrupted run goes on at the step that was in flight. One that ended with people still there, or was
+    cancelled, begins another round; it touches only contacts of the plan that are who they were.
+
+        contacts runs resume RUN
+    """
+    from contacts_core.cli.prompts import ask
+    from contacts_core.plans import resume as resumed
+    from contacts_core.plans.execution.runner import overview
+
+    told, _ = overview(run, where=state)
+    ask([f"about to go on with {run} ({told.state}): {told.kind} in {', '.join(told.accounts)}"], yes=yes)
+    with bars() as watch:
+        done = resumed(run, where=state, watch=watch)
+    _leave(done, receipt, state, as_json=as_json)
+
+
+@runs.command("cancel", cls=Command)
+def run_cancel(run: RunId, state: State = None, as_json: Json = False) -> None:
+    """End a run after the steps under way; what is done stays done.
+
+    It gets a receipt, and can be resumed, which begins another round.
+
+        contacts runs cancel RUN
+    """
+    from contacts_core.cli import output
+    from contacts_core.plans import cancel as cancelled
+
+    told = cancelled(run, where=state)
+    if as_json:
+        output.document(told)
+    else:
+        output.show(f"{told.id}: {'ends after the steps under way' if told.state == 'running' else told.state}")
+
+
+def worker(state: State = None) -> None:
+    """Work on runs that machines share through PostgreSQL.
+
+    Any number of workers, on any machines, drain the same queue; one at a time speaks to an account, so that its rate
+    and concurrency hold across all of them. What a worker leaves behind that dies is taken up by another. All need the
+    same accounts and the same receipt key (CONTACTS_RECEIPT_KEY). Ctrl-C or SIGTERM stops it after the steps under way,
+    with exit code 0.
+
+        contacts worker --state postgresql://runs.example.com/contacts
+    """
+    from contacts_core.cli import output
+    from contacts_core.plans import work
+
+    output.note("working; Ctrl-C or SIGTERM stops")
+    try:
+        work(where=state)
+    except KeyboardInterrupt:
+        output.note("stopped")
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[Sequence[Progress]], None]]:
+    """One bar for each account on stderr; where that is no terminal, a line for each phase."""
+    from contacts_core.cli import output
+
+    if not sys.stderr.isatty():
+        said: dict[str, str] = {}
+
+        def tell(accounts: Sequence[Progress]) -> None:
+            for each in accounts:
+                if said.get(each.account) != each.phase:
+                    said[each.account] = each.phase
+                    output.note(f"{each.account}: {_phase(each)}")
+
+        yield tell
+        return
+    from rich import progress
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+
+    shown = progress.Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.completed:.0f} of {task.total:.0f}"),
+        TextColumn("{task.fields[phase]}", markup=False),
+        TimeElapsedColumn(),
+        console=output.console(stderr=True),
+    )
+    tasks: dict[str, Any] = {}
+
+    def draw(accounts: Sequence[Progress]) -> None:
+        for each in accounts:
+            if each.account not in tasks:
+                tasks[each.account] = shown.add_task(output.clean(each.account), total=1, phase="")
+            total = max(each.total, 1)
+            done = total if each.phase == "done" else each.done
+            shown.update(tasks[each.account], total=total, completed=done, phase=_phase(each))
+
+    with shown:
+        yield draw
+
+
+PHASES = {
+    "queued": "queued",
+    "checking": "checking that nothing has changed",
+    "working": "working",
+    "waiting": "waiting for",
+    "verifying": "reading again",
+    "done": "done",
+}
+
+
+def _phase(each: Progress) -> str:
+    from contacts_core.cli.output import clean
+
+    told = PHASES.get(each.phase, each.phase)
+    return clean(f"{told} {each.detail}" if each.phase == "waiting" else told)
+
+
+def _compare(saved: Plan, path: Path, *, as_json: bool) -> None:
+    """Make the plan anew, save it beside the old one, and tell the difference."""
+    from contacts_core.cli import output
+    from contacts_core.plans import remake
+    from contacts_core.plans.execution.changes import differences
+
+    fresh = remake(saved)
+    to = path.with_name(f"{path.stem}-new{path.suffix}")
+    lines = [
+        f"{part.account}: {difference}"
+        for part in saved.accounts
+        for difference in differences(part, {t.contact: t for t in fresh.by_account[part.account].targets})
+    ]
+    fresh.save(to)
+    if as_json:
+        output.document({"differences": lines, "saved": str(to), "checksum": fresh.checksum})
+    else:
+        output.show(lines or "nothing has changed since the plan was made")
+    output.note(f"nothing was changed; the new plan is saved to {to}")
+
+
+def _tell_detached(run: str, *, as_json: bool) -> None:
+    from contacts_core.cli import output
+
+    if as_json:
+        output.document({"run": run})
+    else:
+        output.show(f"{run} is queued; workers take it up")
+        output.note(f"to look: contacts runs show {run}")
+
+
+def _leave(done: Receipt, receipt: Path | None, state: str | None, *, as_json: bool) -> None:
+    """Write the receipt, tell what is proved, and leave with the exit code that says so."""
+    from contacts_core.cli import output
+    from contacts_core.cli.prompts import leave
+
+    written = _write(done, receipt, state)
+    if as_json:
+        numbers = {"absent": done.absent, "present": done.present, "unknown": done.unknown}
+        output.document({"run": done.run, "state": done.state, **numbers, "receipt": str(written)})
+    else:
+        _summary(done, written)
+    codes = {"done": output.Exit.DONE, "failed": output.Exit.FAILED}
+    leave(codes.get(done.state, output.Exit.PARTIAL))
+
+
+def _write(done: Receipt, receipt: Path | None, state: str | None) -> Path:
+    from contacts_core.storage.database import state as place
+    from contacts_core.storage.private_files import owner_only
+
+    path = receipt or place(state).folder / "receipts" / f"{done.run}.jsonl"
+    with owner_only(path) as file:
+        file.write(done.text)
+    return path
+
+
+def _summary(done: Receipt, written: Path) -> None:
+    """What the receipt says, per account, and who is not absent."""
+    from collections import Counter
+
+    from contacts_core.cli import output
+    from contacts_core.cli.formatting import SHOWN
+
+    results = done.of("result")
+    counts = Counter((each["account"], each["state"]) for each in results)
+    accounts = dict.fromkeys(each["account"] for each in results)
+    states = ("absent", "present", "unknown")
+    rows = ([name, *(counts[name, state] for state in states)] for name in accounts)
+    output.show(output.rows(output.table("account", *states, title=f"{done.run}: {done.state}"), rows))
+    if done.reason:
+        output.show(done.reason)
+    others = [each for each in results if each["state"] != "absent"]
+    for each in others[:SHOWN]:
+        output.show(f"person {each['person']} in {each['account']}: {each['state']}: {each['reason']}")
+    if len(others) > SHOWN:
+        output.show(f"and {len(others) - SHOWN} more, in the receipt")
+    if others and done.state != "refused":
+        output.show(f"to try again: contacts runs resume {done.run}")
+    output.show(f"receipt: {written} (contacts receipt verify, report)")

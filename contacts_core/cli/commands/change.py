@@ -1,0 +1,406 @@
+"""Commands that change something; whatever is lost by them is shown and asked about first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from contacts_core.cli.options import (
+    Account,
+    AnonymousIds,
+    ContactId,
+    Emails,
+    ExternalIds,
+    Json,
+    ListId,
+    Phones,
+    Settings,
+    State,
+    Timeout,
+    Wait,
+    Yes,
+    identifiers,
+    input_file,
+    sendable,
+    several,
+)
+
+if TYPE_CHECKING:
+    from contacts_core.client import Contacts
+    from contacts_core.models import Contact, Identifier, Outcome
+
+Members = Annotated[list[str] | None, typer.Argument(metavar="MEMBER", help="Ids of contacts.", show_default=False)]
+LONG = 900.0
+JSON_LINES = {".jsonl", ".ndjson"}
+
+
+def delete(
+    account: Account,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids of contacts.", show_default=False)] = None,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    from_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-file",
+            metavar="FILE",
+            parser=input_file,
+            help="One id or e-mail address a line; or JSON Lines as `search` and `export` write them. - is stdin.",
+        ),
+    ] = None,
+    everyone: Annotated[
+        bool, typer.Option("--all", help="Every contact of the account; needs --confirm as well.")
+    ] = False,
+    confirm: Annotated[
+        str | None, typer.Option("--confirm", metavar="NAME", help="With --all: the account's exact name.")
+    ] = None,
+    wait: Wait = False,
+    timeout: Timeout = LONG,
+    yes: Yes = False,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Delete whole contacts, after asking.
+
+    Identifiers are looked up first; if nobody has one of them, the exit code is 3. An id that the vendor does not have
+    is not an error: the contact may be gone already. Many vendors delete later, as a job: without --wait, accepted is
+    not done.
+
+        contacts delete marketing ID ID
+        contacts delete marketing --email jane@example.com --wait
+        contacts delete marketing --from-file leavers.txt --yes --json
+        contacts delete marketing --all --confirm marketing
+    """
+    from contacts_core.cli.formatting import some, who
+    from contacts_core.cli.prompts import ask, looked_up, opened, plan, settle, telling
+    from contacts_core.models import Outcome
+    from contacts_core.models.identifiers import scrub
+    from contacts_core.provider import DeletesContacts
+
+    wanted = identifiers(email, phone, external_id, anonymous_id)
+    targets = list(ids or ())
+    chosen = bool(targets or wanted or from_file)
+    if everyone == chosen:
+        raise typer.BadParameter("say whom: ids, identifiers or --from-file; or --all, and nothing else")
+    if confirm is not None and not everyone:
+        raise typer.BadParameter("--confirm goes with --all")
+    with opened(account, settings) as door:
+        if everyone:
+            outcome = _delete_all(door, confirm, yes=yes)
+            settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
+            return
+        plan(door, DeletesContacts, "", ())  # refuse before anything is read
+        targets = sendable(door.provider, targets)
+        if from_file:
+            more_ids, more = _targets(from_file, door)
+            targets += more_ids
+            wanted = list(dict.fromkeys([*wanted, *more]))
+        contacts, missing = looked_up(door, wanted)
+        targets = list(dict.fromkeys([*targets, *contacts]))
+        remarks = [f"not there: {some(map(scrub, missing.absent))}"] if missing.absent else []
+        if targets:
+            shown = contacts if yes else contacts | _known(door, [t for t in targets if t not in contacts])
+            lines = [who(shown[target]) if target in shown else target for target in targets]
+            doing = f"delete {len(targets)} contact(s) for good"
+            ask(plan(door, DeletesContacts, doing, lines, *remarks), yes=yes)
+            with telling(door, "delete_contacts", targets):
+                done = door.delete_contacts(targets)
+        else:
+            done = Outcome(operation="delete_contacts")
+        outcome = Outcome.total("delete_contacts", door.provider.name, [done, missing])
+        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
+
+
+def remove_identifier(
+    account: Account,
+    contact_id: ContactId,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    wait: Wait = False,
+    timeout: Timeout = LONG,
+    yes: Yes = False,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Remove one identifier and keep the contact.
+
+    It shows what it is about to do and asks.
+
+        contacts remove-identifier marketing ID --phone +12025550123
+    """
+    from contacts_core.cli.prompts import ask, opened, plan, settle, telling
+    from contacts_core.provider import RemovesIdentifiers
+
+    wanted = identifiers(email, phone, external_id, anonymous_id)
+    if len(wanted) != 1:
+        raise typer.BadParameter("give exactly one identifier, such as --phone")
+    with opened(account, settings) as door:
+        doing = f"remove an identifier from contact {contact_id}, which stays"
+        lines = plan(door, RemovesIdentifiers, doing, [wanted[0].masked])
+        sendable(door.provider, [contact_id])
+        ask(lines, yes=yes)
+        with telling(door, "remove_identifier", wanted):
+            outcome = door.remove_identifier(contact_id, wanted[0])
+        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
+
+
+def remove_from_list(
+    account: Account,
+    list_id: ListId,
+    members: Members = None,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    wait: Wait = False,
+    timeout: Timeout = LONG,
+    yes: Yes = False,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Take contacts off a list and keep them.
+
+    Members are ids of contacts, identifiers, or both. It shows what it is about to do and asks.
+
+        contacts remove-from-list marketing LIST ID ID
+        contacts remove-from-list marketing LIST --email jane@example.com --yes --wait
+    """
+    from contacts_core.cli.prompts import ask, opened, plan, settle, telling
+    from contacts_core.provider import RemovesFromLists
+
+    wanted = identifiers(email, phone, external_id, anonymous_id)
+    everyone = _members(members, wanted)
+    with opened(account, settings) as door:
+        doing = f"take {len(everyone)} member(s) off list {list_id}; they stay contacts"
+        lines = plan(door, RemovesFromLists, doing, _masked(everyone))
+        sendable(door.provider, members or ())
+        ask(lines, yes=yes)
+        with telling(door, "remove_from_list", everyone):
+            outcome = door.remove_from_list(list_id, everyone)
+        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
+
+
+def add_to_list(
+    account: Account,
+    list_id: ListId,
+    members: Members = None,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    wait: Wait = False,
+    timeout: Timeout = LONG,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Put contacts on a list.
+
+    Members are ids of contacts, identifiers, or both.
+
+        contacts add-to-list marketing LIST ID --email jane@example.com
+    """
+    from contacts_core.cli.prompts import opened, plan, settle, telling
+    from contacts_core.provider import AddsToLists
+
+    wanted = identifiers(email, phone, external_id, anonymous_id)
+    everyone = _members(members, wanted)
+    with opened(account, settings) as door:
+        plan(door, AddsToLists, "", ())  # refuse what it cannot do before the ids are looked at
+        sendable(door.provider, members or ())
+        with telling(door, "add_to_list", everyone):
+            outcome = door.add_to_list(list_id, everyone)
+        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
+
+
+def upsert(
+    account: Account,
+    from_file: Annotated[
+        Path,
+        typer.Option(
+            "--from-file",
+            metavar="FILE",
+            parser=input_file,
+            help="Contacts as JSON Lines, as `export` writes them. - is stdin.",
+            show_default=False,
+        ),
+    ],
+    on_list: Annotated[
+        list[str] | None, several("--list", "LIST", "Put them on this list, by id or exact name.")
+    ] = None,
+    recreate_erased: Annotated[
+        bool, typer.Option("--recreate-erased", help="Write those too whom an erasure left a tombstone of.")
+    ] = False,
+    state: State = None,
+    wait: Wait = False,
+    timeout: Timeout = LONG,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Create contacts, or update those that exist.
+
+    Contacts that were read from another provider keep their identifiers and lose that provider's id. People who were
+    erased are held back, and the rows that were are named; their tombstones are looked for in the state in force and in
+    --state. A file without contacts is an error.
+
+        contacts upsert marketing --from-file people.jsonl --list News --wait
+        contacts export crm --json | contacts upsert marketing --from-file -
+    """
+    from contacts_core.cli.prompts import opened, settle, telling
+    from contacts_core.errors import Interrupted, InvalidInput
+    from contacts_core.formats import read_json_lines, readable
+    from contacts_core.operations import upsert_contacts
+    from contacts_core.storage.tombstones import held_back
+
+    with readable(from_file) as file:
+        rows = sum(1 for _ in read_json_lines(file))  # nothing is sent of a file that turns out to be broken
+        if not rows:
+            raise InvalidInput("there is no contact in what was read, so nothing was sent")
+        with opened(account, settings) as door:
+            taken: list[str] = []
+
+            def contacts() -> Iterator[Contact]:
+                for row, contact in enumerate(read_json_lines(file), 1):
+                    taken.append(f"row {row}")
+                    yield contact
+
+            try:
+                with telling(door, "upsert_contacts", taken):
+                    guard = None if recreate_erased else partial(held_back, where=state)
+                    outcome = door.run(upsert_contacts(door.provider, contacts(), on_list or (), guard))
+            except Interrupted as error:  # rows behind the batch that it stopped in were not read
+                unsent = [*error.unsent, *(f"row {row}" for row in range(len(taken) + 1, rows + 1))]
+                raise Interrupted(error.outcome, error.uncertain, unsent, str(error.__cause__)) from error.__cause__
+            settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
+
+
+def create_list(
+    account: Account,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name.", show_default=False)],
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Create an empty list.
+
+    It prints the id that other commands want.
+
+        contacts create-list marketing "Autumn fair"
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.prompts import opened
+
+    with opened(account, settings) as door:
+        made = door.create_list(name)
+    if as_json:
+        output.document(made)
+    else:
+        output.show(f"list {made.id} created: {made.name}")
+
+
+def delete_list(
+    account: Account, list_id: ListId, yes: Yes = False, settings: Settings = None, as_json: Json = False
+) -> None:
+    """Delete a list and keep its contacts.
+
+    It shows what it is about to do and asks.
+
+        contacts delete-list marketing LIST
+    """
+    from contacts_core.cli.prompts import ask, opened, plan, settle
+    from contacts_core.provider import DeletesLists
+
+    with opened(account, settings) as door:
+        ask(plan(door, DeletesLists, "delete a list; its contacts stay", [list_id]), yes=yes)
+        settle(door, door.delete_list(list_id), wait=False, timeout=0, as_json=as_json)
+
+
+def _delete_all(door: Contacts[Any], confirm: str | None, *, yes: bool) -> Outcome:
+    from contacts_core.cli.errors import Refused
+    from contacts_core.cli.prompts import ask, plan
+    from contacts_core.provider import Counts, DeletesAllContacts
+
+    plan(door, DeletesAllContacts, "", ())  # refuse before anything is read
+    if confirm not in {door.name, door.provider.name}:
+        raise Refused(
+            "nothing was deleted: every contact would be, and the name was not confirmed",
+            hint=f"add --confirm {door.name}",
+        )
+    number = f"all {int(door.count())} contacts" if isinstance(door.provider, Counts) else "every contact"
+    ask(plan(door, DeletesAllContacts, f"delete {number} of the account for good", ()), yes=yes)
+    return door.delete_all_contacts(confirm=confirm or "")
+
+
+def _known(door: Contacts[Any], ids: list[str]) -> dict[str, Contact]:
+    """Who the first of these ids are, where that is easily had: whoever confirms should see it."""
+    from contacts_core.cli.formatting import SHOWN
+    from contacts_core.errors import ContactsError
+    from contacts_core.provider import GetsContacts
+
+    provider = door.provider
+    if not isinstance(provider, GetsContacts):
+        return {}
+    good = [each for each in ids[:SHOWN] if not provider.refuse_id(each)]
+    try:
+        return {each: contact for each, contact in door.get_contacts(good).items() if contact}
+    except ContactsError:
+        return {}
+
+
+def _targets(path: Path, door: Contacts[Any]) -> tuple[list[str], list[Identifier]]:
+    """Ids and e-mail addresses of a file, if every line of it is good.
+
+    Raises:
+        InvalidInput: A line is not an id of this provider or an address, or there is none; nothing was sent.
+    """
+    from contacts_core.errors import InvalidInput
+    from contacts_core.formats import read_json_lines, read_lines, readable
+    from contacts_core.models import Identifier
+
+    provider = door.provider
+    with readable(path) as file:
+        lines = [(number, line.strip()) for number, line in read_lines(file)]
+        if not lines:
+            raise InvalidInput("there is nobody in what was read, so nothing was sent")
+        if path.suffix.lower() in JSON_LINES or lines[0][1].startswith("{"):
+            contacts = read_json_lines(file)
+            numbered = zip(lines, contacts, strict=True)
+            lines = [(number, _own_id(contact, number, provider.name)) for (number, _), contact in numbered]
+        elif path.suffix.lower() == ".csv" or any(set(line) & set(",;\t") for _, line in lines):
+            raise InvalidInput(f"{path.name} is not one id or address a line", hint="or is it JSON Lines (.jsonl)?")
+    ids: list[str] = []
+    addresses: list[Identifier] = []
+    for number, line in lines:
+        address = Identifier.email(line)
+        if "@" not in line:
+            ids += sendable(provider, [line], f"line {number}: ")
+        elif address.certain:
+            addresses.append(address)
+        else:
+            raise InvalidInput(f"line {number}: {address.masked} is not an e-mail address", hint="nothing was sent")
+    return ids, addresses
+
+
+def _own_id(contact: Contact, number: int, provider: str) -> str:
+    from contacts_core.errors import InvalidInput
+
+    if not contact.id or contact.provider not in {"", provider}:
+        raise InvalidInput(f"line {number} is a contact without an id of {provider}", hint="nothing was sent")
+    return contact.id
+
+
+def _members(ids: list[str] | None, given: list[Identifier]) -> list[str | Identifier]:
+    members: list[str | Identifier] = [*(ids or ()), *given]
+    if not members:
+        raise typer.BadParameter("say whom: ids of contacts, or identifiers such as --email")
+    return members
+
+
+def _masked(members: list[str | Identifier]) -> list[str]:
+    return [member if isinstance(member, str) else member.masked for member in members]

@@ -1,0 +1,121 @@
+"""Commands for the vendor's jobs, and for whatever has no command."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from contacts_core.cli.options import Account, Json, Settings, Timeout, Wait, Yes, input_file, pairs
+
+if TYPE_CHECKING:
+    from contacts_core.models import Job
+
+READING = {"GET", "HEAD", "OPTIONS"}
+
+
+def job(
+    account: Account,
+    job: Annotated[
+        str,
+        typer.Argument(
+            metavar="JOB", help="The id of a job; - reads what --json printed from stdin.", show_default=False
+        ),
+    ],
+    wait: Wait = False,
+    timeout: Timeout = 900.0,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Look at a job of the vendor, or wait for it.
+
+    Jobs belong to the vendor: any process may look, at any time.
+
+        contacts job marketing JOB --wait
+        contacts delete marketing ID --yes --json | contacts job marketing - --wait
+    """
+    from contacts_core.cli import formatting as wording
+    from contacts_core.cli import output
+    from contacts_core.cli.prompts import leave, opened, waiting
+    from contacts_core.errors import InvalidInput
+
+    given = _from_stdin() if job == "-" else [job]
+    if not given:
+        raise InvalidInput("there is no job in what was read", hint="it may have been done at once")
+    with opened(account, settings) as door:
+        seen = [door.check(each) for each in given]
+        if wait and not all(each.finished for each in seen):
+            with waiting(len(seen)):
+                seen = [door.wait(each, timeout=timeout) for each in seen]
+    if as_json:
+        output.document(seen[0] if len(seen) == 1 else seen)
+    else:
+        output.show([wording.job(each) for each in seen])
+    leave(max(map(wording.job_code, seen)))
+
+
+def call(
+    account: Account,
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="GET, POST, …", show_default=False)],
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="Below the provider's base URL, encoded.", show_default=False)
+    ],
+    param: Annotated[
+        list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A query parameter; repeatable.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="JSON", help="The body; @FILE reads it from a file, @- from stdin.")
+    ] = None,
+    yes: Yes = False,
+    settings: Settings = None,
+    as_json: Json = False,  # noqa: ARG001 - for errors; the answer is JSON anyway
+) -> None:
+    """Send one request to the vendor's own API.
+
+    The way to what has no command. Anything but a GET is shown and asked about first.
+
+        contacts call marketing GET /v1/contacts --param limit=5
+        contacts call marketing POST /v1/tags --data '{"name": "vip"}'
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.prompts import ask, opened
+    from contacts_core.models.identifiers import scrub
+
+    params, body = pairs("--param", param), _body(data)
+    with opened(account, settings) as door:
+        if method.upper() not in READING:
+            said = f" with {len(data or '')} characters of JSON" if data else ""
+            where = f"{door.name} ({door.provider.base_url})"
+            ask([f"about to send {method.upper()} {scrub(path)}{said} to {where}"], yes=yes)
+        output.document(door.call(method, path, params=params or None, json=body))
+
+
+def _body(data: str | None) -> Any:
+    """The JSON of ``--data``, or of the file that it names."""
+    if data is None:
+        return None
+    if not data.startswith("@"):
+        return _json("--data", data)
+    from contacts_core.formats import readable
+
+    with readable(input_file(data[1:])) as file:
+        return _json("--data", file.read())
+
+
+def _from_stdin() -> list[Job]:
+    """The jobs of an outcome, of a job, or of several jobs, as ``--json`` printed them."""
+    from contacts_core.formats import job_from_plain, readable
+
+    with readable("-") as file:
+        read = _json("stdin", file.read())
+    if isinstance(read, dict) and "jobs" in read:
+        read = read["jobs"]
+    return [job_from_plain(each) for each in (read if isinstance(read, list) else [read])]
+
+
+def _json(where: str, text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise typer.BadParameter(f"{where} is not JSON: {error}") from None

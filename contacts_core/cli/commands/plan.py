@@ -1,0 +1,314 @@
+"""Commands that make plans. They only read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from contacts_core.cli.app import Command, section
+from contacts_core.cli.options import (
+    DECIMAL,
+    Account,
+    AnonymousIds,
+    Emails,
+    ExternalIds,
+    Ids,
+    Json,
+    ListId,
+    Phones,
+    existing,
+    identifiers,
+    input_file,
+    number,
+    output_file,
+    several,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from contacts_core.models import Identifier
+    from contacts_core.plans import Limits, Plan
+
+MOST = 10**9  # contacts that --max-contacts can name
+Accounts = Annotated[
+    list[str], several("--accounts", "NAME,NAME", "Accounts or providers to look in.", show_default=False)
+]
+To = Annotated[
+    Path | None,
+    typer.Option("--to", metavar="FILE", parser=output_file, help="Where to save the plan; named after it otherwise."),
+]
+MaxContacts = Annotated[
+    int | None, number("--max-contacts", "Contacts of one account it may touch; 1000 unless raised.", 1, MOST)
+]
+MaxShare = Annotated[
+    str | None,
+    typer.Option("--max-share", metavar="P%", help="Share of an account it may touch; 20% unless raised."),
+]
+PeopleFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--from-file",
+        metavar="FILE",
+        parser=input_file,
+        help="CSV, one person a row, columns email, phone, external_id, anonymous_id. - is stdin.",
+    ),
+]
+
+
+def erase(
+    accounts: Accounts,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    from_file: PeopleFile = None,
+    follow: Annotated[
+        str,
+        typer.Option("--follow", metavar="no|once|all", help="Look for other addresses and numbers found as well."),
+    ] = "no",
+    max_contacts: MaxContacts = None,
+    max_share: MaxShare = None,
+    to: To = None,
+    as_json: Json = False,
+) -> None:
+    """Plan to erase people everywhere; nothing is changed.
+
+    All identifiers given as options are one person's; a file has one person a row. The plan names every contact that
+    would be deleted, why, at what cost, and what stays behind at each vendor. It is saved to a file, which is as
+    confidential as the contacts in it, and done by `contacts apply`.
+
+        contacts erase --email jane@example.com --accounts marketing,crm --to plan.json
+        contacts erase --from-file leavers.csv --accounts marketing,crm --follow once --max-contacts 5000
+    """
+    from contacts_core.plans import Follow
+    from contacts_core.plans import erase as made
+
+    try:
+        far = Follow(follow)
+    except ValueError:
+        raise typer.BadParameter("--follow is no, once or all") from None
+    people = _people(identifiers(email, phone, external_id, anonymous_id), from_file)
+    limits = _limits(max_contacts, max_share)
+    _planned(accounts, lambda: made(people, accounts, follow=far, limits=limits), to, as_json=as_json)
+
+
+plan = section("plan", no_args_is_help=True)
+
+
+@plan.callback()
+def plans() -> None:
+    """Make and show other plans; nothing is changed.
+
+    They are applied by `contacts apply`, and verified and receipted as an erasure is.
+
+        contacts plan delete marketing --id ID --to plan.json
+        contacts plan show plan.json
+    """
+
+
+@plan.command("delete", cls=Command)
+def plan_delete(
+    account: Account,
+    ids: Ids = None,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    from_file: PeopleFile = None,
+    max_contacts: MaxContacts = None,
+    max_share: MaxShare = None,
+    to: To = None,
+    as_json: Json = False,
+) -> None:
+    """Plan to delete contacts of one account; no tombstones are left.
+
+    Each identifier given as an option is somebody's; a file has one person a row.
+
+        contacts plan delete marketing --from-file bounced.csv --to plan.json
+    """
+    from contacts_core.plans import delete as made
+
+    each = _each(identifiers(email, phone, external_id, anonymous_id), from_file, ids)
+    limits = _limits(max_contacts, max_share)
+    _planned([account], lambda: made(account, each, ids=ids or (), limits=limits), to, as_json=as_json)
+
+
+@plan.command("remove-identifier", cls=Command)
+def plan_remove_identifier(
+    accounts: Accounts,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    max_contacts: MaxContacts = None,
+    max_share: MaxShare = None,
+    to: To = None,
+    as_json: Json = False,
+) -> None:
+    """Plan to take identifiers off every contact that has them; the contacts stay.
+
+    Some vendors cannot remove every kind; what they refuse stands in the receipt.
+
+        contacts plan remove-identifier --phone +12025550123 --accounts marketing,crm --to plan.json
+    """
+    from contacts_core.plans import remove_identifier as made
+
+    wanted = _given(identifiers(email, phone, external_id, anonymous_id))
+    limits = _limits(max_contacts, max_share)
+    _planned(accounts, lambda: made(wanted, accounts, limits=limits), to, as_json=as_json)
+
+
+@plan.command("remove-from-list", cls=Command)
+def plan_remove_from_list(
+    account: Account,
+    list_id: ListId,
+    ids: Ids = None,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    from_file: PeopleFile = None,
+    max_contacts: MaxContacts = None,
+    max_share: MaxShare = None,
+    to: To = None,
+    as_json: Json = False,
+) -> None:
+    """Plan to take contacts off a list; they stay contacts.
+
+    The list is named by the vendor's id or its exact name; `contacts lists` shows them.
+
+        contacts plan remove-from-list marketing LIST --from-file lapsed.csv --to plan.json
+    """
+    from contacts_core.plans import remove_from_list as made
+
+    each = _each(identifiers(email, phone, external_id, anonymous_id), from_file, ids)
+    limits = _limits(max_contacts, max_share)
+    _planned([account], lambda: made(account, list_id, each, ids=ids or (), limits=limits), to, as_json=as_json)
+
+
+@plan.command("show", cls=Command)
+def plan_show(
+    path: Annotated[Path, typer.Argument(metavar="PLAN", parser=existing, show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Show a saved plan.
+
+    Identifiers are masked; with --json they are whole.
+
+        contacts plan show plan.json
+    """
+    from contacts_core.cli import output
+    from contacts_core.plans import Plan
+
+    saved = Plan.load(path)
+    if as_json:
+        output.text_line(saved.to_json())
+    else:
+        show(saved)
+
+
+def show(made: Plan, *, stderr: bool = False) -> None:
+    """The plan as tables, identifiers masked."""
+    from contacts_core.cli import output
+    from contacts_core.cli.plan_formatting import account_rows, contact_rows, notes
+
+    console = output.console(stderr=stderr)
+    console.print(
+        output.text(f"plan to {made.kind.value}: {len(made.people)} asked for, {made.contacts} contact(s) found")
+    )
+    accounts = output.table("account", "vendor", "contacts", "found by", "requests", "at least", "remarks")
+    console.print(output.rows(accounts, account_rows(made)))
+    if made.contacts:
+        contacts = output.table("account", "contact", "identifiers", "person", "because it")
+        console.print(output.rows(contacts, contact_rows(made)))
+    for line in notes(made):
+        console.print(output.text(line), soft_wrap=True)
+
+
+def _planned(names: list[str], make: Callable[[], Plan], to: Path | None, *, as_json: bool) -> None:
+    """Make a plan, show it, and save it."""
+    import shlex
+
+    from contacts_core.cli import output
+
+    _announce_scans(names)
+    with output.progress(f"looking in {', '.join(names)}"):
+        made = make()
+    path = to or Path(f"{made.kind.value}-{made.checksum[:8]}.json")
+    made.save(path)
+    if as_json:
+        output.text_line(made.to_json())
+    else:
+        show(made)
+    output.note(f"nothing was changed; saved to {path}, which holds whole identifiers")
+    if made.contacts:
+        output.note(f"to do it: contacts apply {shlex.quote(str(path))}")
+
+
+def _announce_scans(names: list[str]) -> None:
+    """Say where every contact has to be read, before it begins; it may take a while."""
+    from contacts_core.cli import output
+    from contacts_core.config.accounts import open_provider
+    from contacts_core.plans.planning.lookup import way
+
+    for name in names:
+        if way(open_provider(name, {})) == "scan":
+            output.note(f"{name} has no look-up: every contact is read")
+
+
+def _people(given: list[Identifier], from_file: Path | None) -> list[tuple[Identifier, ...]]:
+    """The person of the options, and those of the file."""
+    people = [tuple(given)] if given else []
+    if from_file:
+        people += _read(from_file)
+    if not people:
+        raise typer.BadParameter("say whom: identifiers such as --email, or --from-file")
+    return people
+
+
+def _each(
+    given: list[Identifier], from_file: Path | None, ids: list[str] | None
+) -> list[Iterable[Identifier] | Identifier]:
+    """Every identifier of the options by itself, and the people of the file."""
+    people: list[Any] = [*given, *(_read(from_file) if from_file else ())]
+    if not (people or ids):
+        raise typer.BadParameter("say whom: --id, identifiers such as --email, or --from-file")
+    return people
+
+
+def _read(path: Path) -> list[tuple[Identifier, ...]]:
+    from contacts_core.cli import output
+    from contacts_core.errors import InvalidInput
+    from contacts_core.formats import read_people, readable
+
+    with readable(path) as file:
+        people, unread = read_people(file)
+    if unread:
+        output.note(f"{path.name}: not read: {', '.join(unread)}")
+    if not people:
+        raise InvalidInput("there is nobody in what was read, so no plan was made")
+    return people
+
+
+def _given(wanted: list[Identifier]) -> list[Identifier]:
+    if not wanted:
+        raise typer.BadParameter("say which: identifiers such as --phone")
+    return wanted
+
+
+def _limits(contacts: int | None, share: str | None) -> Limits:
+    from contacts_core.plans import Limits
+
+    usual = Limits()
+    return Limits(contacts or usual.contacts, _share(share) if share else usual.share, usual.floor)
+
+
+def _share(text: str) -> float:
+    found = DECIMAL.fullmatch(text.removesuffix("%"))
+    share = float(found[0]) / 100 if found else -1.0
+    if not 0 < share <= 1:
+        raise typer.BadParameter("--max-share is a percentage, such as 30%")
+    return share

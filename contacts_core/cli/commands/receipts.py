@@ -1,0 +1,264 @@
+"""Commands about receipts and tombstones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from contacts_core.cli.app import Command, section
+from contacts_core.cli.options import (
+    AnonymousIds,
+    Emails,
+    ExternalIds,
+    Json,
+    Phones,
+    Yes,
+    existing,
+    identifiers,
+    output_file,
+    several,
+)
+
+if TYPE_CHECKING:
+    from contacts_core.storage.pseudonyms import Key
+
+NOT_COVERED = "not covered"
+ReceiptFile = Annotated[Path, typer.Argument(metavar="FILE", parser=existing, help="A receipt.", show_default=False)]
+State = Annotated[
+    str | None, typer.Option("--state", metavar="PLACE", help="Folder or postgresql:// URL that keeps the key.")
+]
+
+receipt = section("receipt", no_args_is_help=True)
+
+
+@receipt.callback()
+def receipts() -> None:
+    """Verify, search and print receipts; works offline.
+
+    A receipt holds no identifier; whoever has the receipt key can ask it for one.
+
+        contacts receipt verify receipt.jsonl
+        contacts receipt find receipt.jsonl --email jane@example.com
+        contacts receipt report receipt.jsonl --to report.html
+    """
+
+
+@receipt.command("verify", cls=Command)
+def receipt_verify(
+    path: ReceiptFile,
+    public_key: Annotated[
+        str | None, typer.Option("--public-key", metavar="BASE64", help="Whose signature it must carry.")
+    ] = None,
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Check that a receipt is as it was written, and who vouches for it.
+
+    The hashes alone only show that a file was not damaged: anybody can compute them anew. That every line is ours only
+    the seal proves (it takes the receipt key) or the signature (name the public key that you expect). Exits 0 if one of
+    them vouches for the file, 3 if there was nothing to check it by, and 1 if it is not what it should be.
+
+        contacts receipt verify receipt.jsonl
+        contacts receipt verify receipt.jsonl --public-key BASE64
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.prompts import leave
+    from contacts_core.plans import Receipt
+
+    found = Receipt.load(path)
+    key = _key(state)
+    sealed = found.sealed_by(key) if key else None
+    signed = found.signed_by(public_key) if public_key is not None else None
+    authentic = bool(sealed or signed)
+    if as_json:
+        told = {"lines": len(found.lines), "run": found.run, "state": found.state, "sealed": sealed, "signed": signed}
+        output.document({**told, "authentic": authentic, "public_key": found.public_key or None})
+    else:
+        what = f"{len(found.lines)} lines, run {found.run}, {found.state}"
+        output.show(f"whole: {what}" if authentic else f"its hashes agree: {what}")
+        output.show(_about_seal(found.key_id, key.id if key else "", sealed))
+        if not found.signed:
+            output.show("not signed")
+        elif signed is None:
+            output.show(f"signed by {found.public_key}; name the key you expect with --public-key")
+        else:
+            output.show("signed by that key" if signed else f"NOT signed by that key but by {found.public_key}")
+        if not authentic:
+            output.show("nothing here proves who wrote this file: anybody can write one whose hashes agree")
+    foreign = sealed is False and key is not None and found.key_id != key.id  # another key than ours made the seal
+    if signed is False or (sealed is False and not (foreign and signed)):
+        leave(output.Exit.FAILED)
+    leave(output.Exit.DONE if authentic else output.Exit.PARTIAL)
+
+
+@receipt.command("find", cls=Command)
+def receipt_find(
+    path: ReceiptFile,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    accounts: Annotated[
+        list[str] | None,
+        several("--accounts", "NAME,NAME", "Where they must be absent; wherever it was done otherwise."),
+    ] = None,
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Ask whether an identifier was erased; only the holder of the receipt key can.
+
+    A receipt speaks of its own accounts only. Exits 0 if it lists every identifier as absent in every account asked
+    about, otherwise 3.
+
+        contacts receipt find receipt.jsonl --email jane@example.com
+        contacts receipt find receipt.jsonl --email jane@example.com --accounts marketing,crm
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.prompts import leave
+    from contacts_core.errors import ConfigurationError
+    from contacts_core.plans import Receipt
+
+    wanted = identifiers(email, phone, external_id, anonymous_id)
+    if not wanted:
+        raise typer.BadParameter("say which: identifiers such as --email")
+    where = accounts or []
+    read, key = Receipt.load(path), _key(state)
+    if key is None:
+        raise ConfigurationError(
+            "there is no receipt key here, and only its holder can ask a receipt for somebody",
+            hint="name the key it was written with: CONTACTS_RECEIPT_KEY",
+        )
+    findings = [each for each in read.find(wanted, key) if not where or each.account in where]
+    uncovered = read.uncovered(wanted, key, where)
+    if as_json:
+        missing = [{"identifier": each, "account": name, "state": NOT_COVERED} for each, name in uncovered]
+        output.document([*findings, *missing])
+    else:
+        output.show(f"{read.kind} in {', '.join(read.accounts)}, {read.state}; of other accounts it says nothing")
+        columns = ("identifier", "account", "person", "contacts found", "now", "because")
+        rows = [[f.identifier.masked, f.account, f.person, f.found, f.state, f.reason] for f in findings]
+        rows += [
+            [each.masked, name, None, None, NOT_COVERED, _why_not(name, read.accounts)] for each, name in uncovered
+        ]
+        output.show(output.rows(output.table(*columns), rows))
+    absent = not uncovered and all(each.state == "absent" for each in findings)
+    leave(output.Exit.DONE if absent else output.Exit.PARTIAL)
+
+
+@receipt.command("report", cls=Command)
+def receipt_report(
+    path: ReceiptFile,
+    to: Annotated[
+        Path, typer.Option("--to", metavar="FILE", parser=output_file, help="The page to write.", show_default=False)
+    ],
+    title: Annotated[str, typer.Option("--title", help="What to call it.")] = "",
+    state: State = None,
+) -> None:
+    """Write a receipt as one page to read and print.
+
+    The page is one file that fetches nothing, and names nobody. With the receipt key, the seal is checked first.
+
+        contacts receipt report receipt.jsonl --to report.html
+    """
+    from contacts_core.cli import output
+    from contacts_core.plans import Receipt, ReceiptBroken
+    from contacts_core.plans.receipts.report import html
+    from contacts_core.storage.private_files import owner_only
+
+    found, key = Receipt.load(path), _key(state)
+    sealed = found.sealed_by(key) if key else False
+    if key and found.key_id == key.id and not sealed:
+        raise ReceiptBroken(len(found.lines), "its seal was not made with the key that it names")
+    page = html(found, title=title, sealed=sealed)
+    with owner_only(to) as file:
+        file.write(page)
+    output.note(f"written to {to}")
+
+
+tombstones = section("tombstones", no_args_is_help=True)
+
+
+@tombstones.callback()
+def marks() -> None:
+    """Count or lift the marks that erased people left.
+
+    They are keyed hashes; while they are there, no upsert or import brings these people back unnoticed.
+
+        contacts tombstones count
+        contacts tombstones lift --email jane@example.com
+    """
+
+
+@tombstones.command("count", cls=Command)
+def tombstones_count(state: State = None, as_json: Json = False) -> None:
+    """Count them.
+
+    There is one for each identifier of everybody who was erased.
+
+        contacts tombstones count
+    """
+    from contacts_core.cli import output
+    from contacts_core.storage.database import state as place
+    from contacts_core.storage.tombstones import Tombstones
+
+    where = place(state)
+    number = len(Tombstones(where)) if where.exists else 0
+    if as_json:
+        output.document({"count": number})
+    else:
+        output.show(f"{number} identifier(s)")
+
+
+@tombstones.command("lift", cls=Command)
+def tombstones_lift(
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    yes: Yes = False,
+    state: State = None,
+) -> None:
+    """Lift the marks of somebody who came back of their own accord.
+
+    Name every identifier that they come back with; each has a mark of its own.
+
+        contacts tombstones lift --email jane@example.com
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.prompts import ask
+    from contacts_core.storage.database import state as place
+    from contacts_core.storage.tombstones import Tombstones
+
+    wanted = identifiers(email, phone, external_id, anonymous_id)
+    if not wanted:
+        raise typer.BadParameter("say whose: identifiers such as --email")
+    ask(["about to let imports write again:", *(f"  {each.masked}" for each in wanted)], yes=yes)
+    where = place(state)
+    output.show(f"{Tombstones(where).lift(wanted) if where.exists else 0} mark(s) lifted")
+
+
+def _key(state: str | None) -> Key | None:
+    """The receipt key; None where there is none to check by."""
+    from contacts_core.storage.database import state as place
+
+    where = place(state)
+    return where.key() if where.has_key else None
+
+
+def _about_seal(theirs: str, ours: str, sealed: bool | None) -> str:
+    match sealed:
+        case None:
+            return "seal not checked: no key here"
+        case True:
+            return "sealed with our key"
+        case False if theirs != ours:
+            return f"NOT sealed with our key: it names the key {theirs}, and ours is {ours}"
+        case False:
+            return "NOT sealed with our key, though it names it: the file was changed"
+
+
+def _why_not(account: str, accounts: Sequence[str]) -> str:
+    return "not in this receipt" if account in accounts else "the receipt does not speak of this account"

@@ -1,0 +1,189 @@
+"""Opening accounts, asking before something is lost, and telling what became of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from contacts_core import operations
+from contacts_core.cli import formatting as wording
+from contacts_core.cli.errors import Refused
+from contacts_core.cli.options import pairs
+from contacts_core.cli.output import Exit, document, note, progress, show, warn
+from contacts_core.client import Contacts
+from contacts_core.config.accounts import open_provider
+from contacts_core.errors import Cancelled, ContactsError, Interrupted
+from contacts_core.models import Contact, Failure, Found, Identifier, Outcome
+from contacts_core.provider import Provider, QueuesJobs
+
+__all__ = ["ask", "leave", "looked_up", "opened", "plan", "settle", "tell_doubts", "telling", "waiting"]
+
+Door = Contacts[Any]
+NOT_LOOKED_UP = "not looked up: "  # what the reason begins with where an identifier could not be asked for
+
+
+@contextmanager
+def opened(account: str, settings: list[str] | None) -> Iterator[Door]:
+    """The account of this name, or the provider's with what the environment and ``--set`` say."""
+    with Contacts(open_provider(account, pairs("--set", settings)), name=account) as door:
+        yield door
+
+
+def plan(door: Door, capability: type[Provider], doing: str, items: Iterable[str], *remarks: str) -> list[str]:
+    """What is about to be done, for the person who decides; refuses at once what the provider cannot do."""
+    provider = operations.require(door.provider, capability)
+    listed = list(items)
+    lines = [f"about to {doing}, on {door.name} ({provider.title or provider.name}, {provider.base_url})"]
+    lines += [f"  {item}" for item in listed[: wording.SHOWN]]
+    if len(listed) > wording.SHOWN:
+        lines.append(f"  and {len(listed) - wording.SHOWN} more")
+    lines += remarks
+    if capability in provider.emulates:
+        lines.append("emulated: read, changed and written back; a change that others make meanwhile may be lost")
+    elif isinstance(provider, QueuesJobs):
+        lines.append("the vendor takes this as a job and does it later")
+    else:
+        lines.append("the vendor does this at once")
+    return lines
+
+
+def ask(lines: list[str], *, yes: bool) -> None:
+    """Show what is about to be done, and go on only if someone says so.
+
+    Raises:
+        Refused: They did not, or there is no terminal at which anybody could.
+    """
+    note(lines)
+    if yes:
+        return
+    if not somebody_there():
+        raise Refused(
+            "nothing was changed: there is no terminal, so nobody can confirm this", hint="add --yes in a script"
+        )
+    try:
+        sure = typer.confirm("Go on?", err=True)
+    except typer.Abort:
+        sure = False
+    if not sure:
+        raise Refused("nothing was changed: it was not confirmed")
+
+
+def somebody_there() -> bool:
+    """Whether there is a terminal at which somebody could answer."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def looked_up(door: Door, identifiers: list[Identifier]) -> tuple[dict[str, Contact], Outcome]:
+    """The contacts that these identifiers stand for, by id, and an outcome for those that stand for nobody.
+
+    Who could not be asked for is a failure in it, with the reason.
+    """
+    if not identifiers:
+        return {}, Outcome(operation="")
+    with progress(f"looking up {len(identifiers)} identifier(s)"):
+        found: Found = door.find(identifiers)
+    tell_doubts(door, found)
+    contacts = {contact.id: contact for identifier in found for contact in found.every(identifier)}
+    absent = tuple(i.value for i in found if not (found[i] or i in found.mismatched))
+    failed = [Failure(each.value, f"{NOT_LOOKED_UP}{reason}") for each, reason in found.unasked.items()]
+    failed += [
+        Failure(i.value, f"{NOT_LOOKED_UP}the vendor answered with {number} other contact(s)")
+        for i, number in found.mismatched.items()
+        if not found[i]
+    ]
+    missing = Outcome(operation="", requested=len(absent) + len(failed), absent=absent, failed=tuple(failed))
+    return contacts, missing
+
+
+def tell_doubts(door: Door, found: Found) -> None:
+    """Warn of answers that did not fit what was asked, and name what was never asked."""
+    for identifier, number in found.mismatched.items():
+        warn(
+            f"{door.provider.title or door.provider.name} answered to {identifier.masked} with {number} contact(s) "
+            "without it; they were left out"
+        )
+    for identifier, reason in found.unasked.items():
+        warn(f"{identifier.masked} was not looked up: {reason}")
+
+
+def tell_missing(outcome: Outcome, asked: Sequence[Identifier]) -> bool:
+    """Say plainly which of the identifiers asked for nobody has; tells whether there are any."""
+    absent = set(outcome.absent)
+    missing = [each.masked for each in asked if each.value in absent]
+    if missing:
+        note(f"nobody was found who has {wording.some(missing)}")
+    return bool(missing)
+
+
+def settle(
+    door: Door, outcome: Outcome, *, wait: bool, timeout: float, as_json: bool, asked: Iterable[Identifier] = ()
+) -> None:
+    """Wait if asked to, print the outcome, and leave with its exit code.
+
+    It is 3 where one of the identifiers ``asked`` for belongs to nobody or could not be looked up, although nothing
+    failed.
+    """
+    asked = list(asked)
+    late: BaseException | None = None
+    if wait and outcome.pending:
+        with waiting(len(outcome.pending)):
+            try:
+                outcome = door.wait(outcome, timeout=timeout)
+            except (ContactsError, KeyboardInterrupt) as error:  # what was reached is still worth telling
+                late = error
+    try:
+        if as_json:
+            document(outcome)
+        else:
+            show(wording.outcome(outcome, door.name))
+        sys.stdout.flush()
+    except OSError:  # such as a full disk: what was done is told all the same
+        note(wording.outcome(outcome, door.name))
+        raise
+    missing = tell_missing(outcome, asked)
+    if late:
+        raise late
+    code = wording.outcome_code(outcome)
+    unknown = bool(outcome.failed) and all(each.reason.startswith(NOT_LOOKED_UP) for each in outcome.failed)
+    leave(Exit.PARTIAL if (missing and not code) or (unknown and code is Exit.FAILED) else code)
+
+
+@contextmanager
+def telling(door: Door, operation: str, items: Sequence[object]) -> Iterator[None]:
+    """If what changes these items ends without a word about them, say that it is unclear what became of them.
+
+    Raises:
+        Interrupted: Instead of an error that leaves it open whether anything was done.
+    """
+    nothing = Outcome(operation=operation, provider=door.provider.name)
+    try:
+        yield
+    except KeyboardInterrupt:
+        cause = Cancelled()
+        raise Interrupted(nothing, items, (), str(cause)) from cause
+    except ContactsError as error:
+        if isinstance(error, Interrupted) or not (error.unclear or isinstance(error, Cancelled)):
+            raise
+        raise Interrupted(
+            nothing, items if error.unclear else (), () if error.unclear else items, str(error)
+        ) from error
+
+
+@contextmanager
+def waiting(jobs: int) -> Iterator[None]:
+    """Say on stderr that jobs are waited for."""
+    what = f"waiting for {jobs} job(s)"
+    if not sys.stderr.isatty():
+        note(what)
+    with progress(what):
+        yield
+
+
+def leave(code: Exit) -> None:
+    """End with this exit code, if it says anything."""
+    if code:
+        raise typer.Exit(code)

@@ -1,0 +1,203 @@
+"""The front door for programs that use ``await``; what each method means is told in `blocking`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, overload
+
+from contacts_core import operations
+from contacts_core.http.drivers import AsyncDriver, Observer
+from contacts_core.http.wire import AsyncClient
+from contacts_core.models import (
+    Contact,
+    ContactList,
+    Count,
+    Explanation,
+    FieldDefinition,
+    Found,
+    Identifier,
+    Job,
+    Outcome,
+)
+from contacts_core.provider import (
+    AddsToLists,
+    Counts,
+    CreatesLists,
+    DeletesAllContacts,
+    DeletesContacts,
+    DeletesLists,
+    Exports,
+    FindsContacts,
+    Flow,
+    GetsContacts,
+    Provider,
+    QueuesJobs,
+    ReadsCustomFields,
+    ReadsLists,
+    RemovesFromLists,
+    RemovesIdentifiers,
+    UpsertsContacts,
+)
+from contacts_core.query import Query
+from contacts_core.storage.tombstones import guard
+
+T = TypeVar("T")
+P_co = TypeVar("P_co", bound=Provider, covariant=True)
+
+
+class AsyncContacts(Generic[P_co]):
+    """The same as `Contacts`, with every method to be awaited."""
+
+    def __init__(
+        self,
+        provider: P_co,
+        client: AsyncClient | None = None,
+        *,
+        name: str = "",
+        driver: AsyncDriver | None = None,
+        state: str | Path | None = None,
+    ) -> None:
+        """Open the account that ``provider`` describes; `connect_async` does this by name.
+
+        Args:
+            provider: The provider with its settings.
+            client: An HTTP client of your own.
+            name: The account's name, for confirmations.
+            driver: What performs the requests; for tests that keep their own clock.
+            state: A state whose tombstones hold back imports too, besides the one in force.
+        """
+        self.provider = provider
+        self.name = name or provider.name
+        self._state = state
+        self._driver = driver or AsyncDriver(provider, client)
+
+    async def __aenter__(self) -> Self:
+        """Give the door itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; a client of the caller's own stays open."""
+        await self._driver.close()
+
+    async def run(self, flow: Flow[T]) -> T:
+        """See `Contacts.run`."""
+        return await self._driver.run(flow)
+
+    def observe(self, observer: Observer | None) -> None:
+        """See `Contacts.observe`."""
+        self._driver.observer = observer
+
+    def gate(self, before_send: Callable[[], float] | None) -> None:
+        """See `Contacts.gate`; it is called in the event loop, so it must not block."""
+        self._driver.before_send = before_send
+
+    def charge(self, requests: int) -> None:
+        """See `Contacts.charge`."""
+        self._driver.charge(requests)
+
+    def __repr__(self) -> str:
+        """Name the account; settings stay out."""
+        return f"AsyncContacts({self.name!r}, provider={self.provider.name!r})"
+
+    async def delete_contacts(self: AsyncContacts[DeletesContacts], ids: Iterable[str]) -> Outcome:
+        """See `Contacts.delete_contacts`."""
+        return await self._driver.run(operations.delete_contacts(self.provider, ids))
+
+    async def delete_all_contacts(self: AsyncContacts[DeletesAllContacts], *, confirm: str) -> Outcome:
+        """See `Contacts.delete_all_contacts`."""
+        return await self._driver.run(
+            operations.delete_all_contacts(self.provider, confirm, [self.name, self.provider.name])
+        )
+
+    async def remove_identifier(
+        self: AsyncContacts[RemovesIdentifiers], contact_id: str, identifier: Identifier
+    ) -> Outcome:
+        """See `Contacts.remove_identifier`."""
+        return await self._driver.run(operations.remove_identifier(self.provider, contact_id, identifier))
+
+    async def remove_from_list(
+        self: AsyncContacts[RemovesFromLists], list_id: str, members: Iterable[str | Identifier]
+    ) -> Outcome:
+        """See `Contacts.remove_from_list`."""
+        return await self._driver.run(operations.remove_from_list(self.provider, list_id, members))
+
+    async def add_to_list(
+        self: AsyncContacts[AddsToLists], list_id: str, members: Iterable[str | Identifier]
+    ) -> Outcome:
+        """See `Contacts.add_to_list`."""
+        return await self._driver.run(operations.add_to_list(self.provider, list_id, members))
+
+    def search(self: AsyncContacts[Exports], query: Query, *, scan: bool = False) -> AsyncIterator[Contact]:
+        """See `Contacts.search`."""
+        return self._driver.stream(operations.search(self.provider, query, scan=scan))
+
+    async def explain(self: AsyncContacts[Exports], query: Query) -> Explanation:
+        """See `Contacts.explain`."""
+        return await self._driver.run(operations.explain(self.provider, query))
+
+    def export(self: AsyncContacts[Exports], lists: Iterable[str] = ()) -> AsyncIterator[Contact]:
+        """See `Contacts.export`."""
+        return self._driver.stream(operations.export(self.provider, lists))
+
+    async def get_contacts(self: AsyncContacts[GetsContacts], ids: Iterable[str]) -> dict[str, Contact | None]:
+        """See `Contacts.get_contacts`."""
+        return await self._driver.run(operations.get_contacts(self.provider, ids))
+
+    async def find(self: AsyncContacts[FindsContacts], identifiers: Iterable[Identifier]) -> Found:
+        """See `Contacts.find`."""
+        return await self._driver.run(operations.find(self.provider, identifiers))
+
+    async def count(self: AsyncContacts[Counts]) -> Count:
+        """See `Contacts.count`."""
+        return await self._driver.run(operations.count(self.provider))
+
+    async def lists(self: AsyncContacts[ReadsLists]) -> list[ContactList]:
+        """See `Contacts.lists`."""
+        return await self._driver.run(operations.lists(self.provider))
+
+    async def create_list(self: AsyncContacts[CreatesLists], name: str) -> ContactList:
+        """See `Contacts.create_list`."""
+        return await self._driver.run(operations.create_list(self.provider, name))
+
+    async def delete_list(self: AsyncContacts[DeletesLists], list_id: str) -> Outcome:
+        """See `Contacts.delete_list`."""
+        return await self._driver.run(operations.delete_list(self.provider, list_id))
+
+    async def custom_fields(self: AsyncContacts[ReadsCustomFields]) -> list[FieldDefinition]:
+        """See `Contacts.custom_fields`."""
+        return await self._driver.run(operations.custom_fields(self.provider))
+
+    async def upsert_contacts(
+        self: AsyncContacts[UpsertsContacts],
+        contacts: Iterable[Contact],
+        lists: Iterable[str] = (),
+        *,
+        recreate_erased: bool = False,
+    ) -> Outcome:
+        """See `Contacts.upsert_contacts`."""
+        held_back = None if recreate_erased else guard(self._state)
+        return await self._driver.run(operations.upsert_contacts(self.provider, contacts, lists, held_back))
+
+    async def check(self: AsyncContacts[QueuesJobs], job: Job | str) -> Job:
+        """See `Contacts.check`."""
+        return await self._driver.run(operations.check(self.provider, job))
+
+    @overload
+    async def wait(self, work: Outcome, *, timeout: float = ...) -> Outcome: ...
+    @overload
+    async def wait(self, work: Job, *, timeout: float = ...) -> Job: ...
+    async def wait(self, work: Outcome | Job, *, timeout: float = 900.0) -> Outcome | Job:
+        """See `Contacts.wait`."""
+        return await self._driver.run(operations.wait_for(self.provider, work, timeout))
+
+    async def call(self, method: str, path: str, *, params: Mapping[str, str] | None = None, json: Any = None) -> Any:
+        """See `Contacts.call`."""
+        return await self._driver.run(operations.call(self.provider, method, path, params, json))

@@ -1,0 +1,1 @@
+"""Plugins, accounts and their settings, and what each provider can do."""

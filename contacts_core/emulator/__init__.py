@@ -1,0 +1,31 @@
+"""What every vendor emulator shares: the clock, the faults, synthetic people and the loopback server.
+
+Nothing here knows a vendor. An emulator subclasses `Emulator` and lives in its provider's `sandbox` module.
+"""
+
+from contacts_core.emulator.base import Emulator, Handler, Incoming, Operation, Refused, Truth, json_response, truth
+from contacts_core.emulator.clock import Clock
+from contacts_core.emulator.faults import FAULTS, Faults
+from contacts_core.emulator.server import Exchange, Running, Sandbox, running, serve
+from contacts_core.emulator.synthetic_contacts import Person, people
+
+__all__ = [
+    "FAULTS",
+    "Clock",
+    "Emulator",
+    "Exchange",
+    "Faults",
+    "Handler",
+    "Incoming",
+    "Operation",
+    "Person",
+    "Refused",
+    "Running",
+    "Sandbox",
+    "Truth",
+    "json_response",
+    "people",
+    "running",
+    "serve",
+    "truth",
+]

@@ -1,0 +1,24 @@
+"""The emulators that plugins bring."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from contacts_core.config.plugins import manager, registry, results
+from contacts_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from contacts_core.emulator.base import Emulator
+
+__all__ = ["emulators"]
+
+
+def emulators() -> dict[str, type[Emulator]]:
+    """The emulators of every plugin, by provider name."""
+    registry()
+    broken: dict[str, str] = {}
+    answers = results(manager().hook.contacts_emulators, broken)
+    found = {emulator.name: emulator for _, result in answers for emulator in cast("list[type[Emulator]]", result)}
+    if broken:
+        raise ConfigurationError(f"plugins without a working emulator: {broken}")
+    return dict(sorted(found.items()))

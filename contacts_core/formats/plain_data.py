@@ -1,0 +1,188 @@
+"""Every model as plain data (dicts, lists, text, numbers) that JSON can hold, and back where that makes sense.
+
+Values are whole, not masked: this is the user's own data. Times are ISO 8601, enums their values, and what is derived
+and worth knowing (`Outcome.state`, say) stands beside what is stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from enum import Enum
+from typing import Any, TypeVar, get_args, get_origin
+
+from attrs import AttrsInstance
+from cattrs import Converter, transform_error
+from cattrs.gen import make_dict_unstructure_fn
+
+from contacts_core.errors import InvalidInput
+from contacts_core.models import Contact, Count, CustomValue, Found, Job, Outcome
+from contacts_core.models.identifiers import scrub
+
+__all__ = ["contact_from_plain", "job_from_plain", "plain"]
+
+T = TypeVar("T", bound=AttrsInstance)
+
+SEQUENCES = (tuple, list, set, frozenset)
+
+
+def plain(value: Any) -> Any:
+    """A model, or a collection of them, as plain data."""
+    return converter.unstructure(value)
+
+
+def contact_from_plain(data: Any) -> Contact:
+    """The contact of a line that was written as JSON.
+
+    Dates in custom fields stay text, for JSON has no dates.
+
+    Raises:
+        InvalidInput: It is no contact.
+    """
+    return _structured(data, Contact)
+
+
+def job_from_plain(data: Any) -> Job:
+    """The job that was written as JSON, to be checked from another process.
+
+    Raises:
+        InvalidInput: It is no job.
+    """
+    return _structured(data, Job)
+
+
+def _structured(data: Any, model: type[T]) -> T:
+    if not isinstance(data, dict):
+        raise InvalidInput(f"expected a JSON object that describes a {model.__name__.lower()}")
+    try:
+        return converter.structure(data, model)
+    except Exception as error:  # noqa: BLE001 - cattrs raises groups of whatever the hooks raised
+        where = scrub("; ".join(transform_error(error)))
+        printable = where if where.isprintable() else repr(where)[1:-1]
+        hint = "a field that is not written anywhere would be lost" if "extra fields found" in where else ""
+        raise InvalidInput(f"this is no {model.__name__.lower()}: {printable}", hint=hint) from None
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        **_stored(outcome),
+        "state": outcome.state.value,
+        "counted": outcome.counted,
+        "refused": outcome.refused,
+        "unconfirmed": outcome.unconfirmed,
+        "pending": [job.id for job in outcome.pending],
+    }
+
+
+def _found(found: Found) -> dict[str, Any]:
+    return {
+        "asked": len(found),
+        "found": sum(map(bool, found.matches.values())),
+        "matches": [
+            {"identifier": plain(identifier), "contacts": [plain(contact) for contact in contacts]}
+            for identifier, contacts in found.matches.items()
+        ],
+        "unasked": [{"identifier": plain(i), "reason": reason} for i, reason in found.unasked.items()],
+        "mismatched": [{"identifier": plain(i), "contacts": number} for i, number in found.mismatched.items()],
+    }
+
+
+def _number(number: float) -> float | None:
+    """JSON knows neither infinity nor what is not a number."""
+    return number if math.isfinite(number) else None
+
+
+def _list(values: Any) -> list[Any]:
+    return [plain(value) for value in values]
+
+
+def _dict(values: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(key): plain(value) for key, value in values.items()}
+
+
+def _is_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple
+
+
+def _is_mapping(kind: Any) -> bool:
+    origin: Any = get_origin(kind)
+    return origin is Mapping
+
+
+def _tuple_of(kind: Any) -> Any:
+    """Refuse a bare text where several are due: it would become its characters."""
+    each, item = converter.get_structure_hook(get_args(kind)[0]), get_args(kind)[0]
+
+    def structured(values: Any, _type: Any) -> tuple[Any, ...]:
+        if not isinstance(values, list):
+            raise TypeError("expected a list")
+        return tuple(each(value, item) for value in values)
+
+    return structured
+
+
+def _custom_value(value: Any, _type: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_text(item, str) for item in value)
+    if isinstance(value, dict):
+        raise TypeError("a custom field holds no object")
+    return value
+
+
+def _exactly(kind: type) -> Callable[[Any, Any], Any]:
+    """Take values of this type only: ``"no"`` is not True, and 1.5 is not 1."""
+
+    def structured(value: Any, _type: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError(f"expected {kind.__name__}")
+        return value
+
+    return structured
+
+
+def _mapping(value: Any, kind: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("expected an object")
+    (_, item) = get_args(kind)
+    each = converter.get_structure_hook(item)
+    return {key: each(content, item) for key, content in value.items()}
+
+
+def _text(value: Any, _type: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("expected text")
+    return value
+
+
+def _moment(value: Any, _type: Any) -> datetime:
+    moment = datetime.fromisoformat(_text(value, str))
+    if moment.tzinfo is None:
+        raise ValueError("a time needs a zone, such as +00:00")
+    moment.astimezone(UTC)  # raises OverflowError for a time before the first year or after the last
+    return moment
+
+
+def _converter() -> Converter:
+    made = Converter(forbid_extra_keys=True)
+    made.register_unstructure_hook(date, date.isoformat)
+    made.register_unstructure_hook(datetime, datetime.isoformat)
+    made.register_unstructure_hook(float, _number)
+    made.register_unstructure_hook(Enum, lambda member: member.value)
+    made.register_unstructure_hook(Count, lambda count: {"count": int(count), "how": count.how})
+    made.register_unstructure_hook(Found, _found)
+    made.register_unstructure_hook(Outcome, _outcome)
+    made.register_unstructure_hook_func(lambda kind: kind in SEQUENCES, _list)
+    made.register_unstructure_hook_func(lambda kind: bool(kind is dict), _dict)
+    made.register_structure_hook(str, _text)
+    made.register_structure_hook(bool, _exactly(bool))
+    made.register_structure_hook(int, _exactly(int))
+    made.register_structure_hook(datetime, _moment)
+    made.register_structure_hook_func(lambda kind: kind == CustomValue, _custom_value)
+    made.register_structure_hook_factory(_is_tuple, _tuple_of)
+    made.register_structure_hook_func(_is_mapping, _mapping)
+    return made
+
+
+converter = _converter()
+_stored = make_dict_unstructure_fn(Outcome, converter)

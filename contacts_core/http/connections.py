@@ -1,0 +1,153 @@
+"""HTTP clients of the library's own: what they bound that a client by itself does not.
+
+Both look at where a connection really leads before anything is sent over it. The blocking one also ends an exchange at
+a moment, however the bytes trickle in: ``httpx`` bounds each read only, and headers may come a byte at a time, or
+interim answers for ever. (The awaiting driver needs no help there; it gives up the whole task.)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+
+import httpcore
+import httpx
+
+from contacts_core.http.wire import allowed_place, deadline
+
+__all__ = ["async_client", "client"]
+
+
+def client(timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.Client:
+    """A blocking client."""
+    made = httpx.Client(timeout=timeout, limits=limits, cookies=_no_cookies())
+    for pool, direct in _pools(made):
+        pool._network_backend = _Backend(pool._network_backend, direct=direct)  # noqa: SLF001 - httpx passes none on
+    return made
+
+
+def async_client(timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.AsyncClient:
+    """An awaiting client."""
+    made = httpx.AsyncClient(timeout=timeout, limits=limits, cookies=_no_cookies())
+    for pool, direct in _pools(made):
+        if direct:
+            pool._network_backend = _AsyncBackend(pool._network_backend)  # noqa: SLF001 - as above
+    return made
+
+
+def _no_cookies() -> CookieJar:
+    """APIs need none, and a jar grows for as long as its client lives."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
+
+
+def _pools(made: Any) -> list[tuple[Any, bool]]:
+    """The pools of connections of a client, and whether they connect to the host that is asked for, not to a proxy."""
+    transports = [made._transport, *made._mounts.values()]  # noqa: SLF001 - httpx has no other way to them
+    pools = [transport._pool for transport in transports if transport is not None]  # noqa: SLF001 - as above
+    return [(pool, type(pool) in {httpcore.ConnectionPool, httpcore.AsyncConnectionPool}) for pool in pools]
+
+
+def _check_place(stream: Any) -> None:
+    check = allowed_place.get()
+    if check and (address := stream.get_extra_info("server_addr")):
+        check(str(address[0]))
+
+
+def _left(timeout: float | None) -> float | None:
+    """The seconds that one operation may take."""
+    left = deadline.get() - time.monotonic()
+    if left <= 0:
+        raise httpcore.ReadTimeout("the exchange took too long")
+    return left if timeout is None else min(timeout, left)
+
+
+class _Backend(httpcore.NetworkBackend):
+    """Connects, and keeps to the deadline."""
+
+    def __init__(self, inner: httpcore.NetworkBackend, *, direct: bool) -> None:
+        self._inner, self._direct = inner, direct
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        stream = self._inner.connect_tcp(host, port, _left(timeout), local_address, socket_options)
+        if self._direct:
+            try:
+                _check_place(stream)
+            except BaseException:
+                stream.close()
+                raise
+        return _Stream(stream)
+
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._inner.connect_unix_socket(path, _left(timeout), socket_options))
+
+    def sleep(self, seconds: float) -> None:
+        self._inner.sleep(seconds)
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection that keeps to the deadline."""
+
+    def __init__(self, inner: httpcore.NetworkStream) -> None:
+        self._inner = inner
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, _left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, _left(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._inner.start_tls(ssl_context, server_hostname, _left(timeout)))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class _AsyncBackend(httpcore.AsyncNetworkBackend):
+    """Connects."""
+
+    def __init__(self, inner: httpcore.AsyncNetworkBackend) -> None:
+        self._inner = inner
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        stream = await self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
+        try:
+            _check_place(stream)
+        except BaseException:
+            await stream.aclose()
+            raise
+        return stream
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return await self._inner.connect_unix_socket(path, timeout, socket_options)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._inner.sleep(seconds)

@@ -1,0 +1,42 @@
+"""Custom fields and the types of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from enum import Enum
+from typing import Any, TypeAlias
+
+from attrs import field, frozen
+
+__all__ = ["CustomValue", "FieldDefinition", "FieldType"]
+
+
+CustomValue: TypeAlias = str | int | float | bool | date | datetime | tuple[str, ...] | None
+"""A custom field's value, in the Python type of the field's `FieldType`."""
+
+
+class FieldType(Enum):
+    """The type of a custom field."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    DATE = "date"
+    BOOLEAN = "boolean"
+    CHOICE = "choice"
+    CHOICES = "choices"
+    USER = "user"
+    OTHER = "other"
+
+
+@frozen(weakref_slot=False)
+class FieldDefinition:
+    """A custom field of an account; contacts carry its value under ``name``."""
+
+    provider: str
+    id: str
+    name: str
+    type: FieldType
+    options: tuple[str, ...] = ()
+    read_only: bool = False
+    extra: Mapping[str, Any] = field(factory=dict, repr=False)

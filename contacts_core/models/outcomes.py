@@ -1,0 +1,138 @@
+"""What became of a change: a result never claims more than the vendor said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+
+from attrs import evolve, field, frozen
+
+from contacts_core.models.contact import Contact
+from contacts_core.models.identifiers import mask
+from contacts_core.models.jobs import Job, JobState
+
+__all__ = ["Failure", "Outcome", "OutcomeState"]
+
+
+@frozen(repr=False)
+class Failure:
+    """One item that did not work, and why."""
+
+    item: str
+    reason: str
+
+    def __repr__(self) -> str:
+        """Mask the item: it may be an address."""
+        return f"Failure({mask(self.item)}: {self.reason})"
+
+
+def _may_have_worked(job: Job) -> bool:
+    """Whether a job did something as far as anyone can tell, though the vendor counted nothing."""
+    uncounted = job.succeeded is None and not job.failed
+    return job.state in {JobState.PARTIAL, JobState.UNKNOWN} or (job.state is JobState.DONE and uncounted)
+
+
+class OutcomeState(Enum):
+    """How an operation stands. ``ACCEPTED`` is not ``DONE``: the vendor has jobs open."""
+
+    ACCEPTED = "accepted"
+    DONE = "done"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What became of an operation, claiming no more than the vendor said.
+
+    Attributes:
+        operation: Name of the method.
+        provider: Name of the provider.
+        requested: Number of items asked for.
+        confirmed: Items that the vendor confirmed one by one.
+        processed: Number of items that the vendor confirmed only as a number, outside jobs.
+        absent: Items that the vendor does not have: already gone, or never there.
+        failed: Items that did not work, with the reason.
+        jobs: The vendor's jobs that carry the rest, as last seen.
+        deleted: The last copy of deleted contacts, from vendors that hand it back.
+        lost: Names of fields that this vendor has no place for and that were therefore not written.
+        emulated: Whether it was done by reading, changing and writing back, with the race that this implies.
+    """
+
+    operation: str
+    provider: str = ""
+    requested: int = 0
+    confirmed: tuple[str, ...] = field(default=(), repr=lambda items: f"{len(items)} items")
+    processed: int = 0
+    absent: tuple[str, ...] = field(default=(), repr=lambda items: f"{len(items)} items")
+    failed: tuple[Failure, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    deleted: tuple[Contact, ...] = field(default=(), repr=False)
+    lost: tuple[str, ...] = ()
+    emulated: bool = False
+
+    @classmethod
+    def queued(cls, job: Job) -> Outcome:
+        """The vendor accepted a job and said no more."""
+        return cls(operation=job.operation, provider=job.provider, requested=job.requested, jobs=(job,))
+
+    @classmethod
+    def total(cls, operation: str, provider: str, parts: Iterable[Outcome]) -> Outcome:
+        """Add up the outcomes of the chunks of one operation."""
+        outcomes = list(parts)
+        return cls(
+            operation=operation,
+            provider=provider,
+            requested=sum(o.requested for o in outcomes),
+            confirmed=tuple(item for o in outcomes for item in o.confirmed),
+            processed=sum(o.processed for o in outcomes),
+            absent=tuple(item for o in outcomes for item in o.absent),
+            failed=tuple(item for o in outcomes for item in o.failed),
+            jobs=tuple(job for o in outcomes for job in o.jobs),
+            deleted=tuple(contact for o in outcomes for contact in o.deleted),
+            lost=tuple(dict.fromkeys(name for o in outcomes for name in o.lost)),
+            emulated=any(o.emulated for o in outcomes),
+        )
+
+    def with_jobs(self, jobs: Iterable[Job]) -> Outcome:
+        """The same outcome with its jobs as seen now."""
+        return evolve(self, jobs=tuple(jobs))
+
+    @property
+    def pending(self) -> tuple[Job, ...]:
+        """The jobs that the vendor has not finished."""
+        return tuple(job for job in self.jobs if not job.finished)
+
+    @property
+    def counted(self) -> int:
+        """Number of items that the vendor confirmed, one by one or as a number."""
+        return len(self.confirmed) + self.processed + sum(job.succeeded or 0 for job in self.jobs)
+
+    @property
+    def refused(self) -> int:
+        """Number of items that failed, by name or as a number in a job."""
+        return len(self.failed) + sum(job.failed or 0 for job in self.jobs)
+
+    @property
+    def unconfirmed(self) -> int:
+        """Number of items of which the vendor said neither that they worked nor that they did not."""
+        return max(0, self.requested - self.counted - len(self.absent) - self.refused)
+
+    @property
+    def state(self) -> OutcomeState:
+        """How it stands, all in all.
+
+        A job that the vendor calls completed without giving a count is taken at its word; `unconfirmed` still tells
+        that nobody counted.
+        """
+        if self.pending:
+            return OutcomeState.ACCEPTED
+        unreached = self.unconfirmed - sum(
+            job.requested for job in self.jobs if job.state is JobState.DONE and job.succeeded is None
+        )
+        troubled = [job for job in self.jobs if job.state is not JobState.DONE]
+        if not (self.refused or troubled or unreached > 0):
+            return OutcomeState.DONE
+        nothing = not (self.counted or self.absent or any(map(_may_have_worked, self.jobs)))
+        only_failures = self.refused >= self.requested or any(job.state is JobState.FAILED for job in troubled)
+        return OutcomeState.FAILED if nothing and only_failures else OutcomeState.PARTIAL

@@ -1,0 +1,1 @@
+"""From a plan to what happened: the durable engine, its steps, and their verification."""

@@ -1,0 +1,1 @@
+"""From people to a plan: who has which identifier where, and what it takes. Nothing is changed."""

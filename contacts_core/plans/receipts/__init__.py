@@ -1,0 +1,1 @@
+"""Receipts: what is kept and proved of a run."""

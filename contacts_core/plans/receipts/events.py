@@ -1,0 +1,216 @@
+"""What a receipt tells of a run: from the plan and the journal to its events."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import UTC
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import unquote_plus
+
+from contacts_core.plans.model import AccountPlan, Person, Plan
+from contacts_core.plans.receipts.format import FORMAT, LARGEST, STATES
+from contacts_core.plans.receipts.reasons import request_digest
+from contacts_core.storage.journal import Event, Journal, Run, now
+from contacts_core.storage.pseudonyms import Key
+
+__all__ = ["receipt_events"]
+
+TYPES = {"step": "step", "jobs": "jobs", "read": "read", "checked": "read"}
+WITHHELD = "withheld: the reason named somebody"
+SHORTEST, SHORTEST_NUMBER = 4, 7  # characters of what is looked for in reasons
+COUNTS = ("confirmed", "absent", "failed", "unconfirmed")
+JOB_COUNTS = ("requested", "succeeded", "failed")
+CUT_OFF = {"state": "cut off", "confirmed": 0, "absent": 0, "failed": 0, "unconfirmed": 0, "reasons": [], "jobs": []}
+
+
+def receipt_events(
+    run: Run, plan: Plan, journal: Journal, key: Key, state: str, reason: str
+) -> Iterator[dict[str, Any]]:
+    """The events of the receipt, in order; nothing in them names a person.
+
+    Reasons come from the vocabulary of `reasons`, not from vendors. Should one name an identifier or a contact of the
+    plan all the same, it is withheld as a whole.
+    """
+    fit = Fit(plan)
+    yield {
+        "type": "run",
+        "format": FORMAT,
+        "run": run.id,
+        "plan": plan.checksum,
+        "kind": plan.kind.value,
+        "made_at": plan.made_at.astimezone(UTC).isoformat(timespec="seconds"),
+        "begun_at": run.begun_at,
+        "accounts": [_account(part, key) for part in plan.accounts],
+        "people": len(plan.people),
+        "key": key.id,
+        "library": f"contacts-core {version('contacts-core')}",
+    }
+    for part in plan.accounts:
+        left = [{"what": what, "why": why} for what, why in part.unreached.items()]
+        yield {"type": "scope", "account": part.account, "provider": part.provider, "unreached": left}
+    for person in plan.people:
+        yield {"type": "person", "person": person.number, "identifiers": _hashed(person, key)}
+    yield from _found(plan, key)
+    attempts: Counter[tuple[Any, ...]] = Counter()
+    latest: dict[str, list[dict[str, Any]]] = {}
+    for event in journal.events(run.id):
+        if event.type == "results":
+            latest[event.account] = event.body["results"]
+        elif event.type == "step":
+            about = (event.account, event.body["round"], event.body["step"])
+            attempts[about] += 1
+            yield fit(_hidden(_step(event, attempts[about]), key))
+        elif event.type in TYPES:
+            yield fit(_hidden(_reading(event), key))
+    answers = [
+        each for part in plan.accounts for each in latest.get(part.account) or _unverified(plan, part.account, key)
+    ]
+    for answer in answers:
+        yield fit({"type": "result", **answer})
+    counts = Counter(answer["state"] for answer in answers)
+    yield fit(
+        {
+            "type": "end",
+            "run": run.id,
+            "state": state,
+            "reason": reason,
+            "ended_at": now(),
+            **{name: counts[name] for name in STATES},
+        }
+    )
+
+
+class Fit:
+    """Makes the reasons of lines name nobody of the plan; values as short as ordinary words and numbers pass."""
+
+    def __init__(self, plan: Plan) -> None:
+        targets = [target for part in plan.accounts for target in part.targets]
+        identifiers = {i for person in plan.people for i in person.identifiers}
+        identifiers |= {i for target in targets for i in target.identifiers}
+        names = {target.contact for target in targets} | {person.contact for person in plan.people}
+        names |= {name for i in identifiers for name in (i.value, i.normal)}
+        names = {name.strip().casefold() for name in names}
+        self._names = [name for name in names if len(name) >= (SHORTEST_NUMBER if name.isdigit() else SHORTEST)]
+        self._text = cache(self._checked)
+
+    def __call__(self, line: dict[str, Any]) -> dict[str, Any]:
+        fit: dict[str, Any] = {name: self._text(line[name]) for name in ("reason", "error") if name in line}
+        if "reasons" in line:
+            fit["reasons"] = list(dict.fromkeys(map(self._text, line["reasons"])))
+        if line["type"] == "result":
+            fit["identifiers"] = [{**each, "reason": self._text(each["reason"])} for each in line["identifiers"]]
+        return line | fit
+
+    def _checked(self, text: str) -> str:
+        folded = text.casefold()
+        readings = {folded, unquote_plus(folded)}
+        named = any(name in reading for reading in readings for name in self._names)
+        return WITHHELD if named else text.encode(errors="replace").decode()  # no half of a character
+
+
+def _account(part: AccountPlan, key: Key) -> dict[str, Any]:
+    """An account, with a keyed hash of what the vendor names it by: two receipts show whether it was the same."""
+    named = key.digest(b"account id", part.account_id.encode())
+    return {"account": part.account, "provider": part.provider, "title": part.title, "account_id": named}
+
+
+def _hashed(person: Person, key: Key) -> list[dict[str, Any]]:
+    return [
+        {"kind": i.kind.value, "hash": key.identifier(i), "asked": asked}
+        for identifiers, asked in ((person.asked, True), (person.followed, False))
+        for i in identifiers
+    ]
+
+
+def _found(plan: Plan, key: Key) -> Iterator[dict[str, Any]]:
+    for part in plan.accounts:
+        of_person: dict[int, list[Any]] = {}
+        for target in part.targets:
+            for number in target.people:
+                of_person.setdefault(number, []).append(target)
+        for person in plan.people:
+            targets = of_person.get(person.number, [])
+            having = {i for target in targets for i in target.identifiers}
+            yield {
+                "type": "found",
+                "account": part.account,
+                "person": person.number,
+                "contacts": [key.contact(part.account, target.contact) for target in targets],
+                "by": sorted({i.kind.value for i in person.identifiers if i in having}) or (["id"] if targets else []),
+            }
+
+
+def _hidden(line: dict[str, Any], key: Key) -> dict[str, Any]:
+    """The line with keyed hashes for what the vendor chose: ids of requests and jobs."""
+    exchanges = [
+        {**each, "request_id": request_digest(key, each["request_id"]) if each["request_id"] else ""}
+        for each in line["exchanges"]
+    ]
+    if "jobs" not in line:
+        return {**line, "exchanges": exchanges}
+    jobs = [
+        {
+            **job,
+            "id": key.digest(b"job", str(job["id"]).encode(errors="surrogatepass")),
+            **{name: _number(job[name], None) for name in JOB_COUNTS if name in job},
+        }
+        for job in line["jobs"]
+    ]
+    return {**line, "exchanges": exchanges, "jobs": jobs}
+
+
+def _number(value: Any, otherwise: int | None) -> int | None:
+    """A number that a provider gave, if a receipt can hold it."""
+    return value if type(value) is int and abs(value) < LARGEST else otherwise
+
+
+def _step(event: Event, attempt: int) -> dict[str, Any]:
+    ended = {name: _number(event.body[name], 0) for name in COUNTS} if event.ended_at else CUT_OFF
+    return {
+        "type": "step",
+        "account": event.account,
+        "attempt": attempt,
+        "begun_at": event.begun_at,
+        "ended_at": event.ended_at,
+        "exchanges": [],
+        **event.body,
+        **ended,
+    }
+
+
+def _reading(event: Event) -> dict[str, Any]:
+    body: Mapping[str, Any] = event.body
+    told: dict[str, Any] = {"type": TYPES[event.type], "account": event.account, "at": event.begun_at, "exchanges": []}
+    if event.type == "checked":
+        changed = f"{body['changes']} contact(s) changed since the plan was made" if body.get("changes") else ""
+        error = (body.get("error") or changed) if event.ended_at else "cut off"
+        return {**told, "round": body["round"], "path": "check", "asked": 0, "shown": [], "error": error} | {
+            "exchanges": body.get("exchanges", [])
+        }
+    told |= body
+    if not event.ended_at:
+        told |= {"jobs": []} if event.type == "jobs" else {"shown": [], "error": "cut off"}
+    return told
+
+
+def _unverified(plan: Plan, account: str, key: Key) -> list[dict[str, Any]]:
+    """The answers for an account that was not read again."""
+    reason = "not verified: the run did not come that far"
+    counts = Counter(number for target in plan.by_account[account].targets for number in target.people)
+    return [
+        {
+            "account": account,
+            "person": person.number,
+            "found": counts[person.number],
+            "state": "unknown",
+            "reason": reason,
+            "identifiers": [
+                {"kind": i.kind.value, "hash": key.identifier(i), "state": "unknown", "reason": reason}
+                for i in person.identifiers
+            ],
+        }
+        for person in plan.people
+    ]

@@ -1,0 +1,126 @@
+"""Reasons fit for a receipt: a closed vocabulary, so that no text of a vendor, a database or a plugin gets into one.
+
+Vendors repeat what they were sent: an error may name an address, an id or a person in any spelling. A receipt therefore
+says what kind of error it was and with which HTTP status, in words from here; the whole text goes to the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterable
+from functools import lru_cache
+
+from contacts_core import errors
+from contacts_core.errors import Interrupted, ProviderError
+from contacts_core.models import Failure
+from contacts_core.models.identifiers import scrub
+from contacts_core.storage.pseudonyms import Key
+
+__all__ = ["OurWords", "public_reason", "public_reasons", "request_digest"]
+
+logger = logging.getLogger("contacts_core")
+
+LOGGED = 10  # different texts of one step that go to the log
+ONCE_IN = 60.0  # seconds in which the same text is logged once
+DIGEST = 16  # hexadecimal digits of a request id's keyed hash
+STATUS = re.compile(r"[\w-]+(?: [A-Z]+)? \S+ \[([1-5][0-9]{2})\]: ", re.ASCII)  # how a ProviderError begins
+NOT_DONE = "the vendor did not carry it out"
+NOT_SENT = "not sent: the provider does not take it"
+OTHER = "an unexpected error"
+WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (errors.Unreachable, "the vendor did not answer"),
+    (errors.Unauthenticated, "the vendor refused the key"),
+    (errors.Forbidden, "the vendor does not allow this key to do it"),
+    (errors.NotFound, "the vendor does not have it"),
+    (errors.RateLimited, "the vendor had too many requests"),
+    (errors.Rejected, "the vendor refused it"),
+    (errors.Unavailable, "the vendor failed"),
+    (errors.UnexpectedPayload, "the vendor's answer is not what it documents"),
+    (errors.ProviderError, "the vendor's answer is an error"),
+    (errors.IncompleteExport, "the export is not complete"),
+    (errors.IncompleteSearch, "the search is not complete"),
+    (errors.JobFailed, "the vendor's job failed"),
+    (errors.JobTimeout, "the vendor's job did not end in time"),
+    (errors.Cancelled, "it was interrupted"),
+    (errors.UnsupportedOperation, "the provider cannot do this"),
+    (errors.PlanRefused, "the plan does not hold here"),
+    (errors.InvalidInput, "a value was refused before anything was sent"),
+    (errors.ConfigurationError, "a setting of this account is missing or wrong"),
+)
+BY_STATUS = {
+    401: "the vendor refused the key",
+    403: "the vendor does not allow this key to do it",
+    404: "the vendor does not have it",
+    429: "the vendor had too many requests",
+}
+
+
+class OurWords(str):
+    """A sentence that a receipt may hold as it is: written here, and naming nothing but runs, accounts and providers.
+
+    Used as the message of an error or as the reason of a failure; what comes from outside is never of this type.
+    """
+
+    __slots__ = ()
+
+
+def public_reason(error: BaseException, key: Key) -> str:
+    """What a receipt says of an error: what sort it was, its status, and the keyed hash of the vendor's request id.
+
+    The error's own text, with addresses and numbers masked, goes to the log.
+    """
+    reason = _words(error, key)
+    _log(scrub(f"{type(error).__name__}: {error}"), reason, int(time.monotonic() // ONCE_IN))
+    return reason
+
+
+def public_reasons(failures: Iterable[Failure]) -> dict[str, str]:
+    """What a receipt says of each item that failed; the texts themselves go to the log, each once."""
+    told = list(failures)
+    public = {failure.reason: _sorted(failure.reason) for failure in told}
+    for text in list(public)[:LOGGED]:
+        _log(scrub(text), public[text], int(time.monotonic() // ONCE_IN))
+    if len(public) > LOGGED:
+        logger.warning("and %d more reasons of the vendor", len(public) - LOGGED)
+    return {failure.item: public[failure.reason] for failure in told}
+
+
+@lru_cache(maxsize=128)
+def _log(text: str, reason: str, _minute: int) -> None:
+    """Log a text, but not again in the same minute: what is polled fails in the same way many times."""
+    logger.warning("%s: %s", reason, text)
+
+
+def _words(error: BaseException, key: Key) -> str:
+    if error.args and isinstance(error.args[0], OurWords):
+        return str(error.args[0])
+    if isinstance(error, Interrupted):
+        cause = _words(error.__cause__, key) if error.__cause__ else OTHER
+        return f"{cause}; {len(error.uncertain)} item(s) without a clear answer, {len(error.unsent)} not sent"
+    words = next((words for kind, words in WORDS if isinstance(error, kind)), OTHER)
+    details = [type(error).__name__]
+    if isinstance(error, ProviderError):
+        if error.status is not None:
+            details.append(f"status {int(error.status)}")
+        if error.request_id:
+            details.append(f"request {request_digest(key, error.request_id)[:DIGEST]}")
+    return f"{words} ({', '.join(details)})"
+
+
+def _sorted(text: str) -> str:
+    """What kind of reason this is that an outcome gives for one item."""
+    if isinstance(text, OurWords):
+        return str(text)
+    if text.startswith("not sent: "):
+        return NOT_SENT
+    if found := STATUS.match(text):
+        status = int(found[1])
+        return f"{BY_STATUS.get(status, 'the vendor refused it')} (status {status})"
+    return NOT_DONE
+
+
+def request_digest(key: Key, request_id: str) -> str:
+    """The keyed hash of a vendor's request id: the vendor chose it, so it may hold anything."""
+    return key.digest(b"request id", request_id.encode(errors="surrogatepass"))

@@ -1,0 +1,416 @@
+"""Receipts: JSON Lines that carry the hash of the line before, sealed and perhaps signed as a whole.
+
+Each line is one JSON object in one spelling only (keys sorted, no spaces, ASCII), so that no byte of it is without
+meaning. Its ``hash`` is SHA-256 over the line without it, its ``prev`` the hash of the line before. The last line is of
+the type ``end``. Its ``n`` is the number of lines and its ``prev`` stands for all lines before it, so what covers the
+end covers the file:
+
+- ``seal``: HMAC-SHA-256 under the receipt key, over the end without ``seal``, ``signature`` and ``hash``;
+- ``signature``: Ed25519 (RFC 8032) over the end without ``signature`` and ``hash``. Optional; ``public_key`` names the
+  key, and is under both.
+
+Both begin with words that name their purpose and the format, so that neither can stand for anything else. The hashes
+alone prove nothing about the author: whoever changes a line can compute them anew. No identifier stands in a receipt,
+only its keyed hash; see `contacts_core.plans.receipts.format` for the lines.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from attrs import field, frozen
+
+from contacts_core.errors import ConfigurationError, ContactsError
+from contacts_core.models import Identifier
+from contacts_core.plans.receipts.format import disagreements, misfit
+from contacts_core.storage.pseudonyms import Key
+
+__all__ = ["Finding", "Receipt", "ReceiptBroken", "Signer", "write"]
+
+FIRST = "0" * 64
+SEAL = b"contacts-core receipt, format 2: seal"
+SIGNATURE = b"contacts-core receipt, format 2: signature\n"
+PUBLIC_KEY_BYTES, SIGNATURE_BYTES = 32, 64
+INSTALL = "install contacts-core[plans]"
+
+Line = Mapping[str, Any]
+
+
+class ReceiptBroken(ContactsError):
+    """A receipt is not what was written: ``line`` says where it stops to hold, ``reason`` why."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(f"line {line} of the receipt does not hold: {reason}", hint="do not rely on this file")
+        self.line = line
+        self.reason = reason
+
+
+@frozen(repr=False)
+class Signer:
+    """Signs receipts with an Ed25519 key; ``public_key`` is its 32 bytes in base64."""
+
+    _private: Any
+    public_key: str
+
+    @classmethod
+    def from_pem(cls, pem: bytes) -> Self:
+        """The signer of a private key in PEM (PKCS#8, not encrypted).
+
+        Raises:
+            ConfigurationError: It is no such key, or the extra ``plans`` is missing.
+        """
+        try:
+            from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - only who signs needs it
+            from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+            from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+        except ModuleNotFoundError:
+            raise ConfigurationError("signing needs the package cryptography", hint=INSTALL) from None
+        try:
+            private = load_pem_private_key(pem, None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            private = None
+        if not isinstance(private, Ed25519PrivateKey):
+            raise ConfigurationError(
+                "the signing key is no Ed25519 private key in PEM",
+                hint="make one with: openssl genpkey -algorithm ed25519 -out signing.pem",
+            )
+        return cls(private, base64.b64encode(private.public_key().public_bytes_raw()).decode())
+
+    def sign(self, content: bytes) -> str:
+        """The signature, in base64."""
+        return base64.b64encode(self._private.sign(content)).decode()
+
+    def __repr__(self) -> str:
+        """Name it by its public half."""
+        return f"Signer({self.public_key})"
+
+
+@frozen
+class Finding:
+    """What a receipt says of one identifier in one account.
+
+    Attributes:
+        identifier: What was asked about.
+        account: Where.
+        person: Number of the person it belongs to.
+        found: How many contacts of theirs the plan found there.
+        state: ``absent``, ``present`` or ``unknown``, of this identifier.
+        reason: Why.
+        asked: Whether the plan was asked for it; else it was followed.
+    """
+
+    identifier: Identifier
+    account: str
+    person: int
+    found: int
+    state: str
+    reason: str
+    asked: bool
+
+
+def write(events: Iterable[Line], key: Key, signer: Signer | None = None) -> Iterator[str]:
+    """The lines of a receipt, each with its line break.
+
+    Args:
+        events: What happened; the last one is of the type ``end``, and no other.
+        key: Seals it.
+        signer: Signs it.
+
+    Raises:
+        ValueError: The last event is no end, or an earlier one is, or an event holds what is not JSON.
+    """
+    previous, ended = FIRST, False
+    for number, event in enumerate(events, 1):
+        if ended:
+            raise ValueError("a receipt goes on after its end")
+        line = {**event, "n": number, "prev": previous}
+        if event["type"] == "end":
+            ended = True
+            line["public_key"] = signer.public_key if signer else ""
+            line["seal"] = _seal(key, line)
+            line["signature"] = signer.sign(_signed(line)) if signer else ""
+        previous = _hash(line)
+        yield _spelled({**line, "hash": previous}) + "\n"
+    if not ended:
+        raise ValueError("a receipt without an end")
+
+
+@frozen(slots=False)
+class Receipt:
+    """A receipt. When it was read, its lines were well formed, chained and consistent, and its signature valid, if any.
+
+    That alone does not tell who wrote it: ask `sealed_by` with the receipt key, or `signed_by` with the public key that
+    you expect.
+    """
+
+    lines: tuple[Line, ...] = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> Self:
+        """Read a receipt and check it.
+
+        Raises:
+            ReceiptBroken: It is no receipt of this format, its lines do not follow on one another or contradict one
+                another, the end is missing, or the signature is not by the key that it names.
+            ConfigurationError: It is signed, and the package cryptography is missing.
+        """
+        lines = tuple(_checked(text.encode(errors="surrogatepass") if isinstance(text, str) else text))
+        if found := next(disagreements(lines), None):
+            raise ReceiptBroken(*found)
+        end = lines[-1]
+        if end["signature"] or end["public_key"]:
+            _check_signature(len(lines), end)
+        return cls(lines)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a receipt from a file and check it; see `parse`."""
+        return cls.parse(Path(path).read_bytes())
+
+    @property
+    def text(self) -> str:
+        """The file, byte for byte."""
+        return "".join(_spelled(line) + "\n" for line in self.lines)
+
+    @property
+    def run(self) -> str:
+        """Name of the run."""
+        return str(self.lines[0]["run"])
+
+    @property
+    def plan(self) -> str:
+        """Checksum of the plan."""
+        return str(self.lines[0]["plan"])
+
+    @property
+    def kind(self) -> str:
+        """What the plan was for."""
+        return str(self.lines[0]["kind"])
+
+    @property
+    def key_id(self) -> str:
+        """Id of the key of its hashes."""
+        return str(self.lines[0]["key"])
+
+    @property
+    def state(self) -> str:
+        """How the run ended: ``done``, ``incomplete``, ``refused``, ``cancelled`` or ``failed``."""
+        return str(self.lines[-1]["state"])
+
+    @property
+    def reason(self) -> str:
+        """Why it ended so; empty where there is nothing to say."""
+        return str(self.lines[-1]["reason"])
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """The accounts that it speaks of; of others it says nothing."""
+        return tuple(each["account"] for each in self.lines[0]["accounts"])
+
+    @property
+    def absent(self) -> int:
+        """In how many accounts how many people were verified to be absent, counted together."""
+        return self._counts["absent"]
+
+    @property
+    def present(self) -> int:
+        """As `absent`, of those who are still there."""
+        return self._counts["present"]
+
+    @property
+    def unknown(self) -> int:
+        """As `absent`, of those of whom nobody knows."""
+        return self._counts["unknown"]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run ended as done and every result says absent."""
+        return self.state == "done" and self.absent == len(self.of("result"))
+
+    @property
+    def signed(self) -> bool:
+        """Whether it carries a signature, which is valid; by whom, `public_key` says, and anybody can make a key."""
+        return bool(self.lines[-1]["signature"])
+
+    @property
+    def public_key(self) -> str:
+        """The key that signed it, 32 bytes in base64; empty where it is not signed."""
+        return str(self.lines[-1]["public_key"]) if self.signed else ""
+
+    def of(self, type: str) -> list[Line]:
+        """The lines of one type."""
+        return [line for line in self.lines if line["type"] == type]
+
+    def sealed_by(self, key: Key) -> bool:
+        """Whether every line is as it was written by a holder of this key."""
+        end = self.lines[-1]
+        return self.key_id == key.id and hmac.compare_digest(end["seal"], _seal(key, end))
+
+    def signed_by(self, public_key: str) -> bool:
+        """Whether every line is as it was signed with this key, given as 32 bytes in base64."""
+        return self.signed and self.public_key == public_key.strip()
+
+    def find(self, identifiers: Iterable[Identifier], key: Key) -> list[Finding]:
+        """What it says of these identifiers, account by account; nothing where it does not hold them: see `uncovered`.
+
+        Raises:
+            ConfigurationError: The key is another than the receipt's: it would recognise nobody.
+            ReceiptBroken: It is not sealed with the key that it names, so nothing in it can be relied on.
+        """
+        self._check_key(key)
+        findings: list[Finding] = []
+        for identifier in dict.fromkeys(identifiers):
+            hashed = key.identifier(identifier)
+            for line, each in self._mentions.get(hashed, ()):
+                asked = hashed in self._asked[line["person"]]
+                findings.append(
+                    Finding(
+                        identifier, line["account"], line["person"], line["found"], each["state"], each["reason"], asked
+                    )
+                )
+        return findings
+
+    def uncovered(
+        self, identifiers: Iterable[Identifier], key: Key, accounts: Iterable[str] = ()
+    ) -> list[tuple[Identifier, str]]:
+        """The identifiers and accounts that it says nothing about.
+
+        Args:
+            identifiers: What is asked about.
+            key: The receipt key.
+            accounts: Where; the accounts of the receipt if empty.
+
+        Raises:
+            ConfigurationError: The key is another than the receipt's.
+            ReceiptBroken: It is not sealed with the key that it names.
+        """
+        wanted = list(dict.fromkeys(identifiers))
+        told = {(finding.identifier, finding.account) for finding in self.find(wanted, key)}
+        where = dict.fromkeys(accounts) or self.accounts
+        return [(each, name) for each in wanted for name in where if (each, name) not in told]
+
+    def _check_key(self, key: Key) -> None:
+        if self.key_id != key.id:
+            raise ConfigurationError(
+                f"the receipt was written with the key {self.key_id}, and this one is {key.id}",
+                hint="name the key it was written with: CONTACTS_RECEIPT_KEY",
+            )
+        if not self.sealed_by(key):
+            raise ReceiptBroken(len(self.lines), "its seal was not made with the key that it names")
+
+    @cached_property
+    def _counts(self) -> Counter[str]:
+        return Counter(line["state"] for line in self.of("result"))
+
+    @cached_property
+    def _mentions(self) -> Mapping[str, list[tuple[Line, Line]]]:
+        found: dict[str, list[tuple[Line, Line]]] = {}
+        for line in self.of("result"):
+            for each in line["identifiers"]:
+                found.setdefault(each["hash"], []).append((line, each))
+        return found
+
+    @cached_property
+    def _asked(self) -> Mapping[int, set[str]]:
+        return {p["person"]: {i["hash"] for i in p["identifiers"] if i["asked"]} for p in self.of("person")}
+
+
+def _checked(content: bytes) -> Iterator[Line]:
+    """Each line, if it is what was written and stands where it was written."""
+    pieces = content.split(b"\n")
+    if pieces == [b""]:
+        raise ReceiptBroken(1, "the file is empty")
+    if pieces.pop() != b"":
+        raise ReceiptBroken(len(pieces) + 1, "it has no line break; the end of the file is missing")
+    previous, ended = FIRST, False
+    for number, piece in enumerate(pieces, 1):
+        line = _parsed(number, piece)
+        if ended:
+            raise ReceiptBroken(number, "it stands after the end")
+        if line["n"] != number:
+            raise ReceiptBroken(number, f"it is number {line['n']}: a line was dropped, added or moved")
+        if line["prev"] != previous:
+            raise ReceiptBroken(number, "it does not follow on the line before")
+        previous, ended = str(line["hash"]), line["type"] == "end"
+        yield line
+    if not ended:
+        raise ReceiptBroken(len(pieces), "it is not the end; lines are missing behind it")
+
+
+def _parsed(number: int, piece: bytes) -> Line:
+    try:
+        line: Line = json.loads(piece.decode("ascii"))
+        spelled = _spelled(line).encode()
+    except UnicodeDecodeError:
+        raise ReceiptBroken(number, "it is not plain ASCII") from None
+    except (ValueError, RecursionError):
+        raise ReceiptBroken(number, "it is not JSON") from None
+    if spelled != piece:
+        raise ReceiptBroken(number, "it is not spelled as it was written")
+    if wrong := misfit(line):
+        raise ReceiptBroken(number, wrong)
+    if line["hash"] != _hash(line):
+        raise ReceiptBroken(number, "its hash is not that of its content")
+    return line
+
+
+def _spelled(line: Any) -> str:
+    """The one spelling of a line.
+
+    Raises:
+        ValueError: It holds a number that JSON does not have, or half a character.
+    """
+    text = json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    if "\\ud" in text:  # perhaps one half of a pair without the other, which no file can hold as text
+        json.dumps(line, ensure_ascii=False).encode()
+    return text
+
+
+def _without(line: Line, *names: str) -> bytes:
+    return _spelled({name: value for name, value in line.items() if name not in names}).encode()
+
+
+def _hash(line: Line) -> str:
+    return hashlib.sha256(_without(line, "hash")).hexdigest()
+
+
+def _seal(key: Key, end: Line) -> str:
+    return key.digest(SEAL, _without(end, "seal", "signature", "hash"))
+
+
+def _signed(end: Line) -> bytes:
+    """What a signature is over."""
+    return SIGNATURE + _without(end, "signature", "hash")
+
+
+def _check_signature(number: int, end: Line) -> None:
+    try:
+        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - only signed receipts need it
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise ConfigurationError("checking a signature needs the package cryptography", hint=INSTALL) from None
+    try:
+        key = Ed25519PublicKey.from_public_bytes(_bytes(end["public_key"], PUBLIC_KEY_BYTES))
+        key.verify(_bytes(end["signature"], SIGNATURE_BYTES), _signed(end))
+    except (InvalidSignature, ValueError):
+        raise ReceiptBroken(number, "its signature is not by the key that it names") from None
+
+
+def _bytes(text: str, length: int) -> bytes:
+    """Bytes from base64 in its one spelling.
+
+    Raises:
+        ValueError: It is not base64, not of this length, or has bits that no byte needs.
+    """
+    content = base64.b64decode(text, validate=True)
+    if len(content) != length or base64.b64encode(content).decode() != text:
+        raise ValueError(text)
+    return content

@@ -1,0 +1,11 @@
+"""The marker with which a plugin says that a function of it implements a hook."""
+
+from __future__ import annotations
+
+import pluggy
+
+__all__ = ["GROUP", "hookimpl"]
+
+GROUP = "contacts_core"  # of the entry points that name plugins
+
+hookimpl = pluggy.HookimplMarker(GROUP)

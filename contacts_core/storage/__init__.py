@@ -1,0 +1,1 @@
+"""The library's own database: runs, receipts, tombstones, leases, and the keys that protect them."""

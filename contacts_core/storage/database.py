@@ -1,0 +1,334 @@
+"""Where this machine keeps what outlives a program: runs, receipts, tombstones, and the key of their hashes.
+
+The place is the one named by ``CONTACTS_STATE`` (a folder, or the URL of a PostgreSQL database that several machines
+share), else ``contacts`` in the user's state folder. The key is the one that ``CONTACTS_RECEIPT_KEY`` names by
+reference, or ``key`` in the table ``[receipts]`` of the accounts file; for a folder that has none, one is made.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from attrs import field, frozen
+
+from contacts_core.config.accounts import reference, section
+from contacts_core.errors import ConfigurationError, StorageError
+from contacts_core.storage.private_files import private_file, private_folder
+from contacts_core.storage.pseudonyms import Key, kept_key
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine, MetaData
+
+__all__ = ["State", "private", "state", "storage_error", "stored"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+KEY_VARIABLE = "CONTACTS_RECEIPT_KEY"
+SIGNING_VARIABLE = "CONTACTS_SIGNING_KEY"
+POSTGRESQL = ("postgresql://", "postgresql+psycopg://")
+PATIENCE = 60.0  # seconds that a database may be away, or silent, before it is given up
+CONNECTING = 5.0  # the same, before anything was begun
+RESUME = "nothing is lost: contacts runs resume goes on where it was"
+# A connection that the network forgot is noticed; without these, the system waits for hours.
+NETWORK = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
+
+@frozen
+class State:
+    """One such place.
+
+    Attributes:
+        folder: Where files go; only its owner may look into it.
+        database: URL of the database; a file in the folder unless several machines share one. It may hold a password.
+    """
+
+    folder: Path
+    database: str = field(repr=False)
+
+    @property
+    def shared(self) -> bool:
+        """Whether several machines may work on it."""
+        return self.database.startswith(POSTGRESQL)
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever kept here, as far as that can be told without connecting."""
+        return self.shared or (self.folder / "contacts.sqlite").exists()
+
+    @property
+    def queues(self) -> str:
+        """URL of the database of the durable runs; of a file of its own, for SQLite has one writer at a time."""
+        return self.database if self.shared else f"sqlite:///{self.folder / 'runs.sqlite'}"
+
+    def engine(self, patience: float | None = None) -> Engine:
+        """Connections to the database, which is made if need be.
+
+        Args:
+            patience: Seconds after which a connection that does not answer is cut, where the database is a server;
+                a minute if not given.
+        """
+        return _engine(self, PATIENCE if patience is None else patience)
+
+    def create(self, metadata: MetaData) -> None:
+        """Make what tables are not there yet; several processes may do so at once.
+
+        Raises:
+            StorageError: The database cannot be reached, or refuses.
+        """
+        engine = self.engine()
+        import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans", which the line before asks for
+
+        def made() -> None:
+            with engine.begin() as connection:
+                if self.shared:  # even IF NOT EXISTS fails there where two come at the same moment
+                    connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('contacts-core', 0))"))
+                for table in metadata.sorted_tables:
+                    connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+                    for index in table.indexes:
+                        connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+
+        _patiently(made, CONNECTING)
+
+    def key(self) -> Key:
+        """The key of receipts and tombstones.
+
+        Raises:
+            ConfigurationError: None is named although machines share this place, or it is too short.
+        """
+        if named := _named(KEY_VARIABLE, "key"):
+            return Key(named.encode())
+        if self.shared:
+            raise ConfigurationError(
+                "machines that share their runs need one receipt key",
+                hint=f"set {KEY_VARIABLE} on all of them, for instance to: openssl rand -hex 32",
+            )
+        return kept_key(self.folder / "receipt.key")
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is a key already; asking for one would make it."""
+        return bool(_named(KEY_VARIABLE, "key")) or (not self.shared and (self.folder / "receipt.key").exists())
+
+    def signing_key(self) -> bytes | None:
+        """The Ed25519 private key that signs receipts, in PEM; None where none is named."""
+        named = _named(SIGNING_VARIABLE, "signing_key")
+        return named.encode() if named else None
+
+
+def state(where: str | Path | None = None) -> State:
+    """The place named here, else the one that the environment names, else the user's own.
+
+    Args:
+        where: A folder, a PostgreSQL URL, or a reference to one of them such as ``env:RUNS_URL``.
+
+    Raises:
+        ConfigurationError: It is a database of another kind, or no folder of the user's is known.
+    """
+    named = str(where or os.environ.get("CONTACTS_STATE", ""))
+    if not named:
+        folder = _own_folder()
+        return State(folder, _file(folder))
+    named = reference("the state", named)
+    if named.startswith(POSTGRESQL):
+        address = named.partition("://")[2]
+        return State(_own_folder(), f"postgresql+psycopg://{address}")
+    if "://" in named:
+        raise ConfigurationError(
+            "runs are kept in a folder or in PostgreSQL", hint="for example postgresql://host/name"
+        )
+    folder = Path(named).expanduser().absolute()
+    return State(folder, _file(folder))
+
+
+def _file(folder: Path) -> str:
+    return f"sqlite:///{folder / 'contacts.sqlite'}"
+
+
+def _own_folder() -> Path:
+    try:
+        from platformdirs import user_state_path  # noqa: PLC0415 - comes with the extras "cli" and "plans"
+    except ImportError:
+        return Path.home() / ".local" / "state" / "contacts"
+    return user_state_path("contacts", appauthor=False)
+
+
+def _named(variable: str, setting: str) -> str:
+    value = os.environ.get(variable) or section("receipts").get(setting)
+    return reference(f"{setting} of receipts", str(value)) if value else ""
+
+
+@functools.cache
+def _engine(place: State, patience: float) -> Engine:
+    try:
+        import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans"
+        from sqlalchemy import event  # noqa: PLC0415 - as above
+        from sqlalchemy.exc import DisconnectionError  # noqa: PLC0415 - as above
+    except ModuleNotFoundError:
+        raise ConfigurationError(
+            "runs and tombstones need the package SQLAlchemy", hint="install contacts-core[plans]"
+        ) from None
+    if place.shared:
+        engine = sa.create_engine(place.database, hide_parameters=True, connect_args=NETWORK)
+        _Watchdog(engine, patience)
+        return engine
+    path = place.folder / "contacts.sqlite"
+    private(path)
+    engine = sa.create_engine(place.database, hide_parameters=True, connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "do_connect")
+    def _see(*_: Any) -> None:
+        private(path)  # a connection is opened now, and the folder may be another one than a moment ago
+
+    @event.listens_for(engine, "checkout")
+    def _still(_connection: Any, record: Any, _proxy: Any) -> None:
+        if record.info["file"] != _file_id(path):  # moved or removed: what is written there is written nowhere
+            raise DisconnectionError
+
+    @event.listens_for(engine, "connect")
+    def _settings(connection: Any, record: Any) -> None:
+        record.info["file"] = _file_id(path)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA secure_delete=ON")  # what is forgotten is overwritten
+
+    return engine
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    """Which file this is; None if it is not there."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def private(path: Path) -> None:
+    """See to it that this file exists and that only its owner can read it; SQLite's side files take after it.
+
+    Raises:
+        ConfigurationError: The file or its folder is a link, or another user's.
+    """
+    private_folder(path.parent)
+    os.close(private_file(path))
+
+
+class _Watchdog:
+    """Cuts connections that do not answer: a server or proxy may go silent and keep the connection open."""
+
+    def __init__(self, engine: Engine, patience: float) -> None:
+        from sqlalchemy import event  # noqa: PLC0415 - whoever has an engine has it
+
+        self._patience, self._until = patience, dict[Any, float]()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        event.listen(engine, "checkout", lambda connection, _record, _proxy: self._begin(connection))
+        event.listen(engine, "checkin", lambda connection, _record: self._end(connection))
+        event.listen(
+            engine,
+            "before_cursor_execute",
+            lambda connection, *_: self._begin(connection.connection.dbapi_connection),
+        )
+
+    def _begin(self, connection: Any) -> None:
+        with self._lock:
+            self._until[connection] = time.monotonic() + self._patience
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._watch, daemon=True, name="contacts-database")
+                self._thread.start()
+
+    def _end(self, connection: Any) -> None:
+        with self._lock:
+            self._until.pop(connection, None)
+
+    def _watch(self) -> None:
+        idle = 0  # looks at which no connection was in use; after a hundred the thread ends, until it is needed again
+        while idle < 100:
+            time.sleep(min(1.0, self._patience / 4))
+            now = time.monotonic()
+            with self._lock:
+                late = [connection for connection, until in self._until.items() if until < now]
+                for connection in late:
+                    del self._until[connection]
+                idle = 0 if self._until else idle + 1
+                if idle >= 100:
+                    self._thread = None
+            for connection in late:
+                with suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as ours:
+                    ours.shutdown(socket.SHUT_RDWR)
+
+
+def stored(work: Callable[P, T]) -> Callable[P, T]:
+    """Let a function that uses the database outlast a moment in which it is away, and raise nothing but typed errors.
+
+    The function is called again, so it must not mind that it was done already.
+
+    Raises:
+        StorageError: The database is away for too long, has no room left, or refuses.
+    """
+
+    @functools.wraps(work)
+    def patiently(*args: P.args, **kwargs: P.kwargs) -> T:
+        return _patiently(lambda: work(*args, **kwargs), PATIENCE)
+
+    return patiently
+
+
+def _patiently(work: Callable[[], T], patience: float) -> T:
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - whoever has an engine has it
+
+    end, pause = time.monotonic() + patience, 0.05
+    while True:
+        try:
+            return work()
+        except SQLAlchemyError as error:
+            if not _passing(error) or time.monotonic() > end:
+                raise storage_error(error) from None
+        time.sleep(pause)
+        pause = min(2 * pause, 1.0)
+
+
+def _passing(error: Exception) -> bool:
+    """Whether this may be over in a moment."""
+    if getattr(error, "connection_invalidated", False):
+        return True
+    cause, code = getattr(error, "orig", None), _code(error)
+    if isinstance(cause, sqlite3.OperationalError):
+        return code in {str(sqlite3.SQLITE_BUSY), str(sqlite3.SQLITE_LOCKED)}
+    if code:  # connection lost, server starting or stopping, too many connections, deadlock, no longer the primary
+        return code.startswith(("08", "57P")) or code in {"53300", "40P01", "40001", "25006", "25P03"}
+    return type(cause).__name__ in {"OperationalError", "ConnectionTimeout"} or type(error).__name__ == "TimeoutError"
+
+
+def _code(error: Exception) -> str:
+    """The database's own code of an error: SQLSTATE, or SQLite's number; empty if there is none."""
+    cause = getattr(error, "orig", None)
+    number = getattr(cause, "sqlite_errorcode", None)
+    return str(number & 0xFF) if number is not None else str(getattr(cause, "sqlstate", None) or "")
+
+
+def storage_error(error: Exception) -> StorageError:
+    """What is told of a database's error: nothing of its text."""
+    code = _code(error)
+    if code in {"53100", str(sqlite3.SQLITE_FULL), str(sqlite3.SQLITE_IOERR)}:
+        return StorageError("there is no room left where runs are kept, or it cannot be written", hint=RESUME)
+    if _passing(error):
+        return StorageError("the database where runs are kept cannot be reached", hint=RESUME)
+    about = f" (code {code})" if code else f" ({type(error).__name__})"
+    return StorageError(f"the database where runs are kept refused a statement{about}", hint=RESUME)

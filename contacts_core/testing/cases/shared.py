@@ -1,0 +1,118 @@
+"""What the cases of the contract share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeVar
+from zlib import crc32
+
+from attrs import frozen
+
+from contacts_core.models import Contact, Identifier, Outcome, OutcomeState
+from contacts_core.provider import CAPABILITIES, Exports, Provider, UpsertsContacts
+from contacts_core.testing.harness import Trial
+
+__all__ = ["Case", "Cases", "case"]
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+AREA_CODES = (202, 212, 303, 312, 404, 415, 503, 617, 702, 801)
+PATIENCE = 120.0  # virtual seconds for a vendor to show what it did
+
+
+@frozen
+class Case:
+    """When a case applies.
+
+    Attributes:
+        needs: Capabilities that the provider must declare.
+        recorded: Whether it is short enough for a cassette.
+        emulated: Whether it needs an emulator: for its faults, or for a crowd.
+        contacts: How many contacts the emulator starts with.
+    """
+
+    needs: tuple[type[Provider], ...] = ()
+    recorded: bool = False
+    emulated: bool = False
+    contacts: int = 0
+
+
+def case(*needs: type[Provider], recorded: bool = False, emulated: bool = False, contacts: int = 0) -> Callable[[T], T]:
+    """Mark a test as a case of the contract."""
+    assert all(each in CAPABILITIES for each in needs)
+
+    def mark(test: T) -> T:
+        test.case = Case(needs, recorded, emulated, contacts)  # type: ignore[attr-defined]
+        return test
+
+    return mark
+
+
+class Cases:
+    """Helpers for cases."""
+
+    provider: ClassVar[type[Provider]]
+
+    def creates(self) -> bool:
+        """Whether the provider can make the people a case needs; else the emulator brings some."""
+        return issubclass(self.provider, UpsertsContacts)
+
+    def person(self, trial: Trial, number: int = 1, **changes: Any) -> Contact:
+        """A contact that no other case knows, as a caller makes it."""
+        seed = crc32(trial.case.encode()) + number
+        phone = f"+1{AREA_CODES[seed % len(AREA_CODES)]}55501{seed // 7 % 100:02}"
+        email = f"{trial.case.replace('_', '-')}-{number}@example.com"
+        given: dict[str, Any] = {
+            "identifiers": (Identifier.email(email), Identifier.phone(phone)),
+            "first_name": "Ada",
+            "last_name": f"Example {number}",
+        }
+        return Contact(**given | changes)
+
+    def people(self, trial: Trial, count: int = 2, *, lists: Sequence[str] = ()) -> list[Contact]:
+        """People who are there, as the provider gives them."""
+        if not self.creates():
+            everyone = list(trial.door.export())
+            assert len(everyone) >= count, "the emulator must be populated"
+            return everyone[:count]
+        made = [self.person(trial, number) for number in range(1, count + 1)]
+        self.wait_done(trial, trial.door.upsert_contacts(made, lists=lists))
+        wanted = [contact.identifiers[0] for contact in made]
+        self.eventually(trial, lambda: all(trial.door.find(wanted).values()))
+        found = trial.door.find(wanted)
+        return [found[identifier] for identifier in wanted]
+
+    def wait_done(self, trial: Trial, outcome: Outcome) -> Outcome:
+        """Wait for the jobs of an outcome, which must end well."""
+        finished: Outcome = trial.door.wait(outcome, timeout=600)
+        assert finished.state is OutcomeState.DONE, finished
+        return finished
+
+    def eventually(self, trial: Trial, check: Callable[[], object], *, within: float = PATIENCE) -> None:
+        """Ask again, with pauses, until it is so: vendors show late what they did."""
+        waited = 0.0
+        while not check():
+            assert waited < within, f"not so after {within:.0f} seconds"
+            trial.time.sleep(5)
+            waited += 5
+
+    def gone(self, trial: Trial, *contacts: Contact) -> bool:
+        """Whether a re-read finds none of them."""
+        ids = [contact.id for contact in contacts]
+        if hasattr(self.provider, "get_contacts"):
+            return not any(trial.door.get_contacts(ids).values())
+        return not {contact.id for contact in trial.door.export()} & set(ids)
+
+    def members(self, trial: Trial, list_id: str) -> set[str]:
+        """Who is on a list, by reading it."""
+        assert issubclass(self.provider, Exports)
+        return {contact.id for contact in trial.door.export(lists=[list_id])}
+
+    def probe(self, trial: Trial) -> Callable[[], object]:
+        """One cheap question that this provider can answer."""
+        door = trial.door
+        for name in ("lists", "count", "custom_fields"):
+            if hasattr(self.provider, f"{name}_page") or hasattr(self.provider, name):
+                ask: Callable[[], object] = getattr(door, name)
+                return ask
+        return lambda: list(door.export())

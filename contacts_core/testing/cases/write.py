@@ -1,0 +1,204 @@
+"""Cases: deleting, removing, adding, writing, and the vendor's jobs."""
+
+from __future__ import annotations
+
+import pytest
+from cattrs.preconf.json import make_converter
+
+from contacts_core.errors import InvalidInput, NotFound
+from contacts_core.models import Contact, Identifier, IdentifierKind, Job, JobState, OutcomeState
+from contacts_core.provider import (
+    AddsToLists,
+    CreatesLists,
+    DeletesAllContacts,
+    DeletesContacts,
+    Exports,
+    FindsContacts,
+    GetsContacts,
+    QueuesJobs,
+    RemovesFromLists,
+    RemovesIdentifiers,
+    UpsertsContacts,
+)
+from contacts_core.testing.cases.read import NOT_IDS
+from contacts_core.testing.cases.shared import Cases, case
+from contacts_core.testing.harness import Trial
+
+
+class ChangingCases(Cases):
+    """What changing promises."""
+
+    @case(DeletesContacts, Exports, recorded=True)
+    def test_a_deleted_contact_is_gone_and_others_stay(self, trial: Trial) -> None:
+        target, other = self.people(trial)
+        outcome = self.wait_done(trial, trial.door.delete_contacts([target.id]))
+        assert (outcome.requested, outcome.unconfirmed) == (1, 0)
+        self.eventually(trial, lambda: self.gone(trial, target))
+        assert not self.gone(trial, other)
+
+    @case(DeletesContacts, Exports)
+    def test_deleting_again_harms_nobody(self, trial: Trial) -> None:
+        target, other = self.people(trial)
+        first, second = (trial.door.wait(trial.door.delete_contacts([target.id, target.id])) for _ in range(2))
+        assert (first.requested, first.counted, first.refused) == (1, 1, 0)
+        assert (second.counted, second.refused) == (0, 0), "what was gone already is not counted as deleted"
+        assert not self.gone(trial, other)
+
+    @case(DeletesContacts)
+    def test_deleting_nobody_sends_nothing(self, trial: Trial) -> None:
+        assert trial.door.delete_contacts([]).state is OutcomeState.DONE
+        blanks = trial.door.delete_contacts(["", " ", "\t"])
+        assert (blanks.state, len(blanks.failed)) == (OutcomeState.FAILED, 3)
+        assert trial.requests == 0
+
+    @case(DeletesContacts)
+    def test_a_bare_text_is_not_taken_for_ids(self, trial: Trial) -> None:
+        with pytest.raises(InvalidInput):
+            trial.door.delete_contacts("abc")
+        assert trial.requests == 0
+
+    @case(DeletesContacts, Exports)
+    def test_what_is_no_id_reaches_nobody(self, trial: Trial) -> None:
+        people = self.people(trial)
+        sent = trial.requests
+        outcome = trial.door.delete_contacts(NOT_IDS)
+        assert (outcome.state, len(outcome.failed)) == (OutcomeState.FAILED, len(NOT_IDS))
+        assert trial.requests == sent
+        assert not any(self.gone(trial, contact) for contact in people)
+
+    @case(DeletesContacts, Exports, emulated=True, contacts=230)
+    def test_many_deletions_go_out_in_the_vendors_batches(self, trial: Trial) -> None:
+        everyone = list(trial.door.export())
+        kept, *targets = everyone
+        before = trial.requests
+        outcome = trial.door.delete_contacts(contact.id for contact in targets)
+        assert trial.requests - before == -(-len(targets) // self.provider.batch)
+        self.wait_done(trial, outcome)
+        assert [contact.id for contact in trial.door.export()] == [kept.id]
+
+    @case(DeletesAllContacts, Exports, emulated=True, contacts=30)
+    def test_deleting_everyone_wants_the_exact_name(self, trial: Trial) -> None:
+        for wrong in ("", "yes", self.provider.name.upper(), f" {self.provider.name}"):
+            with pytest.raises(InvalidInput):
+                trial.door.delete_all_contacts(confirm=wrong)
+        assert trial.requests == 0
+        outcome = self.wait_done(trial, trial.door.delete_all_contacts(confirm=self.provider.name))
+        assert outcome.counted == 30
+        assert list(trial.door.export()) == []
+
+    @case(RemovesIdentifiers, UpsertsContacts, GetsContacts, FindsContacts, recorded=True)
+    def test_a_removed_identifier_is_gone_and_the_contact_stays(self, trial: Trial) -> None:
+        target, other = self.people(trial)
+        phone = target.primary(IdentifierKind.PHONE)
+        assert phone
+        spelled = Identifier.phone(f"{phone.normal[:5]} {phone.normal[5:]}")
+        self.wait_done(trial, trial.door.remove_identifier(target.id, spelled))
+
+        def left() -> set[Identifier]:
+            return set(trial.door.get_contacts([target.id])[target.id].identifiers)
+
+        self.eventually(trial, lambda: phone not in left())
+        assert left() == set(target.identifiers) - {phone}
+        assert set(trial.door.get_contacts([other.id])[other.id].identifiers) == set(other.identifiers)
+
+    @case(RemovesIdentifiers, UpsertsContacts, GetsContacts, FindsContacts)
+    def test_an_identifier_that_is_not_there_is_absent(self, trial: Trial) -> None:
+        target, other = self.people(trial)
+        for wrong in (Identifier.email(other.email or ""), Identifier.other("nokey", "x")):
+            outcome = trial.door.remove_identifier(target.id, wrong)
+            assert outcome.absent == (wrong.value,)
+        assert not self.gone(trial, target, other)
+
+    @case(RemovesIdentifiers, UpsertsContacts, GetsContacts, FindsContacts)
+    def test_nobodys_identifier_is_not_found(self, trial: Trial) -> None:
+        target, _ = self.people(trial)
+        with pytest.raises(NotFound):
+            trial.door.remove_identifier(f"{target.id[:-4]}0000", target.identifiers[0])
+
+    @case(RemovesIdentifiers, UpsertsContacts, GetsContacts, FindsContacts, recorded=True)
+    def test_the_last_identifier_is_removed_or_refused_but_never_both(self, trial: Trial) -> None:
+        alone = self.person(trial, identifiers=(Identifier.email("the-last-identifier@example.com"),))
+        self.wait_done(trial, trial.door.upsert_contacts([alone]))
+        found: Contact = trial.door.find(alone.identifiers)[alone.identifiers[0]]
+        outcome = trial.door.wait(trial.door.remove_identifier(found.id, alone.identifiers[0]))
+        left = trial.door.get_contacts([found.id])[found.id]
+        if outcome.state is OutcomeState.DONE:
+            assert left.identifiers == ()
+        else:
+            assert outcome.state is OutcomeState.FAILED
+            assert left.identifiers == found.identifiers
+
+    @case(RemovesFromLists, UpsertsContacts, CreatesLists, Exports, GetsContacts, FindsContacts, recorded=True)
+    def test_members_leave_a_list_and_stay_contacts(self, trial: Trial) -> None:
+        made = trial.door.create_list("Contract kit: leaving")
+        by_id, by_email, stays = self.people(trial, 3, lists=[made.id])
+        assert self.members(trial, made.id) == {by_id.id, by_email.id, stays.id}
+        outcome = trial.door.remove_from_list(made.id, [by_id.id, Identifier.email((by_email.email or "").upper())])
+        assert outcome.requested == 2
+        self.wait_done(trial, outcome)
+        self.eventually(trial, lambda: self.members(trial, made.id) == {stays.id})
+        assert not self.gone(trial, by_id)
+        assert not self.gone(trial, by_email)
+
+    @case(AddsToLists, UpsertsContacts, CreatesLists, Exports, GetsContacts, FindsContacts, recorded=True)
+    def test_members_join_a_list(self, trial: Trial) -> None:
+        made = trial.door.create_list("Contract kit: joining")
+        by_id, by_email, stays = self.people(trial, 3)
+        self.wait_done(trial, trial.door.add_to_list(made.id, [by_id.id, by_email.identifiers[0]]))
+        self.eventually(trial, lambda: self.members(trial, made.id) == {by_id.id, by_email.id})
+        again = trial.door.get_contacts([by_id.id])[by_id.id]
+        assert (again.first_name, set(again.identifiers)) == (by_id.first_name, set(by_id.identifiers))
+        assert not self.gone(trial, stays)
+
+    @case(RemovesFromLists, AddsToLists, CreatesLists, FindsContacts)
+    def test_strangers_neither_join_nor_leave(self, trial: Trial) -> None:
+        made = trial.door.create_list("Contract kit: strangers")
+        nobody = Identifier.email("nobody.at.all@example.com")
+        for change in (trial.door.remove_from_list, trial.door.add_to_list):
+            outcome = trial.door.wait(change(made.id, [nobody]))
+            assert outcome.counted == 0
+            assert (len(outcome.absent), outcome.requested) == (1, 1)
+        before = trial.requests
+        assert trial.door.remove_from_list(made.id, []).state is OutcomeState.DONE
+        assert trial.requests == before
+
+    @case(UpsertsContacts, FindsContacts, Exports, recorded=True)
+    def test_writing_twice_makes_one_contact(self, trial: Trial) -> None:
+        first = self.person(trial, first_name="Zoë", last_name="O'Brien-Müller 李")
+        for contact in (first, self.person(trial, first_name="Zoë 2", last_name="O'Brien-Müller 李")):
+            self.wait_done(trial, trial.door.upsert_contacts([contact]))
+        found = trial.door.find(first.identifiers)
+        assert {found[each].id for each in first.identifiers} == {found[first.identifiers[0]].id}
+        stored = found[first.identifiers[0]]
+        assert (stored.first_name, stored.last_name) == ("Zoë 2", "O'Brien-Müller 李")
+        assert sum(stored.id == contact.id for contact in trial.door.export()) == 1
+
+    @case(UpsertsContacts, FindsContacts)
+    def test_what_has_no_place_is_named(self, trial: Trial) -> None:
+        odd = self.person(trial, custom={"no_such_field_anywhere": "x"}, extra={"shoe_size": 43})
+        outcome = self.wait_done(trial, trial.door.upsert_contacts([odd]))
+        stored = trial.door.find(odd.identifiers)[odd.identifiers[0]]
+        assert "shoe_size" in outcome.lost or "shoe_size" in stored.extra
+        assert stored.custom.get("no_such_field_anywhere") == "x" or any("no_such" in name for name in outcome.lost)
+
+    @case(UpsertsContacts)
+    def test_writing_nobody_sends_nothing(self, trial: Trial) -> None:
+        assert trial.door.upsert_contacts([]).state is OutcomeState.DONE
+        assert trial.requests == 0
+
+    @case(QueuesJobs, UpsertsContacts, recorded=True)
+    def test_a_job_can_be_stored_and_checked_elsewhere(self, trial: Trial) -> None:
+        outcome = trial.door.upsert_contacts([self.person(trial)])
+        assert outcome.state is OutcomeState.ACCEPTED
+        converter = make_converter()
+        stored = converter.dumps(outcome.jobs[0])
+        elsewhere = trial.open()
+        finished = elsewhere.wait(converter.loads(stored, Job))
+        assert finished.state is JobState.DONE
+        assert elsewhere.check(finished.id).state is JobState.DONE
+
+    @case(QueuesJobs)
+    def test_the_job_of_another_provider_is_refused(self, trial: Trial) -> None:
+        with pytest.raises(InvalidInput):
+            trial.door.check(Job(provider="another", id="1"))
+        assert trial.requests == 0

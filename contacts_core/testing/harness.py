@@ -1,0 +1,251 @@
+"""What a case of the contract works with: a door to a fresh account, the time, and the emulator behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import attrs
+import httpx
+import pytest
+import stamina
+from attrs import define, field
+
+from contacts_core.client import AsyncContacts, Contacts
+from contacts_core.http.drivers import IN_FLIGHT, AsyncDriver, Driver
+from contacts_core.provider import Provider, TransportSettings
+from contacts_core.testing import cassettes
+
+if TYPE_CHECKING:
+    from contacts_core.emulator import Emulator, Exchange, Faults, Running
+
+__all__ = ["RECORDING", "Kind", "Trial", "Way", "trial"]
+
+T = TypeVar("T")
+Way = Literal["direct", "emulator", "cassette"]
+Kind = Literal["sync", "async"]
+
+
+@define
+class Recording:
+    """Whether cassettes are being made: not at all, from ``emulator``, or from ``live`` accounts."""
+
+    source: str = ""
+    accounts: dict[str, Provider] = field(factory=dict[str, Provider])
+
+
+RECORDING = Recording()
+
+
+class VirtualTime:
+    """A clock that only sleeping moves, the emulator's along with it."""
+
+    def __init__(self, advance: Callable[[float], None] | None = None) -> None:
+        self._now = 0.0
+        self._advance = advance
+
+    def monotonic(self) -> float:
+        """Seconds since the beginning."""
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += seconds
+        if self._advance:
+            self._advance(seconds)
+
+    async def sleep_async(self, seconds: float) -> None:
+        """Let time pass."""
+        self.sleep(seconds)
+
+
+class Awaited:
+    """An awaiting door as a blocking one, so that a case is written once."""
+
+    def __init__(self, door: AsyncContacts[Any], runner: asyncio.Runner) -> None:
+        self._door, self._runner = door, runner
+
+    def __getattr__(self, name: str) -> Any:
+        """The door's attribute; calls are run to their end, streams item by item."""
+        value = getattr(self._door, name)
+        return self._blocking(value) if callable(value) else value
+
+    def _blocking(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            result = method(*args, **options)
+            if inspect.iscoroutine(result):
+                return self._runner.run(result)
+            return self._items(result) if isinstance(result, AsyncIterator) else result
+
+        return call
+
+    def _items(self, stream: AsyncIterator[T]) -> Iterator[T]:
+        async def following() -> tuple[T, ...]:
+            async for item in stream:
+                return (item,)
+            return ()
+
+        while found := self._runner.run(following()):
+            yield from found
+
+
+@define
+class Trial:
+    """One run of one case.
+
+    Attributes:
+        door: `Contacts`, or `AsyncContacts` made to block.
+        provider: The provider behind it.
+        case: The case's name, for addresses that no other case uses.
+        time: Virtual time; ``time.sleep`` moves the emulator's clock too.
+        running: The emulator, where there is one.
+    """
+
+    door: Any
+    provider: Provider
+    case: str
+    time: VirtualTime
+    running: Running | None
+    open: Callable[..., Any] = field(repr=False)
+    sent: list[str] = field(factory=list[str])
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong on purpose."""
+        assert self.running is not None, "this case needs an emulator"
+        return self.running.sandbox.faults
+
+    @property
+    def requests(self) -> int:
+        """How many requests have been sent."""
+        return len(self.sent)
+
+
+@contextmanager
+def trial(
+    provider: type[Provider],
+    emulator: type[Emulator] | None,
+    settings: Mapping[str, Any],
+    cassette: Path | None,
+    *,
+    way: Way,
+    kind: Kind,
+    case: str,
+    contacts: int = 0,
+    observer: Callable[[Exchange], None] | None = None,
+) -> Iterator[Trial]:
+    """Open a fresh account for a case."""
+    with ExitStack() as stack:
+        recording = RECORDING.source if way == "cassette" else ""
+        running = None
+        if emulator and (way == "emulator" or recording == "emulator"):
+            from contacts_core.emulator import Sandbox
+            from contacts_core.emulator import running as served
+
+            sandbox = Sandbox([emulator], contacts=contacts, manual=True, observer=observer)
+            running = stack.enter_context(served(sandbox))
+        chosen = _settings(provider, emulator, settings, running, recording)
+        made = provider(**chosen)
+        if cassette and way == "cassette":
+            stack.enter_context(_cassette(cassette, made, emulator, recording))
+        clock = VirtualTime(running.sandbox.clock.advance if running else None)
+        stack.enter_context(_without_backoff())
+        runner = stack.enter_context(asyncio.Runner()) if kind == "async" else None
+        sent: list[str] = []
+
+        def open_door(**changes: Any) -> Any:
+            live = recording == "live"
+            return _door(stack, attrs.evolve(made, **changes), clock, runner, sent, live=live)
+
+        yield Trial(open_door(), made, case, clock, running, open_door, sent)
+        assert not (running and running.sandbox.crashes), "the emulator itself crashed; its log says where"
+
+
+def _door(  # one more door on the same account
+    stack: ExitStack,
+    provider: Provider,
+    clock: VirtualTime,
+    runner: asyncio.Runner | None,
+    sent: list[str],
+    *,
+    live: bool,
+) -> Any:
+    if runner is None:
+        client = stack.enter_context(
+            httpx.Client(event_hooks={"request": [lambda r: sent.append(_line(r))]}, timeout=30)
+        )
+        sleep, monotonic = (time.sleep, time.monotonic) if live else (clock.sleep, clock.monotonic)
+        in_flight = (
+            1 if RECORDING.source else IN_FLIGHT
+        )  # a cassette made one request at a time comes out the same again
+        return Contacts(
+            provider, driver=Driver(provider, client, sleep=sleep, monotonic=monotonic, in_flight=in_flight)
+        )
+
+    async def note(request: Any) -> None:
+        sent.append(_line(request))
+
+    waiting = httpx.AsyncClient(event_hooks={"request": [note]}, timeout=30)
+    stack.callback(lambda: runner.run(waiting.aclose()))
+    driver = AsyncDriver(provider, waiting, sleep=clock.sleep_async, monotonic=clock.monotonic)
+    return Awaited(AsyncContacts(provider, driver=driver), runner)
+
+
+def _line(request: Any) -> str:
+    return f"{request.method} {request.url}"
+
+
+def _settings(
+    provider: type[Provider],
+    emulator: type[Emulator] | None,
+    settings: Mapping[str, Any],
+    running: Running | None,
+    recording: str,
+) -> dict[str, Any]:
+    if running:
+        return {**running.settings(provider.name), **settings}
+    if recording == "live":
+        if provider.name not in RECORDING.accounts:
+            pytest.skip(f"no account of {provider.name} in the environment")
+        return {**attrs.asdict(RECORDING.accounts[provider.name], recurse=False), **settings}
+    return {**_sample(provider, emulator), **settings}
+
+
+def _sample(provider: type[Provider], emulator: type[Emulator] | None) -> dict[str, Any]:
+    """Settings for playing: the emulator's keys, and the vendor's own address (a sample one where it is not known)."""
+    from contacts_core.emulator import Clock, Faults
+
+    keys = emulator(clock=Clock(manual=True), faults=Faults()).settings() if emulator else {}
+    known = attrs.fields_dict(provider)["base_url"].default
+    return {**keys, "base_url": f"https://{provider.name}.example" if known is attrs.NOTHING else known}
+
+
+@contextmanager
+def _cassette(path: Path, made: Provider, emulator: type[Emulator] | None, recording: str) -> Iterator[None]:
+    if not recording:
+        with cassettes.playing(path):
+            yield
+        return
+    sample = _sample(type(made), emulator)
+    current = attrs.asdict(made, recurse=False)
+    replace = {str(current[name]): str(sample[name]) for name in sample if current[name] != sample[name]}
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    origin = "Recorded from the emulator." if recording == "emulator" else f"Recorded from the live vendor on {today}."
+    with cassettes.recording(path, origin, replace):
+        yield
+
+
+@contextmanager
+def _without_backoff() -> Iterator[None]:
+    """Retry at once: the virtual clock does not move while stamina waits."""
+    stamina.set_testing(True, attempts=TransportSettings().attempts)
+    try:
+        yield
+    finally:
+        stamina.set_testing(False)

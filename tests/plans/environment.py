@@ -1,0 +1,108 @@
+"""Three vendors to make and apply plans on, and what is true of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from contacts_core import Contact, Contacts, Identifier
+from contacts_core.config import plugins
+from contacts_core.emulator import Exchange, Running, Sandbox, running
+from contacts_core.emulator.registry import emulators
+from contacts_core.formats import plain
+
+SPEED = 1200.0  # half a minute of the vendors' time in the blink of an eye
+CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
+
+
+class Ground:
+    """The emulators, a door to each, and everything that was sent to them."""
+
+    def __init__(self, server: Running, seen: list[Exchange]) -> None:
+        self.server = server
+        self.sandbox = server.sandbox
+        self.seen = seen
+        self.doors = {name: self.door(name) for name in server.sandbox.emulators}
+
+    def door(self, name: str) -> Contacts[Any]:
+        """Another door."""
+        return Contacts(plugins.provider_class(name)(**self.server.settings(name)), name=name)
+
+    @property
+    def accounts(self) -> list[Contacts[Any]]:
+        """Every door."""
+        return list(self.doors.values())
+
+    def everyone(self) -> dict[str, dict[str, Contact]]:
+        """Who is there, read through the front door."""
+        return {name: {contact.id: contact for contact in door.export()} for name, door in self.doors.items()}
+
+    def emails(self, count: int) -> list[Identifier]:
+        """Addresses of people who are at every vendor."""
+        having = [{c.email for c in contacts.values() if c.email} for contacts in self.everyone().values()]
+        return [Identifier.email(email) for email in sorted(set.intersection(*having))[:count]]
+
+    def settle(self) -> None:
+        """Let everything happen that the vendors were asked for."""
+        self.sandbox.faults.clear()
+        self.sandbox.clock.advance(3600)
+
+    def accounts_file(self, path: Path) -> Path:
+        """An accounts file that leads other processes here."""
+        lines: list[str] = []
+        for name, door in self.doors.items():
+            lines += [f"[accounts.{json.dumps(name)}]", f"provider = {json.dumps(name)}"]
+            fields = {each.name: each for each in attrs.fields(type(door.provider))}
+            for setting, value in self.server.settings(name).items():
+                written = value
+                if fields[setting].metadata.get("secret"):
+                    kept = path.with_name(f"{name}.key")
+                    kept.write_text(value, encoding="utf-8")
+                    written = f"file:{kept}"
+                lines.append(f"{setting} = {json.dumps(written)}")
+        path.write_text("\n".join(lines), encoding="utf-8")
+        return path
+
+
+@contextmanager
+def ground(contacts: int = 12, *, told: Callable[[Exchange], None] | None = None, **options: Any) -> Iterator[Ground]:
+    """Serve the three vendors."""
+    seen: list[Exchange] = []
+
+    def observe(exchange: Exchange) -> None:
+        seen.append(exchange)
+        if told:
+            told(exchange)
+
+    options.setdefault("speed", SPEED)
+    kinds = emulators().values()
+    with ExitStack() as opened:
+        here = Ground(
+            opened.enter_context(running(Sandbox(kinds, contacts=contacts, observer=observe, **options))), seen
+        )
+        for door in here.accounts:
+            opened.enter_context(door)
+        yield here
+
+
+def without(people: dict[str, dict[str, Contact]], plan: Any) -> dict[str, Any]:
+    """Everything of everybody whom the plan does not touch."""
+    touched = {part.account: {target.contact for target in part.targets} for part in plan.accounts}
+    return {
+        name: {id: plain(contact) for id, contact in contacts.items() if id not in touched.get(name, ())}
+        for name, contacts in people.items()
+    }
+
+
+def holders(people: dict[str, dict[str, Contact]], identifiers: Iterable[Identifier]) -> dict[str, set[str]]:
+    """Ids of those who have any of these."""
+    wanted = set(identifiers)
+    return {
+        name: {contact.id for contact in contacts.values() if not wanted.isdisjoint(contact.identifiers)}
+        for name, contacts in people.items()
+    }

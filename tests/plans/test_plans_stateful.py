@@ -1,0 +1,316 @@
+"""Whatever the vendors do: nobody outside the plan is touched, and nobody is called absent who is there."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import ExitStack
+from typing import Any
+
+import attrs
+import pytest
+import stamina
+from hypothesis import HealthCheck, event, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from contacts_core import Contact, Contacts, Identifier
+from contacts_core.errors import ContactsError, PlanRefused
+from contacts_core.formats import plain
+from contacts_core.plans import (
+    Follow,
+    Kind,
+    Plan,
+    Receipt,
+    Target,
+    apply,
+    cancel,
+    delete,
+    erase,
+    receipt,
+    remove_from_list,
+    remove_identifier,
+    resume,
+    runs,
+)
+from contacts_core.storage.database import state
+from contacts_core.storage.journal import Journal
+from tests.plans.environment import ground
+
+NAMES = ("bird", "sendgrid", "user-api")
+FAULTS = (
+    "rate-limit",
+    "rate-limit-bare",
+    "server-error",
+    "unavailable",
+    "html",
+    "cut",
+    "truncated",
+    "wrong-json",
+    "job-fails",
+    "job-never-ends",
+    "list-removal-ignored",
+    "partial-items",
+    "stale-reads",
+    "not-found-everywhere",
+    "not-found-everywhere-text",
+    "not-found-everywhere-json",
+    "not-found-everywhere-empty",
+    "matches-too-much",
+    "ignored-filter",
+    "wrong-person",
+)
+NOWHERE = tuple(name for name in FAULTS if name.startswith("not-found"))
+LONG_AFTER = 3600.0
+PEOPLE = 10
+
+Everybody = dict[str, dict[str, Any]]
+
+
+class Vendors(RuleBasedStateMachine):
+    """Plans are made and applied while the vendors have bad moments and others write as well."""
+
+    @initialize(seed=st.integers(0, 5))
+    def begin(self, seed: int) -> None:
+        self.open = ExitStack()
+        self.state = tempfile.mkdtemp()
+        self.open.callback(shutil.rmtree, self.state, ignore_errors=True)
+        patch = self.open.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("CONTACTS_STATE", self.state)
+        self.open.enter_context(stamina.set_testing(True, attempts=3))
+        self.here = self.open.enter_context(ground(PEOPLE, seed=seed, speed=3000.0))
+        everybody = self.everybody()
+        self.identifiers = sorted(
+            {i for contacts in everybody.values() for c in contacts.values() for i in c.identifiers},
+            key=lambda i: (i.kind.value, i.normal),
+        )
+        self.plan: Plan | None = None
+        self.applied: Plan | None = None
+        self.run = ""
+        self.number = 0
+
+    def teardown(self) -> None:
+        if hasattr(self, "open"):
+            self.open.close()
+
+    # -- what is true
+
+    def everybody(self) -> Everybody:
+        """Everybody as the vendors have them once all is settled; faults are off afterwards."""
+        self.here.settle()
+        return {name: {c.id: c for c in self.here.doors[name].export()} for name in NAMES}
+
+    def there(self, name: str) -> set[str]:
+        """Ids that the vendor has at this moment, whatever its answers show."""
+        emulator: Any = self.here.sandbox.emulators[name]
+        store = emulator.account.store if hasattr(emulator, "account") else emulator.store
+        return set(store.contacts)
+
+    # -- what happens
+
+    @rule(name=st.sampled_from(FAULTS), times=st.sampled_from([1, 2, 3, None]))
+    def a_bad_moment(self, name: str, times: int | None) -> None:
+        self.here.sandbox.faults.set(name, times)
+
+    @rule()
+    def all_is_well(self) -> None:
+        self.here.sandbox.faults.clear()
+
+    @rule(data=st.data(), name=st.sampled_from(NAMES), adds=st.booleans())
+    def somebody_else_writes(self, data: st.DataObject, name: str, adds: bool) -> None:
+        before = self.everybody()[name]
+        door = self.here.doors[name]
+        if adds:
+            emails = [i for i in self.identifiers if i.kind.value == "email"]
+            contact = Contact(first_name="Back", identifiers=(data.draw(st.sampled_from(emails)),))
+            door.upsert_contacts([contact], recreate_erased=True)
+        elif before:
+            door.delete_contacts([data.draw(st.sampled_from(sorted(before)))])
+        self.here.settle()
+
+    @rule(data=st.data(), name=st.sampled_from(NAMES), planned=st.booleans())
+    def somebody_becomes_somebody_else(self, data: st.DataObject, name: str, planned: bool) -> None:
+        everybody = self.with_faults_kept(self.everybody)[name]
+        plan = self.plan or self.applied
+        mine = [t.contact for t in plan.by_account[name].targets] if plan and name in plan.by_account else []
+        chosen = sorted(id for id in everybody if not planned or id in mine)
+        if chosen:
+            self.number += 1
+            stranger = [("email", f"stranger{self.number}@example.org")]
+            self.here.sandbox.emulators[name].mutate(data.draw(st.sampled_from(chosen)), identifiers=stranger)
+
+    @rule(name=st.sampled_from(NOWHERE))
+    def the_gateway_loses_its_way(self, name: str) -> None:
+        faults = self.here.sandbox.faults
+        if any(each in faults._settings for each in NOWHERE):
+            faults.clear()
+        else:
+            faults.set(name, None)
+
+    @rule(
+        data=st.data(),
+        accounts=st.sets(st.sampled_from(NAMES), min_size=1),
+        follow=st.sampled_from(Follow),
+        kind=st.sampled_from([Kind.ERASE, Kind.ERASE, *Kind]),
+        trouble=st.lists(st.tuples(st.sampled_from(FAULTS), st.sampled_from([1, 2, 3, None])), max_size=2),
+    )
+    def somebody_asks(
+        self,
+        data: st.DataObject,
+        accounts: set[str],
+        follow: Follow,
+        kind: Kind,
+        trouble: list[tuple[str, int | None]],
+    ) -> None:
+        nobody = Identifier.email("nobody@example.com")
+        people = data.draw(st.lists(st.sampled_from([*self.identifiers, nobody]), min_size=1, max_size=3, unique=True))
+        doors = [self.here.doors[name] for name in sorted(accounts)]
+        try:
+            match kind:
+                case Kind.ERASE:
+                    self.plan = erase(people, doors, follow=follow)
+                case Kind.DELETE:
+                    self.plan = delete(doors[0], people)
+                case Kind.REMOVE_IDENTIFIER:
+                    self.plan = remove_identifier(
+                        [i for i in people if i.kind.value in {"email", "phone"}] or [nobody], doors
+                    )
+                case Kind.REMOVE_FROM_LIST:
+                    self.plan = remove_from_list(doors[0], data.draw(st.sampled_from(doors[0].lists())).id, people)
+        except ContactsError:
+            self.plan = None
+        if self.plan and data.draw(st.sampled_from([True, True, False])):
+            for name, times in trouble:
+                self.here.sandbox.faults.set(name, times)
+            self.it_is_applied(keep_faults=True)
+
+    @precondition(lambda self: self.plan is not None)
+    @rule(keep_faults=st.sampled_from([True, True, False]))
+    def it_is_applied(self, keep_faults: bool) -> None:
+        plan = self.plan
+        assert plan is not None
+        before = self.with_faults_kept(self.everybody) if keep_faults else self.everybody()
+        self.plan, self.applied = None, plan
+        try:
+            given = apply(plan, [self.here.doors[name] for name in plan.by_account], pause=0.01, timeout=0.15)
+        except PlanRefused:
+            after = self.everybody()
+            assert after == before
+            self.run = ""
+            return
+        self.run = given.run
+        event(f"{plan.kind.value}: {given.state}")
+        self.judge(plan, given, before, just_now=True)
+
+    @precondition(lambda self: self.run and self.applied is not None)
+    @rule(keep_faults=st.booleans())
+    def it_is_resumed(self, keep_faults: bool) -> None:
+        plan = self.applied
+        assert plan is not None
+        before = self.with_faults_kept(self.everybody) if keep_faults else self.everybody()
+        done_before = next(run for run in runs() if run.id == self.run).state == "done"
+        given = resume(self.run, [self.here.doors[name] for name in plan.by_account])
+        event(f"resumed {plan.kind.value}: {given.state}")
+        self.judge(plan, given, before, just_now=not done_before)
+
+    @precondition(lambda self: self.run and self.applied is not None)
+    @rule(name=st.sampled_from(NAMES))
+    def it_is_resumed_in_another_workspace(self, name: str) -> None:
+        plan = self.applied
+        assert plan is not None
+        if name not in plan.by_account or Journal(state()).plan(self.run) is None:
+            return
+        before, told = self.everybody(), [(run.id, run.state) for run in runs()]
+        accounts = [elsewhere(door) if door.name == name else door for door in self.here.accounts]
+        with pytest.raises(PlanRefused, match="another workspace"):
+            resume(self.run, [each for each in accounts if each.name in plan.by_account])
+        assert [(run.id, run.state) for run in runs()] == told
+        assert self.everybody() == before
+
+    @precondition(lambda self: self.run)
+    @rule()
+    def it_is_cancelled(self) -> None:
+        before = self.everybody()
+        state = cancel(self.run).state
+        assert receipt(self.run).state == state
+        assert self.everybody() == before
+
+    def with_faults_kept(self, look: Any) -> Any:
+        """Look without faults, and let them go on afterwards."""
+        faults = self.here.sandbox.faults
+        kept = dict(faults._settings)
+        seen = look()
+        faults._settings.update(kept)
+        return seen
+
+    # -- what has to be true
+
+    def judge(self, plan: Plan, given: Receipt, before: Everybody, *, just_now: bool) -> None:
+        there = {name: self.there(name) for name in plan.by_account}
+        assert Receipt.parse(given.text) == given
+        assert len(given.of("result")) == len(plan.people) * len(plan.accounts)
+        if just_now and plan.kind in {Kind.ERASE, Kind.DELETE}:
+            for line in given.of("result"):
+                part = plan.by_account[line["account"]]
+                mine = {target.contact for target in part.targets if line["person"] in target.people}
+                if line["state"] == "absent":
+                    assert not mine & there[line["account"]], line
+        after = self.everybody()
+        for name in NAMES:
+            planned = {t.contact: t for t in plan.by_account[name].targets} if name in plan.by_account else {}
+            for id, contact in before[name].items():
+                if id not in planned:
+                    assert plain(after[name].get(id)) == plain(contact), f"{name}: {id} was not in the plan"
+                elif not self.is_who_it_was(contact, planned[id]):
+                    assert plain(after[name].get(id)) == plain(contact), f"{name}: {id} is somebody else now"
+                elif plan.kind in {Kind.REMOVE_IDENTIFIER, Kind.REMOVE_FROM_LIST}:
+                    assert id in after[name]
+                    gone = set(contact.identifiers) - set(after[name][id].identifiers)
+                    assert gone <= set(planned[id].removes)
+            assert after[name].keys() <= before[name].keys()
+        if just_now:
+            self.claims(plan, given, after)
+
+    @staticmethod
+    def is_who_it_was(contact: Contact, target: Target) -> bool:
+        there, then = set(contact.identifiers), set(target.identifiers)
+        return then - set(target.removes) <= there <= then
+
+    def claims(self, plan: Plan, given: Receipt, after: Everybody) -> None:
+        """Where identifiers or memberships were to go, absent means that they have gone."""
+        for line in given.of("result"):
+            if line["state"] != "absent" or plan.kind in {Kind.ERASE, Kind.DELETE}:
+                continue
+            part = plan.by_account[line["account"]]
+            for target in part.targets:
+                contact = after[part.account].get(target.contact)
+                if line["person"] not in target.people or contact is None:
+                    continue
+                if plan.kind is Kind.REMOVE_FROM_LIST:
+                    members = self.here.doors[part.account].export(lists=[plan.list_id])
+                    assert target.contact not in {member.id for member in members}
+                else:
+                    asked = next(p for p in plan.people if p.number == line["person"]).asked
+                    assert not set(asked) & set(contact.identifiers)
+
+
+def elsewhere(door: Contacts[Any]) -> Contacts[Any]:
+    """The same account, if it were another: only its name for itself differs."""
+
+    class Elsewhere(type(door.provider)):  # type: ignore[misc]
+        def account_id(self) -> Any:
+            yield from ()
+            return "another workspace"
+
+    kept = {each.name: getattr(door.provider, each.name) for each in attrs.fields(type(door.provider)) if each.init}
+    return Contacts(Elsewhere(**kept), name=door.name)
+
+
+Vendors.TestCase.settings = settings(
+    max_examples=25,
+    stateful_step_count=8,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+TestVendors = pytest.mark.timeout(600)(Vendors.TestCase)
