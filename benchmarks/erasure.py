@@ -20,7 +20,7 @@ from contacts_core import Contacts, Identifier
 from contacts_core.config import plugins
 from contacts_core.emulator import people
 from contacts_core.http.drivers import IN_FLIGHT
-from contacts_core.plans import Limits, Plan, Receipt, erase
+from contacts_core.plans import Plan, Receipt, SafetyLimits, plan_erasure
 
 LATENCY = 0.02
 SPEED = 600.0  # half a minute of a vendor's job in 50 ms
@@ -41,7 +41,7 @@ def run(*, quick: bool) -> Iterator[Figure]:
         doors = opened.enter_context(vendors(count))
         state = opened.enter_context(tempfile.TemporaryDirectory())
         began = time.perf_counter()
-        plan = erase(wanted, doors, limits=Limits(contacts=count, share=1))
+        plan = plan_erasure(wanted, doors, limits=SafetyLimits(contacts=count, share=1))
         planning = time.perf_counter() - began
         with Samples() as samples:
             began = time.perf_counter()
@@ -101,7 +101,7 @@ def vendors(count: int) -> Iterator[list[Contacts[Any]]]:
         served = json.loads(_document(process.stdout))["providers"]
         doors: list[Contacts[Any]] = []
         for name, vendor in served.items():
-            unpaced = type("Unpaced", (plugins.provider_class(name),), {"rates": {}})
+            unpaced = type("Unpaced", (plugins.provider_class(name),), {"rate_limits": {}})
             doors.append(opened.enter_context(Contacts(unpaced(**vendor["settings"]), name=name)))
         yield doors
 

@@ -22,7 +22,7 @@ from benchmarks.server import serving
 from contacts_bird import Bird
 from contacts_core.client import AsyncContacts, Contacts
 from contacts_core.http.drivers import IN_FLIGHT, LIMITS, TIMEOUT
-from contacts_core.provider import Rate
+from contacts_core.provider import RateLimit
 
 Work = Coroutine[Any, Any, None]
 IDS = [contact["id"] for contact in crowd.bird(1_000)]
@@ -32,7 +32,7 @@ IDS = [contact["id"] for contact in crowd.bird(1_000)]
 class Unhindered(Bird):
     """Bird with its requests counted in both lanes, as always, and a rate that holds none of them back."""
 
-    rates: ClassVar = {lane: Rate(100_000, 1) for lane in Bird.rates}
+    rate_limits: ClassVar = {rate_limit: RateLimit(100_000, 1) for rate_limit in Bird.rate_limits}
 
 
 def run(*, quick: bool) -> Iterator[Figure]:
@@ -55,7 +55,7 @@ def _figure(what: str, ways: list[Callable[[], object]], rounds: int, requests: 
 
 def _addresses(provider: Bird) -> tuple[dict[str, str], Iterator[str]]:
     headers = {"Accept": "application/json", **provider.headers()}
-    root = provider.base_url + provider.root() + "/contacts/"
+    root = provider.base_url + provider.base_path() + "/contacts/"
     return headers, (root + each for each in itertools.cycle(IDS))
 
 
@@ -83,7 +83,7 @@ def _blocking(provider: Bird, rounds: int, requests: int) -> Iterator[Figure]:
 
         def called() -> None:
             for n in range(requests):
-                door.call("GET", f"/contacts/{IDS[n]}")
+                door.request("GET", f"/contacts/{IDS[n]}")
 
         def read() -> None:
             for _ in range(requests):
@@ -138,7 +138,7 @@ class _Awaited:
 
     async def called(self) -> None:
         for n in range(self._requests):
-            await self._door.call("GET", f"/contacts/{IDS[n]}")
+            await self._door.request("GET", f"/contacts/{IDS[n]}")
 
     async def read(self) -> None:
         for _ in range(self._requests):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         OutcomeState,
         Strategy,
     )
-    from contacts_core.query import F, Native, Query
+    from contacts_core.query import F, Query, RawQuery
 
 __all__ = [
     "Address",
@@ -57,10 +57,10 @@ __all__ = [
     "IdentifierKind",
     "Job",
     "JobState",
-    "Native",
     "Outcome",
     "OutcomeState",
     "Query",
+    "RawQuery",
     "Strategy",
     "connect",
     "connect_async",
@@ -70,7 +70,7 @@ __all__ = [
 _HOMES = {
     "client": ("AsyncContacts", "Contacts", "connect", "connect_async"),
     "errors": ("ContactsError",),
-    "query": ("F", "Native", "Query"),
+    "query": ("F", "RawQuery", "Query"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -26,7 +26,7 @@ from contacts_core.errors import InvalidInput
 from contacts_core.models import Contact, Identifier, IdentifierKind
 from contacts_core.models.identifiers import mask, normal_email, normal_phone
 
-__all__ = ["All", "Any_", "Compare", "F", "Field", "Native", "Not", "Op", "Query", "Value", "replaced", "walk"]
+__all__ = ["And", "Compare", "F", "Field", "Not", "Op", "Or", "Query", "RawQuery", "Value", "replaced", "walk"]
 
 Value: TypeAlias = str | int | float | bool | date | datetime
 
@@ -81,11 +81,11 @@ class Query:
 
     def __and__(self, other: Query) -> Query:
         """Both."""
-        return All((*_parts(self, All), *_parts(other, All)))
+        return And((*_parts(self, And), *_parts(other, And)))
 
     def __or__(self, other: Query) -> Query:
         """Either."""
-        return Any_((*_parts(self, Any_), *_parts(other, Any_)))
+        return Or((*_parts(self, Or), *_parts(other, Or)))
 
     def __invert__(self) -> Query:
         """Not this."""
@@ -120,7 +120,7 @@ class Compare(Query):
 
 
 @frozen
-class All(Query):
+class And(Query):
     """Every part must match."""
 
     parts: tuple[Query, ...]
@@ -131,7 +131,7 @@ class All(Query):
 
 
 @frozen
-class Any_(Query):  # noqa: N801 - `Any` is taken by typing
+class Or(Query):
     """At least one part must match."""
 
     parts: tuple[Query, ...]
@@ -153,7 +153,7 @@ class Not(Query):
 
 
 @frozen
-class Native(Query):
+class RawQuery(Query):
     """A condition in the vendor's own language, passed on as it is."""
 
     text: str = attrs.field(repr=False)
@@ -169,10 +169,10 @@ def replaced(query: Query, change: Callable[[Compare], Compare]) -> Query:
     match query:
         case Compare():
             return change(query)
-        case All(parts):
-            return All(tuple(replaced(part, change) for part in parts))
-        case Any_(parts):
-            return Any_(tuple(replaced(part, change) for part in parts))
+        case And(parts):
+            return And(tuple(replaced(part, change) for part in parts))
+        case Or(parts):
+            return Or(tuple(replaced(part, change) for part in parts))
         case Not(part):
             return Not(replaced(part, change))
         case _:
@@ -235,7 +235,7 @@ class Field:
         """Equal to one of these; no value, no match."""
         if isinstance(values, str):
             raise InvalidInput("a single text was given where several are due", hint="put it into a list")
-        return Any_(tuple(self._compare(Op.EQ, value) for value in values))
+        return Or(tuple(self._compare(Op.EQ, value) for value in values))
 
     def is_set(self) -> Compare:
         """The contact has any value for it."""
@@ -283,7 +283,7 @@ def walk(query: Query) -> Iterator[Query]:
     """Every node of a query, the query itself first."""
     yield query
     match query:
-        case All(parts) | Any_(parts):
+        case And(parts) | Or(parts):
             for part in parts:
                 yield from walk(part)
         case Not(part):
@@ -297,13 +297,13 @@ def identifier_of(query: Query) -> Identifier | None:
     match query:
         case Compare(name, Op.EQ, str(value)) if name in KINDS:
             return Identifier(KINDS[name], value)
-        case All(parts):
+        case And(parts):
             return next(filter(None, map(identifier_of, parts)), None)
         case _:
             return None
 
 
-def _parts(query: Query, kind: type[All | Any_]) -> tuple[Query, ...]:
+def _parts(query: Query, kind: type[And | Or]) -> tuple[Query, ...]:
     return query.parts if isinstance(query, kind) else (query,)
 
 
@@ -320,7 +320,7 @@ def _normal(name: str, op: Op, value: Value) -> Value:
 def _values(contact: Contact, compare: Compare) -> Iterable[Any]:
     name = compare.field
     if name in KINDS:
-        of_kind = contact.all(KINDS[name])
+        of_kind = contact.identifiers_of(KINDS[name])
         if compare.op in TEXT_OPS:
             of_kind = tuple(i for i in of_kind if i.primary) or of_kind
         if name == "email" and compare.op is not Op.EQ:  # in lower case as the target is, also what is not an address

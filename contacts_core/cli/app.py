@@ -111,8 +111,8 @@ def _refuse_odd(param: Any, value: Any, times: int) -> None:
     """Refuse an option that is given too often, and a value that is blank or no text."""
     option = param.param_type_name == "option"
     name = param.opts[-1] if option else (param.metavar or param.name)
-    repeatable = param.multiple or (param.is_flag and not param.secondary_opts) if option else True
-    if times > 1 and not repeatable:
+    idempotent = param.multiple or (param.is_flag and not param.secondary_opts) if option else True
+    if times > 1 and not idempotent:
         raise typer.BadParameter(f"{name} is given {times} times; it takes one value")
     for text in value if isinstance(value, (list, tuple)) else [value]:
         if not isinstance(text, str):

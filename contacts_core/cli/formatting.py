@@ -81,7 +81,7 @@ def interrupted_document(error: Interrupted) -> dict[str, Any]:
 def _masked(item: object) -> str:
     match item:
         case Contact():
-            return scrub(item.handle)
+            return scrub(item.display_id)
         case Identifier():
             return item.masked
         case _:
@@ -91,9 +91,9 @@ def _masked(item: object) -> str:
 def _outcome(outcome: Outcome, account: str, state: str, unclear: int = 0, unsent: int = 0) -> list[str]:
     numbers = [
         f"{outcome.requested + unclear + unsent} asked for",
-        *_number(outcome.counted, "confirmed"),
+        *_number(outcome.succeeded_count, "confirmed"),
         *_number(len(outcome.absent), "not there"),
-        *_number(outcome.refused, "refused"),
+        *_number(outcome.failed_count, "refused"),
         *_number(outcome.unconfirmed, "not confirmed"),
         *_number(unclear, "unclear"),
         *_number(unsent, "not sent"),
@@ -108,8 +108,8 @@ def _outcome(outcome: Outcome, account: str, state: str, unclear: int = 0, unsen
     lines += [f"  refused: {scrub(failure.item)}: {failure.reason}" for failure in outcome.failed[:SHOWN]]
     if len(outcome.failed) > SHOWN:
         lines.append(f"  refused: {len(outcome.failed) - SHOWN} more (all of them with --json)")
-    if outcome.lost:
-        lines.append(f"  not written, for the vendor has no place for it: {', '.join(outcome.lost)}")
+    if outcome.dropped_fields:
+        lines.append(f"  not written, for the vendor has no place for it: {', '.join(outcome.dropped_fields)}")
     if outcome.emulated:
         lines.append("  emulated: read, changed, written back and read again")
     return lines
@@ -167,8 +167,8 @@ def contact_lines(contact: Contact) -> list[tuple[str, str]]:
 
 def contact_row(contact: Contact) -> list[object]:
     """A contact as a row of a table, unmasked."""
-    emails = contact.all(IdentifierKind.EMAIL)
-    phones = contact.all(IdentifierKind.PHONE)
+    emails = contact.identifiers_of(IdentifierKind.EMAIL)
+    phones = contact.identifiers_of(IdentifierKind.PHONE)
     others = [i for i in contact.identifiers if i not in emails and i not in phones]
     return [
         contact.id,

@@ -175,7 +175,7 @@ Settings = Annotated[
         help="A setting of the provider, such as base_url=…; repeatable. Keys belong in the environment.",
     ),
 ]
-State = Annotated[
+Storage = Annotated[
     str | None,
     typer.Option("--state", metavar="PLACE", help="Folder or postgresql:// URL that keeps runs, receipts, tombstones."),
 ]
@@ -222,7 +222,7 @@ def sendable(provider: Provider, ids: Iterable[str], where: str = "") -> list[st
 
     wanted = list(ids)
     for each in wanted:
-        if reason := provider.refuse_id(each):
+        if reason := provider.validate_id(each):
             hint = "give e-mail addresses as --email ADDRESS" if "@" in each else "pass ids as the vendor gave them"
             raise InvalidInput(f"not sent: {where}{scrub(each)}: {reason}", hint=hint)
     return list(dict.fromkeys(wanted))

@@ -63,9 +63,9 @@ def notes(plan: Plan) -> Iterator[str]:
         seen = [f"{s.identifier.masked} (person {s.person}, from {s.account})" for s in plan.suggestions]
         yield f"following would look for: {some(seen)}; see --follow"
     for part in plan.accounts:
-        if part.targets and part.unreached:
+        if part.targets and part.residual_data:
             yield f"not reached at {part.account}:"
-            yield from (f"  {what}: {why}" for what, why in part.unreached.items())
+            yield from (f"  {what}: {why}" for what, why in part.residual_data.items())
     yield f"checksum {plan.checksum}"
 
 

@@ -42,7 +42,7 @@ def plan(door: Door, capability: type[Provider], doing: str, items: Iterable[str
     if len(listed) > wording.SHOWN:
         lines.append(f"  and {len(listed) - wording.SHOWN} more")
     lines += remarks
-    if capability in provider.emulates:
+    if capability in provider.read_modify_write:
         lines.append("emulated: read, changed and written back; a change that others make meanwhile may be lost")
     elif isinstance(provider, QueuesJobs):
         lines.append("the vendor takes this as a job and does it later")
@@ -87,7 +87,7 @@ def looked_up(door: Door, identifiers: list[Identifier]) -> tuple[dict[str, Cont
     with progress(f"looking up {len(identifiers)} identifier(s)"):
         found: Found = door.find(identifiers)
     tell_doubts(door, found)
-    contacts = {contact.id: contact for identifier in found for contact in found.every(identifier)}
+    contacts = {contact.id: contact for identifier in found for contact in found.get_all(identifier)}
     absent = tuple(i.value for i in found if not (found[i] or i in found.mismatched))
     failed = [Failure(each.value, f"{NOT_LOOKED_UP}{reason}") for each, reason in found.unasked.items()]
     failed += [

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
 from contacts_core import operations
-from contacts_core.http.drivers import AsyncDriver, Observer
+from contacts_core.http.drivers import AsyncTransport, Observer
 from contacts_core.http.wire import AsyncClient
 from contacts_core.models import (
     Contact,
@@ -56,7 +56,7 @@ class AsyncContacts(Generic[P_co]):
         client: AsyncClient | None = None,
         *,
         name: str = "",
-        driver: AsyncDriver | None = None,
+        driver: AsyncTransport | None = None,
         state: str | Path | None = None,
     ) -> None:
         """Open the account that ``provider`` describes; `connect_async` does this by name.
@@ -71,7 +71,7 @@ class AsyncContacts(Generic[P_co]):
         self.provider = provider
         self.name = name or provider.name
         self._state = state
-        self._driver = driver or AsyncDriver(provider, client)
+        self._driver = driver or AsyncTransport(provider, client)
 
     async def __aenter__(self) -> Self:
         """Give the door itself."""
@@ -99,7 +99,7 @@ class AsyncContacts(Generic[P_co]):
         """See `Contacts.gate`; it is called in the event loop, so it must not block."""
         self._driver.before_send = before_send
 
-    def charge(self, requests: int) -> None:
+    def charge_rate_limit(self, requests: int) -> None:
         """See `Contacts.charge`."""
         self._driver.charge(requests)
 
@@ -183,12 +183,12 @@ class AsyncContacts(Generic[P_co]):
         recreate_erased: bool = False,
     ) -> Outcome:
         """See `Contacts.upsert_contacts`."""
-        held_back = None if recreate_erased else guard(self._state)
-        return await self._driver.run(operations.upsert_contacts(self.provider, contacts, lists, held_back))
+        blocked = None if recreate_erased else guard(self._state)
+        return await self._driver.run(operations.upsert_contacts(self.provider, contacts, lists, blocked))
 
-    async def check(self: AsyncContacts[QueuesJobs], job: Job | str) -> Job:
+    async def get_job(self: AsyncContacts[QueuesJobs], job: Job | str) -> Job:
         """See `Contacts.check`."""
-        return await self._driver.run(operations.check(self.provider, job))
+        return await self._driver.run(operations.get_job(self.provider, job))
 
     @overload
     async def wait(self, work: Outcome, *, timeout: float = ...) -> Outcome: ...
@@ -198,6 +198,8 @@ class AsyncContacts(Generic[P_co]):
         """See `Contacts.wait`."""
         return await self._driver.run(operations.wait_for(self.provider, work, timeout))
 
-    async def call(self, method: str, path: str, *, params: Mapping[str, str] | None = None, json: Any = None) -> Any:
+    async def request(
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, json: Any = None
+    ) -> Any:
         """See `Contacts.call`."""
-        return await self._driver.run(operations.call(self.provider, method, path, params, json))
+        return await self._driver.run(operations.request(self.provider, method, path, params, json))

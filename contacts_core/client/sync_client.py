@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
 from contacts_core import operations
-from contacts_core.http.drivers import Driver, Observer
+from contacts_core.http.drivers import BlockingTransport, Observer
 from contacts_core.http.wire import Client
 from contacts_core.models import (
     Contact,
@@ -56,7 +56,7 @@ class Contacts(Generic[P_co]):
         client: Client | None = None,
         *,
         name: str = "",
-        driver: Driver | None = None,
+        driver: BlockingTransport | None = None,
         state: str | Path | None = None,
     ) -> None:
         """Open the account that ``provider`` describes; `connect` does this by name.
@@ -71,7 +71,7 @@ class Contacts(Generic[P_co]):
         self.provider = provider
         self.name = name or provider.name
         self._state = state
-        self._driver = driver or Driver(provider, client)
+        self._driver = driver or BlockingTransport(provider, client)
 
     def __enter__(self) -> Self:
         """Give the door itself."""
@@ -104,7 +104,7 @@ class Contacts(Generic[P_co]):
         """
         self._driver.before_send = before_send
 
-    def charge(self, requests: int) -> None:
+    def charge_rate_limit(self, requests: int) -> None:
         """Count requests that another process just sent for this account against its rates."""
         self._driver.charge(requests)
 
@@ -198,7 +198,7 @@ class Contacts(Generic[P_co]):
         return self._driver.run(operations.find(self.provider, identifiers))
 
     def count(self: Contacts[Counts]) -> Count:
-        """How many contacts the account has; ``count().how`` tells how that is known."""
+        """How many contacts the account has; ``count().source`` tells how that is known."""
         return self._driver.run(operations.count(self.provider))
 
     def lists(self: Contacts[ReadsLists]) -> list[ContactList]:
@@ -226,7 +226,7 @@ class Contacts(Generic[P_co]):
     ) -> Outcome:
         """Create contacts, or update those that exist, and put them on these lists.
 
-        ``Outcome.lost`` names the fields that this vendor has no place for. Contacts with an identifier that an
+        ``Outcome.dropped_fields`` names the fields that this vendor has no place for. Contacts with an identifier that an
         erasure left a tombstone of are not written; they come back as failures that name their row.
 
         Args:
@@ -234,12 +234,12 @@ class Contacts(Generic[P_co]):
             lists: Ids of lists to put them on.
             recreate_erased: Write those too that were erased.
         """
-        held_back = None if recreate_erased else guard(self._state)
-        return self._driver.run(operations.upsert_contacts(self.provider, contacts, lists, held_back))
+        blocked = None if recreate_erased else guard(self._state)
+        return self._driver.run(operations.upsert_contacts(self.provider, contacts, lists, blocked))
 
-    def check(self: Contacts[QueuesJobs], job: Job | str) -> Job:
+    def get_job(self: Contacts[QueuesJobs], job: Job | str) -> Job:
         """A job as the vendor sees it now; it may come from another process."""
-        return self._driver.run(operations.check(self.provider, job))
+        return self._driver.run(operations.get_job(self.provider, job))
 
     @overload
     def wait(self, work: Outcome, *, timeout: float = ...) -> Outcome: ...
@@ -257,7 +257,7 @@ class Contacts(Generic[P_co]):
         """
         return self._driver.run(operations.wait_for(self.provider, work, timeout))
 
-    def call(self, method: str, path: str, *, params: Mapping[str, str] | None = None, json: Any = None) -> Any:
+    def request(self, method: str, path: str, *, params: Mapping[str, str] | None = None, json: Any = None) -> Any:
         """One raw request, with auth, retries and pacing: the way to what has no method here.
 
         Args:
@@ -269,4 +269,4 @@ class Contacts(Generic[P_co]):
         Returns:
             The decoded JSON; None for an empty answer.
         """
-        return self._driver.run(operations.call(self.provider, method, path, params, json))
+        return self._driver.run(operations.request(self.provider, method, path, params, json))

@@ -69,7 +69,7 @@ def cell(provider: type[Provider], capability: type[Provider]) -> str:
     ``yes``, ``emulated`` (read, changed and written back), ``by scan`` (every contact is read), ``one by one`` (a
     request for each contact), or a dash.
     """
-    if capability in provider.emulates:
+    if capability in provider.read_modify_write:
         return EMULATED
     if not issubclass(provider, capability):
         return SCAN if capability is Searches and issubclass(provider, Exports) else NO
@@ -81,7 +81,9 @@ def cell(provider: type[Provider], capability: type[Provider]) -> str:
 
 
 def _deletes_singly(provider: type[Provider], capability: type[Provider]) -> bool:
-    return provider.batch == 1 and (capability is DeletesContacts or issubclass(provider, DeletesAllContactsById))
+    return provider.delete_batch_size == 1 and (
+        capability is DeletesContacts or issubclass(provider, DeletesAllContactsById)
+    )
 
 
 def markdown(providers: Mapping[str, type[Provider]] | None = None) -> str:

@@ -68,8 +68,8 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     return {
         **_stored(outcome),
         "state": outcome.state.value,
-        "counted": outcome.counted,
-        "refused": outcome.refused,
+        "succeeded_count": outcome.succeeded_count,
+        "failed_count": outcome.failed_count,
         "unconfirmed": outcome.unconfirmed,
         "pending": [job.id for job in outcome.pending],
     }
@@ -169,7 +169,7 @@ def _converter() -> Converter:
     made.register_unstructure_hook(datetime, datetime.isoformat)
     made.register_unstructure_hook(float, _number)
     made.register_unstructure_hook(Enum, lambda member: member.value)
-    made.register_unstructure_hook(Count, lambda count: {"count": int(count), "how": count.how})
+    made.register_unstructure_hook(Count, lambda count: {"count": int(count), "source": count.source})
     made.register_unstructure_hook(Found, _found)
     made.register_unstructure_hook(Outcome, _outcome)
     made.register_unstructure_hook_func(lambda kind: kind in SEQUENCES, _list)

@@ -92,7 +92,7 @@ class CsvWriter(ContactWriter):
         phones = _first_and_rest(contact, IdentifierKind.PHONE)
         external = _first_and_rest(contact, IdentifierKind.EXTERNAL_ID)
         anonymous = _first_and_rest(contact, IdentifierKind.ANONYMOUS_ID)
-        others = [*external[1:], *anonymous[1:], *contact.all(IdentifierKind.OTHER)]
+        others = [*external[1:], *anonymous[1:], *contact.identifiers_of(IdentifierKind.OTHER)]
         address = contact.address or Address()
         return {
             "provider": contact.provider,
@@ -163,7 +163,7 @@ def guarded(cell: str) -> str:
 def _first_and_rest(contact: Contact, kind: IdentifierKind) -> list[Identifier]:
     """The identifiers of a kind, the primary one first."""
     first = contact.primary(kind)
-    return [first, *(i for i in contact.all(kind) if i is not first)] if first else []
+    return [first, *(i for i in contact.identifiers_of(kind) if i is not first)] if first else []
 
 
 def _json(value: Any) -> str:

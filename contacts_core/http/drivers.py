@@ -36,7 +36,7 @@ from contacts_core.errors import (
     UnexpectedPayload,
     Unreachable,
 )
-from contacts_core.http.rate_limits import Pacer
+from contacts_core.http.rate_limits import RateLimiter
 from contacts_core.http.wire import (
     MOST_REDIRECTS,
     OK,
@@ -46,7 +46,7 @@ from contacts_core.http.wire import (
     AsyncClient,
     Attempts,
     Client,
-    Transport,
+    Wire,
     allowed_place,
     deadline,
     exhausted,
@@ -56,21 +56,21 @@ from contacts_core.http.wire import (
 from contacts_core.models import Outcome
 from contacts_core.models.identifiers import scrub
 from contacts_core.provider import (
-    Call,
     Download,
     Effect,
     Emit,
     Flow,
+    Gather,
     Provider,
     Read,
+    Request,
     Settled,
     Sleep,
     Stream,
-    Together,
     Upload,
 )
 
-__all__ = ["AsyncDriver", "Driver", "Observer"]
+__all__ = ["AsyncTransport", "BlockingTransport", "Observer"]
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ LONGEST_PAUSE = 120.0
 ASK_AGAIN = 0.1  # seconds until ``before_send`` is asked again
 
 
-Observer = Callable[[Call[Any], Answer | None], None]
+Observer = Callable[[Request[Any], Answer | None], None]
 """Told of each exchange: the call, and the HTTP answer, or None where no complete one came."""
 
 
@@ -124,10 +124,10 @@ class _Common:
     before_send: Callable[[], float] | None = None
 
     def __init__(self, provider: Provider, client: object, monotonic: Callable[[], float]) -> None:
-        self._transport = Transport(provider)
+        self._transport = Wire(provider)
         self._settings = self._transport.settings
-        self._rates = provider.rates
-        self._pacer = Pacer(provider.rates)
+        self._rates = provider.rate_limits
+        self._pacer = RateLimiter(provider.rate_limits)
         self._monotonic = monotonic
         self._broken = transport_errors(client)
         self._process = os.getpid()
@@ -148,13 +148,13 @@ class _Common:
             end = min(end, self._began + self._settings.client_timeout)
         return end
 
-    def _attempts(self, call: Call[Any], end: float, stop: _Stop) -> Attempts:
+    def _attempts(self, call: Request[Any], end: float, stop: _Stop) -> Attempts:
         """What decides on repetitions of a call whose first attempt failed."""
         return Attempts(
             call, self._settings.attempts, LONGEST_PAUSE, lambda: 0.0 if stop.why else end - self._monotonic()
         )
 
-    def _delay(self, call: Call[Any], end: float) -> float:
+    def _delay(self, call: Request[Any], end: float) -> float:
         """Seconds until the call may be sent; 0 means now, and counts.
 
         Raises:
@@ -163,7 +163,7 @@ class _Common:
         now = self._monotonic()
         if now >= end:
             raise DeadlineExceeded("the time for requests is over; this one was not sent")
-        delay = self._pacer.delay(call.lane, now)
+        delay = self._pacer.delay(call.rate_limit, now)
         if call.patience is not None and delay > call.patience:
             raise self._transport.too_late(call, delay)
         if now + delay >= end:
@@ -177,18 +177,18 @@ class _Common:
         """Seconds that the next exchange may take, as ``before_send`` says; 0 to ask again in a moment."""
         return self.before_send() if self.before_send else math.inf
 
-    def _unanswered(self, call: Call[Any], error: Exception) -> Unreachable:
+    def _unanswered(self, call: Request[Any], error: Exception) -> Unreachable:
         if self.observer:
             self.observer(call, None)
         return self._transport.unreachable(f"{call.method} {call.path}", error)
 
-    def _answer(self, call: Call[T], answer: Answer) -> T:
+    def _answer(self, call: Request[T], answer: Answer) -> T:
         if self.observer:
             self.observer(call, answer)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s %s: %s", call.method, scrub(call.path), answer.status_code)
         if (seconds := exhausted(answer.headers, time.time())) is not None:
-            self._pacer.hold(call.lane, self._monotonic() + min(seconds, LONGEST_PAUSE))
+            self._pacer.hold(call.rate_limit, self._monotonic() + min(seconds, LONGEST_PAUSE))
         if answer.problem and answer.status_code in OK:
             raise self._transport.flawed(f"{call.method} {call.path}", answer)
         return self._transport.decoded(call, answer.status_code, answer.headers, answer.content)
@@ -226,7 +226,7 @@ def _stopped(stop: _Stop, result: object) -> NoReturn:
     raise stop.why from cause
 
 
-class Driver(_Common):
+class BlockingTransport(_Common):
     """Runs flows with a blocking client; Together uses threads."""
 
     def __init__(
@@ -324,11 +324,11 @@ class Driver(_Common):
             raise Cancelled
         try:
             match effect:
-                case Call():
+                case Request():
                     return self._call(effect, stop)
                 case Sleep(seconds):
                     self._sleep(seconds)
-                case Together():
+                case Gather():
                     return self._together(effect, stop)
                 case Download():
                     return self._download(effect, open_files)
@@ -341,7 +341,7 @@ class Driver(_Common):
             raise Cancelled(unclear=isinstance(effect, Upload)) from None
         return None
 
-    def _call(self, call: Call[T], stop: _Stop) -> T:
+    def _call(self, call: Request[T], stop: _Stop) -> T:
         self._check_usable()
         end = self._end()
         try:
@@ -368,7 +368,7 @@ class Driver(_Common):
             raise Cancelled(unclear=attempts.unclear) from None
         raise AssertionError("unreachable")
 
-    def _once(self, call: Call[T], end: float, stop: _Stop) -> T:
+    def _once(self, call: Request[T], end: float, stop: _Stop) -> T:
         request, limit = self._transport.request(self._client, call)
         while True:
             self._slots.get()
@@ -381,7 +381,7 @@ class Driver(_Common):
                 self._slots.put(None)
             self._sleep(delay)
 
-    def _sent(self, call: Call[Any], request: Any, limit: float, stop: _Stop) -> Answer:
+    def _sent(self, call: Request[Any], request: Any, limit: float, stop: _Stop) -> Answer:
         try:
             return self._exchange(request, limit)
         except self._broken as error:
@@ -399,7 +399,7 @@ class Driver(_Common):
                 if self._own is None:
                     raise _forked()
                 self._open(None)
-                self._pacer = Pacer(self._rates)
+                self._pacer = RateLimiter(self._rates)
                 self._process = os.getpid()
 
     def _exchange(self, request: Any, limit: float) -> Answer:
@@ -427,7 +427,7 @@ class Driver(_Common):
                 raise TimeoutError
         return Answer(response.status_code, response.headers, body.end(), body.problem)
 
-    def _together(self, together: Together[T], stop: _Stop) -> list[Settled[T]]:
+    def _together(self, together: Gather[T], stop: _Stop) -> list[Settled[T]]:
         flows = list(together.flows)
         settled: list[Settled[T]] = [Settled(started=False) for _ in flows]
         halt = threading.Event()
@@ -588,7 +588,7 @@ class _Exchange(asyncio.Future[T]):
         self._task.cancel()
 
 
-class AsyncDriver(_Common):
+class AsyncTransport(_Common):
     """Runs flows with an awaiting client; Together uses tasks. Otherwise the same as `Driver`."""
 
     def __init__(
@@ -688,11 +688,11 @@ class AsyncDriver(_Common):
             raise Cancelled
         try:
             match effect:
-                case Call():
+                case Request():
                     return await self._call(effect, stop)
                 case Sleep(seconds):
                     await self._sleep(seconds)
-                case Together():
+                case Gather():
                     return await self._together(effect, stop)
                 case Download():
                     return await self._download(effect, open_files, stop)
@@ -705,7 +705,7 @@ class AsyncDriver(_Common):
             raise Cancelled(unclear=isinstance(effect, Upload)) from None
         return None
 
-    async def _call(self, call: Call[T], stop: _Stop) -> T:
+    async def _call(self, call: Request[T], stop: _Stop) -> T:
         self._check_usable()
         end = self._end()
         try:
@@ -732,7 +732,7 @@ class AsyncDriver(_Common):
             raise Cancelled(unclear=attempts.unclear) from None
         raise AssertionError("unreachable")
 
-    async def _once(self, call: Call[T], end: float, stop: _Stop) -> T:
+    async def _once(self, call: Request[T], end: float, stop: _Stop) -> T:
         request, limit = self._transport.request(self._client, call)
         while True:
             async with self._slots:  # a request counts when nothing holds it back any more
@@ -742,7 +742,7 @@ class AsyncDriver(_Common):
                     return self._answer(call, await self._sent(call, request, min(limit, left), stop))
             await self._sleep(delay)
 
-    async def _sent(self, call: Call[Any], request: Any, limit: float, stop: _Stop) -> Answer:
+    async def _sent(self, call: Request[Any], request: Any, limit: float, stop: _Stop) -> Answer:
         try:
             return await self._finished(self._exchange(request), limit, stop)
         except self._broken as error:
@@ -754,7 +754,7 @@ class AsyncDriver(_Common):
             if self._own is None:
                 raise _forked()
             self._open(None)
-            self._pacer = Pacer(self._rates)
+            self._pacer = RateLimiter(self._rates)
             self._process = os.getpid()
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
@@ -829,7 +829,7 @@ class AsyncDriver(_Common):
                 break
         return Answer(response.status_code, response.headers, body.end(), body.problem)
 
-    async def _together(self, together: Together[T], stop: _Stop) -> list[Settled[T]]:
+    async def _together(self, together: Gather[T], stop: _Stop) -> list[Settled[T]]:
         flows = list(together.flows)
         settled: list[Settled[T]] = [Settled(started=False) for _ in flows]
         halt = asyncio.Event()

@@ -11,32 +11,33 @@ from pyrate_limiter import Rate as Window
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from contacts_core.provider import Rate
+    from contacts_core.provider import RateLimit
 
 
-class Pacer:
+class RateLimiter:
     """Counts the requests of one client in each lane. Thread-safe; it never sleeps itself."""
 
-    def __init__(self, rates: Mapping[str, Rate]) -> None:
+    def __init__(self, rates: Mapping[str, RateLimit]) -> None:
         self._lock = threading.Lock()
         self._until: dict[str, float] = {}
         self._buckets = {
-            lane: InMemoryBucket([Window(rate.limit, round(rate.seconds * 1000))]) for lane, rate in rates.items()
+            rate_limit: InMemoryBucket([Window(rate.limit, round(rate.seconds * 1000))])
+            for rate_limit, rate in rates.items()
         }
 
-    def delay(self, lane: str, now: float) -> float:
+    def delay(self, rate_limit: str, now: float) -> float:
         """Seconds to wait before asking again; 0 means the request may go out, and counts: send it at once.
 
         Args:
             lane: The lane of the request; one without a rate of its own counts in the general one.
             now: Seconds on a clock that only goes forward.
         """
-        lane = lane if lane in self._buckets else ""
+        rate_limit = rate_limit if rate_limit in self._buckets else ""
         with self._lock:
-            held = self._until.get(lane, 0.0) - now
+            held = self._until.get(rate_limit, 0.0) - now
             if held > 0:
                 return held
-            bucket = self._buckets.get(lane)
+            bucket = self._buckets.get(rate_limit)
             if bucket is None:
                 return 0.0
             item = RateItem("", round(now * 1000))
@@ -51,8 +52,8 @@ class Pacer:
                 if weight := min(requests, bucket.rates[0].limit):
                     bucket.put(RateItem("", round(now * 1000), weight=weight))
 
-    def hold(self, lane: str, until: float) -> None:
+    def hold(self, rate_limit: str, until: float) -> None:
         """Let nothing out in this lane before ``until``: the vendor said that nothing is left."""
-        lane = lane if lane in self._buckets else ""
+        rate_limit = rate_limit if rate_limit in self._buckets else ""
         with self._lock:
-            self._until[lane] = max(until, self._until.get(lane, 0.0))
+            self._until[rate_limit] = max(until, self._until.get(rate_limit, 0.0))

@@ -28,7 +28,7 @@ from contacts_core.errors import (
 from contacts_core.http import addresses
 from contacts_core.http.bodies import Body
 from contacts_core.models.identifiers import scrub
-from contacts_core.provider import Call, Provider, Upload, moment, number
+from contacts_core.provider import Provider, Request, Upload, moment, number
 from contacts_core.text import printable
 
 T = TypeVar("T")
@@ -146,7 +146,7 @@ class Answer:
     problem: str = ""
 
 
-class Transport:
+class Wire:
     """One provider's side of every exchange; both drivers share it."""
 
     def __init__(self, provider: Provider) -> None:
@@ -160,7 +160,7 @@ class Transport:
         self._scheme, self._host = addresses.checked_base_url(
             provider.base_url, allow_plain_http=self.settings.allow_plain_http
         )
-        self._root = provider.base_url + provider.root()
+        self._root = provider.base_url + provider.base_path()
         keys = self._key_headers()
         self._headers = {"Accept": "application/json", "Accept-Encoding": ACCEPTED, **keys}
         self._json_headers = {**self._headers, "Content-Type": "application/json"}
@@ -181,7 +181,7 @@ class Transport:
                 )
         return headers
 
-    def request(self, client: Client | AsyncClient, call: Call[Any]) -> tuple[Any, float]:
+    def request(self, client: Client | AsyncClient, call: Request[Any]) -> tuple[Any, float]:
         """Make the request of a call, and tell the seconds that the exchange may take.
 
         Raises:
@@ -278,7 +278,7 @@ class Transport:
         """What a connection for the request of a file is checked by; None if it may lead anywhere."""
         return None if request.url.host == self._host else self.refuse_place
 
-    def decoded(self, call: Call[T], status: int, headers: Mapping[str, str], content: bytes) -> T:
+    def decoded(self, call: Request[T], status: int, headers: Mapping[str, str], content: bytes) -> T:
         """The payload of a 2xx answer.
 
         Raises:
@@ -290,13 +290,13 @@ class Transport:
         if status not in OK:
             raise self.refusal(operation, status, headers, content)
         page = content.lstrip()[:1] == b"<"
-        if not content and call.returns is object:  # no JSON is as good as null where nothing is expected
+        if not content and call.response_type is object:  # no JSON is as good as null where nothing is expected
             return None  # type: ignore[return-value]
-        if page and call.returns is NoneType:  # something else has answered, so nothing was done
+        if page and call.response_type is NoneType:  # something else has answered, so nothing was done
             told = UnexpectedPayload("the answer is a web page, not the API's", status=status, hint=WEB_PAGE)
             raise self.about(told, operation, headers)
         try:
-            return self._provider.converter.structure(content.removeprefix(BOM), call.returns)
+            return self._provider.converter.structure(content.removeprefix(BOM), call.response_type)
         except UnexpectedPayload as error:
             self.about(error, operation, headers)
             error.status = status
@@ -344,7 +344,7 @@ class Transport:
         hint = "check the network and base_url; if the request was sent, the vendor may have carried it out"
         return self.about(Unreachable(f"no complete answer ({type(cause).__name__})", hint=hint), operation, {})
 
-    def too_late(self, call: Call[Any], delay: float) -> errors.RateLimited:
+    def too_late(self, call: Request[Any], delay: float) -> errors.RateLimited:
         """The error for a call that would have to wait for its turn for longer than its patience; it is not sent."""
         error = errors.RateLimited(f"not sent: its turn comes only in {delay:.1f} s", retry_after=delay)
         return self.about(error, f"{call.method} {call.path}")
@@ -470,7 +470,7 @@ MOST_REDIRECTS = 5
 class Attempts:
     """The attempts at one request: whether another one may be made, and what all of them together mean."""
 
-    def __init__(self, call: Call[Any], most: int, longest_pause: float, left: Callable[[], float]) -> None:
+    def __init__(self, call: Request[Any], most: int, longest_pause: float, left: Callable[[], float]) -> None:
         """Begin.
 
         Args:
@@ -503,7 +503,7 @@ class Attempts:
             return False
         if self._call.patience is not None:
             return False
-        if not (self._call.repeatable or isinstance(error, errors.RateLimited)):
+        if not (self._call.idempotent or isinstance(error, errors.RateLimited)):
             return False
         wait = error.retry_after or 0.0
         if wait > self._longest or wait >= self._left():

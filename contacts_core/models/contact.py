@@ -69,13 +69,13 @@ class Contact:
     updated_at: datetime | None = None
     extra: Mapping[str, Any] = field(factory=dict)
 
-    def all(self, kind: IdentifierKind) -> tuple[Identifier, ...]:
+    def identifiers_of(self, kind: IdentifierKind) -> tuple[Identifier, ...]:
         """Every identifier of one kind."""
         return tuple(i for i in self.identifiers if i.kind is kind)
 
     def primary(self, kind: IdentifierKind) -> Identifier | None:
         """The identifier marked primary, else the first of its kind, else None."""
-        of_kind = self.all(kind)
+        of_kind = self.identifiers_of(kind)
         return next((i for i in of_kind if i.primary), of_kind[0] if of_kind else None)
 
     @property
@@ -96,7 +96,7 @@ class Contact:
         return self.full_name or " ".join(part for part in (self.first_name, self.last_name) if part)
 
     @property
-    def handle(self) -> str:
+    def display_id(self) -> str:
         """What names the contact in an outcome: its id, else its first identifier's value, else its name."""
         return self.id or next((i.value for i in self.identifiers), self.name)
 

@@ -68,7 +68,7 @@ class Outcome:
     failed: tuple[Failure, ...] = ()
     jobs: tuple[Job, ...] = ()
     deleted: tuple[Contact, ...] = field(default=(), repr=False)
-    lost: tuple[str, ...] = ()
+    dropped_fields: tuple[str, ...] = ()
     emulated: bool = False
 
     @classmethod
@@ -77,7 +77,7 @@ class Outcome:
         return cls(operation=job.operation, provider=job.provider, requested=job.requested, jobs=(job,))
 
     @classmethod
-    def total(cls, operation: str, provider: str, parts: Iterable[Outcome]) -> Outcome:
+    def merge(cls, operation: str, provider: str, parts: Iterable[Outcome]) -> Outcome:
         """Add up the outcomes of the chunks of one operation."""
         outcomes = list(parts)
         return cls(
@@ -90,7 +90,7 @@ class Outcome:
             failed=tuple(item for o in outcomes for item in o.failed),
             jobs=tuple(job for o in outcomes for job in o.jobs),
             deleted=tuple(contact for o in outcomes for contact in o.deleted),
-            lost=tuple(dict.fromkeys(name for o in outcomes for name in o.lost)),
+            dropped_fields=tuple(dict.fromkeys(name for o in outcomes for name in o.dropped_fields)),
             emulated=any(o.emulated for o in outcomes),
         )
 
@@ -104,19 +104,19 @@ class Outcome:
         return tuple(job for job in self.jobs if not job.finished)
 
     @property
-    def counted(self) -> int:
+    def succeeded_count(self) -> int:
         """Number of items that the vendor confirmed, one by one or as a number."""
         return len(self.confirmed) + self.processed + sum(job.succeeded or 0 for job in self.jobs)
 
     @property
-    def refused(self) -> int:
+    def failed_count(self) -> int:
         """Number of items that failed, by name or as a number in a job."""
         return len(self.failed) + sum(job.failed or 0 for job in self.jobs)
 
     @property
     def unconfirmed(self) -> int:
         """Number of items of which the vendor said neither that they worked nor that they did not."""
-        return max(0, self.requested - self.counted - len(self.absent) - self.refused)
+        return max(0, self.requested - self.succeeded_count - len(self.absent) - self.failed_count)
 
     @property
     def state(self) -> OutcomeState:
@@ -127,12 +127,12 @@ class Outcome:
         """
         if self.pending:
             return OutcomeState.ACCEPTED
-        unreached = self.unconfirmed - sum(
+        residual_data = self.unconfirmed - sum(
             job.requested for job in self.jobs if job.state is JobState.DONE and job.succeeded is None
         )
         troubled = [job for job in self.jobs if job.state is not JobState.DONE]
-        if not (self.refused or troubled or unreached > 0):
+        if not (self.failed_count or troubled or residual_data > 0):
             return OutcomeState.DONE
-        nothing = not (self.counted or self.absent or any(map(_may_have_worked, self.jobs)))
-        only_failures = self.refused >= self.requested or any(job.state is JobState.FAILED for job in troubled)
+        nothing = not (self.succeeded_count or self.absent or any(map(_may_have_worked, self.jobs)))
+        only_failures = self.failed_count >= self.requested or any(job.state is JobState.FAILED for job in troubled)
         return OutcomeState.FAILED if nothing and only_failures else OutcomeState.PARTIAL

@@ -29,19 +29,19 @@ class Page(Generic[T]):
 
 
 class Count(int):
-    """A number of contacts, and in ``how`` the way it was had: ``counter`` (the vendor's) or ``paged`` (read all)."""
+    """A number of contacts; ``source`` says where it comes from: ``counter`` (the vendor's) or ``paged`` (all read)."""
 
-    how: str
+    source: str
 
-    def __new__(cls, value: int, how: str) -> Self:
-        """Make a count of ``value``, had by ``how``."""
+    def __new__(cls, value: int, source: str) -> Self:
+        """Make a count of ``value`` from ``source``."""
         count = super().__new__(cls, value)
-        count.how = how
+        count.source = source
         return count
 
     def __getnewargs__(self) -> tuple[int, str]:  # type: ignore[override]  # int's own has one
-        """Keep ``how`` when it is copied or pickled."""
-        return int(self), self.how
+        """Keep ``source`` when it is copied or pickled."""
+        return int(self), self.source
 
 
 @frozen(repr=False)
@@ -73,7 +73,7 @@ class Found(Mapping[Identifier, Contact | None]):
         """How many identifiers the vendor was asked for."""
         return len(self.matches)
 
-    def every(self, identifier: Identifier) -> tuple[Contact, ...]:
+    def get_all(self, identifier: Identifier) -> tuple[Contact, ...]:
         """All contacts with this identifier."""
         return self.matches[identifier]
 

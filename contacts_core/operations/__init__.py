@@ -39,7 +39,6 @@ from contacts_core.models import (
 )
 from contacts_core.provider import (
     AddsToLists,
-    Call,
     Counts,
     CountsByPaging,
     CreatesLists,
@@ -59,6 +58,7 @@ from contacts_core.provider import (
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
+    Request,
     Searches,
     Sleep,
     Stream,
@@ -66,7 +66,7 @@ from contacts_core.provider import (
     UpsertsContacts,
     flows,
 )
-from contacts_core.query import Compare, Native, Op, Query, replaced, walk
+from contacts_core.query import Compare, Op, Query, RawQuery, replaced, walk
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Provider)
@@ -100,7 +100,7 @@ def delete_contacts(provider: Provider, ids: Iterable[str]) -> Flow[Outcome]:
     operation = "delete_contacts"
     return (
         yield from flows.in_chunks(
-            operation, able.name, good, able.batch, able.concurrency, able.delete_contacts, str, refused
+            operation, able.name, good, able.delete_batch_size, able.concurrency, able.delete_contacts, str, refused
         )
     )
 
@@ -162,17 +162,17 @@ def _change_list(
     if identifiers and not isinstance(provider, TakesIdentifiers):
         found = yield from find(provider, identifiers)
         unknown = _not_found(operation, found)
-        targets = list(dict.fromkeys([*ids, *(c.id for i in found for c in found.every(i))]))
+        targets = list(dict.fromkeys([*ids, *(c.id for i in found for c in found.get_all(i))]))
     return (
         yield from flows.in_chunks(
             operation,
             provider.name,
             targets,
-            provider.member_batch,
+            provider.member_batch_size,
             provider.concurrency,
             lambda chunk: change(list_id, chunk),
             lambda member: member.value if isinstance(member, Identifier) else member,
-            Outcome.total(operation, provider.name, [refused, unknown]),
+            Outcome.merge(operation, provider.name, [refused, unknown]),
         )
     )
 
@@ -200,7 +200,7 @@ def search(provider: Provider, query: Query, *, scan: bool) -> Stream[Contact]:
     """
     query = yield from _with_list_ids(provider, query)
     native = provider.translate(query) if isinstance(provider, Searches) else None
-    only_native = any(isinstance(part, Native) for part in walk(query))
+    only_native = any(isinstance(part, RawQuery) for part in walk(query))
     if native is not None and isinstance(provider, Searches):
         sample = yield from provider.search(native)
         matching = [c for c in sample.contacts if only_native or query.matches(c)]
@@ -215,7 +215,7 @@ def search(provider: Provider, query: Query, *, scan: bool) -> Stream[Contact]:
 
 
 def _portable(provider: Provider, query: Query) -> None:
-    if any(isinstance(part, Native) for part in walk(query)):
+    if any(isinstance(part, RawQuery) for part in walk(query)):
         raise UnsupportedOperation(f"{provider.name} has no query language of its own", hint="use F.… instead")
 
 
@@ -223,13 +223,13 @@ def _scan(provider: Exports, query: Query) -> Stream[Contact]:
     """Read every contact and keep those that match; where contacts come without their lists, read those lists too."""
     members: dict[str, set[str]] = {}
     asks_for_lists = any(isinstance(part, Compare) and part.field == "list" for part in walk(query))
-    if not provider.exports_lists:
+    if not provider.export_includes_lists:
         for list_id in _lists_asked_for(provider, query):
             ids = members[list_id] = set[str]()
             yield from flows.drain(provider.contacts(list_id), partial(_note_ids, ids))
 
     def matches(contact: Contact) -> bool:
-        if contact.lists is None and asks_for_lists and provider.exports_lists:
+        if contact.lists is None and asks_for_lists and provider.export_includes_lists:
             raise _untold_lists(provider)
         if contact.lists is None:
             contact = evolve(contact, lists=tuple(one for one, ids in members.items() if contact.id in ids))
@@ -265,7 +265,7 @@ def explain(provider: Provider, query: Query) -> Flow[Explanation]:
         return Explanation(Strategy.NATIVE, 1, native.text, "the vendor can answer this itself")
     able = require(provider, Exports)
     if isinstance(able, ExportsFiles):
-        lists = 0 if able.exports_lists else len(_lists_asked_for(able, query))
+        lists = 0 if able.export_includes_lists else len(_lists_asked_for(able, query))
         reason = "the vendor cannot express this: one export job for each list asked for and one for all contacts"
         return Explanation(Strategy.SCAN, 4 * (1 + lists), reason=f"{reason}, each start, status, file, fields")
     reason = f"the vendor cannot express this: pages of {able.page_size}, filtered here"
@@ -311,7 +311,7 @@ def get_contacts(provider: Provider, ids: Iterable[str]) -> Flow[dict[str, Conta
             )
         return found
 
-    contacts = yield from flows.read_chunks(wanted, able.get_batch, able.concurrency, read)
+    contacts = yield from flows.read_chunks(wanted, able.get_batch_size, able.concurrency, read)
     by_id = {contact.id: contact for contact in contacts}
     return {contact_id: by_id.get(contact_id) for contact_id in wanted}
 
@@ -330,7 +330,7 @@ def find(provider: Provider, identifiers: Iterable[Identifier]) -> Flow[Found]:
         wanted.sort(key=_sort_of)
         groups = [list(group) for _, group in groupby(wanted, key=_sort_of)]
     for group in groups:
-        size = len(group) if isinstance(able, FindsContactsByScan) else able.find_batch
+        size = len(group) if isinstance(able, FindsContactsByScan) else able.find_batch_size
         pairs = yield from flows.read_chunks(group, size, able.concurrency, able.find)
         for identifier, contact in pairs:
             if isinstance(contact, str):
@@ -451,7 +451,7 @@ def upsert_contacts(
     provider: Provider,
     contacts: Iterable[Contact],
     lists: Iterable[str],
-    held_back: Callable[[Sequence[Contact]], Sequence[str]] | None = None,
+    blocked: Callable[[Sequence[Contact]], Sequence[str]] | None = None,
 ) -> Flow[Outcome]:
     """Create or update contacts, a batch at a time, so that any number of them passes through in constant memory.
 
@@ -468,22 +468,22 @@ def upsert_contacts(
     total = Outcome(operation="upsert_contacts", provider=able.name)
     rest = iter(contacts)
     position = 0
-    for everyone in flows.chunks(rest, max(able.upsert_batch, able.concurrency)):
+    for everyone in flows.chunks(rest, max(able.upsert_batch_size, able.concurrency)):
         yield from directory.look_up(everyone)
-        reasons = held_back(everyone) if held_back else [""] * len(everyone)
+        reasons = blocked(everyone) if blocked else [""] * len(everyone)
         reasons = [
             f"is held back, {why}" if why else _unsendable(c) or directory.unknown(c)
             for c, why in zip(everyone, reasons, strict=True)
         ]
         batch = [contact for contact, reason in zip(everyone, reasons, strict=True) if not reason]
         failed = tuple(
-            Failure(contact.handle, f"not sent: row {row} {reason}")
+            Failure(contact.display_id, f"not sent: row {row} {reason}")
             for row, (contact, reason) in enumerate(zip(everyone, reasons, strict=True), position + 1)
             if reason
         )
         position += len(everyone)
         held = Outcome(operation=total.operation, requested=len(failed), failed=failed)
-        total = Outcome.total(total.operation, able.name, [total, held])
+        total = Outcome.merge(total.operation, able.name, [total, held])
         groups = _groups(batch, directory.lists_of)
         for number, (own_lists, group) in enumerate(groups):
             joined = list(dict.fromkeys([*targets, *own_lists]))
@@ -492,10 +492,10 @@ def upsert_contacts(
                     total.operation,
                     able.name,
                     group,
-                    able.upsert_batch,
+                    able.upsert_batch_size,
                     able.concurrency,
                     partial(_upsert, able, joined, directory),
-                    attrgetter("handle"),
+                    attrgetter("display_id"),
                 )
             except ContactsError as error:
                 remaining = [contact for _, later in groups[number + 1 :] for contact in later]
@@ -504,7 +504,7 @@ def upsert_contacts(
                 if whole is error:
                     raise
                 raise whole from (error.__cause__ if isinstance(error, Interrupted) else error)
-            total = Outcome.total(total.operation, able.name, [total, part])
+            total = Outcome.merge(total.operation, able.name, [total, part])
     return total
 
 
@@ -519,7 +519,7 @@ def _upsert(
     lost = [name for name in ("created_at", "updated_at") if any(getattr(contact, name) for contact in foreign)]
     lost += ["lists"] if any(contact.lists and contact.provider for contact in foreign) else []
     lost += sorted({f"list {name}" for contact in contacts for name in directory.lost(contact)})
-    return evolve(outcome, lost=tuple(dict.fromkeys([*outcome.lost, *lost])))
+    return evolve(outcome, dropped_fields=tuple(dict.fromkeys([*outcome.dropped_fields, *lost])))
 
 
 def _unsendable(contact: Contact) -> str:
@@ -608,14 +608,14 @@ def _groups(
     return [group for wave in waves for group in wave.items()]
 
 
-def check(provider: Provider, job: Job | str) -> Flow[Job]:
+def get_job(provider: Provider, job: Job | str) -> Flow[Job]:
     """The job as the vendor sees it now; providers without jobs have nothing left to do."""
     known = Job(provider=provider.name, id=job) if isinstance(job, str) else job
     if known.provider != provider.name:
         raise InvalidInput(f"job {known.id} belongs to {known.provider}, not to {provider.name}")
     able = require(provider, QueuesJobs)
     _checked(able, known.id)
-    seen = yield from able.check(known)
+    seen = yield from able.get_job(known)
     # What was asked for, only the caller knows for sure.
     return evolve(seen, operation=known.operation or seen.operation, requested=known.requested or seen.requested)
 
@@ -627,7 +627,7 @@ def wait(provider: Provider, jobs: Sequence[Job], timeout: float) -> Flow[list[J
         JobTimeout: ``timeout`` seconds of pauses went by; it carries the first job that is still pending.
     """
     known = list(jobs)
-    waited, pauses = 0.0, flows.pauses(provider.poll)
+    waited, pauses = 0.0, flows.pauses(provider.poll_interval)
     while open_jobs := [n for n, job in enumerate(known) if not job.finished]:
         if waited >= timeout:
             job = known[open_jobs[0]]
@@ -640,7 +640,7 @@ def wait(provider: Provider, jobs: Sequence[Job], timeout: float) -> Flow[list[J
         yield from Sleep(pause)
         waited += pause
         for n in open_jobs:
-            known[n] = yield from check(provider, known[n])
+            known[n] = yield from get_job(provider, known[n])
     return known
 
 
@@ -651,12 +651,12 @@ def wait_for(provider: Provider, work: Outcome | Job, timeout: float) -> Flow[Ou
     return work.with_jobs((yield from wait(provider, work.jobs, timeout)))
 
 
-def call(provider: Provider, method: str, path: str, params: Mapping[str, str] | None, json: Any) -> Flow[Any]:
+def request(provider: Provider, method: str, path: str, params: Mapping[str, str] | None, json: Any) -> Flow[Any]:
     """One raw request, with auth, retries and pacing; the path as the vendor's pages write it, or below the root."""
     _relative(path)
     verb = method.upper()
-    below = path.removeprefix(provider.root())
-    return (yield from Call(verb, below, object, params, json, repeatable=verb in REPEATABLE))
+    below = path.removeprefix(provider.base_path())
+    return (yield from Request(verb, below, object, params, json, idempotent=verb in REPEATABLE))
 
 
 def _relative(path: str) -> None:
@@ -670,14 +670,14 @@ def _relative(path: str) -> None:
 def _sorted_out(provider: Provider, ids: Iterable[str]) -> tuple[list[str], Outcome]:
     """The ids that may be sent, each once, and the others as failures."""
     wanted = list(dict.fromkeys(_several(ids)))
-    reasons = {id: reason for id in wanted if (reason := provider.refuse_id(id))}
+    reasons = {id: reason for id in wanted if (reason := provider.validate_id(id))}
     failed = tuple(Failure(id, f"not sent: {reason}") for id, reason in reasons.items())
     good = [id for id in wanted if id not in reasons]
     return good, Outcome(operation="", requested=len(failed), failed=failed)
 
 
 def _checked(provider: Provider, id: str) -> None:
-    if reason := provider.refuse_id(id):
+    if reason := provider.validate_id(id):
         raise InvalidInput(f"not sent: {reason}", hint="pass the id as the vendor gave it")
 
 

@@ -23,12 +23,23 @@ if TYPE_CHECKING:
     from contacts_core.client import AsyncContacts, Contacts
     from contacts_core.plans.receipts.receipt import Receipt
 
-__all__ = ["AccountPlan", "Follow", "Kind", "Limits", "Person", "Plan", "Step", "Suggestion", "Target", "Unasked"]
+__all__ = [
+    "AccountPlan",
+    "DataSubject",
+    "IdentifierExpansion",
+    "Plan",
+    "PlanKind",
+    "SafetyLimits",
+    "Step",
+    "Suggestion",
+    "Target",
+    "Unasked",
+]
 
 FORMAT = 2
 
 
-class Kind(Enum):
+class PlanKind(Enum):
     """What a plan is for; ``ERASE`` is a deletion that is for good, with tombstones."""
 
     ERASE = "erase"
@@ -38,14 +49,14 @@ class Kind(Enum):
 
 
 OPERATIONS = {
-    Kind.ERASE: "delete_contacts",
-    Kind.DELETE: "delete_contacts",
-    Kind.REMOVE_IDENTIFIER: "remove_identifier",
-    Kind.REMOVE_FROM_LIST: "remove_from_list",
+    PlanKind.ERASE: "delete_contacts",
+    PlanKind.DELETE: "delete_contacts",
+    PlanKind.REMOVE_IDENTIFIER: "remove_identifier",
+    PlanKind.REMOVE_FROM_LIST: "remove_from_list",
 }
 
 
-class Follow(Enum):
+class IdentifierExpansion(Enum):
     """Whether the other e-mail addresses and phone numbers of the contacts found are looked for as well."""
 
     NO = "no"
@@ -54,7 +65,7 @@ class Follow(Enum):
 
 
 @frozen
-class Limits:
+class SafetyLimits:
     """How much a plan may touch in one account, unless raised.
 
     Attributes:
@@ -69,7 +80,7 @@ class Limits:
 
 
 @frozen
-class Person:
+class DataSubject:
     """One person who is asked for, by identifiers or by the id of a contact.
 
     Attributes:
@@ -171,7 +182,7 @@ class AccountPlan:
     steps: tuple[Step, ...]
     requests: int
     seconds: float
-    unreached: Mapping[str, str]
+    residual_data: Mapping[str, str]
     emulated: bool = False
     queued: bool = False
     unasked: tuple[Unasked, ...] = ()
@@ -207,14 +218,14 @@ class Plan:
         checksum: SHA-256 over all of this.
     """
 
-    kind: Kind
+    kind: PlanKind
     made_at: datetime
-    people: tuple[Person, ...]
+    people: tuple[DataSubject, ...]
     accounts: tuple[AccountPlan, ...]
-    follow: Follow = Follow.NO
+    follow: IdentifierExpansion = IdentifierExpansion.NO
     suggestions: tuple[Suggestion, ...] = ()
     list_id: str = ""
-    limits: Limits = field(factory=Limits)
+    limits: SafetyLimits = field(factory=SafetyLimits)
     checksum: str = ""
     format: int = FORMAT
 
@@ -343,7 +354,7 @@ def _disagreements(plan: Plan) -> Iterator[str]:
         yield "an identifier is blank"
     if not plan.accounts or len(plan.by_account) != len(plan.accounts):
         yield "it names an account twice, or none"
-    if bool(plan.list_id) != (plan.kind is Kind.REMOVE_FROM_LIST):
+    if bool(plan.list_id) != (plan.kind is PlanKind.REMOVE_FROM_LIST):
         yield "it names a list and is for none, or the other way round"
     if not 1970 < plan.made_at.year < 9999:
         yield "it was made at no time"
@@ -351,7 +362,7 @@ def _disagreements(plan: Plan) -> Iterator[str]:
         yield from _disagreements_in(part, plan, people)
 
 
-def _disagreements_in(part: AccountPlan, plan: Plan, people: Mapping[int, Person]) -> Iterator[str]:
+def _disagreements_in(part: AccountPlan, plan: Plan, people: Mapping[int, DataSubject]) -> Iterator[str]:
     if len({target.contact for target in part.targets}) != len(part.targets):
         yield f"{part.account}: a contact is there twice"
     if not all(_belongs(plan.kind, target, people) for target in part.targets):
@@ -365,14 +376,14 @@ def _disagreements_in(part: AccountPlan, plan: Plan, people: Mapping[int, Person
         yield f"{part.account}: its steps do not add up to its contacts"
 
 
-def _belongs(kind: Kind, target: Target, people: Mapping[int, Person]) -> bool:
+def _belongs(kind: PlanKind, target: Target, people: Mapping[int, DataSubject]) -> bool:
     """Whether every person that a target is said to belong to asked for it, and what is taken off was asked for."""
     if not target.people or not all(number in people for number in target.people):
         return False
     mine = [people[number] for number in target.people]
     known, wanted = set(target.identifiers), {i for person in mine for i in person.identifiers}
     removes = set(target.removes)
-    if removes - (known & wanted) or bool(removes) != (kind is Kind.REMOVE_IDENTIFIER):
+    if removes - (known & wanted) or bool(removes) != (kind is PlanKind.REMOVE_IDENTIFIER):
         return False
     return all(p.contact == target.contact or not known.isdisjoint(p.identifiers) for p in mine)
 
@@ -388,7 +399,7 @@ def _converter() -> Converter:
     made = Converter(forbid_extra_keys=True)
     made.register_unstructure_hook(datetime, datetime.isoformat)
     made.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
-    for compact in (Identifier, Person, Target, Step, Unasked):
+    for compact in (Identifier, DataSubject, Target, Step, Unasked):
         made.register_unstructure_hook(compact, make_dict_unstructure_fn(compact, made, _cattrs_omit_if_default=True))
         made.register_structure_hook(compact, make_dict_structure_fn(compact, made, _cattrs_forbid_extra_keys=True))
     return made

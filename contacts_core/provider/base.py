@@ -21,7 +21,7 @@ import msgspec
 from attrs import field, frozen
 
 from contacts_core.errors import ConfigurationError, InvalidInput
-from contacts_core.provider.effects import Call, Flow
+from contacts_core.provider.effects import Flow, Request
 from contacts_core.provider.payloads import (
     payload_converter,
 )
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Provider",
-    "Rate",
-    "address",
+    "RateLimit",
+    "base_url_setting",
     "check_id",
     "delete",
     "get",
@@ -53,7 +53,7 @@ SAFE_ID = re.compile(r"[A-Za-z0-9_.~:=+-]+")
 
 
 @frozen
-class Rate:
+class RateLimit:
     """At most ``limit`` requests in any ``seconds``."""
 
     limit: int
@@ -70,7 +70,7 @@ def setting(default: Any = attrs.NOTHING, *, env: str = "", **options: Any) -> A
     return field(default=default, metadata={"env": env}, **options)
 
 
-def address(default: Any = attrs.NOTHING, *, env: str = "") -> Any:
+def base_url_setting(default: Any = attrs.NOTHING, *, env: str = "") -> Any:
     """The setting ``base_url``, with the vendor's own address as its default where that is known."""
     return field(default=default, converter=_base_url, metadata={"env": env})
 
@@ -110,22 +110,22 @@ class Provider:
 
     name: ClassVar[str]
     title: ClassVar[str] = ""
-    batch: ClassVar[int] = 1
-    find_batch: ClassVar[int] = 1
-    get_batch: ClassVar[int] = 1
-    member_batch: ClassVar[int] = 1
-    upsert_batch: ClassVar[int] = 1
+    delete_batch_size: ClassVar[int] = 1
+    find_batch_size: ClassVar[int] = 1
+    get_batch_size: ClassVar[int] = 1
+    member_batch_size: ClassVar[int] = 1
+    upsert_batch_size: ClassVar[int] = 1
     page_size: ClassVar[int] = 100
     concurrency: ClassVar[int] = 4
-    rates: ClassVar[Mapping[str, Rate]] = {}
-    poll: ClassVar[float] = 10.0
-    exports_lists: ClassVar[bool] = True
-    emulates: ClassVar[tuple[type[Provider], ...]] = ()
+    rate_limits: ClassVar[Mapping[str, RateLimit]] = {}
+    poll_interval: ClassVar[float] = 10.0
+    export_includes_lists: ClassVar[bool] = True
+    read_modify_write: ClassVar[tuple[type[Provider], ...]] = ()
     costs: ClassVar[Mapping[type[Provider], Mapping[str, int]]] = {}
-    unreached: ClassVar[Mapping[str, str]] = {}
+    residual_data: ClassVar[Mapping[str, str]] = {}
     converter: ClassVar[Converter] = payload_converter()
 
-    base_url: str = address()
+    base_url: str = base_url_setting()
     max_download: int = field(default=8 * 2**30, converter=int)
     transport: TransportSettings = field(factory=TransportSettings, converter=transport_settings)
 
@@ -133,11 +133,11 @@ class Provider:
         """The headers that prove who we are; sent to ``base_url`` only."""
         return {}
 
-    def root(self) -> str:
+    def base_path(self) -> str:
         """What every path begins with, behind ``base_url``; empty by default."""
         return ""
 
-    def refuse_id(self, id: str) -> str:
+    def validate_id(self, id: str) -> str:
         """Why this id must not be sent; empty if it may be. Extend it where the vendor's syntax is narrower."""
         return check_id(id)
 
@@ -148,9 +148,9 @@ class Provider:
         workspace. Extend it with the workspace or owner as the vendor tells it; a key must never be part of it.
         """
         yield from ()
-        return self.base_url + self.root()
+        return self.base_url + self.base_path()
 
-    def is_not_found(self, call: Call[Any], content: bytes) -> bool:
+    def is_not_found(self, call: Request[Any], content: bytes) -> bool:
         """Whether the body of a 404 is the vendor's own way to say that there is no such thing.
 
         A gateway that does not know the path answers 404 as well. By default any JSON object or array will do;
@@ -200,34 +200,40 @@ def path(template: str, *, safe: str = "", **values: str) -> str:
     return template.format(**{name: quote(value, safe=safe) for name, value in values.items()})
 
 
-def get(path: str, returns: type[T], params: Params | None = None, *, lane: str = "") -> Call[T]:
+def get(path: str, response_type: type[T], params: Params | None = None, *, rate_limit: str = "") -> Request[T]:
     """A GET."""
-    return Call("GET", path, returns, params, lane=lane)
+    return Request("GET", path, response_type, params, rate_limit=rate_limit)
 
 
 def post(
     path: str,
-    returns: type[T],
+    response_type: type[T],
     json: Any,
     params: Params | None = None,
     *,
-    lane: str = "",
-    repeatable: bool = False,
-) -> Call[T]:
+    rate_limit: str = "",
+    idempotent: bool = False,
+) -> Request[T]:
     """A POST; say ``repeatable`` where it only reads, or where doing it twice is the same as once."""
-    return Call("POST", path, returns, params, json, lane, repeatable)
+    return Request("POST", path, response_type, params, json, rate_limit, idempotent)
 
 
-def put(path: str, returns: type[T], json: Any, params: Params | None = None, *, lane: str = "") -> Call[T]:
+def put(
+    path: str, response_type: type[T], json: Any, params: Params | None = None, *, rate_limit: str = ""
+) -> Request[T]:
     """A PUT."""
-    return Call("PUT", path, returns, params, json, lane)
+    return Request("PUT", path, response_type, params, json, rate_limit)
 
 
-def patch(path: str, returns: type[T], json: Any, params: Params | None = None, *, lane: str = "") -> Call[T]:
+def patch(
+    path: str, response_type: type[T], json: Any, params: Params | None = None, *, rate_limit: str = ""
+) -> Request[T]:
     """A PATCH; ours set values, so they may be repeated."""
-    return Call("PATCH", path, returns, params, json, lane)
+    return Request("PATCH", path, response_type, params, json, rate_limit)
 
 
-def delete(path: str, returns: type[T], params: Params | None = None, *, json: Any = None, lane: str = "") -> Call[T]:
+def delete(
+    path: str, response_type: type[T], params: Params | None = None, *, json: Any = None, rate_limit: str = ""
+) -> Request[T]:
     """A DELETE, with a body where the vendor wants one."""
-    return Call("DELETE", path, returns, params, json, lane)
+    return Request("DELETE", path, response_type, params, json, rate_limit)

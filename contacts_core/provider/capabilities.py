@@ -39,12 +39,12 @@ __all__ = [
     "FindsContactsByScan",
     "GetsContacts",
     "NativeQuery",
+    "PartialResult",
     "QueuesJobs",
     "ReadsCustomFields",
     "ReadsLists",
     "RemovesFromLists",
     "RemovesIdentifiers",
-    "Sample",
     "Searches",
     "TakesIdentifiers",
     "UpsertsContacts",
@@ -105,7 +105,7 @@ class NativeQuery:
 
 
 @frozen
-class Sample:
+class PartialResult:
     """Contacts that the vendor showed, of ``total`` that match."""
 
     contacts: Sequence[Contact]
@@ -120,7 +120,7 @@ class Searches(Provider, ABC):
         """Say it in the vendor's language, matching all that the query matches and perhaps more; None if it cannot."""
 
     @abstractmethod
-    def search(self, query: NativeQuery) -> Flow[Sample]:
+    def search(self, query: NativeQuery) -> Flow[PartialResult]:
         """Ask."""
 
 
@@ -184,7 +184,7 @@ class QueuesJobs(Provider, ABC):
     """Accepts work as jobs and does it later."""
 
     @abstractmethod
-    def check(self, job: Job) -> Flow[Job]:
+    def get_job(self, job: Job) -> Flow[Job]:
         """The job as the vendor sees it now."""
 
 
@@ -258,7 +258,7 @@ class CountsByPaging(Counts, ExportsPages, ABC):
     def count(self) -> Flow[Count]:
         """See `Counts.count`."""
         everyone = yield from flows.gather(lambda cursor: self.contacts_page(None, cursor), self.transport.max_pages)
-        return Count(len(everyone), how="paged")
+        return Count(len(everyone), source="paged")
 
 
 class DeletesAllContactsById(DeletesAllContacts, DeletesContacts, ExportsPages, ABC):
@@ -282,7 +282,9 @@ class DeletesAllContactsById(DeletesAllContacts, DeletesContacts, ExportsPages, 
         if total is not None and len(ids) < total:  # a page came twice, and another one never
             raise IncompleteExport(len(ids), total)
         operation, name, limit = "delete_all_contacts", self.name, self.concurrency
-        return (yield from flows.in_chunks(operation, name, ids, self.batch, limit, self.delete_contacts, str))
+        return (
+            yield from flows.in_chunks(operation, name, ids, self.delete_batch_size, limit, self.delete_contacts, str)
+        )
 
 
 class ReadsLists(Provider, ABC):

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 @frozen(slots=True)
-class Call(Generic[T]):
+class Request(Generic[T]):
     """One exchange with the vendor's API, and the shape of its answer.
 
     Attributes:
@@ -35,11 +35,11 @@ class Call(Generic[T]):
 
     method: str
     path: str
-    returns: type[T]
+    response_type: type[T]
     params: Mapping[str, str] | None = None
     json: Any = field(default=None, repr=False)
-    lane: str = ""
-    repeatable: bool = True
+    rate_limit: str = ""
+    idempotent: bool = True
     patience: float | None = None
 
     def __iter__(self) -> Generator[Effect, Any, T]:
@@ -69,7 +69,7 @@ class Settled(Generic[T]):
 
 
 @frozen
-class Together(Generic[T]):
+class Gather(Generic[T]):
     """Run several flows side by side, at most ``limit`` at a time.
 
     After the first error no further flow is started; those under way are finished. The answer has one `Settled` for
@@ -129,6 +129,6 @@ class Emit(Generic[T]):
     items: Sequence[T]
 
 
-Effect: TypeAlias = Call[Any] | Sleep | Together[Any] | Download | Read | Upload
+Effect: TypeAlias = Request[Any] | Sleep | Gather[Any] | Download | Read | Upload
 Flow: TypeAlias = Generator[Effect, Any, T]
 Stream: TypeAlias = "Generator[Effect | Emit[T], Any, None]"

@@ -37,13 +37,13 @@ def export(provider: ExportsFiles, list_id: str | None) -> Stream[Contact]:
     reader = yield from provider.file_reader()
     job = yield from provider.start_export(list_id)
     waited = 0.0
-    for pause in flows.pauses(provider.poll):
+    for pause in flows.pauses(provider.poll_interval):
         if job.finished:
             break
         if (waited := waited + pause) > PATIENCE:
             raise JobTimeout(f"the export was not ready after {PATIENCE:.0f} s", job, hint="check the job again later")
         yield from Sleep(pause)
-        job = yield from provider.check(job)
+        job = yield from provider.get_job(job)
     if job.state is not JobState.DONE:
         detail = scrub(printable(job.detail, LONGEST_DETAIL)) or "no reason given"
         raise JobFailed(f"the export job ended as {job.state.value}: {detail}", job)

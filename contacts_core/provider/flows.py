@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 
 from contacts_core.errors import Cancelled, ContactsError, Interrupted, NotFound, Rejected, UnexpectedPayload
 from contacts_core.models import Failure, Outcome, Page
-from contacts_core.provider.effects import Emit, Flow, Settled, Stream, Together
+from contacts_core.provider.effects import Emit, Flow, Gather, Settled, Stream
 
 __all__ = [
     "Cursors",
@@ -110,7 +110,7 @@ def gather(page: Callable[[str | None], Flow[Page[T]]], most: int = MOST_PAGES) 
 def run_together(flows: Sequence[Flow[R]], limit: int) -> Flow[list[Settled[R]]]:
     """Run flows side by side; a single one runs by itself, which keeps its requests in a readable order."""
     if len(flows) > 1:
-        return (yield from Together(flows, limit))
+        return (yield from Gather(flows, limit))
     settled: list[Settled[R]] = []
     for flow in flows:
         try:
@@ -200,7 +200,7 @@ def added_up(
                 (uncertain if each.started and error and error.unclear else unsent).extend(part)
     if besides and besides.requested:
         outcomes.append(besides)
-    total = Outcome.total(operation, provider, outcomes)
+    total = Outcome.merge(operation, provider, outcomes)
     if fatal is None:
         return total
     alone = len(parts) == 1 and not (besides and besides.requested)  # then the caller knows the items: all of them
@@ -248,7 +248,7 @@ def continued(
 ) -> ContactsError:
     """The error of a later batch, with what the batches before it reached and those after it did not."""
     if isinstance(error, Interrupted):
-        outcome = Outcome.total(before.operation, before.provider, [before, error.outcome])
+        outcome = Outcome.merge(before.operation, before.provider, [before, error.outcome])
         return Interrupted(outcome, error.uncertain, [*error.unsent, *remaining], str(error.__cause__))
     if not (before.requested or remaining):
         return error

@@ -23,12 +23,12 @@ from attrs import field, frozen
 from contacts_core.config.accounts import reference, section
 from contacts_core.errors import ConfigurationError, StorageError
 from contacts_core.storage.private_files import private_file, private_folder
-from contacts_core.storage.pseudonyms import Key, kept_key
+from contacts_core.storage.pseudonyms import PseudonymKey, kept_key
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, MetaData
 
-__all__ = ["State", "private", "state", "storage_error", "stored"]
+__all__ = ["Storage", "locate_storage", "private", "storage_error", "stored"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,7 +50,7 @@ NETWORK = {
 
 
 @frozen
-class State:
+class Storage:
     """One such place.
 
     Attributes:
@@ -105,14 +105,14 @@ class State:
 
         _patiently(made, CONNECTING)
 
-    def key(self) -> Key:
+    def key(self) -> PseudonymKey:
         """The key of receipts and tombstones.
 
         Raises:
             ConfigurationError: None is named although machines share this place, or it is too short.
         """
         if named := _named(KEY_VARIABLE, "key"):
-            return Key(named.encode())
+            return PseudonymKey(named.encode())
         if self.shared:
             raise ConfigurationError(
                 "machines that share their runs need one receipt key",
@@ -131,7 +131,7 @@ class State:
         return named.encode() if named else None
 
 
-def state(where: str | Path | None = None) -> State:
+def locate_storage(where: str | Path | None = None) -> Storage:
     """The place named here, else the one that the environment names, else the user's own.
 
     Args:
@@ -143,17 +143,17 @@ def state(where: str | Path | None = None) -> State:
     named = str(where or os.environ.get("CONTACTS_STATE", ""))
     if not named:
         folder = _own_folder()
-        return State(folder, _file(folder))
+        return Storage(folder, _file(folder))
     named = reference("the state", named)
     if named.startswith(POSTGRESQL):
         address = named.partition("://")[2]
-        return State(_own_folder(), f"postgresql+psycopg://{address}")
+        return Storage(_own_folder(), f"postgresql+psycopg://{address}")
     if "://" in named:
         raise ConfigurationError(
             "runs are kept in a folder or in PostgreSQL", hint="for example postgresql://host/name"
         )
     folder = Path(named).expanduser().absolute()
-    return State(folder, _file(folder))
+    return Storage(folder, _file(folder))
 
 
 def _file(folder: Path) -> str:
@@ -174,7 +174,7 @@ def _named(variable: str, setting: str) -> str:
 
 
 @functools.cache
-def _engine(place: State, patience: float) -> Engine:
+def _engine(place: Storage, patience: float) -> Engine:
     try:
         import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans"
         from sqlalchemy import event  # noqa: PLC0415 - as above

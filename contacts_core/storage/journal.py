@@ -17,8 +17,8 @@ from attrs import field, frozen
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contacts_core.errors import InvalidInput, StorageError
-from contacts_core.storage.database import State, stored
-from contacts_core.storage.pseudonyms import Key
+from contacts_core.storage.database import Storage, stored
+from contacts_core.storage.pseudonyms import PseudonymKey
 from contacts_core.storage.sealing import opened, opened_key, sealed, sealed_key
 
 __all__ = ["Event", "Journal", "Progress", "Run", "now"]
@@ -145,7 +145,7 @@ def now() -> str:
 class Journal:
     """The journal of one state."""
 
-    def __init__(self, place: State) -> None:
+    def __init__(self, place: Storage) -> None:
         self._place, self._engine = place, place.engine()
         self._insert = (postgresql if place.shared else sqlite).insert
         place.create(metadata)
@@ -161,7 +161,7 @@ class Journal:
         people: int,
         checksum: str,
         plan: str,
-        key: Key,
+        key: PseudonymKey,
         options: Mapping[str, Any],
     ) -> None:
         """Write a new run down, its plan (as the text of its file) encrypted."""

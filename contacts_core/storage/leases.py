@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 
 from contacts_core.errors import ConfigurationError, StorageError
-from contacts_core.storage.database import State, storage_error
+from contacts_core.storage.database import Storage, storage_error
 
 __all__ = ["LEASE", "Leases", "Stopped"]
 
@@ -61,7 +61,7 @@ def elapsed() -> float:
 class Leases:
     """The leases of one process. Thread-safe. In a folder, which one process works on alone, every lease holds."""
 
-    def __init__(self, place: State, holder: str, seconds: float) -> None:
+    def __init__(self, place: Storage, holder: str, seconds: float) -> None:
         """Prepare.
 
         Args:

@@ -19,7 +19,7 @@ from contacts_core.errors import ConfigurationError
 from contacts_core.models import Identifier, IdentifierKind
 from contacts_core.storage.private_files import private_file, private_folder
 
-__all__ = ["Key", "kept_key"]
+__all__ = ["PseudonymKey", "kept_key"]
 
 SHORTEST = 16  # bytes; below that a key could be guessed
 ID_LENGTH = 16
@@ -33,7 +33,7 @@ def _long_enough(_key: object, _attribute: object, secret: bytes) -> None:
 
 
 @frozen(repr=False)
-class Key:
+class PseudonymKey:
     """The key of receipts and tombstones.
 
     Raises:
@@ -75,7 +75,7 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def kept_key(path: Path) -> Key:
+def kept_key(path: Path) -> PseudonymKey:
     """The key in this file, made at first use; only its owner can read it.
 
     Raises:
@@ -91,7 +91,7 @@ def kept_key(path: Path) -> Key:
             os.fsync(file.fileno())
     if not text.isascii():
         raise ConfigurationError(f"{path} holds no key that was made here", hint="put the right one back from a copy")
-    return Key(text.strip().encode())
+    return PseudonymKey(text.strip().encode())
 
 
 @contextmanager

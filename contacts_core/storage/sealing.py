@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from contacts_core.errors import StorageError
-from contacts_core.storage.pseudonyms import Key
+from contacts_core.storage.pseudonyms import PseudonymKey
 
 __all__ = ["opened", "opened_key", "sealed", "sealed_key"]
 
@@ -21,13 +21,13 @@ NONCE = 12  # bytes, as NIST SP 800-38D recommends
 KEY = 32
 
 
-def sealed_key(run: str, key: Key) -> tuple[bytes, bytes]:
+def sealed_key(run: str, key: PseudonymKey) -> tuple[bytes, bytes]:
     """A new key for a run: as it is, and as it may be kept."""
     fresh = AESGCM.generate_key(8 * KEY)
     return fresh, sealed(_wrapping(key), fresh, f"key of {run}")
 
 
-def opened_key(kept: bytes, run: str, key: Key) -> bytes:
+def opened_key(kept: bytes, run: str, key: PseudonymKey) -> bytes:
     """The key of a run, as it is.
 
     Raises:
@@ -57,5 +57,5 @@ def opened(secret: bytes, kept: bytes, about: str) -> bytes:
         ) from None
 
 
-def _wrapping(key: Key) -> bytes:
+def _wrapping(key: PseudonymKey) -> bytes:
     return bytes.fromhex(key.digest(b"encryption of the keys of runs, 1"))

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from contacts_core.errors import ConfigurationError
 from contacts_core.models import Contact, Identifier
 from contacts_core.provider import flows
-from contacts_core.storage.database import State, state, stored
+from contacts_core.storage.database import Storage, locate_storage, stored
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-__all__ = ["Tombstones", "guard", "held_back", "places"]
+__all__ = ["Tombstones", "blocked", "guard", "places"]
 
 BATCH = 500  # values in one statement; SQLite's own limit is far higher, and its planner no quicker
 
@@ -45,7 +45,7 @@ class Tombstones:
         ConfigurationError: Its tombstones were made with another key, so that nobody would be recognised.
     """
 
-    def __init__(self, place: State) -> None:
+    def __init__(self, place: Storage) -> None:
         self._engine, self._key = place.engine(), place.key()
         import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans", which the line before asks for
         from sqlalchemy.dialects import postgresql, sqlite  # noqa: PLC0415 - as above
@@ -68,7 +68,7 @@ class Tombstones:
                     hint="name the right key; with another one nobody would be recognised",
                 )
 
-    def bury(self, identifiers: Iterable[Identifier], run: str) -> None:
+    def add(self, identifiers: Iterable[Identifier], run: str) -> None:
         """Note that these were erased by this run; those that are noted already stay as they are."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         hashes = dict.fromkeys(map(self._key.identifier, identifiers))
@@ -80,7 +80,7 @@ class Tombstones:
             for batch in flows.chunks(rows, BATCH):
                 connection.execute(self._insert(self._table).on_conflict_do_nothing(), list(batch))
 
-    def lift(self, identifiers: Iterable[Identifier]) -> int:
+    def remove(self, identifiers: Iterable[Identifier]) -> int:
         """Forget these, for people who came back of their own accord; tells how many there were."""
         return self._delete(list(dict.fromkeys(map(self._key.identifier, identifiers))))
 
@@ -117,12 +117,12 @@ class Tombstones:
         return known
 
 
-def places(own: State) -> list[State]:
+def places(own: Storage) -> list[Storage]:
     """Where a run that is kept in this state leaves its tombstones."""
-    return list(dict.fromkeys([own, state()]))
+    return list(dict.fromkeys([own, locate_storage()]))
 
 
-def held_back(contacts: Sequence[Contact], where: str | Path | None = None) -> Sequence[str]:
+def blocked(contacts: Sequence[Contact], where: str | Path | None = None) -> Sequence[str]:
     """Why each of these contacts must not be written, by the tombstones of the state in force and of the one given.
 
     Raises:
@@ -130,7 +130,7 @@ def held_back(contacts: Sequence[Contact], where: str | Path | None = None) -> S
         StorageError: Likewise.
     """
     reasons = [""] * len(contacts)
-    for place in places(state(where)):
+    for place in places(locate_storage(where)):
         if place.exists:
             reasons = [one or other for one, other in zip(reasons, Tombstones(place).reasons(contacts), strict=True)]
     return reasons
@@ -138,4 +138,4 @@ def held_back(contacts: Sequence[Contact], where: str | Path | None = None) -> S
 
 def guard(where: str | Path | None) -> Callable[[Sequence[Contact]], Sequence[str]]:
     """`held_back` for clients that were given a state, or None."""
-    return lambda contacts: held_back(contacts, where)
+    return lambda contacts: blocked(contacts, where)

@@ -29,7 +29,7 @@ from attrs import frozen
 
 from contacts_core.client import AsyncContacts, Contacts
 from contacts_core.errors import ContactsError, JobTimeout
-from contacts_core.http.drivers import AsyncDriver, Driver
+from contacts_core.http.drivers import AsyncTransport, BlockingTransport
 from contacts_core.models import Contact, Identifier, IdentifierKind, Outcome, OutcomeState
 from contacts_core.provider import (
     AddsToLists,
@@ -433,7 +433,7 @@ class AdversaryContract:
         for change in adversary.changes:
             excused = _unseen(adversary, change) or (
                 any(lie.kind in FALSE for _, lie in adversary.struck)
-                and any(capability in self.provider.emulates for capability in operation.needs)
+                and any(capability in self.provider.read_modify_write for capability in operation.needs)
             )
             assert operation.allows(case, change) or excused, (
                 f"request {change.request} changed {change.before} to {change.after}, which was not asked for;\n"
@@ -453,17 +453,17 @@ class AdversaryContract:
         from contacts_core.testing.harness import Awaited
 
         address = f"http://{HOST}/{self.emulator.name}"
-        patient = type(self.provider.__name__, (self.provider,), {"poll": PATIENCE / 10})
+        patient = type(self.provider.__name__, (self.provider,), {"poll_interval": PATIENCE / 10})
         made = patient(**{**adversary.emulator.settings(), "base_url": address, **self.settings})
         stack.enter_context(stamina.set_testing(True, attempts=3))
         if not awaiting:
             client = stack.enter_context(httpx.Client(transport=adversary))
-            driver = Driver(made, client, sleep=adversary.sleep, monotonic=adversary.monotonic, in_flight=1)
+            driver = BlockingTransport(made, client, sleep=adversary.sleep, monotonic=adversary.monotonic, in_flight=1)
             return Contacts(made, driver=driver)
         runner = stack.enter_context(asyncio.Runner())
         later = httpx.AsyncClient(transport=adversary)
         stack.callback(lambda: runner.run(later.aclose()))
-        waiting = AsyncDriver(made, later, sleep=adversary.sleep_async, monotonic=adversary.monotonic, in_flight=1)
+        waiting = AsyncTransport(made, later, sleep=adversary.sleep_async, monotonic=adversary.monotonic, in_flight=1)
         return Awaited(AsyncContacts(made, driver=waiting), runner)
 
     @staticmethod

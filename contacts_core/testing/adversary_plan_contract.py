@@ -220,11 +220,11 @@ class PlanAdversaryContract(AdversaryContract):
 def _template() -> Path:
     """Storage that was used before: its tables and queues are there, which saves a second in each case."""
     from contacts_core.plans.execution.engine import Engine
-    from contacts_core.storage.database import state
+    from contacts_core.storage.database import locate_storage
 
     kept = tempfile.TemporaryDirectory()
     atexit.register(kept.cleanup)
-    with Engine(state(kept.name)):
+    with Engine(locate_storage(kept.name)):
         pass
     return Path(kept.name)
 
@@ -239,15 +239,15 @@ def _planned(kind: str, before: Store, client: Any, dice: random.Random) -> Any:
         people.append(Identifier.email("nobody.at.all@example.com"))
     match kind:
         case "erase":
-            return plans.erase(people, [client])
+            return plans.plan_erasure(people, [client])
         case "delete":
-            return plans.delete(client, people)
+            return plans.plan_deletion(client, people)
         case "remove-identifier":
             several = [each for each in before.values() if len(each.identifiers) > 1] or [one]
-            return plans.remove_identifier([dice.choice(identifiers_of(dice.choice(several)))], [client])
+            return plans.plan_identifier_removal([dice.choice(identifiers_of(dice.choice(several)))], [client])
         case _:
             listed = [each for each in before.values() if each.lists]
-            return plans.remove_from_list(client, dice.choice(dice.choice(listed).lists), people)
+            return plans.plan_list_removal(client, dice.choice(dice.choice(listed).lists), people)
 
 
 def _same_person(kind: str, target: Any, change: Change) -> bool:

@@ -14,7 +14,7 @@ from contacts_core.testing.cases.faults import FailingCases
 from contacts_core.testing.cases.read import ReadingCases
 from contacts_core.testing.cases.shared import Case
 from contacts_core.testing.cases.write import ChangingCases
-from contacts_core.testing.harness import Kind, Trial, Way, trial
+from contacts_core.testing.harness import Mode, Trial, Way, trial
 
 if TYPE_CHECKING:
     from contacts_core.emulator import Emulator
@@ -64,7 +64,7 @@ class ProviderContract(ReadingCases, ChangingCases, FailingCases):
             ways += ["cassette"] if case.recorded and cls.cassettes else []
         if not ways:
             return None
-        kinds: tuple[Kind, ...] = ("sync", "async")
+        kinds: tuple[Mode, ...] = ("sync", "async")
         params = [pytest.param((way, kind), id=f"{way}-{kind}") for way in ways for kind in kinds]
         copy = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
         copy.__dict__.update(function.__dict__)

@@ -18,18 +18,18 @@ import stamina
 from attrs import define, field
 
 from contacts_core.client import AsyncContacts, Contacts
-from contacts_core.http.drivers import IN_FLIGHT, AsyncDriver, Driver
+from contacts_core.http.drivers import IN_FLIGHT, AsyncTransport, BlockingTransport
 from contacts_core.provider import Provider, TransportSettings
 from contacts_core.testing import cassettes
 
 if TYPE_CHECKING:
     from contacts_core.emulator import Emulator, Exchange, Faults, Running
 
-__all__ = ["RECORDING", "Kind", "Trial", "Way", "trial"]
+__all__ = ["RECORDING", "Mode", "Trial", "Way", "trial"]
 
 T = TypeVar("T")
 Way = Literal["direct", "emulator", "cassette"]
-Kind = Literal["sync", "async"]
+Mode = Literal["sync", "async"]
 
 
 @define
@@ -135,7 +135,7 @@ def trial(
     cassette: Path | None,
     *,
     way: Way,
-    kind: Kind,
+    kind: Mode,
     case: str,
     contacts: int = 0,
     observer: Callable[[Exchange], None] | None = None,
@@ -185,7 +185,7 @@ def _door(  # one more door on the same account
             1 if RECORDING.source else IN_FLIGHT
         )  # a cassette made one request at a time comes out the same again
         return Contacts(
-            provider, driver=Driver(provider, client, sleep=sleep, monotonic=monotonic, in_flight=in_flight)
+            provider, driver=BlockingTransport(provider, client, sleep=sleep, monotonic=monotonic, in_flight=in_flight)
         )
 
     async def note(request: Any) -> None:
@@ -193,7 +193,7 @@ def _door(  # one more door on the same account
 
     waiting = httpx.AsyncClient(event_hooks={"request": [note]}, timeout=30)
     stack.callback(lambda: runner.run(waiting.aclose()))
-    driver = AsyncDriver(provider, waiting, sleep=clock.sleep_async, monotonic=clock.monotonic)
+    driver = AsyncTransport(provider, waiting, sleep=clock.sleep_async, monotonic=clock.monotonic)
     return Awaited(AsyncContacts(provider, driver=driver), runner)
 
 

@@ -27,7 +27,7 @@ from contacts_core.provider import (
     RemovesFromLists,
     RemovesIdentifiers,
     UpsertsContacts,
-    address,
+    base_url_setting,
 )
 
 __all__ = ["MemoryProvider", "Store"]
@@ -63,7 +63,7 @@ class MemoryProvider(
     name = "memory"
     title = "In memory"
 
-    base_url: str = address("http://localhost")
+    base_url: str = base_url_setting("http://localhost")
     store: Store = field(factory=Store, repr=False)
 
     def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
@@ -112,7 +112,7 @@ class MemoryProvider(
 
     def count(self) -> Flow[Count]:
         yield from ()
-        return Count(len(self.store.contacts), how="counter")
+        return Count(len(self.store.contacts), source="counter")
 
     def lists_page(self, cursor: str | None) -> Flow[Page[ContactList]]:
         yield from ()

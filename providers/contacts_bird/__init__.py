@@ -27,7 +27,6 @@ from contacts_core.models import (
 )
 from contacts_core.provider import (
     AddsToLists,
-    Call,
     CountsByPaging,
     CreatesLists,
     DeletesAllContactsById,
@@ -37,17 +36,18 @@ from contacts_core.provider import (
     Flow,
     GetsContacts,
     NativeQuery,
+    PartialResult,
     Provider,
-    Rate,
+    RateLimit,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
-    Sample,
+    Request,
     Searches,
     TakesIdentifiers,
     UpsertsContacts,
-    address,
+    base_url_setting,
     flows,
     hookimpl,
     secret,
@@ -96,17 +96,17 @@ class Bird(
 
     name = "bird"
     title = "Bird workspace contacts and lists"
-    member_batch = 100
+    member_batch_size = 100
     concurrency = 8
-    exports_lists = False  # an answer may leave the lists out
+    export_includes_lists = False  # an answer may leave the lists out
     # Documented for a sibling API of the same vendor; the Contacts API names no numbers.
-    rates: ClassVar = {api.READ: Rate(50, 1), api.WRITE: Rate(500, 1)}
+    rate_limits: ClassVar = {api.READ: RateLimit(50, 1), api.WRITE: RateLimit(500, 1)}
     costs: ClassVar = {
         DeletesContacts: {api.WRITE: 1},
         RemovesIdentifiers: {api.READ: 1, api.WRITE: 1},
         RemovesFromLists: {api.WRITE: 1},
     }
-    unreached: ClassVar = {
+    residual_data: ClassVar = {
         "other keys": (
             "addresses, numbers and ids under a key that no setting names (email_keys, phone_keys, external_id_keys, "
             "anonymous_id_keys) are not looked for"
@@ -120,7 +120,7 @@ class Bird(
 
     access_key: str = secret()
     workspace_id: str = setting()
-    base_url: str = address("https://api.bird.com")
+    base_url: str = base_url_setting("https://api.bird.com")
     auth_scheme: str = "AccessKey"
     email_keys: str = "emailaddress"
     phone_keys: str = "phonenumber"
@@ -130,13 +130,13 @@ class Bird(
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"{self.auth_scheme} {self.access_key}"}
 
-    def root(self) -> str:
+    def base_path(self) -> str:
         return f"/workspaces/{quote(self.workspace_id, safe='')}"
 
-    def refuse_id(self, id: str) -> str:
-        return super().refuse_id(id) or ("" if UUID.fullmatch(id) else "the id is not a UUID")
+    def validate_id(self, id: str) -> str:
+        return super().validate_id(id) or ("" if UUID.fullmatch(id) else "the id is not a UUID")
 
-    def is_not_found(self, call: Call[Any], content: bytes) -> bool:
+    def is_not_found(self, call: Request[Any], content: bytes) -> bool:
         """See `Provider.is_not_found`: Bird's errors have a code and a message."""
         if not super().is_not_found(call, content):
             return False
@@ -184,7 +184,7 @@ class Bird(
     def _change(
         self,
         operation: str,
-        change: Callable[[str, Any], Call[Processed]],
+        change: Callable[[str, Any], Request[Processed]],
         list_id: str,
         members: Sequence[Member],
     ) -> Flow[Outcome]:
@@ -215,7 +215,7 @@ class Bird(
             processed = (yield from change(list_id, body)).items_processed
             (done if processed == len(part) else unsure).extend(part)
 
-        for part in flows.chunks(dict.fromkeys(sent), self.member_batch):
+        for part in flows.chunks(dict.fromkeys(sent), self.member_batch_size):
             _, refused = yield from flows.apart(part, send)
             outcomes += [_failed(operation, spelled(member), str(error)) for member, error in refused]
         names = tuple(map(spelled, done))
@@ -227,7 +227,7 @@ class Bird(
             each.value or Outcome(operation=operation, requested=1)  # not read: neither confirmed nor failed
             for each in settled
         ]
-        return Outcome.total(operation, self.name, outcomes)
+        return Outcome.merge(operation, self.name, outcomes)
 
     def _read_back(self, operation: str, list_id: str, member: Member, *, wanted: bool) -> Flow[Outcome]:
         name = spelled(member)
@@ -272,10 +272,10 @@ class Bird(
             else None
         )
 
-    def search(self, query: NativeQuery) -> Flow[Sample]:
+    def search(self, query: NativeQuery) -> Flow[PartialResult]:
         asked: Any = query.asks
         found = yield from self._search(asked)
-        return Sample(found, len(found))
+        return PartialResult(found, len(found))
 
     def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
         """One request for each key under which the identifier may be kept."""
@@ -318,7 +318,7 @@ class Bird(
 
     def _complete(self, found: Sequence[ContactDetails]) -> Flow[list[Contact]]:
         """Contacts with all their identifiers; those that an answer shows only in part are read apart."""
-        if any(self.refuse_id(details.id) for details in found):
+        if any(self.validate_id(details.id) for details in found):
             raise UnexpectedPayload("the answer holds a contact whose id is not one", provider=self.name)
         known = {details.id: mapping.known_identifiers(details, self.keys) for details in found}
         lacking = [details.id for details in found if not mapping.is_told(details, known[details.id])]
@@ -405,7 +405,9 @@ class Bird(
                     yield from api.upsert_contact(**references[0], body=more)
             except (NotFound, Rejected):  # the contact itself is written
                 lost.update(f"list {each}" for each in part)
-        return Outcome(operation="upsert_contacts", requested=1, confirmed=(written.id,), lost=tuple(sorted(lost)))
+        return Outcome(
+            operation="upsert_contacts", requested=1, confirmed=(written.id,), dropped_fields=tuple(sorted(lost))
+        )
 
 
 def spelled(member: Member) -> str:

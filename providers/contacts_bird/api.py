@@ -18,7 +18,7 @@ from contacts_bird.payloads import (
     Lists,
     Processed,
 )
-from contacts_core.provider import Call, delete, get, patch, path, post
+from contacts_core.provider import Request, delete, get, patch, path, post
 
 PAGE = "100"  # a larger one is refused
 READ, WRITE = "", "write"  # the lanes of the vendor's two rates: GET, and everything else
@@ -26,89 +26,93 @@ READ, WRITE = "", "write"  # the lanes of the vendor's two rates: GET, and every
 Json = Mapping[str, Any]
 
 
-def contacts(page_token: str | None, limit: int | None = None) -> Call[Contacts]:
+def contacts(page_token: str | None, limit: int | None = None) -> Request[Contacts]:
     """Read a page of contacts."""
     return get("/contacts", Contacts, _page(page_token) | ({"limit": f"{limit}"} if limit else {}))
 
 
-def contact(contact_id: str) -> Call[ContactDetails]:
+def contact(contact_id: str) -> Request[ContactDetails]:
     """Read one contact."""
     return get(path("/contacts/{contact_id}", contact_id=contact_id), ContactDetails)
 
 
-def create_contact(body: Json) -> Call[ContactDetails]:
+def create_contact(body: Json) -> Request[ContactDetails]:
     """Create a contact; an identifier in use gives 409."""
-    return post("/contacts", ContactDetails, body, lane=WRITE)
+    return post("/contacts", ContactDetails, body, rate_limit=WRITE)
 
 
-def update_contact(contact_id: str, body: Json) -> Call[ContactDetails]:
+def update_contact(contact_id: str, body: Json) -> Request[ContactDetails]:
     """Change a contact."""
-    return patch(path("/contacts/{contact_id}", contact_id=contact_id), ContactDetails, body, lane=WRITE)
+    return patch(path("/contacts/{contact_id}", contact_id=contact_id), ContactDetails, body, rate_limit=WRITE)
 
 
-def upsert_contact(key: str, value: str, body: Json) -> Call[ContactDetails]:
+def upsert_contact(key: str, value: str, body: Json) -> Request[ContactDetails]:
     """Change the contact with this identifier, or create it. An encoded ``@`` is refused, so it stays as it is."""
     to = path("/contacts/identifiers/{key}/{value}", safe="@+", key=key, value=value)
-    return patch(to, ContactDetails, body, lane=WRITE)
+    return patch(to, ContactDetails, body, rate_limit=WRITE)
 
 
-def delete_contact(contact_id: str) -> Call[None]:
+def delete_contact(contact_id: str) -> Request[None]:
     """Delete one contact."""
-    return delete(path("/contacts/{contact_id}", contact_id=contact_id), NoneType, lane=WRITE)
+    return delete(path("/contacts/{contact_id}", contact_id=contact_id), NoneType, rate_limit=WRITE)
 
 
-def search(key: str, value: str) -> Call[Contacts]:
+def search(key: str, value: str) -> Request[Contacts]:
     """Find contacts by one exact identifier."""
-    return post("/contacts/search", Contacts, {"identifier": {"key": key, "value": value}}, lane=WRITE, repeatable=True)
+    return post(
+        "/contacts/search", Contacts, {"identifier": {"key": key, "value": value}}, rate_limit=WRITE, idempotent=True
+    )
 
 
-def identifiers(contact_id: str, page_token: str | None) -> Call[Identifiers]:
+def identifiers(contact_id: str, page_token: str | None) -> Request[Identifiers]:
     """Read a page of all identifiers of a contact."""
     return get(path("/contacts/{contact_id}/identifiers", contact_id=contact_id), Identifiers, _page(page_token))
 
 
-def delete_identifier(contact_id: str, key: str, value: str) -> Call[None]:
+def delete_identifier(contact_id: str, key: str, value: str) -> Request[None]:
     """Remove one identifier; the request has a body."""
     to = path("/contacts/{contact_id}/identifiers", contact_id=contact_id)
-    return delete(to, NoneType, json={"key": key, "value": value}, lane=WRITE)
+    return delete(to, NoneType, json={"key": key, "value": value}, rate_limit=WRITE)
 
 
-def lists_of_contact(contact_id: str, page_token: str | None) -> Call[Lists]:
+def lists_of_contact(contact_id: str, page_token: str | None) -> Request[Lists]:
     """Read the lists a contact is on. Answers show a page token, though no way to send it is documented."""
     return get(path("/contacts/{contact_id}/lists", contact_id=contact_id), Lists, _further(page_token))
 
 
-def lists(page_token: str | None) -> Call[Lists]:
+def lists(page_token: str | None) -> Request[Lists]:
     """Read all lists; no paging is documented, but a page token that comes is followed."""
     return get("/lists", Lists, _further(page_token))
 
 
-def create_list(name: str) -> Call[ListDetails]:
+def create_list(name: str) -> Request[ListDetails]:
     """Create a list."""
-    return post("/lists", ListDetails, {"name": name}, lane=WRITE)
+    return post("/lists", ListDetails, {"name": name}, rate_limit=WRITE)
 
 
-def delete_list(list_id: str) -> Call[None]:
+def delete_list(list_id: str) -> Request[None]:
     """Delete a list."""
-    return delete(path("/lists/{list_id}", list_id=list_id), NoneType, lane=WRITE)
+    return delete(path("/lists/{list_id}", list_id=list_id), NoneType, rate_limit=WRITE)
 
 
-def contacts_of_list(list_id: str, page_token: str | None) -> Call[Contacts]:
+def contacts_of_list(list_id: str, page_token: str | None) -> Request[Contacts]:
     """Read a page of a list's contacts."""
     return get(path("/lists/{list_id}/contacts", list_id=list_id), Contacts, _page(page_token))
 
 
-def add_to_list(list_id: str, members: Json) -> Call[Processed]:
+def add_to_list(list_id: str, members: Json) -> Request[Processed]:
     """Add members. POST is what adds, whatever the vendor's second example of removal prints."""
-    return post(path("/lists/{list_id}/contacts", list_id=list_id), Processed, members, lane=WRITE, repeatable=True)
+    return post(
+        path("/lists/{list_id}/contacts", list_id=list_id), Processed, members, rate_limit=WRITE, idempotent=True
+    )
 
 
-def remove_from_list(list_id: str, members: Json) -> Call[Processed]:
+def remove_from_list(list_id: str, members: Json) -> Request[Processed]:
     """Remove members: DELETE, with a body."""
-    return delete(path("/lists/{list_id}/contacts", list_id=list_id), Processed, json=members, lane=WRITE)
+    return delete(path("/lists/{list_id}/contacts", list_id=list_id), Processed, json=members, rate_limit=WRITE)
 
 
-def attribute_definitions(page_token: str | None) -> Call[AttributeDefinitions]:
+def attribute_definitions(page_token: str | None) -> Request[AttributeDefinitions]:
     """Read a page of attribute definitions."""
     return get("/attribute-definitions", AttributeDefinitions, _page(page_token))
 

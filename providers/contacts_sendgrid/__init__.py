@@ -27,7 +27,6 @@ from contacts_core.models import (
 from contacts_core.models.identifiers import scrub
 from contacts_core.provider import (
     AddsToLists,
-    Call,
     Counts,
     CreatesLists,
     DeletesAllContacts,
@@ -39,17 +38,18 @@ from contacts_core.provider import (
     Flow,
     GetsContacts,
     NativeQuery,
+    PartialResult,
     Provider,
-    Rate,
+    RateLimit,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
-    Sample,
+    Request,
     Searches,
     Upload,
     UpsertsContacts,
-    address,
+    base_url_setting,
     flows,
     hookimpl,
     secret,
@@ -107,15 +107,15 @@ class SendGrid(
 
     name = mapping.NAME
     title = "Twilio SendGrid Marketing Contacts"
-    batch = 100
-    find_batch = 100
-    get_batch = 100
-    member_batch = 100
-    upsert_batch = 100_000
-    rates: ClassVar = {"": Rate(600, 60), "search": Rate(200, 60)}
-    exports_lists = False
+    delete_batch_size = 100
+    find_batch_size = 100
+    get_batch_size = 100
+    member_batch_size = 100
+    upsert_batch_size = 100_000
+    rate_limits: ClassVar = {"": RateLimit(600, 60), "search": RateLimit(200, 60)}
+    export_includes_lists = False
     costs: ClassVar = {RemovesIdentifiers: {"": 2}}
-    unreached: ClassVar = {
+    residual_data: ClassVar = {
         "suppressions": "unsubscribes, bounces, blocks and spam reports are kept by address, apart from contacts",
         "recipient data": (
             "names, addresses and subject lines of mail that was sent are erased by an API of their own "
@@ -127,7 +127,7 @@ class SendGrid(
     }
 
     api_key: str = secret()
-    base_url: str = address("https://api.sendgrid.com")
+    base_url: str = base_url_setting("https://api.sendgrid.com")
     on_behalf_of: str = ""
     export_format: str = "csv"
 
@@ -135,11 +135,11 @@ class SendGrid(
         behalf = {"on-behalf-of": self.on_behalf_of} if self.on_behalf_of else {}
         return {"Authorization": f"Bearer {self.api_key}", **behalf}
 
-    def refuse_id(self, id: str) -> str:
+    def validate_id(self, id: str) -> str:
         """See `Provider.refuse_id`."""
-        return super().refuse_id(id) or ("the id is too long" if len(id) > LONGEST_ID else "")
+        return super().validate_id(id) or ("the id is too long" if len(id) > LONGEST_ID else "")
 
-    def is_not_found(self, call: Call[Any], content: bytes) -> bool:
+    def is_not_found(self, call: Request[Any], content: bytes) -> bool:
         """See `Provider.is_not_found`; only for a single contact SendGrid answers with an empty body."""
         if not content:
             return call.method == "GET" and ONE_CONTACT.fullmatch(call.path) is not None
@@ -216,7 +216,7 @@ class SendGrid(
             else:
                 items.append((details.id, body))
         parts.append((yield from self._upsert(operation, items, [list_id], {}, set())))
-        return Outcome.total(operation, self.name, parts)
+        return Outcome.merge(operation, self.name, parts)
 
     def _by_id(self, ids: Sequence[str]) -> Flow[list[ContactDetails]]:
         """Contacts by id, each with what identifies it; what an answer does not tell is asked for one by one.
@@ -251,12 +251,12 @@ class SendGrid(
         said = sgql.translate(query)
         return NativeQuery(said) if said else None
 
-    def search(self, query: NativeQuery) -> Flow[Sample]:
+    def search(self, query: NativeQuery) -> Flow[PartialResult]:
         found = yield from api.search(query.text)
         contacts = [mapping.contact(details) for details in found.result or ()]
         if found.contact_count < len(contacts):
             raise UnexpectedPayload("the answer holds more contacts than it counts", provider=self.name)
-        return Sample(contacts, found.contact_count)
+        return PartialResult(contacts, found.contact_count)
 
     def cannot_find(self, identifier: Identifier) -> str:
         """See `FindsContacts.cannot_find`."""
@@ -335,7 +335,7 @@ class SendGrid(
         count = (yield from api.count()).contact_count
         if count < 0:
             raise UnexpectedPayload("the number of contacts is negative", provider=self.name)
-        return Count(count, how="counter")
+        return Count(count, source="counter")
 
     # -- lists and fields
 
@@ -374,9 +374,9 @@ class SendGrid(
             missing: set[str] = set()
             body = mapping.to_write(contact, ids, missing)
             if reason := mapping.unfit(body, definitions):
-                failed.append(Failure(contact.handle, f"not sent: {reason}"))
+                failed.append(Failure(contact.display_id, f"not sent: {reason}"))
             else:
-                items.append((contact.handle, body))
+                items.append((contact.display_id, body))
                 lost |= missing
         parts = [Outcome(operation=operation, requested=len(failed), failed=tuple(failed))]
         bodies = [body for _, body in items]
@@ -384,7 +384,7 @@ class SendGrid(
             parts.append((yield from self._upsert(operation, items, lists, definitions, lost)))
         else:
             parts.append((yield from self._import(bodies, lists, fields, lost)))
-        return evolve(Outcome.total(operation, self.name, parts), lost=tuple(sorted(lost)))
+        return evolve(Outcome.merge(operation, self.name, parts), dropped_fields=tuple(sorted(lost)))
 
     def _upsert(
         self,
@@ -434,7 +434,7 @@ class SendGrid(
                     raise
             else:
                 job = self._queued(operation, accepted, len(left))
-                return Outcome.total(operation, self.name, [job, _all_failed(operation, failed)])
+                return Outcome.merge(operation, self.name, [job, _all_failed(operation, failed)])
         return _all_failed(operation, failed)
 
     def _import(
@@ -452,7 +452,7 @@ class SendGrid(
         yield from Upload(started.upload_uri, headers, content)
         return self._queued("upsert_contacts", Accepted(started.job_id), len(bodies))
 
-    def check(self, job: Job) -> Flow[Job]:
+    def get_job(self, job: Job) -> Flow[Job]:
         """Writes and exports are read in two places; a bare id is looked for in both."""
         if job.operation == "export":
             return mapping.export_job(job, self._about(job, (yield from api.export_status(job.id))))

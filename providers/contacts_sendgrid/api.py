@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any
 
-from contacts_core.provider import Call, delete, get, path, post, put
+from contacts_core.provider import Request, delete, get, path, post, put
 from contacts_sendgrid.payloads import (
     Accepted,
     ContactCount,
@@ -32,113 +32,113 @@ CONTACTS = "/v3/marketing/contacts"
 LISTS = "/v3/marketing/lists"
 
 
-def delete_contacts(ids: Sequence[str]) -> Call[Accepted]:
+def delete_contacts(ids: Sequence[str]) -> Request[Accepted]:
     """Queue the deletion of contacts. One comma-joined parameter: array style and bodies are refused."""
     return delete(CONTACTS, Accepted, {"ids": ",".join(ids)})
 
 
-def delete_all_contacts() -> Call[Accepted]:
+def delete_all_contacts() -> Request[Accepted]:
     """Queue the deletion of every contact."""
     return delete(CONTACTS, Accepted, {"delete_all_contacts": "true"})
 
 
-def delete_identifier(contact_id: str, identifier_type: str, identifier_value: str) -> Call[Accepted]:
+def delete_identifier(contact_id: str, identifier_type: str, identifier_value: str) -> Request[Accepted]:
     """Queue the deletion of one identifier."""
     body = {"identifier_type": identifier_type, "identifier_value": identifier_value}
     return delete(path(CONTACTS + "/{contact_id}/identifiers", contact_id=contact_id), Accepted, json=body)
 
 
-def upsert_contacts(contacts: Sequence[Mapping[str, Any]], list_ids: Sequence[str]) -> Call[Accepted]:
+def upsert_contacts(contacts: Sequence[Mapping[str, Any]], list_ids: Sequence[str]) -> Request[Accepted]:
     """Queue the creation or update of contacts."""
     body: dict[str, Any] = {"contacts": contacts}
     return put(CONTACTS, Accepted, body | {"list_ids": list_ids} if list_ids else body)
 
 
-def contact(contact_id: str) -> Call[ContactDetails]:
+def contact(contact_id: str) -> Request[ContactDetails]:
     """Read one contact; 404 has an empty body."""
     return get(path(CONTACTS + "/{contact_id}", contact_id=contact_id), ContactDetails)
 
 
-def batch(ids: Sequence[str]) -> Call[Contacts]:
+def batch(ids: Sequence[str]) -> Request[Contacts]:
     """Read up to 100 contacts."""
-    return post(CONTACTS + "/batch", Contacts, {"ids": ids}, repeatable=True)
+    return post(CONTACTS + "/batch", Contacts, {"ids": ids}, idempotent=True)
 
 
-def count() -> Call[ContactCount]:
+def count() -> Request[ContactCount]:
     """Count the contacts."""
     return get(CONTACTS + "/count", ContactCount)
 
 
-def sample() -> Call[Sampled]:
+def sample() -> Request[Sampled]:
     """Read up to fifty contacts; there are no pages."""
     return get(CONTACTS, Sampled)
 
 
-def user() -> Call[User]:
+def user() -> Request[User]:
     """Read whose key it is; it needs a right of its own."""
     return get("/v3/user/username", User)
 
 
-def search(query: str) -> Call[SearchResult]:
+def search(query: str) -> Request[SearchResult]:
     """Search by SGQL: at most 50 contacts, no paging."""
-    return post(CONTACTS + "/search", SearchResult, {"query": query}, lane="search", repeatable=True)
+    return post(CONTACTS + "/search", SearchResult, {"query": query}, rate_limit="search", idempotent=True)
 
 
-def search_emails(emails: Sequence[str]) -> Call[Matches]:
+def search_emails(emails: Sequence[str]) -> Request[Matches]:
     """Look up to 100 addresses up, primary and alternate; 404 when none is found."""
-    return post(CONTACTS + "/search/emails", Matches, {"emails": emails}, repeatable=True)
+    return post(CONTACTS + "/search/emails", Matches, {"emails": emails}, idempotent=True)
 
 
-def search_identifiers(identifier_type: str, identifiers: Sequence[str]) -> Call[Matches]:
+def search_identifiers(identifier_type: str, identifiers: Sequence[str]) -> Request[Matches]:
     """Look up to 100 identifiers of one type up; 404 when none is found."""
     to = path(CONTACTS + "/search/identifiers/{identifier_type}", identifier_type=identifier_type)
-    return post(to, Matches, {"identifiers": identifiers}, repeatable=True)
+    return post(to, Matches, {"identifiers": identifiers}, idempotent=True)
 
 
-def start_export(list_id: str | None, file_type: str) -> Call[ExportStarted]:
+def start_export(list_id: str | None, file_type: str) -> Request[ExportStarted]:
     """Begin an export of a list, or of all contacts."""
     body: dict[str, Any] = {"file_type": file_type}
     return post(CONTACTS + "/exports", ExportStarted, body | {"list_ids": [list_id]} if list_id else body)
 
 
-def export_status(export_id: str) -> Call[ExportStatus]:
+def export_status(export_id: str) -> Request[ExportStatus]:
     """Check an export."""
     return get(path(CONTACTS + "/exports/{export_id}", export_id=export_id), ExportStatus)
 
 
-def start_import(field_mappings: Sequence[str], list_ids: Sequence[str]) -> Call[ImportStarted]:
+def start_import(field_mappings: Sequence[str], list_ids: Sequence[str]) -> Request[ImportStarted]:
     """Ask where to upload a CSV file with these columns."""
     body: dict[str, Any] = {"file_type": "csv", "field_mappings": field_mappings}
     return put(CONTACTS + "/imports", ImportStarted, body | {"list_ids": list_ids} if list_ids else body)
 
 
-def import_status(job_id: str) -> Call[ImportStatus]:
+def import_status(job_id: str) -> Request[ImportStatus]:
     """Check any write."""
     return get(path(CONTACTS + "/imports/{job_id}", job_id=job_id), ImportStatus)
 
 
-def lists(page_token: str | None) -> Call[Lists]:
+def lists(page_token: str | None) -> Request[Lists]:
     """Read a page of lists."""
     page = {"page_size": "1000"}
     return get(LISTS, Lists, page | {"page_token": page_token} if page_token else page)
 
 
-def create_list(name: str) -> Call[ListDetails]:
+def create_list(name: str) -> Request[ListDetails]:
     """Create a list."""
     return post(LISTS, ListDetails, {"name": name})
 
 
-def delete_list(list_id: str) -> Call[None]:
+def delete_list(list_id: str) -> Request[None]:
     """Delete a list. Never with ``delete_contacts``: its contacts stay."""
     return delete(path(LISTS + "/{list_id}", list_id=list_id), NoneType)
 
 
-def remove_from_list(list_id: str, contact_ids: Sequence[str]) -> Call[Accepted]:
+def remove_from_list(list_id: str, contact_ids: Sequence[str]) -> Request[Accepted]:
     """Queue the removal of contacts from a list."""
     to = path(LISTS + "/{list_id}/contacts", list_id=list_id)
     return delete(to, Accepted, {"contact_ids": ",".join(contact_ids)})
 
 
-def field_definitions() -> Call[FieldDefinitions]:
+def field_definitions() -> Request[FieldDefinitions]:
     """Read all custom and reserved fields."""
     return get("/v3/marketing/field_definitions", FieldDefinitions)

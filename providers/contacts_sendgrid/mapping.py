@@ -419,16 +419,16 @@ def to_write(contact: Contact, field_ids: Mapping[str, FieldDetails], lost: set[
     """The contact as an upsert takes it; what does not fit is named in ``lost``."""
     body: dict[str, Any] = {}
     for kind, name in FIELDS.items():
-        first, *others = contact.all(kind) or (None,)
+        first, *others = contact.identifiers_of(kind) or (None,)
         first = contact.primary(kind) or first
         if first:
             body[name] = _spelled(contact, first)
-        others = [i for i in contact.all(kind) if i != first]
+        others = [i for i in contact.identifiers_of(kind) if i != first]
         if kind is EMAIL and others:
             body["alternate_emails"] = [_spelled(contact, i) for i in others[:MOST_ALTERNATES]]
             others = others[MOST_ALTERNATES:]
         lost.update(f"another {kind.value}" for _ in others)
-    lost.update(f"identifier {i.key}" for i in contact.all(IdentifierKind.OTHER))
+    lost.update(f"identifier {i.key}" for i in contact.identifiers_of(IdentifierKind.OTHER))
     body |= {name: value for name in ("first_name", "last_name") if (value := getattr(contact, name))}
     if contact.address:
         body |= {theirs: value for ours, theirs in ADDRESS.items() if (value := getattr(contact.address, ours))}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
-from contacts_core.query import All, Any_, Compare, Native, Not, Op, Query, walk
+from contacts_core.query import And, Compare, Not, Op, Or, Query, RawQuery, walk
 
 TEXTS = {
     "id": "contact_id",
@@ -32,23 +32,23 @@ FIRST_YEAR, LAST_YEAR = 1000, 9998
 
 def translate(query: Query) -> str | None:
     """Say it in SGQL, matching all that the query matches; None if that cannot be said."""
-    return _said(query, exactly=any(isinstance(part, Native) for part in walk(query)))
+    return _said(query, exactly=any(isinstance(part, RawQuery) for part in walk(query)))
 
 
 def _said(query: Query, *, exactly: bool) -> str | None:
     """Say a part. ``exactly``: the core does not filter the answer, so no condition may be left out."""
     match query:
-        case Native(text):
+        case RawQuery(text):
             return text
-        case All(parts):
+        case And(parts):
             said = [_said(part, exactly=exactly) for part in parts]
             return _joined(" AND ", said if exactly else filter(None, said))
-        case Any_(parts):
+        case Or(parts):
             return _joined(" OR ", [_said(part, exactly=exactly) for part in parts])
-        case Not(All(parts)):
-            return _said(Any_(tuple(Not(part) for part in parts)), exactly=exactly)
-        case Not(Any_(parts)):
-            return _said(All(tuple(Not(part) for part in parts)), exactly=exactly)
+        case Not(And(parts)):
+            return _said(Or(tuple(Not(part) for part in parts)), exactly=exactly)
+        case Not(Or(parts)):
+            return _said(And(tuple(Not(part) for part in parts)), exactly=exactly)
         case Not(Not(part)):
             return _said(part, exactly=exactly)
         case Not(Compare() as part):

@@ -22,7 +22,6 @@ from contacts_core.errors import (
 from contacts_core.models import Contact, ContactList, Count, Failure, FieldDefinition, Identifier, Outcome, Page
 from contacts_core.provider import (
     AddsToLists,
-    Call,
     Counts,
     CreatesLists,
     DeletesAllContactsById,
@@ -34,8 +33,9 @@ from contacts_core.provider import (
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
+    Request,
     UpsertsContacts,
-    address,
+    base_url_setting,
     flows,
     hookimpl,
     secret,
@@ -82,11 +82,11 @@ class UserApi(
 
     name = mapping.NAME
     title = "user-api contacts (Rolodex CRM)"
-    upsert_batch = 10_000  # one scan finds which of them exist
+    upsert_batch_size = 10_000  # one scan finds which of them exist
     page_size = api.PAGE
-    emulates = (RemovesIdentifiers, RemovesFromLists, AddsToLists, UpsertsContacts)
+    read_modify_write = (RemovesIdentifiers, RemovesFromLists, AddsToLists, UpsertsContacts)
     costs: ClassVar = {RemovesIdentifiers: {"": 3}, RemovesFromLists: {"": 3}}
-    unreached: ClassVar = {
+    residual_data: ClassVar = {
         "deleted contacts": "whether the vendor keeps a deleted contact for a while is documented nowhere",
         "notes": "notes are records of their own; whether they go with the contact is documented nowhere",
         "billing": "whether a deleted contact still counts for the month is documented nowhere",
@@ -94,7 +94,7 @@ class UserApi(
     }
 
     api_key: str = secret(env="USER_API_KEY")
-    base_url: str = address()
+    base_url: str = base_url_setting()
     path_prefix: str = "/user-api/v1"
     auth_header: str = "x-rolodex-api-key"
     auth_scheme: str = ""
@@ -102,7 +102,7 @@ class UserApi(
     def headers(self) -> dict[str, str]:
         return {self.auth_header: f"{self.auth_scheme} {self.api_key}".strip()}
 
-    def root(self) -> str:
+    def base_path(self) -> str:
         return self.path_prefix
 
     def account_id(self) -> Flow[str]:
@@ -110,9 +110,9 @@ class UserApi(
         owner = ""
         with suppress(Forbidden, NotFound, Rejected, Unauthenticated, UnexpectedPayload):
             owner = mapping.first_user((yield from api.users()).data)
-        return f"{self.base_url}{self.root()}" + (f" user {owner}" if owner else "")
+        return f"{self.base_url}{self.base_path()}" + (f" user {owner}" if owner else "")
 
-    def is_not_found(self, call: Call[Any], content: bytes) -> bool:
+    def is_not_found(self, call: Request[Any], content: bytes) -> bool:
         """See `Provider.is_not_found`; no page prints an error, so any JSON object that names one will do."""
         if not super().is_not_found(call, content):
             return False
@@ -298,7 +298,7 @@ class UserApi(
 
     def _completed(self, found: Sequence[ContactDetails]) -> Flow[list[ContactDetails]]:
         """These contacts with all their relations; those that a page does not tell are read one by one."""
-        if any(self.refuse_id(details.id) for details in found):
+        if any(self.validate_id(details.id) for details in found):
             raise UnexpectedPayload("the answer holds a contact whose id is not one", provider=self.name)
         lacking = [each.id for each in found if mapping.untold(each, mapping.SHARED_RELATIONS)]
         settled = yield from flows.run_together([self._alone(each) for each in lacking], self.concurrency)
@@ -320,9 +320,9 @@ class UserApi(
         found = yield from api.contacts(0, limit=1, include="")
         total = _total(found.pagination)
         if total is not None:
-            return Count(total, how="counter")
+            return Count(total, source="counter")
         everyone = yield from flows.gather(lambda cursor: self.contacts_page(None, cursor))
-        return Count(len(everyone), how="paged")
+        return Count(len(everyone), source="paged")
 
     # -- lists and fields
 
@@ -354,13 +354,13 @@ class UserApi(
         if any(contact.custom for contact in contacts):
             fields = {f.name.lower(): f for f in (yield from flows.gather(self._fields_page))}
         present = yield from self._present([c.id for c in contacts if c.provider == self.name and c.id])
-        strangers = [c for c in contacts if c.provider != self.name or c.id not in present]
-        sought = list(dict.fromkeys(i for c in strangers for i in c.identifiers if i.kind in mapping.RELATIONS))
+        outside_plan = [c for c in contacts if c.provider != self.name or c.id not in present]
+        sought = list(dict.fromkeys(i for c in outside_plan for i in c.identifiers if i.kind in mapping.RELATIONS))
         owners = dict((yield from self.find(sought))) if sought else {}
         upserts = [self._upsert(contact, present, owners, fields, lists) for contact in contacts]
         settled = yield from flows.run_together(upserts, self.concurrency)
         return flows.added_up(
-            "upsert_contacts", self.name, [[contact] for contact in contacts], settled, attrgetter("handle")
+            "upsert_contacts", self.name, [[contact] for contact in contacts], settled, attrgetter("display_id")
         )
 
     def _present(self, ids: Sequence[str]) -> Flow[dict[str, ContactDetails]]:
@@ -389,29 +389,29 @@ class UserApi(
                 before = yield from self._told(owner.id)
                 if not set(contact.identifiers) & set(mapping.identifiers(before)):
                     reason = "the contact that had its identifier has it no more"
-                    return _not_sent(operation, contact.handle, reason)
+                    return _not_sent(operation, contact.display_id, reason)
             elif known:
-                return _not_sent(operation, contact.handle, f"it may exist already: {known[0]}")
+                return _not_sent(operation, contact.display_id, f"it may exist already: {known[0]}")
         if before and (unread := [name for name in IDENTIFYING if not mapping.is_readable(before, name)]):
-            return _not_sent(operation, contact.handle, _ununderstood(unread))
+            return _not_sent(operation, contact.display_id, _ununderstood(unread))
         if before and mapping.is_another(contact, before):
             # Ids are counted up in each workspace, so an id of one workspace is somebody else's in the next.
             reason = "the contact of this id has none of these identifiers; is it another account's?"
-            return _not_sent(operation, contact.handle, reason)
+            return _not_sent(operation, contact.display_id, reason)
         lost: set[str] = set()
         body = mapping.to_write(contact, before, fields, lists, lost)
         if before is None and not body["first_name"]:
-            return _not_sent(operation, contact.handle, "it has neither a name nor an identifier")
+            return _not_sent(operation, contact.display_id, "it has neither a name nor an identifier")
         written = before
         if before is None:
             written = (yield from api.create_contact(body)).data
         elif unread := [n for n in mapping.SHARED_RELATIONS if n in body and not mapping.is_writable(before, n)]:
-            return _not_sent(operation, contact.handle, _ununderstood(unread))
+            return _not_sent(operation, contact.display_id, _ununderstood(unread))
         elif body:
             written = _checked((yield from api.update_contact(before.id, body)).data, before.id)
         assert written is not None
         return Outcome(
-            operation=operation, requested=1, confirmed=(written.id,), lost=tuple(sorted(lost)), emulated=True
+            operation=operation, requested=1, confirmed=(written.id,), dropped_fields=tuple(sorted(lost)), emulated=True
         )
 
 

@@ -277,7 +277,7 @@ def merged(kind: IdentifierKind, contact: Contact, present: Relation) -> Relatio
     items = [to_item(kind, each) for each in present]
     known = {identifier(kind, each) for each in present}
     has_primary = any(each.get("is_primary") for each in items)
-    for each in contact.all(kind):
+    for each in contact.identifiers_of(kind):
         if each not in known:
             items.append(_new_item(each, primary=not has_primary))
             known.add(each)
@@ -307,7 +307,7 @@ def to_write(
         body |= {"location": text} if (text := _location(contact.address)) else {}
     for kind, (name, _) in RELATIONS.items():
         known = {identifier(kind, each) for each in relation(present, kind)} if present else set[Identifier]()
-        if set(contact.all(kind)) - known:
+        if set(contact.identifiers_of(kind)) - known:
             body[name] = merged(kind, contact, relation(present, kind) if present else [])
     lost.update(i.key or i.kind.value for i in contact.identifiers if i.kind not in RELATIONS)
     own = contact.provider == NAME

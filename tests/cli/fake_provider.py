@@ -33,21 +33,21 @@ from contacts_core.provider import (
     Flow,
     GetsContacts,
     NativeQuery,
+    PartialResult,
     Provider,
     QueuesJobs,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
-    Sample,
     Searches,
     TakesIdentifiers,
     UpsertsContacts,
-    address,
+    base_url_setting,
     hookimpl,
     secret,
 )
-from contacts_core.query import Compare, Native, Op, Query
+from contacts_core.query import Compare, Op, Query, RawQuery
 
 
 def person(number: int, **more: Any) -> Contact:
@@ -106,14 +106,14 @@ class Acme(
 
     name = "acme"
     title = "Acme Mail"
-    batch = 2
-    find_batch = get_batch = member_batch = upsert_batch = 100
+    delete_batch_size = 2
+    find_batch_size = get_batch_size = member_batch_size = upsert_batch_size = 100
     concurrency = 1
-    poll = 0.01
-    emulates = (RemovesFromLists,)
+    poll_interval = 0.01
+    read_modify_write = (RemovesFromLists,)
 
     api_key: str = secret()
-    base_url: str = address("https://api.acme.example")
+    base_url: str = base_url_setting("https://api.acme.example")
     region: str = "eu"
 
     def _outcome(self, operation: str, items: Sequence[str]) -> Outcome:
@@ -144,7 +144,7 @@ class Acme(
         if identifier not in VENDOR.people[contact_id].identifiers:
             failed = (Failure(identifier.value, "it is not there"),)
             return Outcome(operation="", requested=1, failed=failed)
-        return evolve(self._outcome("remove_identifier", [contact_id]), lost=("label",))
+        return evolve(self._outcome("remove_identifier", [contact_id]), dropped_fields=("label",))
 
     def remove_from_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
         yield from ()
@@ -162,17 +162,17 @@ class Acme(
         match query:
             case Compare("last_name", Op.EQ, str(value)):
                 return NativeQuery(f"last = {value!r}", query)
-            case Native(text):
+            case RawQuery(text):
                 return NativeQuery(text, query)
             case _:
                 return None
 
-    def search(self, query: NativeQuery) -> Flow[Sample]:
+    def search(self, query: NativeQuery) -> Flow[PartialResult]:
         yield from ()
         VENDOR.did("search")
         asked = query.asks
-        matching = [c for c in VENDOR.people.values() if isinstance(asked, Native) or asked.matches(c)]  # type: ignore[attr-defined]
-        return Sample(matching[: VENDOR.shows], len(matching))
+        matching = [c for c in VENDOR.people.values() if isinstance(asked, RawQuery) or asked.matches(c)]  # type: ignore[attr-defined]
+        return PartialResult(matching[: VENDOR.shows], len(matching))
 
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         yield from ()
@@ -200,7 +200,7 @@ class Acme(
     def count(self) -> Flow[Count]:
         yield from ()
         VENDOR.did("count")
-        return Count(len(VENDOR.people), how="counter")
+        return Count(len(VENDOR.people), source="counter")
 
     def lists_page(self, cursor: str | None) -> Flow[Page[ContactList]]:
         yield from ()
@@ -229,7 +229,7 @@ class Queue(Acme, QueuesJobs):
 
     name = "queue"
 
-    def check(self, job: Job) -> Flow[Job]:
+    def get_job(self, job: Job) -> Flow[Job]:
         yield from ()
         VENDOR.did(f"check {job.id}")
         if VENDOR.ends_as is JobState.PENDING:

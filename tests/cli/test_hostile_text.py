@@ -80,7 +80,7 @@ def hostile(vendor: Vendor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
     def refused(_self: object, contact_id: str, _identifier: Identifier) -> Flow[Outcome]:
         yield from ()
-        return Outcome(operation="", requested=1, failed=(Failure(contact_id, HOSTILE),), lost=(HOSTILE,))
+        return Outcome(operation="", requested=1, failed=(Failure(contact_id, HOSTILE),), dropped_fields=(HOSTILE,))
 
     def create_list(_self: object, name: str) -> Flow[ContactList]:
         yield from ()
@@ -94,7 +94,7 @@ def hostile(vendor: Vendor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setattr(acme.Acme, "custom_fields_page", custom_fields_page)
     monkeypatch.setattr(acme.Acme, "remove_identifier", refused)
     monkeypatch.setattr(acme.Acme, "create_list", create_list)
-    monkeypatch.setattr(acme.Queue, "check", check)
+    monkeypatch.setattr(acme.Queue, "get_job", check)
     monkeypatch.setattr(acme.Acme, "title", HOSTILE)
     return vendor
 
@@ -225,7 +225,7 @@ def test_json_says_exactly_what_the_vendor_said(capsys: pytest.CaptureFixture[st
 
 def test_an_outcome_is_clean(capsys: pytest.CaptureFixture[str]) -> None:
     failed: Sequence[Failure] = [Failure(HOSTILE, HOSTILE)]
-    outcome = Outcome(operation="x", requested=2, absent=(HOSTILE,), failed=tuple(failed), lost=(HOSTILE,))
+    outcome = Outcome(operation="x", requested=2, absent=(HOSTILE,), failed=tuple(failed), dropped_fields=(HOSTILE,))
     output.show(wording.outcome(outcome, HOSTILE))
     output.show(wording.who(Contact("acme", HOSTILE, (Identifier.other(HOSTILE, HOSTILE),))))
     assert clean(capsys.readouterr().out)

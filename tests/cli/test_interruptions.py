@@ -23,8 +23,8 @@ from contacts_core.emulator.registry import emulators
 from contacts_core.errors import Cancelled, Interrupted, Unavailable, Unreachable
 from contacts_core.formats import plain
 from contacts_core.models import Contact, Outcome
-from contacts_core.storage.database import state
-from contacts_core.storage.tombstones import Tombstones, held_back, places
+from contacts_core.storage.database import locate_storage
+from contacts_core.storage.tombstones import Tombstones, blocked, places
 from tests.cli.fake_provider import Run, Vendor, person
 
 COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'contacts'; from contacts_core.cli import main; main()"]
@@ -177,9 +177,9 @@ def test_an_erased_person_stays_out_whichever_state_keeps_the_tombstone(
     monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "usual"))
     other, third = tmp_path / "other", tmp_path / "third"
     erased, again = Identifier.email("person1@example.com"), Identifier.email("person2@example.com")
-    assert [place.folder for place in places(state(other))] == [other, tmp_path / "usual"]
-    for place in places(state(other)):  # as a run does that is kept in the other one
-        Tombstones(place).bury([erased], "run-1")
+    assert [place.folder for place in places(locate_storage(other))] == [other, tmp_path / "usual"]
+    for place in places(locate_storage(other)):  # as a run does that is kept in the other one
+        Tombstones(place).add([erased], "run-1")
     path = tmp_path / "people.jsonl"
     path.write_text(PEOPLE)
     done = run("upsert", "acme", "--from-file", path, "--json")
@@ -189,8 +189,8 @@ def test_an_erased_person_stays_out_whichever_state_keeps_the_tombstone(
 
     with monkeypatch.context() as patch:  # a state that the usual one knows nothing of
         patch.setenv("CONTACTS_STATE", str(third))
-        Tombstones(state(third)).bury([again], "run-2")
-    assert held_back([Contact(identifiers=(again,))]) == [""]
+        Tombstones(locate_storage(third)).add([again], "run-2")
+    assert blocked([Contact(identifiers=(again,))]) == [""]
     done = run("upsert", "acme", "--from-file", path, "--state", third, "--json")
     assert done.code == Exit.FAILED
     assert len(done.json["failed"]) == 2

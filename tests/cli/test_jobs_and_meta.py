@@ -63,7 +63,7 @@ def test_a_raw_call(run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch, t
         seen.append((arguments, more))
         return {"ok": True}
 
-    monkeypatch.setattr(Contacts, "call", call)
+    monkeypatch.setattr(Contacts, "request", call)
     assert run("call", "acme", "GET", "/v1/x", "--param", "limit=5").json == {"ok": True}
     body = tmp_path / "body.json"
     body.write_text("[1]", "utf-8")

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from contacts_core import Contact, Contacts, Identifier
 from contacts_core.cli.output import Exit
-from contacts_core.plans import Plan, Receipt, runs
+from contacts_core.plans import Plan, Receipt, list_runs
 from contacts_core.plans.receipts.receipt import Signer
-from contacts_core.storage.database import state
+from contacts_core.storage.database import locate_storage
 from contacts_core.storage.tombstones import Tombstones
 from tests.cli.fake_provider import Run
 from tests.plans.environment import Ground, ground, holders
@@ -80,7 +80,7 @@ class TestErase:
         assert run("apply", "plan.json").code == Exit.REFUSED
         assert run("apply", "plan.json", types="n\n").code == Exit.REFUSED
         assert here.everyone() == before
-        assert runs() == []
+        assert list_runs() == []
         assert run("apply", "plan.json", types="y\n").code == Exit.DONE
 
     def test_people_come_from_a_file(self, here: Ground, run: Run) -> None:
@@ -201,7 +201,7 @@ class TestApply:
         assert done.code == Exit.PARTIAL
         assert "person 1 in sendgrid: present: 1 of 1 contacts still there" in done.out
         here.sandbox.faults.clear()
-        name = runs()[0].id
+        name = list_runs()[0].id
         assert f"contacts runs resume {name}" in done.out
         assert run("runs", "resume", name, "--yes").code == Exit.DONE
         assert "1" in run("tombstones", "count").out
@@ -244,7 +244,7 @@ class TestApply:
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
         assert process.returncode == Exit.INTERRUPTED
-        (interrupted,) = runs()
+        (interrupted,) = list_runs()
         assert "the steps that are under way are finished first" in told
         assert f"contacts runs resume {interrupted.id}" in told
         assert "interrupted" in run("runs").out
@@ -361,7 +361,7 @@ class TestTombstones:
             patch.setenv("CONTACTS_RECEIPT_KEY", "quite another key than before")
             with pytest.raises(ConfigurationError, match="made with the receipt key"):
                 here.accounts[0].upsert_contacts([erased])
-        assert len(Tombstones(state())) == 1
+        assert len(Tombstones(locate_storage())) == 1
         assert isinstance(here.accounts[0], Contacts)
 
 

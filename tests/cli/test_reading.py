@@ -204,7 +204,7 @@ def test_an_unwritable_place_is_one_line(run: Run, vendor: Vendor, tmp_path: Pat
 
 def test_count_lists_and_fields(run: Run, vendor: Vendor) -> None:
     assert run("count", "acme").out == "5 contacts (the vendor's own counter)\n"
-    assert run("count", "acme", "--json").json == {"count": 5, "how": "counter"}
+    assert run("count", "acme", "--json").json == {"count": 5, "source": "counter"}
     done = run("lists", "acme")
     assert "News [bold]" in done.out  # no markup
     assert "\x1b" not in done.out  # nothing that steers a terminal

@@ -22,7 +22,6 @@ from contacts_core.models import (
 )
 from contacts_core.provider import (
     AddsToLists,
-    Call,
     Counts,
     CreatesLists,
     DeletesAllContacts,
@@ -33,23 +32,24 @@ from contacts_core.provider import (
     ExportsPages,
     FindsContacts,
     Flow,
+    Gather,
     GetsContacts,
     NativeQuery,
+    PartialResult,
     Provider,
     QueuesJobs,
-    Rate,
+    RateLimit,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
-    Sample,
+    Request,
     Searches,
     Settled,
     Sleep,
     Stream,
-    Together,
     UpsertsContacts,
-    address,
+    base_url_setting,
     get,
     secret,
 )
@@ -73,7 +73,7 @@ def run(flow: Flow[T], answer: Answer = silent) -> T:
         effect = next(flow)
         while True:
             try:
-                reply = _settle(effect, answer) if isinstance(effect, Together) else answer(effect)
+                reply = _settle(effect, answer) if isinstance(effect, Gather) else answer(effect)
             except ContactsError as error:
                 effect = flow.throw(error)
             else:
@@ -83,7 +83,7 @@ def run(flow: Flow[T], answer: Answer = silent) -> T:
         return result
 
 
-def _settle(together: Together[Any], answer: Answer) -> list[Settled[Any]]:
+def _settle(together: Gather[Any], answer: Answer) -> list[Settled[Any]]:
     settled: list[Settled[Any]] = []
     stopped = False
     for flow in together.flows:
@@ -113,7 +113,7 @@ def emitted(stream: Stream[T], answer: Answer = silent) -> Iterator[T]:
                 effect = next(stream)
                 continue
             try:
-                reply = _settle(effect, answer) if isinstance(effect, Together) else answer(effect)
+                reply = _settle(effect, answer) if isinstance(effect, Gather) else answer(effect)
             except ContactsError as error:
                 effect = stream.throw(error)
             else:
@@ -147,7 +147,7 @@ class Bare(Provider):
     concurrency = 8
 
     api_key: str = secret()
-    base_url: str = address(HOME)
+    base_url: str = base_url_setting(HOME)
     scheme: str = "AccessKey"
 
     def headers(self) -> dict[str, str]:
@@ -163,7 +163,7 @@ def bare(**settings: Any) -> Bare:
 class Limited(Bare):
     """A vendor with two lanes."""
 
-    rates: ClassVar[Mapping[str, Rate]] = {"": Rate(2, 10), "slow": Rate(1, 100)}
+    rate_limits: ClassVar[Mapping[str, RateLimit]] = {"": RateLimit(2, 10), "slow": RateLimit(1, 100)}
 
 
 class Script:
@@ -174,7 +174,7 @@ class Script:
         self.asked: list[tuple[str, Any]] = []
         self.errors: dict[str, ContactsError] = {}
         self.jobs: dict[str, list[JobState]] = {}
-        self.sample: Sample | None = None
+        self.sample: PartialResult | None = None
 
     def note(self, operation: str, what: Any) -> None:
         """Remember that something was asked."""
@@ -201,7 +201,7 @@ class Paged(Counts, ExportsPages):
     name = "acme"
     page_size = 3
 
-    base_url: str = address(HOME)
+    base_url: str = base_url_setting(HOME)
     script: Script = field(factory=Script, repr=False)
 
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
@@ -211,13 +211,13 @@ class Paged(Counts, ExportsPages):
         start = int(cursor or 0)
         end = start + self.page_size
         shown = everyone[start:end]
-        if not self.exports_lists:
+        if not self.export_includes_lists:
             shown = [evolve(contact, lists=None) for contact in shown]
         return Page(shown, str(end) if end < len(everyone) else None)
 
     def count(self) -> Flow[Count]:
         yield from get("/count", object)
-        return Count(len(self.script.people), how="counter")
+        return Count(len(self.script.people), source="counter")
 
 
 @frozen(kw_only=True)
@@ -239,11 +239,11 @@ class Acme(
 ):
     """A vendor that can do everything, in chunks of two."""
 
-    batch = 2
-    find_batch = 2
-    get_batch = 2
-    member_batch = 2
-    upsert_batch = 2
+    delete_batch_size = 2
+    find_batch_size = 2
+    get_batch_size = 2
+    member_batch_size = 2
+    upsert_batch_size = 2
     concurrency = 3
 
     def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
@@ -294,7 +294,7 @@ class Acme(
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         return self.script.act("upsert", [contact.id for contact in contacts])
 
-    def check(self, job: Job) -> Flow[Job]:
+    def get_job(self, job: Job) -> Flow[Job]:
         self.script.note("check", job.id)
         yield from get("/job", object)
         states = self.script.jobs.get(job.id) or [JobState.DONE]
@@ -313,7 +313,7 @@ class Asked(Acme, Searches):
         text = getattr(query, "text", "") or getattr(query, "value", "")
         return NativeQuery(str(text)) if text and getattr(query, "field", "email") == "email" else None
 
-    def search(self, query: NativeQuery) -> Flow[Sample]:
+    def search(self, query: NativeQuery) -> Flow[PartialResult]:
         self.script.note("search", query.text)
         yield from get("/search", object)
         assert self.script.sample is not None
@@ -324,17 +324,17 @@ class Asked(Acme, Searches):
 class AskedSilent(Asked):
     """The same, with exports that do not tell which lists a contact is on."""
 
-    exports_lists = False
+    export_includes_lists = False
 
 
 @frozen(kw_only=True)
 class PagedSilent(Paged):
     """Contacts that do not tell which lists they are on."""
 
-    exports_lists = False
+    export_includes_lists = False
 
 
 def fine(effect: Effect) -> Any:
     """The answer of a vendor whose answers do not matter: the scripted one does not look at them."""
-    assert isinstance(effect, Call | Sleep)
+    assert isinstance(effect, Request | Sleep)
     return {}

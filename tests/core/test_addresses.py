@@ -11,8 +11,8 @@ import pytest
 
 from contacts_core import Contacts, errors
 from contacts_core.http.addresses import checked_base_url, refuse_place, upload_headers
-from contacts_core.http.wire import Transport
-from contacts_core.provider import Call, Download, Flow, Read, TransportSettings, UnknownFields, Upload, decoder
+from contacts_core.http.wire import Wire
+from contacts_core.provider import Download, Flow, Read, Request, TransportSettings, UnknownFields, Upload, decoder
 from contacts_core.provider.transport_settings import transport_settings
 from tests.core.fake_providers import bare
 from tests.core.transport_harness import WAYS, Rig
@@ -39,7 +39,7 @@ def test_a_key_is_not_sent_unencrypted_unless_the_settings_say_so(url: str) -> N
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "http://localhost:1/x", "http://[::1]:5", "http://127.9.9.9"])
 def test_this_machine_needs_no_encryption(url: str) -> None:
-    Transport(bare(base_url=url))
+    Wire(bare(base_url=url))
 
 
 @pytest.mark.parametrize("url", ["https://api.acme.example:port", "https://[", "https://u:p@api.acme.example"])
@@ -63,7 +63,7 @@ def test_a_provider_that_cannot_make_its_headers_is_an_error_of_ours() -> None:
             return {"Authorization": self.api_key.encode("ascii").decode()}
 
     with pytest.raises(errors.ConfigurationError, match="cannot be sent"):
-        Transport(Basic(api_key="ü"))
+        Wire(Basic(api_key="ü"))
 
 
 # -- what is sent
@@ -72,17 +72,17 @@ def test_a_provider_that_cannot_make_its_headers_is_an_error_of_ours() -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        Call("POST", "/x", object, json="\ud800"),
-        Call("POST", "/x", object, json={"a": object()}),
-        Call("POST", "/x", object, json={(1, 2): 1}),
-        Call("GET", "/x", object, params={"q": "\ud800"}),
-        Call("GET", "/" + "x" * 100_000, object),
-        Call("GET", "/x\x00", object),
-        Call("POST", "/x", object, json=[[]] * 3 + [float]),
+        Request("POST", "/x", object, json="\ud800"),
+        Request("POST", "/x", object, json={"a": object()}),
+        Request("POST", "/x", object, json={(1, 2): 1}),
+        Request("GET", "/x", object, params={"q": "\ud800"}),
+        Request("GET", "/" + "x" * 100_000, object),
+        Request("GET", "/x\x00", object),
+        Request("POST", "/x", object, json=[[]] * 3 + [float]),
     ],
     ids=range(7),
 )
-def test_what_cannot_be_sent_is_refused(rig: Rig, call: Call[Any]) -> None:
+def test_what_cannot_be_sent_is_refused(rig: Rig, call: Request[Any]) -> None:
     def flow() -> Flow[Any]:
         return (yield from call)
 
@@ -275,7 +275,7 @@ def test_names_of_undeclared_fields_forge_no_log(caplog: pytest.LogCaptureFixtur
 def test_the_vendors_words_do_not_act_on_a_terminal() -> None:
     body = b'{"message": "no\\u001b]0;x\\u0007 \\u202e\\u009b31m\\nline"}'
     headers = httpx.Headers({"x-request-id": "r\x1b[2J" + "1" * 999})
-    error = Transport(bare()).refusal("GET /x", 400, headers, body)
+    error = Wire(bare()).refusal("GET /x", 400, headers, body)
     for text in (str(error), error.hint, error.operation, error.request_id):
         assert text.isprintable()
         assert len(text) < 300

@@ -45,9 +45,9 @@ def run(kind: str, server: RawServer, flow: Flow[Any], settings: TransportSettin
 
 
 def ask(method: str = "GET") -> Flow[Any]:
-    from contacts_core.provider import Call
+    from contacts_core.provider import Request
 
-    return (yield from Call(method, "/x", object))
+    return (yield from Request(method, "/x", object))
 
 
 def fetch(url: str) -> Flow[int]:
@@ -190,9 +190,9 @@ def test_after_an_answer_that_was_given_up_the_client_goes_on(kind: str) -> None
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_host_that_is_not_public_is_found_out_when_connected(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from contacts_core.http.wire import Transport
+    from contacts_core.http.wire import Wire
 
-    monkeypatch.setattr(Transport, "place_check", lambda self, _: lambda host: self.about(_refusing(host), "download"))
+    monkeypatch.setattr(Wire, "place_check", lambda self, _: lambda host: self.about(_refusing(host), "download"))
 
     with serving(lambda: [whole(b"secret")]) as server:
         with pytest.raises(errors.UnexpectedPayload, match="not public"):

@@ -27,7 +27,7 @@ JOB = Job(provider="acme", id="j1", operation="x", requested=1)
 class Rooted(Bare):
     """A vendor whose paths begin alike."""
 
-    def root(self) -> str:
+    def base_path(self) -> str:
         return "/v9"
 
 
@@ -72,7 +72,7 @@ def door(request: pytest.FixtureRequest) -> Both:
 
 def test_deleting(door: Both) -> None:
     outcome = door("delete_contacts", (contact.id for contact in PEOPLE))
-    assert (outcome.state, outcome.counted) == (OutcomeState.DONE, 5)
+    assert (outcome.state, outcome.succeeded_count) == (OutcomeState.DONE, 5)
     assert sorted(map(len, door.script.chunks("delete_contacts"))) == [1, 2, 2]
     assert door("delete_all_contacts", confirm="mine").state is OutcomeState.DONE
     assert door("delete_all_contacts", confirm="acme").state is OutcomeState.DONE
@@ -82,7 +82,7 @@ def test_deleting(door: Both) -> None:
 
 
 def test_lists(door: Both) -> None:
-    assert door("remove_from_list", "l1", ["c1", EMAIL]).counted == 2
+    assert door("remove_from_list", "l1", ["c1", EMAIL]).succeeded_count == 2
     assert door("add_to_list", "l1", [EMAIL]).confirmed == ("c2",)
     assert [each.name for each in door("lists")] == ["One", "Two"]
     assert door("create_list", "New").name == "New"
@@ -102,9 +102,9 @@ def test_reading(door: Both) -> None:
 
 
 def test_writing_and_waiting(door: Both) -> None:
-    assert door("upsert_contacts", PEOPLE, lists=["l1"]).counted == 5
-    assert door("check", "j1").state is JobState.DONE
-    assert door("check", JOB).state is JobState.DONE
+    assert door("upsert_contacts", PEOPLE, lists=["l1"]).succeeded_count == 5
+    assert door("get_job", "j1").state is JobState.DONE
+    assert door("get_job", JOB).state is JobState.DONE
     done = Outcome(operation="x", requested=1, confirmed=("a",))
     assert door("wait", done) == done
     with pytest.raises(errors.JobTimeout):
@@ -113,7 +113,7 @@ def test_writing_and_waiting(door: Both) -> None:
 
 @pytest.mark.parametrize("method", ["get", "POST", "delete", "patch"])
 def test_a_raw_call_carries_the_key_and_gives_plain_json(door: Both, method: str) -> None:
-    answer = door("call", method, "/x/a%20b", params={"q": "a b"}, json={"a": 1}, provider=bare())
+    answer = door("request", method, "/x/a%20b", params={"q": "a b"}, json={"a": 1}, provider=bare())
     assert answer == {"echo": '{"a":1}'}
     (request,) = door.requests
     assert (request.method, request.url.raw_path.partition(b"?")[0]) == (method.upper(), b"/x/a%20b")
@@ -137,7 +137,7 @@ def test_a_raw_call_is_repeated_only_where_http_calls_that_safe(
     monkeypatch.setattr(door, "_vendor", down)
     try:
         with pytest.raises(errors.Unavailable):
-            door("call", method, "/x", provider=bare())
+            door("request", method, "/x", provider=bare())
     finally:
         stamina.set_testing(False)
     assert len(tries_seen) == tries
@@ -162,7 +162,7 @@ def test_a_raw_call_is_repeated_only_where_http_calls_that_safe(
 )
 def test_a_raw_call_stays_below_the_base_url(door: Both, path: str) -> None:
     with pytest.raises(errors.InvalidInput, match="relative"):
-        door("call", "GET", path, provider=bare())
+        door("request", "GET", path, provider=bare())
     assert door.requests == []
 
 
@@ -178,7 +178,7 @@ def test_a_raw_call_stays_below_the_base_url(door: Both, path: str) -> None:
     ],
 )
 def test_a_raw_call_is_written_as_on_the_vendors_pages_or_below_the_root(door: Both, path: str, sent: str) -> None:
-    door("call", "GET", path, params={"a": "1"}, provider=Rooted(api_key=KEY))
+    door("request", "GET", path, params={"a": "1"}, provider=Rooted(api_key=KEY))
     assert str(door.requests[0].url) == f"{HOME}{sent}?a=1"
 
 

@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 
 from contacts_core import errors, operations
 from contacts_core.models import Contact, ContactList, Identifier, Outcome, OutcomeState, Page
-from contacts_core.provider import Flow, address, get
+from contacts_core.provider import Flow, base_url_setting, get
 from contacts_core.provider.base import check_id
 from contacts_core.query import F
 from tests.core.fake_providers import HOME, Acme, Script, fine, items, person, run
@@ -24,7 +24,7 @@ NOBODY = Identifier.email("nobody@example.com")
 class MatchesTooMuch(Acme):
     """Answers every look-up with everybody."""
 
-    base_url: str = address(HOME)
+    base_url: str = base_url_setting(HOME)
 
     def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact]]]:
         yield from get("/find", object)
@@ -36,8 +36,8 @@ class MatchesTooMuch(Acme):
 
 def test_who_does_not_have_the_identifier_asked_for_is_no_answer() -> None:
     found = run(operations.find(MatchesTooMuch(script=Script(PEOPLE)), [FIRST, NOBODY]), fine)
-    assert [contact.id for contact in found.every(FIRST)] == ["c1"]
-    assert found.every(NOBODY) == ()
+    assert [contact.id for contact in found.get_all(FIRST)] == ["c1"]
+    assert found.get_all(NOBODY) == ()
     assert found.mismatched == {FIRST: 2, NOBODY: 3}
 
 
@@ -65,7 +65,7 @@ def test_members_of_whom_the_look_up_said_nothing_sure_fail_and_are_not_called_a
 class AnswersWithAnother(Acme):
     """Answers with somebody who was not asked for."""
 
-    base_url: str = address(HOME)
+    base_url: str = base_url_setting(HOME)
 
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         yield from get("/get", object)
@@ -81,7 +81,7 @@ def test_an_answer_about_another_id_is_not_taken_for_absence() -> None:
 class KeepsListsBack(Acme):
     """Says that contacts come with their lists, and leaves them out."""
 
-    base_url: str = address(HOME)
+    base_url: str = base_url_setting(HOME)
 
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         yield from get("/contacts", object)
@@ -116,7 +116,7 @@ def test_a_list_may_be_named_by_its_name_everywhere() -> None:
 class SameNames(Acme):
     """Two lists of one name."""
 
-    base_url: str = address(HOME)
+    base_url: str = base_url_setting(HOME)
 
     def lists_page(self, cursor: str | None) -> Flow[Page[ContactList]]:
         yield from get("/lists", object)
@@ -144,7 +144,7 @@ def test_contacts_are_put_on_the_lists_that_they_name_and_an_unknown_one_fails_a
 
     @frozen(kw_only=True)
     class Noting(Acme):
-        base_url: str = address(HOME)
+        base_url: str = base_url_setting(HOME)
 
         def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
             seen.append((len(contacts), tuple(lists)))
@@ -164,11 +164,11 @@ def test_a_contact_that_was_read_is_written_without_a_list_that_is_gone_and_that
     script = Script()
     outcome = run(operations.upsert_contacts(Acme(script=script), [person(1, lists=("l1", "gone"))], []), fine)
     assert outcome.state is OutcomeState.DONE
-    assert outcome.lost == ("list gone",)
+    assert outcome.dropped_fields == ("list gone",)
 
 
 def test_what_an_upsert_does_not_write_is_named() -> None:
     script = Script()
     foreign = person(1, provider="other", lists=("x",), created_at=datetime(2026, 1, 2, tzinfo=UTC))
     outcome = run(operations.upsert_contacts(Acme(script=script), [foreign], []), fine)
-    assert set(outcome.lost) >= {"created_at", "lists"}
+    assert set(outcome.dropped_fields) >= {"created_at", "lists"}

@@ -15,20 +15,20 @@ import stamina
 from attrs import frozen
 
 from contacts_core import AsyncContacts, Contacts, errors
-from contacts_core.http.drivers import AsyncDriver, Driver
+from contacts_core.http.drivers import AsyncTransport, BlockingTransport
 from contacts_core.provider import (
-    Call,
     Download,
     Emit,
     Flow,
+    Gather,
     Provider,
     Read,
+    Request,
     Settled,
     Sleep,
     Stream,
-    Together,
     Upload,
-    address,
+    base_url_setting,
     secret,
 )
 
@@ -40,7 +40,7 @@ KEY = "a-secret-key"
 class Acme(Provider):
     name = "acme"
     api_key: str = secret()
-    base_url: str = address("https://api.acme.example/base")
+    base_url: str = base_url_setting("https://api.acme.example/base")
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.api_key}"}
@@ -60,14 +60,14 @@ class Runner:
         transport = self.library.MockTransport(answer)
         if self.kind == "sync":
             with self.library.Client(transport=transport, **client_options) as client:
-                return Driver(ACME, client, sleep=self.slept.append, **self.options).run(flow)
+                return BlockingTransport(ACME, client, sleep=self.slept.append, **self.options).run(flow)
 
         async def main() -> Any:
             async def sleep(seconds: float) -> None:
                 self.slept.append(seconds)
 
             async with self.library.AsyncClient(transport=transport, **client_options) as client:
-                return await AsyncDriver(ACME, client, sleep=sleep, **self.options).run(flow)
+                return await AsyncTransport(ACME, client, sleep=sleep, **self.options).run(flow)
 
         return asyncio.run(main())
 
@@ -76,7 +76,7 @@ class Runner:
         if self.kind == "sync":
             found = []
             with self.library.Client(transport=transport) as client:
-                items = Driver(ACME, client).stream(stream)
+                items = BlockingTransport(ACME, client).stream(stream)
                 for item in items:
                     found.append(item)
                     if len(found) == take:
@@ -87,7 +87,7 @@ class Runner:
         async def main() -> list[Any]:
             found = []
             async with self.library.AsyncClient(transport=transport) as client:
-                items = AsyncDriver(ACME, client).stream(stream)
+                items = AsyncTransport(ACME, client).stream(stream)
                 async for item in items:
                     found.append(item)
                     if len(found) == take:
@@ -125,7 +125,7 @@ def broken(request: Any) -> Exception:
 
 
 def ask(method: str = "GET", path: str = "/x", **options: Any) -> Flow[Any]:
-    return (yield from Call(method, path, object, **options))
+    return (yield from Request(method, path, object, **options))
 
 
 def sequence(*steps: Any) -> tuple[Answer, list[Any]]:
@@ -183,9 +183,9 @@ def test_what_could_act_twice_is_repeated_only_if_it_was_not_processed(run: Runn
     answer, seen = sequence(fault, 200)
     if tries == 1:
         with pytest.raises(errors.ProviderError):
-            run(ask("POST", repeatable=False), answer)
+            run(ask("POST", idempotent=False), answer)
     else:
-        run(ask("POST", repeatable=False), answer)
+        run(ask("POST", idempotent=False), answer)
     assert len(seen) == tries
 
 
@@ -276,7 +276,7 @@ def test_flows_run_side_by_side_in_order_and_within_bounds(run: Runner) -> None:
         return reply(request, json=request.url.path)
 
     def together() -> Flow[list[Settled[Any]]]:
-        return (yield from Together([one(n) for n in range(30)], 50))
+        return (yield from Gather([one(n) for n in range(30)], 50))
 
     settled = run(together(), answer)
     assert [each.value for each in settled] == [(n, f"/base/{n}") for n in range(30)]
@@ -289,7 +289,7 @@ def test_errors_that_concern_one_do_not_stop_the_others(run: Runner, status: int
         return reply(request, status if request.url.path.endswith("/3") else 200, json={"message": "x"})
 
     def together() -> Flow[list[Settled[Any]]]:
-        return (yield from Together([ask(path=f"/{n}") for n in range(40)], 1))
+        return (yield from Gather([ask(path=f"/{n}") for n in range(40)], 1))
 
     settled = run(together(), answer)
     assert isinstance(settled[3].error, errors.ProviderError)
@@ -303,7 +303,7 @@ def test_a_bug_in_a_flow_is_not_swallowed(run: Runner) -> None:
         raise ZeroDivisionError
 
     def together() -> Flow[Any]:
-        return (yield from Together([bug(), bug()], 2))
+        return (yield from Gather([bug(), bug()], 2))
 
     with pytest.raises((ZeroDivisionError, ExceptionGroup)):
         run(together(), sequence(200)[0])
@@ -331,7 +331,7 @@ def test_ctrl_c_leaves_nothing_half_said(monkeypatch: pytest.MonkeyPatch) -> Non
     settled: list[Settled[Any]] = []
 
     def together() -> Flow[None]:
-        settled.extend((yield from Together([ask(path=f"/{n}") for n in range(200)], 2)))
+        settled.extend((yield from Gather([ask(path=f"/{n}") for n in range(200)], 2)))
 
     with pytest.raises(KeyboardInterrupt):
         Runner("sync", httpx)(together(), answer)

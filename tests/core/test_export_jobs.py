@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from contacts_core.errors import IncompleteExport, JobFailed, UnexpectedPayload
 from contacts_core.models import Contact, Job, JobState, Strategy
 from contacts_core.operations import explain, export
-from contacts_core.provider import Call, Download, ExportsFiles, FileReader, Flow, Read, Sleep, address, get
+from contacts_core.provider import Download, ExportsFiles, FileReader, Flow, Read, Request, Sleep, base_url_setting, get
 from contacts_core.provider.files import Records, Unpacked, last_record_end
 from contacts_core.query import F
 from tests.core.fake_providers import HOME, emitted, items, run
@@ -52,10 +52,10 @@ class Filed(ExportsFiles):
     """A vendor that writes files."""
 
     name = "acme"
-    poll = 2.0
-    exports_lists = False
+    poll_interval = 2.0
+    export_includes_lists = False
 
-    base_url: str = address(HOME)
+    base_url: str = base_url_setting(HOME)
     states: list[JobState] = field(factory=lambda: [JobState.DONE])
     job: Job = field(factory=job)
 
@@ -67,7 +67,7 @@ class Filed(ExportsFiles):
         yield from get(f"/start/{list_id}", object)
         return evolve(self.job, state=self.states.pop(0))
 
-    def check(self, job: Job) -> Flow[Job]:
+    def get_job(self, job: Job) -> Flow[Job]:
         yield from get("/job", object)
         return evolve(self.job, state=self.states.pop(0))
 
@@ -83,7 +83,7 @@ class Files:
 
     def __call__(self, effect: Any) -> Any:
         match effect:
-            case Call():
+            case Request():
                 self.asked.append(effect.path)
                 return None
             case Sleep(seconds):

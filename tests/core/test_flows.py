@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from contacts_core import errors
 from contacts_core.models import Outcome, Page
 from contacts_core.provider import (
-    Call,
     Download,
     Emit,
     Flow,
+    Gather,
     Read,
+    Request,
     Settled,
     Sleep,
     Stream,
-    Together,
     Upload,
     flows,
     get,
@@ -54,7 +54,7 @@ def test_every_effect_can_be_yielded_from_and_gives_its_answer() -> None:
     effects: list[Any] = [
         get("/x", object),
         Sleep(1),
-        Together([], 1),
+        Gather([], 1),
         Download("https://files.example.com/f"),
         Read("handle"),
         Upload("https://files.example.com/f", {}, b""),
@@ -84,7 +84,7 @@ def test_effects_show_neither_signed_addresses_nor_bodies() -> None:
         [
             Download("https://files.example.com/f?sig=secret"),
             Upload("https://files.example.com/f?sig=secret", {"x": "secret"}, b"secret"),
-            Call("POST", "/x", object, None, {"email": "secret"}),
+            Request("POST", "/x", object, None, {"email": "secret"}),
         ]
     )
     assert "secret" not in shown
@@ -115,7 +115,7 @@ def test_one_flow_runs_by_itself_and_several_together() -> None:
     alone.close()
     several = flows.run_together([one("a"), one("b")], 5)
     effect = next(several)
-    assert isinstance(effect, Together)
+    assert isinstance(effect, Gather)
     assert effect.limit == 5
     several.close()
     assert run(flows.run_together([], 5)) == []

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from contacts_core.models import Contact, Identifier, IdentifierKind
 from contacts_core.models.identifiers import certain_phone, mask, normal_email, normal_phone, scrub
 from contacts_core.query import F, identifier_of
-from contacts_core.storage.pseudonyms import Key
+from contacts_core.storage.pseudonyms import PseudonymKey
 
 WORDS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789._+-", min_size=2, max_size=40)
 
@@ -261,8 +261,8 @@ def test_an_extension_stays_and_a_trunk_prefix_goes_where_the_country_has_one(wr
     assert normal_phone(written) == normal
 
 
-@pytest.mark.parametrize("key", [Key(b"0123456789abcdef"), None])
-def test_different_phones_and_addresses_never_meet(key: Key | None) -> None:
+@pytest.mark.parametrize("key", [PseudonymKey(b"0123456789abcdef"), None])
+def test_different_phones_and_addresses_never_meet(key: PseudonymKey | None) -> None:
     for make, values in ((Identifier.phone, DIFFERENT_PHONES), (Identifier.email, DIFFERENT_EMAILS)):
         identifiers = [make(value) for value in values]
         assert len(set(values)) == len(values)
@@ -270,7 +270,7 @@ def test_different_phones_and_addresses_never_meet(key: Key | None) -> None:
 
 
 def test_all_spellings_leave_one_tombstone() -> None:
-    key = Key(b"0123456789abcdef")
+    key = PseudonymKey(b"0123456789abcdef")
     for make, spellings in ((Identifier.email, JANE), (Identifier.email, JOERG), (Identifier.phone, TELEPHONE)):
         assert len({key.identifier(make(value)) for value in spellings}) == 1
 
@@ -346,7 +346,7 @@ def test_equality_is_an_equivalence_and_hashes_agree(identifiers: list[Identifie
 def test_nothing_that_is_shown_breaks_or_steers_a_terminal(identifier: Identifier) -> None:
     assert repr(identifier).isprintable()
     assert scrub(identifier.value).encode("utf-8", "surrogatepass") is not None
-    assert Key(b"0123456789abcdef").identifier(identifier)
+    assert PseudonymKey(b"0123456789abcdef").identifier(identifier)
 
 
 @settings(max_examples=200, deadline=None)

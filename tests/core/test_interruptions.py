@@ -138,10 +138,10 @@ def test_a_deadline_of_the_callers_tells_what_was_done() -> None:
 
 
 def test_cancelled_while_waiting_for_the_rate_nothing_was_sent() -> None:
-    from contacts_core.provider import Rate
+    from contacts_core.provider import RateLimit
 
     class Paced(Deleting):
-        rates = {"": Rate(1, 60)}  # noqa: RUF012 - as providers write it
+        rate_limits = {"": RateLimit(1, 60)}  # noqa: RUF012 - as providers write it
 
     async def main(server: RawServer) -> None:
         async with AsyncContacts(Paced(api_key="k", base_url=server.address)) as door:
@@ -161,12 +161,12 @@ def test_a_client_survives_any_number_of_cancellations(own: bool) -> None:
         provider = deleting(server, cancel_timeout=0.5 if own else 5)
         async with AsyncContacts(provider, client) as door:
             for n in range(120):
-                task = asyncio.ensure_future(door.call("GET", f"/{n}"))
+                task = asyncio.ensure_future(door.request("GET", f"/{n}"))
                 await asyncio.sleep(0.002 * (n % 7))
                 task.cancel()
                 await asyncio.wait([task])
             async with asyncio.timeout(5):
-                assert await door.call("GET", "/last") == 5
+                assert await door.request("GET", "/last") == 5
         if client:
             await client.aclose()
 
@@ -188,14 +188,14 @@ def test_connections_that_were_given_up_are_replaced_and_closed() -> None:
         async with AsyncContacts(deleting(server, cancel_timeout=0.01)) as door:
             before = _open_files()
             for n in range(30):
-                task = asyncio.ensure_future(door.call("GET", f"/{n}"))
+                task = asyncio.ensure_future(door.request("GET", f"/{n}"))
                 await asyncio.sleep(0.02)
                 task.cancel()
                 await asyncio.wait([task])
             await asyncio.sleep(0.1)
             assert _open_files() < before + 40  # 30 are the server's own side
             assert len(door._driver._users) == 0
-            assert await door.call("GET", "/last") == 5
+            assert await door.request("GET", "/last") == 5
 
     with serving(script) as server:
         asyncio.run(main(server))
@@ -278,19 +278,19 @@ kind = "{kind}"
 
 def sync():
     door = Contacts(provider)
-    door.call("GET", "/before")
+    door.request("GET", "/before")
     children = []
     for n in range(3):
         child = os.fork()
         if child == 0:
-            os._exit(0 if [door.call("GET", "/child") for _ in range(20)] == [5] * 20 else 1)
+            os._exit(0 if [door.request("GET", "/child") for _ in range(20)] == [5] * 20 else 1)
         children.append(child)
     for child in children:
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    print("parent", door.call("GET", "/after"))
+    print("parent", door.request("GET", "/after"))
 
 async def parent(door, use):
-    return await door.call("GET", use)
+    return await door.request("GET", use)
 
 def awaiting():
     door = AsyncContacts(provider)
@@ -302,7 +302,7 @@ def awaiting():
         if child == 0:
             asyncio.events._set_running_loop(None)
             async def use():
-                return [await door.call("GET", "/child") for _ in range(20)]
+                return [await door.request("GET", "/child") for _ in range(20)]
             os._exit(0 if asyncio.run(use()) == [5] * 20 else 1)
         children.append(child)
     for child in children:
@@ -316,11 +316,11 @@ sync() if kind == "sync" else awaiting()
 def test_a_callers_client_is_not_shared_with_a_forked_child(monkeypatch: pytest.MonkeyPatch) -> None:
     with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=5))) as mine:
         door = Contacts(bare(), mine)
-        assert door.call("GET", "/x") == 5
+        assert door.request("GET", "/x") == 5
         real = os.getpid()
         monkeypatch.setattr(os, "getpid", lambda: real + 1)
         with pytest.raises(errors.ConfigurationError, match="forked") as caught:
-            door.call("GET", "/x")
+            door.request("GET", "/x")
         assert "child" in caught.value.hint
 
 
@@ -328,21 +328,21 @@ def test_a_closed_client_says_so() -> None:
     door = Contacts(bare())
     door.close()
     with pytest.raises(errors.ConfigurationError, match="closed"):
-        door.call("GET", "/x")
+        door.request("GET", "/x")
     mine = httpx.Client()
     mine.close()
     with pytest.raises(errors.ConfigurationError, match="closed"):
-        Contacts(bare(), mine).call("GET", "/x")
+        Contacts(bare(), mine).request("GET", "/x")
 
     async def main() -> None:
         waiting = AsyncContacts(bare())
         await waiting.close()
         with pytest.raises(errors.ConfigurationError, match="closed"):
-            await waiting.call("GET", "/x")
+            await waiting.request("GET", "/x")
         theirs = httpx.AsyncClient()
         await theirs.aclose()
         with pytest.raises(errors.ConfigurationError, match="closed"):
-            await AsyncContacts(bare(), theirs).call("GET", "/x")
+            await AsyncContacts(bare(), theirs).request("GET", "/x")
 
     asyncio.run(main())
 
@@ -360,7 +360,7 @@ def test_a_second_event_loop_is_an_error_with_a_hint() -> None:
 
 
 async def _ask(door: AsyncContacts[Any]) -> Any:
-    return await door.call("GET", "/x")
+    return await door.request("GET", "/x")
 
 
 # -- the settings of time ---------------------------------------------------------------------------------------------
@@ -376,7 +376,7 @@ def test_attempts_are_a_setting(attempts: int) -> None:
 
     settings = TransportSettings(attempts=attempts)
     with httpx.Client(transport=httpx.MockTransport(vendor)) as mine, pytest.raises(errors.Unavailable):
-        Contacts(bare(transport=settings), mine).call("GET", "/x")
+        Contacts(bare(transport=settings), mine).request("GET", "/x")
     assert len(seen) == attempts
 
 
@@ -390,7 +390,7 @@ def test_a_request_is_not_repeated_beyond_its_time() -> None:
     settings = TransportSettings(request_timeout=20)
     began = time.monotonic()
     with httpx.Client(transport=httpx.MockTransport(vendor)) as mine, pytest.raises(errors.Unavailable):
-        Contacts(bare(transport=settings), mine).call("GET", "/x")
+        Contacts(bare(transport=settings), mine).request("GET", "/x")
     assert len(seen) == 1
     assert time.monotonic() - began < 5
 
@@ -404,17 +404,17 @@ def test_a_5xx_with_a_rate_window_holds_nothing_up() -> None:
 
     began = time.monotonic()
     with httpx.Client(transport=httpx.MockTransport(vendor)) as mine:
-        assert Contacts(bare(), mine).call("GET", "/x") == 5
+        assert Contacts(bare(), mine).request("GET", "/x") == 5
     assert time.monotonic() - began < 20
 
 
 def test_a_client_has_an_end_if_the_settings_say_so() -> None:
     with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=5))) as mine:
         door = Contacts(bare(transport=TransportSettings(client_timeout=0.2)), mine)
-        assert door.call("GET", "/x") == 5
+        assert door.request("GET", "/x") == 5
         time.sleep(0.25)
         with pytest.raises(errors.DeadlineExceeded):
-            door.call("GET", "/x")
+            door.request("GET", "/x")
 
 
 def test_after_an_unclear_attempt_no_later_one_says_that_nothing_was_sent() -> None:
@@ -433,10 +433,10 @@ def test_after_an_unclear_attempt_no_later_one_says_that_nothing_was_sent() -> N
 
 
 def test_requests_are_counted_when_they_are_sent() -> None:
-    from contacts_core.provider import Rate
+    from contacts_core.provider import RateLimit
 
     class Paced(Bare):
-        rates = {"": Rate(10, 0.5)}  # noqa: RUF012 - as providers write it
+        rate_limits = {"": RateLimit(10, 0.5)}  # noqa: RUF012 - as providers write it
 
     sent: list[float] = []
     slow = threading.Event()
@@ -451,7 +451,7 @@ def test_requests_are_counted_when_they_are_sent() -> None:
 
     with httpx.Client(transport=httpx.MockTransport(vendor)) as mine:
         door = Contacts(Paced(api_key="k"), mine)
-        threads = [threading.Thread(target=door.call, args=("GET", "/x")) for _ in range(40)]
+        threads = [threading.Thread(target=door.request, args=("GET", "/x")) for _ in range(40)]
         for thread in threads:
             thread.start()
         for thread in threads:

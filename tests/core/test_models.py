@@ -115,7 +115,7 @@ def test_the_numbers_of_an_outcome_add_items_and_jobs() -> None:
         failed=(F1,),
         jobs=(job(JobState.DONE, succeeded=3, failed=1), job(JobState.PENDING)),
     )
-    assert (what.counted, what.refused, what.unconfirmed) == (6, 2, 3)
+    assert (what.succeeded_count, what.failed_count, what.unconfirmed) == (6, 2, 3)
     assert [each.state for each in what.pending] == [JobState.PENDING]
 
 
@@ -143,7 +143,7 @@ OUTCOMES = st.builds(
         ),
         max_size=2,
     ).map(tuple),
-    lost=st.lists(st.sampled_from(("title", "tags")), max_size=2, unique=True).map(tuple),
+    dropped_fields=st.lists(st.sampled_from(("title", "tags")), max_size=2, unique=True).map(tuple),
     emulated=st.booleans(),
 )
 
@@ -151,15 +151,15 @@ OUTCOMES = st.builds(
 @settings(max_examples=100)
 @given(st.lists(OUTCOMES, max_size=5))
 def test_a_total_is_the_sum_of_its_parts(parts: list[Outcome]) -> None:
-    total = Outcome.total("delete_contacts", "acme", parts)
+    total = Outcome.merge("delete_contacts", "acme", parts)
     assert total.provider == "acme"
     assert total.requested == sum(part.requested for part in parts)
-    assert total.counted == sum(part.counted for part in parts)
-    assert total.refused == sum(part.refused for part in parts)
+    assert total.succeeded_count == sum(part.succeeded_count for part in parts)
+    assert total.failed_count == sum(part.failed_count for part in parts)
     assert len(total.absent) == sum(len(part.absent) for part in parts)
     assert total.jobs == tuple(each for part in parts for each in part.jobs)
-    assert set(total.lost) == {name for part in parts for name in part.lost}
-    assert len(total.lost) == len(set(total.lost))
+    assert set(total.dropped_fields) == {name for part in parts for name in part.dropped_fields}
+    assert len(total.dropped_fields) == len(set(total.dropped_fields))
     assert total.emulated is any(part.emulated for part in parts)
     if any(part.state is ACCEPTED for part in parts):
         assert total.state is ACCEPTED
@@ -168,13 +168,18 @@ def test_a_total_is_the_sum_of_its_parts(parts: list[Outcome]) -> None:
 @settings(max_examples=100)
 @given(st.lists(OUTCOMES, max_size=4), st.integers(0, 4))
 def test_totals_of_totals_are_totals(parts: list[Outcome], cut: int) -> None:
-    halves = [Outcome.total("x", "acme", parts[:cut]), Outcome.total("x", "acme", parts[cut:])]
-    assert Outcome.total("x", "acme", halves) == Outcome.total("x", "acme", parts)
+    halves = [Outcome.merge("x", "acme", parts[:cut]), Outcome.merge("x", "acme", parts[cut:])]
+    assert Outcome.merge("x", "acme", halves) == Outcome.merge("x", "acme", parts)
 
 
 def test_a_queued_outcome_knows_its_job_and_nothing_more() -> None:
     queued = Outcome.queued(job(JobState.PENDING, 7))
-    assert (queued.operation, queued.provider, queued.requested, queued.counted) == ("delete_contacts", "acme", 7, 0)
+    assert (queued.operation, queued.provider, queued.requested, queued.succeeded_count) == (
+        "delete_contacts",
+        "acme",
+        7,
+        0,
+    )
     assert queued.state is ACCEPTED
     assert queued.with_jobs([job(JobState.DONE, 7, 7)]).state is DONE
 
@@ -276,7 +281,10 @@ def test_the_primary_identifier_is_the_marked_one_else_the_first() -> None:
     assert CONTACT.email == "Jane@example.com"
     assert CONTACT.phone == "+12025550143"
     assert CONTACT.primary(IdentifierKind.EXTERNAL_ID) is None
-    assert [each.value for each in CONTACT.all(IdentifierKind.EMAIL)] == ["other@example.com", "Jane@example.com"]
+    assert [each.value for each in CONTACT.identifiers_of(IdentifierKind.EMAIL)] == [
+        "other@example.com",
+        "Jane@example.com",
+    ]
     assert Contact().email is None
     assert Contact().phone is None
 
@@ -292,7 +300,7 @@ def test_found_tells_first_every_and_nobody() -> None:
     jane, nobody = Identifier.email("jane@example.com"), Identifier.email("nobody@example.com")
     found = Found({jane: (CONTACT, Contact(id="c2")), nobody: ()})
     assert found[jane] is CONTACT
-    assert [contact.id for contact in found.every(jane)] == ["c1", "c2"]
+    assert [contact.id for contact in found.get_all(jane)] == ["c1", "c2"]
     assert found[nobody] is None
     assert list(found) == [jane, nobody]
     assert len(found) == 2
@@ -305,10 +313,10 @@ def test_a_count_is_a_number_that_knows_how_it_was_had() -> None:
     count = Count(3, "counter")
     assert count == 3
     assert count + 1 == 4
-    assert count.how == "counter"
+    assert count.source == "counter"
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda count: pickle.loads(pickle.dumps(count))])  # noqa: S301
 def test_a_count_survives_copying_and_pickling(again: Any) -> None:
     count = again(Count(3, "paged"))
-    assert (count, count.how) == (3, "paged")
+    assert (count, count.source) == (3, "paged")

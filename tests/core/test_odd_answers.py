@@ -13,7 +13,7 @@ import stamina
 from contacts_core import errors
 from contacts_core.models import Contact, Page
 from contacts_core.operations import export
-from contacts_core.provider import Call, Flow, Stream, TransportSettings, UnknownFields
+from contacts_core.provider import Flow, Request, Stream, TransportSettings, UnknownFields
 from contacts_core.provider.flows import Cursors, gather
 from tests.core.fake_providers import Paged, bare, emitted, person
 from tests.core.raw_server import serving, whole
@@ -41,7 +41,7 @@ class Thing(UnknownFields, kw_only=True):
 
 
 def ask(returns: Any = Thing) -> Flow[Any]:
-    return (yield from Call("GET", "/x", returns))
+    return (yield from Request("GET", "/x", returns))
 
 
 # -- by status

@@ -10,11 +10,10 @@ from attrs import field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contacts_core import F, Identifier, Native, Query, errors, operations
+from contacts_core import F, Identifier, Query, RawQuery, errors, operations
 from contacts_core.models import Contact, Count, Job, JobState, Outcome, OutcomeState, Page, Strategy
 from contacts_core.provider import (
     AddsToLists,
-    Call,
     Counts,
     DeletesAllContacts,
     DeletesContacts,
@@ -22,20 +21,21 @@ from contacts_core.provider import (
     Exports,
     FindsContacts,
     Flow,
+    Gather,
     GetsContacts,
     NativeQuery,
+    PartialResult,
     Provider,
     QueuesJobs,
     RemovesFromLists,
     RemovesIdentifiers,
-    Sample,
+    Request,
     Searches,
     Settled,
     Sleep,
     Stream,
-    Together,
     UpsertsContacts,
-    address,
+    base_url_setting,
     flows,
 )
 
@@ -52,7 +52,7 @@ def perform(flow: Generator[Any, Any, Any], answers: dict[str, Any] | None = Non
             match effect:
                 case Emit(items):
                     emitted.extend(items)
-                case Together(flows, _):
+                case Gather(flows, _):
                     answer = []
                     stopped = False
                     for each in flows:
@@ -66,7 +66,7 @@ def perform(flow: Generator[Any, Any, Any], answers: dict[str, Any] | None = Non
                         except errors.ContactsError as error:
                             answer.append(Settled(error=error))
                             stopped = not error.per_item
-                case Call():
+                case Request():
                     seen.append(effect.path)
                     answer = answers.get(effect.path)
                     if isinstance(answer, Exception):
@@ -95,32 +95,32 @@ class Fake(
     """Asks for paths that tell what it was asked."""
 
     name = "fake"
-    batch = 2
-    find_batch = 2
-    get_batch = 2
-    member_batch = 2
-    upsert_batch = 2
-    exports_lists: ClassVar[bool] = False
-    base_url: str = address("https://fake.example")
+    delete_batch_size = 2
+    find_batch_size = 2
+    get_batch_size = 2
+    member_batch_size = 2
+    upsert_batch_size = 2
+    export_includes_lists: ClassVar[bool] = False
+    base_url: str = base_url_setting("https://fake.example")
     native: bool = True
     people: tuple[Contact, ...] = ()
     members: dict[str, tuple[str, ...]] = field(factory=dict)
     total: int = 0
 
     def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
-        yield from Call("DELETE", f"/{','.join(ids)}", object)
+        yield from Request("DELETE", f"/{','.join(ids)}", object)
         return Outcome(operation="delete_contacts", requested=len(ids), confirmed=tuple(ids))
 
     def delete_all_contacts(self) -> Flow[Outcome]:
-        yield from Call("DELETE", "/everyone", object)
+        yield from Request("DELETE", "/everyone", object)
         return Outcome(operation="?", requested=1, processed=1)
 
     def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
-        yield from Call("DELETE", f"/{contact_id}/{identifier.value}", object)
+        yield from Request("DELETE", f"/{contact_id}/{identifier.value}", object)
         return Outcome(operation="?", requested=1, processed=1)
 
     def remove_from_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
-        yield from Call("DELETE", f"/{list_id}:{','.join(map(str, members))}", object)
+        yield from Request("DELETE", f"/{list_id}:{','.join(map(str, members))}", object)
         return Outcome(operation="remove_from_list", requested=len(members), processed=len(members))
 
     add_to_list = remove_from_list
@@ -128,33 +128,33 @@ class Fake(
     def translate(self, query: Query) -> NativeQuery | None:
         return NativeQuery("said") if self.native else None
 
-    def search(self, query: NativeQuery) -> Flow[Sample]:
-        yield from Call("GET", "/search", object)
-        return Sample(self.people[:2], self.total or len(self.people[:2]))
+    def search(self, query: NativeQuery) -> Flow[PartialResult]:
+        yield from Request("GET", "/search", object)
+        return PartialResult(self.people[:2], self.total or len(self.people[:2]))
 
     def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact]]]:
-        yield from Call("GET", "/find/" + ",".join(i.value for i in identifiers), object)
+        yield from Request("GET", "/find/" + ",".join(i.value for i in identifiers), object)
         return [(i, c) for i in identifiers for c in self.people if i in c.identifiers]
 
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
-        yield from Call("GET", "/get/" + ",".join(ids), object)
+        yield from Request("GET", "/get/" + ",".join(ids), object)
         return [c for c in self.people if c.id in ids]
 
     def contacts(self, list_id: str | None) -> Stream[Contact]:
-        yield from Call("GET", f"/export/{list_id}", object)
+        yield from Request("GET", f"/export/{list_id}", object)
         chosen = self.people if list_id is None else [c for c in self.people if c.id in self.members.get(list_id, ())]
         yield Emit(chosen)
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
-        yield from Call("PUT", f"/{len(contacts)}", object)
+        yield from Request("PUT", f"/{len(contacts)}", object)
         return Outcome(operation="upsert_contacts", requested=len(contacts), processed=len(contacts))
 
     def count(self) -> Flow[Count]:
-        yield from Call("GET", "/count", object)
+        yield from Request("GET", "/count", object)
         return Count(250, "counter")
 
-    def check(self, job: Job) -> Flow[Job]:
-        state = yield from Call("GET", f"/job/{job.id}", object)
+    def get_job(self, job: Job) -> Flow[Job]:
+        state = yield from Request("GET", f"/job/{job.id}", object)
         return Job(provider="fake", id=job.id, state=JobState(state))
 
 
@@ -163,7 +163,7 @@ class Nothing(Provider):
     """Can do nothing."""
 
     name = "nothing"
-    base_url: str = address("https://nothing.example")
+    base_url: str = base_url_setting("https://nothing.example")
 
 
 def contact(number: int, **changes: Any) -> Contact:
@@ -203,7 +203,7 @@ class TestDeleting:
     def test_goes_out_in_batches_and_adds_up(self) -> None:
         outcome, seen = perform(operations.delete_contacts(FAKE, (f"c{n}" for n in range(5))))
         assert seen == ["/c0,c1", "/c2,c3", "/c4"]
-        assert (outcome.requested, outcome.counted, outcome.state) == (5, 5, OutcomeState.DONE)
+        assert (outcome.requested, outcome.succeeded_count, outcome.state) == (5, 5, OutcomeState.DONE)
 
     def test_a_contact_named_twice_is_deleted_once(self) -> None:
         assert perform(operations.delete_contacts(FAKE, ["a", "a"]))[1] == ["/a"]
@@ -260,7 +260,7 @@ class TestLists:
             operations.remove_from_list(Fake(people=people), "l", ["a", shared, shared, unknown, Identifier.email("")])
         )
         assert seen == ["/find/shared@example.com,nobody@example.com", "/l:a,x", "/l:y"]
-        assert (outcome.requested, outcome.counted, outcome.absent) == (5, 3, ("nobody@example.com",))
+        assert (outcome.requested, outcome.succeeded_count, outcome.absent) == (5, 3, ("nobody@example.com",))
         assert len(outcome.failed) == 1
 
     def test_a_list_that_is_no_id_is_refused(self) -> None:
@@ -274,7 +274,7 @@ class TestSearching:
         assert ([c.id for c in found], seen) == (["c1"], ["/search"])
 
     def test_a_native_query_is_taken_as_the_vendor_answers_it(self) -> None:
-        found, _ = perform(operations.search(FAKE, Native("x"), scan=False))
+        found, _ = perform(operations.search(FAKE, RawQuery("x"), scan=False))
         assert [c.id for c in found] == ["c0", "c1"]
 
     def test_a_sample_raises_or_leads_to_a_scan(self) -> None:
@@ -285,7 +285,7 @@ class TestSearching:
         found, seen = perform(operations.search(sampled, F.first_name == "A", scan=True))
         assert ([c.id for c in found], seen) == (["c1", "c3"], ["/search", "/export/None"])
         with pytest.raises(errors.IncompleteSearch):
-            perform(operations.search(sampled, Native("x"), scan=True))
+            perform(operations.search(sampled, RawQuery("x"), scan=True))
 
     def test_what_the_vendor_cannot_say_is_scanned(self) -> None:
         found, seen = perform(operations.search(Fake(native=False, people=PEOPLE), F.first_name == "B", scan=False))
@@ -293,7 +293,7 @@ class TestSearching:
 
     def test_a_native_query_where_there_is_no_language_is_refused(self) -> None:
         with pytest.raises(errors.UnsupportedOperation):
-            perform(operations.search(Fake(native=False), Native("x"), scan=True))
+            perform(operations.search(Fake(native=False), RawQuery("x"), scan=True))
 
     def test_lists_that_contacts_do_not_tell_are_read(self) -> None:
         fake = Fake(native=False, people=PEOPLE, members={"l": ("c0", "c1")})
@@ -349,7 +349,7 @@ class TestJobs:
         states = iter(["pending", "pending", "done"])
 
         class Slow(Fake):
-            def check(self, job: Job) -> Flow[Job]:
+            def get_job(self, job: Job) -> Flow[Job]:
                 yield from ()
                 return Job(provider="fake", id=job.id, state=JobState(next(states)))
 
@@ -369,18 +369,18 @@ class TestJobs:
         assert perform(operations.wait_for(Nothing(), done, 5)) == (done, [])
 
     def test_a_job_is_asked_for_by_its_bare_id_too(self) -> None:
-        assert perform(operations.check(FAKE, "7"), {"/job/7": "done"})[0].state is JobState.DONE
+        assert perform(operations.get_job(FAKE, "7"), {"/job/7": "done"})[0].state is JobState.DONE
         with pytest.raises(errors.InvalidInput):
-            perform(operations.check(FAKE, Job(provider="other", id="7")))
+            perform(operations.get_job(FAKE, Job(provider="other", id="7")))
         with pytest.raises(errors.InvalidInput):
-            perform(operations.check(FAKE, "../7"))
+            perform(operations.get_job(FAKE, "../7"))
 
 
 def test_writing_goes_out_in_batches() -> None:
     outcome, seen = perform(operations.upsert_contacts(FAKE, (contact(n) for n in range(11)), []))
     assert sum(int(path[1:]) for path in seen) == 11
     assert max(int(path[1:]) for path in seen) == 2
-    assert outcome.counted == 11
+    assert outcome.succeeded_count == 11
 
 
 def test_a_fault_in_a_later_batch_tells_of_all_batches() -> None:
@@ -388,7 +388,7 @@ def test_a_fault_in_a_later_batch_tells_of_all_batches() -> None:
     for fault, uncertain in [(errors.Unavailable("down"), people[8:10]), (errors.Unauthenticated("no"), [])]:
         with pytest.raises(errors.Interrupted) as raised:
             perform(_failing_after(people, 4, fault))
-        assert raised.value.outcome.counted == 8
+        assert raised.value.outcome.succeeded_count == 8
         assert list(raised.value.uncertain) == uncertain
         assert list(raised.value.unsent) == people[8 + len(uncertain) :]
 
@@ -397,7 +397,7 @@ def test_contacts_not_yet_taken_from_an_iterator_stay_there() -> None:
     people = iter([contact(n) for n in range(30)])
     with pytest.raises(errors.Interrupted) as raised:
         perform(_failing_after(people, 4, errors.Unauthenticated("no")))
-    taken = raised.value.outcome.counted + len(raised.value.unsent)
+    taken = raised.value.outcome.succeeded_count + len(raised.value.unsent)
     assert taken + len(list(people)) == 30
 
 
@@ -435,7 +435,7 @@ def test_what_is_not_declared_is_refused_before_anything_is_asked() -> None:
         operations.delete_list(nothing, "x"),
         operations.custom_fields(nothing),
         operations.upsert_contacts(nothing, [contact(1)], []),
-        operations.check(nothing, "1"),
+        operations.get_job(nothing, "1"),
     ]
     for flow in flows:
         with pytest.raises(errors.UnsupportedOperation, match="nothing cannot") as raised:
@@ -467,7 +467,7 @@ def test_streams_pass_errors_on_and_close_what_they_wrap() -> None:
         try:
             yield Emit([1, 2])
             try:
-                yield from Call("GET", "/x", object)
+                yield from Request("GET", "/x", object)
             except errors.NotFound:
                 yield Emit([3])
         finally:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contacts_core.http.rate_limits import Pacer
-from contacts_core.provider import Rate
+from contacts_core.http.rate_limits import RateLimiter
+from contacts_core.provider import RateLimit
 
 
 @settings(max_examples=100)
@@ -19,7 +19,7 @@ from contacts_core.provider import Rate
     st.lists(st.integers(0, 900).map(lambda n: n / 1000), min_size=1, max_size=40),
 )
 def test_no_window_ever_holds_more_requests_than_allowed(limit: int, seconds: float, gaps: list[float]) -> None:
-    pacer = Pacer({"": Rate(limit, seconds)})
+    pacer = RateLimiter({"": RateLimit(limit, seconds)})
     now, sent = 1000.0, []
     for gap in gaps:
         now += gap
@@ -38,14 +38,14 @@ def test_no_window_ever_holds_more_requests_than_allowed(limit: int, seconds: fl
 
 
 def test_below_the_limit_nothing_waits() -> None:
-    pacer = Pacer({"": Rate(3, 10)})
+    pacer = RateLimiter({"": RateLimit(3, 10)})
     assert [pacer.delay("", 5.0) for _ in range(3)] == [0.0, 0.0, 0.0]
     assert pacer.delay("", 5.0) == pytest.approx(10, abs=0.01)
     assert pacer.delay("", 15.01) == 0.0
 
 
 def test_being_told_to_wait_does_not_count_as_a_request() -> None:
-    pacer = Pacer({"": Rate(1, 10)})
+    pacer = RateLimiter({"": RateLimit(1, 10)})
     assert pacer.delay("", 0.0) == 0.0
     for moment in (1.0, 2.0, 3.0):
         assert pacer.delay("", moment) == pytest.approx(10 - moment, abs=0.01)
@@ -53,12 +53,12 @@ def test_being_told_to_wait_does_not_count_as_a_request() -> None:
 
 
 def test_without_rates_nothing_waits() -> None:
-    pacer = Pacer({})
-    assert {pacer.delay(lane, 0.0) for lane in ("", "search") for _ in range(99)} == {0.0}
+    pacer = RateLimiter({})
+    assert {pacer.delay(rate_limit, 0.0) for rate_limit in ("", "search") for _ in range(99)} == {0.0}
 
 
 def test_lanes_with_a_rate_of_their_own_are_apart_and_others_share_the_general_one() -> None:
-    pacer = Pacer({"": Rate(1, 10), "search": Rate(2, 10)})
+    pacer = RateLimiter({"": RateLimit(1, 10), "search": RateLimit(2, 10)})
     assert pacer.delay("", 0.0) == 0.0
     assert pacer.delay("unheard-of", 0.0) > 0
     assert [pacer.delay("search", 0.0) for _ in range(2)] == [0.0, 0.0]
@@ -66,7 +66,7 @@ def test_lanes_with_a_rate_of_their_own_are_apart_and_others_share_the_general_o
 
 
 def test_a_hold_keeps_one_lane_back_until_its_time() -> None:
-    pacer = Pacer({"": Rate(9, 1), "search": Rate(9, 1)})
+    pacer = RateLimiter({"": RateLimit(9, 1), "search": RateLimit(9, 1)})
     pacer.hold("search", 30.0)
     assert pacer.delay("search", 10.0) == pytest.approx(20.0)
     assert pacer.delay("", 10.0) == 0.0
@@ -74,13 +74,13 @@ def test_a_hold_keeps_one_lane_back_until_its_time() -> None:
 
 
 def test_a_hold_of_an_unknown_lane_holds_the_general_one_even_without_rates() -> None:
-    pacer = Pacer({})
+    pacer = RateLimiter({})
     pacer.hold("unheard-of", 4.0)
     assert pacer.delay("", 1.0) == pytest.approx(3.0)
 
 
 def test_threads_together_get_no_more_than_is_allowed() -> None:
-    pacer = Pacer({"": Rate(50, 60)})
+    pacer = RateLimiter({"": RateLimit(50, 60)})
     allowed = []
 
     def work() -> None:

@@ -15,7 +15,7 @@ from contacts_core import Contacts, connect, connect_async, errors
 from contacts_core.config import plugins
 from contacts_core.config.accounts import PlainSecretWarning, accounts, accounts_file, open_provider
 from contacts_core.emulator.registry import emulators
-from contacts_core.provider import DeletesContacts, Provider, address, hookimpl, secret, setting
+from contacts_core.provider import DeletesContacts, Provider, base_url_setting, hookimpl, secret, setting
 
 
 @frozen(kw_only=True)
@@ -23,7 +23,7 @@ class Acme(Provider):
     name = "acme-crm"
     api_key: str = secret()
     region: str = setting("eu", env="ACME_PLACE")
-    base_url: str = address("https://api.acme.example")
+    base_url: str = base_url_setting("https://api.acme.example")
 
 
 class Plugin:

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from contacts_core.errors import ConfigurationError, InvalidInput
 from contacts_core.provider import (
     CAPABILITIES,
-    Call,
     DeletesContacts,
     Exports,
     Provider,
     ReadsLists,
+    Request,
     capabilities,
     delete,
     get,
@@ -87,7 +87,7 @@ def test_an_id_as_vendors_make_them_is_fine(value: str) -> None:
 )
 def test_an_id_that_could_reach_another_place_is_refused(value: str) -> None:
     assert check_id(value)
-    assert bare().refuse_id(value) == check_id(value)
+    assert bare().validate_id(value) == check_id(value)
 
 
 @settings(max_examples=200)
@@ -151,28 +151,28 @@ def test_the_limit_of_a_download_may_come_as_text() -> None:
 def test_by_itself_a_provider_sends_no_headers_and_has_no_root() -> None:
     plain = Provider(base_url=HOME)
     assert plain.headers() == {}
-    assert plain.root() == ""
+    assert plain.base_path() == ""
 
 
 @pytest.mark.parametrize(
     ("made", "call"),
     [
-        (get("/x", object, {"a": "1"}, lane="l"), Call("GET", "/x", object, {"a": "1"}, lane="l")),
-        (post("/x", object, {"a": 1}), Call("POST", "/x", object, None, {"a": 1}, repeatable=False)),
-        (post("/x", object, {}, repeatable=True), Call("POST", "/x", object, None, {}, repeatable=True)),
-        (put("/x", object, [1]), Call("PUT", "/x", object, None, [1])),
-        (patch("/x", object, {"a": 1}), Call("PATCH", "/x", object, None, {"a": 1})),
-        (delete("/x", NoneType), Call("DELETE", "/x", NoneType)),
-        (delete("/x", NoneType, json={"a": 1}), Call("DELETE", "/x", NoneType, None, {"a": 1})),
+        (get("/x", object, {"a": "1"}, rate_limit="l"), Request("GET", "/x", object, {"a": "1"}, rate_limit="l")),
+        (post("/x", object, {"a": 1}), Request("POST", "/x", object, None, {"a": 1}, idempotent=False)),
+        (post("/x", object, {}, idempotent=True), Request("POST", "/x", object, None, {}, idempotent=True)),
+        (put("/x", object, [1]), Request("PUT", "/x", object, None, [1])),
+        (patch("/x", object, {"a": 1}), Request("PATCH", "/x", object, None, {"a": 1})),
+        (delete("/x", NoneType), Request("DELETE", "/x", NoneType)),
+        (delete("/x", NoneType, json={"a": 1}), Request("DELETE", "/x", NoneType, None, {"a": 1})),
     ],
 )
-def test_helpers_make_calls(made: Call[Any], call: Call[Any]) -> None:
+def test_helpers_make_calls(made: Request[Any], call: Request[Any]) -> None:
     assert made == call
 
 
 def test_only_a_post_is_not_repeated_by_itself() -> None:
     calls = [get("/", object), put("/", object, 1), patch("/", object, 1), delete("/", object), post("/", object, 1)]
-    assert [call.repeatable for call in calls] == [True, True, True, True, False]
+    assert [call.idempotent for call in calls] == [True, True, True, True, False]
 
 
 def test_capabilities_are_read_from_the_bases() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contacts_core.errors import InvalidInput
 from contacts_core.models import Address, Contact, Identifier, IdentifierKind
-from contacts_core.query import All, Any_, Compare, F, Native, Not, Op, Query, identifier_of, walk
+from contacts_core.query import And, Compare, F, Not, Op, Or, Query, RawQuery, identifier_of, walk
 
 NOON = datetime(2025, 11, 18, 12, tzinfo=UTC)
 JANE = Contact(
@@ -63,8 +63,8 @@ NOBODY = Contact(lists=())
         (F.first_name.contains("an"), Compare("first_name", Op.CONTAINS, "an")),
         (F.tag.is_set(), Compare("tag", Op.SET)),
         (F.title != "CEO", Not(Compare("title", Op.EQ, "CEO"))),
-        (F.tag.in_(["a", "b"]), Any_((Compare("tag", Op.EQ, "a"), Compare("tag", Op.EQ, "b")))),
-        (F.tag.in_([]), Any_(())),
+        (F.tag.in_(["a", "b"]), Or((Compare("tag", Op.EQ, "a"), Compare("tag", Op.EQ, "b")))),
+        (F.tag.in_([]), Or(())),
         (F.email == " Jane@EXAMPLE.com", Compare("email", Op.EQ, "jane@example.com")),
         (F.email.startswith("Jane"), Compare("email", Op.STARTSWITH, "jane")),
         (F.phone == "+1 (202) 555-0143", Compare("phone", Op.EQ, "+12025550143")),
@@ -78,10 +78,10 @@ def test_operators_build_nodes(query: Query, node: Query) -> None:
 
 def test_and_and_or_flatten_their_own_kind_only() -> None:
     a, b, c = F.id == "a", F.id == "b", F.id == "c"
-    assert a & b & c == All((a, b, c))
-    assert a | (b | c) == Any_((a, b, c))
-    assert a & (b | c) == All((a, Any_((b, c))))
-    assert (a & b) | c == Any_((All((a, b)), c))
+    assert a & b & c == And((a, b, c))
+    assert a | (b | c) == Or((a, b, c))
+    assert a & (b | c) == And((a, Or((b, c))))
+    assert (a & b) | c == Or((And((a, b)), c))
 
 
 @pytest.mark.parametrize(
@@ -191,8 +191,8 @@ def test_a_field_cannot_be_a_key() -> None:
         (F.list.is_set(), True),
         ((F.first_name == "Jane") & (F.title == "CTO"), False),
         ((F.first_name == "Jane") | (F.title == "CTO"), True),
-        (All(()), True),
-        (Any_(()), False),
+        (And(()), True),
+        (Or(()), False),
     ],
 )
 def test_a_query_means(query: Query, expected: bool) -> None:
@@ -223,7 +223,7 @@ def test_lists_that_are_not_known_cannot_be_asked_for() -> None:
 
 def test_a_native_query_can_only_be_answered_by_its_vendor() -> None:
     with pytest.raises(InvalidInput, match="native"):
-        (Native("x = 1") | (F.id == "a")).matches(JANE)
+        (RawQuery("x = 1") | (F.id == "a")).matches(JANE)
 
 
 LEAVES = st.one_of(
@@ -261,9 +261,9 @@ def test_order_and_grouping_do_not_matter(a: Query, b: Query, c: Query, contact:
 
 
 def test_walking_visits_every_node_once_the_query_first() -> None:
-    a, b = F.id == "a", Native("b")
+    a, b = F.id == "a", RawQuery("b")
     query = a & ~(b | a)
-    assert list(walk(query)) == [query, a, Not(Any_((b, a))), Any_((b, a)), b, a]
+    assert list(walk(query)) == [query, a, Not(Or((b, a))), Or((b, a)), b, a]
     assert list(walk(b)) == [b]
 
 
@@ -279,7 +279,7 @@ def test_walking_visits_every_node_once_the_query_first() -> None:
         (~(F.email == "a@example.com"), None),
         (F.email.startswith("a"), None),
         (F.first_name == "a", None),
-        (Native("x"), None),
+        (RawQuery("x"), None),
     ],
 )
 def test_the_identifier_that_a_query_needs(query: Query, identifier: Identifier | None) -> None:
@@ -287,7 +287,7 @@ def test_the_identifier_that_a_query_needs(query: Query, identifier: Identifier 
 
 
 def test_a_shown_query_hides_what_is_personal() -> None:
-    shown = repr((F.email == "jane@example.com") & (F.phone == "+12025550143") & Native("email = 'jane@example.com'"))
+    shown = repr((F.email == "jane@example.com") & (F.phone == "+12025550143") & RawQuery("email = 'jane@example.com'"))
     assert "jane" not in shown
     assert "5550143" not in shown
     assert "email" in shown

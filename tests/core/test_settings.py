@@ -13,7 +13,7 @@ from attrs import frozen
 from contacts_core import Contacts, connect, errors
 from contacts_core.config import plugins
 from contacts_core.config.accounts import PlainSecretWarning, accounts, environment_name, open_provider
-from contacts_core.provider import Provider, address, hookimpl, secret, setting
+from contacts_core.provider import Provider, base_url_setting, hookimpl, secret, setting
 
 VALUE = "s3cret-value-0123456789"
 
@@ -28,7 +28,7 @@ class Strict(Provider):
     second_key: str = secret(env="ODDLY_NAMED")
     region: str = setting()
     retries: int = setting(3, converter=int)
-    base_url: str = address("https://api.acme.example")
+    base_url: str = base_url_setting("https://api.acme.example")
 
 
 class Plugin:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from contacts_core import errors
 from contacts_core.http.addresses import file_address
-from contacts_core.http.rate_limits import Pacer
-from contacts_core.http.wire import Transport, details, exhausted, pause, reason, reset, transport_errors
-from contacts_core.provider import Call, Provider, Rate, address, secret
+from contacts_core.http.rate_limits import RateLimiter
+from contacts_core.http.wire import Wire, details, exhausted, pause, reason, reset, transport_errors
+from contacts_core.provider import Provider, RateLimit, Request, base_url_setting, secret
 
 NOW = 1_763_477_424.0
 
@@ -22,13 +22,13 @@ NOW = 1_763_477_424.0
 class Acme(Provider):
     name = "acme"
     key: str = secret()
-    base_url: str = address("https://api.acme.example")
+    base_url: str = base_url_setting("https://api.acme.example")
 
     def headers(self) -> dict[str, str]:
         return {"x-key": self.key}
 
 
-TRANSPORT = Transport(Acme(key="k-secret-k"))
+TRANSPORT = Wire(Acme(key="k-secret-k"))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_only_an_empty_window_holds_back() -> None:
 
 
 def test_an_answer_of_another_shape_names_the_call() -> None:
-    call = Call("GET", "/x", dict[str, int])
+    call = Request("GET", "/x", dict[str, int])
     with pytest.raises(errors.UnexpectedPayload) as raised:
         TRANSPORT.decoded(call, 200, {}, b'{"a": "jane@example.com"}')
     assert "$[...]" in str(raised.value)
@@ -163,7 +163,7 @@ def test_files_do_not_leave_https() -> None:
 
 @given(st.integers(1, 5), st.lists(st.floats(0.0, 0.7), max_size=60))
 def test_no_window_holds_more_than_the_limit(limit: int, gaps: list[float]) -> None:
-    pacer = Pacer({"": Rate(limit, 1.0)})
+    pacer = RateLimiter({"": RateLimit(limit, 1.0)})
     now, sent = 0.0, list[float]()
     for gap in gaps:
         now += gap
@@ -175,14 +175,14 @@ def test_no_window_holds_more_than_the_limit(limit: int, gaps: list[float]) -> N
 
 
 def test_lanes_are_apart_and_an_unknown_lane_is_the_general_one() -> None:
-    pacer = Pacer({"": Rate(1, 60), "search": Rate(1, 60)})
+    pacer = RateLimiter({"": RateLimit(1, 60), "search": RateLimit(1, 60)})
     assert pacer.delay("", 0) == pacer.delay("search", 0) == 0
     assert pacer.delay("other", 0) > 0
     assert pacer.delay("search", 1) > 0
 
 
 def test_a_hold_lasts_until_its_moment() -> None:
-    pacer = Pacer({})
+    pacer = RateLimiter({})
     pacer.hold("", 10.0)
     assert pacer.delay("", 4.0) == 6.0
     assert pacer.delay("", 10.0) == 0.0
@@ -194,11 +194,11 @@ def test_secrets_do_not_show() -> None:
 
 def test_options_have_a_body_only_where_there_is_one() -> None:
     client = httpx.Client()
-    plain, limit = TRANSPORT.request(client, Call("GET", "/x", object))
+    plain, limit = TRANSPORT.request(client, Request("GET", "/x", object))
     assert plain.content == b""
     assert "content-type" not in plain.headers
     assert limit == 120
-    assert TRANSPORT.request(client, Call("POST", "/x", object, json={}))[0].content == b"{}"
+    assert TRANSPORT.request(client, Request("POST", "/x", object, json={}))[0].content == b"{}"
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from contacts_core import Contacts, errors
 from contacts_core.http.addresses import file_address
-from contacts_core.http.drivers import Driver
-from contacts_core.http.wire import Transport, pause, reason, reset
-from contacts_core.provider import Call, Download, Emit, Flow, Read, Settled, Stream, Together, Upload, get, post
+from contacts_core.http.drivers import BlockingTransport
+from contacts_core.http.wire import Wire, pause, reason, reset
+from contacts_core.provider import Download, Emit, Flow, Gather, Read, Request, Settled, Stream, Upload, get, post
 from tests.core.fake_providers import KEY, Limited, bare
 from tests.core.transport_harness import WAYS, Body, Rig
 
@@ -46,7 +46,7 @@ def waits() -> Iterator[list[float]]:
     set_on_retry_hooks(None)
 
 
-def ask(call: Call[Any] | None = None) -> Flow[Any]:
+def ask(call: Request[Any] | None = None) -> Flow[Any]:
     return (yield from call or get("/x", object))
 
 
@@ -58,7 +58,7 @@ def ask(call: Call[Any] | None = None) -> Flow[Any]:
     "body", ['{{"message": "the key {0} is unknown"}}', '{{"errors": [{{"message": "{0}"}}]}}', "{0}"]
 )
 def test_a_key_that_the_vendor_repeats_is_not_shown(scheme: str, body: str) -> None:
-    transport = Transport(bare(scheme=scheme))
+    transport = Wire(bare(scheme=scheme))
     for echo in (KEY, f"{scheme} {KEY}", f"{scheme}: {KEY}", f"'{KEY}'"):
         headers = {"content-type": "text/plain"}
         error = transport.refusal("GET /x", 401, headers, body.format(echo).encode())
@@ -66,7 +66,7 @@ def test_a_key_that_the_vendor_repeats_is_not_shown(scheme: str, body: str) -> N
 
 
 def test_a_key_at_the_edge_of_the_excerpt_is_not_shown_in_part() -> None:
-    transport = Transport(bare())
+    transport = Wire(bare())
     for padding in range(150, 202):
         error = transport.refusal("GET /x", 400, {}, f'{{"message": "{"x" * padding} {KEY}"}}'.encode())
         assert KEY[:6] not in str(error)
@@ -329,8 +329,8 @@ def test_the_rates_of_a_provider_are_kept_on_the_drivers_own_clock(rig: Rig) -> 
     def flow() -> Flow[None]:
         for _ in range(5):
             yield from get("/x", object)
-        yield from get("/x", object, lane="slow")
-        yield from get("/x", object, lane="slow")
+        yield from get("/x", object, rate_limit="slow")
+        yield from get("/x", object, rate_limit="slow")
 
     rig.run(Limited(api_key=KEY), flow(), vendor)
     assert sent[:2] == [1000.0, 1000.0]
@@ -341,7 +341,7 @@ def test_the_rates_of_a_provider_are_kept_on_the_drivers_own_clock(rig: Rig) -> 
 
 @pytest.mark.parametrize("call", [get("/x", object), post("/x", object, {})], ids=["get", "post"])
 def test_every_way_in_which_an_exchange_breaks_off_is_unreachable(
-    rig: Rig, waits: list[float], call: Call[Any]
+    rig: Rig, waits: list[float], call: Request[Any]
 ) -> None:
     names = ["ConnectError", "ReadError", "ReadTimeout", "ConnectTimeout", "RemoteProtocolError", "DecodingError"]
     for name in names:
@@ -353,7 +353,7 @@ def test_every_way_in_which_an_exchange_breaks_off_is_unreachable(
 
         with pytest.raises(errors.Unreachable, match=name) as caught:
             rig.run(bare(), ask(call), vendor)
-        assert len(tries) == (5 if call.repeatable else 1)
+        assert len(tries) == (5 if call.idempotent else 1)
         assert "jane" not in f"{caught.value} {caught.value!r}"
         assert caught.value.__cause__ is None
 
@@ -381,7 +381,7 @@ def test_anything_with_the_interface_of_a_client_works_and_stays_open() -> None:
     with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=5))) as inner:
         client = Wrapped(inner)
         with Contacts(bare(), client) as door:
-            assert door.call("get", "/x") == 5
+            assert door.request("get", "/x") == 5
         assert not client.closed
 
 
@@ -390,7 +390,7 @@ def test_anything_with_the_interface_of_a_client_works_and_stays_open() -> None:
 )
 def test_the_exceptions_of_a_wrapped_client_are_understood(error: Exception, waits: list[float]) -> None:
     with httpx.Client() as inner, pytest.raises(errors.Unreachable):
-        Contacts(bare(), Wrapped(inner, error)).call("get", "/x")
+        Contacts(bare(), Wrapped(inner, error)).request("get", "/x")
 
 
 def test_an_address_that_is_none_is_an_error_of_ours(rig: Rig, waits: list[float]) -> None:
@@ -412,7 +412,7 @@ def test_a_cut_connection_over_a_real_socket_is_unreachable(waits: list[float]) 
         thread = threading.Thread(target=serve)
         thread.start()
         with Contacts(bare(base_url=f"http://127.0.0.1:{port}")) as door, pytest.raises(errors.Unreachable):
-            door.call("GET", "/x")
+            door.request("GET", "/x")
         thread.join(5)
         assert not thread.is_alive()
 
@@ -421,13 +421,13 @@ def test_a_cut_connection_over_a_real_socket_is_unreachable(waits: list[float]) 
 
 
 def test_an_empty_answer_to_a_raw_call_is_nothing(rig: Rig) -> None:
-    assert rig.run(bare(), ask(Call("DELETE", "/x", object)), lambda _: rig.answer(204)) is None
-    assert rig.run(bare(), ask(Call("DELETE", "/x", type(None))), lambda _: rig.answer(200, text="OK")) is None
+    assert rig.run(bare(), ask(Request("DELETE", "/x", object)), lambda _: rig.answer(204)) is None
+    assert rig.run(bare(), ask(Request("DELETE", "/x", type(None))), lambda _: rig.answer(200, text="OK")) is None
 
 
 def test_a_web_page_is_no_success_even_where_no_answer_is_expected(rig: Rig) -> None:
     with pytest.raises(errors.UnexpectedPayload, match="web page") as caught:
-        rig.run(bare(), ask(Call("DELETE", "/x", type(None))), lambda _: rig.answer(200, text=" <html>"))
+        rig.run(bare(), ask(Request("DELETE", "/x", type(None))), lambda _: rig.answer(200, text=" <html>"))
     assert (caught.value.status, "base URL" in caught.value.hint) == (200, True)
 
 
@@ -457,7 +457,7 @@ def test_a_refusal_of_any_shape_has_a_reason_or_none(body: bytes) -> None:
 
 def test_a_long_plain_text_refusal_is_read_quickly() -> None:
     began = time.process_time()
-    error = Transport(bare()).refusal("GET /x", 400, {"content-type": "text/plain"}, b"a" * 200_000)
+    error = Wire(bare()).refusal("GET /x", 400, {"content-type": "text/plain"}, b"a" * 200_000)
     assert len(error.args[0]) == 200
     assert time.process_time() - began < 5
 
@@ -479,10 +479,10 @@ def test_never_more_than_eight_requests_are_under_way_even_when_parts_have_parts
         return rig.answer(200, json=str(request.url.path))
 
     def part(number: int) -> Flow[list[Settled[Any]]]:
-        return (yield from Together([ask(get(f"/{number}/{n}", object)) for n in range(3)], 8))
+        return (yield from Gather([ask(get(f"/{number}/{n}", object)) for n in range(3)], 8))
 
     def flow() -> Flow[list[Settled[list[Settled[Any]]]]]:
-        return (yield from Together([part(number) for number in range(12)], 100))
+        return (yield from Gather([part(number) for number in range(12)], 100))
 
     settled = rig.run(bare(), flow(), vendor)
     paths = [inner.value for outer in settled for inner in outer.value or ()]
@@ -498,7 +498,7 @@ def test_a_limit_of_one_goes_in_order(rig: Rig) -> None:
         return rig.answer(200, json=1)
 
     def flow() -> Flow[Any]:
-        return (yield from Together([ask(get(f"/{n}", object)) for n in range(9)], 1))
+        return (yield from Gather([ask(get(f"/{n}", object)) for n in range(9)], 1))
 
     rig.run(bare(), flow(), vendor)
     assert seen == [f"/{n}" for n in range(9)]
@@ -506,7 +506,7 @@ def test_a_limit_of_one_goes_in_order(rig: Rig) -> None:
 
 def test_together_with_nothing_gives_nothing() -> None:
     def flow() -> Flow[Any]:
-        return (yield from Together([], 4))
+        return (yield from Gather([], 4))
 
     rig = Rig("async", httpx)
     assert rig.run(bare(), flow(), lambda _: rig.answer(500)) == []
@@ -514,5 +514,5 @@ def test_together_with_nothing_gives_nothing() -> None:
 
 def test_a_driver_closes_only_the_client_it_made() -> None:
     with httpx.Client() as client:
-        Driver(bare(), client).close()
+        BlockingTransport(bare(), client).close()
         assert not client.is_closed

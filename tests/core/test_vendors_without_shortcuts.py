@@ -14,15 +14,15 @@ from contacts_core.provider import (
     DeletesAllContactsById,
     FindsContactsByScan,
     Flow,
-    Sample,
+    PartialResult,
     Sleep,
     TakesIdentifiers,
     UnknownFields,
-    address,
+    base_url_setting,
     lines_decoder,
 )
 from contacts_core.provider.payloads import payload_converter
-from contacts_core.query import F, Native
+from contacts_core.query import F, RawQuery
 from tests.core.fake_providers import (
     HOME,
     Acme,
@@ -50,7 +50,7 @@ EMAIL = Identifier.email("person1@example.com")
 class ByIds(DeletesAllContactsById, FindsContactsByScan, CountsByPaging, Paged):
     """A vendor without a way to delete all, to look up, or to count."""
 
-    base_url: str = address(HOME)
+    base_url: str = base_url_setting(HOME)
 
     def delete_contacts(self, ids: Any) -> Flow[Outcome]:
         return self.script.act("delete_contacts", ids)
@@ -69,8 +69,8 @@ def test_one_pass_finds_everybody_who_is_looked_for() -> None:
     script = Script([*PEOPLE, twin])
     phone, nobody = Identifier.phone("+1 202 555 0143"), Identifier.email("nobody@example.com")
     found = run(operations.find(ByIds(script=script), [EMAIL, phone, nobody]), fine)
-    assert [each.id for each in found.every(EMAIL)] == ["c1", "c9"]
-    assert [each.id for each in found.every(phone)] == ["c9"]
+    assert [each.id for each in found.get_all(EMAIL)] == ["c1", "c9"]
+    assert [each.id for each in found.get_all(phone)] == ["c9"]
     assert found[nobody] is None
     assert len(script.asked) == 2
 
@@ -78,7 +78,7 @@ def test_one_pass_finds_everybody_who_is_looked_for() -> None:
 def test_counting_by_reading_says_so_and_explaining_does_not_count() -> None:
     vendor = ByIds(script=Script(PEOPLE))
     count = run(operations.count(vendor), fine)
-    assert (count, count.how) == (4, "paged")
+    assert (count, count.source) == (4, "paged")
     explained = run(operations.explain(vendor, F.first_name == "Ann"))
     assert (explained.strategy, explained.requests) == (Strategy.SCAN, None)
 
@@ -87,7 +87,7 @@ def test_counting_by_reading_says_so_and_explaining_does_not_count() -> None:
 class Taking(Acme, TakesIdentifiers):
     """A vendor that takes identifiers for members."""
 
-    base_url: str = address(HOME)
+    base_url: str = base_url_setting(HOME)
 
 
 def test_identifiers_go_out_as_they_are_where_the_vendor_takes_them() -> None:
@@ -122,7 +122,7 @@ def test_an_id_that_could_reach_another_place_is_refused_before_any_effect(bad: 
     for flow in (
         operations.remove_identifier(vendor, bad, EMAIL),
         operations.get_contacts(vendor, ["c1", bad]),
-        operations.check(vendor, bad),
+        operations.get_job(vendor, bad),
     ):
         with pytest.raises(errors.InvalidInput, match="not sent") as caught:
             next(flow)
@@ -162,7 +162,7 @@ def test_the_small_operations_on_lists_and_fields() -> None:
 # -- searching --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("query", [Native("x"), Native("x") & (F.id == "c1"), ~Native("x")])
+@pytest.mark.parametrize("query", [RawQuery("x"), RawQuery("x") & (F.id == "c1"), ~RawQuery("x")])
 def test_a_native_query_is_refused_where_there_is_no_language_and_explained_no_other_way(query: Any) -> None:
     for flow in (operations.search(Acme(), query, scan=True), operations.explain(Acme(), query)):
         with pytest.raises(errors.UnsupportedOperation, match="no query language"):
@@ -197,7 +197,7 @@ def test_lists_that_contacts_tell_are_not_read() -> None:
 
 def test_what_the_vendor_cannot_express_is_scanned_with_its_lists_without_asking() -> None:
     script = Script(PEOPLE)
-    script.sample = Sample((), 9)
+    script.sample = PartialResult((), 9)
     found = items(operations.search(AskedSilent(script=script), F.list == "l2", scan=True), fine)
     assert [each.id for each in found] == ["c2", "c3"]
     assert script.chunks("search") == []
@@ -205,9 +205,9 @@ def test_what_the_vendor_cannot_express_is_scanned_with_its_lists_without_asking
 
 def test_a_sample_of_a_native_query_never_leads_to_a_scan() -> None:
     script = Script(PEOPLE)
-    script.sample = Sample([PEOPLE[3]], 60)
+    script.sample = PartialResult([PEOPLE[3]], 60)
     with pytest.raises(errors.IncompleteSearch) as caught:
-        items(operations.search(Asked(script=script), Native("x"), scan=True), fine)
+        items(operations.search(Asked(script=script), RawQuery("x"), scan=True), fine)
     assert "scan" not in caught.value.hint
     assert caught.value.found == (PEOPLE[3],)
 
@@ -243,7 +243,7 @@ def test_writing_that_stops_in_a_later_batch_tells_what_the_earlier_ones_reached
 class OneByOne(Acme):
     """Writes one contact at a time."""
 
-    upsert_batch = 1
+    upsert_batch_size = 1
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import httpx
 import httpx2
 
-from contacts_core.http.drivers import AsyncDriver, Driver
+from contacts_core.http.drivers import AsyncTransport, BlockingTransport
 from contacts_core.provider import Flow, Provider, Stream
 
 T = TypeVar("T")
@@ -81,11 +81,11 @@ class Rig:
         client = self.client(vendor)
         if self.kind == "sync":
             with client:
-                return Driver(provider, client, sleep=self._sleep, monotonic=lambda: self.now).run(flow)
+                return BlockingTransport(provider, client, sleep=self._sleep, monotonic=lambda: self.now).run(flow)
 
         async def main() -> T:
             async with client:
-                driver = AsyncDriver(provider, client, sleep=self._sleep_async, monotonic=lambda: self.now)
+                driver = AsyncTransport(provider, client, sleep=self._sleep_async, monotonic=lambda: self.now)
                 return await driver.run(flow)
 
         return asyncio.run(main())
@@ -96,7 +96,9 @@ class Rig:
         found: list[T] = []
         if self.kind == "sync":
             with client:
-                items = Driver(provider, client, sleep=self._sleep, monotonic=lambda: self.now).stream(stream)
+                items = BlockingTransport(provider, client, sleep=self._sleep, monotonic=lambda: self.now).stream(
+                    stream
+                )
                 while len(found) < most:
                     try:
                         found.append(next(items))
@@ -107,7 +109,7 @@ class Rig:
 
         async def main() -> list[T]:
             async with client:
-                driver = AsyncDriver(provider, client, sleep=self._sleep_async, monotonic=lambda: self.now)
+                driver = AsyncTransport(provider, client, sleep=self._sleep_async, monotonic=lambda: self.now)
                 items = driver.stream(stream)
                 while len(found) < most:
                     try:

@@ -84,7 +84,7 @@ def test_csv_keeps_what_is_there(contacts: list[Contact]) -> None:
         assert row["id"] == contact.id
         assert row["first_name"] == (contact.first_name or "")
         assert row["email"] == (contact.email or "")
-        emails = [i.value for i in contact.all(IdentifierKind.EMAIL)]
+        emails = [i.value for i in contact.identifiers_of(IdentifierKind.EMAIL)]
         told = [row["email"], *split(row["other_emails"])] if emails else []
         if all(emails):  # an empty cell cannot tell an empty value from none
             assert sorted(told) == sorted(emails)
@@ -93,7 +93,7 @@ def test_csv_keeps_what_is_there(contacts: list[Contact]) -> None:
         assert json.loads(row["custom"] or "{}") == contact.custom
         assert json.loads(row["extra"] or "{}") == contact.extra
         others = {(i["kind"], i["key"], i["value"]) for i in json.loads(row["other_identifiers"] or "[]")}
-        assert {("other", i.key, i.value) for i in contact.all(IdentifierKind.OTHER)} <= others
+        assert {("other", i.key, i.value) for i in contact.identifiers_of(IdentifierKind.OTHER)} <= others
 
 
 @given(CONTACTS)

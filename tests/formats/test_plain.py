@@ -89,7 +89,7 @@ def test_an_outcome_tells_what_is_derived_as_well() -> None:
     )
     said = plain(outcome)
     assert said["state"] == "accepted"
-    assert (said["counted"], said["refused"], said["unconfirmed"]) == (2, 1, 3)
+    assert (said["succeeded_count"], said["failed_count"], said["unconfirmed"]) == (2, 1, 3)
     assert said["pending"] == ["j1"]
     assert said["failed"] == [{"item": "b", "reason": "no"}]
     assert said["deleted"][0]["id"] == "a"
@@ -103,7 +103,7 @@ def test_the_other_models() -> None:
     found = plain(Found({email: (jane,), phone: ()}))
     assert (found["asked"], found["found"]) == (2, 1)
     assert [len(match["contacts"]) for match in found["matches"]] == [1, 0]
-    assert plain(Count(3, how="paged")) == {"count": 3, "how": "paged"}
+    assert plain(Count(3, source="paged")) == {"count": 3, "source": "paged"}
     assert plain(Explanation(Strategy.SCAN, None, reason="so"))["strategy"] == "scan"
     assert plain(ContactList("acme", "l", "All", 3))["count"] == 3
     assert plain([FieldDefinition("acme", "f", "size", FieldType.CHOICE, ("s", "m"))])[0]["options"] == ["s", "m"]

@@ -7,9 +7,9 @@ from typing import Any
 
 from contacts_core import Identifier
 from contacts_core.plans.receipts.receipt import write
-from contacts_core.storage.pseudonyms import Key
+from contacts_core.storage.pseudonyms import PseudonymKey
 
-KEY = Key(b"a key for tests, of no other use")
+KEY = PseudonymKey(b"a key for tests, of no other use")
 JANE = Identifier.email("jane@example.com")
 JOHN = Identifier.email("john@example.org")
 PHONE = Identifier.phone("+12025550123")

@@ -14,7 +14,7 @@ from attrs import evolve
 
 from contacts_core import AsyncContacts, Contact, Contacts, Identifier, Outcome
 from contacts_core.errors import ConfigurationError, InvalidInput, PlanRefused
-from contacts_core.http.drivers import Driver
+from contacts_core.http.drivers import BlockingTransport
 from contacts_core.plans import (
     Plan,
     Receipt,
@@ -23,22 +23,22 @@ from contacts_core.plans import (
     apply,
     apply_async,
     cancel,
-    delete,
     engine,
-    erase,
-    receipt,
-    remove_from_list,
-    remove_identifier,
+    get_receipt,
+    list_runs,
+    plan_deletion,
+    plan_erasure,
+    plan_identifier_removal,
+    plan_list_removal,
     resume,
     resume_async,
-    runs,
-    start,
-    work,
+    run_worker,
+    submit,
 )
 from contacts_core.plans.execution.context import Session
 from contacts_core.plans.execution.runner import overview
 from contacts_core.provider import hookimpl
-from contacts_core.storage.database import state
+from contacts_core.storage.database import locate_storage
 from contacts_core.storage.journal import Journal
 from tests.plans.environment import Ground, ground, holders, without
 
@@ -72,7 +72,7 @@ def states(given: Receipt) -> dict[str, set[tuple[str, str]]]:
 class TestErasing:
     def test_they_are_gone_everywhere_and_nobody_else_is(self, here: Ground) -> None:
         people = here.emails(3)
-        plan = erase(people, here.accounts)
+        plan = plan_erasure(people, here.accounts)
         before = without(here.everyone(), plan)
         done = plan.apply(here.accounts, **QUICK)
         after = here.everyone()
@@ -82,12 +82,12 @@ class TestErasing:
         assert {reason for each in states(done).values() for _, reason in each} == {
             "not found any more: by id and by look-up"
         }
-        assert done.sealed_by(state().key())
+        assert done.sealed_by(locate_storage().key())
         assert done.plan == plan.checksum
-        assert receipt(done.run) == done
+        assert get_receipt(done.run) == done
 
     def test_who_was_never_there_is_verified_as_well(self, here: Ground) -> None:
-        done = erase([Identifier.email("nobody@example.com")], here.accounts).apply(here.accounts, **QUICK)
+        done = plan_erasure([Identifier.email("nobody@example.com")], here.accounts).apply(here.accounts, **QUICK)
         assert done.complete
         assert {reason for each in states(done).values() for _, reason in each} == {
             "was not there and is not: by look-up"
@@ -95,7 +95,7 @@ class TestErasing:
 
     def test_every_exchange_is_in_the_receipt_as_digests(self, here: Ground) -> None:
         people = here.emails(2)
-        plan = erase(people, here.accounts)
+        plan = plan_erasure(people, here.accounts)
         here.seen.clear()
         done = plan.apply(here.accounts, **QUICK)
         lines = [line for kind in ("step", "jobs", "read") for line in done.of(kind)]
@@ -108,10 +108,10 @@ class TestErasing:
             assert all(target.contact not in done.text for target in part.targets)
 
     def test_afterwards_nothing_here_knows_who_they_were(self, here: Ground) -> None:
-        plan = erase(here.emails(2), here.accounts)
+        plan = plan_erasure(here.emails(2), here.accounts)
         done = plan.apply(here.accounts, **QUICK)
-        assert Journal(state()).plan(done.run) is None
-        folder = state().folder
+        assert Journal(locate_storage()).plan(done.run) is None
+        folder = locate_storage().folder
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         kept = [path for path in folder.rglob("*") if path.is_file()]
         assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in kept), kept
@@ -121,7 +121,7 @@ class TestErasing:
                 assert not any(i.value.encode() in content for i in target.identifiers)
 
     def test_awaited_it_is_the_same(self, here: Ground) -> None:
-        plan = erase(here.emails(2), here.accounts)
+        plan = plan_erasure(here.emails(2), here.accounts)
 
         async def applied() -> Receipt:
             doors = [AsyncContacts(door.provider, name=name) for name, door in here.doors.items()]
@@ -134,7 +134,7 @@ class TestErasing:
         assert asyncio.run(applied()).complete
 
     def test_a_cancelled_task_stops_after_the_steps_under_way(self, here: Ground) -> None:
-        plan = erase(here.emails(1), here.accounts)
+        plan = plan_erasure(here.emails(1), here.accounts)
         here.sandbox.faults.set("job-never-ends", None)
 
         async def applied() -> None:
@@ -152,7 +152,7 @@ class TestErasing:
             with pytest.raises(asyncio.CancelledError):
                 await task
             here.sandbox.faults.clear()
-            (run,) = runs()
+            (run,) = list_runs()
             assert run.state == "interrupted"
             assert (await resume_async(run.id, doors)).state == "incomplete"  # that job never ends
             assert (await resume_async(run.id, doors)).complete  # another round asks anew
@@ -166,7 +166,7 @@ class TestVerifying:
     def test_one_who_is_shown_for_a_while_is_waited_for(self) -> None:
         with ground(speed=40) as slow:
             slow.sandbox.faults.set("stale-reads", None)
-            done = erase(slow.emails(1), slow.accounts).apply(slow.accounts, **QUICK)
+            done = plan_erasure(slow.emails(1), slow.accounts).apply(slow.accounts, **QUICK)
         assert done.complete
         shown = [line for line in done.of("read") if line["shown"] and line["path"] != "check"]
         assert shown, "the fault showed nothing, so nothing was tried"
@@ -174,7 +174,7 @@ class TestVerifying:
     def test_one_whose_job_fails_is_present_until_it_works(self, here: Ground) -> None:
         people = here.emails(1)
         here.sandbox.faults.set("job-fails", None)
-        done = erase(people, here.accounts).apply(here.accounts, **HASTY)
+        done = plan_erasure(people, here.accounts).apply(here.accounts, **HASTY)
         assert (done.state, done.present) == ("incomplete", 1)
         assert states(done)["sendgrid"] == {("present", "1 of 1 contacts still there")}
         here.sandbox.faults.clear()
@@ -186,20 +186,20 @@ class TestVerifying:
     def test_one_whose_job_never_ends_is_present_and_the_job_is_named(self, here: Ground) -> None:
         people = here.emails(1)
         here.sandbox.faults.set("job-never-ends", None)
-        done = erase(people, here.accounts).apply(here.accounts, **HASTY)
+        done = plan_erasure(people, here.accounts).apply(here.accounts, **HASTY)
         (found,) = states(done)["sendgrid"]
         assert found == ("present", "1 of 1 contacts still there; 1 job(s) of the vendor not finished")
 
     @pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
     def test_one_who_comes_back_is_present_and_left_alone(self, here: Ground, register: Register, name: str) -> None:
         (person,) = here.emails(1)
-        plan = erase([person], here.accounts)
+        plan = plan_erasure([person], here.accounts)
         door = here.door(name)
 
         def come_back() -> None:
             here.sandbox.clock.advance(3600)
             if name == "user-api":  # its upsert would look for them first
-                door.call("POST", "/contacts", json={"first_name": "B", "emails": [{"email_address": person.value}]})
+                door.request("POST", "/contacts", json={"first_name": "B", "emails": [{"email_address": person.value}]})
             else:
                 door.upsert_contacts([Contact(identifiers=(person,))], recreate_erased=True)
             here.sandbox.clock.advance(3600)
@@ -221,7 +221,7 @@ class TestVerifying:
         door.close()
 
     def test_whoever_cannot_be_read_again_is_unknown(self, here: Ground, register: Register) -> None:
-        plan = erase(here.emails(1), [here.doors["bird"]])
+        plan = plan_erasure(here.emails(1), [here.doors["bird"]])
         register(OnStep(lambda: here.sandbox.faults.set("html", None)))
         slow = [Contacts(here.doors["bird"].provider, name="bird", driver=quick_driver(here))]
         done = plan.apply(slow, **HASTY)
@@ -235,7 +235,7 @@ class TestVerifying:
         self, here: Ground, register: Register
     ) -> None:
         people = here.emails(2)
-        plan = erase(people, here.accounts)
+        plan = plan_erasure(people, here.accounts)
         bad = evolve(here.doors["bird"].provider, access_key="wrong")
 
         class Locked:
@@ -254,7 +254,7 @@ class TestVerifying:
                 self.bad.observe(observer)
 
             def charge(self, requests: int) -> None:
-                self.good.charge(requests)
+                self.good.charge_rate_limit(requests)
 
             def gate(self, before_send: Any) -> None:
                 self.good.gate(before_send)
@@ -277,7 +277,7 @@ class TestOtherPlans:
         door = here.doors[name]
         contact = next(c for c in door.export() if c.phone and c.email)
         phone = Identifier.phone(contact.phone or "")
-        plan = remove_identifier([phone], [door])
+        plan = plan_identifier_removal([phone], [door])
         before = without(here.everyone(), plan)[name]
         done = plan.apply([door], **QUICK)
         assert done.complete
@@ -291,7 +291,7 @@ class TestOtherPlans:
         list_id, members = next(
             (one.id, found) for one in door.lists() if len(found := list(door.export(lists=[one.id]))) > 1
         )
-        done = remove_from_list(door, list_id, ids=[members[0].id]).apply([door], **QUICK)
+        done = plan_list_removal(door, list_id, ids=[members[0].id]).apply([door], **QUICK)
         assert done.complete
         assert {c.id for c in door.export(lists=[list_id])} == {c.id for c in members[1:]}
         assert members[0].id in {c.id for c in door.export()}
@@ -302,19 +302,19 @@ class TestOtherPlans:
             (one.id, found) for one in door.lists() if len(found := list(door.export(lists=[one.id]))) > 1
         )
         here.sandbox.faults.set("list-removal-ignored", None)
-        done = remove_from_list(door, list_id, ids=[members[0].id]).apply([door], **HASTY)
+        done = plan_list_removal(door, list_id, ids=[members[0].id]).apply([door], **HASTY)
         assert states(done) == {"sendgrid": {("present", "1 of 1 contacts still on the list")}}
 
     def test_a_deletion_leaves_no_tombstones(self, here: Ground) -> None:
         door = here.doors["bird"]
         (person,) = here.emails(1)
-        assert delete(door, [person]).apply([door], **QUICK).complete
-        assert door.upsert_contacts([Contact(identifiers=(person,))]).counted == 1
+        assert plan_deletion(door, [person]).apply([door], **QUICK).complete
+        assert door.upsert_contacts([Contact(identifiers=(person,))]).succeeded_count == 1
 
     def test_a_deletion_by_id_is_verified_by_look_up_too(self, here: Ground) -> None:
         door = here.doors["bird"]
         contact = next(c for c in door.export() if c.email)
-        done = delete(door, ids=[contact.id]).apply([door], **QUICK)
+        done = plan_deletion(door, ids=[contact.id]).apply([door], **QUICK)
         assert done.complete
         assert {line["path"] for line in done.of("read")} == {"check", "get", "find"}
 
@@ -328,19 +328,19 @@ class TestRefusing:
         return caught.value
 
     def test_somebody_is_gone(self, here: Ground) -> None:
-        plan = erase(here.emails(2), here.accounts)
+        plan = plan_erasure(here.emails(2), here.accounts)
         here.doors["bird"].delete_contacts([plan.by_account["bird"].targets[0].contact])
         assert "bird: 1 contact(s)" in str(self.changed(here, plan))
 
     def test_somebody_else_has_the_address_now(self, here: Ground) -> None:
         (person,) = here.emails(1)
-        plan = erase([person], here.accounts)
+        plan = plan_erasure([person], here.accounts)
         body = {"first_name": "B", "emails": [{"email_address": person.value}]}
-        here.doors["user-api"].call("POST", "/contacts", json=body)
+        here.doors["user-api"].request("POST", "/contacts", json=body)
         assert "user-api: 1 contact(s)" in str(self.changed(here, plan))
 
     def test_somebody_has_another_number_now(self, here: Ground) -> None:
-        plan = erase(here.emails(12), [here.doors["bird"]])
+        plan = plan_erasure(here.emails(12), [here.doors["bird"]])
         target = next(t for t in plan.accounts[0].targets if any(i.kind.value == "phone" for i in t.identifiers))
         phone = next(i for i in target.identifiers if i.kind.value == "phone")
         here.doors["bird"].remove_identifier(target.contact, phone)
@@ -350,18 +350,18 @@ class TestRefusing:
 
     def test_what_was_refused_cannot_be_resumed(self, here: Ground) -> None:
         self.test_somebody_is_gone(here)
-        (run,) = runs()
-        assert (run.state, Journal(state()).plan(run.id)) == ("refused", None)
+        (run,) = list_runs()
+        assert (run.state, Journal(locate_storage()).plan(run.id)) == ("refused", None)
         with pytest.raises(PlanRefused, match="was refused"):
             resume(run.id, here.accounts)
-        assert receipt(run.id).state == "refused"
+        assert get_receipt(run.id).state == "refused"
 
     def test_an_altered_plan_is_not_even_begun(self, here: Ground) -> None:
-        plan = erase(here.emails(2), here.accounts)
+        plan = plan_erasure(here.emails(2), here.accounts)
         fewer = evolve(plan, accounts=plan.accounts[:1])
         with pytest.raises(PlanRefused, match="altered"):
             fewer.apply(here.accounts[:1])
-        assert runs() == []
+        assert list_runs() == []
 
     def test_a_plugin_may_forbid_it(self, here: Ground, register: Register) -> None:
         class Guard:
@@ -371,8 +371,8 @@ class TestRefusing:
 
         register(Guard())
         with pytest.raises(PlanRefused, match="plugin Guard objects: not on a Friday"):
-            erase(here.emails(1), here.accounts).apply(here.accounts)
-        assert runs() == []
+            plan_erasure(here.emails(1), here.accounts).apply(here.accounts)
+        assert list_runs() == []
 
     def test_a_plugin_that_fails_has_not_agreed(self, here: Ground, register: Register) -> None:
         class Guard:
@@ -382,10 +382,10 @@ class TestRefusing:
 
         register(Guard())
         with pytest.raises(PlanRefused, match="plugin Guard failed"):
-            erase(here.emails(1), here.accounts).apply(here.accounts)
+            plan_erasure(here.emails(1), here.accounts).apply(here.accounts)
 
     def test_an_account_that_cannot_be_read_ends_it_before_anything_is_changed(self, here: Ground) -> None:
-        plan = erase(here.emails(1), here.accounts)
+        plan = plan_erasure(here.emails(1), here.accounts)
         before = here.everyone()
         bad = Contacts(evolve(here.doors["bird"].provider, access_key="wrong"), name="bird")
         done = plan.apply([bad, here.doors["sendgrid"], here.doors["user-api"]], **QUICK)
@@ -393,11 +393,11 @@ class TestRefusing:
         assert done.state == "failed"
         assert "nothing was changed; bird:" in done.reason
         assert here.everyone() == before
-        (run,) = runs()
+        (run,) = list_runs()
         assert resume(run.id, here.accounts).complete
 
     def test_another_provider_of_that_name_is_not_touched(self, here: Ground) -> None:
-        plan = erase(here.emails(1), [here.doors["bird"]])
+        plan = plan_erasure(here.emails(1), [here.doors["bird"]])
         other = Contacts(here.doors["user-api"].provider, name="bird")
         done = plan.apply([other], **QUICK)
         other.close()
@@ -405,25 +405,25 @@ class TestRefusing:
 
     def test_an_account_that_the_plan_does_not_name_is_refused(self, here: Ground) -> None:
         with pytest.raises(InvalidInput, match="says nothing of bird"):
-            erase(here.emails(1), [here.doors["sendgrid"]]).apply([here.doors["bird"]])
+            plan_erasure(here.emails(1), [here.doors["sendgrid"]]).apply([here.doors["bird"]])
 
     def test_another_process_at_work_is_not_disturbed(self, here: Ground) -> None:
-        plan = erase(here.emails(1), here.accounts)
-        state().folder.mkdir(parents=True)
-        with engine.folder_lock(state()), pytest.raises(engine.Busy, match="another process"):
+        plan = plan_erasure(here.emails(1), here.accounts)
+        locate_storage().folder.mkdir(parents=True)
+        with engine.folder_lock(locate_storage()), pytest.raises(engine.Busy, match="another process"):
             plan.apply(here.accounts)
 
     def test_workers_need_a_database_that_machines_can_share(self, here: Ground) -> None:
         with pytest.raises(ConfigurationError, match="PostgreSQL"):
-            start(erase(here.emails(1), here.accounts))
+            submit(plan_erasure(here.emails(1), here.accounts))
         with pytest.raises(ConfigurationError, match="PostgreSQL"):
-            work()
+            run_worker()
 
 
 class TestStopping:
     def test_ctrl_c_finishes_what_is_under_way_and_can_be_resumed(self, here: Ground) -> None:
         people = here.emails(2)
-        plan = erase(people, here.accounts)
+        plan = plan_erasure(people, here.accounts)
 
         def watch(progress: Any) -> None:
             if any(each.phase in {"waiting", "verifying"} for each in progress):
@@ -433,10 +433,10 @@ class TestStopping:
         with pytest.raises(RunStopped) as caught:
             plan.apply(here.accounts, **QUICK, watch=watch)
         assert "contacts runs resume" in caught.value.hint
-        (run,) = runs()
+        (run,) = list_runs()
         assert (run.id, run.state) == (caught.value.run, "interrupted")
         with pytest.raises(InvalidInput, match="has no receipt yet"):
-            receipt(run.id)
+            get_receipt(run.id)
         assert resume(run.id, here.accounts).complete
         told, progress = overview(run.id)
         assert (told.state, {each.phase for each in progress}) == ("done", {"done"})
@@ -444,8 +444,8 @@ class TestStopping:
     def test_a_cancelled_run_ends_with_a_receipt_and_goes_on_in_another_round(
         self, here: Ground, register: Register
     ) -> None:
-        plan = erase(here.emails(2), here.accounts)
-        register(OnStep(lambda: cancel(runs()[0].id)))
+        plan = plan_erasure(here.emails(2), here.accounts)
+        register(OnStep(lambda: cancel(list_runs()[0].id)))
         done = plan.apply(here.accounts, **QUICK)
         assert done.state == "cancelled"
         assert done.unknown > 0
@@ -458,9 +458,9 @@ class TestStopping:
             raise KeyboardInterrupt
 
         with pytest.raises(RunStopped) as caught:
-            erase(here.emails(1), here.accounts).apply(here.accounts, **QUICK, watch=watch)
+            plan_erasure(here.emails(1), here.accounts).apply(here.accounts, **QUICK, watch=watch)
         assert cancel(caught.value.run).state == "cancelled"
-        assert receipt(caught.value.run).state == "cancelled"
+        assert get_receipt(caught.value.run).state == "cancelled"
 
     def test_another_run_leaves_an_interrupted_one_as_it_is(self, here: Ground) -> None:
         def watch(_: Any) -> None:
@@ -468,22 +468,22 @@ class TestStopping:
 
         first, second = here.emails(2)
         with pytest.raises(RunStopped) as caught:
-            erase([first], here.accounts).apply(here.accounts, **QUICK, watch=watch)
+            plan_erasure([first], here.accounts).apply(here.accounts, **QUICK, watch=watch)
         there = {name: ids for name, ids in holders(here.everyone(), [first]).items() if ids}
-        assert erase([second], here.accounts).apply(here.accounts, **QUICK).complete
+        assert plan_erasure([second], here.accounts).apply(here.accounts, **QUICK).complete
         assert {name: ids for name, ids in holders(here.everyone(), [first]).items() if ids} == there
-        assert {run.id: run.state for run in runs()}[caught.value.run] == "interrupted"
+        assert {run.id: run.state for run in list_runs()}[caught.value.run] == "interrupted"
         assert resume(caught.value.run, here.accounts).complete
 
     def test_what_is_done_stays_done(self, here: Ground) -> None:
-        done = erase(here.emails(1), here.accounts).apply(here.accounts, **QUICK)
+        done = plan_erasure(here.emails(1), here.accounts).apply(here.accounts, **QUICK)
         here.seen.clear()
         assert resume(done.run, here.accounts) == done
         assert here.seen == []
 
     def test_a_run_that_there_is_not(self, here: Ground) -> None:
-        assert runs() == []
-        for ask in (resume, receipt, cancel, overview):
+        assert list_runs() == []
+        for ask in (resume, get_receipt, cancel, overview):
             with pytest.raises(InvalidInput, match="there is no run"):
                 ask("nonsense")
 
@@ -491,9 +491,9 @@ class TestStopping:
 class TestPacing:
     def test_what_another_process_just_sent_counts(self, here: Ground) -> None:
         door = here.doors["sendgrid"]  # 600 requests a minute
-        done = erase(here.emails(1), [door]).apply([door], **QUICK)
+        done = plan_erasure(here.emails(1), [door]).apply([door], **QUICK)
         sent = sum(len(line["exchanges"]) for kind in ("step", "jobs", "read") for line in done.of(kind))
-        journal = Journal(state())
+        journal = Journal(locate_storage())
         assert journal.recent("sendgrid", 60) == sent
         assert journal.recent("sendgrid", 0) == 0
         assert journal.recent("bird", 60) == 0
@@ -505,9 +505,9 @@ class TestPacing:
             pauses.append(seconds)
             now[0] += seconds
 
-        driver = Driver(door.provider, sleep=sleep, monotonic=lambda: now[0])
+        driver = BlockingTransport(door.provider, sleep=sleep, monotonic=lambda: now[0])
         with Contacts(door.provider, name="sendgrid", driver=driver) as late:
-            session = Session(state(), {"sendgrid": late})
+            session = Session(locate_storage(), {"sendgrid": late})
             assert session.runner("sendgrid") is session.runner("sendgrid")
             late.count()
         driver.close()
@@ -532,7 +532,7 @@ class TestHooks:
                 told.append(receipt)
 
         register(Watcher())
-        plan = erase(here.emails(2), here.accounts)
+        plan = plan_erasure(here.emails(2), here.accounts)
         done = plan.apply(here.accounts, **QUICK)
         assert told[0] == plan.checksum
         assert sorted(told[1:-1]) == [("bird", 1, 2), ("sendgrid", 1, 2), ("user-api", 1, 2)]  # type: ignore[type-var]
@@ -549,16 +549,16 @@ class TestHooks:
                 raise ValueError
 
         register(Broken())
-        assert erase(here.emails(1), here.accounts).apply(here.accounts, **QUICK).complete
+        assert plan_erasure(here.emails(1), here.accounts).apply(here.accounts, **QUICK).complete
 
 
 def quick_driver(here: Ground) -> Any:
-    return Driver(here.doors["bird"].provider, sleep=lambda _: None)
+    return BlockingTransport(here.doors["bird"].provider, sleep=lambda _: None)
 
 
 def test_the_state_may_be_named(here: Ground, tmp_path: Path) -> None:
-    plan = erase(here.emails(1), here.accounts)
+    plan = plan_erasure(here.emails(1), here.accounts)
     done = plan.apply(here.accounts, where=tmp_path / "elsewhere", **QUICK)
-    assert runs() == []
-    assert [run.id for run in runs(where=tmp_path / "elsewhere")] == [done.run]
-    assert receipt(done.run, where=tmp_path / "elsewhere") == done
+    assert list_runs() == []
+    assert [run.id for run in list_runs(where=tmp_path / "elsewhere")] == [done.run]
+    assert get_receipt(done.run, where=tmp_path / "elsewhere") == done

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from contacts_core.emulator import Exchange
-from contacts_core.plans import Plan, erase, resume, runs
+from contacts_core.plans import Plan, list_runs, plan_erasure, resume
 from tests.plans.environment import Ground, ground, holders, without
 
 PEOPLE = 2
@@ -78,7 +78,7 @@ def deleted_by(exchange: Exchange) -> list[str]:
 
 def check(here: Ground, plan: Plan, before: dict[str, object], where: str) -> None:
     """Take the run up again, and see that all is as if nothing had happened."""
-    (run,) = runs()
+    (run,) = list_runs()
     receipt = resume(run.id, here.accounts)
     here.settle()
     people = here.everyone()
@@ -115,7 +115,7 @@ def requests_needed(tmp_path: Path) -> tuple[int, int]:
 
 
 def planned(here: Ground, tmp_path: Path) -> Plan:
-    plan = erase([[email] for email in here.emails(PEOPLE)], here.accounts)
+    plan = plan_erasure([[email] for email in here.emails(PEOPLE)], here.accounts)
     plan.save(tmp_path / "plan.json")
     os.environ["CONTACTS_FILE"] = str(here.accounts_file(tmp_path / "contacts.toml"))
     here.seen.clear()

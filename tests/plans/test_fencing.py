@@ -22,8 +22,8 @@ import sqlalchemy as sa
 from contacts_core.emulator import Exchange
 from contacts_core.errors import ConfigurationError
 from contacts_core.models import Identifier
-from contacts_core.plans import Limits, Plan, apply, erase, receipt, start
-from contacts_core.storage.database import state
+from contacts_core.plans import Plan, SafetyLimits, apply, get_receipt, plan_erasure, submit
+from contacts_core.storage.database import locate_storage
 from contacts_core.storage.journal import Journal
 from contacts_core.storage.leases import Leases
 from tests.plans.environment import Ground, ground, holders, without
@@ -32,7 +32,7 @@ from tests.plans.test_crashes import deleted_by
 from tests.plans.test_workers import SERVER, database, ended, pytestmark, until  # noqa: F401 - a fixture and marks
 
 LEASE = 2.0
-ALL = Limits(contacts=10_000, share=1)
+ALL = SafetyLimits(contacts=10_000, share=1)
 # A worker whose requests carry its name.
 WORKER = """
 import os, httpx
@@ -86,7 +86,7 @@ class Watched:
             self.reached.set()
 
     def plan(self, emails: list[Identifier]) -> Plan:
-        return erase([[email] for email in emails], list(self.here.doors), limits=ALL)
+        return plan_erasure([[email] for email in emails], list(self.here.doors), limits=ALL)
 
     def begin(self, plan: Plan, at: int) -> str:
         """Start a run; ``reached`` is set at its request of this number."""
@@ -94,12 +94,12 @@ class Watched:
         self.here.seen.clear()
         self.reached.clear()
         self.count, self.trigger = itertools.count(1), at
-        return start(plan, timeout=60, pause=0.1)
+        return submit(plan, timeout=60, pause=0.1)
 
     def check(self, run: str, plan: Plan, before: dict[str, object], where: str) -> None:
         """Everybody is gone, each was deleted once, nobody else was touched, and never two spoke at once."""
         until(lambda: ended(run), 60)
-        told = receipt(run)
+        told = get_receipt(run)
         seen, spoke = list(self.here.seen), list(self.spoke)
         self.here.settle()
         people = self.here.everyone()
@@ -126,7 +126,7 @@ class Watched:
             changes = sum(a[1] != b[1] for a, b in itertools.pairwise(turns))
             # The check, the work, and what was taken over: not to and fro.
             assert changes <= 4, (where, provider, turns)
-            rate = self.here.doors[provider].provider.rates.get("")
+            rate = self.here.doors[provider].provider.rate_limits.get("")
             if rate and rate.seconds <= 1:
                 busiest = max(sum(m <= n < m + 1 for n, _ in turns) for m, _ in turns)
                 assert busiest <= rate.limit + 1, (where, provider, busiest)
@@ -191,7 +191,7 @@ def test_a_restart_of_the_database_is_outlasted(tmp_path: Path, monkeypatch: pyt
     with Proxy(urlsplit(SERVER).port or 0) as proxy, ground(60, told=sent.append) as here:
         through = place._replace(netloc=f"{place.username}@127.0.0.1:{proxy.port}").geturl()
         for number, email in zip((1, 6, 12), here.emails(3), strict=True):
-            plan = erase([email], list(here.doors.values()), limits=ALL)
+            plan = plan_erasure([email], list(here.doors.values()), limits=ALL)
             before = without(here.everyone(), plan)
             sent.clear()
             away = threading.Thread(target=_away, args=(proxy, sent, number))
@@ -200,7 +200,7 @@ def test_a_restart_of_the_database_is_outlasted(tmp_path: Path, monkeypatch: pyt
             away.join()
             here.settle()
             assert without(here.everyone(), plan) == before
-    state(through).engine().dispose()
+    locate_storage(through).engine().dispose()
 
 
 def _away(proxy: Proxy, sent: list[Exchange], number: int) -> None:
@@ -214,8 +214,8 @@ class TestLeases:
     """Two processes' leases, side by side in one."""
 
     def test_one_that_is_not_renewed_is_taken_after_its_whole_time_and_not_before(self) -> None:
-        Journal(state())
-        with Leases(state(), "one", 2.0) as one, Leases(state(), "two", 60.0) as two:
+        Journal(locate_storage())
+        with Leases(locate_storage(), "one", 2.0) as one, Leases(locate_storage(), "two", 60.0) as two:
             assert one.take("account a")
             assert one.left("account a")
             one._done.set()
@@ -229,8 +229,8 @@ class TestLeases:
             assert two.left("account a")
 
     def test_one_that_is_renewed_is_never_taken(self) -> None:
-        Journal(state())
-        with Leases(state(), "one", 0.6) as one, Leases(state(), "two", 0.6) as two:
+        Journal(locate_storage())
+        with Leases(locate_storage(), "one", 0.6) as one, Leases(locate_storage(), "two", 0.6) as two:
             assert one.take("account a")
             for _ in range(40):
                 assert not two.take("account a")
@@ -241,8 +241,8 @@ class TestLeases:
             assert "account a" in two.taken_over
 
     def test_of_many_who_come_at_once_one_takes_it(self) -> None:
-        Journal(state())
-        several = [Leases(state(), f"number {n}", 30.0) for n in range(8)]
+        Journal(locate_storage())
+        several = [Leases(locate_storage(), f"number {n}", 30.0) for n in range(8)]
         with ExitStack() as opened:
             for each in several:
                 opened.enter_context(each)
@@ -253,9 +253,9 @@ class TestLeases:
                         each.drop(account)
 
     def test_threads_of_one_process_take_turns(self) -> None:
-        Journal(state())
+        Journal(locate_storage())
         inside, most = [0], [0]
-        with Leases(state(), "one", 30.0) as one:
+        with Leases(locate_storage(), "one", 30.0) as one:
 
             def use(_: int) -> None:
                 with one.holding("account a", threading.Event()):
@@ -271,4 +271,4 @@ class TestLeases:
     @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
     def test_one_too_short_is_refused(self, seconds: float) -> None:
         with pytest.raises(ConfigurationError, match="too short"):
-            Leases(state(), "one", seconds)
+            Leases(locate_storage(), "one", seconds)

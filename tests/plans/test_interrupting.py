@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from contacts_core import AsyncContacts
-from contacts_core.plans import apply_async, erase, resume, runs
+from contacts_core.plans import apply_async, list_runs, plan_erasure, resume
 from tests.plans.environment import Ground, ground
 
 APPLY = """
@@ -43,7 +43,7 @@ def test_a_process_ends_however_often_it_is_interrupted(
     with ground(60, latency=0.3) as here:
         monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "state"))
         monkeypatch.setenv("CONTACTS_FILE", str(here.accounts_file(tmp_path / "contacts.toml")))
-        plan = erase([[email] for email in here.emails(20)], here.accounts)
+        plan = plan_erasure([[email] for email in here.emails(20)], here.accounts)
         plan.save(tmp_path / "plan.json")
         here.seen.clear()
         command = [sys.executable, "-c", APPLY, str(tmp_path / "plan.json"), kind]
@@ -56,7 +56,7 @@ def test_a_process_ends_however_often_it_is_interrupted(
             time.sleep(0.4)
         process.communicate(timeout=45)
         assert process.returncode != 0
-        (run,) = runs()
+        (run,) = list_runs()
         assert run.state == "interrupted"
         assert resume(run.id, here.accounts).complete
 
@@ -69,7 +69,7 @@ def test_a_task_that_is_cancelled(times: int) -> None:
 
 
 def cancelled(times: int, here: Ground) -> None:
-    plan = erase(here.emails(4), here.accounts)
+    plan = plan_erasure(here.emails(4), here.accounts)
 
     async def main() -> None:
         doors: list[Any] = [AsyncContacts(door.provider, name=name) for name, door in here.doors.items()]
@@ -88,6 +88,6 @@ def cancelled(times: int, here: Ground) -> None:
     begun = time.monotonic()
     asyncio.run(main())
     assert time.monotonic() - begun < 30
-    (run,) = runs()
+    (run,) = list_runs()
     assert run.state == "interrupted"
     assert resume(run.id, here.accounts).complete

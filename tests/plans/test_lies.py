@@ -18,18 +18,17 @@ from contacts_core.plans import (
     Plan,
     Receipt,
     RunStopped,
-    delete,
-    erase,
-    remake,
-    remove_from_list,
-    remove_identifier,
+    list_runs,
+    plan_deletion,
+    plan_erasure,
+    plan_identifier_removal,
+    plan_list_removal,
+    replan,
     resume,
-    runs,
     working,
 )
 from contacts_core.plans.model import checksum_of, converter
 from contacts_core.provider import (
-    Call,
     DeletesContacts,
     Emit,
     Exports,
@@ -37,12 +36,13 @@ from contacts_core.provider import (
     FindsContacts,
     Flow,
     GetsContacts,
-    Rate,
+    RateLimit,
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
+    Request,
     Stream,
-    address,
+    base_url_setting,
     hookimpl,
 )
 from tests.plans.environment import Ground
@@ -99,7 +99,7 @@ class Desk(
     title = "Desk"
 
     world: World = field(repr=False)
-    base_url: str = address("http://127.0.0.1:1")
+    base_url: str = base_url_setting("http://127.0.0.1:1")
 
     def account_id(self) -> Flow[str]:
         yield from ()
@@ -198,12 +198,12 @@ def test_a_look_up_that_answers_with_others_makes_no_plan_for_them(here: Ground,
     here.sandbox.emulators[name].create([("email", target.email.partition("@")[0] + "@another.example.com")])
     here.sandbox.faults.set(fault, None)
     if name == "sendgrid" and fault != "wrong-person":  # answers name what they answer: the rest is no answer
-        assert [each.contact for each in erase([Identifier.email(target.email)], [door]).accounts[0].targets] == [
-            target.id
-        ]
+        assert [
+            each.contact for each in plan_erasure([Identifier.email(target.email)], [door]).accounts[0].targets
+        ] == [target.id]
     else:
         with pytest.raises(PlanRefused, match=rf"{name}: .* that do not have them"):
-            erase([Identifier.email(target.email)], [door])
+            plan_erasure([Identifier.email(target.email)], [door])
     here.settle()
     assert everyone < {each.id for each in door.export()}
 
@@ -223,66 +223,66 @@ def test_a_gateway_that_knows_nothing_makes_no_plan(here: Ground, name: str, fau
     (someone,) = here.emails(1)
     here.sandbox.faults.set(fault, None)
     with pytest.raises(ContactsError):
-        erase([someone], [door])
+        plan_erasure([someone], [door])
     with pytest.raises(ContactsError):
-        remove_identifier([someone], [door])
+        plan_identifier_removal([someone], [door])
 
 
 def test_a_look_up_that_shows_nobody_must_be_able_to_show_somebody() -> None:
     here = world(person("jane"), person("john"))
     here.lie = lambda what, _: [] if what == "find" else None
     with desk(here) as door, pytest.raises(PlanRefused, match=r"desk shows nobody.*did not show") as caught:
-        erase([email("jane")], [door])
+        plan_erasure([email("jane")], [door])
     assert "base_url" in caught.value.hint
     here.lie = lambda what, _: [] if what == "get" else None
     with desk(here) as door, pytest.raises(PlanRefused, match="desk shows nobody"):
-        delete(door, ids=["jane"])
+        plan_deletion(door, ids=["jane"])
 
 
 def test_who_is_not_there_is_found_out_with_one_contact_who_is() -> None:
     here = world(person("jane"))
     with desk(here) as door:
-        assert erase([email("nobody")], [door]).contacts == 0
+        assert plan_erasure([email("nobody")], [door]).contacts == 0
     assert here.sent("find") == [email("nobody"), email("jane")]
 
 
 def test_an_empty_account_needs_nobody_to_be_shown() -> None:
     with desk(world()) as door:
-        assert erase([email("nobody")], [door]).apply([door], **QUICK).complete
+        assert plan_erasure([email("nobody")], [door]).apply([door], **QUICK).complete
 
 
 def test_a_kind_that_nobody_of_the_sample_has_is_vouched_for_by_another() -> None:
     here = world(person("jane"))
     with desk(here) as door:
-        assert erase([Identifier.phone("+12025550123")], [door]).contacts == 0
+        assert plan_erasure([Identifier.phone("+12025550123")], [door]).contacts == 0
     here.lie = lambda what, _: [] if what == "find" else None
     with desk(here) as door, pytest.raises(PlanRefused, match="shows nobody"):
-        erase([Identifier.phone("+12025550123")], [door])
+        plan_erasure([Identifier.phone("+12025550123")], [door])
 
 
 def test_a_sample_that_cannot_be_had_proves_nothing() -> None:
     here = world(person("jane"))
     here.lie = lambda what, _: Unavailable("for now", status=503) if what == "page" else None
     with desk(here) as door, pytest.raises(PlanRefused, match=r"could not be checked: Unavailable \[503\]"):
-        erase([email("nobody")], [door])
+        plan_erasure([email("nobody")], [door])
 
 
 def test_another_contact_than_the_one_asked_for_by_id_makes_no_plan() -> None:
     here = world(person("jane"), person("john"))
     here.lie = lambda what, _: [here.contacts["john"]] if what == "get" else None
     with desk(here) as door, pytest.raises(ContactsError, match="not asked for"):
-        delete(door, ids=["jane"])
+        plan_deletion(door, ids=["jane"])
 
 
 def test_a_contact_with_an_id_that_cannot_be_sent_makes_no_plan() -> None:
     odd = evolve(person("jane"), id="../jane")
     with desk(World({odd.id: odd})) as door, pytest.raises(PlanRefused, match="cannot be asked for"):
-        erase([email("jane")], [door])
+        plan_erasure([email("jane")], [door])
 
 
 def test_an_id_that_nobody_has_is_said_beforehand() -> None:
     with desk(world(person("jane"))) as door:
-        plan = delete(door, ids=["missing"])
+        plan = plan_deletion(door, ids=["missing"])
         words = list(notes(plan))
         done = plan.apply([door], **QUICK)
     assert "there is no such contact in desk: missing" in words
@@ -293,7 +293,7 @@ def test_an_id_that_nobody_has_is_said_beforehand() -> None:
 def test_who_was_asked_for_by_id_and_is_there_later_is_not_absent() -> None:
     here = world(person("jane"))
     with desk(here) as door:
-        plan = delete(door, ids=["late"])
+        plan = plan_deletion(door, ids=["late"])
         here.lie = once("get", lambda _: None)
         seen: list[int] = []
 
@@ -316,7 +316,7 @@ def test_what_cannot_be_asked_is_unknown_beforehand_and_afterwards() -> None:
     here = world(person("jane", external("E1")), person("john"))
     here.cannot = "this vendor looks up e-mail addresses only"
     with desk(here) as door:
-        plan = erase([[email("jane"), external("E1")], external("E2")], [door])
+        plan = plan_erasure([[email("jane"), external("E1")], external("E2")], [door])
         assert any("not looked up there" in line and "only" in line for line in notes(plan))
         assert not any("not in desk" in line for line in notes(plan))
         assert Plan.from_json(plan.to_json()) == plan
@@ -336,7 +336,7 @@ def test_of_a_contact_given_by_id_what_cannot_be_asked_does_not_matter() -> None
     here = world(person("jane", external("E1")), person("john"))
     here.cannot = "no such look-up"
     with desk(here) as door:
-        done = delete(door, ids=["jane"]).apply([door], **QUICK)
+        done = plan_deletion(door, ids=["jane"]).apply([door], **QUICK)
     assert done.complete
     assert answers(done) == {("absent", "not found any more: by id and by look-up")}
     assert [each["kind"] for line in done.of("result") for each in line["identifiers"]] == ["email"]
@@ -352,7 +352,7 @@ def stranger(here: World, id: str) -> None:
 def test_somebody_else_by_that_id_is_left_alone_and_named_in_the_receipt() -> None:
     here = world(person("jane"), person("jim"), person("john"))
     with desk(here) as door:
-        plan = erase([email("jane"), email("jim")], [door])
+        plan = plan_erasure([email("jane"), email("jim")], [door])
         checked: list[Any] = []
 
         def lie(what: str, about: Any) -> None:
@@ -380,9 +380,9 @@ def test_nor_is_anything_taken_off_somebody_else(kind: str) -> None:
     here = world(person("jane", Identifier.phone("+12025550123")), person("john"))
     with desk(here) as door:
         if kind == "remove-identifier":
-            plan = remove_identifier([email("jane")], [door])
+            plan = plan_identifier_removal([email("jane")], [door])
         else:
-            plan = remove_from_list(door, "l1", [email("jane")])
+            plan = plan_list_removal(door, "l1", [email("jane")])
         here.lie = once("get", lambda _: stranger(here, "jane"))
         done = plan.apply([door], **HASTY)
     assert here.contacts["jane"].identifiers == (email("stranger"),)
@@ -394,7 +394,7 @@ def test_nor_is_anything_taken_off_somebody_else(kind: str) -> None:
 def test_each_retry_reads_again() -> None:
     here = world(person("jane"), person("john"))
     with desk(here) as door:
-        plan = erase([email("jane")], [door])
+        plan = plan_erasure([email("jane")], [door])
         (part,) = plan.accounts
 
         def lie(what: str, about: Any) -> Any:
@@ -413,7 +413,7 @@ def test_each_retry_reads_again() -> None:
 def test_a_step_that_is_tried_again_reads_again_and_waits_as_long_as_the_vendor_asks() -> None:
     here = world(person("jane"), person("john"))
     with desk(here) as door:
-        plan = erase([email("jane")], [door])
+        plan = plan_erasure([email("jane")], [door])
         left = [1]
 
         def lie(what: str, about: Any) -> Any:
@@ -434,7 +434,7 @@ def test_a_step_that_is_tried_again_reads_again_and_waits_as_long_as_the_vendor_
 def test_who_is_gone_meanwhile_is_absent_and_not_sent() -> None:
     here = world(person("jane"), person("john"))
     with desk(here) as door:
-        plan = erase([email("jane")], [door])
+        plan = plan_erasure([email("jane")], [door])
         del here.contacts["jane"]
         outcome = door.run(working.act(plan, plan.accounts[0].targets, door.provider))
     assert outcome.absent == ("jane",)
@@ -445,18 +445,18 @@ def test_two_identifiers_of_one_contact_go_one_after_the_other() -> None:
     phone = Identifier.phone("+12025550123")
     here = world(person("jane", phone), person("john"))
     with desk(here) as door:
-        plan = remove_identifier([email("jane"), phone], [door])
+        plan = plan_identifier_removal([email("jane"), phone], [door])
         assert plan.requests == 4
         here.asked.clear()
         outcome = door.run(working.act(plan, plan.accounts[0].targets, door.provider))
         assert len(here.asked) == plan.requests
-    assert outcome.counted == 2
+    assert outcome.succeeded_count == 2
     assert here.contacts["jane"].identifiers == ()
 
 
 def test_a_request_that_changes_something_is_never_repeated_by_the_transport(here: Ground) -> None:
     door = here.doors["bird"]
-    plan = erase(here.emails(1), [door])
+    plan = plan_erasure(here.emails(1), [door])
     target = plan.accounts[0].targets[0].contact
     here.seen.clear()
     here.sandbox.faults.set("unavailable", 1, after=1)
@@ -467,21 +467,21 @@ def test_a_request_that_changes_something_is_never_repeated_by_the_transport(her
 
 def test_a_request_whose_turn_would_come_late_is_not_sent() -> None:
     class Slow(Desk):
-        rates: ClassVar = {"": Rate(1, 60)}
+        rate_limits: ClassVar = {"": RateLimit(1, 60)}
 
         def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
             with pytest.raises(RateLimited, match="its turn comes only in"):
-                yield from Call("DELETE", "/late", type(None), patience=1.0)
+                yield from Request("DELETE", "/late", type(None), patience=1.0)
             return (yield from super().get_contacts(ids))
 
     here = world(person("jane"))
     with desk(here, provider=Slow) as door:
-        door.charge(1)
+        door.charge_rate_limit(1)
         assert door.get_contacts(["jane"])["jane"]
 
     async def awaited() -> None:
         late = AsyncContacts(Slow(world=here))
-        late.charge(1)
+        late.charge_rate_limit(1)
         assert (await late.get_contacts(["jane"]))["jane"]
         await late.close()
 
@@ -512,7 +512,7 @@ def test_a_vendor_without_reading_by_id_is_looked_up_before_each_attempt() -> No
             return Outcome(operation="delete_contacts", requested=1, confirmed=tuple(ids))
 
     with Contacts(Phonebook(base_url="http://127.0.0.1:1")) as door:
-        plan = erase([email("jane"), email("jim")], [door])
+        plan = plan_erasure([email("jane"), email("jim")], [door])
         people["jane"] = evolve(people["jane"], identifiers=(email("stranger"),))
         asked.clear()
         outcome = door.run(working.act(plan, plan.accounts[0].targets, door.provider))
@@ -540,7 +540,7 @@ def test_a_vendor_that_only_lists_is_read_once_for_a_step() -> None:
             return Outcome(operation="delete_contacts", requested=1, confirmed=tuple(ids))
 
     with Contacts(Shelf(base_url="http://127.0.0.1:1")) as door:
-        plan = erase([email("jane"), email("jim")], [door])
+        plan = plan_erasure([email("jane"), email("jim")], [door])
         assert plan.requests == 3
         people["jane"] = evolve(people["jane"], identifiers=(email("stranger"),))
         asked.clear()
@@ -557,7 +557,7 @@ def test_a_vendor_that_only_lists_is_read_once_for_a_step() -> None:
 def test_a_read_that_shows_nobody_any_more_proves_nothing(path: str) -> None:
     here = world(person("jane"), person("john"))
     with desk(here) as door:
-        plan = erase([email("jane")], [door])
+        plan = plan_erasure([email("jane")], [door])
         here.lie = lambda what, _: [] if what == path and "jane" not in here.contacts else None
         done = plan.apply([door], **HASTY)
         assert (done.state, done.unknown, done.absent) == ("incomplete", 1, 0)
@@ -569,7 +569,7 @@ def test_a_read_that_shows_nobody_any_more_proves_nothing(path: str) -> None:
 def test_a_look_up_that_answers_with_others_afterwards_proves_nothing() -> None:
     here = world(person("jane"), person("john"))
     with desk(here) as door:
-        plan = erase([email("jane")], [door])
+        plan = plan_erasure([email("jane")], [door])
 
         def lie(what: str, about: Any) -> Any:
             return [here.contacts["john"]] if what == "find" and "jane" not in here.contacts else None
@@ -582,7 +582,7 @@ def test_a_look_up_that_answers_with_others_afterwards_proves_nothing() -> None:
 def test_a_control_that_vanishes_meanwhile_leaves_it_to_the_next() -> None:
     here = world(person("jane"), person("jim"), person("john"))
     with desk(here) as door:
-        plan = erase([email("jane")], [door])
+        plan = plan_erasure([email("jane")], [door])
 
         def lie(what: str, about: Any) -> None:
             if what == "get" and about == "jim":
@@ -596,11 +596,11 @@ def test_a_control_that_vanishes_meanwhile_leaves_it_to_the_next() -> None:
 def test_when_everybody_was_in_the_plan_an_empty_account_is_the_proof() -> None:
     here = world(person("jane"), person("jim"))
     with desk(here) as door:
-        plan = erase([email("jane"), email("jim")], [door])
+        plan = plan_erasure([email("jane"), email("jim")], [door])
         assert plan.apply([door], **QUICK).complete
     here = world(person("jane"))
     with desk(here) as door:
-        plan = erase([email("jane")], [door])
+        plan = plan_erasure([email("jane")], [door])
         unclear = lambda what, _: None if here.contacts or what != "page" else NotFound("elsewhere")  # noqa: E731
         here.lie = unclear
         done = plan.apply([door], **HASTY)
@@ -613,7 +613,7 @@ def test_a_gateway_that_knows_nothing_any_more_verifies_nothing(
     here: Ground, register: Callable[[object], None], name: str, fault: str
 ) -> None:
     people, door = here.emails(1), here.doors[name]
-    plan = erase(people, [door])
+    plan = plan_erasure(people, [door])
 
     begins = [fault]
 
@@ -633,7 +633,7 @@ def test_a_gateway_that_knows_nothing_any_more_verifies_nothing(
 def test_a_list_whose_members_are_not_told_is_unknown() -> None:
     here = world(person("jane"), person("john"))
     with desk(here) as door:
-        plan = remove_from_list(door, "l1", [email("jane")])
+        plan = plan_list_removal(door, "l1", [email("jane")])
 
         def lie(what: str, about: Any) -> Any:
             left = "l1" not in (here.contacts["jane"].lists or ())
@@ -649,20 +649,20 @@ def test_a_list_whose_members_are_not_told_is_unknown() -> None:
 def test_a_list_may_be_named_and_must_exist() -> None:
     here = world(person("jane"), person("john"))
     with desk(here) as door:
-        plan = remove_from_list(door, "Newsletter", [email("jane")])
+        plan = plan_list_removal(door, "Newsletter", [email("jane")])
         assert plan.list_id == "l1"
-        assert remake(plan, [door]).list_id == "l1"
+        assert replan(plan, [door]).list_id == "l1"
         assert plan.apply([door], **QUICK).complete
         assert len(here.sent("leave")) == 1
         with pytest.raises(InvalidInput, match="no list"):
-            remove_from_list(door, "Newsletters", [email("jane")])
+            plan_list_removal(door, "Newsletters", [email("jane")])
     assert here.contacts["jane"].lists == ()
 
 
 def test_people_whom_nobody_was_found_of_are_looked_for_again_whatever_the_plan_is_for() -> None:
     here = world(person("jane"), person("john"))
     with desk(here) as door:
-        for plan in (remove_identifier([email("late")], [door]), remove_from_list(door, "l1", [email("late")])):
+        for plan in (plan_identifier_removal([email("late")], [door]), plan_list_removal(door, "l1", [email("late")])):
             here.asked.clear()
             done = plan.apply([door], **QUICK)
             assert answers(done) == {("absent", "was not there and is not: by look-up")}
@@ -672,7 +672,7 @@ def test_people_whom_nobody_was_found_of_are_looked_for_again_whatever_the_plan_
 def test_a_second_round_that_cannot_be_checked_does_not_say_that_nothing_was_changed() -> None:
     here = world(person("jane"), person("jim"), person("john"))
     with desk(here) as door:
-        plan = erase([email("jane"), email("jim")], [door])
+        plan = plan_erasure([email("jane"), email("jim")], [door])
         here.lie = lambda what, id: Unavailable("no") if what == "delete" and id == "jim" else None
         done = plan.apply([door], **HASTY)
         assert done.state == "incomplete"
@@ -691,7 +691,7 @@ def test_a_plan_for_another_workspace_is_refused_before_anybody_is_read() -> Non
     here, there = world(person("jane"), person("john")), world(person("jane"), person("john"))
     there.account = "workspace 2"
     with desk(here) as door, desk(there) as other:
-        plan = erase([email("jane")], [door])
+        plan = plan_erasure([email("jane")], [door])
         with pytest.raises(PlanRefused, match="desk leads to another workspace"):
             plan.apply([other], **QUICK)
     assert {what for what, _ in there.asked} == {"account"}
@@ -707,14 +707,14 @@ def test_so_is_a_run_that_was_interrupted_or_that_ended_incomplete() -> None:
             raise KeyboardInterrupt
 
     with desk(here) as door, desk(there) as other:
-        plan = erase([email("jane")], [door])
+        plan = plan_erasure([email("jane")], [door])
         here.lie = lambda what, _: [person("jane")] if what == "get" and "jane" not in here.contacts else None
         with pytest.raises((RunStopped, KeyboardInterrupt)):
             plan.apply([door], pause=0.3, timeout=20, watch=stop)
-        (run,) = runs()
+        (run,) = list_runs()
         with pytest.raises(PlanRefused, match="another workspace"):
             resume(run.id, [other])
-        assert [each.state for each in runs()] == ["interrupted"]
+        assert [each.state for each in list_runs()] == ["interrupted"]
         here.lie = None
         assert resume(run.id, [door]).complete
     assert {what for what, _ in there.asked} == {"account"}
@@ -723,7 +723,7 @@ def test_so_is_a_run_that_was_interrupted_or_that_ended_incomplete() -> None:
 def test_the_account_is_asked_again_when_the_work_begins() -> None:
     here = world(person("jane"), person("john"))
     with desk(here) as door:
-        plan = erase([email("jane")], [door])
+        plan = plan_erasure([email("jane")], [door])
         count = [0]
 
         def lie(what: str, about: Any) -> Any:
@@ -754,7 +754,7 @@ def test_two_providers_at_one_address_are_two_accounts() -> None:
 
 def test_a_saved_plan_that_does_not_say_for_which_workspace_is_refused() -> None:
     with desk(world(person("jane"))) as door:
-        plan = erase([email("jane")], [door])
+        plan = plan_erasure([email("jane")], [door])
     data = converter.unstructure(evolve(plan, accounts=(evolve(plan.accounts[0], account_id=""),)))
     with pytest.raises(PlanRefused, match="which workspace"):
         Plan.from_json(json.dumps({**data, "checksum": checksum_of(data)}))
@@ -778,6 +778,6 @@ def test_nobody_outside_is_needed_where_the_vendor_cannot_show_any() -> None:
             return Outcome(operation="delete_contacts", requested=1, confirmed=tuple(ids))
 
     with Contacts(Shelf(base_url="http://127.0.0.1:1")) as door:
-        done = erase([email("jane")], [door]).apply([door], **HASTY)
+        done = plan_erasure([email("jane")], [door]).apply([door], **HASTY)
     assert people == {}
     assert answers(done) == {("unknown", "there is no contact to check the look-up with")}

@@ -13,17 +13,17 @@ from attrs import evolve, field, frozen
 from contacts_core import Contacts, Identifier
 from contacts_core.errors import ConfigurationError, InvalidInput, PlanRefused, StorageError, Unavailable
 from contacts_core.models import Job, JobState, Outcome
-from contacts_core.plans import Limits, Plan, RunStopped, cancel, erase, receipt, resume, runs
+from contacts_core.plans import Plan, RunStopped, SafetyLimits, cancel, get_receipt, list_runs, plan_erasure, resume
 from contacts_core.plans.model import checksum_of, converter
 from contacts_core.plans.receipts import events as recording
 from contacts_core.provider import Flow, QueuesJobs, hookimpl
-from contacts_core.storage.database import state
+from contacts_core.storage.database import locate_storage
 from contacts_core.storage.journal import Journal
 from contacts_core.storage.journal import runs as table
-from contacts_core.storage.tombstones import held_back
+from contacts_core.storage.tombstones import blocked
 from tests.plans.test_lies import HASTY, QUICK, Desk, desk, email, external, person, world
 
-ALL = Limits(share=1)
+ALL = SafetyLimits(share=1)
 
 
 @frozen(kw_only=True)
@@ -36,7 +36,7 @@ class Later(Desk, QueuesJobs):
         done = yield from super().delete_contacts(ids)
         return evolve(done, confirmed=(), jobs=(self.job,))
 
-    def check(self, job: Job) -> Flow[Job]:
+    def get_job(self, job: Job) -> Flow[Job]:
         yield from ()
         return evolve(job, state=JobState.DONE)
 
@@ -51,10 +51,10 @@ def test_numbers_that_no_receipt_can_hold_leave_the_run_with_a_receipt(odd: dict
     here = world(person("jane"), person("john"))
     job = Job(**{"provider": "desk", "id": "j1", **odd})
     with Contacts(Later(world=here, job=job), name="desk") as door:
-        done = erase([email("jane")], [door]).apply([door], **QUICK)
+        done = plan_erasure([email("jane")], [door]).apply([door], **QUICK)
     assert "jane" not in here.contacts
     assert done.state in {"done", "incomplete"}
-    assert done.sealed_by(state().key())
+    assert done.sealed_by(locate_storage().key())
 
 
 def test_a_receipt_that_cannot_be_written_ends_the_run_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,13 +65,13 @@ def test_a_receipt_that_cannot_be_written_ends_the_run_and_says_so(monkeypatch: 
         yield from (event for event in whole(*args) if event["type"] != "result")
 
     with desk(here) as door:
-        plan = erase([email("jane")], [door])
+        plan = plan_erasure([email("jane")], [door])
         monkeypatch.setattr("contacts_core.plans.execution.context.receipt_events", broken)
         with pytest.raises(StorageError, match=r"ended as failed and has no receipt: done, .*ReceiptBroken"):
             plan.apply([door], **QUICK)
-        (run,) = runs()
+        (run,) = list_runs()
         assert (run.state, run.ended_at is not None) == ("failed", True)
-        assert held_back([person("jane")])[0]
+        assert blocked([person("jane")])[0]
         monkeypatch.undo()
         assert resume(run.id, [door]).complete
 
@@ -83,9 +83,9 @@ def test_a_signing_key_that_cannot_sign_is_noticed_before_anything_is_changed(
     here = world(person("jane"), person("john"))
     monkeypatch.setenv("CONTACTS_SIGNING_KEY", named)
     with desk(here) as door, pytest.raises(ConfigurationError, match="signing"):
-        erase([email("jane")], [door]).apply([door], **QUICK)
+        plan_erasure([email("jane")], [door]).apply([door], **QUICK)
     assert "jane" in here.contacts
-    assert not runs()
+    assert not list_runs()
 
 
 @pytest.mark.parametrize(
@@ -96,13 +96,13 @@ def test_half_a_character_in_an_identifier_stops_nobodys_erasure(odd: Identifier
     here = world(person("jane", odd), person("john"))
     with desk(here) as door:
         for asked in (odd, email("jane")):
-            plan = erase([asked], [door])
+            plan = plan_erasure([asked], [door])
             plan.save(tmp_path / "plan.json")
             assert Plan.load(tmp_path / "plan.json") == plan
-        done = erase([odd], [door]).apply([door], **QUICK)
+        done = plan_erasure([odd], [door]).apply([door], **QUICK)
     assert done.complete
-    assert [found.state for found in done.find([odd], state().key())] == ["absent"]
-    assert held_back([person("jane", odd)])[0]
+    assert [found.state for found in done.find([odd], locate_storage().key())] == ["absent"]
+    assert blocked([person("jane", odd)])[0]
 
 
 # -- tombstones of runs that did not come to their end -----------------------------------------------------------------
@@ -117,12 +117,12 @@ def test_whoever_was_deleted_by_a_run_that_broke_off_is_held_back() -> None:
 
     here.lie = lie
     with desk(here) as door:
-        done = erase([email(f"p{n}") for n in range(4)], [door], limits=ALL).apply([door], **QUICK)
+        done = plan_erasure([email(f"p{n}") for n in range(4)], [door], limits=ALL).apply([door], **QUICK)
     gone = [person(f"p{n}") for n in range(4) if f"p{n}" not in here.contacts]
     assert done.state == "incomplete"
     assert gone
-    assert all(held_back(gone))
-    assert not any(held_back([person("p4")]))
+    assert all(blocked(gone))
+    assert not any(blocked([person("p4")]))
 
 
 def test_whoever_was_deleted_by_a_run_that_was_cancelled_is_held_back_and_nobody_else() -> None:
@@ -131,14 +131,14 @@ def test_whoever_was_deleted_by_a_run_that_was_cancelled_is_held_back_and_nobody
 
     def lie(what: str, about: Any) -> None:
         if (what, about) == ("delete", "p3"):
-            cancel(runs()[0].id)
+            cancel(list_runs()[0].id)
 
     here.lie = lie
     with desk(here) as door:
-        done = erase(people, [door], limits=ALL).apply([door], **QUICK)
+        done = plan_erasure(people, [door], limits=ALL).apply([door], **QUICK)
     assert done.state == "cancelled"
     asked = [person(f"p{n}") for n in range(240)]
-    held = {each.id for each, why in zip(asked, held_back(asked), strict=True) if why}
+    held = {each.id for each, why in zip(asked, blocked(asked), strict=True) if why}
     gone = {each.id for each in asked if each.id not in here.contacts}
     assert gone
     assert gone <= held < {each.id for each in asked}
@@ -152,26 +152,26 @@ def test_what_is_kept_of_a_run_and_was_altered_is_a_typed_error(column: str) -> 
     here = world(person("jane"), person("john"))
     here.lie = lambda what, _: Unavailable("for now", status=503) if what == "delete" else None
     with desk(here) as door:
-        erase([email("jane")], [door]).apply([door], **HASTY)
-        (run,) = runs()
-        with state().engine().begin() as connection:
+        plan_erasure([email("jane")], [door]).apply([door], **HASTY)
+        (run,) = list_runs()
+        with locate_storage().engine().begin() as connection:
             connection.execute(table.update().values({column: b"\x00\xff"}))
         with pytest.raises(StorageError, match="altered"):
-            receipt(run.id) if column == "receipt" else resume(run.id, [door])
+            get_receipt(run.id) if column == "receipt" else resume(run.id, [door])
 
 
 @pytest.mark.parametrize("name", ["", "\ud800", "a\0b", "%"])
 def test_a_run_of_an_odd_name_is_none(name: str) -> None:
-    for ask in (resume, cancel, receipt):
+    for ask in (resume, cancel, get_receipt):
         with pytest.raises(InvalidInput, match="there is no run"):
             ask(name)
 
 
 def test_a_key_file_that_holds_something_else_is_a_typed_error() -> None:
-    state().key()
-    (state().folder / "receipt.key").write_bytes(b"\xff\xfe\0k\0e\0y" * 8)
+    locate_storage().key()
+    (locate_storage().folder / "receipt.key").write_bytes(b"\xff\xfe\0k\0e\0y" * 8)
     with pytest.raises(ConfigurationError, match=r"receipt\.key holds no key"):
-        state().key()
+        locate_storage().key()
 
 
 # -- plugins -----------------------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def test_a_plugin_that_ends_its_thread_does_not_hold_up_the_run(
     register(Rude())
     here = world(person("jane"), person("john"))
     with desk(here) as door:
-        assert erase([email("jane")], [door]).apply([door], **QUICK).complete
+        assert plan_erasure([email("jane")], [door]).apply([door], **QUICK).complete
     assert len(here.sent("delete")) == 1
 
 
@@ -205,22 +205,22 @@ def test_a_plugin_that_leaves_when_asked_has_not_agreed(register: Callable[[obje
 
     register(Rude())
     with desk(world(person("jane"), person("john"))) as door, pytest.raises(PlanRefused, match="Rude failed"):
-        erase([email("jane")], [door]).apply([door], **QUICK)
+        plan_erasure([email("jane")], [door]).apply([door], **QUICK)
 
 
 def test_a_plugin_that_changes_the_plan_makes_it_another(register: Callable[[object], None]) -> None:
     class Meddler:
         @hookimpl
         def contacts_before_apply(self, plan: Plan) -> None:
-            unreached: Any = plan.accounts[0].unreached
-            unreached["nothing"] = "at all"
+            residual_data: Any = plan.accounts[0].residual_data
+            residual_data["nothing"] = "at all"
 
     register(Meddler())
     here = world(person("jane"), person("john"))
     with desk(here) as door, pytest.raises(PlanRefused, match="altered"):
-        erase([email("jane")], [door]).apply([door], **QUICK)
+        plan_erasure([email("jane")], [door]).apply([door], **QUICK)
     assert "jane" in here.contacts
-    assert not runs()
+    assert not list_runs()
 
 
 def test_a_provider_that_ends_its_thread_ends_the_work() -> None:
@@ -232,7 +232,7 @@ def test_a_provider_that_ends_its_thread_ends_the_work() -> None:
 
     here.lie = lie
     with desk(here) as door:
-        done = erase([email("jane")], [door]).apply([door], **HASTY)
+        done = plan_erasure([email("jane")], [door]).apply([door], **HASTY)
     assert (done.state, done.unknown) == ("incomplete", 1)
     assert len(here.sent("delete")) == 1
 
@@ -282,7 +282,7 @@ EDITS: dict[str, Callable[[Any], object]] = {
 @pytest.mark.parametrize("change", EDITS.values(), ids=EDITS)
 def test_a_plan_that_contradicts_itself_is_no_plan_whatever_its_checksum_says(change: Callable[[Any], object]) -> None:
     with desk(world(person("jane"), person("john"))) as door:
-        plan = erase([email("jane"), email("john")], [door], limits=ALL)
+        plan = plan_erasure([email("jane"), email("john")], [door], limits=ALL)
     assert edited(plan, lambda _: None) == plan
     with pytest.raises(PlanRefused, match="contradicts itself"):
         edited(plan, change)
@@ -290,7 +290,7 @@ def test_a_plan_that_contradicts_itself_is_no_plan_whatever_its_checksum_says(ch
 
 def test_a_limit_given_as_a_whole_number_is_the_same_limit_when_the_plan_is_read(tmp_path: Path) -> None:
     with desk(world(person("jane"), person("john"))) as door:
-        plan = erase([email("jane")], [door], limits=Limits(share=1))
+        plan = plan_erasure([email("jane")], [door], limits=SafetyLimits(share=1))
         plan.save(tmp_path / "plan.json")
         assert Plan.load(tmp_path / "plan.json").apply([door], **QUICK).complete
 
@@ -300,7 +300,7 @@ def test_what_happened_is_written_down_whole_or_not_at_all(monkeypatch: pytest.M
         raise AssertionError("the database went away in between")
 
     monkeypatch.setattr(Journal, "ended", gone)
-    journal = Journal(state())
+    journal = Journal(locate_storage())
     journal.note("run-1", "main", "read", {"round": 1})
     (event,) = journal.events("run-1")
     assert (event.body, event.ended_at is not None) == ({"round": 1}, True)
@@ -313,7 +313,7 @@ def test_ctrl_c_at_the_last_look_does_not_lose_the_receipt() -> None:
 
     with desk(world(person("jane"), person("john"))) as door:
         try:
-            done = erase([email("jane")], [door]).apply([door], **QUICK, watch=watch)
+            done = plan_erasure([email("jane")], [door]).apply([door], **QUICK, watch=watch)
         except RunStopped as stopped:  # between the account's end and the run's
             done = resume(stopped.run, [door])
         assert done.complete

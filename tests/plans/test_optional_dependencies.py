@@ -11,10 +11,10 @@ import pytest
 
 from contacts_core import Contact, Identifier
 from contacts_core.errors import ConfigurationError
-from contacts_core.plans import Receipt, erase
+from contacts_core.plans import Receipt, plan_erasure
 from contacts_core.plans.receipts.receipt import Signer
-from contacts_core.storage.database import State, state
-from contacts_core.storage.pseudonyms import Key, kept_key
+from contacts_core.storage.database import Storage, locate_storage
+from contacts_core.storage.pseudonyms import PseudonymKey, kept_key
 from contacts_core.storage.tombstones import Tombstones
 from tests.plans.environment import Ground
 from tests.plans.samples import text
@@ -52,7 +52,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 class TestMissing:
     def test_applying(self, here: Ground, without: Callable[[str], None]) -> None:
-        plan = erase(here.emails(1), here.accounts)
+        plan = plan_erasure(here.emails(1), here.accounts)
         without("dbos")
         with pytest.raises(ConfigurationError, match="runs need the package dbos") as caught:
             plan.apply(here.accounts)
@@ -79,18 +79,18 @@ class TestMissing:
 
 class TestState:
     def test_a_folder_or_a_database(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert state(tmp_path) == State(tmp_path, f"sqlite:///{tmp_path}/contacts.sqlite")
-        shared = state("postgresql://me:sesame@db.example.com/runs")
+        assert locate_storage(tmp_path) == Storage(tmp_path, f"sqlite:///{tmp_path}/contacts.sqlite")
+        shared = locate_storage("postgresql://me:sesame@db.example.com/runs")
         assert shared.shared
         assert shared.exists
         assert "sesame" not in repr(shared)
         assert shared.queues == "postgresql+psycopg://me:sesame@db.example.com/runs"
         monkeypatch.setenv("RUNS", str(tmp_path / "b"))
-        assert state("env:RUNS").folder == tmp_path / "b"
+        assert locate_storage("env:RUNS").folder == tmp_path / "b"
         with pytest.raises(ConfigurationError, match="PostgreSQL"):
-            state("mysql://db.example.com/runs")
-        assert not state().exists
-        assert state().folder.name == "contacts"
+            locate_storage("mysql://db.example.com/runs")
+        assert not locate_storage().exists
+        assert locate_storage().folder.name == "contacts"
 
     def test_the_key_comes_by_reference_from_the_accounts_file(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -98,12 +98,12 @@ class TestState:
         (tmp_path / "contacts.toml").write_text('[receipts]\nkey = "env:MY_KEY"\n')
         monkeypatch.setenv("CONTACTS_FILE", str(tmp_path / "contacts.toml"))
         monkeypatch.setenv("MY_KEY", "a key out of the environment")
-        assert state(tmp_path).key() == Key(b"a key out of the environment")
+        assert locate_storage(tmp_path).key() == PseudonymKey(b"a key out of the environment")
         monkeypatch.setenv("CONTACTS_RECEIPT_KEY", "the key of the variable itself")
-        assert state(tmp_path).key() == Key(b"the key of the variable itself")
+        assert locate_storage(tmp_path).key() == PseudonymKey(b"the key of the variable itself")
         monkeypatch.setenv("CONTACTS_RECEIPT_KEY", "short")
         with pytest.raises(ConfigurationError, match="shorter"):
-            state(tmp_path).key()
+            locate_storage(tmp_path).key()
 
     def test_without_one_a_key_is_made_and_kept(self, tmp_path: Path) -> None:
         path = tmp_path / "new" / "receipt.key"
@@ -114,14 +114,14 @@ class TestState:
         assert [each.name for each in path.parent.iterdir()] == ["receipt.key"]
 
     def test_marks_of_any_number_of_people(self, tmp_path: Path) -> None:
-        marks = Tombstones(state(tmp_path))
+        marks = Tombstones(locate_storage(tmp_path))
         people = [Identifier.email(f"p{n}@example.com") for n in range(1201)]
-        marks.bury(people, "run-1")
-        marks.bury(people[:10], "run-2")
+        marks.add(people, "run-1")
+        marks.add(people[:10], "run-2")
         assert len(marks) == 1201
         contacts = [Contact(identifiers=(person,)) for person in people] + [Contact(first_name="Nobody")]
         reasons = marks.reasons(contacts)
         assert all("by run run-1" in reason for reason in reasons[:-1])
         assert reasons[-1] == ""
-        assert marks.lift(people) == 1201
+        assert marks.remove(people) == 1201
         assert len(marks) == 0

@@ -20,30 +20,40 @@ from contacts_core import AsyncContacts, Contact, Contacts, Identifier
 from contacts_core.errors import InvalidInput, PlanRefused, Unauthenticated, UnexpectedPayload, UnsupportedOperation
 from contacts_core.models import Outcome
 from contacts_core.plans import (
-    Follow,
-    Kind,
-    Limits,
+    IdentifierExpansion,
     Plan,
+    PlanKind,
+    SafetyLimits,
     Target,
-    delete,
-    delete_async,
-    erase,
-    erase_async,
-    remake,
-    remake_async,
-    remove_from_list,
-    remove_from_list_async,
-    remove_identifier,
-    remove_identifier_async,
+    plan_deletion,
+    plan_deletion_async,
+    plan_erasure,
+    plan_erasure_async,
+    plan_identifier_removal,
+    plan_identifier_removal_async,
+    plan_list_removal,
+    plan_list_removal_async,
+    replan,
+    replan_async,
     working,
 )
 from contacts_core.plans.model import checksum_of
 from contacts_core.plans.planning.planner import work
-from contacts_core.provider import Call, DeletesContacts, Emit, Exports, Flow, GetsContacts, Provider, Stream, hookimpl
+from contacts_core.provider import (
+    DeletesContacts,
+    Emit,
+    Exports,
+    Flow,
+    GetsContacts,
+    Provider,
+    Request,
+    Stream,
+    hookimpl,
+)
 from contacts_core.testing.memory import MemoryProvider, Store
 from tests.plans.environment import CHANGING, Ground
 
-ALL = Limits(contacts=100_000, share=1)
+ALL = SafetyLimits(contacts=100_000, share=1)
 READS = ("/search", "/batch", "/exports")  # what is sent by POST and only reads
 
 
@@ -56,8 +66,8 @@ class TestLocating:
         before = here.everyone()
         (email,) = here.emails(1)
         here.seen.clear()
-        plan = erase([email], here.accounts)
-        assert plan.kind is Kind.ERASE
+        plan = plan_erasure([email], here.accounts)
+        assert plan.kind is PlanKind.ERASE
         assert only_read(here)
         assert here.everyone() == before
         for part in plan.accounts:
@@ -65,7 +75,7 @@ class TestLocating:
             assert email in before[part.account][target.contact].identifiers
             assert target.reason == f"has {email.masked}, as asked"
             assert (target.people, len(part.steps), part.steps[0].idempotent) == ((1,), 1, True)
-            assert part.unreached
+            assert part.residual_data
             assert part.read == ("scan" if part.account == "user-api" else "look-up")
         assert plan.contacts == 3
         assert plan.requests == 6, "each is read before it is deleted"
@@ -74,12 +84,15 @@ class TestLocating:
     def test_any_spelling_and_any_kind_of_identifier_will_do(self, here: Ground) -> None:
         everyone = here.everyone()["sendgrid"].values()
         wanted = next(c for c in everyone if c.phone and c.email)
-        plan = erase([[Identifier.email(f" {wanted.email.upper()} "), Identifier.phone(wanted.phone)]], here.accounts)  # type: ignore[union-attr, arg-type]
+        assert wanted.email
+        assert wanted.phone
+        asked = [Identifier.email(f" {wanted.email.upper()} "), Identifier.phone(wanted.phone)]
+        plan = plan_erasure([asked], here.accounts)
         assert [len(part.targets) for part in plan.accounts] == [1, 1, 1]
         assert len(plan.people) == 1
 
     def test_nobody_is_a_plan_without_work(self, here: Ground) -> None:
-        plan = erase([Identifier.email("nobody@example.com")], here.accounts)
+        plan = plan_erasure([Identifier.email("nobody@example.com")], here.accounts)
         assert (plan.contacts, plan.requests, plan.seconds) == (0, 0, 0.0)
         assert len(plan.people) == 1
 
@@ -87,14 +100,14 @@ class TestLocating:
         twin = Identifier.email("twin@example.com")
         door = here.doors["user-api"]
         for name in ("One", "Two"):
-            door.call("POST", "/contacts", json={"first_name": name, "emails": [{"email_address": twin.value}]})
-        plan = erase([twin], [door])
+            door.request("POST", "/contacts", json={"first_name": name, "emails": [{"email_address": twin.value}]})
+        plan = plan_erasure([twin], [door])
         assert len(plan.accounts[0].targets) == 2
 
     def test_one_contact_of_two_people_is_touched_once(self, here: Ground) -> None:
         wanted = next(c for c in here.everyone()["sendgrid"].values() if c.phone and c.email)
         people = [Identifier.email(wanted.email or ""), Identifier.phone(wanted.phone or "")]
-        plan = erase(people, [here.doors["sendgrid"]])
+        plan = plan_erasure(people, [here.doors["sendgrid"]])
         (target,) = plan.accounts[0].targets
         assert target.people == (1, 2)
         assert len(plan.people) == 2
@@ -102,7 +115,7 @@ class TestLocating:
     def test_a_wrong_key_makes_no_plan(self, here: Ground) -> None:
         good = here.doors["sendgrid"].provider
         with Contacts(evolve(good, api_key="SG.wrong"), name="sendgrid") as door, pytest.raises(Unauthenticated):
-            erase([Identifier.email("a@example.com")], [door])
+            plan_erasure([Identifier.email("a@example.com")], [door])
 
     @pytest.mark.parametrize(
         ("people", "accounts", "words"),
@@ -118,11 +131,11 @@ class TestLocating:
     def test_what_asks_for_nothing_is_refused(self, here: Ground, people: Any, accounts: Any, words: str) -> None:
         doors = [here.doors["bird"]] if isinstance(accounts, list) and accounts else accounts
         with pytest.raises(InvalidInput, match=words):
-            erase(people, doors)
+            plan_erasure(people, doors)
 
     def test_an_account_named_twice_is_refused(self, here: Ground) -> None:
         with pytest.raises(InvalidInput, match="twice"):
-            erase([Identifier.email("a@example.com")], [here.doors["bird"], here.doors["bird"]])
+            plan_erasure([Identifier.email("a@example.com")], [here.doors["bird"], here.doors["bird"]])
 
 
 class TestFollowing:
@@ -133,7 +146,7 @@ class TestFollowing:
         phone = Identifier.phone("+12025550150")
         door = here.doors["user-api"]
         for emails, phones in (([first, second], []), ([second], [phone]), ([third], [phone])):
-            door.call(
+            door.request(
                 "POST",
                 "/contacts",
                 json={
@@ -144,28 +157,35 @@ class TestFollowing:
             )
         return [first, second, phone, third]
 
-    @pytest.mark.parametrize(("follow", "contacts"), [(Follow.NO, 1), (Follow.ONCE, 2), (Follow.ALL, 3)])
-    def test_as_far_as_was_asked(self, here: Ground, chain: list[Identifier], follow: Follow, contacts: int) -> None:
-        plan = erase([chain[0]], [here.doors["user-api"]], follow=follow)
+    @pytest.mark.parametrize(
+        ("follow", "contacts"),
+        [(IdentifierExpansion.NO, 1), (IdentifierExpansion.ONCE, 2), (IdentifierExpansion.ALL, 3)],
+    )
+    def test_as_far_as_was_asked(
+        self, here: Ground, chain: list[Identifier], follow: IdentifierExpansion, contacts: int
+    ) -> None:
+        plan = plan_erasure([chain[0]], [here.doors["user-api"]], follow=follow)
         assert len(plan.accounts[0].targets) == contacts
         reached = {i for person in plan.people for i in person.identifiers}
-        assert reached == set(chain[: {Follow.NO: 1, Follow.ONCE: 2, Follow.ALL: 4}[follow]])
+        assert reached == set(
+            chain[: {IdentifierExpansion.NO: 1, IdentifierExpansion.ONCE: 2, IdentifierExpansion.ALL: 4}[follow]]
+        )
         assert all(target.people == (1,) for target in plan.accounts[0].targets)
 
     def test_without_it_the_plan_says_what_it_would_look_for(self, here: Ground, chain: list[Identifier]) -> None:
-        plan = erase([chain[0]], [here.doors["user-api"]])
+        plan = plan_erasure([chain[0]], [here.doors["user-api"]])
         assert [(s.identifier, s.person, s.account) for s in plan.suggestions] == [(chain[1], 1, "user-api")]
-        assert erase([chain[0]], [here.doors["user-api"]], follow=Follow.ALL).suggestions == ()
+        assert plan_erasure([chain[0]], [here.doors["user-api"]], follow=IdentifierExpansion.ALL).suggestions == ()
 
     def test_the_reason_names_what_led_there(self, here: Ground, chain: list[Identifier]) -> None:
-        plan = erase([chain[0]], [here.doors["user-api"]], follow=Follow.ONCE)
+        plan = plan_erasure([chain[0]], [here.doors["user-api"]], follow=IdentifierExpansion.ONCE)
         first, second = plan.accounts[0].targets
         assert second.reason == f"has {chain[1].masked}, as contact {first.contact} of user-api does"
 
     def test_what_one_vendor_tells_is_followed_at_the_others(self, here: Ground) -> None:
         wanted = next(c for c in here.everyone()["bird"].values() if c.phone and c.email)
         stranger = Identifier.email("other-address@example.com")
-        here.doors["user-api"].call(
+        here.doors["user-api"].request(
             "POST",
             "/contacts",
             json={
@@ -174,30 +194,30 @@ class TestFollowing:
                 "phone_numbers": [{"phone_number": wanted.phone, "country_code": ""}],
             },
         )
-        plan = erase([Identifier.email(wanted.email or "")], here.accounts, follow=Follow.ONCE)
+        plan = plan_erasure([Identifier.email(wanted.email or "")], here.accounts, follow=IdentifierExpansion.ONCE)
         assert len(plan.by_account["user-api"].targets) == 2
 
 
 class TestLimits:
     def test_a_number(self, here: Ground) -> None:
         with pytest.raises(PlanRefused, match="more than the limit of 2") as caught:
-            erase(here.emails(3), here.accounts, limits=Limits(contacts=2))
+            plan_erasure(here.emails(3), here.accounts, limits=SafetyLimits(contacts=2))
         assert "contacts=3" in caught.value.hint
 
     @pytest.mark.parametrize("share", [0.2, 0.24])
     def test_a_share(self, here: Ground, share: float) -> None:
         with pytest.raises(PlanRefused, match=r"3 of 12 contacts .*more than the limit of 2") as caught:
-            erase(here.emails(3), here.accounts, limits=Limits(share=share, floor=0))
+            plan_erasure(here.emails(3), here.accounts, limits=SafetyLimits(share=share, floor=0))
         assert "share=0.25" in caught.value.hint
 
     def test_raised_by_name_it_is_made(self, here: Ground) -> None:
-        plan = erase(here.emails(3), here.accounts, limits=Limits(share=0.25, floor=0))
+        plan = plan_erasure(here.emails(3), here.accounts, limits=SafetyLimits(share=0.25, floor=0))
         assert [part.size for part in plan.accounts] == [12, 12, 12]
 
     def test_small_accounts_have_a_floor_and_are_not_even_counted(self, here: Ground) -> None:
         people = here.emails(12)
         here.seen.clear()
-        plan = erase(people, here.accounts)
+        plan = plan_erasure(people, here.accounts)
         assert len(plan.accounts[0].targets) == 12
         assert plan.accounts[0].size is None
         assert not any("count" in exchange.path for exchange in here.seen)
@@ -206,21 +226,21 @@ class TestLimits:
         door = listed([Contact(id=f"c{n}", identifiers=(Identifier.email(f"p{n}@example.com"),)) for n in range(30)])
         people = [Identifier.email(f"p{n}@example.com") for n in range(21)]
         with pytest.raises(PlanRefused, match="cannot tell how many"):
-            erase(people, [door])
-        assert erase(people, [door], limits=Limits(share=1)).contacts == 21
+            plan_erasure(people, [door])
+        assert plan_erasure(people, [door], limits=SafetyLimits(share=1)).contacts == 21
 
     def test_an_account_that_was_not_read_to_its_end_has_no_plan(self, here: Ground) -> None:
         people = here.emails(1)
         here.sandbox.faults.set("wrong-json", None)
         with pytest.raises(UnexpectedPayload):
-            erase(people, here.accounts)
+            plan_erasure(people, here.accounts)
 
     def test_an_export_that_ended_early_makes_it_impossible(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from contacts_core.errors import IncompleteExport
 
         door = listed([Contact(id="c1")], fails=IncompleteExport(1, 2))
         with pytest.raises(PlanRefused, match="not read to its end"):
-            erase([Identifier.email("a@example.com")], [door])
+            plan_erasure([Identifier.email("a@example.com")], [door])
 
 
 class TestCost:
@@ -229,12 +249,12 @@ class TestCost:
     def test_no_more_requests_than_the_vendor_needs(self, here: Ground, name: str, count: int) -> None:
         provider = here.doors[name].provider
         targets = [Target(f"id{n}", (Identifier.email(f"p{n}@example.com"),), (n,), "") for n in range(count)]
-        steps, seconds = work(Kind.ERASE, provider, targets)
+        steps, seconds = work(PlanKind.ERASE, provider, targets)
         bound = {"sendgrid": ceil(count / 100)}.get(name, count)  # the others delete one at a time
         assert sum(step.requests for step in steps) == 2 * bound, "a read before each deletion, and no more"
         assert [n for step in steps for n in range(step.first, step.first + step.count)] == list(range(count))
         assert [step.number for step in steps] == list(range(1, len(steps) + 1))
-        rate = provider.rates.get("")  # bird's reads are the slower half: they have a rate of their own
+        rate = provider.rate_limits.get("")  # bird's reads are the slower half: they have a rate of their own
         in_lane = bound if name == "bird" else 2 * bound
         assert seconds == ((in_lane - 1) // rate.limit * rate.seconds if rate else 0)
 
@@ -245,9 +265,9 @@ class TestCost:
         list_id, on_list = next((one, members) for one, members in lists.items() if len(members) > 1)
         phone = next(c.phone for c in door.export() if c.phone)
         plans: list[Callable[[], Plan]] = [
-            lambda: remove_identifier([Identifier.phone(phone)], [door]),
-            lambda: remove_from_list(door, list_id, ids=[contact.id for contact in on_list]),
-            lambda: delete(door, ids=[contact.id for contact in on_list]),
+            lambda: plan_identifier_removal([Identifier.phone(phone)], [door]),
+            lambda: plan_list_removal(door, list_id, ids=[contact.id for contact in on_list]),
+            lambda: plan_deletion(door, ids=[contact.id for contact in on_list]),
         ]
         for make in plans:
             plan = make()  # only now: who is changed by the plan before is left alone
@@ -255,24 +275,24 @@ class TestCost:
             (part,) = plan.accounts
             door.run(working.act(plan, part.targets, door.provider))
             completed = sum(e.method == "GET" and e.path.endswith("/identifiers") for e in here.seen)
-            if plan.kind is Kind.REMOVE_IDENTIFIER and name == "bird":
+            if plan.kind is PlanKind.REMOVE_IDENTIFIER and name == "bird":
                 completed -= 1  # bird reads them to remove one
             assert len(here.seen) - completed == plan.requests, plan
 
     def test_the_least_time_follows_from_the_rate(self, here: Ground) -> None:
         provider = here.doors["bird"].provider
         targets = [Target(f"id{n}", (), (n,), "") for n in range(1001)]
-        assert work(Kind.ERASE, provider, targets)[1] == 20.0  # 1001 reads, 50 in a second
+        assert work(PlanKind.ERASE, provider, targets)[1] == 20.0  # 1001 reads, 50 in a second
         phone = Identifier.phone("+12025550123")
         numbers = [Target(f"id{n}", (phone,), (n,), "", (phone,)) for n in range(101)]
-        assert work(Kind.REMOVE_IDENTIFIER, provider, numbers)[1] == 4.0  # each is read twice, 50 in a second
+        assert work(PlanKind.REMOVE_IDENTIFIER, provider, numbers)[1] == 4.0  # each is read twice, 50 in a second
 
 
 class TestOtherPlans:
     def test_delete_by_id_and_by_identifier(self, here: Ground) -> None:
         door = here.doors["bird"]
         one, two, *_ = [c for c in door.export() if c.email]
-        plan = delete(door, [Identifier.email(two.email or "")], ids=[one.id])
+        plan = plan_deletion(door, [Identifier.email(two.email or "")], ids=[one.id])
         assert {t.contact: t.reason for t in plan.accounts[0].targets} == {
             one.id: "its id was given",
             two.id: f"has {Identifier.email(two.email or '').masked}, as asked",
@@ -282,27 +302,27 @@ class TestOtherPlans:
     def test_an_id_that_nobody_has_is_nobody(self, here: Ground, name: str) -> None:
         door = here.doors[name]
         unknown = "contact_999999" if name == "user-api" else "00000000-0000-4000-8000-000000000000"
-        assert delete(door, ids=[unknown]).contacts == 0
+        assert plan_deletion(door, ids=[unknown]).contacts == 0
 
     def test_an_id_that_could_be_none_is_refused_before_anything_is_asked(self, here: Ground) -> None:
         with pytest.raises(InvalidInput, match="not asked of bird"):
-            delete(here.doors["bird"], ids=["../contacts"])
+            plan_deletion(here.doors["bird"], ids=["../contacts"])
         with pytest.raises(InvalidInput, match="single id"):
-            delete(here.doors["bird"], ids="abc")
+            plan_deletion(here.doors["bird"], ids="abc")
         assert here.seen == []
 
     def test_remove_identifier_keeps_the_contact(self, here: Ground) -> None:
         phone = next(Identifier.phone(c.phone) for c in here.everyone()["bird"].values() if c.phone)
-        plan = remove_identifier([phone], here.accounts)
+        plan = plan_identifier_removal([phone], here.accounts)
         for part in plan.accounts:
             (target,) = part.targets
             assert target.removes == (phone,)
-            assert part.unreached == {}
+            assert part.residual_data == {}
             assert part.emulated is (part.account == "user-api")
 
     def test_asking_again_gives_the_same(self, here: Ground) -> None:
-        plan = erase(here.emails(2), here.accounts, follow=Follow.ALL)
-        fresh = remake(plan, here.accounts)
+        plan = plan_erasure(here.emails(2), here.accounts, follow=IdentifierExpansion.ALL)
+        fresh = replan(plan, here.accounts)
         assert evolve(fresh, made_at=plan.made_at).summed() == plan
 
     def test_awaited_they_are_the_same(self, here: Ground) -> None:
@@ -313,13 +333,13 @@ class TestOtherPlans:
             doors = [AsyncContacts(door.provider, name=name) for name, door in here.doors.items()]
             bird = doors[0]
             try:
-                first = await erase_async(emails, doors)
+                first = await plan_erasure_async(emails, doors)
                 return [
                     first,
-                    await remake_async(first, doors),
-                    await delete_async(bird, emails),
-                    await remove_identifier_async(emails, doors),
-                    await remove_from_list_async(bird, list_id, emails),
+                    await replan_async(first, doors),
+                    await plan_deletion_async(bird, emails),
+                    await plan_identifier_removal_async(emails, doors),
+                    await plan_list_removal_async(bird, list_id, emails),
                 ]
             finally:
                 for door in doors:
@@ -327,11 +347,11 @@ class TestOtherPlans:
 
         bird = here.doors["bird"]
         blocking = [
-            erase(emails, here.accounts),
-            erase(emails, here.accounts),
-            delete(bird, emails),
-            remove_identifier(emails, here.accounts),
-            remove_from_list(bird, list_id, emails),
+            plan_erasure(emails, here.accounts),
+            plan_erasure(emails, here.accounts),
+            plan_deletion(bird, emails),
+            plan_identifier_removal(emails, here.accounts),
+            plan_list_removal(bird, list_id, emails),
         ]
         same = datetime(2026, 1, 1, tzinfo=UTC)
         assert [evolve(plan, made_at=same).summed() for plan in asyncio.run(made())] == [
@@ -341,7 +361,7 @@ class TestOtherPlans:
 
 class TestSaving:
     def test_it_comes_back_and_only_its_owner_can_read_it(self, here: Ground, tmp_path: Path) -> None:
-        plan = erase(here.emails(2), here.accounts, follow=Follow.ONCE)
+        plan = plan_erasure(here.emails(2), here.accounts, follow=IdentifierExpansion.ONCE)
         path = tmp_path / "plan.json"
         path.write_text("something older, for all to read")
         path.chmod(0o644)
@@ -352,14 +372,14 @@ class TestSaving:
 
     def test_who_it_is_about_does_not_show(self, here: Ground) -> None:
         (email,) = here.emails(1)
-        plan = erase([email], here.accounts)
+        plan = plan_erasure([email], here.accounts)
         assert email.value not in repr(plan) + repr(plan.accounts) + repr(plan.people)
 
     @settings(deadline=None)
     @given(place=st.integers(min_value=0), bit=st.integers(0, 7))
     def test_whatever_is_altered_is_noticed(self, place: int, bit: int) -> None:
         door = listed([Contact(id="c1", identifiers=(Identifier.email("a@example.com"),))])
-        whole = erase([Identifier.email("a@example.com")], [door]).to_json().encode()
+        whole = plan_erasure([Identifier.email("a@example.com")], [door]).to_json().encode()
         changed = bytearray(whole)
         changed[place % len(whole)] ^= 1 << bit
         try:
@@ -390,7 +410,7 @@ class TestHooks:
                 seen.append(plan)
 
         register(Watcher())
-        plan = erase(here.emails(1), here.accounts)
+        plan = plan_erasure(here.emails(1), here.accounts)
         assert seen == [plan]
 
     def test_one_that_fails_does_not_matter(
@@ -402,7 +422,7 @@ class TestHooks:
                 raise ValueError("jane@example.com")
 
         register(Broken())
-        assert erase(here.emails(1), here.accounts).contacts == 3
+        assert plan_erasure(here.emails(1), here.accounts).contacts == 3
         assert "plugin Broken failed" in caplog.text
         assert "jane@" not in caplog.text
 
@@ -419,26 +439,26 @@ def listed(contacts: list[Contact], fails: Exception | None = None) -> Contacts[
                 raise fails
 
         def delete_contacts(self, ids: Any) -> Flow[Outcome]:
-            yield from Call("DELETE", "/c", type(None))
+            yield from Request("DELETE", "/c", type(None))
             return Outcome(operation="delete_contacts")
 
     return Contacts(Listed(base_url="http://127.0.0.1:1"))
 
 
-@pytest.mark.parametrize("kind", [Kind.ERASE, Kind.REMOVE_IDENTIFIER, Kind.REMOVE_FROM_LIST])
-def test_a_provider_that_acts_without_asking_anybody_is_left_alone_too(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [PlanKind.ERASE, PlanKind.REMOVE_IDENTIFIER, PlanKind.REMOVE_FROM_LIST])
+def test_a_provider_that_acts_without_asking_anybody_is_left_alone_too(kind: PlanKind) -> None:
     people = [Contact(id=f"m{n}", identifiers=(Identifier.email(f"p{n}@example.com"),), lists=("l1",)) for n in (1, 2)]
     store = Store(contacts={contact.id: contact for contact in people}, lists={"l1": "Newsletter"})
     before = dict(store.contacts)
     email = people[0].identifiers[0]
     with Contacts(MemoryProvider(store=store)) as door:
         match kind:
-            case Kind.ERASE:
-                plan = erase([email], [door])
-            case Kind.REMOVE_IDENTIFIER:
-                plan = remove_identifier([email], [door])
+            case PlanKind.ERASE:
+                plan = plan_erasure([email], [door])
+            case PlanKind.REMOVE_IDENTIFIER:
+                plan = plan_identifier_removal([email], [door])
             case _:
-                plan = remove_from_list(door, "l1", [email])
+                plan = plan_list_removal(door, "l1", [email])
         assert plan.contacts == 1
         assert store.contacts == before
         assert plan.apply([door], pause=0.01, timeout=1).complete
@@ -460,8 +480,8 @@ def test_a_vendor_that_only_lists_is_verified_by_listing() -> None:
             return Outcome(operation="delete_contacts", requested=1, confirmed=tuple(people.pop(id).id for id in ids))
 
     with Contacts(Shelf(base_url="http://127.0.0.1:1")) as door:
-        assert erase([Identifier.email("p1@example.com")], [door]).apply([door], pause=0.01, timeout=1).complete
-        done = delete(door, ids=["c2", "c9"]).apply([door], pause=0.01, timeout=1)
+        assert plan_erasure([Identifier.email("p1@example.com")], [door]).apply([door], pause=0.01, timeout=1).complete
+        done = plan_deletion(door, ids=["c2", "c9"]).apply([door], pause=0.01, timeout=1)
     assert {line["reason"] for line in done.of("result")} == {
         "not found any more: by id and by look-up",
         "was not there and is not: by id",
@@ -474,15 +494,15 @@ def test_a_vendor_that_cannot_be_read_has_no_plan() -> None:
         name = "blind"
 
         def delete_contacts(self, ids: Any) -> Flow[Outcome]:
-            yield from Call("DELETE", "/c", type(None))
+            yield from Request("DELETE", "/c", type(None))
             return Outcome(operation="delete_contacts")
 
         def get_contacts(self, ids: Any) -> Flow[Any]:
-            yield from Call("GET", "/c", type(None))
+            yield from Request("GET", "/c", type(None))
             return []
 
     with Contacts(Blind(base_url="http://127.0.0.1:1")) as door, pytest.raises(UnsupportedOperation):
-        erase([Identifier.email("a@example.com")], [door])
+        plan_erasure([Identifier.email("a@example.com")], [door])
 
 
 def test_a_vendor_that_cannot_delete_has_no_plan() -> None:
@@ -490,4 +510,4 @@ def test_a_vendor_that_cannot_delete_has_no_plan() -> None:
         name = "idle"
 
     with Contacts(Idle(base_url="http://127.0.0.1:1")) as door, pytest.raises(UnsupportedOperation):
-        erase([Identifier.email("a@example.com")], [door])
+        plan_erasure([Identifier.email("a@example.com")], [door])

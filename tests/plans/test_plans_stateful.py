@@ -18,22 +18,22 @@ from contacts_core import Contact, Contacts, Identifier
 from contacts_core.errors import ContactsError, PlanRefused
 from contacts_core.formats import plain
 from contacts_core.plans import (
-    Follow,
-    Kind,
+    IdentifierExpansion,
     Plan,
+    PlanKind,
     Receipt,
     Target,
     apply,
     cancel,
-    delete,
-    erase,
-    receipt,
-    remove_from_list,
-    remove_identifier,
+    get_receipt,
+    list_runs,
+    plan_deletion,
+    plan_erasure,
+    plan_identifier_removal,
+    plan_list_removal,
     resume,
-    runs,
 )
-from contacts_core.storage.database import state
+from contacts_core.storage.database import locate_storage
 from contacts_core.storage.journal import Journal
 from tests.plans.environment import ground
 
@@ -150,16 +150,16 @@ class Vendors(RuleBasedStateMachine):
     @rule(
         data=st.data(),
         accounts=st.sets(st.sampled_from(NAMES), min_size=1),
-        follow=st.sampled_from(Follow),
-        kind=st.sampled_from([Kind.ERASE, Kind.ERASE, *Kind]),
+        follow=st.sampled_from(IdentifierExpansion),
+        kind=st.sampled_from([PlanKind.ERASE, PlanKind.ERASE, *PlanKind]),
         trouble=st.lists(st.tuples(st.sampled_from(FAULTS), st.sampled_from([1, 2, 3, None])), max_size=2),
     )
     def somebody_asks(
         self,
         data: st.DataObject,
         accounts: set[str],
-        follow: Follow,
-        kind: Kind,
+        follow: IdentifierExpansion,
+        kind: PlanKind,
         trouble: list[tuple[str, int | None]],
     ) -> None:
         nobody = Identifier.email("nobody@example.com")
@@ -167,16 +167,16 @@ class Vendors(RuleBasedStateMachine):
         doors = [self.here.doors[name] for name in sorted(accounts)]
         try:
             match kind:
-                case Kind.ERASE:
-                    self.plan = erase(people, doors, follow=follow)
-                case Kind.DELETE:
-                    self.plan = delete(doors[0], people)
-                case Kind.REMOVE_IDENTIFIER:
-                    self.plan = remove_identifier(
+                case PlanKind.ERASE:
+                    self.plan = plan_erasure(people, doors, follow=follow)
+                case PlanKind.DELETE:
+                    self.plan = plan_deletion(doors[0], people)
+                case PlanKind.REMOVE_IDENTIFIER:
+                    self.plan = plan_identifier_removal(
                         [i for i in people if i.kind.value in {"email", "phone"}] or [nobody], doors
                     )
-                case Kind.REMOVE_FROM_LIST:
-                    self.plan = remove_from_list(doors[0], data.draw(st.sampled_from(doors[0].lists())).id, people)
+                case PlanKind.REMOVE_FROM_LIST:
+                    self.plan = plan_list_removal(doors[0], data.draw(st.sampled_from(doors[0].lists())).id, people)
         except ContactsError:
             self.plan = None
         if self.plan and data.draw(st.sampled_from([True, True, False])):
@@ -208,7 +208,7 @@ class Vendors(RuleBasedStateMachine):
         plan = self.applied
         assert plan is not None
         before = self.with_faults_kept(self.everybody) if keep_faults else self.everybody()
-        done_before = next(run for run in runs() if run.id == self.run).state == "done"
+        done_before = next(run for run in list_runs() if run.id == self.run).state == "done"
         given = resume(self.run, [self.here.doors[name] for name in plan.by_account])
         event(f"resumed {plan.kind.value}: {given.state}")
         self.judge(plan, given, before, just_now=not done_before)
@@ -218,13 +218,13 @@ class Vendors(RuleBasedStateMachine):
     def it_is_resumed_in_another_workspace(self, name: str) -> None:
         plan = self.applied
         assert plan is not None
-        if name not in plan.by_account or Journal(state()).plan(self.run) is None:
+        if name not in plan.by_account or Journal(locate_storage()).plan(self.run) is None:
             return
-        before, told = self.everybody(), [(run.id, run.state) for run in runs()]
+        before, told = self.everybody(), [(run.id, run.state) for run in list_runs()]
         accounts = [elsewhere(door) if door.name == name else door for door in self.here.accounts]
         with pytest.raises(PlanRefused, match="another workspace"):
             resume(self.run, [each for each in accounts if each.name in plan.by_account])
-        assert [(run.id, run.state) for run in runs()] == told
+        assert [(run.id, run.state) for run in list_runs()] == told
         assert self.everybody() == before
 
     @precondition(lambda self: self.run)
@@ -232,7 +232,7 @@ class Vendors(RuleBasedStateMachine):
     def it_is_cancelled(self) -> None:
         before = self.everybody()
         state = cancel(self.run).state
-        assert receipt(self.run).state == state
+        assert get_receipt(self.run).state == state
         assert self.everybody() == before
 
     def with_faults_kept(self, look: Any) -> Any:
@@ -249,7 +249,7 @@ class Vendors(RuleBasedStateMachine):
         there = {name: self.there(name) for name in plan.by_account}
         assert Receipt.parse(given.text) == given
         assert len(given.of("result")) == len(plan.people) * len(plan.accounts)
-        if just_now and plan.kind in {Kind.ERASE, Kind.DELETE}:
+        if just_now and plan.kind in {PlanKind.ERASE, PlanKind.DELETE}:
             for line in given.of("result"):
                 part = plan.by_account[line["account"]]
                 mine = {target.contact for target in part.targets if line["person"] in target.people}
@@ -263,7 +263,7 @@ class Vendors(RuleBasedStateMachine):
                     assert plain(after[name].get(id)) == plain(contact), f"{name}: {id} was not in the plan"
                 elif not self.is_who_it_was(contact, planned[id]):
                     assert plain(after[name].get(id)) == plain(contact), f"{name}: {id} is somebody else now"
-                elif plan.kind in {Kind.REMOVE_IDENTIFIER, Kind.REMOVE_FROM_LIST}:
+                elif plan.kind in {PlanKind.REMOVE_IDENTIFIER, PlanKind.REMOVE_FROM_LIST}:
                     assert id in after[name]
                     gone = set(contact.identifiers) - set(after[name][id].identifiers)
                     assert gone <= set(planned[id].removes)
@@ -279,14 +279,14 @@ class Vendors(RuleBasedStateMachine):
     def claims(self, plan: Plan, given: Receipt, after: Everybody) -> None:
         """Where identifiers or memberships were to go, absent means that they have gone."""
         for line in given.of("result"):
-            if line["state"] != "absent" or plan.kind in {Kind.ERASE, Kind.DELETE}:
+            if line["state"] != "absent" or plan.kind in {PlanKind.ERASE, PlanKind.DELETE}:
                 continue
             part = plan.by_account[line["account"]]
             for target in part.targets:
                 contact = after[part.account].get(target.contact)
                 if line["person"] not in target.people or contact is None:
                     continue
-                if plan.kind is Kind.REMOVE_FROM_LIST:
+                if plan.kind is PlanKind.REMOVE_FROM_LIST:
                     members = self.here.doors[part.account].export(lists=[plan.list_id])
                     assert target.contact not in {member.id for member in members}
                 else:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from contacts_core.errors import ConfigurationError
-from contacts_core.plans import erase
-from contacts_core.storage.database import state
+from contacts_core.plans import plan_erasure
+from contacts_core.storage.database import locate_storage
 from contacts_core.storage.journal import Journal
 from contacts_core.storage.private_files import owner_only
 from contacts_core.storage.pseudonyms import kept_key
@@ -35,7 +35,7 @@ def mode(path: Path) -> int:
 @pytest.mark.usefixtures("umask")
 class TestModes:
     def test_every_folder_that_is_made_is_for_its_owner_alone(self, tmp_path: Path) -> None:
-        place = state(tmp_path / "a" / "b" / "c")
+        place = locate_storage(tmp_path / "a" / "b" / "c")
         Journal(place)
         place.key()
         for folder in (tmp_path / "a", tmp_path / "a" / "b", place.folder):
@@ -44,7 +44,7 @@ class TestModes:
 
     def test_plans_and_receipts_too(self, here: Ground, tmp_path: Path) -> None:
         path = tmp_path / "plans" / "june" / "plan.json"
-        erase(here.emails(1), here.accounts).save(path)
+        plan_erasure(here.emails(1), here.accounts).save(path)
         assert (mode(path), mode(path.parent), mode(path.parent.parent)) == (0o600, 0o700, 0o700)
 
     @pytest.mark.parametrize("mask", [0o777, 0o177])
@@ -58,7 +58,7 @@ class TestModes:
 
 class TestRefused:
     def refused(self, place: Path, match: str) -> None:
-        for use in (lambda: Journal(state(place)), lambda: state(place).key()):
+        for use in (lambda: Journal(locate_storage(place)), lambda: locate_storage(place).key()):
             with pytest.raises(ConfigurationError, match=match) as caught:
                 use()
             assert caught.value.hint
@@ -90,7 +90,7 @@ class TestRefused:
         folder.mkdir(mode=0o700)
         (folder / name).symlink_to(elsewhere) if link == "soft" else (folder / name).hardlink_to(elsewhere)
         with pytest.raises(ConfigurationError, match="link"):
-            state(folder).key() if name == "receipt.key" else Journal(state(folder))
+            locate_storage(folder).key() if name == "receipt.key" else Journal(locate_storage(folder))
         assert mode(elsewhere) == 0o644
 
     def test_a_link_that_leads_nowhere_makes_no_file_there(self, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ class TestRefused:
         folder.mkdir(mode=0o700)
         (folder / "receipt.key").symlink_to(tmp_path / "planted")
         with pytest.raises(ConfigurationError, match="link"):
-            state(folder).key()
+            locate_storage(folder).key()
         assert not (tmp_path / "planted").exists()
 
     def test_a_pipe_in_the_place_of_the_key(self, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ class TestRefused:
         folder.mkdir(mode=0o700)
         os.mkfifo(folder / "receipt.key")
         with pytest.raises(ConfigurationError, match="regular file"):
-            state(folder).key()
+            locate_storage(folder).key()
 
 
 class TestReplaced:

@@ -18,10 +18,10 @@ from contacts_core import Identifier
 from contacts_core.errors import ConfigurationError
 from contacts_core.plans import Receipt, ReceiptBroken
 from contacts_core.plans.receipts.receipt import Signer, write
-from contacts_core.storage.pseudonyms import Key
+from contacts_core.storage.pseudonyms import PseudonymKey
 from tests.plans.samples import JANE, JOHN, KEY, PHONE, events, text
 
-OTHER_KEY = Key(b"another key, of no use either")
+OTHER_KEY = PseudonymKey(b"another key, of no use either")
 
 
 def signer() -> Signer:
@@ -193,7 +193,7 @@ class TestWriting:
 class TestKeys:
     def test_a_short_key_is_refused(self) -> None:
         with pytest.raises(ConfigurationError, match="shorter than 16 bytes"):
-            Key(b"too short")
+            PseudonymKey(b"too short")
 
     def test_the_secret_never_shows(self) -> None:
         assert "of no other use" not in repr(KEY)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from contacts_core.plans import Receipt, ReceiptBroken
 from contacts_core.plans.receipts.receipt import FIRST, Signer, write
-from contacts_core.storage.pseudonyms import Key
+from contacts_core.storage.pseudonyms import PseudonymKey
 from tests.plans.samples import AT, KEY, events
 from tests.plans.test_receipt import signer
 
@@ -456,7 +456,7 @@ def used(receipt: Receipt) -> None:
     assert Receipt.parse(receipt.text) == receipt
     assert html(receipt).encode()
     assert receipt.complete in {True, False}
-    for key in (KEY, Key(b"another key, of no use either")):
+    for key in (KEY, PseudonymKey(b"another key, of no use either")):
         if receipt.key_id == key.id and receipt.sealed_by(key):
             receipt.find([JANE], key)
             receipt.uncovered([JANE], key)

@@ -18,8 +18,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from contacts_core import Contact, Contacts, Identifier, errors
 from contacts_core.errors import Interrupted, PlanRefused, Rejected
 from contacts_core.models import Failure, Outcome
-from contacts_core.plans import delete, erase, remove_from_list, remove_identifier, resume, runs
-from contacts_core.plans import receipt as told
+from contacts_core.plans import get_receipt as told
+from contacts_core.plans import (
+    list_runs,
+    plan_deletion,
+    plan_erasure,
+    plan_identifier_removal,
+    plan_list_removal,
+    resume,
+)
 from contacts_core.plans.execution import changes as working
 from contacts_core.plans.receipts.reasons import LOGGED, OurWords, public_reason, public_reasons
 from contacts_core.plans.receipts.receipt import Receipt
@@ -112,7 +119,7 @@ def test_a_vendor_that_repeats_what_it_knows_is_not_quoted(
     mine = [contact for contact in everybody.values() if not set(people).isdisjoint(contact.identifiers)]
     said = secrets(mine)
     assert len(said) > 6
-    plan = erase(people, [here.doors[name]])
+    plan = plan_erasure(people, [here.doors[name]])
 
     echoes: list[Echo] = []
 
@@ -129,16 +136,16 @@ def test_a_vendor_that_repeats_what_it_knows_is_not_quoted(
     try:
         done = plan.apply([here.doors[name]], **QUICK)
     except PlanRefused:
-        done = told(runs()[0].id)
+        done = told(list_runs()[0].id)
     assert sum(echo.answered for echo in echoes)
     assert_silent(done, said)
 
 
 KINDS: dict[str, Callable[[Contacts[Any], Contact], Any]] = {
-    "erase": lambda door, contact: erase([contact.identifiers[0]], [door]),
-    "delete": lambda door, contact: delete(door, ids=[contact.id]),
-    "remove-identifier": lambda door, contact: remove_identifier([contact.identifiers[0]], [door]),
-    "remove-from-list": lambda door, contact: remove_from_list(door, "list-1", ids=[contact.id]),
+    "erase": lambda door, contact: plan_erasure([contact.identifiers[0]], [door]),
+    "delete": lambda door, contact: plan_deletion(door, ids=[contact.id]),
+    "remove-identifier": lambda door, contact: plan_identifier_removal([contact.identifiers[0]], [door]),
+    "remove-from-list": lambda door, contact: plan_list_removal(door, "list-1", ids=[contact.id]),
 }
 WAYS = ("raise", "failed", "not sent", "interrupted", "foreign")
 
@@ -194,7 +201,7 @@ def test_no_plan_of_any_kind_quotes_its_provider(kind: str, way: str) -> None:
 
 
 def test_what_the_vendor_said_goes_to_the_log(here: Ground, caplog: pytest.LogCaptureFixture) -> None:
-    plan = erase(here.emails(1), [here.doors["bird"]])
+    plan = plan_erasure(here.emails(1), [here.doors["bird"]])
     echo = echoing(here, "bird", {"Secret Words"}, 422, lambda method: method == "DELETE")
     with caplog.at_level(logging.WARNING):
         done = plan.apply([here.doors["bird"]], **QUICK)
@@ -208,7 +215,7 @@ def test_a_database_that_fails_does_not_tell_where_it_is(here: Ground, monkeypat
     def fail(*_: object) -> None:
         raise ConnectionError("postgresql://user:password@db.example.com:5432 SELECT * FROM contacts_events")
 
-    plan = erase(here.emails(1), [here.doors["bird"]])
+    plan = plan_erasure(here.emails(1), [here.doors["bird"]])
     monkeypatch.setattr(working, "sought", fail)
     done = plan.apply([here.doors["bird"]], **QUICK)
     assert not done.complete
@@ -222,7 +229,7 @@ def test_what_a_plan_knows_is_withheld_even_if_a_reason_of_our_own_names_it(
     here: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (person,) = here.emails(1)
-    plan = erase([person], [here.doors["bird"]])
+    plan = plan_erasure([person], [here.doors["bird"]])
     (target,) = plan.accounts[0].targets
     said = secrets(contact for contact in here.everyone()["bird"].values() if contact.id == target.contact)
     mine = {target.contact, *(value for i in target.identifiers for value in (i.value, i.normal))} & said

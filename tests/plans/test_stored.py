@@ -18,14 +18,14 @@ import sqlalchemy as sa
 
 from contacts_core.config import plugins
 from contacts_core.errors import ContactsError, StorageError
-from contacts_core.plans import Plan, apply, erase, resume, runs
+from contacts_core.plans import Plan, apply, list_runs, plan_erasure, resume
 from contacts_core.plans.execution import workflows as workflows_module
 from contacts_core.plans.execution.context import begin_run, kept_plan
 from contacts_core.plans.execution.serialization import PlainJson, without_pickle
 from contacts_core.provider import hookimpl
-from contacts_core.storage.database import state, storage_error
+from contacts_core.storage.database import locate_storage, storage_error
 from contacts_core.storage.journal import Journal
-from contacts_core.storage.pseudonyms import Key
+from contacts_core.storage.pseudonyms import PseudonymKey
 from tests.plans.environment import Ground
 from tests.plans.test_workers import SERVER
 
@@ -47,12 +47,12 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         connection.execute(sa.text(f"CREATE DATABASE {name}"))
     monkeypatch.setenv("CONTACTS_STATE", SERVER.rpartition("/")[0] + f"/{name}")
     yield "server"
-    state().engine().dispose()
+    locate_storage().engine().dispose()
     admin.dispose()
 
 
 def queues() -> tuple[sa.Engine, str]:
-    where = state()
+    where = locate_storage()
     return sa.create_engine(where.queues), "dbos." if where.shared else ""
 
 
@@ -73,14 +73,14 @@ class TestPickles:
     ) -> None:
         bomb = base64.b64encode(pickle.dumps(Bomb(tmp_path / "executed"))).decode()
         assert place
-        plan = erase(here.emails(1), here.accounts)
+        plan = plan_erasure(here.emails(1), here.accounts)
 
         def interrupted(*_: Any, **__: Any) -> None:
             raise KeyboardInterrupt
 
         with pytest.raises(ContactsError):
             apply(plan, here.accounts, pause=0.02, watch=interrupted)
-        (run,) = runs()
+        (run,) = list_runs()
         engine, schema = queues()
         with engine.begin() as connection:
             if table == "inputs":
@@ -98,7 +98,7 @@ class TestPickles:
         assert not (tmp_path / "executed").exists()
         if table == "inputs":
             assert state_of == "failed"
-            assert "not written by this library" in runs()[0].reason
+            assert "not written by this library" in list_runs()[0].reason
             assert here.everyone() == before
 
     def test_dbos_reads_none_while_an_engine_runs(self, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ class TestPickles:
         assert theirs.deserialize_value(theirs.DBOSDefaultSerializer.serialize([1]), "py_pickle", PlainJson()) == [1]
 
     def test_everything_that_a_run_leaves_is_json(self, place: str, here: Ground) -> None:
-        assert apply(erase(here.emails(2), here.accounts), here.accounts, pause=0.02).complete
+        assert apply(plan_erasure(here.emails(2), here.accounts), here.accounts, pause=0.02).complete
         engine, schema = queues()
         with engine.connect() as connection:
             statuses = f"SELECT DISTINCT serialization FROM {schema}workflow_status"  # noqa: S608
@@ -140,8 +140,8 @@ class TestPickles:
 def files(place: str) -> list[Path]:
     """Every file in which the state could be."""
     if place == "folder":
-        return [each for each in state().folder.rglob("*") if each.is_file()]
-    with state().engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        return [each for each in locate_storage().folder.rglob("*") if each.is_file()]
+    with locate_storage().engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text("CHECKPOINT"))
         folder = connection.execute(sa.text("SHOW data_directory")).scalar_one()
     return [each for each in Path(folder).rglob("*") if each.is_file()]
@@ -163,7 +163,7 @@ def holding(place: str, words: list[str]) -> dict[str, list[str]]:
 class TestAtRest:
     def test_no_address_and_no_name_is_in_any_file_during_a_run_and_after_it(self, place: str, here: Ground) -> None:
         people = here.emails(6)
-        plan = erase(people, here.accounts)
+        plan = plan_erasure(people, here.accounts)
         words = [i.value for person in plan.people for i in person.identifiers]
         during: list[dict[str, list[str]]] = []
 
@@ -177,28 +177,28 @@ class TestAtRest:
         assert holding(place, words) == {}
 
     def test_the_plan_is_read_with_the_key_only(self, place: str, here: Ground) -> None:
-        journal = Journal(state())
-        key = state().key()
-        plan = erase(here.emails(1), here.accounts)
+        journal = Journal(locate_storage())
+        key = locate_storage().key()
+        plan = plan_erasure(here.emails(1), here.accounts)
         begin_run(journal, "run-1", plan, key, {})
         assert kept_plan(journal, "run-1") == plan
-        with state().engine().begin() as connection:
+        with locate_storage().engine().begin() as connection:
             row = connection.execute(sa.text("SELECT plan FROM contacts_runs")).scalar_one()
             altered = bytes([row[0] ^ 1]) + bytes(row[1:])
             connection.execute(sa.text("UPDATE contacts_runs SET plan = :plan"), {"plan": altered})
         with pytest.raises(StorageError, match="cannot be decrypted"):
             kept_plan(journal, "run-1")
-        begin_run(journal, "run-2", plan, Key(b"another key of the tests"), {})
+        begin_run(journal, "run-2", plan, PseudonymKey(b"another key of the tests"), {})
         with pytest.raises(StorageError, match="cannot be decrypted"):
             kept_plan(journal, "run-2")
         assert place
 
     def test_a_plan_put_in_the_place_of_another_is_refused(self, place: str, here: Ground) -> None:
-        journal, key = Journal(state()), state().key()
-        one, two = (erase([person], here.accounts) for person in here.emails(2))
+        journal, key = Journal(locate_storage()), locate_storage().key()
+        one, two = (plan_erasure([person], here.accounts) for person in here.emails(2))
         begin_run(journal, "run-1", one, key, {})
         begin_run(journal, "run-2", two, key, {})
-        with state().engine().begin() as connection:
+        with locate_storage().engine().begin() as connection:
             taken = sa.text("UPDATE contacts_runs SET plan = (SELECT plan FROM contacts_runs WHERE id = 'run-1')")
             connection.execute(taken)
         with pytest.raises(StorageError, match="cannot be decrypted"):
@@ -206,10 +206,10 @@ class TestAtRest:
         assert place
 
     def test_the_key_goes_with_the_run(self, place: str, here: Ground) -> None:
-        done = apply(erase(here.emails(1), here.accounts), here.accounts, pause=0.02)
-        with state().engine().connect() as connection:
+        done = apply(plan_erasure(here.emails(1), here.accounts), here.accounts, pause=0.02)
+        with locate_storage().engine().connect() as connection:
             assert connection.execute(sa.text("SELECT count(*) FROM contacts_run_keys")).scalar_one() == 0
-        assert Journal(state()).plan(done.run) is None
+        assert Journal(locate_storage()).plan(done.run) is None
         assert place
 
 
@@ -218,7 +218,7 @@ class TestErrors:
         monkeypatch.setenv("CONTACTS_RECEIPT_KEY", "a receipt key of the tests")
         where = "postgresql://jane:sesame@127.0.0.1:1/secrets"
         with pytest.raises(StorageError) as caught:
-            apply(erase(here.emails(1), here.accounts), here.accounts, where=where)
+            apply(plan_erasure(here.emails(1), here.accounts), here.accounts, where=where)
         told = f"{caught.value} {caught.value.hint}"
         assert not [word for word in ("127.0.0.1", "sesame", "jane", "secrets", "SELECT", "psycopg") if word in told]
         assert caught.value.__cause__ is None
@@ -251,7 +251,7 @@ class TestFullDisk:
         self, here: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "state"))
-        plan: Plan = erase(here.emails(3), here.accounts)
+        plan: Plan = plan_erasure(here.emails(3), here.accounts)
         full = threading.Event()
         real = sqlite3.connect
 
@@ -285,5 +285,5 @@ class TestFullDisk:
         assert time.monotonic() - begun < 60
         assert "resume" in caught.value.hint
         full.clear()
-        (run,) = runs()
+        (run,) = list_runs()
         assert resume(run.id, here.accounts).complete

@@ -10,9 +10,9 @@ import pytest
 
 from contacts_core import Contact, Contacts, Identifier, connect
 from contacts_core.errors import ConfigurationError
-from contacts_core.plans import apply, erase
-from contacts_core.storage.database import state
-from contacts_core.storage.tombstones import Tombstones, held_back
+from contacts_core.plans import apply, plan_erasure
+from contacts_core.storage.database import locate_storage
+from contacts_core.storage.tombstones import Tombstones, blocked
 from tests.plans.environment import Ground
 
 
@@ -25,24 +25,26 @@ def person(here: Ground) -> Contact:
 def test_a_run_in_another_state_holds_back_imports_that_know_of_none(
     name: str, here: Ground, person: Contact, tmp_path: Path
 ) -> None:
-    assert apply(erase(person.identifiers, here.accounts), here.accounts, where=tmp_path / "place", pause=0.02).complete
+    assert apply(
+        plan_erasure(person.identifiers, here.accounts), here.accounts, where=tmp_path / "place", pause=0.02
+    ).complete
     here.seen.clear()
     outcome = here.doors[name].upsert_contacts([person])
-    assert (outcome.counted, outcome.refused) == (0, 1)
+    assert (outcome.succeeded_count, outcome.failed_count) == (0, 1)
     assert "erased on" in outcome.failed[0].reason
     assert here.seen == []
-    assert len(Tombstones(state())) == len(Tombstones(state(tmp_path / "place"))) == 1
+    assert len(Tombstones(locate_storage())) == len(Tombstones(locate_storage(tmp_path / "place"))) == 1
 
 
 def test_a_client_looks_in_its_own_state_too(here: Ground, person: Contact, tmp_path: Path) -> None:
-    Tombstones(state(tmp_path / "elsewhere")).bury(person.identifiers, "run-1")
+    Tombstones(locate_storage(tmp_path / "elsewhere")).add(person.identifiers, "run-1")
     door = here.doors["bird"]
     with Contacts(door.provider, name="bird", state=tmp_path / "elsewhere") as told:
-        assert told.upsert_contacts([person]).refused == 1
-    Tombstones(state()).bury(person.identifiers, "run-2")
+        assert told.upsert_contacts([person]).failed_count == 1
+    Tombstones(locate_storage()).add(person.identifiers, "run-2")
     settings: dict[str, Any] = dict(here.server.settings("bird"))
     with connect("bird", state=tmp_path / "third", **settings) as told:
-        assert told.upsert_contacts([person]).refused == 1
+        assert told.upsert_contacts([person]).failed_count == 1
 
 
 def test_where_they_cannot_be_left_nothing_is_begun(
@@ -51,7 +53,7 @@ def test_where_they_cannot_be_left_nothing_is_begun(
     (tmp_path / "link").symlink_to(tmp_path)
     monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "link"))
     before = here.everyone()
-    done = apply(erase(person.identifiers, here.accounts), here.accounts, where=tmp_path / "place", pause=0.02)
+    done = apply(plan_erasure(person.identifiers, here.accounts), here.accounts, where=tmp_path / "place", pause=0.02)
     assert done.state == "failed"
     assert "tombstones cannot be left" in done.reason
     assert here.everyone() == before
@@ -63,13 +65,13 @@ def test_a_state_that_is_moved_away_while_a_program_runs_is_begun_anew(
     folder, fresh = tmp_path / "state", Contact(identifiers=(Identifier.email("somebody.else@example.com"),))
     monkeypatch.setenv("CONTACTS_STATE", str(folder))
     monkeypatch.setenv("CONTACTS_RECEIPT_KEY", "a key of the tests, for no other use")
-    assert list(held_back([fresh])) == [""]
-    Tombstones(state()).bury(fresh.identifiers, "a-run")
+    assert list(blocked([fresh])) == [""]
+    Tombstones(locate_storage()).add(fresh.identifiers, "a-run")
     folder.rename(tmp_path / "moved")
-    assert erase([person.identifiers[0]], here.accounts).apply(here.accounts).complete
+    assert plan_erasure([person.identifiers[0]], here.accounts).apply(here.accounts).complete
     assert (folder / "contacts.sqlite").exists()
-    assert [bool(why) for why in held_back([person, fresh])] == [True, False]
+    assert [bool(why) for why in blocked([person, fresh])] == [True, False]
     shutil.rmtree(folder)
     folder.symlink_to(tmp_path / "moved")
     with pytest.raises(ConfigurationError, match="is a link"):
-        Tombstones(state()).bury(person.identifiers, "another-run")
+        Tombstones(locate_storage()).add(person.identifiers, "another-run")

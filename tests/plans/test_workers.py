@@ -18,16 +18,16 @@ import pytest
 import sqlalchemy as sa
 
 from contacts_core.errors import ConfigurationError
-from contacts_core.plans import Limits, Plan, apply, cancel, erase, receipt, runs, start
+from contacts_core.plans import Plan, SafetyLimits, apply, cancel, get_receipt, list_runs, plan_erasure, submit
 from contacts_core.plans.execution.runner import overview
-from contacts_core.storage.database import state
+from contacts_core.storage.database import locate_storage
 from contacts_core.storage.tombstones import Tombstones
 from tests.plans.environment import Ground, ground, holders, without
 from tests.plans.test_crashes import deleted_by
 
 SERVER = os.environ.get("CONTACTS_TEST_POSTGRES", "")
 KEY = "a receipt key that all machines share"
-ALL = Limits(contacts=10_000, share=1)
+ALL = SafetyLimits(contacts=10_000, share=1)
 WORKER = "from contacts_core.plans import work; work()"
 
 pytestmark = [
@@ -48,7 +48,7 @@ def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("CONTACTS_RECEIPT_KEY", KEY)
     monkeypatch.setenv("CONTACTS_LEASE", "3")
     yield
-    state().engine().dispose()
+    locate_storage().engine().dispose()
 
 
 class Machines:
@@ -104,7 +104,7 @@ def phases(run: str) -> dict[str, str]:
 
 
 def everybody(here: Ground, count: int) -> Plan:
-    return erase([[email] for email in here.emails(count)], list(here.doors), limits=ALL)
+    return plan_erasure([[email] for email in here.emails(count)], list(here.doors), limits=ALL)
 
 
 def test_two_workers_of_which_one_is_killed_midway(serve: Callable[..., Ground], machines: Machines) -> None:
@@ -112,13 +112,13 @@ def test_two_workers_of_which_one_is_killed_midway(serve: Callable[..., Ground],
     plan = everybody(here, 250)
     before = without(here.everyone(), plan)
     here.seen.clear()
-    run = start(plan, timeout=60, pause=0.1)
+    run = submit(plan, timeout=60, pause=0.1)
     first, _ = machines.add(), machines.add()
     until(lambda: "working" in phases(run).values())
     until(lambda: any(deleted_by(exchange) for exchange in list(here.seen)))
     first.send_signal(signal.SIGKILL)
     until(lambda: ended(run))
-    told = receipt(run)
+    told = get_receipt(run)
     here.settle()
     people = here.everyone()
     assert (told.state, told.present, told.unknown) == ("done", 0, 0)
@@ -138,20 +138,22 @@ def test_two_workers_of_which_one_is_killed_midway(serve: Callable[..., Ground],
     }
     assert {item for item, times in done.items() if times > 1} <= twice
     assert max(tried.values()) <= 2
-    assert told.sealed_by(state().key())
-    assert len(Tombstones(state())) == 250
+    assert told.sealed_by(locate_storage().key())
+    assert len(Tombstones(locate_storage())) == 250
 
 
 def test_one_process_at_a_time_speaks_to_an_account(serve: Callable[..., Ground], machines: Machines) -> None:
     here = serve(120, latency=0.02)
     people = here.emails(60)
-    first, second = (erase([[p] for p in part], list(here.doors), limits=ALL) for part in (people[:30], people[30:]))
+    first, second = (
+        plan_erasure([[p] for p in part], list(here.doors), limits=ALL) for part in (people[:30], people[30:])
+    )
     here.seen.clear()
-    ids = [start(plan, timeout=60, pause=0.1) for plan in (first, second)]
+    ids = [submit(plan, timeout=60, pause=0.1) for plan in (first, second)]
     machines.add()
     machines.add()
     until(lambda: all(map(ended, ids)))
-    assert [receipt(id).state for id in ids] == ["done", "done"]
+    assert [get_receipt(id).state for id in ids] == ["done", "done"]
     owner = {target.contact: n for n, plan in enumerate((first, second)) for p in plan.accounts for target in p.targets}
     for name in here.doors:
         order = [owner[id] for e in here.seen if e.provider == name for id in deleted_by(e)]
@@ -163,14 +165,14 @@ def test_applying_needs_no_worker(serve: Callable[..., Ground]) -> None:
     here = serve(12)
     plan = everybody(here, 3)
     assert apply(plan, pause=0.02).complete
-    assert {run.state for run in runs()} == {"done"}
+    assert {run.state for run in list_runs()} == {"done"}
 
 
 def test_a_worker_with_another_key_does_no_work(serve: Callable[..., Ground], machines: Machines) -> None:
     here = serve(12)
     plan = everybody(here, 2)
     before = here.everyone()
-    run = start(plan, timeout=5)
+    run = submit(plan, timeout=5)
     machines.add(CONTACTS_RECEIPT_KEY="another key than all the others")
     until(lambda: ended(run))
     told = overview(run)[0]
@@ -182,11 +184,11 @@ def test_a_run_is_cancelled_from_another_machine(serve: Callable[..., Ground], m
     here = serve(12)
     plan = everybody(here, 2)
     here.sandbox.faults.set("job-never-ends", None)
-    run = start(plan, timeout=120, pause=0.1)
+    run = submit(plan, timeout=120, pause=0.1)
     machines.add()
     until(lambda: phases(run).get("sendgrid") == "waiting")
     assert cancel(run).state == "cancelled"
-    assert receipt(run).state == "cancelled"
+    assert get_receipt(run).state == "cancelled"
 
 
 def test_machines_that_share_runs_must_be_given_a_key(
@@ -195,4 +197,4 @@ def test_machines_that_share_runs_must_be_given_a_key(
     monkeypatch.delenv("CONTACTS_RECEIPT_KEY")
     here = serve(12)
     with pytest.raises(ConfigurationError, match="one receipt key"):
-        start(everybody(here, 1))
+        submit(everybody(here, 1))

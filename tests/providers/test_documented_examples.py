@@ -248,8 +248,8 @@ class TestSendGridsContacts:
 
         account = sendgrid(answer)
         outcome = account.delete_contacts(["1"])
-        seen = outcome.with_jobs([account.check(outcome.jobs[0])])
-        assert (seen.jobs[0].state, seen.counted, seen.refused) == (state, counted, refused)
+        seen = outcome.with_jobs([account.get_job(outcome.jobs[0])])
+        assert (seen.jobs[0].state, seen.succeeded_count, seen.failed_count) == (state, counted, refused)
 
 
 class TestBirdsRemovalExamples:
@@ -303,7 +303,7 @@ class TestBirdsRemovalExamples:
         addresses = [Identifier.email(f"p{n}@example.com") for n in range(51)]
         outcome = bird(answer, sent).remove_from_list(LIST, [*members, *addresses])
         assert sorted(sum(map(len, json.loads(r.content).values())) for r in sent) == [1, 100, 100]
-        assert (outcome.state, outcome.counted) == (OutcomeState.DONE, 201)
+        assert (outcome.state, outcome.succeeded_count) == (OutcomeState.DONE, 201)
 
 
 JANE: dict[str, Any] = {
@@ -459,7 +459,7 @@ def test_an_export_is_checked_where_exports_are_and_a_bare_id_is_looked_for_in_b
             return httpx.Response(404, json={"errors": [{"message": "not found"}]})
         return httpx.Response(200, json={"id": "7", "status": "ready", "urls": [], "contact_count": 3})
 
-    job = sendgrid(answer, sent).check("7")
+    job = sendgrid(answer, sent).get_job("7")
     assert (job.state, job.operation, job.succeeded) == (JobState.DONE, "export", 3)
     assert [request.url.path.split("/")[-2] for request in sent] == ["imports", "exports"]
 
@@ -480,9 +480,9 @@ def test_a_list_removal_that_cannot_be_read_is_unknown_and_other_jobs_are_not_fo
 
 
 def test_an_empty_answer_to_a_raw_call_is_none() -> None:
-    assert bird(lambda _: httpx.Response(204)).call("DELETE", f"/workspaces/{WORKSPACE}/lists/{LIST}") is None
+    assert bird(lambda _: httpx.Response(204)).request("DELETE", f"/workspaces/{WORKSPACE}/lists/{LIST}") is None
     with pytest.raises(errors.UnexpectedPayload):
-        bird(lambda _: httpx.Response(200, content=b"nonsense")).call("GET", "/contacts")
+        bird(lambda _: httpx.Response(200, content=b"nonsense")).request("GET", "/contacts")
 
 
 def test_a_list_on_a_later_page_is_still_a_membership() -> None:

@@ -262,9 +262,9 @@ class TestBird:
                 assert "external_id_keys" in found.unasked[customer]
             with Contacts(Bird(**root, **keys)) as opened:
                 found = opened.find([second, customer])
-                assert [c.id for i in found for c in found.every(i)] == [created, created]
+                assert [c.id for i in found for c in found.get_all(i)] == [created, created]
                 newsletter = opened.create_list("Newsletter").id
-                assert opened.add_to_list(newsletter, [second, customer]).counted == 2
+                assert opened.add_to_list(newsletter, [second, customer]).succeeded_count == 2
                 assert [c.id for c in opened.export([newsletter])] == [created]
                 assert opened.remove_identifier(created, second).confirmed == (second.value,)
                 assert opened.find([second])[second] is None
@@ -386,7 +386,7 @@ class TestSendGrid:
                 person(7, custom={"renewal_date": "soon"}),
             ]
             outcome = door.wait(door.upsert_contacts([person(10), *bad, person(11)]))
-            assert (outcome.counted, len(outcome.failed)) == (2, len(bad))
+            assert (outcome.succeeded_count, len(outcome.failed)) == (2, len(bad))
             assert door.count() == 3
 
     def test_what_sendgrid_names_is_taken_out_and_the_rest_sent_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -399,8 +399,8 @@ class TestSendGrid:
                 person(4, identifiers=(Identifier.email("no address"),)),
             ]
             outcome = door.wait(door.upsert_contacts([person(10), *bad, person(11)]))
-            assert (outcome.counted, len(outcome.failed)) == (2, len(bad))
-            assert {failure.item for failure in outcome.failed} == {contact.handle for contact in bad}
+            assert (outcome.succeeded_count, len(outcome.failed)) == (2, len(bad))
+            assert {failure.item for failure in outcome.failed} == {contact.display_id for contact in bad}
             assert not any("no address" in failure.reason for failure in outcome.failed if "@" in failure.reason)
 
     def test_one_malformed_address_does_not_take_the_look_up_with_it(self) -> None:

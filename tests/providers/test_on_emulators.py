@@ -13,7 +13,7 @@ from contacts_bird import Bird
 from contacts_bird.emulator import BirdEmulator
 from contacts_core import Contact, Contacts, F, Identifier, JobState, OutcomeState, errors
 from contacts_core.emulator import Emulator, Running, Sandbox, running
-from contacts_core.http.drivers import Driver
+from contacts_core.http.drivers import BlockingTransport
 from contacts_core.models import Strategy
 from contacts_sendgrid import SendGrid
 from contacts_sendgrid.emulator import SendGridEmulator
@@ -40,7 +40,7 @@ def account(name: str, contacts: int = 0, **settings: Any) -> Iterator[tuple[Con
             time[0] += seconds
             served.sandbox.clock.advance(seconds)
 
-        driver = Driver(made, sleep=sleep, monotonic=lambda: time[0])
+        driver = BlockingTransport(made, sleep=sleep, monotonic=lambda: time[0])
         yield stack.enter_context(Contacts(made, driver=driver)), served
 
 
@@ -59,8 +59,8 @@ class TestSendGridImports:
             newsletter = door.create_list("Newsletter").id
             people = (person(n, custom={"score": n, "nobody knows": 1}) for n in range(30_001))
             outcome = door.wait(door.upsert_contacts(people, lists=[newsletter]))
-            assert (outcome.state, outcome.requested, outcome.counted) == (OutcomeState.DONE, 30_001, 30_001)
-            assert outcome.lost == ("custom field nobody knows",)
+            assert (outcome.state, outcome.requested, outcome.succeeded_count) == (OutcomeState.DONE, 30_001, 30_001)
+            assert outcome.dropped_fields == ("custom field nobody knows",)
             assert door.count() == 30_001
             assert requests().count("PUT /v3/marketing/contacts/imports") == 1
             assert requests().count("PUT /v3/marketing/contacts") == 0
@@ -84,7 +84,7 @@ class TestSendGridImports:
             )
             everyone = [whole, *(person(n) for n in range(30_000))]
             outcome = door.wait(door.upsert_contacts(everyone))
-            assert (outcome.state, outcome.lost) == (OutcomeState.DONE, ())
+            assert (outcome.state, outcome.dropped_fields) == (OutcomeState.DONE, ())
             found = door.find(whole.identifiers)
             assert {found[i] is not None for i in whole.identifiers} == {True}
             stored = found[whole.identifiers[0]]
@@ -101,14 +101,14 @@ class TestSendGridImports:
                 )
                 for n, p in enumerate(people)
             ]
-            assert door.wait(door.upsert_contacts(heavy)).counted == 29_000
+            assert door.wait(door.upsert_contacts(heavy)).succeeded_count == 29_000
             assert requests().count("PUT /v3/marketing/contacts/imports") == 1
 
     def test_one_bad_address_does_not_take_the_batch_with_it(self) -> None:
         with account("sendgrid") as (door, _):
             bad = [Contact(identifiers=(Identifier.email("no address"),)), Contact(first_name="Nobody")]
             outcome = door.wait(door.upsert_contacts([person(1), *bad, person(2)]))
-            assert (outcome.state, outcome.counted, len(outcome.failed)) == (OutcomeState.PARTIAL, 2, 2)
+            assert (outcome.state, outcome.succeeded_count, len(outcome.failed)) == (OutcomeState.PARTIAL, 2, 2)
             assert door.count() == 2
 
     def test_rows_that_fail_inside_the_job_are_counted(self) -> None:
@@ -116,7 +116,7 @@ class TestSendGridImports:
             one, two = Identifier.external_id("1"), Identifier.external_id("2")
             door.wait(door.upsert_contacts([person(1, identifiers=(one,)), person(2, identifiers=(two,))]))
             both = Contact(identifiers=(one, two))
-            assert door.wait(door.upsert_contacts([both])).counted <= 1
+            assert door.wait(door.upsert_contacts([both])).succeeded_count <= 1
 
 
 class TestSendGridExports:
@@ -200,7 +200,7 @@ class TestBirdIdentifiers:
         with account("bird") as (door, _):
             plus = Identifier.email("a+b@example.com")
             for title in ("first", "second"):
-                assert door.upsert_contacts([person(1, identifiers=(plus,), first_name=title)]).counted == 1
+                assert door.upsert_contacts([person(1, identifiers=(plus,), first_name=title)]).succeeded_count == 1
             found = door.find([plus])[plus]
             assert found is not None
             assert found.first_name == "second"
@@ -217,13 +217,13 @@ class TestBirdIdentifiers:
             lists = [door.create_list(f"List {n}").id for n in range(23)]
             people = [person(n, lists=tuple(lists) if n == 1 else ()) for n in range(3)]
             outcome = door.upsert_contacts(people)
-            assert (outcome.state, outcome.counted, outcome.lost) == (OutcomeState.DONE, 3, ())
+            assert (outcome.state, outcome.succeeded_count, outcome.dropped_fields) == (OutcomeState.DONE, 3, ())
             someone = door.find([Identifier.email("p1@example.com")])[Identifier.email("p1@example.com")]
             assert someone is not None
             truth = served.sandbox.emulators["bird"].truth()
             assert {i: len(each.lists) for i, each in truth.items() if each.lists} == {someone.id: 23}
             again = [person(1, provider="bird", id=someone.id), person(2)]
-            assert door.upsert_contacts(again, lists=lists).counted == 2
+            assert door.upsert_contacts(again, lists=lists).succeeded_count == 2
             truth = served.sandbox.emulators["bird"].truth()
             assert sorted(len(each.lists) for each in truth.values()) == [0, 23, 23]
 
@@ -246,9 +246,9 @@ class TestUserApi:
             shared = Identifier.email("shared@example.com")
             for name in ("One", "Two"):
                 body = {"first_name": name, "emails": ["shared@example.com"]}
-                door.call("POST", "/user-api/v1/contacts", json=body)
+                door.request("POST", "/user-api/v1/contacts", json=body)
             found = door.find([shared])
-            assert {contact.first_name for contact in found.every(shared)} == {"One", "Two"}
+            assert {contact.first_name for contact in found.get_all(shared)} == {"One", "Two"}
 
     def test_lists_cannot_be_deleted(self) -> None:
         with account("user-api", contacts=1) as (door, _):
@@ -260,7 +260,7 @@ class TestUserApi:
         with account("user-api", contacts=1) as (door, _):
             stage = next(each for each in door.custom_fields() if each.options)
             outcome = door.upsert_contacts([person(1, custom={stage.name: stage.options[1], "score": 5})])
-            assert (outcome.state, outcome.lost) == (OutcomeState.DONE, ())
+            assert (outcome.state, outcome.dropped_fields) == (OutcomeState.DONE, ())
             wanted = Identifier.email("p1@example.com")
             found = door.find([wanted])[wanted]
             assert found is not None
@@ -274,7 +274,7 @@ def test_a_contact_moves_to_another_vendor_and_what_is_lost_is_named(name: str) 
         people = [evolve(contact, lists=None) for contact in source.export()]
         outcome = target.wait(target.upsert_contacts(people))
         assert outcome.state is OutcomeState.DONE
-        assert outcome.counted == 20
+        assert outcome.succeeded_count == 20
         arrived = target.find([contact.identifiers[0] for contact in people])
         for contact in people:
             there = arrived[contact.identifiers[0]]
@@ -282,8 +282,8 @@ def test_a_contact_moves_to_another_vendor_and_what_is_lost_is_named(name: str) 
             assert set(contact.identifiers) <= set(there.identifiers)
             assert contact.first_name == there.first_name
         if name != "user-api":
-            assert {"companies", "relations", "tags"} <= set(outcome.lost)
-            assert not {"emails", "phone_numbers"} & set(outcome.lost)
+            assert {"companies", "relations", "tags"} <= set(outcome.dropped_fields)
+            assert not {"emails", "phone_numbers"} & set(outcome.dropped_fields)
 
 
 def test_an_id_of_another_workspace_overwrites_nobody() -> None:
@@ -308,12 +308,12 @@ def test_a_raw_call_has_the_key_and_stays_at_home(name: str) -> None:
         "user-api": "/user-api/v1/contacts",
     }
     with account(name, contacts=3) as (door, _):
-        assert door.call("get", paths[name])
+        assert door.request("get", paths[name])
         for wrong in ("https://elsewhere.example/x", "//elsewhere.example", "/../x", "x", "/a\\b"):
             with pytest.raises(errors.InvalidInput):
-                door.call("GET", wrong)
+                door.request("GET", wrong)
         with pytest.raises(errors.NotFound if name != "bird" else errors.Unauthenticated):
-            door.call("GET", paths[name] + "-nothing-here")
+            door.request("GET", paths[name] + "-nothing-here")
         SEEN.clear()  # no document has that path
 
 
@@ -355,7 +355,7 @@ UNSENDABLE: list[dict[str, Any]] = [
 def test_a_contact_that_no_json_can_hold_is_named_and_stops_nobody_else(vendor: str, odd: dict[str, Any]) -> None:
     with account(vendor) as (door, _):
         outcome = door.wait(door.upsert_contacts([person(n, **(odd if n == 1 else {})) for n in range(4)]))
-        assert (outcome.requested, outcome.counted, len(outcome.failed)) == (4, 3, 1)
+        assert (outcome.requested, outcome.succeeded_count, len(outcome.failed)) == (4, 3, 1)
         assert outcome.failed[0].reason.startswith("not sent: row 2 holds ")
         assert door.count() == 3
 

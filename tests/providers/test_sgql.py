@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contacts_core import F, Native, Query
-from contacts_core.query import All, Any_
+from contacts_core import F, Query, RawQuery
+from contacts_core.query import And, Or
 from contacts_sendgrid.sgql import text, translate
 
 NOON = datetime(2025, 1, 2, 12, 0, 0, 500_000, tzinfo=UTC)
@@ -45,8 +45,8 @@ SAID: list[tuple[Query, str | None]] = [
         ~((F.list == "l1") & (F.list == "l2")),
         f"({NOT.format('l1')}) OR ({NOT.format('l2')})",
     ),
-    (Native("email LIKE 'x%'"), "email LIKE 'x%'"),
-    ((F.list == "l") & Native("a = 1"), "((CONTAINS(list_ids, 'l'))) AND (a = 1)"),
+    (RawQuery("email LIKE 'x%'"), "email LIKE 'x%'"),
+    ((F.list == "l") & RawQuery("a = 1"), "((CONTAINS(list_ids, 'l'))) AND (a = 1)"),
     # What cannot be said, or not surely so:
     (F.tag == "x", None),
     (F.organization == "x", None),
@@ -57,9 +57,9 @@ SAID: list[tuple[Query, str | None]] = [
     (F.custom[""] == 1, None),
     (~(F.first_name == "Jane"), None),
     (~(F.phone == "+12025550143"), None),
-    (~Native("x"), None),
+    (~RawQuery("x"), None),
     ((F.city == "A") & (F.tag == "x"), "((city = 'A'))"),  # the core filters by the rest
-    (Native("a = 1") & (F.tag == "x"), None),  # which it does not where only the vendor knows what is meant
+    (RawQuery("a = 1") & (F.tag == "x"), None),  # which it does not where only the vendor knows what is meant
     (F.last_name.contains("100%"), None),
     (F.last_name.contains("a_b"), None),
     (F.last_name.startswith("a\\b"), None),
@@ -86,8 +86,8 @@ SAID: list[tuple[Query, str | None]] = [
     (F.custom["vip"] == True, None),  # noqa: E712
     (F.custom["score"].is_set(), None),
     ((F.city == "A") | (F.tag == "x"), None),
-    (All(()), None),
-    (Any_(()), None),
+    (And(()), None),
+    (Or(()), None),
 ]
 
 

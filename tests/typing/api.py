@@ -23,7 +23,16 @@ from contacts_core import (
     connect,
     connect_async,
 )
-from contacts_core.plans import AccountPlan, Follow, Plan, Receipt, apply, apply_async, erase, erase_async
+from contacts_core.plans import (
+    AccountPlan,
+    IdentifierExpansion,
+    Plan,
+    Receipt,
+    apply,
+    apply_async,
+    plan_erasure,
+    plan_erasure_async,
+)
 from contacts_core.provider import Flow
 from contacts_sendgrid import SendGrid, api
 from contacts_sendgrid.payloads import Accepted
@@ -40,7 +49,7 @@ def doors(key: str) -> None:
     outcome = sendgrid.delete_contacts(["1"])
     assert_type(sendgrid.wait(outcome), Outcome)
     assert_type(sendgrid.wait(outcome.jobs[0]), Job)
-    assert_type(sendgrid.check("1"), Job)
+    assert_type(sendgrid.get_job("1"), Job)
 
 
 async def awaited(key: str) -> None:
@@ -71,7 +80,9 @@ def flows() -> Flow[str | None]:
 
 def plans(door: Contacts[SendGrid]) -> None:
     jane = Identifier.email("jane@example.com")
-    plan = erase([jane, [jane, Identifier.phone("+12025550123")]], ["marketing", door], follow=Follow.ONCE)
+    plan = plan_erasure(
+        [jane, [jane, Identifier.phone("+12025550123")]], ["marketing", door], follow=IdentifierExpansion.ONCE
+    )
     assert_type(plan, Plan)
     assert_type(plan.accounts, tuple[AccountPlan, ...])
     assert_type(plan.apply([door]), Receipt)
@@ -79,6 +90,6 @@ def plans(door: Contacts[SendGrid]) -> None:
 
 
 async def awaited_plans(door: AsyncContacts[SendGrid]) -> None:
-    plan = await erase_async([Identifier.email("jane@example.com")], [door])
+    plan = await plan_erasure_async([Identifier.email("jane@example.com")], [door])
     assert_type(plan, Plan)
     assert_type(await apply_async(plan, [door]), Receipt)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contacts_core.cli.app import Command, section
-from contacts_core.cli.options import LONGEST_TIMEOUT, Json, State, Yes, existing, number, output_file
+from contacts_core.cli.options import LONGEST_TIMEOUT, Json, Storage, Yes, existing, number, output_file
 
 if TYPE_CHECKING:
     from contacts_core.plans import Plan, Receipt
@@ -47,7 +47,7 @@ def apply(
     ] = False,
     receipt: ReceiptFile = None,
     timeout: Patience = 900.0,
-    state: State = None,
+    state: Storage = None,
     as_json: Json = False,
 ) -> None:
     """Do what a plan says, verify it, and write a receipt.
@@ -63,9 +63,9 @@ def apply(
     from contacts_core.cli import output
     from contacts_core.cli.commands.plan import show
     from contacts_core.cli.prompts import ask
-    from contacts_core.plans import Kind, Plan
+    from contacts_core.plans import Plan, PlanKind
     from contacts_core.plans import apply as applied
-    from contacts_core.plans import start as started
+    from contacts_core.plans import submit as started
 
     saved = Plan.load(path)
     if replan:
@@ -74,7 +74,7 @@ def apply(
     show(saved, stderr=True)
     if not saved.contacts:
         output.note("there is nothing to do; that nobody is there is verified all the same")
-    if saved.kind is Kind.ERASE and state is not None:
+    if saved.kind is PlanKind.ERASE and state is not None:
         output.note("tombstones are left in that --state and in the usual one, where every upsert looks")
     ask([f"about to {saved.kind.value} {saved.contacts} contact(s) in {', '.join(saved.by_account)}"], yes=yes)
     if detach:
@@ -90,7 +90,7 @@ runs = section("runs")
 
 
 @runs.callback(invoke_without_command=True)
-def every_run(context: typer.Context, state: State = None, as_json: Json = False) -> None:
+def every_run(context: typer.Context, state: Storage = None, as_json: Json = False) -> None:
     """Show, resume or cancel runs of plans.
 
     Without a command it lists them, the latest first.
@@ -105,7 +105,7 @@ def every_run(context: typer.Context, state: State = None, as_json: Json = False
         return
     from contacts_core.cli import output
     from contacts_core.cli.errors import handled
-    from contacts_core.plans import runs as listed
+    from contacts_core.plans import list_runs as listed
 
     with handled("", as_json=as_json, debug=bool(context.find_root().params.get("debug"))):
         found = listed(where=state)
@@ -123,7 +123,7 @@ def every_run(context: typer.Context, state: State = None, as_json: Json = False
 
 
 @runs.command("show", cls=Command)
-def run_show(run: RunId, receipt: ReceiptFile = None, state: State = None, as_json: Json = False) -> None:
+def run_show(run: RunId, receipt: ReceiptFile = None, state: Storage = None, as_json: Json = False) -> None:
     """Show how far a run got, or how it ended.
 
     When it has ended, its receipt is written once more.
@@ -131,8 +131,8 @@ def run_show(run: RunId, receipt: ReceiptFile = None, state: State = None, as_js
         contacts runs show RUN --receipt receipt.jsonl
     """
     from contacts_core.cli import output
+    from contacts_core.plans.execution.runner import get_receipt as found
     from contacts_core.plans.execution.runner import overview
-    from contacts_core.plans.execution.runner import receipt as found
 
     told, progress = overview(run, where=state)
     if as_json:
@@ -152,7 +152,7 @@ def run_show(run: RunId, receipt: ReceiptFile = None, state: State = None, as_js
 
 @runs.command("resume", cls=Command)
 def run_resume(
-    run: RunId, yes: Yes = False, receipt: ReceiptFile = None, state: State = None, as_json: Json = False
+    run: RunId, yes: Yes = False, receipt: ReceiptFile = None, state: Storage = None, as_json: Json = False
 ) -> None:
     """Go on with a run: where it was, or once more for whoever is still there.
 
@@ -173,7 +173,7 @@ def run_resume(
 
 
 @runs.command("cancel", cls=Command)
-def run_cancel(run: RunId, state: State = None, as_json: Json = False) -> None:
+def run_cancel(run: RunId, state: Storage = None, as_json: Json = False) -> None:
     """End a run after the steps under way; what is done stays done.
 
     It gets a receipt, and can be resumed, which begins another round.
@@ -190,7 +190,7 @@ def run_cancel(run: RunId, state: State = None, as_json: Json = False) -> None:
         output.show(f"{told.id}: {'ends after the steps under way' if told.state == 'running' else told.state}")
 
 
-def worker(state: State = None) -> None:
+def worker(state: Storage = None) -> None:
     """Work on runs that machines share through PostgreSQL.
 
     Any number of workers, on any machines, drain the same queue; one at a time speaks to an account, so that its rate
@@ -201,11 +201,11 @@ def worker(state: State = None) -> None:
         contacts worker --state postgresql://runs.example.com/contacts
     """
     from contacts_core.cli import output
-    from contacts_core.plans import work
+    from contacts_core.plans import run_worker
 
     output.note("working; Ctrl-C or SIGTERM stops")
     try:
-        work(where=state)
+        run_worker(where=state)
     except KeyboardInterrupt:
         output.note("stopped")
 
@@ -271,10 +271,10 @@ def _phase(each: Progress) -> str:
 def _compare(saved: Plan, path: Path, *, as_json: bool) -> None:
     """Make the plan anew, save it beside the old one, and tell the difference."""
     from contacts_core.cli import output
-    from contacts_core.plans import remake
+    from contacts_core.plans import replan
     from contacts_core.plans.execution.changes import differences
 
-    fresh = remake(saved)
+    fresh = replan(saved)
     to = path.with_name(f"{path.stem}-new{path.suffix}")
     lines = [
         f"{part.account}: {difference}"
@@ -315,7 +315,7 @@ def _leave(done: Receipt, receipt: Path | None, state: str | None, *, as_json: b
 
 
 def _write(done: Receipt, receipt: Path | None, state: str | None) -> Path:
-    from contacts_core.storage.database import state as place
+    from contacts_core.storage.database import locate_storage as place
     from contacts_core.storage.private_files import owner_only
 
     path = receipt or place(state).folder / "receipts" / f"{done.run}.jsonl"

@@ -19,7 +19,7 @@ from contacts_core.cli.options import (
     ListId,
     Phones,
     Settings,
-    State,
+    Storage,
     Timeout,
     Wait,
     Yes,
@@ -113,7 +113,7 @@ def delete(
                 done = door.delete_contacts(targets)
         else:
             done = Outcome(operation="delete_contacts")
-        outcome = Outcome.total("delete_contacts", door.provider.name, [done, missing])
+        outcome = Outcome.merge("delete_contacts", door.provider.name, [done, missing])
         settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
 
 
@@ -238,7 +238,7 @@ def upsert(
     recreate_erased: Annotated[
         bool, typer.Option("--recreate-erased", help="Write those too whom an erasure left a tombstone of.")
     ] = False,
-    state: State = None,
+    state: Storage = None,
     wait: Wait = False,
     timeout: Timeout = LONG,
     settings: Settings = None,
@@ -257,7 +257,7 @@ def upsert(
     from contacts_core.errors import Interrupted, InvalidInput
     from contacts_core.formats import read_json_lines, readable
     from contacts_core.operations import upsert_contacts
-    from contacts_core.storage.tombstones import held_back
+    from contacts_core.storage.tombstones import blocked
 
     with readable(from_file) as file:
         rows = sum(1 for _ in read_json_lines(file))  # nothing is sent of a file that turns out to be broken
@@ -273,7 +273,7 @@ def upsert(
 
             try:
                 with telling(door, "upsert_contacts", taken):
-                    guard = None if recreate_erased else partial(held_back, where=state)
+                    guard = None if recreate_erased else partial(blocked, where=state)
                     outcome = door.run(upsert_contacts(door.provider, contacts(), on_list or (), guard))
             except Interrupted as error:  # rows behind the batch that it stopped in were not read
                 unsent = [*error.unsent, *(f"row {row}" for row in range(len(taken) + 1, rows + 1))]
@@ -346,7 +346,7 @@ def _known(door: Contacts[Any], ids: list[str]) -> dict[str, Contact]:
     provider = door.provider
     if not isinstance(provider, GetsContacts):
         return {}
-    good = [each for each in ids[:SHOWN] if not provider.refuse_id(each)]
+    good = [each for each in ids[:SHOWN] if not provider.validate_id(each)]
     try:
         return {each: contact for each, contact in door.get_contacts(good).items() if contact}
     except ContactsError:

@@ -313,7 +313,7 @@ class Tour:
 
         if isinstance(self._door.provider, FindsContacts):
             found = self._door.find(identifiers)
-            return {contact.id for identifier in found for contact in found.every(identifier)}
+            return {contact.id for identifier in found for contact in found.get_all(identifier)}
         return {c.id for c in self._door.export() if not set(identifiers).isdisjoint(c.identifiers)}
 
     def _done(self, outcome: Outcome) -> str:
@@ -329,8 +329,8 @@ def _said(outcome: Outcome) -> str:
 
     if outcome.pending:
         return "accepted as job " + ", ".join(job.id for job in outcome.pending)
-    if outcome.counted or not outcome.jobs:
-        said = f"{outcome.state.value}: {outcome.counted} of {outcome.requested} confirmed"
+    if outcome.succeeded_count or not outcome.jobs:
+        said = f"{outcome.state.value}: {outcome.succeeded_count} of {outcome.requested} confirmed"
     else:
         said = ", ".join(f"the job {JOB_STATES[job.state]}" for job in outcome.jobs)
     reasons = {failure.reason for failure in outcome.failed}

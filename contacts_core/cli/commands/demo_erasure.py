@@ -52,14 +52,14 @@ class _Erasure:
         from contacts_core.cli.commands.apply import bars
         from contacts_core.cli.commands.plan import show
         from contacts_core.models import Identifier
-        from contacts_core.plans import Follow, erase
+        from contacts_core.plans import IdentifierExpansion, plan_erasure
 
         before = {name: list(door.export()) for name, door in self._doors.items()}
         least = min(LEAST, len(before))
         addresses = [{c.email for c in contacts if c.email} for contacts in before.values()]
         shared = sorted(a for a in set().union(*addresses) if sum(a in each for each in addresses) >= least)
         person = Identifier.email(shared[0])
-        plan = erase([person], list(self._doors.values()), follow=Follow.ONCE)
+        plan = plan_erasure([person], list(self._doors.values()), follow=IdentifierExpansion.ONCE)
         if not self._quiet:
             what = f"Erasure of {person.masked} at {len(self._doors)} vendors; first the plan, which only reads:"
             output.show(["", what, ""])
@@ -91,12 +91,12 @@ class _Erasure:
         """Whole, sealed, and it tells its owner what it is asked."""
         from contacts_core.plans import Receipt, ReceiptBroken
         from contacts_core.plans.receipts.report import html
-        from contacts_core.storage.database import state
+        from contacts_core.storage.database import locate_storage
 
         path = self._folder / "receipt.jsonl"
         path.write_text(receipt.text, encoding="ascii")
         read = Receipt.load(path)
-        key = state().key()
+        key = locate_storage().key()
         absent = [finding.account for finding in read.find([person], key) if finding.state == "absent"]
         changed = bytearray(path.read_bytes())
         changed[len(changed) // 2] ^= 1
@@ -121,7 +121,7 @@ class _Erasure:
         from contacts_core.models import Contact
 
         outcomes = [door.upsert_contacts([Contact(identifiers=(person,))]) for door in self._doors.values()]
-        back = sum(outcome.requested - outcome.refused for outcome in outcomes)
+        back = sum(outcome.requested - outcome.failed_count for outcome in outcomes)
         reason = next((failure.reason for outcome in outcomes for failure in outcome.failed), "")
         return Check(EVERYWHERE, "import again", "the same person", reason, f"{back} of them came back", back == 0)
 

@@ -44,7 +44,7 @@ def job(
     if not given:
         raise InvalidInput("there is no job in what was read", hint="it may have been done at once")
     with opened(account, settings) as door:
-        seen = [door.check(each) for each in given]
+        seen = [door.get_job(each) for each in given]
         if wait and not all(each.finished for each in seen):
             with waiting(len(seen)):
                 seen = [door.wait(each, timeout=timeout) for each in seen]
@@ -88,7 +88,7 @@ def call(
             said = f" with {len(data or '')} characters of JSON" if data else ""
             where = f"{door.name} ({door.provider.base_url})"
             ask([f"about to send {method.upper()} {scrub(path)}{said} to {where}"], yes=yes)
-        output.document(door.call(method, path, params=params or None, json=body))
+        output.document(door.request(method, path, params=params or None, json=body))
 
 
 def _body(data: str | None) -> Any:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from contacts_core.models import Identifier
-    from contacts_core.plans import Limits, Plan
+    from contacts_core.plans import Plan, SafetyLimits
 
 MOST = 10**9  # contacts that --max-contacts can name
 Accounts = Annotated[
@@ -83,11 +83,11 @@ def erase(
         contacts erase --email jane@example.com --accounts marketing,crm --to plan.json
         contacts erase --from-file leavers.csv --accounts marketing,crm --follow once --max-contacts 5000
     """
-    from contacts_core.plans import Follow
-    from contacts_core.plans import erase as made
+    from contacts_core.plans import IdentifierExpansion
+    from contacts_core.plans import plan_erasure as made
 
     try:
-        far = Follow(follow)
+        far = IdentifierExpansion(follow)
     except ValueError:
         raise typer.BadParameter("--follow is no, once or all") from None
     people = _people(identifiers(email, phone, external_id, anonymous_id), from_file)
@@ -129,7 +129,7 @@ def plan_delete(
 
         contacts plan delete marketing --from-file bounced.csv --to plan.json
     """
-    from contacts_core.plans import delete as made
+    from contacts_core.plans import plan_deletion as made
 
     each = _each(identifiers(email, phone, external_id, anonymous_id), from_file, ids)
     limits = _limits(max_contacts, max_share)
@@ -154,7 +154,7 @@ def plan_remove_identifier(
 
         contacts plan remove-identifier --phone +12025550123 --accounts marketing,crm --to plan.json
     """
-    from contacts_core.plans import remove_identifier as made
+    from contacts_core.plans import plan_identifier_removal as made
 
     wanted = _given(identifiers(email, phone, external_id, anonymous_id))
     limits = _limits(max_contacts, max_share)
@@ -182,7 +182,7 @@ def plan_remove_from_list(
 
         contacts plan remove-from-list marketing LIST --from-file lapsed.csv --to plan.json
     """
-    from contacts_core.plans import remove_from_list as made
+    from contacts_core.plans import plan_list_removal as made
 
     each = _each(identifiers(email, phone, external_id, anonymous_id), from_file, ids)
     limits = _limits(max_contacts, max_share)
@@ -299,11 +299,11 @@ def _given(wanted: list[Identifier]) -> list[Identifier]:
     return wanted
 
 
-def _limits(contacts: int | None, share: str | None) -> Limits:
-    from contacts_core.plans import Limits
+def _limits(contacts: int | None, share: str | None) -> SafetyLimits:
+    from contacts_core.plans import SafetyLimits
 
-    usual = Limits()
-    return Limits(contacts or usual.contacts, _share(share) if share else usual.share, usual.floor)
+    usual = SafetyLimits()
+    return SafetyLimits(contacts or usual.contacts, _share(share) if share else usual.share, usual.floor)
 
 
 def _share(text: str) -> float:

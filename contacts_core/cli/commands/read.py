@@ -82,7 +82,7 @@ def search(
         contacts search marketing --custom score=10 --explain
     """
     from contacts_core.cli.prompts import opened
-    from contacts_core.query import F, Native
+    from contacts_core.query import F, RawQuery
 
     texts = (
         (F.email, email),
@@ -98,7 +98,7 @@ def search(
     if updated_since is not None:
         conditions.append(F.updated_at >= _time(updated_since))
     if native is not None:
-        conditions.append(Native(native))
+        conditions.append(RawQuery(native))
     fields = pairs("--custom", custom)
     if not conditions and not fields:
         raise typer.BadParameter("give a condition, such as --email; `contacts export` reads every contact")
@@ -149,7 +149,7 @@ def find(
                 output.rows(made, [[asked, "(not asked)", "", "", "", doubt]])
                 continue
             nobody = "(not known)" if identifier in found.mismatched else "(nobody)"
-            matches = [[asked, *wording.contact_row(contact)] for contact in found.every(identifier)]
+            matches = [[asked, *wording.contact_row(contact)] for contact in found.get_all(identifier)]
             output.rows(made, matches or [[asked, nobody, "", "", "", ""]])
         output.show(made)
     missing = [each.masked for each in found if not (found[each] or each in found.mismatched)]
@@ -247,7 +247,7 @@ def count(account: Account, settings: Settings = None, as_json: Json = False) ->
 
     with opened(account, settings) as door, output.progress("counting"):
         number = door.count()
-    how = {"counter": "the vendor's own counter", "paged": "all of them were read"}.get(number.how, number.how)
+    how = {"counter": "the vendor's own counter", "paged": "all of them were read"}.get(number.source, number.source)
     if as_json:
         output.document(number)
     else:

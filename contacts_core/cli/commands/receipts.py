@@ -23,11 +23,11 @@ from contacts_core.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from contacts_core.storage.pseudonyms import Key
+    from contacts_core.storage.pseudonyms import PseudonymKey
 
 NOT_COVERED = "not covered"
 ReceiptFile = Annotated[Path, typer.Argument(metavar="FILE", parser=existing, help="A receipt.", show_default=False)]
-State = Annotated[
+Storage = Annotated[
     str | None, typer.Option("--state", metavar="PLACE", help="Folder or postgresql:// URL that keeps the key.")
 ]
 
@@ -52,7 +52,7 @@ def receipt_verify(
     public_key: Annotated[
         str | None, typer.Option("--public-key", metavar="BASE64", help="Whose signature it must carry.")
     ] = None,
-    state: State = None,
+    state: Storage = None,
     as_json: Json = False,
 ) -> None:
     """Check that a receipt is as it was written, and who vouches for it.
@@ -105,7 +105,7 @@ def receipt_find(
         list[str] | None,
         several("--accounts", "NAME,NAME", "Where they must be absent; wherever it was done otherwise."),
     ] = None,
-    state: State = None,
+    state: Storage = None,
     as_json: Json = False,
 ) -> None:
     """Ask whether an identifier was erased; only the holder of the receipt key can.
@@ -155,7 +155,7 @@ def receipt_report(
         Path, typer.Option("--to", metavar="FILE", parser=output_file, help="The page to write.", show_default=False)
     ],
     title: Annotated[str, typer.Option("--title", help="What to call it.")] = "",
-    state: State = None,
+    state: Storage = None,
 ) -> None:
     """Write a receipt as one page to read and print.
 
@@ -193,7 +193,7 @@ def marks() -> None:
 
 
 @tombstones.command("count", cls=Command)
-def tombstones_count(state: State = None, as_json: Json = False) -> None:
+def tombstones_count(state: Storage = None, as_json: Json = False) -> None:
     """Count them.
 
     There is one for each identifier of everybody who was erased.
@@ -201,7 +201,7 @@ def tombstones_count(state: State = None, as_json: Json = False) -> None:
         contacts tombstones count
     """
     from contacts_core.cli import output
-    from contacts_core.storage.database import state as place
+    from contacts_core.storage.database import locate_storage as place
     from contacts_core.storage.tombstones import Tombstones
 
     where = place(state)
@@ -219,7 +219,7 @@ def tombstones_lift(
     external_id: ExternalIds = None,
     anonymous_id: AnonymousIds = None,
     yes: Yes = False,
-    state: State = None,
+    state: Storage = None,
 ) -> None:
     """Lift the marks of somebody who came back of their own accord.
 
@@ -229,7 +229,7 @@ def tombstones_lift(
     """
     from contacts_core.cli import output
     from contacts_core.cli.prompts import ask
-    from contacts_core.storage.database import state as place
+    from contacts_core.storage.database import locate_storage as place
     from contacts_core.storage.tombstones import Tombstones
 
     wanted = identifiers(email, phone, external_id, anonymous_id)
@@ -237,12 +237,12 @@ def tombstones_lift(
         raise typer.BadParameter("say whose: identifiers such as --email")
     ask(["about to let imports write again:", *(f"  {each.masked}" for each in wanted)], yes=yes)
     where = place(state)
-    output.show(f"{Tombstones(where).lift(wanted) if where.exists else 0} mark(s) lifted")
+    output.show(f"{Tombstones(where).remove(wanted) if where.exists else 0} mark(s) lifted")
 
 
-def _key(state: str | None) -> Key | None:
+def _key(state: str | None) -> PseudonymKey | None:
     """The receipt key; None where there is none to check by."""
-    from contacts_core.storage.database import state as place
+    from contacts_core.storage.database import locate_storage as place
 
     where = place(state)
     return where.key() if where.has_key else None

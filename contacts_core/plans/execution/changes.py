@@ -18,10 +18,10 @@ from contacts_core import operations
 from contacts_core.errors import ContactsError, Interrupted, PlanRefused, ProviderError
 from contacts_core.models import Contact, Failure, Identifier, Job, Outcome
 from contacts_core.models.identifiers import scrub
-from contacts_core.plans.model import OPERATIONS, AccountPlan, Kind, Person, Plan, Target
+from contacts_core.plans.model import OPERATIONS, AccountPlan, DataSubject, Plan, PlanKind, Target
 from contacts_core.plans.planning import lookup as locating
 from contacts_core.plans.receipts.reasons import OurWords
-from contacts_core.provider import Call, Exports, FindsContacts, Flow, GetsContacts, Provider, Sleep, Together, flows
+from contacts_core.provider import Exports, FindsContacts, Flow, Gather, GetsContacts, Provider, Request, Sleep, flows
 
 __all__ = [
     "Seen",
@@ -69,7 +69,7 @@ class Seen:
     targets: tuple[int, ...] = ()
     changed: tuple[int, ...] = ()
     identifiers: tuple[int, ...] = ()
-    strangers: tuple[int, ...] = ()
+    outside_plan: tuple[int, ...] = ()
     unread: Mapping[int, str] = field(factory=dict)
     unasked: Mapping[int, str] = field(factory=dict)
 
@@ -139,9 +139,11 @@ def _same(target: Target, contact: Contact) -> bool:
 # -- the work ----------------------------------------------------------------------------------------------------------
 
 
-def batch(kind: Kind, provider: Provider) -> int:
+def batch(kind: PlanKind, provider: Provider) -> int:
     """How many contacts are read and touched together."""
-    return {Kind.REMOVE_IDENTIFIER: 1, Kind.REMOVE_FROM_LIST: provider.member_batch}.get(kind, provider.batch)
+    return {PlanKind.REMOVE_IDENTIFIER: 1, PlanKind.REMOVE_FROM_LIST: provider.member_batch_size}.get(
+        kind, provider.delete_batch_size
+    )
 
 
 def act(plan: Plan, targets: Sequence[Target], provider: Provider) -> Flow[Outcome]:
@@ -162,7 +164,7 @@ def act(plan: Plan, targets: Sequence[Target], provider: Provider) -> Flow[Outco
 def _part(plan: Plan, targets: Sequence[Target], provider: Provider, read: Read) -> Flow[Outcome]:
     """Touch contacts that go together."""
     operation = OPERATIONS[plan.kind]
-    if plan.kind is Kind.REMOVE_IDENTIFIER:
+    if plan.kind is PlanKind.REMOVE_IDENTIFIER:
         (target,) = targets
 
         def remove(chunk: Sequence[Identifier]) -> Flow[Outcome]:
@@ -180,7 +182,7 @@ def _part(plan: Plan, targets: Sequence[Target], provider: Provider, read: Read)
 
     def send(same: Sequence[Target]) -> Flow[Outcome]:
         ids = [each.contact for each in same]
-        if plan.kind is Kind.REMOVE_FROM_LIST:
+        if plan.kind is PlanKind.REMOVE_FROM_LIST:
             return operations.remove_from_list(provider, plan.list_id, ids, resolved=True)
         return operations.delete_contacts(provider, ids)
 
@@ -209,7 +211,7 @@ def _attempts(
                 raise
             yield from Sleep(pause)
         else:
-            return Outcome.total(operation, done.provider, [done, apart])
+            return Outcome.merge(operation, done.provider, [done, apart])
 
 
 def _pause(error: ContactsError, usual: float) -> float | None:
@@ -233,9 +235,9 @@ def _at_once(flow: Flow[T], patience: float) -> Flow[T]:
         effect: Any = next(flow)
         while True:
             match effect:
-                case Call() if effect.method not in READS:
+                case Request() if effect.method not in READS:
                     effect = evolve(effect, patience=patience)
-                case Together():
+                case Gather():
                     effect = evolve(effect, flows=[_at_once(each, patience) for each in effect.flows])
             try:
                 answer = yield effect
@@ -265,12 +267,12 @@ def _chosen(everyone: Mapping[str, Contact], _: Sequence[Target]) -> Flow[Mappin
 
 def names(plan: Plan, target: Target) -> list[str]:
     """What outcomes call a target."""
-    return [i.value for i in target.removes] if plan.kind is Kind.REMOVE_IDENTIFIER else [target.contact]
+    return [i.value for i in target.removes] if plan.kind is PlanKind.REMOVE_IDENTIFIER else [target.contact]
 
 
 def jobs(provider: Provider, pending: Sequence[Job]) -> Flow[list[Job]]:
     """Jobs as the vendor sees them now."""
-    checks = [operations.check(provider, job) for job in pending]
+    checks = [operations.get_job(provider, job) for job in pending]
     settled = yield from flows.run_together(checks, provider.concurrency)
     for each in settled:
         if each.error:
@@ -295,7 +297,7 @@ def paths(plan: Plan, part: AccountPlan, provider: Provider) -> tuple[str, ...]:
     believed when both agree: one of them is another than the one that found the contacts.
     """
     looks = ("find",) if isinstance(provider, (FindsContacts, Exports)) else ()
-    if plan.kind is Kind.REMOVE_FROM_LIST:
+    if plan.kind is PlanKind.REMOVE_FROM_LIST:
         listed = ("list",) if isinstance(provider, Exports) else ()
         return (*listed, *(looks if sought(plan, part) else ()))
     given = isinstance(provider, Exports) and any(not each.identifiers for each in subjects(plan, part))
@@ -312,12 +314,12 @@ def reads_all(provider: Provider, path: str) -> bool:
 def sought(plan: Plan, part: AccountPlan) -> tuple[Identifier, ...]:
     """The identifiers that are looked for once more. Of a list, those of people of whom no contact was found."""
     found = {number for target in part.targets for number in target.people}
-    listed = plan.kind is Kind.REMOVE_FROM_LIST
+    listed = plan.kind is PlanKind.REMOVE_FROM_LIST
     people = [person for person in plan.people if not (listed and person.number in found)]
     return tuple(dict.fromkeys(i for person in people for i in identifiers_of(person, part)))
 
 
-def identifiers_of(person: Person, part: AccountPlan) -> tuple[Identifier, ...]:
+def identifiers_of(person: DataSubject, part: AccountPlan) -> tuple[Identifier, ...]:
     """What a person is looked for by; for one who was asked for by id, whatever that contact had."""
     if person.identifiers:
         return person.identifiers
@@ -357,7 +359,7 @@ def look(plan: Plan, part: AccountPlan, provider: Provider, path: str, indexes: 
             doubts = {n: (wrong | dict(seen.unproven)).get(identifiers[n], "") for n in indexes if not having[n]}
             return Seen(
                 identifiers=tuple(n for n in indexes if having[n] & ours),
-                strangers=tuple(n for n in indexes if having[n] - ours),
+                outside_plan=tuple(n for n in indexes if having[n] - ours),
                 unread={n: reason for n, reason in doubts.items() if reason},
                 unasked={
                     n: scrub(seen.found.unasked[i]) for n in indexes if (i := identifiers[n]) in seen.found.unasked
@@ -369,4 +371,4 @@ def _still(plan: Plan, target: Target, contacts: Mapping[str, Contact]) -> bool:
     contact = contacts.get(target.contact)
     if contact is None:
         return False
-    return plan.kind is not Kind.REMOVE_IDENTIFIER or any(i in contact.identifiers for i in target.removes)
+    return plan.kind is not PlanKind.REMOVE_IDENTIFIER or any(i in contact.identifiers for i in target.removes)

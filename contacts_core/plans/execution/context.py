@@ -17,15 +17,15 @@ from contacts_core.errors import ConfigurationError, StorageError
 from contacts_core.http.wire import request_id
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans import hooks
-from contacts_core.plans.model import AccountPlan, Kind, Plan
+from contacts_core.plans.model import AccountPlan, Plan, PlanKind
 from contacts_core.plans.receipts.events import receipt_events
 from contacts_core.plans.receipts.reasons import OurWords, public_reason
 from contacts_core.plans.receipts.receipt import Receipt, Signer, write
-from contacts_core.provider import Call, Flow, Provider
-from contacts_core.storage.database import State, storage_error
+from contacts_core.provider import Flow, Provider, Request
+from contacts_core.storage.database import Storage, storage_error
 from contacts_core.storage.journal import Journal, Run, now
 from contacts_core.storage.leases import LEASE, Leases, Stopped
-from contacts_core.storage.pseudonyms import Key
+from contacts_core.storage.pseudonyms import PseudonymKey
 from contacts_core.storage.tombstones import Tombstones, places
 
 __all__ = ["Runner", "Session", "Stopped", "conclude", "session"]
@@ -47,10 +47,10 @@ class Runner(Protocol):
         """Run a flow."""
         ...
 
-    def observe(self, observer: Callable[[Call[Any], Any], None] | None) -> None:
+    def observe(self, observer: Callable[[Request[Any], Any], None] | None) -> None:
         """Tell of every exchange."""
 
-    def charge(self, requests: int) -> None:
+    def charge_rate_limit(self, requests: int) -> None:
         """Count requests that another process sent against the rates."""
 
     def gate(self, before_send: Callable[[], float] | None) -> None:
@@ -62,10 +62,10 @@ class Session:
 
     current: Session | None = None
 
-    def __init__(self, place: State, runners: Mapping[str, Runner], leases: Leases | None = None) -> None:
+    def __init__(self, place: Storage, runners: Mapping[str, Runner], leases: Leases | None = None) -> None:
         """Prepare; accounts that are not among ``runners`` are opened by name."""
         self.place, self.leases = place, leases or Leases(place, "", LEASE)
-        self.key: Key = place.key()
+        self.key: PseudonymKey = place.key()
         self.signer = _signer(place)  # now: what has been done must not lack its receipt for want of a key
         self.journal = Journal(place)
         self.stopping = threading.Event()  # nothing new is begun
@@ -174,8 +174,8 @@ class Session:
             if account not in self._charged or f"account {account}" in self.leases.taken_over:
                 self._charged.add(account)
                 self.leases.taken_over.discard(f"account {account}")
-                window = max((rate.seconds for rate in runner.provider.rates.values()), default=0.0)
-                runner.charge(self.journal.recent(account, window))
+                window = max((rate.seconds for rate in runner.provider.rate_limits.values()), default=0.0)
+                runner.charge_rate_limit(self.journal.recent(account, window))
             return runner
 
     @contextlib.contextmanager
@@ -184,7 +184,7 @@ class Session:
         account = next(name for name, each in self._runners.items() if each is runner)
         exchanges: list[dict[str, Any]] = []
 
-        def note(call: Call[Any], response: Any) -> None:
+        def note(call: Request[Any], response: Any) -> None:
             body = msgspec.json.encode([call.params, call.json], order="sorted")
             told = {"status": None, "answer": "", "request_id": ""}
             if response is not None:
@@ -209,7 +209,7 @@ class Session:
         _conclude(self.place, self.journal, self.key, self.signer, run, state, reason)
 
 
-def begin_run(journal: Journal, id: str, plan: Plan, key: Key, options: Mapping[str, Any]) -> None:
+def begin_run(journal: Journal, id: str, plan: Plan, key: PseudonymKey, options: Mapping[str, Any]) -> None:
     """Write a new run of a plan down."""
     journal.begin(
         id,
@@ -233,18 +233,18 @@ def kept_plan(journal: Journal, id: str) -> Plan | None:
     return None if text is None else Plan.from_json(text)
 
 
-def conclude(place: State, journal: Journal, key: Key, run: Run, state: str, reason: str) -> None:
+def conclude(place: Storage, journal: Journal, key: PseudonymKey, run: Run, state: str, reason: str) -> None:
     """Write the receipt and how the run ended, once, and tell the plugins."""
     _conclude(place, journal, key, _signer(place), run, state, reason)
 
 
-def _signer(place: State) -> Signer | None:
+def _signer(place: Storage) -> Signer | None:
     pem = place.signing_key()
     return Signer.from_pem(pem) if pem else None
 
 
 def _conclude(
-    place: State, journal: Journal, key: Key, signer: Signer | None, run: Run, state: str, reason: str
+    place: Storage, journal: Journal, key: PseudonymKey, signer: Signer | None, run: Run, state: str, reason: str
 ) -> None:
     if run.key != key.id:  # a receipt under another key would be nobody's proof, and the plan cannot be read
         journal.end(run, state, reason, None, forget=False)
@@ -252,7 +252,7 @@ def _conclude(
     plan = kept_plan(journal, run.id)
     if plan is None:
         return
-    if plan.kind is Kind.ERASE:
+    if plan.kind is PlanKind.ERASE:
         _bury_touched(place, journal, key, run, plan)
     try:
         text = "".join(write(receipt_events(run, plan, journal, key, state, reason), key, signer))
@@ -267,7 +267,7 @@ def _conclude(
         hooks.run_finished(receipt)
 
 
-def _bury_touched(place: State, journal: Journal, key: Key, run: Run, plan: Plan) -> None:
+def _bury_touched(place: Storage, journal: Journal, key: PseudonymKey, run: Run, plan: Plan) -> None:
     """Leave tombstones for those whose deletion was begun, however the run ends; also if it was cut off before."""
     touched = {(e.account, each) for e in journal.events(run.id, "step") for each in e.body["touched"]}
     if not touched:
@@ -281,7 +281,7 @@ def _bury_touched(place: State, journal: Journal, key: Key, run: Run, plan: Plan
     }
     gone = [i for person in plan.people if person.number in numbers for i in person.identifiers]
     for each in places(place):
-        Tombstones(each).bury(gone, run.id)
+        Tombstones(each).add(gone, run.id)
 
 
 def session() -> Session:

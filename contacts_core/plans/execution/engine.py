@@ -31,7 +31,7 @@ from contacts_core.plans.execution.context import Runner, Session, begin_run, co
 from contacts_core.plans.execution.serialization import NAME, PlainJson, without_pickle
 from contacts_core.plans.execution.workflows import QUEUE, check_account, enqueue
 from contacts_core.plans.model import Plan
-from contacts_core.storage.database import PATIENCE, RESUME, State, private, storage_error, stored
+from contacts_core.storage.database import PATIENCE, RESUME, Storage, private, storage_error, stored
 from contacts_core.storage.journal import Journal, Run, now
 from contacts_core.storage.leases import LEASE, Leases
 from contacts_core.storage.private_files import private_file, private_folder
@@ -57,7 +57,7 @@ class Busy(ConfigurationError):
 class Engine:
     """Runs plans in this process, until it is left."""
 
-    def __init__(self, place: State, runners: Mapping[str, Runner] | None = None, *, listens: bool = True) -> None:
+    def __init__(self, place: Storage, runners: Mapping[str, Runner] | None = None, *, listens: bool = True) -> None:
         """Prepare; entering the context begins.
 
         Args:
@@ -249,7 +249,7 @@ class Engine:
                 self.recover()
 
 
-def cancel(place: State, id: str) -> Run:
+def cancel(place: Storage, id: str) -> Run:
     """End a run after the steps in flight, whichever process does it."""
     journal, key = Journal(place), place.key()
     run = journal.run(id)
@@ -299,7 +299,7 @@ def _typed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _client(place: State) -> Iterator[DBOSClient]:
+def _client(place: Storage) -> Iterator[DBOSClient]:
     """DBOS's tables, without its engine."""
     with without_pickle(), _typed():
         client = DBOSClient(system_database_url=place.queues, serializer=PlainJson())
@@ -310,7 +310,7 @@ def _client(place: State) -> Iterator[DBOSClient]:
 
 
 @contextlib.contextmanager
-def _queues(place: State) -> Iterator[sa.Connection]:
+def _queues(place: Storage) -> Iterator[sa.Connection]:
     """DBOS's tables, as they are."""
     engine = place.engine() if place.shared else sa.create_engine(place.queues, poolclass=sa.NullPool)
     with engine.begin() as connection:
@@ -318,7 +318,7 @@ def _queues(place: State) -> Iterator[sa.Connection]:
 
 
 @stored
-def _foreign(place: State) -> list[str]:
+def _foreign(place: Storage) -> list[str]:
     """Unfinished workflows in whose rows somebody else wrote, or an earlier version that kept pickles."""
     with _queues(place) as connection:
         found = connection.execute(sa.text(UNWRITTEN_BY_US.format("dbos." if place.shared else "")), {"ours": NAME})
@@ -326,7 +326,7 @@ def _foreign(place: State) -> list[str]:
 
 
 @stored
-def _probe(place: State) -> None:
+def _probe(place: Storage) -> None:
     """See that the queue's file can be written, by writing what is then taken back."""
     with _queues(place) as connection:
         connection.execute(sa.text("CREATE TABLE contacts_probe (filling BLOB)"))
@@ -334,7 +334,7 @@ def _probe(place: State) -> None:
         connection.execute(sa.text("DROP TABLE contacts_probe"))
 
 
-def _config(place: State, name: str) -> DBOSConfig:
+def _config(place: Storage, name: str) -> DBOSConfig:
     return {
         "name": "contacts-core",
         "system_database_url": place.queues,
@@ -352,7 +352,7 @@ def _workflows(run: Run) -> Sequence[Any]:
 
 
 @contextlib.contextmanager
-def folder_lock(place: State) -> Iterator[None]:
+def folder_lock(place: Storage) -> Iterator[None]:
     """Keep other processes from working in this folder; the lock dies with the process.
 
     Raises:
@@ -371,7 +371,7 @@ def folder_lock(place: State) -> Iterator[None]:
         yield
 
 
-def _interrupt_all(place: State, journal: Journal) -> None:
+def _interrupt_all(place: Storage, journal: Journal) -> None:
     """What a process left behind that is no more waits until somebody resumes it."""
     left = [run for run in journal.all() if run.state == "running"]
     if not left:

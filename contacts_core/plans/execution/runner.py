@@ -17,10 +17,10 @@ from attrs import evolve
 from contacts_core.client import AsyncContacts, Contacts
 from contacts_core.errors import Cancelled, ConfigurationError, InvalidInput, PlanRefused, StorageError
 from contacts_core.plans import hooks
-from contacts_core.plans.model import Kind, Plan
+from contacts_core.plans.model import Plan, PlanKind
 from contacts_core.plans.receipts.receipt import Receipt
-from contacts_core.provider import Call, Flow
-from contacts_core.storage.database import State, state
+from contacts_core.provider import Flow, Request
+from contacts_core.storage.database import Storage, locate_storage
 from contacts_core.storage.tombstones import Tombstones
 
 try:
@@ -38,13 +38,13 @@ __all__ = [
     "apply",
     "apply_async",
     "cancel",
+    "get_receipt",
+    "list_runs",
     "overview",
-    "receipt",
     "resume",
     "resume_async",
-    "runs",
-    "start",
-    "work",
+    "run_worker",
+    "submit",
 ]
 
 logger = logging.getLogger("contacts_core")
@@ -93,7 +93,7 @@ def apply(
         ConfigurationError: An account is unknown, or another process is at work in the same folder.
     """
     _allowed(plan)
-    with Engine(state(where), _runners(plan, accounts)) as running:
+    with Engine(locate_storage(where), _runners(plan, accounts)) as running:
         return _followed(running, running.start(plan, {"timeout": timeout, "pause": pause}), watch)
 
 
@@ -111,13 +111,13 @@ async def apply_async(
     options = {"timeout": timeout, "pause": pause}
 
     def run(doors: Sequence[Any], stop: _Stop) -> Receipt:
-        with Engine(state(where), _runners(plan, doors)) as running:
+        with Engine(locate_storage(where), _runners(plan, doors)) as running:
             return _followed(running, running.start(plan, options), watch, stop)
 
     return await _in_a_thread(accounts, run)
 
 
-def start(plan: Plan, *, where: str | Path | None = None, timeout: float = 900.0, pause: float = 0.5) -> str:
+def submit(plan: Plan, *, where: str | Path | None = None, timeout: float = 900.0, pause: float = 0.5) -> str:
     """Put a run where workers find it, and give its name.
 
     Where an erasure is kept in another state than the one in force here, its tombstones are left here at once: the
@@ -127,14 +127,14 @@ def start(plan: Plan, *, where: str | Path | None = None, timeout: float = 900.0
         ConfigurationError: The state is a folder, where no worker of another machine would find it.
         PlanRefused: It was altered, or a plugin objected.
     """
-    place = state(where)
+    place = locate_storage(where)
     if not place.shared:
         raise ConfigurationError("workers share runs through PostgreSQL", hint="set CONTACTS_STATE=postgresql://…")
     _allowed(plan)
     with Engine(place, {}, listens=False) as running:
         run = running.start(plan, {"timeout": timeout, "pause": pause})
-    if plan.kind is Kind.ERASE and place != state():
-        Tombstones(state()).bury((i for person in plan.people for i in person.identifiers), run)
+    if plan.kind is PlanKind.ERASE and place != locate_storage():
+        Tombstones(locate_storage()).add((i for person in plan.people for i in person.identifiers), run)
     return run
 
 
@@ -170,12 +170,12 @@ async def resume_async(
 
 def cancel(run: str, *, where: str | Path | None = None) -> Run:
     """End a run after the steps under way, whichever process does it; what is done stays done."""
-    return engine.cancel(state(where), run)
+    return engine.cancel(locate_storage(where), run)
 
 
-def runs(*, where: str | Path | None = None) -> list[Run]:
+def list_runs(*, where: str | Path | None = None) -> list[Run]:
     """Every run, the latest first."""
-    place = state(where)
+    place = locate_storage(where)
     return [_as_it_is(place, run) for run in Journal(place).all()] if place.exists else []
 
 
@@ -185,18 +185,18 @@ def overview(run: str, *, where: str | Path | None = None) -> tuple[Run, list[Pr
     Raises:
         InvalidInput: There is no such run.
     """
-    place = state(where)
+    place = locate_storage(where)
     journal = Journal(place)
     return _as_it_is(place, journal.run(run)), journal.progress(run)
 
 
-def receipt(run: str, *, where: str | Path | None = None) -> Receipt:
+def get_receipt(run: str, *, where: str | Path | None = None) -> Receipt:
     """The receipt of a run.
 
     Raises:
         InvalidInput: There is no such run, or it has not ended.
     """
-    journal = Journal(state(where))
+    journal = Journal(locate_storage(where))
     found = journal.run(run)
     text = journal.receipt(run)
     if text is None:
@@ -204,13 +204,13 @@ def receipt(run: str, *, where: str | Path | None = None) -> Receipt:
     return Receipt.parse(text)
 
 
-def work(*, where: str | Path | None = None, until: Callable[[], bool] | None = None) -> None:
+def run_worker(*, where: str | Path | None = None, until: Callable[[], bool] | None = None) -> None:
     """Drain the queues of a shared state until interrupted, or until ``until`` says so between two looks.
 
     Raises:
         ConfigurationError: The state is a folder, which one process works on alone.
     """
-    place = state(where)
+    place = locate_storage(where)
     if not place.shared:
         raise ConfigurationError("workers share runs through PostgreSQL", hint="set CONTACTS_STATE=postgresql://…")
     with Engine(place, {}):
@@ -218,7 +218,7 @@ def work(*, where: str | Path | None = None, until: Callable[[], bool] | None = 
             time.sleep(GLANCE)
 
 
-def _as_it_is(place: State, run: Run) -> Run:
+def _as_it_is(place: Storage, run: Run) -> Run:
     """The run; one that nobody is at work on, for the process is gone that was, is interrupted."""
     if run.state != "running" or place.shared:
         return run
@@ -240,14 +240,14 @@ class _Stop:
 def _resumed(
     run: str, accounts: Sequence[Any], where: str | Path | None, watch: Watch | None, stop: _Stop | None
 ) -> Receipt:
-    place = state(where)
+    place = locate_storage(where)
     journal = Journal(place)
     known = journal.run(run)
     if known.state == "refused":
         raise PlanRefused(f"run {run} was refused: {known.reason}", hint="make a new plan")
     plan = kept_plan(journal, run)
     if plan is None:
-        return receipt(run, where=where)
+        return get_receipt(run, where=where)
     with Engine(place, _runners(plan, accounts)) as running:
         check_accounts(running.session, known)
         running.resume(run)
@@ -355,11 +355,11 @@ class _Bridge:
     def _over(self) -> bool:
         return self._stop.abandoned.is_set() or not self._loop.is_running()
 
-    def observe(self, observer: Callable[[Call[Any], Any], None] | None) -> None:
+    def observe(self, observer: Callable[[Request[Any], Any], None] | None) -> None:
         self._door.observe(observer)
 
     def gate(self, before_send: Callable[[], float] | None) -> None:
         self._door.gate(before_send)
 
     def charge(self, requests: int) -> None:
-        self._door.charge(requests)
+        self._door.charge_rate_limit(requests)

@@ -9,24 +9,24 @@ from attrs import evolve, field, frozen
 
 from contacts_core.models import Identifier
 from contacts_core.plans.execution.changes import identifiers_of, sought, subjects
-from contacts_core.plans.model import AccountPlan, Kind, Person, Plan
-from contacts_core.storage.pseudonyms import Key
+from contacts_core.plans.model import AccountPlan, DataSubject, Plan, PlanKind
+from contacts_core.storage.pseudonyms import PseudonymKey
 
 __all__ = ["Evidence", "results"]
 
 ABSENT, PRESENT, UNKNOWN = "absent", "present", "unknown"
 STILL = {
-    Kind.ERASE: "still there",
-    Kind.DELETE: "still there",
-    Kind.REMOVE_IDENTIFIER: "still with it",
-    Kind.REMOVE_FROM_LIST: "still on the list",
+    PlanKind.ERASE: "still there",
+    PlanKind.DELETE: "still there",
+    PlanKind.REMOVE_IDENTIFIER: "still with it",
+    PlanKind.REMOVE_FROM_LIST: "still on the list",
 }
 AGAIN = "found at another contact: re-created, or new since the plan was made"
 STRANGER = {
-    Kind.ERASE: (PRESENT, AGAIN),
-    Kind.DELETE: (PRESENT, AGAIN),
-    Kind.REMOVE_IDENTIFIER: (PRESENT, AGAIN),
-    Kind.REMOVE_FROM_LIST: (UNKNOWN, "a contact has it that was not there when the plan was made"),
+    PlanKind.ERASE: (PRESENT, AGAIN),
+    PlanKind.DELETE: (PRESENT, AGAIN),
+    PlanKind.REMOVE_IDENTIFIER: (PRESENT, AGAIN),
+    PlanKind.REMOVE_FROM_LIST: (UNKNOWN, "a contact has it that was not there when the plan was made"),
 }
 BY = {"get": "by id", "find": "by look-up", "list": "on the list"}
 
@@ -54,7 +54,7 @@ class Evidence:
     targets: Collection[int] = ()
     changed: Collection[int] = ()
     identifiers: Collection[int] = ()
-    strangers: Collection[int] = ()
+    outside_plan: Collection[int] = ()
     unread_targets: Mapping[int, str] = field(factory=dict)
     unread_identifiers: Mapping[int, str] = field(factory=dict)
     unasked: Mapping[int, str] = field(factory=dict)
@@ -64,7 +64,7 @@ class Evidence:
     unread: str = ""
 
 
-def results(plan: Plan, part: AccountPlan, evidence: Evidence, key: Key) -> list[dict[str, Any]]:
+def results(plan: Plan, part: AccountPlan, evidence: Evidence, key: PseudonymKey) -> list[dict[str, Any]]:
     """The answer for each person in one account, with keyed hashes for identifiers."""
     if not (evidence.paths or evidence.unread):
         evidence = evolve(evidence, unread="this vendor offers no way to read again")
@@ -105,15 +105,15 @@ class _Account:
             for number in subject.people:
                 self._mine.setdefault(number, []).append(n)
 
-    def mine(self, person: Person) -> Sequence[int]:
+    def mine(self, person: DataSubject) -> Sequence[int]:
         """Which of the subjects are this person's."""
         return self._mine.get(person.number, ())
 
-    def found(self, person: Person) -> int:
+    def found(self, person: DataSubject) -> int:
         """How many contacts of theirs the plan found."""
         return sum(n < len(self._part.targets) for n in self.mine(person))
 
-    def identifiers(self, person: Person) -> list[Answer]:
+    def identifiers(self, person: DataSubject) -> list[Answer]:
         """What is known of each identifier, with the reason."""
         evidence, mine = self._evidence, self.mine(person)
         carried = {i for n in mine if n in evidence.targets for i in self._subjects[n].identifiers}
@@ -128,9 +128,9 @@ class _Account:
                 answers.append((identifier, PRESENT, "a look-up still finds the contact"))
             elif identifier in carried:
                 answers.append((identifier, PRESENT, f"the contact is {STILL[self._plan.kind]}"))
-            elif person.contact and (unasked or n in evidence.strangers):
+            elif person.contact and (unasked or n in evidence.outside_plan):
                 continue  # the contact was asked for, not whoever has this as well
-            elif n in evidence.strangers:
+            elif n in evidence.outside_plan:
                 answers.append((identifier, *STRANGER[self._plan.kind]))
             elif unasked:
                 answers.append((identifier, UNKNOWN, f"not looked up there: {unasked}"))
@@ -140,7 +140,7 @@ class _Account:
                 answers.append((identifier, ABSENT, ""))
         return answers
 
-    def person(self, person: Person, answers: Sequence[Answer]) -> tuple[str, str]:
+    def person(self, person: DataSubject, answers: Sequence[Answer]) -> tuple[str, str]:
         """What is known of a person, with the reason."""
         evidence, mine, still = self._evidence, self.mine(person), STILL[self._plan.kind]
         shown = [n for n in mine if n in evidence.targets]

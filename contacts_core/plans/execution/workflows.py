@@ -32,7 +32,7 @@ from contacts_core.plans import hooks
 from contacts_core.plans.execution import changes as working
 from contacts_core.plans.execution.context import Runner, Session, Stopped, session
 from contacts_core.plans.execution.verdicts import Evidence, results
-from contacts_core.plans.model import AccountPlan, Kind, Plan
+from contacts_core.plans.model import AccountPlan, Plan, PlanKind
 from contacts_core.plans.receipts.reasons import OurWords, public_reason, public_reasons
 from contacts_core.provider import flows
 from contacts_core.storage.journal import Run
@@ -158,7 +158,7 @@ class _Work:
         seen: dict[str, Any] = {}
         for path in begun["paths"]:
             what = "identifiers" if path == "find" else "targets"
-            left, strangers, changed = list(range(begun[what])), set[int](), set[int]()
+            left, outside_plan, changed = list(range(begun[what])), set[int](), set[int]()
             unread: dict[int, str] = {}
             while left:
                 shown: list[int] = []
@@ -168,7 +168,7 @@ class _Work:
                     got = _read(self._at, path, list(chunk))
                     unread |= {int(n): reason for n, reason in got["unread"].items()}
                     shown += got["targets"] + got["identifiers"]
-                    strangers |= set(got["strangers"])
+                    outside_plan |= set(got["strangers"])
                     changed |= set(got["changed"])
                     if got["unasked"]:
                         seen["unasked"] = seen.get("unasked", {}) | {int(n): r for n, r in got["unasked"].items()}
@@ -178,7 +178,7 @@ class _Work:
             seen[what] = sorted(set(left) - set(unread))
             seen[f"unread_{what}"] = unread
             if path == "find":
-                seen["strangers"] = sorted(strangers)
+                seen["strangers"] = sorted(outside_plan)
             else:
                 seen["changed"] = sorted(changed)
         return seen
@@ -221,7 +221,7 @@ def _check(at: At) -> bool:
     body: dict[str, Any] = {"round": at.round, "changes": [], "touch": [], "error": "", "refused": False}
     try:
         plan, part, runner = here.part(at.run, at.account)
-        if plan.kind is Kind.ERASE:
+        if plan.kind is PlanKind.ERASE:
             _tombstones(here)  # if they cannot be left, nothing is begun
         with here.watched(runner) as exchanges:
             body["exchanges"] = exchanges
@@ -280,7 +280,7 @@ def _begin(at: At) -> dict[str, Any]:
         "identifiers": len(working.sought(plan, part)),
         "paths": list(paths),
         "whole": [path for path in paths if working.reads_all(runner.provider, path)],
-        "poll": runner.provider.poll,
+        "poll": runner.provider.poll_interval,
     }
 
 
@@ -311,10 +311,12 @@ def _act(at: At, number: int) -> dict[str, Any]:
     failed = {n: reasons[item] for n in indexes for item in working.names(plan, part.targets[n]) if item in reasons}
     told = {
         "state": outcome.state.value if not stopped else "failed",
-        "confirmed": outcome.counted,
+        "confirmed": outcome.succeeded_count,
         "absent": len(outcome.absent),
-        "failed": outcome.refused,
-        "unconfirmed": outcome.unconfirmed if not stopped else len(indexes) - outcome.counted - len(outcome.absent),
+        "failed": outcome.failed_count,
+        "unconfirmed": outcome.unconfirmed
+        if not stopped
+        else len(indexes) - outcome.succeeded_count - len(outcome.absent),
         "reasons": list(dict.fromkeys([*failed.values(), *([stopped] if stopped else [])])),
         "jobs": [{"id": job.id, "state": job.state.value} for job in outcome.jobs],
         "exchanges": exchanges,
@@ -356,9 +358,9 @@ def _bury(at: At) -> None:
     """Leave tombstones, so that no import brings back who was erased."""
     here = session()
     plan = here.plan(at.run)
-    if plan.kind is Kind.ERASE:
+    if plan.kind is PlanKind.ERASE:
         for tombstones in _tombstones(here):
-            tombstones.bury((i for person in plan.people for i in person.identifiers), at.run)
+            tombstones.add((i for person in plan.people for i in person.identifiers), at.run)
 
 
 @_step("read")
@@ -377,7 +379,7 @@ def _read(at: At, path: str, indexes: list[int]) -> dict[str, Any]:
         except ContactsError as error:
             trouble = public_reason(error, here.key)
     shown = [here.key.contact(at.account, known[n].contact) for n in seen.targets]
-    shown += [here.key.identifier(sought[n]) for n in sorted({*seen.identifiers, *seen.strangers})]
+    shown += [here.key.identifier(sought[n]) for n in sorted({*seen.identifiers, *seen.outside_plan})]
     doubts = "; ".join(dict.fromkeys(seen.unread.values()))
     told = {"round": at.round, "path": path, "asked": len(indexes), "shown": shown, "error": trouble or doubts}
     here.journal.ended(entry, told | {"exchanges": exchanges})
@@ -386,7 +388,7 @@ def _read(at: At, path: str, indexes: list[int]) -> dict[str, Any]:
         "targets": list(seen.targets),
         "changed": list(seen.changed),
         "identifiers": list(seen.identifiers),
-        "strangers": list(seen.strangers),
+        "strangers": list(seen.outside_plan),
         "unread": {str(n): reason for n, reason in unread.items()},
         "unasked": {str(n): reason for n, reason in seen.unasked.items()},
     }

@@ -15,20 +15,20 @@ from contacts_core.config.accounts import open_provider
 from contacts_core.errors import InvalidInput
 from contacts_core.models import Identifier
 from contacts_core.plans import hooks
-from contacts_core.plans.model import Follow, Kind, Limits, Person, Plan
-from contacts_core.plans.planning.planner import Request, making, persons
+from contacts_core.plans.model import DataSubject, IdentifierExpansion, Plan, PlanKind, SafetyLimits
+from contacts_core.plans.planning.planner import PlanRequest, making, persons
 
 __all__ = [
-    "delete",
-    "delete_async",
-    "erase",
-    "erase_async",
-    "remake",
-    "remake_async",
-    "remove_from_list",
-    "remove_from_list_async",
-    "remove_identifier",
-    "remove_identifier_async",
+    "plan_deletion",
+    "plan_deletion_async",
+    "plan_erasure",
+    "plan_erasure_async",
+    "plan_identifier_removal",
+    "plan_identifier_removal_async",
+    "plan_list_removal",
+    "plan_list_removal_async",
+    "replan",
+    "replan_async",
 ]
 
 D = TypeVar("D")
@@ -39,12 +39,12 @@ AsyncAccount: TypeAlias = str | AsyncContacts[Any]
 """An account by its name, or one that is open."""
 
 
-def erase(
+def plan_erasure(
     people: People,
     accounts: Iterable[Account],
     *,
-    follow: Follow = Follow.NO,
-    limits: Limits | None = None,
+    follow: IdentifierExpansion = IdentifierExpansion.NO,
+    limits: SafetyLimits | None = None,
 ) -> Plan:
     """Plan to delete every contact of these people, everywhere, for good.
 
@@ -60,85 +60,99 @@ def erase(
         UnsupportedOperation: A vendor cannot delete contacts, or offers no way to find them.
         PlanRefused: It would touch more than the limits allow, or an account could not be read to its end.
     """
-    return _made(Request(Kind.ERASE, persons(people), follow, limits=limits or Limits()), accounts)
+    return _made(PlanRequest(PlanKind.ERASE, persons(people), follow, limits=limits or SafetyLimits()), accounts)
 
 
-async def erase_async(
+async def plan_erasure_async(
     people: People,
     accounts: Iterable[AsyncAccount],
     *,
-    follow: Follow = Follow.NO,
-    limits: Limits | None = None,
+    follow: IdentifierExpansion = IdentifierExpansion.NO,
+    limits: SafetyLimits | None = None,
 ) -> Plan:
     """The same as `erase`, to be awaited."""
-    return await _made_async(Request(Kind.ERASE, persons(people), follow, limits=limits or Limits()), accounts)
+    return await _made_async(
+        PlanRequest(PlanKind.ERASE, persons(people), follow, limits=limits or SafetyLimits()), accounts
+    )
 
 
-def delete(account: Account, people: People = (), *, ids: Iterable[str] = (), limits: Limits | None = None) -> Plan:
+def plan_deletion(
+    account: Account, people: People = (), *, ids: Iterable[str] = (), limits: SafetyLimits | None = None
+) -> Plan:
     """Plan to delete contacts of one account, found by identifier or given by id; no tombstones are left."""
-    return _made(Request(Kind.DELETE, _targets(people, ids), limits=limits or Limits()), [account])
+    return _made(PlanRequest(PlanKind.DELETE, _targets(people, ids), limits=limits or SafetyLimits()), [account])
 
 
-async def delete_async(
-    account: AsyncAccount, people: People = (), *, ids: Iterable[str] = (), limits: Limits | None = None
+async def plan_deletion_async(
+    account: AsyncAccount, people: People = (), *, ids: Iterable[str] = (), limits: SafetyLimits | None = None
 ) -> Plan:
     """The same as `delete`, to be awaited."""
-    return await _made_async(Request(Kind.DELETE, _targets(people, ids), limits=limits or Limits()), [account])
+    return await _made_async(
+        PlanRequest(PlanKind.DELETE, _targets(people, ids), limits=limits or SafetyLimits()), [account]
+    )
 
 
-def remove_identifier(
-    identifiers: Iterable[Identifier], accounts: Iterable[Account], *, limits: Limits | None = None
+def plan_identifier_removal(
+    identifiers: Iterable[Identifier], accounts: Iterable[Account], *, limits: SafetyLimits | None = None
 ) -> Plan:
     """Plan to take identifiers off every contact that has them; the contacts stay."""
-    return _made(Request(Kind.REMOVE_IDENTIFIER, persons(identifiers), limits=limits or Limits()), accounts)
+    return _made(
+        PlanRequest(PlanKind.REMOVE_IDENTIFIER, persons(identifiers), limits=limits or SafetyLimits()), accounts
+    )
 
 
-async def remove_identifier_async(
-    identifiers: Iterable[Identifier], accounts: Iterable[AsyncAccount], *, limits: Limits | None = None
+async def plan_identifier_removal_async(
+    identifiers: Iterable[Identifier], accounts: Iterable[AsyncAccount], *, limits: SafetyLimits | None = None
 ) -> Plan:
     """The same as `remove_identifier`, to be awaited."""
-    return await _made_async(Request(Kind.REMOVE_IDENTIFIER, persons(identifiers), limits=limits or Limits()), accounts)
+    return await _made_async(
+        PlanRequest(PlanKind.REMOVE_IDENTIFIER, persons(identifiers), limits=limits or SafetyLimits()), accounts
+    )
 
 
-def remove_from_list(
+def plan_list_removal(
     account: Account,
     list_id: str,
     people: People = (),
     *,
     ids: Iterable[str] = (),
-    limits: Limits | None = None,
+    limits: SafetyLimits | None = None,
 ) -> Plan:
     """Plan to take contacts off a list of one account, found by identifier or given by id; they stay contacts."""
-    request = Request(Kind.REMOVE_FROM_LIST, _targets(people, ids), list_id=list_id, limits=limits or Limits())
+    request = PlanRequest(
+        PlanKind.REMOVE_FROM_LIST, _targets(people, ids), list_id=list_id, limits=limits or SafetyLimits()
+    )
     return _made(request, [account])
 
 
-async def remove_from_list_async(
+async def plan_list_removal_async(
     account: AsyncAccount,
     list_id: str,
     people: People = (),
     *,
     ids: Iterable[str] = (),
-    limits: Limits | None = None,
+    limits: SafetyLimits | None = None,
 ) -> Plan:
     """The same as `remove_from_list`, to be awaited."""
-    request = Request(Kind.REMOVE_FROM_LIST, _targets(people, ids), list_id=list_id, limits=limits or Limits())
+    request = PlanRequest(
+        PlanKind.REMOVE_FROM_LIST, _targets(people, ids), list_id=list_id, limits=limits or SafetyLimits()
+    )
     return await _made_async(request, [account])
 
 
-def remake(plan: Plan, accounts: Iterable[Account] = ()) -> Plan:
+def replan(plan: Plan, accounts: Iterable[Account] = ()) -> Plan:
     """Plan anew what this plan was asked for, to see what has changed."""
     return _made(_request(plan), _named(plan, accounts))
 
 
-async def remake_async(plan: Plan, accounts: Iterable[AsyncAccount] = ()) -> Plan:
+async def replan_async(plan: Plan, accounts: Iterable[AsyncAccount] = ()) -> Plan:
     """The same as `remake`, to be awaited."""
     return await _made_async(_request(plan), _named(plan, accounts))
 
 
-def _request(plan: Plan) -> Request:
+def _request(plan: Plan) -> PlanRequest:
     people = tuple(evolve(person, followed=()) for person in plan.people)
-    return Request(plan.kind, people, plan.follow, plan.list_id, plan.limits)
+    return PlanRequest(plan.kind, people, plan.follow, plan.list_id, plan.limits)
 
 
 def _named(plan: Plan, accounts: Iterable[Any]) -> list[Any]:
@@ -146,18 +160,18 @@ def _named(plan: Plan, accounts: Iterable[Any]) -> list[Any]:
     return [opened.get(name, name) for name in plan.by_account]
 
 
-def _targets(people: People, ids: Iterable[str]) -> tuple[Person, ...]:
+def _targets(people: People, ids: Iterable[str]) -> tuple[DataSubject, ...]:
     if isinstance(ids, str):
         raise InvalidInput("a single id was given where several are due", hint="put it into a list")
     found = persons(people)
     given = dict.fromkeys(ids)
-    return (*found, *(Person(number, contact=id) for number, id in enumerate(given, len(found) + 1)))
+    return (*found, *(DataSubject(number, contact=id) for number, id in enumerate(given, len(found) + 1)))
 
 
 # -- running what has to be asked, at each front door ------------------------------------------------------------------
 
 
-def _made(request: Request, accounts: Iterable[Account]) -> Plan:
+def _made(request: PlanRequest, accounts: Iterable[Account]) -> Plan:
     with ExitStack() as opened:
         doors = _doors(accounts, lambda name: opened.enter_context(Contacts(open_provider(name, {}), name=name)))
         steps = making(request, {name: door.provider for name, door in doors.items()})
@@ -172,7 +186,7 @@ def _made(request: Request, accounts: Iterable[Account]) -> Plan:
             answers = {name: task.result() for name, task in tasks.items()}
 
 
-async def _made_async(request: Request, accounts: Iterable[AsyncAccount]) -> Plan:
+async def _made_async(request: PlanRequest, accounts: Iterable[AsyncAccount]) -> Plan:
     accounts = accounts if isinstance(accounts, str) else list(accounts)
     async with AsyncExitStack() as opened:
         doors = _doors(accounts, lambda name: AsyncContacts(open_provider(name, {}), name=name))

@@ -143,7 +143,7 @@ def on_list(provider: Provider, list_id: str, ids: Collection[str], *, control: 
     if isinstance(provider, GetsContacts):
         got = yield from by_id(provider, ids, planned=ids, control=control)
         untold = [contact for contact in got.contacts.values() if contact.lists is None]
-        if untold and provider.exports_lists:
+        if untold and provider.export_includes_lists:
             raise UnexpectedPayload("an answer leaves out which lists a contact is on", provider=provider.name)
         if not untold:
             on = {id for id, contact in got.contacts.items() if list_id in (contact.lists or ())}
@@ -151,7 +151,7 @@ def on_list(provider: Provider, list_id: str, ids: Collection[str], *, control: 
     members: set[str] = set()
 
     def take(contacts: Sequence[Contact]) -> None:
-        if provider.exports_lists and any(contact.lists is None for contact in contacts):
+        if provider.export_includes_lists and any(contact.lists is None for contact in contacts):
             raise UnexpectedPayload("an answer leaves out which lists a contact is on", provider=provider.name)
         members.update(contact.id for contact in contacts)
 

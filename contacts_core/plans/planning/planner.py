@@ -22,11 +22,11 @@ from contacts_core.plans.execution import changes as working
 from contacts_core.plans.model import (
     OPERATIONS,
     AccountPlan,
-    Follow,
-    Kind,
-    Limits,
-    Person,
+    DataSubject,
+    IdentifierExpansion,
     Plan,
+    PlanKind,
+    SafetyLimits,
     Step,
     Suggestion,
     Target,
@@ -43,37 +43,37 @@ from contacts_core.provider import (
     GetsContacts,
     Provider,
     QueuesJobs,
-    Rate,
+    RateLimit,
     RemovesFromLists,
     RemovesIdentifiers,
     flows,
 )
 
-__all__ = ["Request", "making", "work"]
+__all__ = ["PlanRequest", "making", "work"]
 
 T = TypeVar("T")
 Asks = Mapping[str, Flow[Any]]
 Making = Generator[Asks, Mapping[str, Any], T]
 
-CAPABILITIES: Mapping[Kind, type[Provider]] = {
-    Kind.ERASE: DeletesContacts,
-    Kind.DELETE: DeletesContacts,
-    Kind.REMOVE_IDENTIFIER: RemovesIdentifiers,
-    Kind.REMOVE_FROM_LIST: RemovesFromLists,
+CAPABILITIES: Mapping[PlanKind, type[Provider]] = {
+    PlanKind.ERASE: DeletesContacts,
+    PlanKind.DELETE: DeletesContacts,
+    PlanKind.REMOVE_IDENTIFIER: RemovesIdentifiers,
+    PlanKind.REMOVE_FROM_LIST: RemovesFromLists,
 }
 FOLLOWED = (IdentifierKind.EMAIL, IdentifierKind.PHONE)
 REPEATED = 100  # contacts, at most, that a step repeats after a crash where the vendor takes them one by one
 
 
 @frozen
-class Request:
+class PlanRequest:
     """What a plan is asked for."""
 
-    kind: Kind
-    people: tuple[Person, ...]
-    follow: Follow = Follow.NO
+    kind: PlanKind
+    people: tuple[DataSubject, ...]
+    follow: IdentifierExpansion = IdentifierExpansion.NO
     list_id: str = ""
-    limits: Limits = field(factory=Limits)
+    limits: SafetyLimits = field(factory=SafetyLimits)
 
 
 @frozen
@@ -96,7 +96,7 @@ class Hit:
 class Search:
     """Goes through the accounts, round by round, and remembers who was found and why."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: PlanRequest) -> None:
         self._request = request
         # Each identifier with the people it stands for, and what led to it.
         self.wanted: dict[Identifier, list[Hit]] = {}
@@ -124,7 +124,7 @@ class Search:
                         self.found[name].setdefault(contact.id, (contact, []))[1].append(
                             Hit(person.number, Identifier.other("id", contact.id))
                         )
-        fresh, further = list(self.wanted), self._request.follow is not Follow.NO
+        fresh, further = list(self.wanted), self._request.follow is not IdentifierExpansion.NO
         while fresh:
             asks = {name: locating.by_identifier(p, fresh, control=True) for name, p in providers.items()}
             seen: Mapping[str, LookUp] = yield _complete(asks)
@@ -135,7 +135,7 @@ class Search:
                 fresh = list(leads)
                 for identifier, hits in leads.items():
                     self.wanted.setdefault(identifier, []).extend(hits)
-                further = self._request.follow is Follow.ALL
+                further = self._request.follow is IdentifierExpansion.ALL
             else:
                 self.suggestions = [
                     Suggestion(hit.person, i, *hit.by) for i, hits in leads.items() for hit in hits if hit.by
@@ -173,7 +173,7 @@ class Search:
                                 leads.setdefault(other, []).append(Hit(hit.person, other, (name, contact.id)))
         return leads
 
-    def people(self) -> tuple[Person, ...]:
+    def people(self) -> tuple[DataSubject, ...]:
         """Who was asked for, with what was followed."""
         followed: dict[int, list[Identifier]] = {}
         for identifier, hits in self.wanted.items():
@@ -181,7 +181,7 @@ class Search:
                 if hit.by:
                     followed.setdefault(hit.person, []).append(identifier)
         return tuple(
-            Person(p.number, p.asked, tuple(followed.get(p.number, ())), p.contact) for p in self._request.people
+            DataSubject(p.number, p.asked, tuple(followed.get(p.number, ())), p.contact) for p in self._request.people
         )
 
     def targets(self, name: str) -> tuple[Target, ...]:
@@ -190,7 +190,7 @@ class Search:
 
     def _target(self, contact: Contact, hits: Sequence[Hit]) -> Target:
         removes: tuple[Identifier, ...] = ()
-        if self._request.kind is Kind.REMOVE_IDENTIFIER:
+        if self._request.kind is PlanKind.REMOVE_IDENTIFIER:
             asked = {hit.identifier for hit in hits}
             removes = tuple(i for i in contact.identifiers if i in asked)
         given = any(hit.identifier.key == "id" for hit in hits)
@@ -207,7 +207,7 @@ def _unproven(account: str, reason: str) -> PlanRefused:
     )
 
 
-def making(request: Request, providers: Mapping[str, Provider]) -> Making[Plan]:
+def making(request: PlanRequest, providers: Mapping[str, Provider]) -> Making[Plan]:
     """Make a plan: which flows the accounts are to run, until it is known.
 
     Raises:
@@ -219,7 +219,7 @@ def making(request: Request, providers: Mapping[str, Provider]) -> Making[Plan]:
     _checked(request, providers)
     ways = {name: locating.way(operations.require(provider, capability)) for name, provider in providers.items()}
     accounts = yield {name: working.account_id(provider) for name, provider in providers.items()}
-    if request.kind is Kind.REMOVE_FROM_LIST:
+    if request.kind is PlanKind.REMOVE_FROM_LIST:
         request = evolve(request, list_id=(yield from _list_id(request.list_id, providers)))
     search = Search(request)
     yield from search.rounds(providers)
@@ -241,8 +241,8 @@ def making(request: Request, providers: Mapping[str, Provider]) -> Making[Plan]:
                 steps=cut,
                 requests=sum(step.requests for step in cut),
                 seconds=seconds,
-                unreached=dict(provider.unreached) if capability is DeletesContacts else {},
-                emulated=capability in provider.emulates,
+                residual_data=dict(provider.residual_data) if capability is DeletesContacts else {},
+                emulated=capability in provider.read_modify_write,
                 queued=isinstance(provider, QueuesJobs),
                 unasked=tuple(Unasked(*each) for each in search.unasked[name].items()),
             )
@@ -260,7 +260,9 @@ def making(request: Request, providers: Mapping[str, Provider]) -> Making[Plan]:
     return plan.summed()
 
 
-def work(kind: Kind, provider: Provider, targets: Sequence[Target], scanned: int = 0) -> tuple[tuple[Step, ...], float]:
+def work(
+    kind: PlanKind, provider: Provider, targets: Sequence[Target], scanned: int = 0
+) -> tuple[tuple[Step, ...], float]:
     """Cut the work into steps, and tell the least time in seconds that the vendor's rates allow for it.
 
     A step is as many whole batches as the vendor takes side by side, so that no request is sent half full. Each batch
@@ -281,16 +283,22 @@ def work(kind: Kind, provider: Provider, targets: Sequence[Target], scanned: int
         needed = _requests(kind, provider, part, size, scanned)
         cut.append(Step(number, OPERATIONS[kind], first, len(part), needed.total()))
         total += needed
-    return tuple(cut), max((_least(provider.rates.get(lane), count) for lane, count in total.items()), default=0.0)
+    return tuple(cut), max(
+        (_least(provider.rate_limits.get(rate_limit), count) for rate_limit, count in total.items()), default=0.0
+    )
 
 
-def _requests(kind: Kind, provider: Provider, targets: Sequence[Target], size: int, scanned: int) -> Counter[str]:
+def _requests(kind: PlanKind, provider: Provider, targets: Sequence[Target], size: int, scanned: int) -> Counter[str]:
     """The requests of a step, by lane: those that read, and those that change."""
     parts = list(flows.chunks(targets, size))
-    acts = sum(len(target.removes) for target in targets) if kind is Kind.REMOVE_IDENTIFIER else len(parts)
+    acts = sum(len(target.removes) for target in targets) if kind is PlanKind.REMOVE_IDENTIFIER else len(parts)
     needed = _times(provider, CAPABILITIES[kind], acts)
     if isinstance(provider, GetsContacts):
-        reads = acts if kind is Kind.REMOVE_IDENTIFIER else sum(ceil(len(part) / provider.get_batch) for part in parts)
+        reads = (
+            acts
+            if kind is PlanKind.REMOVE_IDENTIFIER
+            else sum(ceil(len(part) / provider.get_batch_size) for part in parts)
+        )
         return needed + _times(provider, GetsContacts, reads)
     if locating.way(provider) == "scan":  # one for the whole step
         jobs = 4 if isinstance(provider, ExportsFiles) else max(1, ceil(scanned / provider.page_size))
@@ -302,19 +310,19 @@ def _requests(kind: Kind, provider: Provider, targets: Sequence[Target], size: i
 def _look_ups(targets: Sequence[Target], provider: Provider) -> int:
     """How many requests it takes to look these contacts up by their identifiers."""
     kinds = Counter((i.kind, i.key) for i in {i for target in targets for i in target.identifiers})
-    return sum(ceil(count / provider.find_batch) for count in kinds.values())
+    return sum(ceil(count / provider.find_batch_size) for count in kinds.values())
 
 
 def _times(provider: Provider, capability: type[Provider], batches: int) -> Counter[str]:
     """What so many batches cost, by lane; a lane without a rate of its own counts in the general one."""
     costs = provider.costs.get(capability, {"": 1})
     counted: Counter[str] = Counter()
-    for lane, cost in costs.items():
-        counted[lane if lane in provider.rates else ""] += cost * batches
+    for rate_limit, cost in costs.items():
+        counted[rate_limit if rate_limit in provider.rate_limits else ""] += cost * batches
     return counted
 
 
-def _least(rate: Rate | None, requests: int) -> float:
+def _least(rate: RateLimit | None, requests: int) -> float:
     """Seconds before the last of these may go out."""
     return float(max(0, requests - 1) // rate.limit * rate.seconds) if rate else 0.0
 
@@ -323,7 +331,7 @@ def _complete(asks: Asks) -> Asks:
     return {name: locating.complete(name, flow) for name, flow in asks.items()}
 
 
-def _checked(request: Request, providers: Mapping[str, Provider]) -> None:
+def _checked(request: PlanRequest, providers: Mapping[str, Provider]) -> None:
     if not providers:
         raise InvalidInput("no account was named", hint="say in which accounts to look")
     if not request.people:
@@ -335,7 +343,7 @@ def _checked(request: Request, providers: Mapping[str, Provider]) -> None:
             raise InvalidInput(f"an identifier of person {person.number} is blank")
     for name, provider in providers.items():
         for given in filter(None, (person.contact for person in request.people)):
-            if reason := provider.refuse_id(given):
+            if reason := provider.validate_id(given):
                 raise InvalidInput(f"not asked of {name}: {reason}", hint="pass the id as the vendor gave it")
 
 
@@ -350,7 +358,7 @@ def _acceptable(targets: Mapping[str, Sequence[Target]], providers: Mapping[str,
     """Refuse contacts whose ids could not be sent: they could not be touched, nor read again."""
     for name, several in targets.items():
         for target in several:
-            if reason := providers[name].refuse_id(target.contact):
+            if reason := providers[name].validate_id(target.contact):
                 raise PlanRefused(
                     f"{name} shows a contact that cannot be asked for: {reason}",
                     hint="its answers cannot be trusted now; check base_url, and ask the vendor",
@@ -358,7 +366,7 @@ def _acceptable(targets: Mapping[str, Sequence[Target]], providers: Mapping[str,
 
 
 def _within(
-    limits: Limits, providers: Mapping[str, Provider], targets: Mapping[str, Sequence[Target]]
+    limits: SafetyLimits, providers: Mapping[str, Provider], targets: Mapping[str, Sequence[Target]]
 ) -> Making[dict[str, int]]:
     """Refuse what is too large; the size of an account is asked for only where it matters."""
     for name, touched in targets.items():
@@ -390,9 +398,9 @@ def _within(
     return sizes
 
 
-def persons(people: Iterable[Identifier | Iterable[Identifier]]) -> tuple[Person, ...]:
+def persons(people: Iterable[Identifier | Iterable[Identifier]]) -> tuple[DataSubject, ...]:
     """Each item is one person: an identifier, or several."""
     if isinstance(people, (str, Identifier)):
         raise InvalidInput("one person was given where several are due", hint="put it into a list")
     several = [(each,) if isinstance(each, Identifier) else tuple(each) for each in people]
-    return tuple(Person(number, tuple(dict.fromkeys(asked))) for number, asked in enumerate(several, 1))
+    return tuple(DataSubject(number, tuple(dict.fromkeys(asked))) for number, asked in enumerate(several, 1))

@@ -10,11 +10,11 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import unquote_plus
 
-from contacts_core.plans.model import AccountPlan, Person, Plan
+from contacts_core.plans.model import AccountPlan, DataSubject, Plan
 from contacts_core.plans.receipts.format import FORMAT, LARGEST, STATES
 from contacts_core.plans.receipts.reasons import request_digest
 from contacts_core.storage.journal import Event, Journal, Run, now
-from contacts_core.storage.pseudonyms import Key
+from contacts_core.storage.pseudonyms import PseudonymKey
 
 __all__ = ["receipt_events"]
 
@@ -27,7 +27,7 @@ CUT_OFF = {"state": "cut off", "confirmed": 0, "absent": 0, "failed": 0, "unconf
 
 
 def receipt_events(
-    run: Run, plan: Plan, journal: Journal, key: Key, state: str, reason: str
+    run: Run, plan: Plan, journal: Journal, key: PseudonymKey, state: str, reason: str
 ) -> Iterator[dict[str, Any]]:
     """The events of the receipt, in order; nothing in them names a person.
 
@@ -49,7 +49,7 @@ def receipt_events(
         "library": f"contacts-core {version('contacts-core')}",
     }
     for part in plan.accounts:
-        left = [{"what": what, "why": why} for what, why in part.unreached.items()]
+        left = [{"what": what, "why": why} for what, why in part.residual_data.items()]
         yield {"type": "scope", "account": part.account, "provider": part.provider, "unreached": left}
     for person in plan.people:
         yield {"type": "person", "person": person.number, "identifiers": _hashed(person, key)}
@@ -111,13 +111,13 @@ class Fit:
         return WITHHELD if named else text.encode(errors="replace").decode()  # no half of a character
 
 
-def _account(part: AccountPlan, key: Key) -> dict[str, Any]:
+def _account(part: AccountPlan, key: PseudonymKey) -> dict[str, Any]:
     """An account, with a keyed hash of what the vendor names it by: two receipts show whether it was the same."""
     named = key.digest(b"account id", part.account_id.encode())
     return {"account": part.account, "provider": part.provider, "title": part.title, "account_id": named}
 
 
-def _hashed(person: Person, key: Key) -> list[dict[str, Any]]:
+def _hashed(person: DataSubject, key: PseudonymKey) -> list[dict[str, Any]]:
     return [
         {"kind": i.kind.value, "hash": key.identifier(i), "asked": asked}
         for identifiers, asked in ((person.asked, True), (person.followed, False))
@@ -125,7 +125,7 @@ def _hashed(person: Person, key: Key) -> list[dict[str, Any]]:
     ]
 
 
-def _found(plan: Plan, key: Key) -> Iterator[dict[str, Any]]:
+def _found(plan: Plan, key: PseudonymKey) -> Iterator[dict[str, Any]]:
     for part in plan.accounts:
         of_person: dict[int, list[Any]] = {}
         for target in part.targets:
@@ -143,7 +143,7 @@ def _found(plan: Plan, key: Key) -> Iterator[dict[str, Any]]:
             }
 
 
-def _hidden(line: dict[str, Any], key: Key) -> dict[str, Any]:
+def _hidden(line: dict[str, Any], key: PseudonymKey) -> dict[str, Any]:
     """The line with keyed hashes for what the vendor chose: ids of requests and jobs."""
     exchanges = [
         {**each, "request_id": request_digest(key, each["request_id"]) if each["request_id"] else ""}
@@ -196,7 +196,7 @@ def _reading(event: Event) -> dict[str, Any]:
     return told
 
 
-def _unverified(plan: Plan, account: str, key: Key) -> list[dict[str, Any]]:
+def _unverified(plan: Plan, account: str, key: PseudonymKey) -> list[dict[str, Any]]:
     """The answers for an account that was not read again."""
     reason = "not verified: the run did not come that far"
     counts = Counter(number for target in plan.by_account[account].targets for number in target.people)

@@ -16,7 +16,7 @@ from contacts_core import errors
 from contacts_core.errors import Interrupted, ProviderError
 from contacts_core.models import Failure
 from contacts_core.models.identifiers import scrub
-from contacts_core.storage.pseudonyms import Key
+from contacts_core.storage.pseudonyms import PseudonymKey
 
 __all__ = ["OurWords", "public_reason", "public_reasons", "request_digest"]
 
@@ -66,7 +66,7 @@ class OurWords(str):
     __slots__ = ()
 
 
-def public_reason(error: BaseException, key: Key) -> str:
+def public_reason(error: BaseException, key: PseudonymKey) -> str:
     """What a receipt says of an error: what sort it was, its status, and the keyed hash of the vendor's request id.
 
     The error's own text, with addresses and numbers masked, goes to the log.
@@ -93,7 +93,7 @@ def _log(text: str, reason: str, _minute: int) -> None:
     logger.warning("%s: %s", reason, text)
 
 
-def _words(error: BaseException, key: Key) -> str:
+def _words(error: BaseException, key: PseudonymKey) -> str:
     if error.args and isinstance(error.args[0], OurWords):
         return str(error.args[0])
     if isinstance(error, Interrupted):
@@ -121,6 +121,6 @@ def _sorted(text: str) -> str:
     return NOT_DONE
 
 
-def request_digest(key: Key, request_id: str) -> str:
+def request_digest(key: PseudonymKey, request_id: str) -> str:
     """The keyed hash of a vendor's request id: the vendor chose it, so it may hold anything."""
     return key.digest(b"request id", request_id.encode(errors="surrogatepass"))

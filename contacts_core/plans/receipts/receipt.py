@@ -31,7 +31,7 @@ from attrs import field, frozen
 from contacts_core.errors import ConfigurationError, ContactsError
 from contacts_core.models import Identifier
 from contacts_core.plans.receipts.format import disagreements, misfit
-from contacts_core.storage.pseudonyms import Key
+from contacts_core.storage.pseudonyms import PseudonymKey
 
 __all__ = ["Finding", "Receipt", "ReceiptBroken", "Signer", "write"]
 
@@ -116,7 +116,7 @@ class Finding:
     asked: bool
 
 
-def write(events: Iterable[Line], key: Key, signer: Signer | None = None) -> Iterator[str]:
+def write(events: Iterable[Line], key: PseudonymKey, signer: Signer | None = None) -> Iterator[str]:
     """The lines of a receipt, each with its line break.
 
     Args:
@@ -249,7 +249,7 @@ class Receipt:
         """The lines of one type."""
         return [line for line in self.lines if line["type"] == type]
 
-    def sealed_by(self, key: Key) -> bool:
+    def sealed_by(self, key: PseudonymKey) -> bool:
         """Whether every line is as it was written by a holder of this key."""
         end = self.lines[-1]
         return self.key_id == key.id and hmac.compare_digest(end["seal"], _seal(key, end))
@@ -258,7 +258,7 @@ class Receipt:
         """Whether every line is as it was signed with this key, given as 32 bytes in base64."""
         return self.signed and self.public_key == public_key.strip()
 
-    def find(self, identifiers: Iterable[Identifier], key: Key) -> list[Finding]:
+    def find(self, identifiers: Iterable[Identifier], key: PseudonymKey) -> list[Finding]:
         """What it says of these identifiers, account by account; nothing where it does not hold them: see `uncovered`.
 
         Raises:
@@ -279,7 +279,7 @@ class Receipt:
         return findings
 
     def uncovered(
-        self, identifiers: Iterable[Identifier], key: Key, accounts: Iterable[str] = ()
+        self, identifiers: Iterable[Identifier], key: PseudonymKey, accounts: Iterable[str] = ()
     ) -> list[tuple[Identifier, str]]:
         """The identifiers and accounts that it says nothing about.
 
@@ -297,7 +297,7 @@ class Receipt:
         where = dict.fromkeys(accounts) or self.accounts
         return [(each, name) for each in wanted for name in where if (each, name) not in told]
 
-    def _check_key(self, key: Key) -> None:
+    def _check_key(self, key: PseudonymKey) -> None:
         if self.key_id != key.id:
             raise ConfigurationError(
                 f"the receipt was written with the key {self.key_id}, and this one is {key.id}",
@@ -382,7 +382,7 @@ def _hash(line: Line) -> str:
     return hashlib.sha256(_without(line, "hash")).hexdigest()
 
 
-def _seal(key: Key, end: Line) -> str:
+def _seal(key: PseudonymKey, end: Line) -> str:
     return key.digest(SEAL, _without(end, "seal", "signature", "hash"))
 
 

@@ -132,7 +132,7 @@ def _verdict(receipt: Receipt) -> Iterator[str]:
     yield _pairs(
         [
             ("Run", run["run"]),
-            ("Kind", KINDS.get(receipt.kind, receipt.kind)),
+            ("PlanKind", KINDS.get(receipt.kind, receipt.kind)),
             ("People asked for", run["people"]),
             ("Planned", _time(run["made_at"])),
             ("Begun", _time(run["begun_at"])),

@@ -105,7 +105,7 @@ class FailingCases(Cases):
         target, other = self.people(trial)
         trial.faults.set(fault, 1)
         outcome = trial.door.wait(trial.door.delete_contacts([target.id]))
-        assert outcome.refused == 0
+        assert outcome.failed_count == 0
         self.eventually(trial, lambda: self.gone(trial, target))
         assert not self.gone(trial, other)
 
@@ -122,7 +122,7 @@ class FailingCases(Cases):
         trial.faults.set("job-fails", 1)
         outcome: Outcome = trial.door.wait(trial.door.delete_contacts([target.id]))
         assert outcome.state is OutcomeState.FAILED
-        assert outcome.counted == 0
+        assert outcome.succeeded_count == 0
         assert not self.gone(trial, target)
 
     @case(DeletesContacts, QueuesJobs, Exports, UpsertsContacts, FindsContacts, GetsContacts, emulated=True)

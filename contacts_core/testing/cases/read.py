@@ -196,7 +196,7 @@ class ReadingCases(Cases):
         self.people(trial)
         count = trial.door.count()
         assert count == len(list(trial.door.export()))
-        assert count.how in {"counter", "paged"}
+        assert count.source in {"counter", "paged"}
 
     @case(ReadsLists, CreatesLists, recorded=True)
     def test_a_new_list_is_listed(self, trial: Trial) -> None:

@@ -40,8 +40,10 @@ class ChangingCases(Cases):
     def test_deleting_again_harms_nobody(self, trial: Trial) -> None:
         target, other = self.people(trial)
         first, second = (trial.door.wait(trial.door.delete_contacts([target.id, target.id])) for _ in range(2))
-        assert (first.requested, first.counted, first.refused) == (1, 1, 0)
-        assert (second.counted, second.refused) == (0, 0), "what was gone already is not counted as deleted"
+        assert (first.requested, first.succeeded_count, first.failed_count) == (1, 1, 0)
+        assert (second.succeeded_count, second.failed_count) == (0, 0), (
+            "what was gone already is not counted as deleted"
+        )
         assert not self.gone(trial, other)
 
     @case(DeletesContacts)
@@ -72,7 +74,7 @@ class ChangingCases(Cases):
         kept, *targets = everyone
         before = trial.requests
         outcome = trial.door.delete_contacts(contact.id for contact in targets)
-        assert trial.requests - before == -(-len(targets) // self.provider.batch)
+        assert trial.requests - before == -(-len(targets) // self.provider.delete_batch_size)
         self.wait_done(trial, outcome)
         assert [contact.id for contact in trial.door.export()] == [kept.id]
 
@@ -83,7 +85,7 @@ class ChangingCases(Cases):
                 trial.door.delete_all_contacts(confirm=wrong)
         assert trial.requests == 0
         outcome = self.wait_done(trial, trial.door.delete_all_contacts(confirm=self.provider.name))
-        assert outcome.counted == 30
+        assert outcome.succeeded_count == 30
         assert list(trial.door.export()) == []
 
     @case(RemovesIdentifiers, UpsertsContacts, GetsContacts, FindsContacts, recorded=True)
@@ -156,7 +158,7 @@ class ChangingCases(Cases):
         nobody = Identifier.email("nobody.at.all@example.com")
         for change in (trial.door.remove_from_list, trial.door.add_to_list):
             outcome = trial.door.wait(change(made.id, [nobody]))
-            assert outcome.counted == 0
+            assert outcome.succeeded_count == 0
             assert (len(outcome.absent), outcome.requested) == (1, 1)
         before = trial.requests
         assert trial.door.remove_from_list(made.id, []).state is OutcomeState.DONE
@@ -178,8 +180,10 @@ class ChangingCases(Cases):
         odd = self.person(trial, custom={"no_such_field_anywhere": "x"}, extra={"shoe_size": 43})
         outcome = self.wait_done(trial, trial.door.upsert_contacts([odd]))
         stored = trial.door.find(odd.identifiers)[odd.identifiers[0]]
-        assert "shoe_size" in outcome.lost or "shoe_size" in stored.extra
-        assert stored.custom.get("no_such_field_anywhere") == "x" or any("no_such" in name for name in outcome.lost)
+        assert "shoe_size" in outcome.dropped_fields or "shoe_size" in stored.extra
+        assert stored.custom.get("no_such_field_anywhere") == "x" or any(
+            "no_such" in name for name in outcome.dropped_fields
+        )
 
     @case(UpsertsContacts)
     def test_writing_nobody_sends_nothing(self, trial: Trial) -> None:
@@ -195,10 +199,10 @@ class ChangingCases(Cases):
         elsewhere = trial.open()
         finished = elsewhere.wait(converter.loads(stored, Job))
         assert finished.state is JobState.DONE
-        assert elsewhere.check(finished.id).state is JobState.DONE
+        assert elsewhere.get_job(finished.id).state is JobState.DONE
 
     @case(QueuesJobs)
     def test_the_job_of_another_provider_is_refused(self, trial: Trial) -> None:
         with pytest.raises(InvalidInput):
-            trial.door.check(Job(provider="another", id="1"))
+            trial.door.get_job(Job(provider="another", id="1"))
         assert trial.requests == 0

@@ -15,7 +15,7 @@ from contacts_core.provider import (
     GetsContacts,
     Payload,
     Provider,
-    address,
+    base_url_setting,
     delete,
     get,
     hookimpl,
@@ -50,7 +50,7 @@ class Stranger(DeletesContacts, GetsContacts, ExportsPages):
     name = "stranger"
     title = "Stranger"
     api_key: str = secret()
-    base_url: str = address("https://api.stranger.example")
+    base_url: str = base_url_setting("https://api.stranger.example")
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.api_key}"}

@@ -10,7 +10,7 @@ from contacts_core import Contacts
 from contacts_core.provider import DeletesContacts
 from contacts_core.provider import Flow
 from contacts_core.models import Outcome
-from contacts_core.provider import address
+from contacts_core.provider import base_url_setting
 from contacts_sendgrid import api
 from contacts_user_api import UserApi
 
@@ -18,7 +18,7 @@ from contacts_user_api import UserApi
 @frozen(kw_only=True)
 class Half(DeletesContacts):
     name = "half"
-    base_url: str = address("https://half.example")
+    base_url: str = base_url_setting("https://half.example")
 
 
 Half()  # error: abstract
@@ -37,7 +37,7 @@ def forgotten() -> Flow[Outcome]:
 @frozen(kw_only=True)
 class Odd(DeletesContacts):
     name = "odd"
-    base_url: str = address("https://odd.example")
+    base_url: str = base_url_setting("https://odd.example")
 
     def delete_contacts(self, ids: int) -> Flow[Outcome]:  # error: another signature
         yield from ()
