@@ -77,6 +77,13 @@ def test_links_of_forms_and_metadata_lead_somewhere(path: Path) -> None:
     assert [url for url in urls if (found := into_the_repository(url)) and broken(*found)] == []
 
 
+def test_workflows_name_tests_and_scripts_that_exist() -> None:
+    workflows = "".join(text(path) for path in sorted(ROOT.glob(".github/workflows/*.yml")))
+    named = set(re.findall(r"(?<![\w/.])(?:tests|scripts)/[\w/.]+", workflows))
+    assert "tests/core" in named
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
 def test_the_readme_works_from_a_package_page() -> None:
     assert [link for link in links(ROOT / "README.md") if not link.startswith(("https://", "#"))] == []
 

@@ -15,7 +15,8 @@ for name in ("fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty
 for name in ("fchmod", "fork", "geteuid", "getuid", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "O_TMPFILE"):
     if hasattr(os, name):
         delattr(os, name)
-del signal.SIGHUP
+if hasattr(signal, "SIGHUP"):
+    del signal.SIGHUP
 """
 
 
