@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     )
     from contacts_core.query import F, Query, RawQuery
 
+    __version__: str
+
 __all__ = [
     "Address",
     "AsyncContacts",
@@ -62,6 +64,7 @@ __all__ = [
     "Query",
     "RawQuery",
     "Strategy",
+    "__version__",
     "connect",
     "connect_async",
     "errors",
@@ -78,6 +81,8 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name == "errors":
         return import_module("contacts_core.errors")
+    if name == "__version__":
+        return import_module("importlib.metadata").version("contacts-core")
     if name not in __all__:
         message = f"module 'contacts_core' has no attribute {name!r}"
         raise AttributeError(message)

@@ -236,9 +236,9 @@ def section(name: str, **options: Any) -> typer.Typer:
 def version(wanted: bool) -> None:
     """Print the version and stop."""
     if wanted:
-        from importlib.metadata import version as installed
+        from contacts_core import __version__
 
-        print(f"contacts-core {installed('contacts-core')}")
+        print(f"contacts-core {__version__}")
         raise typer.Exit
 
 

@@ -6,6 +6,7 @@ import ast
 import inspect
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,9 @@ def test_what_a_type_checker_sees_is_what_there_is() -> None:
     tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
     guarded = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {alias.name for node in guarded.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    seen |= {
+        node.target.id for node in guarded.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
     assert seen == set(contacts_core.__all__)
 
 
@@ -41,6 +45,15 @@ def test_importing_loads_next_to_nothing() -> None:
     program = f"import sys, contacts_core; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_version_is_the_one_that_is_installed() -> None:
+    assert contacts_core.__version__ == version("contacts-core")
+    program = "import sys, contacts_core; print('importlib.metadata' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program], cwd=ROOT.parent, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
 
 
 def test_both_doors_have_the_same_methods_with_the_same_parameters() -> None:

@@ -1,18 +1,24 @@
-"""Types are tested like behaviour: what must pass passes in two checkers, what must fail fails on its line."""
+"""Types are tested like behaviour: what must pass passes in two checkers, what must fail fails on its line.
+
+The checkers see the wheel as it is installed by users, outside the repository, and nothing of the source tree.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-GOOD, BAD = HERE / "api.py", HERE / "must_fail" / "wrong.py"
+BAD = HERE / "must_fail" / "wrong.py"
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -22,20 +28,53 @@ def marked(*, both: bool) -> set[int]:
     return {number for number, line in lines if "# error:" in line and not (both and "(pyright)" in line)}
 
 
-def run(*command: str) -> str:
-    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with the wheel, and with the dependencies that are installed here."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, symlinks=True)
+    names = {"base": str(folder), "platbase": str(folder)}
+    packages = Path(sysconfig.get_path("purelib", "venv", vars=names))
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q", "--no-deps", "--no-index")
+    subprocess.run([*pip, "--target", str(packages), str(wheel)], check=True)
+    # `.pth` files of a folder named by a `.pth` file are not read: the source tree, installed here, stays out.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return Path(sysconfig.get_path("scripts", "venv", vars=names)) / "python"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's project, with the two files."""
+    ignore = shutil.ignore_patterns("__pycache__", "test_*")
+    return Path(shutil.copytree(HERE, tmp_path_factory.mktemp("project") / "typing", ignore=ignore))
+
+
+def run(*command: str, project: Path) -> str:
+    clean = {name: value for name, value in os.environ.items() if name not in {"MYPYPATH", "PYTHONPATH"}}
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=project, env=clean, capture_output=True, text=True, check=False
+    )
     return done.stdout
 
 
-def test_mypy_agrees() -> None:
-    output = run("mypy", str(GOOD), str(BAD), "--no-error-summary", "--hide-error-context")
-    found = re.findall(r"^tests/typing/([\w/]+\.py):(\d+): error:", output, re.MULTILINE)
+def test_the_wheel_is_what_is_checked(python: Path, project: Path) -> None:
+    code = "import contacts_core, contacts_bird; print(contacts_core.__file__, contacts_bird.__file__)"
+    done = subprocess.run([python, "-c", code], cwd=project, capture_output=True, text=True, check=True)
+    assert all(Path(file).is_relative_to(python.parents[1]) for file in done.stdout.split()), done.stdout
+
+
+def test_mypy_agrees(python: Path, project: Path) -> None:
+    files = ("api.py", "must_fail/wrong.py")
+    options = ("--strict", "--config-file", os.devnull, "--no-error-summary", "--hide-error-context")
+    codes = ("--enable-error-code", "unused-awaitable", "--cache-dir", os.devnull)
+    output = run("mypy", *files, *options, *codes, "--python-executable", str(python), project=project)
+    found = re.findall(r"^([\w/]+\.py):(\d+): error:", output, re.MULTILINE)
     assert {int(line) for name, line in found if name == "must_fail/wrong.py"} == marked(both=True), output
-    assert [name for name, _ in found if name == "api.py"] == [], output
+    assert {name for name, _ in found} == {"must_fail/wrong.py"}, output
 
 
-def test_pyright_agrees() -> None:
-    output = run("pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(HERE))
+def test_pyright_agrees(python: Path, project: Path) -> None:
+    output = run("pyright", "--outputjson", "--pythonpath", str(python), "-p", str(project), project=project)
     problems = [each for each in json.loads(output)["generalDiagnostics"] if each["severity"] == "error"]
     lines = {(Path(each["file"]).name, each["range"]["start"]["line"] + 1) for each in problems}
     # `assert_type` gives its argument back, and nothing is done with that.

@@ -31,6 +31,11 @@ try:
     from contacts_core.storage.journal import Journal, Progress, Run
     from contacts_core.storage.leases import Stopped
 except ModuleNotFoundError as missing:
+    if missing.name == "fcntl":  # Python has it on POSIX systems only
+        raise ConfigurationError(
+            "applying plans needs a POSIX system (file locks)",
+            hint="make and review plans here; apply them on Linux, macOS or WSL",
+        ) from None
     raise ConfigurationError(f"runs need the package {missing.name}", hint="install contacts-core[plans]") from None
 
 __all__ = [

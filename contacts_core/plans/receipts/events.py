@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 from urllib.parse import unquote_plus
 
+from contacts_core import __version__
 from contacts_core.plans.model import AccountPlan, DataSubject, Plan
 from contacts_core.plans.receipts.format import FORMAT, LARGEST, STATES
 from contacts_core.plans.receipts.reasons import request_digest
@@ -46,7 +46,7 @@ def receipt_events(
         "accounts": [_account(part, key) for part in plan.accounts],
         "people": len(plan.people),
         "key": key.id,
-        "library": f"contacts-core {version('contacts-core')}",
+        "library": f"contacts-core {__version__}",
     }
     for part in plan.accounts:
         left = [{"what": what, "why": why} for what, why in part.residual_data.items()]
