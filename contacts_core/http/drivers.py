@@ -567,6 +567,9 @@ class _Exchange(asyncio.Future[T]):
             super().cancel()
         except Exception as error:  # noqa: BLE001 - it is raised where this is awaited
             self.set_exception(error)
+        except BaseException:  # a second Ctrl-C ends the event loop, and would leave whoever waits here waiting forever
+            super().cancel()
+            raise
         else:
             self.set_result(result)
 

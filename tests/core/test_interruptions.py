@@ -230,6 +230,38 @@ def test_ctrl_c_tells_what_was_done(count: int, pause: float) -> None:
             assert int(unsent) > 0
 
 
+SECOND_CTRL_C = """
+import asyncio, httpx
+from tests.core.test_interruptions import Deleting
+from contacts_core import AsyncContacts
+
+class Vendor(httpx.AsyncBaseTransport):
+    asked = 0
+
+    async def handle_async_request(self, request):
+        await asyncio.sleep(0.01)
+        self.asked += 1
+        if self.asked == 3:
+            raise KeyboardInterrupt  # as the signal does that strikes while an exchange is under way
+        return httpx.Response(204)
+
+async def main():
+    async with httpx.AsyncClient(transport=Vendor()) as client:
+        door = AsyncContacts(Deleting(api_key="k", base_url="http://127.0.0.1:1"), client)
+        await door.delete_contacts([f"c{n}" for n in range(20)])
+
+asyncio.run(main())
+"""
+
+
+def test_ctrl_c_that_strikes_an_exchange_of_an_event_loop_ends_it() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SECOND_CTRL_C], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert ended.returncode != 0
+    assert ended.stderr.splitlines()[-1] == "KeyboardInterrupt"
+
+
 def test_a_flow_that_was_cancelled_asks_for_nothing_more() -> None:
     seen: list[int] = []
 
