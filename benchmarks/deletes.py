@@ -20,7 +20,7 @@ TARGET = 1.2
 
 def run(*, quick: bool) -> Iterator[Figure]:
     """Both doors."""
-    count = 2_000 if quick else 10_000
+    count = 400 if quick else 10_000
     ids = [str(UUID(int=n + 1, version=4)) for n in range(count)]
     ideal = count * LATENCY / IN_FLIGHT
     with serving("small", LATENCY) as address:

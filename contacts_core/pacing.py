@@ -5,9 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from pyrate_limiter import InMemoryBucket, RateItem
-from pyrate_limiter import Rate as Window
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -18,6 +15,10 @@ class Pacer:
     """Counts the requests of one client in each lane. Thread-safe; it never sleeps itself."""
 
     def __init__(self, rates: Mapping[str, Rate]) -> None:
+        from pyrate_limiter import InMemoryBucket, RateItem  # noqa: PLC0415 - it takes longer than all of this package
+        from pyrate_limiter import Rate as Window  # noqa: PLC0415
+
+        self._item = RateItem
         self._lock = threading.Lock()
         self._until: dict[str, float] = {}
         self._buckets = {
@@ -39,7 +40,7 @@ class Pacer:
             bucket = self._buckets.get(lane)
             if bucket is None:
                 return 0.0
-            item = RateItem("", round(now * 1000))
+            item = self._item("", round(now * 1000))
             if bucket.count() >= bucket.rates[0].limit:  # forgetting what is past takes longer than adding
                 bucket.leak(item.timestamp)
             return 0.0 if bucket.put(item) else max(bucket.waiting(item), 1) / 1000  # type: ignore[operator,type-var]
@@ -49,7 +50,7 @@ class Pacer:
         with self._lock:
             for bucket in self._buckets.values():
                 if weight := min(requests, bucket.rates[0].limit):
-                    bucket.put(RateItem("", round(now * 1000), weight=weight))
+                    bucket.put(self._item("", round(now * 1000), weight=weight))
 
     def hold(self, lane: str, until: float) -> None:
         """Let nothing out in this lane before ``until``: the vendor said that nothing is left."""

@@ -17,7 +17,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
@@ -27,6 +26,8 @@ from contacts_core.errors import ConfigurationError
 from contacts_core.provider import Provider
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from contacts_core.models import Outcome
     from contacts_core.plans import Plan, Receipt, Step
     from contacts_core.sandbox import Emulator
@@ -103,6 +104,8 @@ def registry() -> Registry:
     Raises:
         ConfigurationError: Two plugins bring a provider of the same name, or a plugin misspells a hook.
     """
+    from importlib.metadata import entry_points  # noqa: PLC0415 - a provider that is given as a class is not looked up
+
     plugins = manager()
     broken: dict[str, str] = {}
     for point in entry_points(group=GROUP):
