@@ -17,7 +17,7 @@ SCRIPT = Path(sys.executable).with_name("contacts")
 
 def run(*, quick: bool) -> Iterator[Figure]:
     """Imports against those of the libraries beneath; ``--help`` against the libraries that draw it."""
-    rounds = 8 if quick else 20
+    rounds = 5 if quick else 20
     ways = (PARTS, "import contacts_core", "from contacts_core import connect, Contacts")
     parts, bare, doors = _fastest([_importing(each) for each in ways], rounds)
     note = f"{parts * 1e3:.0f} ms for the four"

@@ -37,7 +37,7 @@ class Unhindered(Bird):
 
 def run(*, quick: bool) -> Iterator[Figure]:
     """Both doors, one request at a time and eight at once."""
-    rounds, requests = (9, 160) if quick else (25, 320)
+    rounds, requests = (5, 80) if quick else (25, 320)
     with serving("small") as address:
         provider = Unhindered(access_key="sandbox-access-key", workspace_id=crowd.WORKSPACE, base_url=address)
         yield from _blocking(provider, rounds, requests)
