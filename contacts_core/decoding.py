@@ -30,6 +30,7 @@ from contacts_core.texts import printable
 __all__ = ["Payload", "TolerantFields", "UnknownFields", "decoder", "lines_decoder", "payload_converter"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 drift = logging.getLogger("contacts_core.drift")
 """Names the fields that a vendor sent and nobody declared; never their values."""
@@ -148,7 +149,7 @@ class PayloadDecoder(Generic[T]):
         except UNREADABLE:  # each by itself: most still fit, and the error says what is wrong with the one
             return [self.decode(line) for line in lines.splitlines() if line.strip()]
 
-    def _quickly(self, decode: Callable[[bytes], Any], raw: bytes) -> Any:
+    def _quickly(self, decode: Callable[[bytes], R], raw: bytes) -> R:
         """Decode with the declared and the learned fields, and log which of the latter came."""
         if not (self._learned and drift.isEnabledFor(logging.INFO)):
             return decode(raw)
@@ -314,8 +315,8 @@ def _is_learnable(names: Collection[str]) -> bool:
 
 def _widened(type_: Any, undeclared: Mapping[type, Collection[str]]) -> Any:
     """A payload type like ``type_`` whose payloads, wherever they are in it, declare these fields as well."""
-    structs: dict[type[Any], set[type[Any]]] = {}  # with those that their fields hold
-    todo = set(_structs_of(type_))
+    structs: dict[Any, set[Any]] = {}  # with those that their fields hold
+    todo: set[Any] = set(_structs_of(type_))
     while todo:
         cls = todo.pop()
         structs[cls] = {each for hint in _hints(cls).values() for each in _structs_of(hint)}
@@ -323,7 +324,7 @@ def _widened(type_: Any, undeclared: Mapping[type, Collection[str]]) -> Any:
     affected = set(undeclared)
     while more := {cls for cls, held in structs.items() if held & affected} - affected:
         affected |= more
-    derived = {cls: _derived(cls, undeclared.get(cls, ())) for cls in affected}
+    derived: dict[Any, Any] = {cls: _derived(cls, undeclared.get(cls, ())) for cls in affected}
     for cls, wider in derived.items():  # only now, because payloads may hold one another
         hints = {name: (hint, _replaced(hint, derived)) for name, hint in _hints(cls).items()}
         wider.__annotations__.update({name: new for name, (hint, new) in hints.items() if new is not hint})

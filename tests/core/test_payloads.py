@@ -137,7 +137,7 @@ class Everywhere(UnknownFields, kw_only=True):
     closed: Closed | None = None
 
 
-class Steady(UnknownFields, frozen=True, kw_only=True):  # pyright: ignore[reportGeneralTypeIssues]
+class Steady(UnknownFields, frozen=True, kw_only=True):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     id: str
 
 
