@@ -15,10 +15,14 @@ LIBRARIES = ("attrs", "cattrs", "msgspec", "httpx", "httpcore", "anyio", "sniffi
 
 
 def main() -> int:
-    """Print a table for each benchmark; the exit code is 1 if a target was missed."""
+    """Print a table for each benchmark; the exit code is 1 if a target was missed, unless the run was quick."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="*", choices=(*NAMES, []), metavar="name", help=f"any of {', '.join(NAMES)}")
-    parser.add_argument("--quick", action="store_true", help="a smaller run, for a first look; its figures are rougher")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a smaller run, about a minute for all; its figures are rougher, and a missed target is no failure",
+    )
     arguments = parser.parse_args()
     libraries = ", ".join(f"{each} {version(each)}" for each in LIBRARIES)
     print(f"Python {platform.python_version()}, {libraries}", flush=True)
@@ -28,7 +32,7 @@ def main() -> int:
         figures: list[Figure] = list(import_module(f"benchmarks.{name}").run(quick=arguments.quick))
         print(f"\n{table(figures, title=name)}\n({time.perf_counter() - start:.0f} s)", flush=True)
         missed |= any(figure.reached is False for figure in figures)
-    return int(missed)
+    return int(missed and not arguments.quick)
 
 
 if __name__ == "__main__":

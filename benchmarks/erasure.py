@@ -35,7 +35,7 @@ OWNERS = {
 
 def run(*, quick: bool) -> Iterator[Figure]:
     """Plan, apply and verify."""
-    count = 300 if quick else 10_000
+    count = 100 if quick else 10_000
     wanted = [Identifier.email(person.email) for person in people(count)]
     with ExitStack() as opened:
         doors = opened.enter_context(vendors(count))

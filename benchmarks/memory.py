@@ -25,7 +25,7 @@ LONGEST = 600  # seconds for one export
 
 def run(*, quick: bool) -> Iterator[Figure]:
     """Both file types."""
-    small, large = (20, 200) if quick else (100, 1_000)
+    small, large = (10, 50) if quick else (100, 1_000)
     with serving("exports") as address:
         for file_type in ("csv", "json"):
             (few, _), (many, seconds) = (_exported(address, n, file_type) for n in (small, large))

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import httpx
 from attrs import frozen
 
-from benchmarks import synthetic_contacts as crowd
+from benchmarks import synthetic_contacts
 from benchmarks.figures import Figure, interleaved, paired
 from benchmarks.server import serving
 from contacts_bird import Bird
@@ -25,7 +25,7 @@ from contacts_core.http.drivers import IN_FLIGHT, LIMITS, TIMEOUT
 from contacts_core.provider import RateLimit
 
 Work = Coroutine[Any, Any, None]
-IDS = [contact["id"] for contact in crowd.bird(1_000)]
+IDS = [contact["id"] for contact in synthetic_contacts.bird(1_000)]
 
 
 @frozen(kw_only=True)
@@ -37,9 +37,11 @@ class Unhindered(Bird):
 
 def run(*, quick: bool) -> Iterator[Figure]:
     """Both doors, one request at a time and eight at once."""
-    rounds, requests = (9, 160) if quick else (25, 320)
+    rounds, requests = (5, 80) if quick else (25, 320)
     with serving("small") as address:
-        provider = Unhindered(access_key="sandbox-access-key", workspace_id=crowd.WORKSPACE, base_url=address)
+        provider = Unhindered(
+            access_key="sandbox-access-key", workspace_id=synthetic_contacts.WORKSPACE, base_url=address
+        )
         yield from _blocking(provider, rounds, requests)
         with asyncio.Runner() as runner:
             yield from _awaiting(provider, rounds, requests, runner.run)

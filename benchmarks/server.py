@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from benchmarks import synthetic_contacts as crowd
+from benchmarks import synthetic_contacts
 
 MOST_SECONDS = 900
 MOST_REQUESTS = 500_000
@@ -42,13 +42,13 @@ NOT_FOUND = rendered(b'{"message": "no such path"}', "404 Not Found")
 
 def small() -> Answers:
     """One small contact of Bird's for every GET, and nothing for every DELETE."""
-    contact = rendered(msgspec.json.encode(crowd.bird(1)[0]))
+    contact = rendered(msgspec.json.encode(synthetic_contacts.bird(1)[0]))
     return lambda method, _target, _body: NO_CONTENT if method == "DELETE" else contact
 
 
 def bird_pages() -> Answers:
     """Pages of Bird's contacts, each naming the next."""
-    contacts = crowd.bird(PAGE * PAGES)
+    contacts = synthetic_contacts.bird(PAGE * PAGES)
     pages: dict[str, bytes] = {}
     for n in range(PAGES):
         page: dict[str, object] = {"results": contacts[n * PAGE : (n + 1) * PAGE]}
@@ -60,7 +60,7 @@ def bird_pages() -> Answers:
 
 def user_api_pages() -> Answers:
     """Pages of user-api's contacts, with every relation."""
-    contacts = crowd.user_api(PAGE * PAGES)
+    contacts = synthetic_contacts.user_api(PAGE * PAGES)
     pages: dict[str, bytes] = {}
     for offset in range(0, PAGE * PAGES, PAGE):
         where = {"limit": PAGE, "offset": offset, "total": PAGE * PAGES}
@@ -71,8 +71,8 @@ def user_api_pages() -> Answers:
 
 def exports() -> Answers:
     """SendGrid's export jobs. The first segment of the path says how many thousand contacts the account has."""
-    blocks = {file_type: crowd.export_block(file_type) for file_type in ("csv", "json")}
-    fields = rendered(msgspec.json.encode(crowd.sendgrid_fields()))
+    blocks = {file_type: synthetic_contacts.export_block(file_type) for file_type in ("csv", "json")}
+    fields = rendered(msgspec.json.encode(synthetic_contacts.sendgrid_fields()))
 
     def answer(method: str, target: str, body: bytes) -> Answer:
         _, thousands, *rest = urlsplit(target).path.split("/")
@@ -84,7 +84,7 @@ def exports() -> Answers:
                 return rendered(msgspec.json.encode({"id": file_type}), "202 Accepted")
             case "GET", [*_, "exports", file_type]:
                 base = os.environ["BENCHMARK_ADDRESS"]
-                count = int(thousands) * crowd.BLOCK
+                count = int(thousands) * synthetic_contacts.BLOCK
                 files = [f"{base}/{thousands}/files/{file_type}"]
                 status = {"id": file_type, "status": "ready", "contact_count": count, "urls": files}
                 return rendered(msgspec.json.encode(status))
@@ -100,9 +100,9 @@ async def export_file(file_type: str, block: bytes, thousands: int) -> AsyncIter
     """A gzip file of any size, written as it is read: nothing of it is kept."""
     yield b"HTTP/1.1 200 OK\r\ncontent-type: application/gzip\r\ntransfer-encoding: chunked\r\n\r\n"
     gzip = zlib.compressobj(level=1, wbits=31)
-    pending = gzip.compress(crowd.CSV_HEADER) if file_type == "csv" else b""
+    pending = gzip.compress(synthetic_contacts.CSV_HEADER) if file_type == "csv" else b""
     for n in range(thousands):
-        pending += gzip.compress(block.replace(crowd.NUMBER, b"%07d" % n))
+        pending += gzip.compress(block.replace(synthetic_contacts.NUMBER, b"%07d" % n))
         if len(pending) >= PIECE:
             yield b"%x\r\n%b\r\n" % (len(pending), pending)
             pending = b""

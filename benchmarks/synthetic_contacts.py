@@ -74,7 +74,7 @@ def _sendgrid(index: int, person: Person, dice: random.Random) -> Json:
 
 
 def sendgrid_page(contacts: list[Json]) -> bytes:
-    """A page of SendGrid's contacts."""
+    """A page of SendGrid's contacts, as a search finds them."""
     return msgspec.json.encode({"result": contacts, "contact_count": len(contacts)})
 
 

@@ -226,8 +226,8 @@ class Contacts(Generic[P_co]):
     ) -> Outcome:
         """Create contacts, or update those that exist, and put them on these lists.
 
-        ``Outcome.dropped_fields`` names the fields that this vendor has no place for. Contacts with an identifier that an
-        erasure left a tombstone of are not written; they come back as failures that name their row.
+        ``Outcome.dropped_fields`` names the fields that this vendor has no place for. Contacts with an identifier that
+        was erased (it has a tombstone) are not written; they come back as failures that name their row.
 
         Args:
             contacts: The contacts, any number of them.

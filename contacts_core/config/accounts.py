@@ -11,7 +11,6 @@ configuration folder.
 from __future__ import annotations
 
 import os
-import tomllib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -84,6 +83,8 @@ def section(name: str, path: Path | None = None) -> dict[str, Any]:
     path = path or accounts_file()
     if path is None:
         return {}
+    import tomllib  # noqa: PLC0415 - only for who keeps accounts in a file
+
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -18,8 +18,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 from attrs import frozen
@@ -27,6 +26,9 @@ from attrs import frozen
 from contacts_core.errors import ConfigurationError
 from contacts_core.provider import Provider
 from contacts_core.provider.hooks import GROUP
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = [
     "GROUP",
@@ -82,6 +84,8 @@ def registry() -> Registry:
     Raises:
         ConfigurationError: Two plugins bring a provider of the same name, or a plugin misspells a hook.
     """
+    from importlib.metadata import entry_points  # noqa: PLC0415 - a provider that is given as a class is not looked up
+
     plugins = manager()
     broken: dict[str, str] = {}
     for point in entry_points(group=GROUP):

@@ -24,7 +24,6 @@ from queue import SimpleQueue
 from typing import Any, NoReturn, TypeVar, cast
 
 import httpx
-import stamina
 from attrs import define
 
 from contacts_core.errors import (
@@ -152,6 +151,14 @@ class _Common:
         """What decides on repetitions of a call whose first attempt failed."""
         return Attempts(
             call, self._settings.attempts, LONGEST_PAUSE, lambda: 0.0 if stop.why else end - self._monotonic()
+        )
+
+    def _retries(self, attempts: Attempts) -> Any:
+        """The attempts of a call whose first one failed, with pauses between them."""
+        import stamina  # noqa: PLC0415 - most programs meet no failure, and it takes a tenth of the import
+
+        return stamina.retry_context(
+            on=attempts.again, attempts=self._settings.attempts, timeout=None, wait_max=LONGEST_PAUSE
         )
 
     def _delay(self, call: Request[Any], end: float) -> float:
@@ -353,9 +360,7 @@ class BlockingTransport(_Common):
             raise failures[0]
         try:
             # The first try is made outside: setting up the retry costs as much as a fifth of a request.
-            for attempt in stamina.retry_context(
-                on=attempts.again, attempts=self._settings.attempts, timeout=None, wait_max=LONGEST_PAUSE
-            ):
+            for attempt in self._retries(attempts):
                 with attempt:
                     if failures:
                         raise failures.pop()
@@ -720,9 +725,7 @@ class AsyncTransport(_Common):
             raise failures[0]
         try:
             # The first try is made outside: setting up the retry costs as much as a fifth of a request.
-            async for attempt in stamina.retry_context(
-                on=attempts.again, attempts=self._settings.attempts, timeout=None, wait_max=LONGEST_PAUSE
-            ):
+            async for attempt in self._retries(attempts):
                 with attempt:
                     if failures:
                         raise failures.pop()

@@ -5,9 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from pyrate_limiter import InMemoryBucket, RateItem
-from pyrate_limiter import Rate as Window
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -15,9 +12,13 @@ if TYPE_CHECKING:
 
 
 class RateLimiter:
-    """Counts the requests of one client in each lane. Thread-safe; it never sleeps itself."""
+    """Counts the requests of one client, limit by limit. Thread-safe; it never sleeps itself."""
 
     def __init__(self, rates: Mapping[str, RateLimit]) -> None:
+        from pyrate_limiter import InMemoryBucket, RateItem  # noqa: PLC0415 - it takes longer than all of this package
+        from pyrate_limiter import Rate as Window  # noqa: PLC0415
+
+        self._item = RateItem
         self._lock = threading.Lock()
         self._until: dict[str, float] = {}
         self._buckets = {
@@ -29,7 +30,7 @@ class RateLimiter:
         """Seconds to wait before asking again; 0 means the request may go out, and counts: send it at once.
 
         Args:
-            lane: The lane of the request; one without a rate of its own counts in the general one.
+            rate_limit: The name of the request's limit; one that the provider does not have counts in the general one.
             now: Seconds on a clock that only goes forward.
         """
         rate_limit = rate_limit if rate_limit in self._buckets else ""
@@ -40,20 +41,20 @@ class RateLimiter:
             bucket = self._buckets.get(rate_limit)
             if bucket is None:
                 return 0.0
-            item = RateItem("", round(now * 1000))
+            item = self._item("", round(now * 1000))
             if bucket.count() >= bucket.rates[0].limit:  # forgetting what is past takes longer than adding
                 bucket.leak(item.timestamp)
             return 0.0 if bucket.put(item) else max(bucket.waiting(item), 1) / 1000  # type: ignore[operator,type-var]
 
     def charge(self, requests: int, now: float) -> None:
-        """Count requests that another process sent just before; which lane they took is not known, so in every one."""
+        """Count requests that another process just sent, under every limit: which one they took is not known."""
         with self._lock:
             for bucket in self._buckets.values():
                 if weight := min(requests, bucket.rates[0].limit):
-                    bucket.put(RateItem("", round(now * 1000), weight=weight))
+                    bucket.put(self._item("", round(now * 1000), weight=weight))
 
     def hold(self, rate_limit: str, until: float) -> None:
-        """Let nothing out in this lane before ``until``: the vendor said that nothing is left."""
+        """Let nothing out under this limit before ``until``: the vendor said that nothing is left."""
         rate_limit = rate_limit if rate_limit in self._buckets else ""
         with self._lock:
             self._until[rate_limit] = max(until, self._until.get(rate_limit, 0.0))

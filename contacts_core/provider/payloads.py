@@ -1,9 +1,10 @@
 """From bytes to payloads: msgspec underneath, cattrs as the seam where a provider may register hooks.
 
-A payload class says what is known of a vendor's JSON. Decoding is strict first: an object with a field that nobody
-declared makes the quick way fail, and the page is read again the slow way, which moves undeclared fields into the
-payload's ``unknown`` instead of dropping them. So nothing a vendor adds is ever lost, and the usual page pays nothing.
-In `TolerantFields` the slow way moves odd values there too, so that one odd contact does not make a page unreadable.
+A payload class declares what is known of a vendor's JSON. Decoding is strict: a page with an undeclared field does not
+fit, and is read again field by field, which moves undeclared fields into the payload's ``unknown`` instead of dropping
+them. That is some fifteen times slower, so it happens once: the decoder then derives payload types that declare these
+fields too, and reads the next pages at full speed. In `TolerantFields` values of another type are moved as well, so
+that one odd contact does not make a page unreadable.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
-from types import NoneType
-from typing import Any, TypeVar, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from cattrs import Converter
-from msgspec.inspect import DictType, Field, ListType, StructType, Type, UnionType, type_info
+from msgspec import UNSET, inspect
+from msgspec.structs import force_setattr
 
 from contacts_core.errors import UnexpectedPayload
 from contacts_core.models.identifiers import scrub
@@ -28,6 +30,7 @@ from contacts_core.text import printable
 __all__ = ["Payload", "TolerantFields", "UnknownFields", "decoder", "lines_decoder", "payload_converter"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 drift = logging.getLogger("contacts_core.drift")
 """Names the fields that a vendor sent and nobody declared; never their values."""
@@ -61,6 +64,10 @@ if hasattr(os, "register_at_fork"):  # another thread may hold it at that moment
     os.register_at_fork(after_in_child=one_at_a_time.release)
 
 MOST_NAMED = 20  # undeclared fields of one object
+# A vendor that sends another field name in every answer must not make us derive types without end.
+MAX_DERIVATIONS = 16  # of one decoder
+MAX_LEARNED_FIELDS = 64  # of one payload class
+MAX_LEARNED_NAME_LENGTH = 100  # characters
 LONGEST_MISFIT = 300  # characters; a path may be as deep as the answer
 LONGEST_FIELD = 60  # characters of the name of one
 UNREADABLE = (msgspec.DecodeError, ValueError, OverflowError, TypeError, RecursionError)
@@ -87,38 +94,86 @@ def nothing(raw: bytes, _: Any = None) -> None:
 
 def decoder(type_: Any) -> Callable[[bytes, Any], Any]:
     """The structure hook for one payload type."""
-    with one_at_a_time:
-        quick = msgspec.json.Decoder(type_)
-        described = type_info(type_)
-
-    def structure(raw: bytes, _: Any = None) -> Any:
-        try:
-            return quick.decode(raw)
-        except msgspec.ValidationError:  # undeclared fields, or values that do not fit
-            pass
-        except UNREADABLE as error:
-            raise misfit(error) from None
-        try:
-            return msgspec.convert(set_aside(plain(raw), described), type_)
-        except UNREADABLE as error:
-            raise misfit(error) from None
-
-    return structure
+    return PayloadDecoder(type_).decode
 
 
 def lines_decoder(type_: type[T]) -> Callable[[bytes], list[T]]:
     """What decodes whole lines of JSON Lines into payloads of one type."""
-    slow = decoder(type_)
-    with one_at_a_time:
-        quick = msgspec.json.Decoder(type_)
+    return PayloadDecoder[T](type_).decode_lines
 
-    def decode(lines: bytes) -> list[T]:
+
+class PayloadDecoder(Generic[T]):
+    """Decodes JSON into one payload type, and learns which undeclared fields the vendor sends.
+
+    It may be used from several threads at once.
+    """
+
+    def __init__(self, type_: Any) -> None:
+        self._type = type_
+        self._learned: Mapping[type, frozenset[str]] = {}
+        self._derivations = 0
+        with one_at_a_time:
+            self._quick: msgspec.json.Decoder[T] = msgspec.json.Decoder(type_)
+            self._described = inspect.type_info(type_)
+
+    def decode(self, raw: bytes, _: Any = None) -> T:
+        """Decode one JSON document.
+
+        Raises:
+            UnexpectedPayload: It does not fit the payload type.
+        """
         try:
-            return quick.decode_lines(lines)
-        except UNREADABLE:  # the slow way says which line
-            return [slow(line, None) for line in lines.splitlines() if line.strip()]
+            return self._quickly(self._quick.decode, raw)
+        except msgspec.ValidationError:  # undeclared fields, or values that do not fit
+            pass
+        except UNREADABLE as error:
+            raise misfit(error) from None
+        drifted = Drift()
+        try:
+            found: T = msgspec.convert(set_aside(plain(raw), self._described, drifted), self._type)
+        except UNREADABLE as error:
+            raise misfit(error) from None
+        finally:
+            drifted.log()
+        self._learn(drifted.undeclared)
+        return found
 
-    return decode
+    def decode_lines(self, lines: bytes) -> list[T]:
+        """Decode whole lines of JSON Lines.
+
+        Raises:
+            UnexpectedPayload: A line does not fit the payload type.
+        """
+        try:
+            return self._quickly(self._quick.decode_lines, lines)
+        except UNREADABLE:  # each by itself: most still fit, and the error says what is wrong with the one
+            return [self.decode(line) for line in lines.splitlines() if line.strip()]
+
+    def _quickly(self, decode: Callable[[bytes], R], raw: bytes) -> R:
+        """Decode with the declared and the learned fields, and log which of the latter came."""
+        if not (self._learned and drift.isEnabledFor(logging.INFO)):
+            return decode(raw)
+        reading.drift = Drift()
+        try:
+            found = decode(raw)
+            reading.drift.log()
+            return found
+        finally:
+            reading.drift = None
+
+    def _learn(self, undeclared: Mapping[type, Collection[str]]) -> None:
+        """Declare these fields from now on, unless that was done too often."""
+        with one_at_a_time:
+            learned = {cls: self._learned.get(cls, frozenset()) | set(names) for cls, names in undeclared.items()}
+            learned = {**self._learned, **{cls: names for cls, names in learned.items() if _is_learnable(names)}}
+            if learned == self._learned or self._derivations >= MAX_DERIVATIONS:
+                return
+            self._derivations += 1
+            try:
+                self._quick = msgspec.json.Decoder(_widened(self._type, learned))
+                self._learned = learned
+            except (TypeError, ValueError, NameError, AttributeError):  # a class that cannot be derived from
+                self._derivations = MAX_DERIVATIONS
 
 
 def raw_json(raw: bytes) -> Any:
@@ -150,43 +205,78 @@ def misfit(error: Exception) -> UnexpectedPayload:
 decode_any = decoder(Any)
 
 
-def set_aside(raw: Any, described: Type) -> Any:
+# -- field by field
+
+
+class Drift:
+    """How one answer differs from what its payloads declare."""
+
+    def __init__(self) -> None:
+        self.undeclared: dict[type, set[str]] = {}
+        self._messages: dict[tuple[str, type, tuple[str, ...]], None] = {}
+
+    def add_undeclared(self, cls: type, names: Collection[str]) -> None:
+        """Note fields of one object that its class does not declare."""
+        self.undeclared.setdefault(cls, set()).update(names)
+        self._messages["%s has undeclared fields: %s", cls, tuple(sorted(names))] = None
+
+    def add_odd(self, cls: type, names: Collection[str]) -> None:
+        """Note fields of one object whose values have another type than declared."""
+        self._messages["%s has fields of another type: %s", cls, tuple(sorted(names))] = None
+
+    def log(self) -> None:
+        """Log what differs: once for all objects of a class that differ in the same way."""
+        for message, cls, names in self._messages:
+            drift.info(message, cls.__name__, _named(names))
+
+
+class _Reading(threading.local):
+    """Where the derived payloads that this thread decodes note which of the learned fields came."""
+
+    drift: Drift | None = None
+
+
+reading = _Reading()
+
+
+def set_aside(raw: Any, described: inspect.Type, drifted: Drift) -> Any:
     """Move undeclared fields of every object into its ``unknown``, or drop them where a payload has no such place."""
     match described, raw:
-        case UnionType(types=types), _:
-            return set_aside(raw, next((t for t in types if _shape(t) is type(raw)), described.types[0]))
-        case ListType(item_type=item), list():
-            return [set_aside(each, item) for each in raw]
-        case DictType(value_type=value), dict():
-            return {key: set_aside(each, value) for key, each in raw.items()}
-        case StructType(cls=cls, fields=fields), dict():
-            return _object(cls, raw, {field.encode_name: field for field in fields})
+        case inspect.UnionType(types=types), _:
+            fitting = next((t for t in types if _shape(t) is type(raw)), types[0])
+            return set_aside(raw, fitting, drifted)
+        case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item), list():
+            return [set_aside(each, item, drifted) for each in raw]
+        case inspect.DictType(value_type=value), dict():
+            return {key: set_aside(each, value, drifted) for key, each in raw.items()}
+        case inspect.StructType(cls=cls, fields=fields), dict():
+            return _object(cls, raw, {field.encode_name: field for field in fields}, drifted)
         case _:
             return raw
 
 
-def _shape(described: Type) -> type | None:
+def _shape(described: inspect.Type) -> type | None:
     match described:
-        case ListType():
+        case inspect.ListType() | inspect.VarTupleType():
             return list
-        case DictType() | StructType():
+        case inspect.DictType() | inspect.StructType():
             return dict
         case _:
             return None
 
 
-def _object(cls: type[Any], raw: dict[str, Any], fields: dict[str, Field]) -> dict[str, Any]:
-    known = {key: set_aside(value, fields[key].type) for key, value in raw.items() if key in fields}
+def _object(cls: type[Any], raw: dict[str, Any], fields: dict[str, inspect.Field], drifted: Drift) -> dict[str, Any]:
+    known = {key: set_aside(value, fields[key].type, drifted) for key, value in raw.items() if key in fields}
     undeclared = {key: value for key, value in raw.items() if key not in fields}
     if undeclared:
-        drift.info("%s has undeclared fields: %s", cls.__name__, _named(undeclared))
-    if issubclass(cls, TolerantFields):
+        drifted.add_undeclared(cls, undeclared)
+    if issubclass(cls, TolerantFields) and not _fits(known, cls):
         hints = _hints(cls)
         odd = [key for key in known if not (fields[key].required or _fits(known[key], hints[fields[key].name]))]
         undeclared |= {key: raw[key] for key in odd}
         known = {key: value for key, value in known.items() if key not in odd}
         if odd:
-            drift.info("%s has fields of another type: %s", cls.__name__, _named(odd))
+            drifted.add_odd(cls, odd)
     if undeclared and UNKNOWN in fields:
         known[UNKNOWN] = undeclared
     return known
@@ -200,7 +290,9 @@ def _named(fields: Collection[str]) -> str:
 
 @cache
 def _hints(cls: type[Any]) -> dict[str, Any]:
-    return get_type_hints(cls)
+    """The types of a payload's fields by attribute."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {name: hints[name] for name in cls.__struct_fields__}
 
 
 def _fits(value: Any, type_: Any) -> bool:
@@ -209,3 +301,88 @@ def _fits(value: Any, type_: Any) -> bool:
     except UNREADABLE:
         return False
     return True
+
+
+# -- payload types that declare more fields
+
+
+def _is_learnable(names: Collection[str]) -> bool:
+    """Whether a payload class may be derived that declares these fields. msgspec encodes names as they are."""
+    return len(names) <= MAX_LEARNED_FIELDS and all(
+        len(name) <= MAX_LEARNED_NAME_LENGTH and not any(char in '"\\' or char < " " for char in name) for name in names
+    )
+
+
+def _widened(type_: Any, undeclared: Mapping[type, Collection[str]]) -> Any:
+    """A payload type like ``type_`` whose payloads, wherever they are in it, declare these fields as well."""
+    structs: dict[Any, set[Any]] = {}  # with those that their fields hold
+    todo: set[Any] = set(_structs_of(type_))
+    while todo:
+        cls = todo.pop()
+        structs[cls] = {each for hint in _hints(cls).values() for each in _structs_of(hint)}
+        todo |= structs[cls] - structs.keys()
+    affected = set(undeclared)
+    while more := {cls for cls, held in structs.items() if held & affected} - affected:
+        affected |= more
+    derived: dict[Any, Any] = {cls: _derived(cls, undeclared.get(cls, ())) for cls in affected}
+    for cls, wider in derived.items():  # only now, because payloads may hold one another
+        hints = {name: (hint, _replaced(hint, derived)) for name, hint in _hints(cls).items()}
+        wider.__annotations__.update({name: new for name, (hint, new) in hints.items() if new is not hint})
+    return _replaced(type_, derived)
+
+
+def _structs_of(type_: Any) -> Iterator[type[Any]]:
+    if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
+        yield type_
+    for argument in get_args(type_):
+        yield from _structs_of(argument)
+
+
+def _replaced(type_: Any, derived: Mapping[type, Any]) -> Any:
+    """The type with every class replaced by what is derived from it; the same object where there is none."""
+    if isinstance(type_, type) and type_ in derived:
+        return derived[type_]
+    arguments = get_args(type_)
+    replaced = tuple(_replaced(each, derived) for each in arguments)
+    if all(new is old for new, old in zip(replaced, arguments, strict=True)):
+        return type_
+    origin: Any = get_origin(type_)
+    if origin is UnionType:
+        origin = Union
+    return Annotated[replaced] if origin is Annotated else origin[replaced]
+
+
+def _derived(cls: type[Any], names: Collection[str]) -> Any:
+    """A subclass of a payload class, of the same name, that reads more fields and keeps them in ``unknown``."""
+    attributes = {f"undeclared_{number}": name for number, name in enumerate(sorted(names))}
+    fields = [(attribute, Any, msgspec.field(name=name, default=UNSET)) for attribute, name in attributes.items()]
+    namespace = {"__post_init__": _collector(cls, attributes)} if attributes else {}
+    return msgspec.defstruct(
+        cls.__name__, fields, bases=(cls,), module=cls.__module__, namespace=namespace, kw_only=True
+    )
+
+
+def _collector(cls: type[Any], attributes: Mapping[str, str]) -> Callable[[Any], None]:
+    """The ``__post_init__`` that keeps what came of these fields; generated code, because every object pays for it."""
+    inherited = getattr(cls, "__post_init__", None)
+    place = dict(zip(cls.__struct_encode_fields__, cls.__struct_fields__, strict=True)).get(UNKNOWN)
+
+    def keep(payload: Any, found: dict[str, Any]) -> None:
+        if place:
+            force_setattr(payload, place, found)
+        if reading.drift:
+            reading.drift.add_undeclared(cls, found)
+
+    any_came = " or ".join(f"payload.{attribute} is not UNSET" for attribute in attributes)
+    lines = [
+        "def collect(payload):",
+        f"    if {any_came}:",
+        "        found = {}",
+        *(f"        if (value := payload.{each}) is not UNSET: found[names[{each!r}]] = value" for each in attributes),
+        "        keep(payload, found)",
+    ]
+    lines += ["    inherited(payload)"] if inherited else []
+    scope: dict[str, Any] = {"UNSET": UNSET, "keep": keep, "names": attributes, "inherited": inherited}
+    exec("\n".join(lines), scope)  # noqa: S102 - made of attribute names of our own
+    collect: Callable[[Any], None] = scope["collect"]
+    return collect

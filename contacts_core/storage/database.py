@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import os
 import socket
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -306,6 +305,8 @@ def _patiently(work: Callable[[], T], patience: float) -> T:
 
 def _passing(error: Exception) -> bool:
     """Whether this may be over in a moment."""
+    import sqlite3  # noqa: PLC0415 - only what stores anything loads a database
+
     if getattr(error, "connection_invalidated", False):
         return True
     cause, code = getattr(error, "orig", None), _code(error)
@@ -325,6 +326,8 @@ def _code(error: Exception) -> str:
 
 def storage_error(error: Exception) -> StorageError:
     """What is told of a database's error: nothing of its text."""
+    import sqlite3  # noqa: PLC0415 - as above
+
     code = _code(error)
     if code in {"53100", str(sqlite3.SQLITE_FULL), str(sqlite3.SQLITE_IOERR)}:
         return StorageError("there is no room left where runs are kept, or it cannot be written", hint=RESUME)

@@ -78,21 +78,25 @@ def contact(found: ContactDetails, known: tuple[Identifier, ...], keys: Keys) ->
     extra.update((name, value) for name, value in odd.items() if value)
     extra.update((theirs, value) for ours, theirs in EXTRAS.items() if (value := getattr(found, ours)) is not None)
     return make_contact(
-        NAME,
-        found.id,
-        known,
-        _text(attributes.get("firstName")),
-        _text(attributes.get("lastName")),
-        found.computed_display_name or _text(attributes.get("displayName")),
-        None,
-        None,
-        None,
-        None if found.list_ids is None else tuple(found.list_ids),
-        (),
-        {name: custom_value(value) for name, value in attributes.items() if name not in mirrored and value is not None},
-        created,
-        updated,
-        extra,
+        provider=NAME,
+        id=found.id,
+        identifiers=known,
+        first_name=_text(attributes.get("firstName")),
+        last_name=_text(attributes.get("lastName")),
+        full_name=found.computed_display_name or _text(attributes.get("displayName")),
+        address=None,
+        organization=None,
+        title=None,
+        lists=None if found.list_ids is None else tuple(found.list_ids),
+        tags=(),
+        custom={
+            name: custom_value(value)
+            for name, value in attributes.items()
+            if name not in mirrored and value is not None
+        },
+        created_at=created,
+        updated_at=updated,
+        extra=extra,
     )
 
 
@@ -114,7 +118,7 @@ def known_identifiers(found: ContactDetails, keys: Keys) -> tuple[Identifier, ..
 
 def identifier(key: str, value: str, keys: Keys) -> Identifier:
     """An identifier, under Bird's key."""
-    return make_identifier(keys.kind(key), value, False, "", key, "")  # noqa: FBT003
+    return make_identifier(kind=keys.kind(key), value=value, primary=False, label="", key=key, country_code="")
 
 
 def identifiers(found: Iterable[IdentifierRef], keys: Keys) -> tuple[Identifier, ...]:

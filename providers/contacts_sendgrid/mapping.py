@@ -131,13 +131,13 @@ def _contact(contact_id: str, a: Attributes) -> Contact:
     address = None
     if city or country or line1 or a.postal_code or a.state_province_region or a.address_line_2:
         address = make_address(
-            line1 or "",
-            a.address_line_2 or "",
-            city or "",
-            a.state_province_region or "",
-            a.postal_code or "",
-            country or "",
-            "",
+            line1=line1 or "",
+            line2=a.address_line_2 or "",
+            city=city or "",
+            region=a.state_province_region or "",
+            postal_code=a.postal_code or "",
+            country=country or "",
+            formatted="",
         )
     created, updated, lists = moment(a.created_at), moment(a.updated_at), a.list_ids
     if a.created_at and created is None:
@@ -145,36 +145,46 @@ def _contact(contact_id: str, a: Attributes) -> Contact:
     if a.updated_at and updated is None:
         extra["updated_at"] = a.updated_at
     return make_contact(
-        NAME,
-        contact_id,
-        _identifiers(a),
-        a.first_name or None,
-        a.last_name or None,
-        None,
-        address,
-        None,
-        None,
-        None if lists is None else tuple(lists),
-        (),
-        custom,
-        created,
-        updated,
-        extra,
+        provider=NAME,
+        id=contact_id,
+        identifiers=_identifiers(a),
+        first_name=a.first_name or None,
+        last_name=a.last_name or None,
+        full_name=None,
+        address=address,
+        organization=None,
+        title=None,
+        lists=None if lists is None else tuple(lists),
+        tags=(),
+        custom=custom,
+        created_at=created,
+        updated_at=updated,
+        extra=extra,
     )
 
 
 def _identifiers(a: Attributes) -> tuple[Identifier, ...]:
     found: list[Identifier] = []
     if a.email:
-        found.append(make_identifier(EMAIL, a.email, True, "", "email", ""))  # noqa: FBT003 - by position for speed
+        found.append(make_identifier(EMAIL, a.email, primary=True, label="", key="email", country_code=""))
     if a.phone_number_id:
-        found.append(make_identifier(PHONE, a.phone_number_id, True, "", "phone_number_id", ""))  # noqa: FBT003
+        found.append(
+            make_identifier(PHONE, a.phone_number_id, primary=True, label="", key="phone_number_id", country_code="")
+        )
     if a.external_id:
-        found.append(make_identifier(EXTERNAL_ID, a.external_id, True, "", "external_id", ""))  # noqa: FBT003
+        found.append(
+            make_identifier(EXTERNAL_ID, a.external_id, primary=True, label="", key="external_id", country_code="")
+        )
     if a.anonymous_id:
-        found.append(make_identifier(ANONYMOUS_ID, a.anonymous_id, True, "", "anonymous_id", ""))  # noqa: FBT003
+        found.append(
+            make_identifier(ANONYMOUS_ID, a.anonymous_id, primary=True, label="", key="anonymous_id", country_code="")
+        )
     if a.alternate_emails:
-        found += [make_identifier(EMAIL, e, False, "", "alternate_emails", "") for e in a.alternate_emails if e]  # noqa: FBT003
+        found += [
+            make_identifier(EMAIL, e, primary=False, label="", key="alternate_emails", country_code="")
+            for e in a.alternate_emails
+            if e
+        ]
     return tuple(found)
 
 

@@ -139,21 +139,21 @@ def contact(found: ContactDetails) -> Contact:
     if found.website_url:  # one copy of the vendor's pages shows addresses in angle brackets
         extra["website_url"] = found.website_url.strip("<>")
     return make_contact(
-        NAME,
-        found.id,
-        identifiers(found),
-        found.first_name or None,
-        found.last_name or None,
-        found.full_name or None,
-        make_address("", "", "", "", "", "", found.location) if found.location else None,
-        _organization(found.companies or ()),
-        found.title or None,
-        tuple(list_ids(found)) if is_readable(found, "lists") else None,
-        tuple(each["tag"]["name"] for each in _understood(found, "tags")),
-        {_name(each): custom_value(each) for each in _understood(found, "custom_fields")},
-        created,
-        updated,
-        extra,
+        provider=NAME,
+        id=found.id,
+        identifiers=identifiers(found),
+        first_name=found.first_name or None,
+        last_name=found.last_name or None,
+        full_name=found.full_name or None,
+        address=_address(found.location) if found.location else None,
+        organization=_organization(found.companies or ()),
+        title=found.title or None,
+        lists=tuple(list_ids(found)) if is_readable(found, "lists") else None,
+        tags=tuple(each["tag"]["name"] for each in _understood(found, "tags")),
+        custom={_name(each): custom_value(each) for each in _understood(found, "custom_fields")},
+        created_at=created,
+        updated_at=updated,
+        extra=extra,
     )
 
 
@@ -167,7 +167,9 @@ def identifier(kind: IdentifierKind, item: Mapping[str, Any]) -> Identifier:
     """An e-mail address or phone number of a relation."""
     name, value = RELATIONS[kind]
     primary, code = bool(item.get("is_primary")), str(item.get("country_code") or "")
-    return make_identifier(kind, str(item.get(value) or ""), primary, "", name, code)
+    return make_identifier(
+        kind=kind, value=str(item.get(value) or ""), primary=primary, label="", key=name, country_code=code
+    )
 
 
 def relation(found: ContactDetails, kind: IdentifierKind) -> Relation:
@@ -178,6 +180,10 @@ def relation(found: ContactDetails, kind: IdentifierKind) -> Relation:
 def _understood(found: ContactDetails, name: str) -> Relation:
     items: Relation = getattr(found, name) or []
     return [item for item in items if _is_understood(name, item)]
+
+
+def _address(location: str) -> Address:
+    return make_address(line1="", line2="", city="", region="", postal_code="", country="", formatted=location)
 
 
 def _name(item: Mapping[str, Any]) -> str:

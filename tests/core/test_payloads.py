@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from typing import Annotated, Any, Optional
 from urllib.parse import unquote, urlsplit
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contacts_core import errors
 from contacts_core.provider import Payload, Provider, TolerantFields, UnknownFields, decoder, lines_decoder, path
+from contacts_core.provider import payloads as decoding
 from contacts_core.provider.base import check_id
 from contacts_core.provider.payloads import payload_converter
 
@@ -122,6 +125,200 @@ class TestDecoding:
             decode(b'{"id":"1"}\n{"id":2}\n')
 
 
+class Node(UnknownFields, kw_only=True, rename="camel"):
+    node_id: str
+    next_node: Node | None = None
+    odd: Odd | None = None
+
+
+class Everywhere(UnknownFields, kw_only=True):
+    union: list[Inner] | dict[str, Inner] | None = None
+    optional: Optional[Inner] = None  # noqa: UP045 - a vendor's payloads may spell it so
+    pair: tuple[Inner, ...] = ()
+    measured: Annotated[list[Inner], msgspec.Meta(max_length=3)] = msgspec.field(default_factory=list)
+    closed: Closed | None = None
+
+
+class Steady(UnknownFields, frozen=True, kw_only=True):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    id: str
+
+
+class Twice(UnknownFields, kw_only=True):
+    id: str
+    doubled: str = ""
+
+    def __post_init__(self) -> None:
+        self.doubled = 2 * self.id
+
+
+class Labelled(UnknownFields, kw_only=True, tag_field="kind", tag="label"):
+    id: str
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What was read field by field."""
+    read: list[bytes] = []
+    plain = decoding.plain
+
+    def noted(raw: bytes) -> Any:
+        read.append(raw)
+        return plain(raw)
+
+    monkeypatch.setattr(decoding, "plain", noted)
+    return read
+
+
+class TestUndeclaredFields:
+    """A field that a vendor adds is met once; afterwards its pages are read as quickly as before."""
+
+    def test_only_the_first_page_with_a_new_field_is_read_field_by_field(self, slow: list[bytes]) -> None:
+        decode = decoder(list[Odd])
+        for value in (b'"x"', b"null", b'{"deep":[1]}', b"2.5"):
+            raw = b'[{"id":"1","new":' + value + b',"howMany":3},{"id":"2"}]'
+            first, second = decode(raw, None)
+            assert isinstance(first, Odd)
+            assert (first.id, first.how_many, second.id) == ("1", 3, "2")
+            assert (first.unknown, second.unknown) == ({"new": msgspec.json.decode(value)}, {})
+        assert len(slow) == 1
+
+    def test_fields_are_learned_wherever_payloads_are(self, slow: list[bytes]) -> None:
+        decode = decoder(dict[str, Everywhere])
+        inner, closed = b'{"a":1,"b":2}', b'{"id":"1","c":3}'
+        parts = b'"optional":%b,"pair":[%b],"measured":[%b],"closed":%b,"d":4' % (inner, inner, inner, closed)
+        for turn in range(3):
+            listed = decode(b'{"k":{"union":[%b],%b}}' % (inner, parts), None)["k"]
+            named = decode(b'{"k":{"union":{"x":%b},%b}}' % (inner, parts), None)["k"]
+            for each in (listed.union[0], named.union["x"], listed.optional, listed.pair[0], listed.measured[0]):
+                assert (each.a, each.unknown) == (1, {"b": 2})
+            assert listed.unknown == named.unknown == {"d": 4}
+            assert listed.closed.id == "1"
+            assert len(slow) == 1, turn
+
+    def test_payloads_that_hold_themselves_learn_too(self, slow: list[bytes]) -> None:
+        decode = decoder(Node)
+        raw = b'{"nodeId":"1","nextNode":{"nodeId":"2","nextNode":{"nodeId":"3","new":1}},"odd":{"id":"4","howMany":5}}'
+        for _ in range(3):
+            found = decode(raw, None)
+            assert found.next_node.next_node.unknown == {"new": 1}
+            assert found.odd.how_many == 5
+            assert found.unknown == found.next_node.unknown == found.odd.unknown == {}
+        assert len(slow) == 1
+
+    @pytest.mark.parametrize(
+        "name",
+        ["two words", "1st", "class", "self", "unknown", "undeclared_0", "id ", "é", "\u4f60", "$ref", "__init__"],
+    )
+    def test_any_name_will_do(self, name: str, slow: list[bytes]) -> None:
+        decode = decoder(Outer)
+        raw = msgspec.json.encode({"id": "1", name: "x", "inner": {name: 2}})
+        for _ in range(2):
+            found = decode(raw, None)
+            assert (found.unknown, found.inner.unknown) == ({name: "x"}, {name: 2})
+        assert len(slow) == 1
+
+    @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "\x00", "x" * 101])
+    def test_names_that_cannot_be_learned_still_arrive(self, name: str, slow: list[bytes]) -> None:
+        decode = decoder(Outer)
+        raw = msgspec.json.encode({"id": "1", name: "x", "new": 1})
+        for _ in range(2):
+            assert decode(raw, None).unknown == {name: "x", "new": 1}
+        assert len(slow) == 2
+
+    def test_fields_that_come_one_after_the_other_are_all_learned(self, slow: list[bytes]) -> None:
+        decode = decoder(Outer)
+        for name in ("b", "a", "c"):
+            assert decode(b'{"id":"1","%b":1}' % name.encode(), None).unknown == {name: 1}
+        slow.clear()
+        assert decode(b'{"c":3,"id":"1","a":null,"b":[]}', None).unknown == {"a": None, "b": [], "c": 3}
+        assert slow == []
+
+    def test_new_names_on_every_page_make_no_types_without_end(
+        self, monkeypatch: pytest.MonkeyPatch, slow: list[bytes]
+    ) -> None:
+        derived: list[str] = []
+        defstruct = msgspec.defstruct
+
+        def counted(name: str, *arguments: Any, **settings: Any) -> type[msgspec.Struct]:
+            derived.append(name)
+            return defstruct(name, *arguments, **settings)
+
+        monkeypatch.setattr(msgspec, "defstruct", counted)
+        decode = decoder(Outer)
+        for n in range(200):
+            assert decode(b'{"id":"1","n%d":%d}' % (n, n), None).unknown == {f"n{n}": n}
+        assert len(derived) == decoding.MAX_DERIVATIONS
+        assert len(slow) == 200
+        assert decode(b'{"id":"1","n0":0}', None).unknown == {"n0": 0}
+        assert len(slow) == 200
+
+    def test_very_many_names_in_one_object_are_not_learned(self, slow: list[bytes]) -> None:
+        decode = decoder(Outer)
+        many = {f"n{n}": n for n in range(decoding.MAX_LEARNED_FIELDS + 1)}
+        for _ in range(2):
+            assert decode(msgspec.json.encode({"id": "1", **many}), None).unknown == many
+        assert len(slow) == 2
+        few = dict(list(many.items())[1:])
+        for _ in range(2):
+            assert decode(msgspec.json.encode({"id": "1", **few}), None).unknown == few
+        assert len(slow) == 3
+
+    def test_odd_values_and_wrong_ones_are_told_as_before(self) -> None:
+        decode = decoder(list[Odd])
+        decode(b'[{"id":"1","new":0}]', None)
+        (found,) = decode(b'[{"id":"1","howMany":"7","new":1,"other":2}]', None)
+        assert found.how_many is None
+        assert found.unknown == {"howMany": "7", "new": 1, "other": 2}
+        with pytest.raises(errors.UnexpectedPayload, match=r"\$\[0\]\.id"):
+            decode(b'[{"id":1,"new":1}]', None)
+        assert decode(b'[{"id":"1","new":%b}]' % (b"9" * 5_000), None)[0].unknown == {"new": "9" * 5_000}
+
+    def test_answers_that_do_not_fit_teach_nothing(self, slow: list[bytes]) -> None:
+        decode = decoder(Outer)
+        with pytest.raises(errors.UnexpectedPayload):
+            decode(b'{"id":1,"new":1}', None)
+        decode(b'{"id":"1","new":1}', None)
+        assert len(slow) == 2
+
+    def test_what_a_payload_class_does_itself_is_kept(self, slow: list[bytes]) -> None:
+        decode_steady, decode_twice = decoder(Steady), decoder(Twice)
+        for _ in range(2):
+            steady, twice = decode_steady(b'{"id":"1","new":1}', None), decode_twice(b'{"id":"1","new":1}', None)
+            assert (steady.unknown, twice.unknown, twice.doubled) == ({"new": 1}, {"new": 1}, "11")
+            with pytest.raises(AttributeError):
+                steady.id = "2"
+        assert len(slow) == 2
+
+    def test_a_class_that_cannot_be_derived_from_is_read_field_by_field(self, slow: list[bytes]) -> None:
+        decode = decoder(Labelled)
+        for _ in range(3):
+            assert decode(b'{"kind":"label","id":"1","new":1}', None).unknown == {"kind": "label", "new": 1}
+        assert len(slow) == 3
+
+    def test_lines_learn_as_pages_do(self, slow: list[bytes]) -> None:
+        decode = lines_decoder(Odd)
+        for _ in range(2):
+            found = decode(b'{"id":"1","new":1}\n{"id":"2"}\n{"id":"3","new":3}\n')
+            assert [each.unknown for each in found] == [{"new": 1}, {}, {"new": 3}]
+        assert len(slow) == 1
+
+    def test_every_page_is_logged_once_for_each_way_of_drifting(
+        self, caplog: pytest.LogCaptureFixture, slow: list[bytes]
+    ) -> None:
+        decode = decoder(list[Odd])
+        raw = b'[{"id":"1","a":1},{"id":"2","a":2},{"id":"3","b":3},{"id":"4"}]'
+        with caplog.at_level(logging.INFO, "contacts_core.drift"):
+            for _ in range(3):
+                caplog.clear()
+                decode(raw, None)
+                assert caplog.messages == ["Odd has undeclared fields: a", "Odd has undeclared fields: b"]
+            caplog.clear()
+            decode(b'[{"id":"1"}]', None)
+            decode(b'[{"id":"1","a":1,"howMany":"7"},{"id":"1","a":1,"howMany":"8"}]', None)
+            assert caplog.messages == ["Odd has undeclared fields: a", "Odd has fields of another type: howMany"]
+        assert len(slow) == 2
+
+
 class TestPaths:
     @given(st.text(min_size=1, max_size=200))
     def test_a_value_is_one_segment_whatever_it_holds(self, value: str) -> None:
@@ -186,3 +383,40 @@ for n in range(300):
 def test_threads_may_meet_a_payload_for_the_first_time_together() -> None:
     """In a process of its own: where it goes wrong, the whole process crashes."""
     assert subprocess.run([sys.executable, "-c", RACE], check=False).returncode == 0
+
+
+LEARNING = """
+import sys, threading
+from contacts_core.provider import TolerantFields, UnknownFields, decoder
+
+sys.setswitchinterval(1e-6)
+
+class Inner(TolerantFields, kw_only=True):
+    a: 'str | None' = None
+
+class Outer(UnknownFields, kw_only=True):
+    id: 'str'
+    inner: 'list[Inner] | None' = None
+    same: 'dict[str, Inner] | None' = None
+
+for _ in range(40):
+    decode, gate, wrong = decoder(Outer), threading.Barrier(8), []
+
+    def work(n):
+        gate.wait()
+        for m in (*range(6), *range(6)):
+            raw = b'{"id":"1","x%d":1,"inner":[{"y%d":2},{}],"same":{"k":{"a":"b"}}}' % ((n + m) % 6, m)
+            found = decode(raw, None)
+            if (found.unknown, found.inner[0].unknown) != ({f"x{(n + m) % 6}": 1}, {f"y{m}": 2}):
+                wrong.append(raw)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert wrong == [], wrong
+"""
+
+
+def test_threads_may_learn_fields_of_one_payload_together() -> None:
+    """In a process of its own, as above."""
+    assert subprocess.run([sys.executable, "-c", LEARNING], check=False).returncode == 0

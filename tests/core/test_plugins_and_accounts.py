@@ -83,7 +83,7 @@ class TestPlugins:
 
     def test_a_plugin_that_cannot_be_imported_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         points = [importlib.metadata.EntryPoint("ghost", "no_such_module_anywhere", "contacts_core")]
-        monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+        monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points)
         assert "ModuleNotFoundError" in plugins.registry().broken["ghost"]
 
     def test_two_of_one_name_are_an_error_naming_both(self) -> None:

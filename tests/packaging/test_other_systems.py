@@ -59,7 +59,7 @@ from pathlib import Path
 import contacts_core.plans
 from contacts_core import Contact, Contacts, F, Identifier
 from contacts_core.errors import ConfigurationError
-from contacts_core.plans import Plan, erase
+from contacts_core.plans import Plan, plan_erasure
 from contacts_core.testing import MemoryProvider
 
 jane = Identifier.email("jane@example.com")
