@@ -219,7 +219,7 @@ class _Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.shutdown()
         state, until = self.server_state, time.monotonic() + (self.config.timeout_graceful_shutdown or 0)
-        while (state.connections or state.tasks) and time.monotonic() < until:
+        while (state.connections or state.tasks) and time.monotonic() < until:  # noqa: ASYNC110 - uvicorn tells nobody
             await asyncio.sleep(STOPPING)
         for task in state.tasks:
             task.cancel()
