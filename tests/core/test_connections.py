@@ -8,7 +8,7 @@ import certifi
 import httpx
 import pytest
 
-from contacts_core.connections import async_client, certificates, client
+from contacts_core.http.connections import async_client, certificates, client
 
 TIMEOUT, LIMITS = httpx.Timeout(1), httpx.Limits()
 
