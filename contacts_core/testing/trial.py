@@ -18,6 +18,7 @@ import stamina
 from attrs import define, field
 
 from contacts_core.client import AsyncContacts, Contacts
+from contacts_core.connections import certificates
 from contacts_core.drivers import IN_FLIGHT, AsyncDriver, Driver
 from contacts_core.provider import Provider, TransportSettings
 from contacts_core.testing import cassettes
@@ -178,7 +179,7 @@ def _door(  # one more door on the same account
 ) -> Any:
     if runner is None:
         client = stack.enter_context(
-            httpx.Client(event_hooks={"request": [lambda r: sent.append(_line(r))]}, timeout=30)
+            httpx.Client(event_hooks={"request": [lambda r: sent.append(_line(r))]}, timeout=30, verify=certificates())
         )
         sleep, monotonic = (time.sleep, time.monotonic) if live else (clock.sleep, clock.monotonic)
         in_flight = (
@@ -191,7 +192,7 @@ def _door(  # one more door on the same account
     async def note(request: Any) -> None:
         sent.append(_line(request))
 
-    waiting = httpx.AsyncClient(event_hooks={"request": [note]}, timeout=30)
+    waiting = httpx.AsyncClient(event_hooks={"request": [note]}, timeout=30, verify=certificates())
     stack.callback(lambda: runner.run(waiting.aclose()))
     driver = AsyncDriver(provider, waiting, sleep=clock.sleep_async, monotonic=clock.monotonic)
     return Awaited(AsyncContacts(provider, driver=driver), runner)

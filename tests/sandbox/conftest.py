@@ -11,6 +11,7 @@ import pytest
 from attrs import Factory, define
 
 from contacts_bird.sandbox import BirdEmulator
+from contacts_core.connections import certificates
 from contacts_core.sandbox import Clock, Exchange, Faults, Running, Sandbox, running
 from contacts_sendgrid.sandbox import SendGridEmulator
 from contacts_user_api.sandbox import UserApiEmulator
@@ -78,7 +79,9 @@ def serve() -> Iterator[Serve]:
                 **settings,  # type: ignore[arg-type]
             )
             server = stack.enter_context(running(sandbox))
-            client = httpx.Client(base_url=server.base_url(name), headers=HEADERS[name], trust_env=False)
+            client = httpx.Client(
+                base_url=server.base_url(name), headers=HEADERS[name], trust_env=False, verify=certificates()
+            )
             vendor = Vendor(name, server, stack.enter_context(client), exchanges)
             served.append(vendor)
             if not checked:
