@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, cast
 
 import pluggy
 import pytest
 
+from contacts_core import AsyncContacts
 from contacts_core.config import plugins
 from contacts_core.errors import PlanRefused
-from contacts_core.plans import Plan, hooks, list_runs, plan_erasure
+from contacts_core.plans import Plan, apply_async, hooks, list_runs, plan_erasure
 from contacts_core.provider import hookimpl
 from tests.plans.environment import Ground
 
@@ -315,3 +318,47 @@ def test_a_wrapper_of_the_providers_is_called(register: Register) -> None:
     assert plugins.registry().origins["bird"] == "bird"
     assert not plugins.registry().broken
     assert events == [3]
+
+
+# -- hooks of clients --------------------------------------------------------------------------------------------------
+
+
+def test_the_hooks_of_a_client_outlive_a_plan(here: Ground) -> None:
+    door, seen, asked = here.doors["bird"], list[str](), list[int]()
+
+    def before_send() -> float:
+        asked.append(len(seen))
+        return 60.0
+
+    plan = plan_erasure(here.emails(1), [door])
+    remove = door.add_event_hook(lambda call, _: seen.append(call.method))
+    door.add_before_send(before_send)
+    done = plan.apply([door], pause=0.01)
+    assert done.complete
+    noted = Counter(exchange["method"] for line in done.of("step") for exchange in line["exchanges"])
+    assert noted
+    assert noted <= Counter(seen)
+    assert len(asked) >= len(seen)
+    seen.clear()
+    door.count()
+    assert seen
+    remove()
+    seen.clear()
+    door.count()
+    assert not seen
+
+
+def test_the_hooks_of_an_asynchronous_client_outlive_a_plan(here: Ground) -> None:
+    seen: list[str] = []
+    plan = plan_erasure(here.emails(1), [here.doors["bird"]])
+
+    async def main() -> tuple[int, int]:
+        async with AsyncContacts(here.doors["bird"].provider, name="bird") as client:
+            client.add_event_hook(lambda call, _: seen.append(call.method))
+            assert (await apply_async(plan, [client], pause=0.01)).complete
+            during = len(seen)
+            await client.count()
+            return during, len(seen)
+
+    during, after = asyncio.run(main())
+    assert 0 < during < after
