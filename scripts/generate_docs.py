@@ -16,7 +16,7 @@ from typing import Any
 
 import typer.main
 
-from contacts_core.cli import app
+from contacts_core.cli.app import app
 from contacts_core.config import matrix
 from contacts_core.emulator import FAULTS
 

@@ -366,5 +366,5 @@ class _Bridge:
     def gate(self, before_send: Callable[[], float] | None) -> None:
         self._door.gate(before_send)
 
-    def charge(self, requests: int) -> None:
+    def charge_rate_limit(self, requests: int) -> None:
         self._door.charge_rate_limit(requests)
