@@ -18,6 +18,7 @@ import stamina
 from attrs import define, field
 
 from contacts_core.client import AsyncContacts, Contacts
+from contacts_core.http.connections import certificates
 from contacts_core.http.drivers import IN_FLIGHT, AsyncTransport, BlockingTransport
 from contacts_core.provider import Provider, TransportSettings
 from contacts_core.testing import cassettes
@@ -180,7 +181,7 @@ def _client(
 ) -> Any:
     if runner is None:
         http_client = stack.enter_context(
-            httpx.Client(event_hooks={"request": [lambda r: sent.append(_line(r))]}, timeout=30)
+            httpx.Client(event_hooks={"request": [lambda r: sent.append(_line(r))]}, timeout=30, verify=certificates())
         )
         sleep, monotonic = (time.sleep, time.monotonic) if live else (clock.sleep, clock.monotonic)
         # A cassette recorded one request at a time is the same every time.
@@ -193,7 +194,7 @@ def _client(
     async def note(request: Any) -> None:
         sent.append(_line(request))
 
-    async_client = httpx.AsyncClient(event_hooks={"request": [note]}, timeout=30)
+    async_client = httpx.AsyncClient(event_hooks={"request": [note]}, timeout=30, verify=certificates())
     stack.callback(lambda: runner.run(async_client.aclose()))
     driver = AsyncTransport(provider, async_client, sleep=clock.sleep_async, monotonic=clock.monotonic)
     return BlockingAdapter(AsyncContacts(provider, driver=driver), runner)

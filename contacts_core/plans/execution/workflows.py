@@ -168,7 +168,7 @@ class _Work:
                     got = _read(self._at, path, list(chunk))
                     unread |= {int(n): reason for n, reason in got["unread"].items()}
                     shown += got["targets"] + got["identifiers"]
-                    outside_plan |= set(got["strangers"])
+                    outside_plan |= set(got["outside_plan"])
                     changed |= set(got["changed"])
                     if got["unasked"]:
                         seen["unasked"] = seen.get("unasked", {}) | {int(n): r for n, r in got["unasked"].items()}
@@ -178,7 +178,7 @@ class _Work:
             seen[what] = sorted(set(left) - set(unread))
             seen[f"unread_{what}"] = unread
             if path == "find":
-                seen["strangers"] = sorted(outside_plan)
+                seen["outside_plan"] = sorted(outside_plan)
             else:
                 seen["changed"] = sorted(changed)
         return seen
@@ -388,7 +388,7 @@ def _read(at: At, path: str, indexes: list[int]) -> dict[str, Any]:
         "targets": list(seen.targets),
         "changed": list(seen.changed),
         "identifiers": list(seen.identifiers),
-        "strangers": list(seen.outside_plan),
+        "outside_plan": list(seen.outside_plan),
         "unread": {str(n): reason for n, reason in unread.items()},
         "unasked": {str(n): reason for n, reason in seen.unasked.items()},
     }
