@@ -39,7 +39,7 @@ SINGLE = {
     "--receipt",
     "--seed",
     "--speed",
-    "--state",
+    "--storage",
     "--timeout",
     "--title",
     "--to",
@@ -166,7 +166,7 @@ def test_contradictory_flags_are_refused_and_the_same_flag_twice_is_not(run: Run
 
 
 def test_an_option_before_a_command_below_runs_is_not_lost(run: Run) -> None:
-    done = run("runs", "--state", "elsewhere", "show", "x")
+    done = run("runs", "--storage", "elsewhere", "show", "x")
     assert done.code == Exit.USAGE
     assert "behind show" in done.err
 
@@ -305,7 +305,7 @@ def test_a_file_that_may_not_be_read_is_a_usage_error(
 
 @pytest.mark.parametrize("data", ["{", "[" * 100_000, "@missing", "@folder", "@/dev/zero", "@odd-binary", "@odd-deep"])
 def test_an_odd_body_is_a_usage_error(data: str, run: Run, vendor: Vendor, odd_files: dict[str, Path]) -> None:
-    done = run("call", "acme", "POST", "/x", "--yes", "--data", data)
+    done = run("request", "acme", "POST", "/x", "--yes", "--data", data)
     assert (done.code, "should not happen" in done.err) == (Exit.USAGE, False)
 
 
@@ -349,7 +349,7 @@ def test_an_odd_state_is_a_clear_error(
     broken.mkdir(mode=0o700)
     (broken / "contacts.sqlite").write_bytes(b"this is not a database " * 100)
     for place in ("odd-empty", "/dev/null", "mysql://x/y", "env:NOT_THERE", broken, ""):
-        done = run(*command, "--state", place)
+        done = run(*command, "--storage", place)
         assert "should not happen" not in done.err, (place, done.err)
         if place in {"mysql://x/y", "env:NOT_THERE", "", broken}:
             assert done.code in {Exit.USAGE, Exit.FAILED}, (place, done.out, done.err)

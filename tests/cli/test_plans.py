@@ -281,7 +281,7 @@ class TestReceipts:
         told = run("receipt", "verify", receipt)
         assert (told.code, "NOT sealed" in told.out) == (Exit.FAILED, True)
         monkeypatch.delenv("CONTACTS_RECEIPT_KEY")
-        told = run("receipt", "verify", receipt, "--state", "elsewhere", "--json")
+        told = run("receipt", "verify", receipt, "--storage", "elsewhere", "--json")
         assert json.loads(told.out)["sealed"] is None
         assert not Path("elsewhere").exists()
 
@@ -338,7 +338,7 @@ class TestTombstones:
     def test_they_can_be_lifted(self, here: Ground, receipt: Path, person: str, run: Run) -> None:
         assert json.loads(run("tombstones", "count", "--json").out) == {"count": 1}
         assert run("tombstones", "lift", "--email", person).code == Exit.REFUSED
-        assert "1 mark(s) lifted" in run("tombstones", "lift", "--email", person.upper(), "--yes").out
+        assert "1 tombstone(s) removed" in run("tombstones", "lift", "--email", person.upper(), "--yes").out
         assert run("tombstones", "lift", "--yes").code == Exit.USAGE
         assert "0 identifier(s)" in run("tombstones", "count").out
 
@@ -366,7 +366,7 @@ class TestTombstones:
 
 
 def test_a_command_inside_the_sandbox_sees_only_the_sandbox(tmp_path: Path) -> None:
-    code = "import os, sys; print(os.environ['CONTACTS_STATE'], os.environ['BIRD_BASE_URL']); sys.exit(7)"
+    code = "import os, sys; print(os.environ['CONTACTS_STORAGE'], os.environ['BIRD_BASE_URL']); sys.exit(7)"
     command = [*COMMAND, "sandbox", "--port", "0", "--contacts", "1", "--"]
     done = subprocess.run([*command, sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 7
