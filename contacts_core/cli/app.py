@@ -63,9 +63,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "delete-list": ("change", "Delete a list and keep its contacts."),
     },
     "Plan, apply, prove": {
-        "erase": ("plan", "Plan to erase people everywhere; nothing is changed."),
-        "plan": ("plan", "Make and show other plans; nothing is changed."),
-        "apply": ("apply", "Do what a plan says, verify it, and write a receipt."),
+        "erase": ("erase", "Erase people everywhere: plan, show, ask, apply, write the receipt."),
+        "plan": ("plan", "Make and show plans; nothing is changed."),
+        "apply": ("apply", "Apply a plan, verify it, and write a receipt."),
         "runs": ("apply", "Show, resume or cancel runs of plans."),
         "worker": ("apply", "Work on runs that machines share through PostgreSQL."),
         "receipt": ("receipts", "Verify, search and print receipts; works offline."),
@@ -271,6 +271,6 @@ def contacts(
 
         contacts search marketing --last-name "O'Brien"
         contacts delete marketing --email jane@example.com --wait
-        contacts erase --email jane@example.com --accounts marketing,crm --to plan.json
+        contacts plan erase --email jane@example.com --accounts marketing,crm --to plan.json
         contacts apply plan.json
     """

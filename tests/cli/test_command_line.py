@@ -200,8 +200,8 @@ NUMERIC = [
     ("delete", "acme", "id-1", "--yes", "--timeout"),
     ("job", "queue", "j1", "--timeout"),
     ("apply", "plan.json", "--timeout"),
-    ("erase", "--accounts", "acme", "--email", "a@example.com", "--max-contacts"),
-    ("erase", "--accounts", "acme", "--email", "a@example.com", "--max-share"),
+    ("plan", "erase", "--accounts", "acme", "--email", "a@example.com", "--max-contacts"),
+    ("plan", "erase", "--accounts", "acme", "--email", "a@example.com", "--max-share"),
     ("sandbox", "--port"),
     ("sandbox", "--contacts"),
     ("sandbox", "--speed"),
@@ -240,7 +240,7 @@ def test_an_odd_time_is_a_usage_error(time: str, run: Run, vendor: Vendor) -> No
 READS = [
     ("delete", "acme", "--yes", "--from-file"),
     ("upsert", "acme", "--from-file"),
-    ("erase", "--accounts", "acme", "--from-file"),
+    ("plan", "erase", "--accounts", "acme", "--from-file"),
     ("plan", "delete", "acme", "--from-file"),
     ("plan", "remove-from-list", "acme", "l1", "--from-file"),
     ("plan", "show"),
@@ -289,7 +289,7 @@ def test_an_odd_file_is_a_clear_error(
         done = run(*command, path)
         assert done.code in {Exit.USAGE, Exit.FAILED, Exit.REFUSED}, (name, done.out, done.err)
         assert "should not happen" not in done.err, (name, done.err)
-        if command[0] in {"delete", "upsert", "erase"} or name in {"folder", "device", "nothing", "missing"}:
+        if command[0] in {"delete", "upsert", "plan"} or name in {"folder", "device", "nothing", "missing"}:
             assert done.code == Exit.USAGE, (name, done.err)
     assert not [call for call in vendor.calls if call != "lists"]
 
@@ -311,7 +311,7 @@ def test_an_odd_body_is_a_usage_error(data: str, run: Run, vendor: Vendor, odd_f
 
 WRITES = [
     ("export", "acme", "--to"),
-    ("erase", "--accounts", "acme", "--email", "person1@example.com", "--to"),
+    ("plan", "erase", "--accounts", "acme", "--email", "person1@example.com", "--to"),
 ]
 
 

@@ -142,7 +142,9 @@ def test_every_file_may_be_a_pipe_or_standard_input(
         assert run("upsert", "acme", "--from-file", name(PEOPLE), **give).code == Exit.DONE
         assert vendor.calls == ["upsert id-1,id-2 on "]
         give = {"stdin": csv} if stdin else {}
-        done = run("erase", "--accounts", "acme", "--from-file", name(csv), "--max-share", "100%", "--json", **give)
+        done = run(
+            "plan", "erase", "--accounts", "acme", "--from-file", name(csv), "--max-share", "100%", "--json", **give
+        )
         assert done.json["people"][0]["asked"][0]["value"] == "person3@example.com"
         assert run("plan", "delete", "acme", "--from-file", name(csv), **give).code == Exit.DONE
         lines = "id-1\nperson2@example.com\n"

@@ -50,7 +50,7 @@ def apply(
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Do what a plan says, verify it, and write a receipt.
+    """Apply a plan, verify it, and write a receipt.
 
     It shows the plan and asks. Then it reads every account once more, and refuses if what it would touch has changed
     since. Each contact is read again afterwards, by id and by look-up: only who is found by neither counts as absent.
@@ -60,29 +60,46 @@ def apply(
         contacts apply plan.json --replan
         contacts apply plan.json --yes --receipt receipt.jsonl
     """
-    from contacts_core.cli import output
-    from contacts_core.cli.commands.plan import show
-    from contacts_core.cli.prompts import ask
-    from contacts_core.plans import Plan, PlanKind
-    from contacts_core.plans import apply as applied
+    from contacts_core.plans import Plan
     from contacts_core.plans import submit as started
 
     saved = Plan.load(path)
     if replan:
         _compare(saved, path, as_json=as_json)
         return
-    show(saved, stderr=True)
-    if not saved.contacts:
-        output.note("there is nothing to do; that nobody is there is verified all the same")
-    if saved.kind is PlanKind.ERASE and storage is not None:
-        output.note("tombstones are left in that --storage and in the usual one, where every upsert looks")
-    ask([f"about to {saved.kind.value} {saved.contacts} contact(s) in {', '.join(saved.by_account)}"], yes=yes)
+    confirm(saved, storage, yes=yes)
     if detach:
         run = started(saved, storage=storage, timeout=timeout)
         _tell_detached(run, as_json=as_json)
         return
+    carry_out(saved, receipt, storage, timeout, as_json=as_json)
+
+
+def confirm(plan: Plan, storage: str | None, *, yes: bool) -> None:
+    """Show the plan, and go on only if someone says so.
+
+    Raises:
+        Refused: They did not.
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.commands.plan import show
+    from contacts_core.cli.prompts import ask
+    from contacts_core.plans import PlanKind
+
+    show(plan, stderr=True)
+    if not plan.contacts:
+        output.note("there is nothing to do; that nobody is there is verified all the same")
+    if plan.kind is PlanKind.ERASE and storage is not None:
+        output.note("tombstones are left in that --storage and in the usual one, where every upsert looks")
+    ask([f"about to {plan.kind.value} {plan.contacts} contact(s) in {', '.join(plan.by_account)}"], yes=yes)
+
+
+def carry_out(plan: Plan, receipt: Path | None, storage: str | None, timeout: float, *, as_json: bool) -> None:
+    """Apply a plan, write the receipt, and leave with the exit code that says how it ended."""
+    from contacts_core.plans import apply as applied
+
     with bars() as watch:
-        done = applied(saved, storage=storage, timeout=timeout, watch=watch)
+        done = applied(plan, storage=storage, timeout=timeout, watch=watch)
     _leave(done, receipt, storage, as_json=as_json)
 
 

@@ -247,7 +247,7 @@ def upsert(
     """Create contacts, or update those that exist.
 
     Contacts that were read from another provider keep their identifiers and lose that provider's id. People who were
-    erased are held back, and the rows that were are named; their tombstones are looked for in the storage in force and in
+    erased are held back, and the rows that were are named; their tombstones are looked for in the usual storage and in
     --storage. A file without contacts is an error.
 
         contacts upsert marketing --from-file people.jsonl --list News --wait
