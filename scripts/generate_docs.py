@@ -83,7 +83,7 @@ GENERATED: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("README.md", "matrix", matrix.markdown),
     ("docs/providers/index.md", "matrix", matrix.markdown),
     ("docs/cli.md", "cli", command_line),
-    ("docs/sandbox.md", "faults", faults),
+    ("docs/emulators.md", "faults", faults),
 )
 
 
