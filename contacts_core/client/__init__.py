@@ -8,8 +8,9 @@ from typing import Any, TypeVar, overload
 from contacts_core.client.async_client import AsyncContacts
 from contacts_core.client.sync_client import Contacts
 from contacts_core.config.accounts import open_provider
-from contacts_core.http.wire import AsyncClient, Client
+from contacts_core.http.protocols import AsyncClient, Client
 from contacts_core.provider import Provider
+from contacts_core.storage.tombstones import guard
 
 __all__ = ["AsyncContacts", "Contacts", "connect", "connect_async"]
 
@@ -40,13 +41,13 @@ def connect(
     Args:
         account: The name of an account in the accounts file, or of a provider; or a provider class.
         client: An ``httpx.Client`` of your own, or anything with its interface. It is not closed here.
-        storage: A storage whose tombstones hold back imports too, besides the one in force.
+        storage: A storage whose tombstones keep erased people from being written, besides the storage in force.
         **settings: The provider's settings; those missing come from the account, or from the environment.
 
     Raises:
         ConfigurationError: The name is unknown, or a setting is missing, unknown or wrong.
     """
-    return Contacts(open_provider(account, settings), client, name=_name(account), storage=storage)
+    return Contacts(open_provider(account, settings), client, name=_name(account), guard=guard(storage))
 
 
 @overload
@@ -70,13 +71,13 @@ def connect_async(
     Args:
         account: The name of an account in the accounts file, or of a provider; or a provider class, as for `connect`.
         client: An ``httpx.AsyncClient`` of your own, or anything with its interface. It is not closed here.
-        storage: A storage whose tombstones hold back imports too, besides the one in force.
+        storage: A storage whose tombstones keep erased people from being written, besides the storage in force.
         **settings: The provider's settings; those missing come from the account, or from the environment.
 
     Raises:
         ConfigurationError: The name is unknown, or a setting is missing, unknown or wrong.
     """
-    return AsyncContacts(open_provider(account, settings), client, name=_name(account), storage=storage)
+    return AsyncContacts(open_provider(account, settings), client, name=_name(account), guard=guard(storage))
 
 
 def _name(account: str | type[Provider]) -> str:
