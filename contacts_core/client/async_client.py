@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Generic, Self, TypeAlias, TypeVar, overload
 
 from contacts_core import operations
 from contacts_core.http.asynchronous import AsyncTransport
@@ -45,10 +45,15 @@ from contacts_core.query import Query
 
 T = TypeVar("T")
 P_co = TypeVar("P_co", bound=Provider, covariant=True)
+AnyIterable: TypeAlias = Iterable[T] | AsyncIterable[T]
 
 
 class AsyncContacts(Generic[P_co]):
-    """The same as `Contacts`, with every method to be awaited."""
+    """The same as `Contacts`, with every method to be awaited.
+
+    Where `Contacts` takes an iterable, this client takes an asynchronous one as well. ``upsert_contacts`` takes a batch
+    from it at a time, once the batch before was sent; the other methods read it to its end first.
+    """
 
     def __init__(
         self,
@@ -127,9 +132,9 @@ class AsyncContacts(Generic[P_co]):
         """Name the account; settings stay out."""
         return f"AsyncContacts({self.name!r}, provider={self.provider.name!r})"
 
-    async def delete_contacts(self: AsyncContacts[DeletesContacts], ids: Iterable[str]) -> Outcome:
+    async def delete_contacts(self: AsyncContacts[DeletesContacts], ids: AnyIterable[str]) -> Outcome:
         """See `Contacts.delete_contacts`."""
-        return await self._transport.run(operations.delete_contacts(self.provider, ids))
+        return await self._transport.run(operations.delete_contacts(self.provider, await _collected(ids)))
 
     async def delete_all_contacts(self: AsyncContacts[DeletesAllContacts], *, confirm: str) -> Outcome:
         """See `Contacts.delete_all_contacts`."""
@@ -144,16 +149,16 @@ class AsyncContacts(Generic[P_co]):
         return await self._transport.run(operations.remove_identifier(self.provider, contact_id, identifier))
 
     async def remove_from_list(
-        self: AsyncContacts[RemovesFromLists], list_id: str, members: Iterable[str | Identifier]
+        self: AsyncContacts[RemovesFromLists], list_id: str, members: AnyIterable[str | Identifier]
     ) -> Outcome:
         """See `Contacts.remove_from_list`."""
-        return await self._transport.run(operations.remove_from_list(self.provider, list_id, members))
+        return await self._transport.run(operations.remove_from_list(self.provider, list_id, await _collected(members)))
 
     async def add_to_list(
-        self: AsyncContacts[AddsToLists], list_id: str, members: Iterable[str | Identifier]
+        self: AsyncContacts[AddsToLists], list_id: str, members: AnyIterable[str | Identifier]
     ) -> Outcome:
         """See `Contacts.add_to_list`."""
-        return await self._transport.run(operations.add_to_list(self.provider, list_id, members))
+        return await self._transport.run(operations.add_to_list(self.provider, list_id, await _collected(members)))
 
     def search(self: AsyncContacts[Exports], query: Query, *, scan: bool = False) -> AsyncIterator[Contact]:
         """See `Contacts.search`."""
@@ -163,17 +168,23 @@ class AsyncContacts(Generic[P_co]):
         """See `Contacts.explain`."""
         return await self._transport.run(operations.explain(self.provider, query))
 
-    def export(self: AsyncContacts[Exports], lists: Iterable[str] = ()) -> AsyncIterator[Contact]:
+    def export(self: AsyncContacts[Exports], lists: AnyIterable[str] = ()) -> AsyncIterator[Contact]:
         """See `Contacts.export`."""
+        if isinstance(lists, AsyncIterable):
+            return self._export_later(lists)
         return self._transport.stream(operations.export(self.provider, lists))
 
-    async def get_contacts(self: AsyncContacts[GetsContacts], ids: Iterable[str]) -> dict[str, Contact | None]:
-        """See `Contacts.get_contacts`."""
-        return await self._transport.run(operations.get_contacts(self.provider, ids))
+    async def _export_later(self, lists: AsyncIterable[str]) -> AsyncIterator[Contact]:
+        async for contact in self._transport.stream(operations.export(self.provider, await _collected(lists))):
+            yield contact
 
-    async def find(self: AsyncContacts[FindsContacts], identifiers: Iterable[Identifier]) -> Found:
+    async def get_contacts(self: AsyncContacts[GetsContacts], ids: AnyIterable[str]) -> dict[str, Contact | None]:
+        """See `Contacts.get_contacts`."""
+        return await self._transport.run(operations.get_contacts(self.provider, await _collected(ids)))
+
+    async def find(self: AsyncContacts[FindsContacts], identifiers: AnyIterable[Identifier]) -> Found:
         """See `Contacts.find`."""
-        return await self._transport.run(operations.find(self.provider, identifiers))
+        return await self._transport.run(operations.find(self.provider, await _collected(identifiers)))
 
     async def count(self: AsyncContacts[Counts]) -> Count:
         """See `Contacts.count`."""
@@ -197,14 +208,15 @@ class AsyncContacts(Generic[P_co]):
 
     async def upsert_contacts(
         self: AsyncContacts[UpsertsContacts],
-        contacts: Iterable[Contact],
-        lists: Iterable[str] = (),
+        contacts: AnyIterable[Contact],
+        lists: AnyIterable[str] = (),
         *,
         recreate_erased: bool = False,
     ) -> Outcome:
         """See `Contacts.upsert_contacts`."""
         guard = None if recreate_erased else self._guard
-        return await self._transport.run(operations.upsert_contacts(self.provider, contacts, lists, guard))
+        targets = await _collected(lists)
+        return await self._transport.run(operations.upsert_contacts(self.provider, contacts, targets, guard))
 
     async def get_job(self: AsyncContacts[QueuesJobs], job: Job | str) -> Job:
         """See `Contacts.check`."""
@@ -223,3 +235,7 @@ class AsyncContacts(Generic[P_co]):
     ) -> Any:
         """See `Contacts.call`."""
         return await self._transport.run(operations.request(self.provider, method, path, params, json))
+
+
+async def _collected(items: AnyIterable[T]) -> Iterable[T]:
+    return [item async for item in items] if isinstance(items, AsyncIterable) else items

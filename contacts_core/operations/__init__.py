@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from datetime import date
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from math import ceil, isfinite
 from operator import attrgetter
 from typing import Any, NoReturn, TypeVar
@@ -38,6 +38,7 @@ from contacts_core.models import (
     Outcome,
     Strategy,
 )
+from contacts_core.models.identifiers import scrub
 from contacts_core.provider import (
     AddsToLists,
     Blocking,
@@ -64,6 +65,8 @@ from contacts_core.provider import (
     Searches,
     Sleep,
     Stream,
+    Take,
+    Taken,
     TakesIdentifiers,
     UpsertsContacts,
     flows,
@@ -454,7 +457,7 @@ def custom_fields(provider: Provider) -> Flow[list[FieldDefinition]]:
 
 def upsert_contacts(
     provider: Provider,
-    contacts: Iterable[Contact],
+    contacts: Iterable[Contact] | AsyncIterable[Contact],
     lists: Iterable[str],
     guard: WriteGuard | None = None,
 ) -> Flow[Outcome]:
@@ -464,6 +467,9 @@ def upsert_contacts(
     that share an identifier are sent one after the other, so that the later ones change what the first one made. Each
     is put on the ``lists`` and on those that it names itself, by id or name.
 
+    If ``contacts`` raises an error after something was sent, the error is the cause of an `Interrupted`, and what had
+    come of the batch is among its ``unsent``.
+
     Raises:
         Interrupted: It stopped on the way; contacts behind the batch it stopped in were not taken from ``contacts``.
     """
@@ -471,9 +477,15 @@ def upsert_contacts(
     targets = yield from resolve_lists(able, lists)
     directory = _Directory(able)
     total = Outcome(operation="upsert_contacts", provider=able.name)
-    rest = iter(contacts)
+    rest = iter(contacts) if isinstance(contacts, Iterable) else aiter(contacts)
     position = 0
-    for everyone in flows.chunks(rest, max(able.upsert_batch_size, able.concurrency)):
+    while True:
+        taken = yield from _next_batch(rest, max(able.upsert_batch_size, able.concurrency))
+        everyone = taken.items
+        if taken.error:
+            _raise_source_failed(taken.error, total, everyone)
+        if not everyone:
+            return total
         try:
             yield from directory.look_up(everyone)
             reasons = [""] * len(everyone) if guard is None else (yield from Blocking(partial(guard, everyone)))
@@ -481,7 +493,7 @@ def upsert_contacts(
             if not (total.requested or isinstance(error, Cancelled)):
                 raise
             error.unclear = False  # nothing of this batch was sent
-            _raise_stopped(error, total, everyone, rest if isinstance(contacts, Sized) else ())
+            _raise_stopped(error, total, everyone, _remaining(contacts, rest))
         reasons = [
             f"is held back, {why}" if why else _unsendable(c) or directory.unknown(c)
             for c, why in zip(everyone, reasons, strict=True)
@@ -510,10 +522,38 @@ def upsert_contacts(
                 )
             except ContactsError as error:
                 remaining = [contact for _, later in groups[number + 1 :] for contact in later]
-                remaining += list(rest) if isinstance(contacts, Sized) else []
+                remaining += _remaining(contacts, rest)
                 _raise_stopped(error, total, group, remaining)
             total = Outcome.merge(total.operation, able.name, [total, part])
-    return total
+
+
+def _next_batch(rest: Iterator[T] | AsyncIterator[T], size: int) -> Flow[Taken[T]]:
+    """Take up to ``size`` items of the caller, and the error of the caller's iterator."""
+    if isinstance(rest, AsyncIterator):
+        return (yield from Take(rest, size))
+    items: list[T] = []
+    try:
+        items.extend(islice(rest, size))
+    except Exception as error:  # noqa: BLE001 - it is the caller's, and raised with what was done until then
+        return Taken(items, error)
+    return Taken(items)
+
+
+def _remaining(contacts: object, rest: Iterator[T] | AsyncIterator[T]) -> list[T]:
+    """What was not taken yet, where that can be had without making it."""
+    return list(rest) if isinstance(contacts, Sized) and isinstance(rest, Iterator) else []
+
+
+def _raise_source_failed(error: Exception, before: Outcome, batch: Sequence[Contact]) -> NoReturn:
+    """Raise what the caller's iterator raised, with the outcome of the batches before it if there were any."""
+    if not (before.requested or isinstance(error, Cancelled)):
+        raise error
+    why = "interrupted by the user" if isinstance(error, Cancelled) else f"the contacts to write: {_named_error(error)}"
+    raise Interrupted(before, (), batch, why) from error
+
+
+def _named_error(error: Exception) -> str:
+    return scrub(f"{type(error).__name__}: {error}") if str(error) else type(error).__name__
 
 
 def _raise_stopped(

@@ -62,6 +62,8 @@ from contacts_core.provider.effects import (
     Settled,
     Sleep,
     Stream,
+    Take,
+    Taken,
     Upload,
 )
 from contacts_core.provider.hooks import hookimpl
@@ -109,6 +111,8 @@ __all__ = [
     "Settled",
     "Sleep",
     "Stream",
+    "Take",
+    "Taken",
     "TakesIdentifiers",
     "TolerantFields",
     "UnknownFields",
