@@ -15,10 +15,12 @@ from contacts_core.capabilities import QueuesJobs
 from contacts_core.errors import ConfigurationError, InvalidInput, PlanRefused, StorageError, Unavailable
 from contacts_core.flow import Flow
 from contacts_core.models import Job, JobState, Outcome
-from contacts_core.plans import Limits, Plan, RunStopped, cancel, erase, receipt, recording, resume, runs
+from contacts_core.plans import Limits, Plan, RunStopped, cancel, erase, receipt, recording, resume, runs, workflows
 from contacts_core.plans.journal import Journal
 from contacts_core.plans.journal import runs as table
+from contacts_core.plans.leases import Stopped
 from contacts_core.plans.model import checksum_of, converter
+from contacts_core.plans.session import Session
 from contacts_core.plugins import hookimpl
 from contacts_core.state import state
 from contacts_core.tombstones import held_back
@@ -173,6 +175,31 @@ def test_a_key_file_that_holds_something_else_is_a_typed_error() -> None:
     (state().folder / "receipt.key").write_bytes(b"\xff\xfe\0k\0e\0y" * 8)
     with pytest.raises(ConfigurationError, match=r"receipt\.key holds no key"):
         state().key()
+
+
+# -- steps -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_step_that_broke_before_an_interruption_does_not_hold_up_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = world(person("jane"), person("john"))
+    with desk(here) as door:
+        plan = erase([email("jane")], [door])
+        here.lie = lambda what, _: RuntimeError("a fault of the provider's") if what == "delete" else None
+        finish = workflows._finish
+
+        def cut_off(*_: Any) -> None:
+            Session.current.trouble = StorageError("the database is gone")  # type: ignore[union-attr]
+            raise Stopped
+
+        monkeypatch.setattr(workflows, "_finish", cut_off)
+        with pytest.raises(StorageError, match="the database is gone"):
+            plan.apply([door], **QUICK)
+        monkeypatch.setattr(workflows, "_finish", finish)
+        (run,) = runs()
+        receipt = resume(run.id, [door])
+    assert not receipt.complete
+    assert "jane" in here.contacts
+    assert runs()[0].state != "running"
 
 
 # -- plugins -----------------------------------------------------------------------------------------------------------
