@@ -137,5 +137,8 @@ def blocked(contacts: Sequence[Contact], storage: str | Path | None = None) -> S
 
 
 def guard(storage: str | Path | None) -> Callable[[Sequence[Contact]], Sequence[str]]:
-    """`blocked` for clients that were given a storage, or None."""
+    """Return the guard of clients: `blocked`, with this storage besides the one in force.
+
+    It reads databases, so a client calls it where it may block.
+    """
     return lambda contacts: blocked(contacts, storage)
