@@ -25,6 +25,7 @@ from contacts_core.provider.effects import Flow, Request
 from contacts_core.provider.payloads import (
     payload_converter,
 )
+from contacts_core.provider.secrets import add_secret_patterns
 from contacts_core.provider.transport_settings import TransportSettings, transport_settings
 
 if TYPE_CHECKING:
@@ -102,6 +103,9 @@ class Provider:
         emulates: Capabilities done by reading, changing and writing back.
         costs: Requests for one batch of a capability, by lane, where that is not one in the general lane.
         unreached: What deleting a contact leaves behind at this vendor, each with the reason.
+        secret_patterns: Regular expressions of what this vendor's keys look like, in upper or lower case. Text that
+            matches is redacted from errors and logs of every account, besides the values of the account's own secrets.
+        status_hints: What to do about an HTTP status that means something of its own at this vendor, by status.
         converter: Structures answers into payloads; register hooks on it for a vendor's oddities.
         base_url: Where the API lives.
         max_download: Bytes of one export file after decompression, at most; a decompression bomb stops there.
@@ -123,11 +127,18 @@ class Provider:
     read_modify_write: ClassVar[tuple[type[Provider], ...]] = ()
     costs: ClassVar[Mapping[type[Provider], Mapping[str, int]]] = {}
     residual_data: ClassVar[Mapping[str, str]] = {}
+    secret_patterns: ClassVar[tuple[str, ...]] = ()
+    status_hints: ClassVar[Mapping[int, str]] = {}
     converter: ClassVar[Converter] = payload_converter()
 
     base_url: str = base_url_setting()
     max_download: int = field(default=8 * 2**30, converter=int)
     transport: TransportSettings = field(factory=TransportSettings, converter=transport_settings)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Have keys of this provider redacted wherever they appear."""
+        super().__init_subclass__(**options)
+        add_secret_patterns(cls.secret_patterns)
 
     def headers(self) -> dict[str, str]:
         """The headers that prove who we are; sent to ``base_url`` only."""

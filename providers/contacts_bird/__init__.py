@@ -106,6 +106,7 @@ class Bird(
         RemovesIdentifiers: {api.READ: 1, api.WRITE: 1},
         RemovesFromLists: {api.WRITE: 1},
     }
+    secret_patterns = (r"\baccesskey\s+\S+",)
     residual_data: ClassVar = {
         "other keys": (
             "addresses, numbers and ids under a key that no setting names (email_keys, phone_keys, external_id_keys, "

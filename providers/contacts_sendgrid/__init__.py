@@ -115,6 +115,8 @@ class SendGrid(
     rate_limits: ClassVar = {"": RateLimit(600, 60), "search": RateLimit(200, 60)}
     export_includes_lists = False
     costs: ClassVar = {RemovesIdentifiers: {"": 2}}
+    secret_patterns = (r"\bSG\.[\w.-]+",)
+    status_hints: ClassVar = {451: "not available because of data residency: use the host of the account's region"}
     residual_data: ClassVar = {
         "suppressions": "unsubscribes, bounces, blocks and spam reports are kept by address, apart from contacts",
         "recipient data": (
