@@ -159,7 +159,7 @@ class Wire:
         self._scheme, self._host = addresses.checked_base_url(
             provider.base_url, allow_plain_http=self.settings.allow_plain_http
         )
-        self._root = provider.base_url + provider.base_path()
+        self._root = provider.base_url + provider.path_prefix()
         keys = self._key_headers()
         self._headers = {"Accept": "application/json", "Accept-Encoding": ACCEPTED, **keys}
         self._json_headers = {**self._headers, "Content-Type": "application/json"}

@@ -1,7 +1,7 @@
-"""Operations as values: what to ask a vendor, with no I/O.
+"""Effects: what a flow wants done, as values, without I/O.
 
 A `Flow` is a generator that yields effects and returns a result; a `Stream` also yields `Emit`, the items it has ready.
-Drivers perform the effects, throw classified errors back into the flow, and hand emitted items to the caller. Nothing
+Transports perform the effects, throw classified errors into the flow, and pass emitted items to the caller. Nothing
 here, and nothing in a provider, knows about sockets, clocks, threads or ``async``.
 """
 
@@ -23,14 +23,14 @@ class Request(Generic[T]):
 
     Attributes:
         method: HTTP method.
-        path: Relative to the provider's base URL, already percent-encoded: build it with `provider.path`.
-        returns: Payload type of a 2xx answer; ``NoneType`` to ignore the body, ``object`` for plain JSON.
+        path: Relative to the provider's ``base_url`` and path prefix, percent-encoded: build it with `path`.
+        response_type: Payload type of a 2xx answer; ``NoneType`` to ignore the body, ``object`` for plain JSON.
         params: Query parameters, not yet encoded.
         json: Body, as plain data.
-        lane: Which of the provider's rates counts for it; empty for the general one.
-        repeatable: Whether it may be sent again when its answer was lost.
-        patience: Seconds, at most, that it may wait for its turn; with it, the driver never sends it again either, for
-            whoever set it wants to look first. None: it waits as long as the vendor's rates ask, and may be repeated.
+        rate_limit: Name of the provider's rate limit that counts it; empty for the general one.
+        idempotent: Whether it may be sent again when its answer was lost.
+        patience: Seconds that it may wait for its turn, at most; it is then sent once only, because the caller wants to
+            read before another attempt. None: it waits as long as the rate limit requires, and may be sent again.
     """
 
     method: str
@@ -43,7 +43,7 @@ class Request(Generic[T]):
     patience: float | None = None
 
     def __iter__(self) -> Generator[Effect, Any, T]:
-        """Ask, and get the typed answer: ``answer = yield from call``."""
+        """Send it and return the answer: ``answer = yield from request``."""
         answer: T = yield self
         return answer
 
@@ -61,7 +61,13 @@ class Sleep:
 
 @frozen
 class Settled(Generic[T]):
-    """How one of several flows ended: with a value, with an error, or (``started`` false) not at all."""
+    """How one of several flows ended.
+
+    Attributes:
+        value: Its result; None if it failed.
+        error: Its error; None if it did not fail.
+        started: Whether it was started at all.
+    """
 
     value: T | None = None
     error: ContactsError | None = None
@@ -72,7 +78,7 @@ class Settled(Generic[T]):
 class Gather(Generic[T]):
     """Run several flows side by side, at most ``limit`` at a time.
 
-    After the first error no further flow is started; those under way are finished. The answer has one `Settled` for
+    After the first error no further flow is started; those under way are finished. The result has one `Settled` for
     each flow, in order.
     """
 
@@ -80,19 +86,19 @@ class Gather(Generic[T]):
     limit: int
 
     def __iter__(self) -> Generator[Effect, Any, list[Settled[T]]]:
-        """Run them: ``settled = yield from Together(flows, 8)``."""
+        """Run them: ``settled = yield from Gather(flows, 8)``."""
         answer: list[Settled[T]] = yield self
         return answer
 
 
 @frozen
 class Download:
-    """Open a file at an absolute address. It goes out without the provider's headers: no key leaves home."""
+    """Open a file at an absolute address. The provider's headers are not sent: no key goes to another host."""
 
     url: str = field(repr=False)
 
     def __iter__(self) -> Generator[Effect, Any, object]:
-        """Open it; the answer is a handle for `Read`."""
+        """Open it and return the handle that `Read` takes."""
         answer: object = yield self
         return answer
 
@@ -124,7 +130,7 @@ class Upload:
 
 @frozen
 class Emit(Generic[T]):
-    """Items of a stream that are ready for the caller."""
+    """Pass items of a stream to the caller."""
 
     items: Sequence[T]
 

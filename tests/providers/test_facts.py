@@ -12,9 +12,9 @@ from contacts_user_api import UserApi
 
 WORKSPACE = "00000000-0000-4000-8000-000000000000"
 PROVIDERS = [
-    SendGrid(api_key="k"),
-    Bird(access_key="k", workspace_id=WORKSPACE),
-    UserApi(api_key="k", base_url="https://api.example.com"),
+    SendGrid(api_key="q-secret-q"),
+    Bird(access_key="q-secret-q", workspace_id=WORKSPACE),
+    UserApi(api_key="q-secret-q", base_url="https://api.example.com"),
 ]
 
 
