@@ -69,7 +69,7 @@ from contacts_core.provider.outcomes import absent, combined, done, failed, queu
 from contacts_core.provider.pages import offset, offset_page, token_page
 from contacts_core.provider.payloads import Payload, TolerantFields, UnknownFields, decoder, lines_decoder
 from contacts_core.provider.transport_settings import TransportSettings
-from contacts_core.provider.values import calendar_date, integer, json_text, kept_moment, moment, number, query_value
+from contacts_core.provider.values import calendar_date, integer, json_text, moment, number, query_value
 
 __all__ = [
     "CAPABILITIES",
@@ -131,7 +131,6 @@ __all__ = [
     "hookimpl",
     "integer",
     "json_text",
-    "kept_moment",
     "lines_decoder",
     "moment",
     "number",

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-__all__ = ["calendar_date", "integer", "json_text", "kept_moment", "moment", "number", "query_value"]
+__all__ = ["calendar_date", "integer", "json_text", "moment", "number", "query_value"]
 
 from_iso = datetime.fromisoformat
 from_unix = datetime.fromtimestamp
@@ -25,39 +25,31 @@ MOST_DIGITS = 300  # Python itself refuses to convert more than 4300
 FIRST_YEAR, LAST_YEAR = 2, 9998  # in the years 1 and 9999, going to another time zone may overflow
 
 
-def moment(value: object) -> datetime | None:
+def moment(value: object, extra: MutableMapping[str, Any] | None = None, name: str = "") -> datetime | None:
     """Read a time; the result always has a time zone, UTC if the value has none.
 
     It reads ISO 8601 (a date alone is its midnight), ``2024-05-01 10:00:00 +0000 UTC`` as Go prints it, and Unix
     seconds as a number or text. Anything else is None: other text, other types, and times outside the years 2 to 9998,
     such as ``0001-01-01T00:00:00Z``, which some vendors send for "never".
+
+    Args:
+        value: The time.
+        extra: Gets a value that cannot be read, as the vendor sent it, unless it is empty.
+        name: The vendor's name of the field, for ``extra``.
     """
+    read: datetime | None = None
     try:
         if isinstance(value, str):
             read = _from_text(value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             read = from_unix(value, UTC)
-        else:
-            return None
     except (ValueError, OverflowError, OSError):
-        return None
-    if not FIRST_YEAR <= read.year <= LAST_YEAR:
+        pass
+    if read is None or not FIRST_YEAR <= read.year <= LAST_YEAR:
+        if value and extra is not None:
+            extra[name] = value
         return None
     return read if read.tzinfo else read.replace(tzinfo=UTC)
-
-
-def kept_moment(value: object, name: str, extra: MutableMapping[str, Any]) -> datetime | None:
-    """Read a time as `moment` does, and keep one that cannot be read as the vendor sent it.
-
-    Args:
-        value: The time.
-        name: The vendor's name of the field.
-        extra: Gets the value under that name where it is told and cannot be read.
-    """
-    read = moment(value)
-    if read is None and value:
-        extra[name] = value
-    return read
 
 
 def _from_text(text: str) -> datetime:

@@ -122,13 +122,15 @@ class MemoryProvider(
 
     def lists_page(self, cursor: str | None) -> Flow[Page[ContactList]]:
         yield from ()
-        return Page([ContactList(self.name, list_id, name) for list_id, name in self.store.lists.items()])
+        return Page(
+            [ContactList(provider=self.name, id=list_id, name=name) for list_id, name in self.store.lists.items()]
+        )
 
     def create_list(self, name: str) -> Flow[ContactList]:
         yield from ()
         list_id = f"list-{next(self.store.ids)}"
         self.store.lists[list_id] = name
-        return ContactList(self.name, list_id, name)
+        return ContactList(provider=self.name, id=list_id, name=name)
 
     def delete_list(self, list_id: str) -> Flow[Outcome]:
         yield from self._change_all(list_id)
@@ -144,7 +146,12 @@ class MemoryProvider(
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         yield from ()
-        return Page([FieldDefinition(self.name, name, name, type_) for name, type_ in self.store.fields.items()])
+        return Page(
+            [
+                FieldDefinition(provider=self.name, id=name, name=name, type=type_)
+                for name, type_ in self.store.fields.items()
+            ]
+        )
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         yield from ()

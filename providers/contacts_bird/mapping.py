@@ -18,7 +18,7 @@ from contacts_core.models import (
     Identifier,
     IdentifierKind,
 )
-from contacts_core.provider import constructor, json_text, kept_moment, moment
+from contacts_core.provider import constructor, json_text, moment
 from contacts_core.query import Query, identifier_of
 
 NAME = "bird"
@@ -70,8 +70,8 @@ def contact(found: ContactDetails, known: tuple[Identifier, ...], keys: Keys) ->
     attributes = found.attributes or {}
     mirrored = {i.key for i in known} | set(keys.mirrored()) | set(NAMES.values())
     extra: dict[str, Any] = dict(found.unknown)
-    created = kept_moment(found.created_at, "createdAt", extra)
-    updated = kept_moment(found.updated_at, "updatedAt", extra)
+    created = moment(found.created_at, extra, "createdAt")
+    updated = moment(found.updated_at, extra, "updatedAt")
     odd = {name: attributes.get(name) for name in NAMES.values() if not _is_text(attributes.get(name))}
     extra.update((name, value) for name, value in odd.items() if value)
     extra.update((theirs, value) for ours, theirs in EXTRAS.items() if (value := getattr(found, ours)) is not None)

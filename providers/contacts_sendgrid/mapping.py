@@ -31,7 +31,6 @@ from contacts_core.provider import (
     constructor,
     integer,
     json_text,
-    kept_moment,
     lines_decoder,
     moment,
     number,
@@ -148,8 +147,8 @@ def _contact(contact_id: str, a: Attributes) -> Contact:
             country=country or "",
             formatted="",
         )
-    created = kept_moment(a.created_at, "created_at", extra)
-    updated, lists = kept_moment(a.updated_at, "updated_at", extra), a.list_ids
+    created = moment(a.created_at, extra, "created_at")
+    updated, lists = moment(a.updated_at, extra, "updated_at"), a.list_ids
     return make_contact(
         provider=NAME,
         id=contact_id,
@@ -172,22 +171,28 @@ def _contact(contact_id: str, a: Attributes) -> Contact:
 def _identifiers(a: Attributes) -> tuple[Identifier, ...]:
     found: list[Identifier] = []
     if a.email:
-        found.append(make_identifier(EMAIL, a.email, primary=True, label="", key="email", country_code=""))
+        found.append(make_identifier(kind=EMAIL, value=a.email, primary=True, label="", key="email", country_code=""))
     if a.phone_number_id:
         found.append(
-            make_identifier(PHONE, a.phone_number_id, primary=True, label="", key="phone_number_id", country_code="")
+            make_identifier(
+                kind=PHONE, value=a.phone_number_id, primary=True, label="", key="phone_number_id", country_code=""
+            )
         )
     if a.external_id:
         found.append(
-            make_identifier(EXTERNAL_ID, a.external_id, primary=True, label="", key="external_id", country_code="")
+            make_identifier(
+                kind=EXTERNAL_ID, value=a.external_id, primary=True, label="", key="external_id", country_code=""
+            )
         )
     if a.anonymous_id:
         found.append(
-            make_identifier(ANONYMOUS_ID, a.anonymous_id, primary=True, label="", key="anonymous_id", country_code="")
+            make_identifier(
+                kind=ANONYMOUS_ID, value=a.anonymous_id, primary=True, label="", key="anonymous_id", country_code=""
+            )
         )
     if a.alternate_emails:
         found += [
-            make_identifier(EMAIL, e, primary=False, label="", key="alternate_emails", country_code="")
+            make_identifier(kind=EMAIL, value=e, primary=False, label="", key="alternate_emails", country_code="")
             for e in a.alternate_emails
             if e
         ]

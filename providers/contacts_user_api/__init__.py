@@ -274,10 +274,10 @@ class UserApi(
         page = yield from self._details_page(cursor)
         contacts = [mapping.contact(details) for details in (yield from self._completed(page.items))]
         if list_id is None:
-            return Page(contacts, page.next, page.total)
+            return Page(contacts, next=page.next, total=page.total)
         if any(contact.lists is None for contact in contacts):
             raise _untold(["lists"])
-        return Page([contact for contact in contacts if list_id in (contact.lists or ())], page.next)
+        return Page([contact for contact in contacts if list_id in (contact.lists or ())], next=page.next)
 
     def _details_page(self, cursor: str | None) -> Flow[Page[ContactDetails]]:
         found = yield from api.contacts(offset(cursor))
@@ -316,7 +316,7 @@ class UserApi(
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         found = yield from self._fields_page(cursor)
-        return Page([mapping.field(one) for one in found.items], found.next)
+        return Page([mapping.field(one) for one in found.items], next=found.next)
 
     def _fields_page(self, cursor: str | None) -> Flow[Page[FieldDetails]]:
         found = yield from api.custom_fields(offset(cursor))

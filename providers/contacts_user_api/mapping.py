@@ -16,7 +16,7 @@ from contacts_core.models import (
     Identifier,
     IdentifierKind,
 )
-from contacts_core.provider import calendar_date, constructor, json_text, kept_moment, moment
+from contacts_core.provider import calendar_date, constructor, json_text, moment
 from contacts_user_api.payloads import ContactDetails, FieldDetails, ListDetails, Relation
 
 NAME = "user-api"
@@ -127,8 +127,8 @@ def contact(found: ContactDetails) -> Contact:
     names = [name for name in SHARED_RELATIONS if not (is_readable(found, name) or untold(found, [name]))]
     if names:
         extra["unread"] = names
-    created = kept_moment(found.created_at, "created_at", extra)
-    updated = kept_moment(found.updated_at, "updated_at", extra)
+    created = moment(found.created_at, extra, "created_at")
+    updated = moment(found.updated_at, extra, "updated_at")
     extra.update((name, value) for name in EXTRAS if (value := getattr(found, name)) not in (None, []))
     if relations := {name: items for name in SHARED_RELATIONS if (items := getattr(found, name))}:
         extra["relations"] = relations

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from contacts_core import errors
 from contacts_core.models import Page
-from contacts_core.provider import Flow, about_id, flows, json_text, kept_moment, offset, offset_page, token_page
+from contacts_core.provider import Flow, about_id, flows, json_text, moment, offset, offset_page, token_page
 
 
 def run(flow: Flow[list[int]]) -> list[int]:
@@ -58,10 +58,10 @@ def test_pages_that_end_before_the_total_are_incomplete() -> None:
 
 def test_a_time_that_cannot_be_read_is_kept() -> None:
     extra: dict[str, object] = {}
-    assert kept_moment("2024-05-01T10:00:00Z", "created", extra) is not None
-    assert kept_moment(None, "created", extra) is kept_moment("", "created", extra) is None
+    assert moment("2024-05-01T10:00:00Z", extra, "created") is not None
+    assert moment(None, extra, "created") is moment("", extra, "created") is None
     assert extra == {}
-    assert kept_moment("yesterday", "createdAt", extra) is None
+    assert moment("yesterday", extra, "createdAt") is None
     assert extra == {"createdAt": "yesterday"}
 
 
