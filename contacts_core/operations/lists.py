@@ -31,23 +31,23 @@ def resolve_lists(provider: Provider, lists: Iterable[str]) -> Flow[list[str]]:
 def list_ids(provider: Provider, lists: Iterable[str]) -> Flow[dict[str, str]]:
     """Return the id of each list, by the id or name that was given."""
     named = list(dict.fromkeys(several(lists)))
-    for each in named:
-        check_list_name(each)
+    for name in named:
+        check_list_name(name)
     if not named:
         return {}
     if not isinstance(provider, ReadsLists):
-        for each in named:
-            check_id(provider, each)
+        for name in named:
+            check_id(provider, name)
         return dict(zip(named, named, strict=True))
     known = yield from flows.gather(provider.lists_page)
-    return {each: list_id(each, known) for each in named}
+    return {name: list_id(name, known) for name in named}
 
 
 def list_id(name: str, known: Sequence[ContactList]) -> str:
     """Return the id of the list with this id or name."""
-    if any(each.id == name for each in known):
+    if any(known_list.id == name for known_list in known):
         return name
-    ids = {each.id for each in known if each.name == name}
+    ids = {known_list.id for known_list in known if known_list.name == name}
     if len(ids) == 1:
         return ids.pop()
     if ids:

@@ -53,10 +53,10 @@ class _Change:
 def _change_list(change: _Change, list_: str, members: Iterable[Member], *, resolved: bool) -> Flow[Outcome]:
     provider, operation = change.provider, change.operation
     check_list_name(list_)
-    everyone = list(several(members))
-    identifiers = [m for m in everyone if isinstance(m, Identifier) and m.value.strip()]
-    blank = (m.value for m in everyone if isinstance(m, Identifier) and not m.value.strip())
-    ids, refused = sort_out(provider, [*(m for m in everyone if isinstance(m, str)), *blank])
+    given = list(several(members))
+    identifiers = [m for m in given if isinstance(m, Identifier) and m.value.strip()]
+    blank = (m.value for m in given if isinstance(m, Identifier) and not m.value.strip())
+    ids, refused = sort_out(provider, [*(m for m in given if isinstance(m, str)), *blank])
     if not (ids or identifiers):
         return evolve(refused, operation=operation, provider=provider.name)
     (list_id,) = (list_,) if resolved else (yield from resolve_lists(provider, [list_]))

@@ -45,20 +45,20 @@ def upsert_contacts(
     total = Outcome(operation="upsert_contacts", provider=able.name)
     rest = iter(contacts)
     position = 0
-    for everyone in flows.chunks(rest, max(able.upsert_batch_size, able.concurrency)):
-        yield from directory.look_up(everyone)
-        reasons = blocked(everyone) if blocked else [""] * len(everyone)
+    for chunk in flows.chunks(rest, max(able.upsert_batch_size, able.concurrency)):
+        yield from directory.look_up(chunk)
+        reasons = blocked(chunk) if blocked else [""] * len(chunk)
         reasons = [
-            f"is held back, {why}" if why else _unsendable(c) or directory.unknown(c)
-            for c, why in zip(everyone, reasons, strict=True)
+            f"is held back, {why}" if why else _unsendable(contact) or directory.unknown(contact)
+            for contact, why in zip(chunk, reasons, strict=True)
         ]
-        batch = [contact for contact, reason in zip(everyone, reasons, strict=True) if not reason]
+        batch = [contact for contact, reason in zip(chunk, reasons, strict=True) if not reason]
         failed = tuple(
             Failure(contact.display_id, f"not sent: row {row} {reason}")
-            for row, (contact, reason) in enumerate(zip(everyone, reasons, strict=True), position + 1)
+            for row, (contact, reason) in enumerate(zip(chunk, reasons, strict=True), position + 1)
             if reason
         )
-        position += len(everyone)
+        position += len(chunk)
         held = Outcome(requested=len(failed), failed=failed)
         total = Outcome.merge(total.operation, able.name, [total, held])
         groups = _groups(batch, directory.lists_of)
@@ -92,7 +92,7 @@ def _upsert(
     ours = [c if c.provider in {"", provider.name} else evolve(c, provider="", id="", lists=None) for c in contacts]
     flow = provider.upsert_contacts(ours, lists)
     outcome = yield from completed(provider, UpsertsContacts, "upsert_contacts", flow, len(ours))
-    # When a contact was made or changed is the vendor's to say: what another one said has no place.
+    # Only this vendor says when a contact was created or changed: times of another one have no place.
     foreign = [contact for contact in contacts if contact.provider != provider.name]
     lost = [name for name in ("created_at", "updated_at") if any(getattr(contact, name) for contact in foreign)]
     lost += ["lists"] if any(contact.lists and contact.provider for contact in foreign) else []
@@ -178,8 +178,8 @@ def _groups(
     taken: dict[object, int] = {}
     for contact in contacts:
         known_by: list[object] = [*contact.identifiers, *([contact.id] if contact.id else [])]
-        wave = max((taken[each] + 1 for each in known_by if each in taken), default=0)
-        taken.update((each, wave) for each in known_by)
+        wave = max((taken[name] + 1 for name in known_by if name in taken), default=0)
+        taken.update((name, wave) for name in known_by)
         if wave == len(waves):
             waves.append({})
         waves[wave].setdefault(lists_of(contact), []).append(contact)

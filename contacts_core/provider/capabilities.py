@@ -334,8 +334,8 @@ class CountsByPaging(Counts, ExportsPages, ABC):
 
     def count(self) -> Flow[Count]:
         """See `Counts.count`."""
-        everyone = yield from flows.gather(lambda cursor: self.contacts_page(None, cursor), self.transport.max_pages)
-        return Count(len(everyone), source="paged")
+        contacts = yield from flows.gather(lambda cursor: self.contacts_page(None, cursor), self.transport.max_pages)
+        return Count(len(contacts), source="paged")
 
 
 class DeletesAllContactsById(DeletesAllContacts, DeletesContacts, ExportsPages, ABC):
@@ -354,8 +354,8 @@ class DeletesAllContactsById(DeletesAllContacts, DeletesContacts, ExportsPages, 
             total = found.total
             return found
 
-        everyone = yield from flows.gather(page, self.transport.max_pages)
-        ids = list(dict.fromkeys(contact.id for contact in everyone))
+        contacts = yield from flows.gather(page, self.transport.max_pages)
+        ids = list(dict.fromkeys(contact.id for contact in contacts))
         if total is not None and len(ids) < total:  # a page came twice, and another one never
             raise IncompleteExport(len(ids), total)
 

@@ -172,11 +172,11 @@ def read_each(ids: Iterable[str], limit: int, read: Callable[[str], Flow[R]]) ->
     wanted = list(dict.fromkeys(ids))
     settled = yield from run_together([read(id) for id in wanted], limit)
     found: dict[str, R] = {}
-    for id, each in zip(wanted, settled, strict=True):
-        if each.error is None:
-            found[id] = cast("R", each.value)
-        elif not isinstance(each.error, NotFound):
-            raise each.error
+    for id, end in zip(wanted, settled, strict=True):
+        if end.error is None:
+            found[id] = cast("R", end.value)
+        elif not isinstance(end.error, NotFound):
+            raise end.error
     return found
 
 
