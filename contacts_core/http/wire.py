@@ -30,6 +30,7 @@ from contacts_core.http.bodies import Body
 from contacts_core.http.protocols import BuildsRequests, HttpRequest, HttpResponse
 from contacts_core.models.identifiers import scrub
 from contacts_core.provider import Provider, Request, Upload, moment, number
+from contacts_core.provider.secrets import redact
 from contacts_core.text import printable
 
 T = TypeVar("T")
@@ -56,7 +57,6 @@ HINTS = {
     404: "check the id, and the base URL if everything is missing",
     407: "a proxy in between wants a login; it was not the vendor that refused",
     429: "the vendor wants fewer requests; try again later",
-    451: "not available because of data residency: use the host of the account's region",
     511: "a network in between wants a login; it was not the vendor that answered",
 }
 NO_HEADERS: Mapping[str, str] = {}
@@ -72,7 +72,6 @@ BOM = b"\xef\xbb\xbf"
 ACCEPTED_ENCODINGS = "gzip, deflate"  # what `bodies` can undo within bounds
 KEY_HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 QUERIES = re.compile(r"\?[^\s\"]+")
-KEYS = re.compile(r"(?i)\bSG\.[\w.-]+|\b(?:bearer|accesskey|basic)\s+\S+")
 
 
 class MaskedLog(logging.Filter):
@@ -134,7 +133,7 @@ class Wire:
         self._scheme, self._host = addresses.checked_base_url(
             provider.base_url, allow_plain_http=self.settings.allow_plain_http
         )
-        self._root = provider.base_url + provider.base_path()
+        self._root = provider.base_url + provider.path_prefix()
         keys = self._key_headers()
         self._headers = {"Accept": "application/json", "Accept-Encoding": ACCEPTED_ENCODINGS, **keys}
         self._json_headers = {**self._headers, "Content-Type": "application/json"}
@@ -303,7 +302,7 @@ class Wire:
             told = "the answer is not a whole one" if status in PARTS else "the answer is none to this request"
             return self.about(UnexpectedPayload(told, status=status), operation, headers)
         kind = BY_STATUS.get(status) or (errors.Unavailable if status >= 500 else errors.Rejected)
-        hint = HINTS.get(status, MOVED if status in REDIRECTS else "")
+        hint = self._provider.status_hints.get(status) or HINTS.get(status, MOVED if status in REDIRECTS else "")
         error = kind(self._scrubbed(reason(content, headers)), status=status, hint=hint)
         if status == 429:
             error.retry_after = pause(headers, time.time())
@@ -332,7 +331,7 @@ class Wire:
     def _scrubbed(self, text: str) -> str:
         for value in self._secrets:
             text = text.replace(value, "***")
-        return scrub(KEYS.sub("***", printable(text)))[:EXCERPT_CHARACTERS]
+        return scrub(redact(printable(text)))[:EXCERPT_CHARACTERS]
 
 
 def request_id(headers: Mapping[str, str]) -> str:

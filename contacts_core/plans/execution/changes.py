@@ -21,7 +21,19 @@ from contacts_core.models.identifiers import scrub
 from contacts_core.plans.model import OPERATIONS, AccountPlan, DataSubject, Plan, PlanKind, Target
 from contacts_core.plans.planning import lookup as locating
 from contacts_core.plans.receipts.reasons import OurWords
-from contacts_core.provider import Exports, FindsContacts, Flow, Gather, GetsContacts, Provider, Request, Sleep, flows
+from contacts_core.provider import (
+    DeletesContacts,
+    Exports,
+    FindsContacts,
+    Flow,
+    Gather,
+    GetsContacts,
+    Provider,
+    RemovesFromLists,
+    Request,
+    Sleep,
+    flows,
+)
 
 __all__ = [
     "Seen",
@@ -141,9 +153,11 @@ def _same(target: Target, contact: Contact) -> bool:
 
 def batch(kind: PlanKind, provider: Provider) -> int:
     """How many contacts are read and touched together."""
-    return {PlanKind.REMOVE_IDENTIFIER: 1, PlanKind.REMOVE_FROM_LIST: provider.member_batch_size}.get(
-        kind, provider.delete_batch_size
-    )
+    if kind is PlanKind.REMOVE_IDENTIFIER:
+        return 1
+    if kind is PlanKind.REMOVE_FROM_LIST:
+        return operations.require(provider, RemovesFromLists).member_batch_size
+    return operations.require(provider, DeletesContacts).delete_batch_size
 
 
 def act(plan: Plan, targets: Sequence[Target], provider: Provider) -> Flow[Outcome]:

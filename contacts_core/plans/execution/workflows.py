@@ -17,6 +17,7 @@ from attrs import evolve
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from sqlalchemy.exc import SQLAlchemyError
 
+from contacts_core import operations
 from contacts_core.errors import (
     ConfigurationError,
     ContactsError,
@@ -280,7 +281,7 @@ def _begin(at: At) -> dict[str, Any]:
         "identifiers": len(working.sought(plan, part)),
         "paths": list(paths),
         "whole": [path for path in paths if working.reads_all(runner.provider, path)],
-        "poll": runner.provider.poll_interval,
+        "poll": operations.poll_interval(runner.provider),
     }
 
 

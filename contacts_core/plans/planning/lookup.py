@@ -143,19 +143,20 @@ def on_list(provider: Provider, list_id: str, ids: Collection[str], *, control: 
     if isinstance(provider, GetsContacts):
         got = yield from by_id(provider, ids, planned=ids, control=control)
         untold = [contact for contact in got.contacts.values() if contact.lists is None]
-        if untold and provider.export_includes_lists:
+        if untold and not (isinstance(provider, Exports) and not provider.export_includes_lists):
             raise UnexpectedPayload("an answer leaves out which lists a contact is on", provider=provider.name)
         if not untold:
             on = {id for id, contact in got.contacts.items() if list_id in (contact.lists or ())}
             return Members(on, got.unproven)
     members: set[str] = set()
+    able = operations.require(provider, Exports)
 
     def take(contacts: Sequence[Contact]) -> None:
-        if provider.export_includes_lists and any(contact.lists is None for contact in contacts):
+        if able.export_includes_lists and any(contact.lists is None for contact in contacts):
             raise UnexpectedPayload("an answer leaves out which lists a contact is on", provider=provider.name)
         members.update(contact.id for contact in contacts)
 
-    yield from flows.drain(operations.require(provider, Exports).contacts(list_id), take)
+    yield from flows.drain(able.contacts(list_id), take)
     return Members(members, (yield from _list_doubt(provider, list_id)) if control and not members else "")
 
 

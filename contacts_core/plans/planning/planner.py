@@ -37,7 +37,7 @@ from contacts_core.plans.planning.lookup import LookUp
 from contacts_core.provider import (
     Counts,
     DeletesContacts,
-    ExportsFiles,
+    Exports,
     FindsContacts,
     Flow,
     GetsContacts,
@@ -241,7 +241,7 @@ def making(request: PlanRequest, providers: Mapping[str, Provider]) -> Making[Pl
                 steps=cut,
                 requests=sum(step.requests for step in cut),
                 seconds=seconds,
-                residual_data=dict(provider.residual_data) if capability is DeletesContacts else {},
+                residual_data=_residual_data(provider) if capability is DeletesContacts else {},
                 emulated=capability in provider.read_modify_write,
                 queued=isinstance(provider, QueuesJobs),
                 unasked=tuple(Unasked(*each) for each in search.unasked[name].items()),
@@ -301,8 +301,7 @@ def _requests(kind: PlanKind, provider: Provider, targets: Sequence[Target], siz
         )
         return needed + _times(provider, GetsContacts, reads)
     if locating.way(provider) == "scan":  # one for the whole step
-        jobs = 4 if isinstance(provider, ExportsFiles) else max(1, ceil(scanned / provider.page_size))
-        return needed + Counter({"": jobs})
+        return needed + Counter({"": operations.export_requests(operations.require(provider, Exports), scanned)})
     reads = sum(_look_ups(part, provider) * (len(part[0].removes) or 1) for part in parts)
     return needed + _times(provider, FindsContacts, reads)
 
@@ -310,7 +309,12 @@ def _requests(kind: PlanKind, provider: Provider, targets: Sequence[Target], siz
 def _look_ups(targets: Sequence[Target], provider: Provider) -> int:
     """How many requests it takes to look these contacts up by their identifiers."""
     kinds = Counter((i.kind, i.key) for i in {i for target in targets for i in target.identifiers})
-    return sum(ceil(count / provider.find_batch_size) for count in kinds.values())
+    size = operations.require(provider, FindsContacts).find_batch_size
+    return sum(ceil(count / size) for count in kinds.values())
+
+
+def _residual_data(provider: Provider) -> dict[str, str]:
+    return dict(operations.require(provider, DeletesContacts).residual_data)
 
 
 def _times(provider: Provider, capability: type[Provider], batches: int) -> Counter[str]:
