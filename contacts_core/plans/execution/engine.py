@@ -6,13 +6,15 @@ partitioned by account and lets one of a partition run at a time, on whichever m
 to an account, and its own pacing and concurrency are the account's. What the queue says is not relied upon: no request
 leaves without the account's lease, see `leases`.
 
-DBOS knows one application in a process, hence one engine at a time.
+DBOS knows one application in a process, hence one engine at a time, and none in a program that runs DBOS itself: it
+would work in that program's database, and end that program's DBOS when it is done.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib
 import logging
 import os
 import socket
@@ -20,7 +22,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig
@@ -29,19 +31,21 @@ from sqlalchemy.exc import SQLAlchemyError
 from contacts_core.errors import ConfigurationError, ContactsError, StorageError
 from contacts_core.plans.execution.context import Runner, Session, begin_run, conclude, kept_plan
 from contacts_core.plans.execution.serialization import NAME, PlainJson, without_pickle
-from contacts_core.plans.execution.workflows import QUEUE, check_account, enqueue
+from contacts_core.plans.execution.workflows import CHECK, QUEUE, check_account, enqueue
 from contacts_core.plans.model import Plan
 from contacts_core.storage.database import PATIENCE, RESUME, Storage, private, storage_error, stored
 from contacts_core.storage.journal import Journal, Run, now
 from contacts_core.storage.leases import LEASE, Leases
 from contacts_core.storage.private_files import private_file, private_folder
+from contacts_core.storage.pseudonyms import PseudonymKey
 
-__all__ = ["Busy", "Engine", "cancel"]
+__all__ = ["Busy", "Engine", "cancel", "check_process", "submit"]
 
 logger = logging.getLogger("contacts_core")
 # DBOS logs to stderr where nobody else took care of its records.
 logging.getLogger("dbos").addHandler(logging.NullHandler())
 
+APPLICATION = "contacts-core"  # the owner of rows in DBOS's tables
 VERSION = "plans-2"  # of the workflows: a run goes on under another release as long as this stays
 POLL = 0.1  # seconds between two looks into the queue
 LIVELY = 2.0  # seconds between two looks for workers that died, at most
@@ -57,15 +61,19 @@ class Busy(ConfigurationError):
 class Engine:
     """Runs plans in this process, until it is left."""
 
-    def __init__(self, place: Storage, runners: Mapping[str, Runner] | None = None, *, listens: bool = True) -> None:
+    dbos: ClassVar[Any] = None  # the instance of DBOS that an engine of this process made
+
+    def __init__(self, place: Storage, runners: Mapping[str, Runner] | None = None) -> None:
         """Prepare; entering the context begins.
 
         Args:
             place: Where runs are kept.
             runners: Accounts that are open already; others are opened by name.
-            listens: Whether it works on what it finds in the queue; else it only puts runs there.
+
+        Raises:
+            ConfigurationError: No engine can work in this process; see `check_process`.
         """
-        self._listens = listens
+        check_process()
         self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self.leases = Leases(place, self._name, _seconds())
         self.session = Session(place, runners or {}, self.leases)
@@ -80,24 +88,24 @@ class Engine:
 
         Raises:
             Busy: Another process is at work in the same folder.
-            ConfigurationError: An engine is at work in this process.
+            ConfigurationError: No engine can work in this process; see `check_process`.
         """
-        if Session.current:
-            raise ConfigurationError("this process runs a plan already", hint="one at a time, or several processes")
+        check_process()
         with contextlib.ExitStack() as held:
             held.callback(self.session.close)
             self._hold(held)
             held.enter_context(without_pickle())
             with _typed():
-                DBOS(config=_config(self.place, self._name))
-                held.callback(DBOS.destroy)
+                made = DBOS(config=_config(self.place, self._name))
+                if DBOS.executor_id != self._name:  # DBOS gave the instance that was there, and changed nothing
+                    raise _host()
+                Engine.dbos = made
+                held.callback(_destroy)
                 Session.current = self.session
                 held.callback(self._leave)
-                if not self._listens:
-                    DBOS.listen_queues([])
                 DBOS.launch()
                 DBOS.register_queue(QUEUE, partition_concurrency=1, polling_interval_sec=POLL)
-            if self.place.shared and self._listens:
+            if self.place.shared:
                 threading.Thread(target=self._recover_forever, daemon=True, name="contacts-recovery").start()
             self._held = held.pop_all()
         return self
@@ -128,7 +136,7 @@ class Engine:
             _interrupt_all(self.place, self.journal)
             return
         held.enter_context(self.leases)
-        if self._listens and not self.leases.take(f"worker {self._name}"):
+        if not self.leases.take(f"worker {self._name}"):
             raise StorageError("the database where runs are kept could not be written", hint=RESUME)
 
     def _recover_forever(self) -> None:
@@ -169,11 +177,10 @@ class Engine:
 
     def start(self, plan: Plan, options: Mapping[str, Any]) -> str:
         """Begin a run of the plan; gives its name."""
-        id = f"{plan.kind.value}-{now()[:10]}-{uuid.uuid4().hex[:8]}"
-        begin_run(self.journal, id, plan, self.session.key, options)
+        run = _new_run(self.journal, plan, self.session.key, options)
         with _typed():
-            self._begin_round(self.journal.run(id))
-        return id
+            self._begin_round(run)
+        return run.id
 
     def resume(self, id: str) -> None:
         """Go on with a run: where it was, if it was interrupted; else with another round for what is left.
@@ -249,6 +256,37 @@ class Engine:
                 self.recover()
 
 
+def submit(place: Storage, plan: Plan, options: Mapping[str, Any]) -> str:
+    """Begin a run that workers do, from any program: nothing is worked on here; gives its name."""
+    journal = Journal(place)
+    with _typed():
+        DBOS.migrate(place.queues)  # this may be the first to use the database
+    with _client(place) as client:
+        client.register_queue(QUEUE, partition_concurrency=1, polling_interval_sec=POLL)
+        run = _new_run(journal, plan, place.key(), options)
+        for account in run.accounts:
+            journal.reached(run.id, account, "queued", 0, 0)
+            client.enqueue(
+                {
+                    "workflow_name": CHECK,
+                    "workflow_id": run.workflow(account, "check"),
+                    "queue_name": QUEUE,
+                    "queue_partition_key": account,
+                    "app_version": VERSION,
+                },
+                run.id,
+                run.round,
+                account,
+            )
+    return run.id
+
+
+def _new_run(journal: Journal, plan: Plan, key: PseudonymKey, options: Mapping[str, Any]) -> Run:
+    id = f"{plan.kind.value}-{now()[:10]}-{uuid.uuid4().hex[:8]}"
+    begin_run(journal, id, plan, key, options)
+    return journal.run(id)
+
+
 def cancel(place: Storage, id: str) -> Run:
     """End a run after the steps in flight, whichever process does it."""
     journal, key = Journal(place), place.key()
@@ -276,6 +314,38 @@ UNWRITTEN_BY_US = """
 """
 
 
+def check_process() -> None:
+    """See that an engine can work in this process; call it before anything is touched.
+
+    Raises:
+        ConfigurationError: One is at work already, or the program runs DBOS itself.
+    """
+    if Session.current or Engine.dbos:
+        raise ConfigurationError("this process runs a plan already", hint="one at a time, or several processes")
+    if _host_runs_dbos():
+        raise _host()
+
+
+def _host_runs_dbos() -> bool:
+    """Whether the program has an instance of DBOS that no engine made. Where DBOS keeps it elsewhere, `Engine` sees it."""
+    instance = getattr(importlib.import_module("dbos._dbos"), "_dbos_global_instance", None)
+    return instance is not None and instance is not Engine.dbos
+
+
+def _host() -> ConfigurationError:
+    return ConfigurationError(
+        "this program runs DBOS itself, and DBOS knows one application in a process",
+        hint="apply the plan in another process (contacts apply FILE), or submit it to workers through PostgreSQL",
+    )
+
+
+def _destroy() -> None:
+    try:
+        DBOS.destroy()
+    finally:
+        Engine.dbos = None
+
+
 def _seconds() -> float:
     """For how long a lease holds here.
 
@@ -300,9 +370,10 @@ def _typed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _client(place: Storage) -> Iterator[DBOSClient]:
-    """DBOS's tables, without its engine."""
-    with without_pickle(), _typed():
-        client = DBOSClient(system_database_url=place.queues, serializer=PlainJson())
+    """DBOS's tables, without its engine. No values are read through it."""
+    # Where the program runs DBOS itself, pickle stays: switching it off would break the program's own workflows.
+    with contextlib.nullcontext() if _host_runs_dbos() else without_pickle(), _typed():
+        client = DBOSClient(system_database_url=place.queues, serializer=PlainJson(), application_name=APPLICATION)
         try:
             yield client
         finally:
@@ -336,7 +407,7 @@ def _probe(place: Storage) -> None:
 
 def _config(place: Storage, name: str) -> DBOSConfig:
     return {
-        "name": "contacts-core",
+        "name": APPLICATION,
         "system_database_url": place.queues,
         "executor_id": name,  # of its own for each process: nobody takes up another's work unseen
         "application_version": VERSION,

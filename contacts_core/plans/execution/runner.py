@@ -96,8 +96,10 @@ def apply(
         PlanRefused: It was altered, a plugin objected, an account leads to another workspace, or what it is about to
             touch has changed since; nothing was changed.
         RunStopped: Ctrl-C; what was under way was finished.
-        ConfigurationError: An account is unknown, or another process is at work in the same folder.
+        ConfigurationError: An account is unknown, another process is at work in the same folder, this process runs a
+            plan already, or the program runs DBOS itself.
     """
+    engine.check_process()
     _allowed(plan)
     with Engine(locate_storage(where), _runners(plan, accounts)) as running:
         return _followed(running, running.start(plan, {"timeout": timeout, "pause": pause}), watch)
@@ -113,6 +115,7 @@ async def apply_async(
     watch: Watch | None = None,
 ) -> Receipt:
     """The same as `apply`, with the requests of open accounts made in the caller's event loop."""
+    engine.check_process()
     _allowed(plan)
     options = {"timeout": timeout, "pause": pause}
 
@@ -124,7 +127,7 @@ async def apply_async(
 
 
 def submit(plan: Plan, *, where: str | Path | None = None, timeout: float = 900.0, pause: float = 0.5) -> str:
-    """Put a run where workers find it, and give its name.
+    """Put a run where workers find it, and give its name. A program that runs DBOS itself can do this too.
 
     Where an erasure is kept in another state than the one in force here, its tombstones are left here at once: the
     workers leave theirs where they are.
@@ -137,8 +140,7 @@ def submit(plan: Plan, *, where: str | Path | None = None, timeout: float = 900.
     if not place.shared:
         raise ConfigurationError("workers share runs through PostgreSQL", hint="set CONTACTS_STATE=postgresql://…")
     _allowed(plan)
-    with Engine(place, {}, listens=False) as running:
-        run = running.start(plan, {"timeout": timeout, "pause": pause})
+    run = engine.submit(place, plan, {"timeout": timeout, "pause": pause})
     if plan.kind is PlanKind.ERASE and place != locate_storage():
         Tombstones(locate_storage()).add((i for person in plan.people for i in person.identifiers), run)
     return run
@@ -214,8 +216,9 @@ def run_worker(*, where: str | Path | None = None, until: Callable[[], bool] | N
     """Drain the queues of a shared state until interrupted, or until ``until`` says so between two looks.
 
     Raises:
-        ConfigurationError: The state is a folder, which one process works on alone.
+        ConfigurationError: The state is a folder, which one process works on alone; or the program runs DBOS itself.
     """
+    engine.check_process()
     place = locate_storage(where)
     if not place.shared:
         raise ConfigurationError("workers share runs through PostgreSQL", hint="set CONTACTS_STATE=postgresql://…")
@@ -246,6 +249,7 @@ class _Stop:
 def _resumed(
     run: str, accounts: Sequence[Any], where: str | Path | None, watch: Watch | None, stop: _Stop | None
 ) -> Receipt:
+    engine.check_process()
     place = locate_storage(where)
     journal = Journal(place)
     known = journal.run(run)

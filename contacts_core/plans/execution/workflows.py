@@ -38,11 +38,12 @@ from contacts_core.provider import flows
 from contacts_core.storage.journal import Run
 from contacts_core.storage.tombstones import Tombstones, places
 
-__all__ = ["QUEUE", "At", "check_account", "check_accounts", "enqueue", "work_on_account"]
+__all__ = ["CHECK", "QUEUE", "At", "check_account", "check_accounts", "enqueue", "work_on_account"]
 
 logger = logging.getLogger("contacts_core")
 
 QUEUE = "contacts-accounts"
+CHECK = "contacts.check"
 READ = 1000  # contacts or identifiers, at most, that a verifying step reads
 LONGEST = 30.0  # seconds between two verifying reads, at most
 TIMEOUT = 900.0
@@ -75,7 +76,7 @@ def enqueue(workflow: Callable[[str, int, str], None], run: Run, account: str, w
         DBOS.enqueue_workflow(QUEUE, workflow, run.id, run.round, account)
 
 
-@DBOS.workflow(name="contacts.check")
+@DBOS.workflow(name=CHECK)
 def check_account(run: str, number: int, account: str) -> None:
     """See whether the plan still holds in one account; the last one begins the work in all of them."""
     at = At(run, number, account)
