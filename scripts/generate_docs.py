@@ -16,7 +16,7 @@ from typing import Any
 
 import typer.main
 
-from contacts_core.cli import app
+from contacts_core.cli.app import app
 from contacts_core.config import matrix
 from contacts_core.emulator import FAULTS
 
@@ -83,7 +83,7 @@ GENERATED: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("README.md", "matrix", matrix.markdown),
     ("docs/providers/index.md", "matrix", matrix.markdown),
     ("docs/cli.md", "cli", command_line),
-    ("docs/sandbox.md", "faults", faults),
+    ("docs/emulators.md", "faults", faults),
 )
 
 

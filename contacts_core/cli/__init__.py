@@ -8,21 +8,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from contacts_core.cli.app import app
-
-__all__ = ["app", "main"]
-
-
-def __getattr__(name: str) -> Any:
-    if name != "app":
-        message = f"module 'contacts_core.cli' has no attribute {name!r}"
-        raise AttributeError(message)
-    from contacts_core.cli.app import app
-
-    return app
+__all__ = ["main"]
 
 
 def main() -> None:

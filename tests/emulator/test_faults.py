@@ -10,7 +10,7 @@ import pytest
 from contacts_core.emulator import FAULTS, Faults
 from tests.emulator.conftest import EMULATORS, PREFIXES, Json, Serve, Vendor
 
-PAGE = Path(__file__).parents[2] / "docs" / "sandbox.md"
+PAGE = Path(__file__).parents[2] / "docs" / "emulators.md"
 NAMES = list(EMULATORS)
 RELATIONS = {
     "sendgrid": ("alternate_emails", "list_ids", "segment_ids", "custom_fields"),

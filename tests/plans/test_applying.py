@@ -23,7 +23,6 @@ from contacts_core.plans import (
     apply,
     apply_async,
     cancel,
-    engine,
     get_receipt,
     list_runs,
     plan_deletion,
@@ -35,6 +34,7 @@ from contacts_core.plans import (
     run_worker,
     submit,
 )
+from contacts_core.plans.execution import engine
 from contacts_core.plans.execution.context import Session
 from contacts_core.plans.execution.runner import overview
 from contacts_core.provider import hookimpl

@@ -48,6 +48,7 @@ logging.getLogger("dbos").addHandler(logging.NullHandler())
 APPLICATION = "contacts-core"  # the owner of rows in DBOS's tables
 VERSION = "plans-2"  # of the workflows: a run goes on under another release as long as this stays
 POLL = 0.1  # seconds between two looks into the queue
+LISTENING = 0.02  # seconds that DBOS's listener sleeps at a time
 LIVELY = 2.0  # seconds between two looks for workers that died, at most
 LEASE_VARIABLE = "CONTACTS_LEASE"
 STUCK = 3.0  # seconds after which a run that nobody here works on is looked at
@@ -96,15 +97,10 @@ class Engine:
             self._hold(held)
             held.enter_context(without_pickle())
             with _typed():
-                made = DBOS(config=_config(self.place, self._name))
-                if DBOS.executor_id != self._name:  # DBOS gave the instance that was there, and changed nothing
-                    raise _host()
-                Engine.dbos = made
                 held.callback(_destroy)
+                self._launch()
                 Session.current = self.session
                 held.callback(self._leave)
-                DBOS.launch()
-                DBOS.register_queue(QUEUE, partition_concurrency=1, polling_interval_sec=POLL)
             if self.place.shared:
                 threading.Thread(target=self._recover_forever, daemon=True, name="contacts-recovery").start()
             self._held = held.pop_all()
@@ -113,6 +109,20 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         """Stop after the steps in flight; what is not finished can be resumed."""
         self._held.close()
+
+    def _launch(self) -> None:
+        """Start DBOS, which looks for queues when it is launched, and then once a second: a new one is put first."""
+        new = True
+        while new:
+            made = DBOS(config=_config(self.place, self._name))
+            if DBOS.executor_id != self._name:  # DBOS gave the instance that was there, and changed nothing
+                raise _host()
+            Engine.dbos = made
+            DBOS.launch()
+            new = DBOS.retrieve_queue(QUEUE) is None
+            DBOS.register_queue(QUEUE, partition_concurrency=1, polling_interval_sec=POLL)
+            if new:
+                _destroy()
 
     def _leave(self) -> None:
         """Wait for the steps in flight; a second interruption lets them send nothing more."""
@@ -340,6 +350,9 @@ def _host() -> ConfigurationError:
 
 
 def _destroy() -> None:
+    """End our instance of DBOS, and nobody else's."""
+    if Engine.dbos is None:
+        return
     try:
         DBOS.destroy()
     finally:
@@ -414,6 +427,8 @@ def _config(place: Storage, name: str) -> DBOSConfig:
         "log_level": "CRITICAL",
         "enable_otlp": False,
         "serializer": PlainJson(),
+        # Nothing here waits for notifications, but leaving the engine waits for one such interval.
+        "notification_listener_polling_interval_sec": LISTENING,
     }
 
 
