@@ -1,4 +1,4 @@
-"""The durable engine: who may work on a state, and how runs begin, go on and end.
+"""The durable engine: who may work on a storage, and how runs begin, go on and end.
 
 Durable execution is DBOS's. A run is two workflows for each account: one that checks whether the plan still holds
 there, and, once all accounts were checked, one that does the work and verifies it. All wait in one queue that is
@@ -337,7 +337,7 @@ def check_process() -> None:
 
 
 def _host_runs_dbos() -> bool:
-    """Whether the program has an instance of DBOS that no engine made. Where DBOS keeps it elsewhere, `Engine` sees it."""
+    """Whether the program has an instance of DBOS that no engine made. `Engine` finds one that DBOS keeps elsewhere."""
     instance = getattr(importlib.import_module("dbos._dbos"), "_dbos_global_instance", None)
     return instance is not None and instance is not Engine.dbos
 
