@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from contacts_core.config import plugins
 from contacts_core.errors import ContactsError, StorageError
 from contacts_core.plans import Plan, apply, list_runs, plan_erasure, resume
+from contacts_core.plans.execution import engine
 from contacts_core.plans.execution import workflows as workflows_module
 from contacts_core.plans.execution.context import begin_run, kept_plan
 from contacts_core.plans.execution.serialization import PlainJson, without_pickle
@@ -53,7 +54,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 def queues() -> tuple[sa.Engine, str]:
     where = locate_storage()
-    return sa.create_engine(where.queues), "dbos." if where.shared else ""
+    return sa.create_engine(where.queues), f"{engine.SCHEMA}." if where.shared else ""
 
 
 class Bomb:

@@ -6,8 +6,9 @@ partitioned by account and lets one of a partition run at a time, on whichever m
 to an account, and its own pacing and concurrency are the account's. What the queue says is not relied upon: no request
 leaves without the account's lease, see `leases`.
 
-DBOS knows one application in a process, hence one engine at a time, and none in a program that runs DBOS itself: it
-would work in that program's database, and end that program's DBOS when it is done.
+DBOS allows one application in a process. So there is one engine at a time, and none in a program that uses DBOS itself:
+it would work in that program's database, and shut down that program's DBOS at its end. On PostgreSQL, DBOS's tables for
+plans are in a schema of their own, so that a program may keep its own DBOS tables in the same database.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import importlib
 import logging
 import os
 import socket
+import sqlite3
+import sys
 import threading
 import time
 import uuid
@@ -46,6 +49,9 @@ logger = logging.getLogger("contacts_core")
 logging.getLogger("dbos").addHandler(logging.NullHandler())
 
 APPLICATION = "contacts-core"  # the owner of rows in DBOS's tables
+SCHEMA = "contacts_dbos"  # of these tables, on PostgreSQL
+PYTHON = sys.version_info[:2]
+SQLITE = (3, 42)  # the oldest version with unixepoch('subsec'), which DBOS uses from Python 3.12 on
 VERSION = "plans-2"  # of the workflows: a run goes on under another release as long as this stays
 POLL = 0.1  # seconds between two looks into the queue
 LISTENING = 0.02  # seconds that DBOS's listener sleeps at a time
@@ -74,7 +80,7 @@ class Engine:
         Raises:
             ConfigurationError: No engine can work in this process; see `check_process`.
         """
-        check_process()
+        check_process(place)
         self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self.leases = Leases(place, self._name, _seconds())
         self.session = Session(place, runners or {}, self.leases)
@@ -91,7 +97,7 @@ class Engine:
             Busy: Another process is at work in the same folder.
             ConfigurationError: No engine can work in this process; see `check_process`.
         """
-        check_process()
+        check_process(self.place)
         with contextlib.ExitStack() as held:
             held.callback(self.session.close)
             self._hold(held)
@@ -116,7 +122,7 @@ class Engine:
         while new:
             made = DBOS(config=_config(self.place, self._name))
             if DBOS.executor_id != self._name:  # DBOS gave the instance that was there, and changed nothing
-                raise _host()
+                raise _host_error()
             Engine.dbos = made
             DBOS.launch()
             new = DBOS.retrieve_queue(QUEUE) is None
@@ -267,10 +273,10 @@ class Engine:
 
 
 def submit(place: Storage, plan: Plan, options: Mapping[str, Any]) -> str:
-    """Begin a run that workers do, from any program: nothing is worked on here; gives its name."""
+    """Put a run into the queue for workers, and return its name. No engine is started, so every program can do it."""
     journal = Journal(place)
     with _typed():
-        DBOS.migrate(place.queues)  # this may be the first to use the database
+        DBOS.migrate(place.queues, schema=SCHEMA)  # this may be the first to use the database
     with _client(place) as client:
         client.register_queue(QUEUE, partition_concurrency=1, polling_interval_sec=POLL)
         run = _new_run(journal, plan, place.key(), options)
@@ -324,27 +330,39 @@ UNWRITTEN_BY_US = """
 """
 
 
-def check_process() -> None:
-    """See that an engine can work in this process; call it before anything is touched.
+def check_process(place: Storage) -> None:
+    """Check that an engine can work in this process. Call it before anything is touched.
 
     Raises:
-        ConfigurationError: One is at work already, or the program runs DBOS itself.
+        ConfigurationError: An engine is at work already, the program uses DBOS itself, or SQLite is too old.
     """
     if Session.current or Engine.dbos:
-        raise ConfigurationError("this process runs a plan already", hint="one at a time, or several processes")
-    if _host_runs_dbos():
-        raise _host()
+        raise ConfigurationError(
+            "this process is running a plan already", hint="run one plan at a time, or use several processes"
+        )
+    if _host_uses_dbos():
+        raise _host_error()
+    if not place.shared and PYTHON >= (3, 12) and sqlite3.sqlite_version_info < SQLITE:
+        raise ConfigurationError(
+            f"applying plans needs SQLite 3.42 or later, and this Python has {sqlite3.sqlite_version}",
+            hint="use a Python with a newer SQLite, or keep runs in PostgreSQL",
+        )
 
 
-def _host_runs_dbos() -> bool:
-    """Whether the program has an instance of DBOS that no engine made. `Engine` finds one that DBOS keeps elsewhere."""
-    instance = getattr(importlib.import_module("dbos._dbos"), "_dbos_global_instance", None)
-    return instance is not None and instance is not Engine.dbos
+def _host_uses_dbos() -> bool:
+    """Return whether the program created its own DBOS, or registered event receivers, which our launch would start.
+
+    If another version of DBOS keeps its instance elsewhere, `Engine` notices it at launch.
+    """
+    module = importlib.import_module("dbos._dbos")
+    instance = getattr(module, "_dbos_global_instance", None)
+    pollers = getattr(getattr(module, "_dbos_global_registry", None), "pollers", ())
+    return bool(pollers) or (instance is not None and instance is not Engine.dbos)
 
 
-def _host() -> ConfigurationError:
+def _host_error() -> ConfigurationError:
     return ConfigurationError(
-        "this program runs DBOS itself, and DBOS knows one application in a process",
+        "this program uses DBOS itself, and DBOS allows one application in a process",
         hint="apply the plan in another process (contacts apply FILE), or submit it to workers through PostgreSQL",
     )
 
@@ -383,10 +401,15 @@ def _typed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _client(place: Storage) -> Iterator[DBOSClient]:
-    """DBOS's tables, without its engine. No values are read through it."""
-    # Where the program runs DBOS itself, pickle stays: switching it off would break the program's own workflows.
-    with contextlib.nullcontext() if _host_runs_dbos() else without_pickle(), _typed():
-        client = DBOSClient(system_database_url=place.queues, serializer=PlainJson(), application_name=APPLICATION)
+    """Yield a client of DBOS's tables, which needs no engine. No values are read through it."""
+    # If the program uses DBOS itself, pickle stays: switching it off would break the program's own workflows.
+    with contextlib.nullcontext() if _host_uses_dbos() else without_pickle(), _typed():
+        client = DBOSClient(
+            system_database_url=place.queues,
+            dbos_system_schema=SCHEMA,
+            serializer=PlainJson(),
+            application_name=APPLICATION,
+        )
         try:
             yield client
         finally:
@@ -405,7 +428,8 @@ def _queues(place: Storage) -> Iterator[sa.Connection]:
 def _foreign(place: Storage) -> list[str]:
     """Unfinished workflows in whose rows somebody else wrote, or an earlier version that kept pickles."""
     with _queues(place) as connection:
-        found = connection.execute(sa.text(UNWRITTEN_BY_US.format("dbos." if place.shared else "")), {"ours": NAME})
+        query = UNWRITTEN_BY_US.format(f"{SCHEMA}." if place.shared else "")
+        found = connection.execute(sa.text(query), {"ours": NAME})
         return [row.workflow_uuid for row in found]
 
 
@@ -422,6 +446,7 @@ def _config(place: Storage, name: str) -> DBOSConfig:
     return {
         "name": APPLICATION,
         "system_database_url": place.queues,
+        "dbos_system_schema": SCHEMA,
         "executor_id": name,  # of its own for each process: nobody takes up another's work unseen
         "application_version": VERSION,
         "log_level": "CRITICAL",

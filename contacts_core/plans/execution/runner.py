@@ -97,11 +97,12 @@ def apply(
             touch has changed since; nothing was changed.
         RunStopped: Ctrl-C; what was under way was finished.
         ConfigurationError: An account is unknown, another process is at work in the same folder, this process runs a
-            plan already, or the program runs DBOS itself.
+            plan already, the program uses DBOS itself, or SQLite is too old for DBOS.
     """
-    engine.check_process()
+    place = locate_storage(storage)
+    engine.check_process(place)
     _allowed(plan)
-    with Engine(locate_storage(storage), _runners(plan, accounts)) as running:
+    with Engine(place, _runners(plan, accounts)) as running:
         return _followed(running, running.start(plan, {"timeout": timeout, "pause": pause}), watch)
 
 
@@ -115,19 +116,20 @@ async def apply_async(
     watch: Watch | None = None,
 ) -> Receipt:
     """The same as `apply`, with the requests of open accounts made in the caller's event loop."""
-    engine.check_process()
+    place = locate_storage(storage)
+    engine.check_process(place)
     _allowed(plan)
     options = {"timeout": timeout, "pause": pause}
 
     def run(doors: Sequence[Any], stop: _Stop) -> Receipt:
-        with Engine(locate_storage(storage), _runners(plan, doors)) as running:
+        with Engine(place, _runners(plan, doors)) as running:
             return _followed(running, running.start(plan, options), watch, stop)
 
     return await _in_a_thread(accounts, run)
 
 
 def submit(plan: Plan, *, storage: str | Path | None = None, timeout: float = 900.0, pause: float = 0.5) -> str:
-    """Put a run where workers find it, and give its name. A program that runs DBOS itself can do this too.
+    """Put a run where workers find it, and give its name. A program that uses DBOS itself can do this too.
 
     Where an erasure is kept in another storage than the one in force here, its tombstones are left here at once: the
     workers leave theirs where they are.
@@ -216,10 +218,10 @@ def run_worker(*, storage: str | Path | None = None, until: Callable[[], bool] |
     """Drain the queues of a shared storage until interrupted, or until ``until`` says so between two looks.
 
     Raises:
-        ConfigurationError: The storage is a folder, which one process works on alone; or the program runs DBOS itself.
+        ConfigurationError: The storage is a folder, which one process works on alone; or the program uses DBOS itself.
     """
-    engine.check_process()
     place = locate_storage(storage)
+    engine.check_process(place)
     if not place.shared:
         raise ConfigurationError("workers share runs through PostgreSQL", hint="set CONTACTS_STORAGE=postgresql://…")
     with Engine(place, {}):
@@ -249,8 +251,8 @@ class _Stop:
 def _resumed(
     run: str, accounts: Sequence[Any], storage: str | Path | None, watch: Watch | None, stop: _Stop | None
 ) -> Receipt:
-    engine.check_process()
     place = locate_storage(storage)
+    engine.check_process(place)
     journal = Journal(place)
     known = journal.run(run)
     if known.state == "refused":
