@@ -17,6 +17,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from contacts_core.errors import PlanRefused
 from contacts_core.models import Identifier
+from contacts_core.plans.kinds import Kind, PlanKind, kind_of
 from contacts_core.storage.private_files import owner_only
 
 if TYPE_CHECKING:
@@ -37,23 +38,6 @@ __all__ = [
 ]
 
 FORMAT = 2
-
-
-class PlanKind(Enum):
-    """What a plan is for; ``ERASE`` is a deletion that is for good, with tombstones."""
-
-    ERASE = "erase"
-    DELETE = "delete"
-    REMOVE_IDENTIFIER = "remove-identifier"
-    REMOVE_FROM_LIST = "remove-from-list"
-
-
-OPERATIONS = {
-    PlanKind.ERASE: "delete_contacts",
-    PlanKind.DELETE: "delete_contacts",
-    PlanKind.REMOVE_IDENTIFIER: "remove_identifier",
-    PlanKind.REMOVE_FROM_LIST: "remove_from_list",
-}
 
 
 class IdentifierExpansion(Enum):
@@ -345,6 +329,7 @@ class Plan:
 
 def _disagreements(plan: Plan) -> Iterator[str]:
     """What no plan says that was made here; whoever edits a file can compute its checksum anew."""
+    kind = kind_of(plan.kind)
     people = {person.number: person for person in plan.people}
     if not people or [person.number for person in plan.people] != list(range(1, len(plan.people) + 1)):
         yield "its people are not numbered from 1"
@@ -354,36 +339,36 @@ def _disagreements(plan: Plan) -> Iterator[str]:
         yield "an identifier is blank"
     if not plan.accounts or len(plan.by_account) != len(plan.accounts):
         yield "it names an account twice, or none"
-    if bool(plan.list_id) != (plan.kind is PlanKind.REMOVE_FROM_LIST):
+    if bool(plan.list_id) != kind.needs_list:
         yield "it names a list and is for none, or the other way round"
     if not 1970 < plan.made_at.year < 9999:
         yield "it was made at no time"
     for part in plan.accounts:
-        yield from _disagreements_in(part, plan, people)
+        yield from _disagreements_in(part, kind, people)
 
 
-def _disagreements_in(part: AccountPlan, plan: Plan, people: Mapping[int, DataSubject]) -> Iterator[str]:
+def _disagreements_in(part: AccountPlan, kind: Kind, people: Mapping[int, DataSubject]) -> Iterator[str]:
     if len({target.contact for target in part.targets}) != len(part.targets):
         yield f"{part.account}: a contact is there twice"
-    if not all(_belongs(plan.kind, target, people) for target in part.targets):
+    if not all(_belongs(kind, target, people) for target in part.targets):
         yield f"{part.account}: a contact is there that nobody asked for"
     behind = 0
     for number, step in enumerate(part.steps, 1):
         if (step.number, step.first) != (number, behind) or step.count < 1:
             break
         behind += step.count
-    if behind != len(part.targets) or any(step.operation != OPERATIONS[plan.kind] for step in part.steps):
+    if behind != len(part.targets) or any(step.operation != kind.operation for step in part.steps):
         yield f"{part.account}: its steps do not add up to its contacts"
 
 
-def _belongs(kind: PlanKind, target: Target, people: Mapping[int, DataSubject]) -> bool:
+def _belongs(kind: Kind, target: Target, people: Mapping[int, DataSubject]) -> bool:
     """Whether every person that a target is said to belong to asked for it, and what is taken off was asked for."""
     if not target.people or not all(number in people for number in target.people):
         return False
     mine = [people[number] for number in target.people]
     known, wanted = set(target.identifiers), {i for person in mine for i in person.identifiers}
     removes = set(target.removes)
-    if removes - (known & wanted) or bool(removes) != (kind is PlanKind.REMOVE_IDENTIFIER):
+    if removes - (known & wanted) or bool(removes) != kind.removes_identifiers:
         return False
     return all(p.contact == target.contact or not known.isdisjoint(p.identifiers) for p in mine)
 

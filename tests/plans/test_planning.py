@@ -37,6 +37,7 @@ from contacts_core.plans import (
     replan_async,
 )
 from contacts_core.plans.execution import changes
+from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import checksum_of
 from contacts_core.plans.planning.planner import work
 from contacts_core.provider import (
@@ -249,7 +250,7 @@ class TestCost:
     def test_no_more_requests_than_the_vendor_needs(self, here: Ground, name: str, count: int) -> None:
         provider = here.doors[name].provider
         targets = [Target(f"id{n}", (Identifier.email(f"p{n}@example.com"),), (n,), "") for n in range(count)]
-        steps, seconds = work(PlanKind.ERASE, provider, targets)
+        steps, seconds = work(kind_of(PlanKind.ERASE), provider, targets)
         bound = {"sendgrid": ceil(count / 100)}.get(name, count)  # the others delete one at a time
         assert sum(step.requests for step in steps) == 2 * bound, "a read before each deletion, and no more"
         assert [n for step in steps for n in range(step.first, step.first + step.count)] == list(range(count))
@@ -282,10 +283,12 @@ class TestCost:
     def test_the_least_time_follows_from_the_rate(self, here: Ground) -> None:
         provider = here.doors["bird"].provider
         targets = [Target(f"id{n}", (), (n,), "") for n in range(1001)]
-        assert work(PlanKind.ERASE, provider, targets)[1] == 20.0  # 1001 reads, 50 in a second
+        assert work(kind_of(PlanKind.ERASE), provider, targets)[1] == 20.0  # 1001 reads, 50 in a second
         phone = Identifier.phone("+12025550123")
         numbers = [Target(f"id{n}", (phone,), (n,), "", (phone,)) for n in range(101)]
-        assert work(PlanKind.REMOVE_IDENTIFIER, provider, numbers)[1] == 4.0  # each is read twice, 50 in a second
+        assert (
+            work(kind_of(PlanKind.REMOVE_IDENTIFIER), provider, numbers)[1] == 4.0
+        )  # each is read twice, 50 in a second
 
 
 class TestOtherPlans:

@@ -18,23 +18,22 @@ from contacts_core import operations
 from contacts_core.errors import ContactsError, Interrupted, PlanRefused, ProviderError
 from contacts_core.models import Contact, Failure, Identifier, Job, Outcome
 from contacts_core.models.identifiers import scrub
-from contacts_core.plans.model import OPERATIONS, AccountPlan, DataSubject, Plan, PlanKind, Target
+from contacts_core.plans.kinds import kind_of
+from contacts_core.plans.model import AccountPlan, DataSubject, Plan, Target
 from contacts_core.plans.planning import lookup as locating
 from contacts_core.plans.receipts.reasons import OurWords
-from contacts_core.provider import Exports, FindsContacts, Flow, Gather, GetsContacts, Provider, Request, Sleep, flows
+from contacts_core.provider import Flow, Gather, GetsContacts, Provider, Request, Sleep, flows
 
 __all__ = [
     "Seen",
     "account_id",
     "act",
     "again",
-    "batch",
     "cause",
     "differences",
     "identifiers_of",
     "jobs",
     "look",
-    "names",
     "paths",
     "reads_all",
     "same_account",
@@ -139,13 +138,6 @@ def _same(target: Target, contact: Contact) -> bool:
 # -- the work ----------------------------------------------------------------------------------------------------------
 
 
-def batch(kind: PlanKind, provider: Provider) -> int:
-    """How many contacts are read and touched together."""
-    return {PlanKind.REMOVE_IDENTIFIER: 1, PlanKind.REMOVE_FROM_LIST: provider.member_batch_size}.get(
-        kind, provider.delete_batch_size
-    )
-
-
 def act(plan: Plan, targets: Sequence[Target], provider: Provider) -> Flow[Outcome]:
     """Do what the plan says to those of these targets that are who they were.
 
@@ -155,42 +147,16 @@ def act(plan: Plan, targets: Sequence[Target], provider: Provider) -> Flow[Outco
     if not isinstance(provider, GetsContacts) and locating.way(provider) == "scan":  # once for all of them
         everyone = yield from _read(provider, targets)
         read = partial(_chosen, everyone)
-    parts = list(flows.chunks(targets, batch(plan.kind, provider)))
-    settled = yield from flows.run_together([_part(plan, part, provider, read) for part in parts], provider.concurrency)
-    items = [[name for target in part for name in names(plan, target)] for part in parts]
-    return flows.added_up(OPERATIONS[plan.kind], provider.name, items, settled, str)
-
-
-def _part(plan: Plan, targets: Sequence[Target], provider: Provider, read: Read) -> Flow[Outcome]:
-    """Touch contacts that go together."""
-    operation = OPERATIONS[plan.kind]
-    if plan.kind is PlanKind.REMOVE_IDENTIFIER:
-        (target,) = targets
-
-        def remove(chunk: Sequence[Identifier]) -> Flow[Outcome]:
-            (identifier,) = chunk
-            return _attempts(
-                operation,
-                targets,
-                lambda _: identifier.value,
-                read,
-                lambda _: operations.remove_identifier(provider, target.contact, identifier),
-            )
-
-        # One after the other: where a vendor's relation is written back whole, two at once would undo each other.
-        return (yield from flows.in_chunks(operation, provider.name, target.removes, 1, 1, remove, lambda i: i.value))
-
-    def send(same: Sequence[Target]) -> Flow[Outcome]:
-        ids = [each.contact for each in same]
-        if plan.kind is PlanKind.REMOVE_FROM_LIST:
-            return operations.remove_from_list(provider, plan.list_id, ids, resolved=True)
-        return operations.delete_contacts(provider, ids)
-
-    return (yield from _attempts(operation, targets, lambda target: target.contact, read, send))
+    kind = kind_of(plan.kind)
+    batches = list(flows.chunks(targets, kind.batch_size(provider)))
+    changes = [kind.change(plan, each, provider, partial(_attempts, kind.operation, each, read)) for each in batches]
+    settled = yield from flows.run_together(changes, provider.concurrency)
+    items = [[item for target in each for item in kind.items(target)] for each in batches]
+    return flows.added_up(kind.operation, provider.name, items, settled, str)
 
 
 def _attempts(
-    operation: str, targets: Sequence[Target], name: Callable[[Target], str], read: Read, send: Send
+    operation: str, targets: Sequence[Target], read: Read, name: Callable[[Target], str], send: Send
 ) -> Flow[Outcome]:
     """Read, and act on who is still the same; after a bad moment of the vendor, the same once more."""
     pauses, left = flows.pauses(PATIENCE, 0.1), ATTEMPTS
@@ -265,11 +231,6 @@ def _chosen(everyone: Mapping[str, Contact], _: Sequence[Target]) -> Flow[Mappin
     return everyone
 
 
-def names(plan: Plan, target: Target) -> list[str]:
-    """What outcomes call a target."""
-    return [i.value for i in target.removes] if plan.kind is PlanKind.REMOVE_IDENTIFIER else [target.contact]
-
-
 def jobs(provider: Provider, pending: Sequence[Job]) -> Flow[list[Job]]:
     """Jobs as the vendor sees them now."""
     checks = [operations.get_job(provider, job) for job in pending]
@@ -291,17 +252,9 @@ def subjects(plan: Plan, part: AccountPlan) -> tuple[Target, ...]:
 
 
 def paths(plan: Plan, part: AccountPlan, provider: Provider) -> tuple[str, ...]:
-    """The ways in which this plan can be verified there, the cheapest first.
-
-    ``get`` reads by id, ``find`` by identifier, ``list`` the members of the list. Where there are two, absence is only
-    believed when both agree: one of them is another than the one that found the contacts.
-    """
-    looks = ("find",) if isinstance(provider, (FindsContacts, Exports)) else ()
-    if plan.kind is PlanKind.REMOVE_FROM_LIST:
-        listed = ("list",) if isinstance(provider, Exports) else ()
-        return (*listed, *(looks if sought(plan, part) else ()))
-    given = isinstance(provider, Exports) and any(not each.identifiers for each in subjects(plan, part))
-    return (*(("get",) if isinstance(provider, GetsContacts) or given else ()), *looks)
+    """Return the ways in which this plan can be verified there, the cheapest first; see `Kind.verification_paths`."""
+    ids_only = any(not target.identifiers for target in subjects(plan, part))
+    return kind_of(plan.kind).verification_paths(provider, ids_only=ids_only, identifiers=bool(sought(plan, part)))
 
 
 def reads_all(provider: Provider, path: str) -> bool:
@@ -312,10 +265,9 @@ def reads_all(provider: Provider, path: str) -> bool:
 
 
 def sought(plan: Plan, part: AccountPlan) -> tuple[Identifier, ...]:
-    """The identifiers that are looked for once more. Of a list, those of people of whom no contact was found."""
-    found = {number for target in part.targets for number in target.people}
-    listed = plan.kind is PlanKind.REMOVE_FROM_LIST
-    people = [person for person in plan.people if not (listed and person.number in found)]
+    """Return the identifiers that verification looks up."""
+    kind, found = kind_of(plan.kind), {number for target in part.targets for number in target.people}
+    people = [person for person in plan.people if kind.looks_up(found=person.number in found)]
     return tuple(dict.fromkeys(i for person in people for i in identifiers_of(person, part)))
 
 
@@ -371,4 +323,4 @@ def _still(plan: Plan, target: Target, contacts: Mapping[str, Contact]) -> bool:
     contact = contacts.get(target.contact)
     if contact is None:
         return False
-    return plan.kind is not PlanKind.REMOVE_IDENTIFIER or any(i in contact.identifiers for i in target.removes)
+    return kind_of(plan.kind).still_shown(target, contact)

@@ -18,7 +18,8 @@ from contacts_core.http.drivers import BeforeSend, EventHook
 from contacts_core.http.wire import request_id
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans import hooks
-from contacts_core.plans.model import AccountPlan, Plan, PlanKind
+from contacts_core.plans.kinds import kind_of
+from contacts_core.plans.model import AccountPlan, Plan
 from contacts_core.plans.receipts.events import receipt_events
 from contacts_core.plans.receipts.reasons import OurWords, public_reason
 from contacts_core.plans.receipts.receipt import Receipt, Signer, write
@@ -252,7 +253,7 @@ def _conclude(
     plan = kept_plan(journal, run.id)
     if plan is None:
         return
-    if plan.kind is PlanKind.ERASE:
+    if kind_of(plan.kind).leaves_tombstones:
         _bury_touched(place, journal, key, run, plan)
     try:
         text = "".join(write(receipt_events(run, plan, journal, key, state, reason), key, signer))

@@ -18,7 +18,8 @@ from contacts_core.client import AsyncContacts, Contacts
 from contacts_core.errors import Cancelled, ConfigurationError, InvalidInput, PlanRefused, StorageError
 from contacts_core.http.drivers import BeforeSend, EventHook
 from contacts_core.plans import hooks
-from contacts_core.plans.model import Plan, PlanKind
+from contacts_core.plans.kinds import kind_of
+from contacts_core.plans.model import Plan
 from contacts_core.plans.receipts.receipt import Receipt
 from contacts_core.provider import Flow
 from contacts_core.storage.database import Storage, locate_storage
@@ -143,7 +144,7 @@ def submit(plan: Plan, *, storage: str | Path | None = None, timeout: float = 90
         raise ConfigurationError("workers share runs through PostgreSQL", hint="set CONTACTS_STORAGE=postgresql://…")
     _allowed(plan)
     run = engine.submit(place, plan, {"timeout": timeout, "pause": pause})
-    if plan.kind is PlanKind.ERASE and place != locate_storage():
+    if kind_of(plan.kind).leaves_tombstones and place != locate_storage():
         Tombstones(locate_storage()).add((i for person in plan.people for i in person.identifiers), run)
     return run
 

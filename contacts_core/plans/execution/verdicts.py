@@ -9,25 +9,13 @@ from attrs import evolve, field, frozen
 
 from contacts_core.models import Identifier
 from contacts_core.plans.execution.changes import identifiers_of, sought, subjects
-from contacts_core.plans.model import AccountPlan, DataSubject, Plan, PlanKind
+from contacts_core.plans.kinds import kind_of
+from contacts_core.plans.model import AccountPlan, DataSubject, Plan
 from contacts_core.storage.pseudonyms import PseudonymKey
 
 __all__ = ["Evidence", "results"]
 
 ABSENT, PRESENT, UNKNOWN = "absent", "present", "unknown"
-STILL = {
-    PlanKind.ERASE: "still there",
-    PlanKind.DELETE: "still there",
-    PlanKind.REMOVE_IDENTIFIER: "still with it",
-    PlanKind.REMOVE_FROM_LIST: "still on the list",
-}
-AGAIN = "found at another contact: re-created, or new since the plan was made"
-STRANGER = {
-    PlanKind.ERASE: (PRESENT, AGAIN),
-    PlanKind.DELETE: (PRESENT, AGAIN),
-    PlanKind.REMOVE_IDENTIFIER: (PRESENT, AGAIN),
-    PlanKind.REMOVE_FROM_LIST: (UNKNOWN, "a contact has it that was not there when the plan was made"),
-}
 BY = {"get": "by id", "find": "by look-up", "list": "on the list"}
 
 
@@ -127,11 +115,11 @@ class _Account:
             if n in evidence.identifiers:
                 answers.append((identifier, PRESENT, "a look-up still finds the contact"))
             elif identifier in carried:
-                answers.append((identifier, PRESENT, f"the contact is {STILL[self._plan.kind]}"))
+                answers.append((identifier, PRESENT, f"the contact is {kind_of(self._plan.kind).still}"))
             elif person.contact and (unasked or n in evidence.outside_plan):
                 continue  # the contact was asked for, not whoever has this as well
             elif n in evidence.outside_plan:
-                answers.append((identifier, *STRANGER[self._plan.kind]))
+                answers.append((identifier, *kind_of(self._plan.kind).outside_plan))
             elif unasked:
                 answers.append((identifier, UNKNOWN, f"not looked up there: {unasked}"))
             elif doubt:
@@ -142,7 +130,7 @@ class _Account:
 
     def person(self, person: DataSubject, answers: Sequence[Answer]) -> tuple[str, str]:
         """What is known of a person, with the reason."""
-        evidence, mine, still = self._evidence, self.mine(person), STILL[self._plan.kind]
+        evidence, mine, still = self._evidence, self.mine(person), kind_of(self._plan.kind).still
         shown = [n for n in mine if n in evidence.targets]
         told = {state: reason for _, state, reason in reversed(answers)}
         why = self._why(mine)

@@ -32,7 +32,8 @@ from contacts_core.plans import hooks
 from contacts_core.plans.execution import changes as working
 from contacts_core.plans.execution.context import Runner, Session, Stopped, session
 from contacts_core.plans.execution.verdicts import Evidence, results
-from contacts_core.plans.model import AccountPlan, Plan, PlanKind
+from contacts_core.plans.kinds import kind_of
+from contacts_core.plans.model import AccountPlan, Plan
 from contacts_core.plans.receipts.reasons import OurWords, public_reason, public_reasons
 from contacts_core.provider import flows
 from contacts_core.storage.journal import Run
@@ -222,7 +223,7 @@ def _check(at: At) -> bool:
     body: dict[str, Any] = {"round": at.round, "changes": [], "touch": [], "error": "", "refused": False}
     try:
         plan, part, runner = here.part(at.run, at.account)
-        if plan.kind is PlanKind.ERASE:
+        if kind_of(plan.kind).leaves_tombstones:
             _tombstones(here)  # if they cannot be left, nothing is begun
         with here.watched(runner) as exchanges:
             body["exchanges"] = exchanges
@@ -309,7 +310,8 @@ def _act(at: At, number: int) -> dict[str, Any]:
             again, stopped = isinstance(cause, ProviderError) and cause.retryable, public_reason(error, here.key)
             pause = (cause.retry_after or 0.0) if isinstance(cause, ProviderError) else 0.0
     reasons = public_reasons(outcome.failed)
-    failed = {n: reasons[item] for n in indexes for item in working.names(plan, part.targets[n]) if item in reasons}
+    items = kind_of(plan.kind).items
+    failed = {n: reasons[item] for n in indexes for item in items(part.targets[n]) if item in reasons}
     told = {
         "state": outcome.state.value if not stopped else "failed",
         "confirmed": outcome.succeeded_count,
@@ -359,7 +361,7 @@ def _bury(at: At) -> None:
     """Leave tombstones, so that no import brings back who was erased."""
     here = session()
     plan = here.plan(at.run)
-    if plan.kind is PlanKind.ERASE:
+    if kind_of(plan.kind).leaves_tombstones:
         for tombstones in _tombstones(here):
             tombstones.add((i for person in plan.people for i in person.identifiers), at.run)
 

@@ -19,13 +19,12 @@ from contacts_core.errors import InvalidInput, PlanRefused
 from contacts_core.models import Contact, Identifier, IdentifierKind
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans.execution import changes as working
+from contacts_core.plans.kinds import Kind, PlanKind, kind_of
 from contacts_core.plans.model import (
-    OPERATIONS,
     AccountPlan,
     DataSubject,
     IdentifierExpansion,
     Plan,
-    PlanKind,
     SafetyLimits,
     Step,
     Suggestion,
@@ -36,7 +35,6 @@ from contacts_core.plans.planning import lookup as locating
 from contacts_core.plans.planning.lookup import LookUp
 from contacts_core.provider import (
     Counts,
-    DeletesContacts,
     ExportsFiles,
     FindsContacts,
     Flow,
@@ -44,8 +42,6 @@ from contacts_core.provider import (
     Provider,
     QueuesJobs,
     RateLimit,
-    RemovesFromLists,
-    RemovesIdentifiers,
     flows,
 )
 
@@ -55,12 +51,6 @@ T = TypeVar("T")
 Asks = Mapping[str, Flow[Any]]
 Making = Generator[Asks, Mapping[str, Any], T]
 
-CAPABILITIES: Mapping[PlanKind, type[Provider]] = {
-    PlanKind.ERASE: DeletesContacts,
-    PlanKind.DELETE: DeletesContacts,
-    PlanKind.REMOVE_IDENTIFIER: RemovesIdentifiers,
-    PlanKind.REMOVE_FROM_LIST: RemovesFromLists,
-}
 FOLLOWED = (IdentifierKind.EMAIL, IdentifierKind.PHONE)
 REPEATED = 100  # contacts, at most, that a step repeats after a crash where the vendor takes them one by one
 
@@ -189,10 +179,7 @@ class Search:
         return tuple(self._target(contact, hits) for contact, hits in self.found[name].values())
 
     def _target(self, contact: Contact, hits: Sequence[Hit]) -> Target:
-        removes: tuple[Identifier, ...] = ()
-        if self._request.kind is PlanKind.REMOVE_IDENTIFIER:
-            asked = {hit.identifier for hit in hits}
-            removes = tuple(i for i in contact.identifiers if i in asked)
+        removes = kind_of(self._request.kind).removes(contact, {hit.identifier for hit in hits})
         given = any(hit.identifier.key == "id" for hit in hits)
         why = [hit for hit in hits if not hit.by] or hits  # what was followed explains only what was not asked for
         reason = "its id was given" if given else "; ".join(dict.fromkeys(hit.reason for hit in why))
@@ -215,11 +202,11 @@ def making(request: PlanRequest, providers: Mapping[str, Provider]) -> Making[Pl
         UnsupportedOperation: A vendor cannot do it.
         PlanRefused: It would touch more than the limits allow, or a read was incomplete.
     """
-    capability = CAPABILITIES[request.kind]
+    kind = kind_of(request.kind)
     _checked(request, providers)
-    ways = {name: locating.way(operations.require(provider, capability)) for name, provider in providers.items()}
+    ways = {name: locating.way(operations.require(provider, kind.capability)) for name, provider in providers.items()}
     accounts = yield {name: working.account_id(provider) for name, provider in providers.items()}
-    if request.kind is PlanKind.REMOVE_FROM_LIST:
+    if kind.needs_list:
         request = evolve(request, list_id=(yield from _list_id(request.list_id, providers)))
     search = Search(request)
     yield from search.rounds(providers)
@@ -228,7 +215,7 @@ def making(request: PlanRequest, providers: Mapping[str, Provider]) -> Making[Pl
     sizes = yield from _within(request.limits, providers, targets)
     parts = []
     for name, provider in providers.items():
-        cut, seconds = work(request.kind, provider, targets[name], search.scanned.get(name, 0))
+        cut, seconds = work(kind, provider, targets[name], search.scanned.get(name, 0))
         parts.append(
             AccountPlan(
                 account=name,
@@ -241,8 +228,8 @@ def making(request: PlanRequest, providers: Mapping[str, Provider]) -> Making[Pl
                 steps=cut,
                 requests=sum(step.requests for step in cut),
                 seconds=seconds,
-                residual_data=dict(provider.residual_data) if capability is DeletesContacts else {},
-                emulated=capability in provider.read_modify_write,
+                residual_data=dict(provider.residual_data) if kind.deletes_contacts else {},
+                emulated=kind.capability in provider.read_modify_write,
                 queued=isinstance(provider, QueuesJobs),
                 unasked=tuple(Unasked(*each) for each in search.unasked[name].items()),
             )
@@ -260,9 +247,7 @@ def making(request: PlanRequest, providers: Mapping[str, Provider]) -> Making[Pl
     return plan.summed()
 
 
-def work(
-    kind: PlanKind, provider: Provider, targets: Sequence[Target], scanned: int = 0
-) -> tuple[tuple[Step, ...], float]:
+def work(kind: Kind, provider: Provider, targets: Sequence[Target], scanned: int = 0) -> tuple[tuple[Step, ...], float]:
     """Cut the work into steps, and tell the least time in seconds that the vendor's rates allow for it.
 
     A step is as many whole batches as the vendor takes side by side, so that no request is sent half full. Each batch
@@ -274,36 +259,31 @@ def work(
         targets: The contacts.
         scanned: How many contacts were read to find them, where the vendor has no look-up.
     """
-    size = working.batch(kind, provider)
+    size = kind.batch_size(provider)
     several = size * max(provider.concurrency, REPEATED // size)
     cut: list[Step] = []
     total: Counter[str] = Counter()
     for number, first in enumerate(range(0, len(targets), several), 1):
         part = targets[first : first + several]
         needed = _requests(kind, provider, part, size, scanned)
-        cut.append(Step(number, OPERATIONS[kind], first, len(part), needed.total()))
+        cut.append(Step(number, kind.operation, first, len(part), needed.total()))
         total += needed
     return tuple(cut), max(
         (_least(provider.rate_limits.get(rate_limit), count) for rate_limit, count in total.items()), default=0.0
     )
 
 
-def _requests(kind: PlanKind, provider: Provider, targets: Sequence[Target], size: int, scanned: int) -> Counter[str]:
+def _requests(kind: Kind, provider: Provider, targets: Sequence[Target], size: int, scanned: int) -> Counter[str]:
     """The requests of a step, by lane: those that read, and those that change."""
     parts = list(flows.chunks(targets, size))
-    acts = sum(len(target.removes) for target in targets) if kind is PlanKind.REMOVE_IDENTIFIER else len(parts)
-    needed = _times(provider, CAPABILITIES[kind], acts)
+    needed = _times(provider, kind.capability, sum(map(kind.attempts, parts)))
     if isinstance(provider, GetsContacts):
-        reads = (
-            acts
-            if kind is PlanKind.REMOVE_IDENTIFIER
-            else sum(ceil(len(part) / provider.get_batch_size) for part in parts)
-        )
+        reads = sum(kind.attempts(part) * ceil(len(part) / provider.get_batch_size) for part in parts)
         return needed + _times(provider, GetsContacts, reads)
     if locating.way(provider) == "scan":  # one for the whole step
         jobs = 4 if isinstance(provider, ExportsFiles) else max(1, ceil(scanned / provider.page_size))
         return needed + Counter({"": jobs})
-    reads = sum(_look_ups(part, provider) * (len(part[0].removes) or 1) for part in parts)
+    reads = sum(kind.attempts(part) * _look_ups(part, provider) for part in parts)
     return needed + _times(provider, FindsContacts, reads)
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from html import escape as escape_markup
 from typing import Any
 
+from contacts_core.plans.kinds import KINDS
 from contacts_core.plans.receipts.format import STATES
 from contacts_core.plans.receipts.receipt import Receipt
 
@@ -57,18 +58,7 @@ ENDS = {
     "cancelled": "The run was cancelled; what had been done stays done.",
     "failed": "The run failed.",
 }
-DONE = {
-    "erase": "Everybody is verified to be absent from every account of the plan.",
-    "delete": "Every contact is verified to be gone.",
-    "remove-identifier": "Every identifier is verified to be gone from the contacts.",
-    "remove-from-list": "Everybody is verified to be off the list.",
-}
-KINDS = {
-    "erase": "Erasure of people",
-    "delete": "Deletion of contacts",
-    "remove-identifier": "Removal of identifiers",
-    "remove-from-list": "Removal from a list",
-}
+KIND_OF = {name.value: kind for name, kind in KINDS.items()}
 AFTERWORD = """<p>A vendor that accepts a request has not carried it out yet: accepted is not done, and neither counts
 as absent here. What other systems keep, this page does not speak of.</p>
 <footer>Made from the receipt file alone; whoever has that file can make this page again, and check it with
@@ -103,7 +93,7 @@ def html(receipt: Receipt, *, title: str = "", sealed: bool = False) -> str:
         title: What to call it; named after the run otherwise.
         sealed: Whether its seal was checked with the receipt key (`Receipt.sealed_by`).
     """
-    name = title or f"{KINDS.get(receipt.kind, receipt.kind)}: receipt"
+    name = title or f"{_kind_title(receipt)}: receipt"
     parts = [
         f"<h1>{escape(name)}</h1>",
         *_verdict(receipt),
@@ -124,7 +114,9 @@ def _verdict(receipt: Receipt) -> Iterator[str]:
     kind = "done" if receipt.complete else "open"
     reason = f" <bdi>{escape(receipt.reason)}</bdi>." if receipt.reason else ""
     numbers = f"{receipt.absent} absent, {receipt.present} present, {receipt.unknown} unknown"
-    ended = DONE.get(receipt.kind, "") if receipt.complete else ENDS.get(receipt.state, ENDS["incomplete"])
+    ended = ENDS.get(receipt.state, ENDS["incomplete"])
+    if receipt.complete:
+        ended = KIND_OF[receipt.kind].done if receipt.kind in KIND_OF else ""
     if receipt.state == "refused" and not receipt.of("step"):
         ended = "The run was refused before anything was changed."
     verdict = f"<strong>{escape(ended or receipt.state)}</strong>{reason} {numbers}, counted per person and account."
@@ -132,7 +124,7 @@ def _verdict(receipt: Receipt) -> Iterator[str]:
     yield _pairs(
         [
             ("Run", run["run"]),
-            ("PlanKind", KINDS.get(receipt.kind, receipt.kind)),
+            ("Kind", _kind_title(receipt)),
             ("People asked for", run["people"]),
             ("Planned", _time(run["made_at"])),
             ("Begun", _time(run["begun_at"])),
@@ -217,6 +209,11 @@ def _people(receipt: Receipt) -> Iterator[str]:
             )
     if rows:
         yield _table(["#Person", "Account", "#Found", "Done", "Verified", "Identifiers"], rows)
+
+
+def _kind_title(receipt: Receipt) -> str:
+    """Return what people call the kind of plan; a kind that is not known here is called by its name."""
+    return KIND_OF[receipt.kind].title if receipt.kind in KIND_OF else receipt.kind
 
 
 def _steps_of(receipt: Receipt) -> dict[tuple[str, str], list[str]]:
