@@ -11,6 +11,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from types import NoneType
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from attrs import evolve
@@ -25,12 +26,12 @@ from contacts_core.errors import (
     ProviderError,
     StorageError,
 )
-from contacts_core.formats import job_from_plain, plain
 from contacts_core.models import Job, Outcome
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans import hooks
 from contacts_core.plans.execution import changes as working
 from contacts_core.plans.execution.context import Runner, Session, Stopped, session
+from contacts_core.plans.execution.step_results import AccountWork, StepResult, from_recorded, to_recorded
 from contacts_core.plans.execution.verdicts import Evidence, results
 from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import AccountPlan, Plan
@@ -100,7 +101,7 @@ def work_on_account(run: str, number: int, account: str) -> None:
         except (StorageError, SQLAlchemyError):
             raise  # the run goes on when it can be written down again
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends with an answer for everybody
-            evidence = {"stopped": public_reason(error, session().key), "unread": "not read again"}
+            evidence = Evidence(stopped=public_reason(error, session().key), unread="not read again")
         _finish(at, evidence)
 
 
@@ -124,95 +125,110 @@ class _Work:
             waited += pause
             yield
 
-    def evidence(self) -> dict[str, Any]:
-        begun = _begin(self._at)
+    def evidence(self) -> Evidence:
+        """Do the steps, wait for the vendor's jobs, and verify."""
+        work = _begin(self._at)
         failed: dict[int, str] = {}
-        jobs: list[dict[str, Any]] = []
+        jobs: list[Job] = []
         stopped = ""
-        for number in begun["steps"]:
-            done = _act(self._at, number)
+        for number in work.steps:
+            result = _act(self._at, number)
             rests = self._rests(LONGEST)
-            while done["again"]:
-                self._asked = done["pause"]
+            while result.again:
+                self._asked = result.pause
                 if next(rests, self) is not None:
                     break
-                done = _act(self._at, number)
-            failed |= {int(n): reason for n, reason in done["failed"].items()}
-            jobs += done["jobs"]
-            if stopped := done["stopped"]:
+                result = _act(self._at, number)
+            failed |= result.failed
+            jobs += result.jobs
+            if stopped := result.stopped:
                 break
-        rests = self._rests(begun["poll"])
-        pending = [job for job in jobs if job["state"] == "pending"]
+        rests = self._rests(work.poll)
+        pending = [job for job in jobs if not job.finished]
         while pending and next(rests, self) is None:
-            pending = [job for job in _look_at_jobs(self._at, pending) if job["state"] == "pending"]
+            pending = [job for job in _look_at_jobs(self._at, pending) if not job.finished]
         _bury(self._at)
-        return {
-            **self._verified(begun),
-            "paths": begun["paths"],
-            "failed": failed,
-            "stopped": stopped,
-            "pending": len(pending),
-        }
+        evidence = Evidence(paths=work.paths, failed=failed, stopped=stopped, pending=len(pending))
+        return self._verified(work, evidence)
 
-    def _verified(self, begun: dict[str, Any]) -> dict[str, Any]:
+    def _verified(self, work: AccountWork, evidence: Evidence) -> Evidence:
         """Read again, path by path, until nobody is shown or the time is over."""
         rests = self._rests(LONGEST)
-        seen: dict[str, Any] = {}
-        for path in begun["paths"]:
-            what = "identifiers" if path == "find" else "targets"
-            left, outside_plan, changed = list(range(begun[what])), set[int](), set[int]()
+        for path in work.paths:
+            left = list(range(work.identifiers if path == "find" else work.targets))
+            outside_plan, changed = set[int](), set[int]()
             unread: dict[int, str] = {}
+            unasked = dict(evidence.unasked)
             while left:
-                shown: list[int] = []
+                shown: set[int] = set()
                 unread = {}
-                size = len(left) if path in begun["whole"] else READ
+                size = len(left) if path in work.whole else READ
                 for chunk in flows.chunks(left, size):
-                    got = _read(self._at, path, list(chunk))
-                    unread |= {int(n): reason for n, reason in got["unread"].items()}
-                    shown += got["targets"] + got["identifiers"]
-                    outside_plan |= set(got["outside_plan"])
-                    changed |= set(got["changed"])
-                    if got["unasked"]:
-                        seen["unasked"] = seen.get("unasked", {}) | {int(n): r for n, r in got["unasked"].items()}
-                left = sorted({*shown, *unread})
+                    seen = _read(self._at, path, list(chunk))
+                    unread |= seen.unread
+                    unasked |= seen.unasked
+                    shown |= {*seen.targets, *seen.identifiers}
+                    outside_plan |= set(seen.outside_plan)
+                    changed |= set(seen.changed)
+                left = sorted(shown | unread.keys())
                 if not left or next(rests, self) is not None:
                     break
-            seen[what] = sorted(set(left) - set(unread))
-            seen[f"unread_{what}"] = unread
+            still = sorted(set(left) - unread.keys())
             if path == "find":
-                seen["outside_plan"] = sorted(outside_plan)
+                evidence = evolve(
+                    evidence,
+                    identifiers=still,
+                    unread_identifiers=unread,
+                    outside_plan=sorted(outside_plan),
+                    unasked=unasked,
+                )
             else:
-                seen["changed"] = sorted(changed)
-        return seen
+                evidence = evolve(
+                    evidence, targets=still, unread_targets=unread, changed=sorted(changed), unasked=unasked
+                )
+        return evidence
 
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _step(name: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """A durable step. What the database refuses ends the workflow for now; it is not recorded as the step's result."""
+def _step(name: str, result: type[T]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Make a function a durable step, whose result is recorded as plain JSON.
 
-    def made(work: Callable[P, T]) -> Callable[P, T]:
+    An error of the database ends the workflow for now, and is not recorded as the step's result.
+
+    Args:
+        name: Of the step, in the records.
+        result: The type that it returns.
+    """
+
+    def durable(work: Callable[P, T]) -> Callable[P, T]:
         @functools.wraps(work)
-        def step(*args: P.args, **kwargs: P.kwargs) -> T:
+        def recorded(*args: P.args, **kwargs: P.kwargs) -> Any:
             with session().storing():
                 try:
-                    return work(*args, **kwargs)
+                    return to_recorded(work(*args, **kwargs))
                 except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
-                    # Of a provider's making, for signals go to the main thread. As it is, it would end the thread
-                    # without ending the workflow, and the step would be done again for ever.
+                    # Raised by a provider, for signals go to the main thread. Unchanged, it would end the thread
+                    # without ending the workflow, and the step would be repeated for ever.
                     raise RuntimeError(type(error).__name__) from error
 
-        return DBOS.step(name=name)(step)
+        step = DBOS.step(name=name)(recorded)
 
-    return made
+        @functools.wraps(work)
+        def structured(*args: P.args, **kwargs: P.kwargs) -> T:
+            return from_recorded(step(*args, **kwargs), result)
+
+        return structured
+
+    return durable
 
 
 # -- the steps: each is done again if a crash came before it was recorded ----------------------------------------------
 
 
-@_step("check")
+@_step("check", bool)
 def _check(at: At) -> bool:
     """See whether the plan still holds; true for the last account, if all may be worked on."""
     here = session()
@@ -268,27 +284,27 @@ def _tombstones(here: Session) -> list[Tombstones]:
         raise ConfigurationError(OurWords(told), hint=error.hint) from None
 
 
-@_step("begin")
-def _begin(at: At) -> dict[str, Any]:
-    """What there is to do."""
+@_step("begin", AccountWork)
+def _begin(at: At) -> AccountWork:
+    """Return what there is to do."""
     here = session()
     plan, part, runner = _account(here, at, anew=True)
     touch = _touched(here, at)
     paths = working.paths(plan, part, runner.provider)
     numbers = [s.number for s in part.steps if any(n in touch for n in range(s.first, s.first + s.count))]
-    return {
-        "steps": numbers,
-        "targets": len(working.subjects(plan, part)),
-        "identifiers": len(working.sought(plan, part)),
-        "paths": list(paths),
-        "whole": [path for path in paths if working.reads_all(runner.provider, path)],
-        "poll": runner.provider.poll_interval,
-    }
+    return AccountWork(
+        steps=tuple(numbers),
+        targets=len(working.subjects(plan, part)),
+        identifiers=len(working.sought(plan, part)),
+        paths=paths,
+        whole=tuple(path for path in paths if working.reads_all(runner.provider, path)),
+        poll=runner.provider.poll_interval,
+    )
 
 
-@_step("act")
-def _act(at: At, number: int) -> dict[str, Any]:
-    """Do one step of the plan; ``again`` asks for another try when the vendor had a bad moment."""
+@_step("act", StepResult)
+def _act(at: At, number: int) -> StepResult:
+    """Attempt one step of the plan."""
     here = session()
     plan, part, runner = _account(here, at)
     step = part.steps[number - 1]
@@ -327,36 +343,30 @@ def _act(at: At, number: int) -> dict[str, Any]:
     here.journal.ended(entry, body | told)
     here.journal.reached(at.run, at.account, "working", step.first + step.count, len(part.targets))
     hooks.step_finished(step, outcome)
-    return {
-        "failed": {str(n): reason for n, reason in failed.items()},
-        "jobs": _kept(outcome.jobs),
-        "again": again,
-        "pause": pause,
-        "stopped": stopped,
-    }
+    return StepResult(failed=failed, jobs=outcome.jobs, again=again, pause=pause, stopped=stopped)
 
 
-@_step("jobs")
-def _look_at_jobs(at: At, pending: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Look at the vendor's jobs; where that fails, they are taken to be as they were."""
+@_step("jobs", list[Job])
+def _look_at_jobs(at: At, pending: Sequence[Job]) -> list[Job]:
+    """Return the vendor's jobs as they are now, or unchanged if they cannot be read."""
     here = session()
     _, part, runner = _account(here, at)
     here.journal.reached(
         at.run, at.account, "waiting", len(part.targets), len(part.targets), f"{len(pending)} job(s) of the vendor"
     )
     entry = here.journal.began(at.run, at.account, "jobs", {"round": at.round})
-    seen: Sequence[Job] = [job_from_plain(job) for job in pending]
+    seen = list(pending)
     with here.watched(runner) as exchanges, contextlib.suppress(ContactsError):
-        seen = runner.run(working.jobs(runner.provider, seen))
+        seen = runner.run(working.jobs(runner.provider, pending))
     told = [
         {"id": j.id, "state": j.state.value, "requested": j.requested, "succeeded": j.succeeded, "failed": j.failed}
         for j in seen
     ]
     here.journal.ended(entry, {"round": at.round, "jobs": told, "exchanges": exchanges})
-    return _kept(seen)
+    return seen
 
 
-@_step("bury")
+@_step("bury", NoneType)
 def _bury(at: At) -> None:
     """Leave tombstones, so that no import brings back who was erased."""
     here = session()
@@ -366,8 +376,8 @@ def _bury(at: At) -> None:
             tombstones.add((i for person in plan.people for i in person.identifiers), at.run)
 
 
-@_step("read")
-def _read(at: At, path: str, indexes: list[int]) -> dict[str, Any]:
+@_step("read", working.Seen)
+def _read(at: At, path: str, indexes: list[int]) -> working.Seen:
     """Read again by one path."""
     here = session()
     plan, part, runner = _account(here, at)
@@ -386,24 +396,16 @@ def _read(at: At, path: str, indexes: list[int]) -> dict[str, Any]:
     doubts = "; ".join(dict.fromkeys(seen.unread.values()))
     told = {"round": at.round, "path": path, "asked": len(indexes), "shown": shown, "error": trouble or doubts}
     here.journal.ended(entry, told | {"exchanges": exchanges})
-    unread = dict.fromkeys(indexes, "could not be read again") if trouble else seen.unread
-    return {
-        "targets": list(seen.targets),
-        "changed": list(seen.changed),
-        "identifiers": list(seen.identifiers),
-        "outside_plan": list(seen.outside_plan),
-        "unread": {str(n): reason for n, reason in unread.items()},
-        "unasked": {str(n): reason for n, reason in seen.unasked.items()},
-    }
+    return evolve(seen, unread=dict.fromkeys(indexes, "could not be read again")) if trouble else seen
 
 
-@_step("finish")
-def _finish(at: At, evidence: dict[str, Any]) -> None:
+@_step("finish", NoneType)
+def _finish(at: At, evidence: Evidence) -> None:
     """Write the answers down; the last account ends the run."""
     here = session()
     plan = here.plan(at.run)
     part = plan.by_account[at.account]
-    answers = results(plan, part, Evidence(**evidence), here.key)
+    answers = results(plan, part, evidence, here.key)
     here.journal.note(at.run, at.account, "results", {"round": at.round, "results": answers})
     here.journal.reached(at.run, at.account, "done", len(part.targets), len(part.targets))
     run = here.journal.run(at.run)
@@ -415,7 +417,7 @@ def _finish(at: At, evidence: dict[str, Any]) -> None:
         here.conclude(run, "done" if states <= {"absent"} else "incomplete", "")
 
 
-@_step("wake")
+@_step("wake", float)
 def _wake_at(pause: float) -> float:
     """When a pause that begins now is over; recorded, so that a crash does not begin it anew."""
     session()
@@ -434,11 +436,6 @@ def _touched(here: Session, at: At) -> set[int]:
         checked = [e.body for e in here.journal.events(at.run, "checked", at.account) if e.ended_at]
         here.touched[at] = set(next(body["touch"] for body in reversed(checked) if body["round"] == at.round))
     return here.touched[at]
-
-
-def _kept(jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """Jobs as plain data, without the addresses of their files, which are as good as keys."""
-    return [plain(evolve(job, errors_url="", files=())) for job in jobs]
 
 
 def check_accounts(here: Session, run: Run) -> None:
