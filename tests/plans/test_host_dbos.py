@@ -149,7 +149,7 @@ def test_event_receivers_of_a_program_that_has_not_launched_its_dbos_are_not_sta
 class TestSQLiteVersion:
     @pytest.fixture(autouse=True)
     def old(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(engine, "PYTHON", (3, 12))
+        monkeypatch.setattr(engine, "PYTHON_VERSION", (3, 12))
         monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 41, 2))
         monkeypatch.setattr(sqlite3, "sqlite_version", "3.41.2")
 
@@ -176,5 +176,5 @@ class TestSQLiteVersion:
         assert [run.state for run in list_runs()] == ["done"]
 
     def test_older_versions_of_python_do_not_need_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(engine, "PYTHON", (3, 11))
+        monkeypatch.setattr(engine, "PYTHON_VERSION", (3, 11))
         engine.check_process(locate_storage())

@@ -15,7 +15,7 @@ from contacts_core.provider import Provider
 PACKAGE = Path(contacts_core.__file__).parent
 # The public functions that make a plan of one kind, and the package's own names.
 NAMED_IN = {PACKAGE / "plans" / "planning" / "api.py"}
-NAMING = re.compile(r"PlanKind\.[A-Z]|KINDS\[|kinds\.(delete|erase|remove_identifier|remove_from_list)")
+NAMING = re.compile(r"PlanKind\.[A-Z]|kinds\.(delete|erase|remove_identifier|remove_from_list)")
 
 
 def test_every_kind_has_its_class_in_a_module_named_for_it() -> None:
