@@ -27,6 +27,7 @@ from contacts_core.errors import (
 )
 from contacts_core.http import addresses
 from contacts_core.http.bodies import Body
+from contacts_core.http.unanswered import why
 from contacts_core.models.identifiers import scrub
 from contacts_core.provider import Provider, Request, Upload, moment, number
 from contacts_core.text import printable
@@ -341,8 +342,8 @@ class Wire:
 
     def unreachable(self, operation: str, cause: Exception) -> Unreachable:
         """The error for an exchange that broke off; of its cause only the kind, for its text may hold the address."""
-        hint = "check the network and base_url; if the request was sent, the vendor may have carried it out"
-        return self.about(Unreachable(f"no complete answer ({type(cause).__name__})", hint=hint), operation, {})
+        message, hint = why(cause)
+        return self.about(Unreachable(message, hint=hint), operation, {})
 
     def too_late(self, call: Request[Any], delay: float) -> errors.RateLimited:
         """The error for a call that would have to wait for its turn for longer than its patience; it is not sent."""

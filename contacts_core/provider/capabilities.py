@@ -93,7 +93,7 @@ class AddsToLists(Provider, ABC):
 
 
 class TakesIdentifiers(Provider):
-    """List members may be named by identifier; without this the core looks up their ids first."""
+    """Take list members by identifier; without this the core looks up their ids first."""
 
 
 @frozen
@@ -181,7 +181,7 @@ class FileReader(Protocol):
 
 
 class QueuesJobs(Provider, ABC):
-    """Accepts work as jobs and does it later."""
+    """Accept work as jobs and do it later."""
 
     @abstractmethod
     def get_job(self, job: Job) -> Flow[Job]:
