@@ -293,7 +293,7 @@ class TestRuns:
         name = Receipt.load(receipt).run
         assert name in run("runs").out
         assert [one["id"] for one in json.loads(run("runs", "--json").out)] == [name]
-        assert re.search(r"bird +done", run("runs", "show", name).out)
+        assert "bird\tdone\t" in run("runs", "show", name).out
         told = json.loads(run("runs", "show", name, "--json").out)
         assert told["run"]["state"] == "done"
         assert {each["phase"] for each in told["progress"]} == {"done"}
@@ -301,7 +301,7 @@ class TestRuns:
         assert run("runs", "show", "nonsense").code == Exit.USAGE
 
     def test_none_yet(self, run: Run) -> None:
-        assert "no runs yet" in run("runs").out
+        assert "no runs yet" in run("runs").err
 
 
 class TestReceipts:
