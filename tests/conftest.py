@@ -29,7 +29,12 @@ KEPT = frozenset(
 
 
 def pytest_configure() -> None:
-    """Hear Ctrl-C: whoever runs the tests in the background of a shell ignores it, and so would all that they start."""
+    """Hear Ctrl-C, which a shell's background jobs and all that they start ignore; and let bytecode be kept.
+
+    Tests start some hundred processes; without bytecode, each of them would compile all modules that it imports.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
 from contacts_core import operations
-from contacts_core.http.drivers import AsyncTransport, Observer
+from contacts_core.http.drivers import AsyncTransport, BeforeSend, EventHook
 from contacts_core.http.wire import AsyncClient
 from contacts_core.models import (
     Contact,
@@ -91,13 +91,31 @@ class AsyncContacts(Generic[P_co]):
         """See `Contacts.run`."""
         return await self._driver.run(flow)
 
-    def observe(self, observer: Observer | None) -> None:
-        """See `Contacts.observe`."""
-        self._driver.observer = observer
+    def add_event_hook(self, hook: EventHook) -> Callable[[], None]:
+        """Call a function after every exchange with the vendor, for logging, metrics or tests.
 
-    def gate(self, before_send: Callable[[], float] | None) -> None:
-        """See `Contacts.gate`; it is called in the event loop, so it must not block."""
-        self._driver.before_send = before_send
+        Any number of hooks may be there, and each is called, in the event loop: it must not block. If a hook fails, a
+        warning is logged and the request continues.
+
+        Args:
+            hook: Gets the request, and the HTTP response, or None if no complete response came.
+
+        Returns:
+            A function that removes the hook.
+        """
+        return self._driver.add_event_hook(hook)
+
+    def add_before_send(self, hook: BeforeSend) -> Callable[[], None]:
+        """Ask a function before every exchange with the vendor; of several, the least answer counts.
+
+        Args:
+            hook: Gives the seconds that the exchange may take, or 0 to be asked again in a moment. If it raises,
+                nothing is sent, and the exception ends the operation. It is called in the event loop: do not block.
+
+        Returns:
+            A function that removes the hook.
+        """
+        return self._driver.add_before_send(hook)
 
     def charge_rate_limit(self, requests: int) -> None:
         """See `Contacts.charge`."""

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
 from contacts_core import operations
-from contacts_core.http.drivers import BlockingTransport, Observer
+from contacts_core.http.drivers import BeforeSend, BlockingTransport, EventHook
 from contacts_core.http.wire import Client
 from contacts_core.models import (
     Contact,
@@ -91,18 +91,31 @@ class Contacts(Generic[P_co]):
         """Run a flow of your own, or of `contacts_core.operations`, with this account's pacing and retries."""
         return self._driver.run(flow)
 
-    def observe(self, observer: Observer | None) -> None:
-        """Call this after every exchange with the vendor, from whatever thread it ran in; None ends it."""
-        self._driver.observer = observer
+    def add_event_hook(self, hook: EventHook) -> Callable[[], None]:
+        """Call a function after every exchange with the vendor, for logging, metrics or tests.
 
-    def gate(self, before_send: Callable[[], float] | None) -> None:
-        """Ask this before every exchange; None ends it.
+        Any number of hooks may be there, and each is called, in the thread of the exchange. If a hook fails, a
+        warning is logged and the request continues.
 
         Args:
-            before_send: Gives the seconds that the exchange may take, or 0 to be asked again in a moment; whatever it
-                raises ends the operation, and nothing is sent.
+            hook: Gets the request, and the HTTP response, or None if no complete response came.
+
+        Returns:
+            A function that removes the hook.
         """
-        self._driver.before_send = before_send
+        return self._driver.add_event_hook(hook)
+
+    def add_before_send(self, hook: BeforeSend) -> Callable[[], None]:
+        """Ask a function before every exchange with the vendor; of several, the least answer counts.
+
+        Args:
+            hook: Gives the seconds that the exchange may take, or 0 to be asked again in a moment. If it raises,
+                nothing is sent, and the exception ends the operation.
+
+        Returns:
+            A function that removes the hook.
+        """
+        return self._driver.add_before_send(hook)
 
     def charge_rate_limit(self, requests: int) -> None:
         """Count requests that another process just sent for this account against its rates."""

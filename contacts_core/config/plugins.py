@@ -15,13 +15,16 @@ and in that module
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
-from functools import cache
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
-from attrs import frozen
+from attrs import define, field, frozen
 
 from contacts_core.errors import ConfigurationError
 from contacts_core.provider import Provider
@@ -32,8 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GROUP",
+    "HookCall",
+    "PluginManager",
     "ProviderHooks",
     "Registry",
+    "call",
     "hookspec",
     "manager",
     "provider_class",
@@ -67,10 +73,128 @@ class Registry:
     broken: Mapping[str, str]
 
 
+@define
+class HookCall:
+    """What became of one call of a hook.
+
+    Attributes:
+        result: What pluggy gives: the list of answers, or the first answer where the hook takes only one.
+        answers: Each answer that is not None, with the name of the plugin that gave it.
+        failures: Each exception, with the name of the plugin that raised it.
+    """
+
+    result: Any = None
+    answers: list[tuple[str, Any]] = field(factory=list)
+    failures: list[tuple[str, BaseException]] = field(factory=list)
+
+    def origin(self, answer: Any) -> str:
+        """The name of the plugin that gave this answer; empty if none did."""
+        return next((plugin for plugin, each in self.answers if each is answer), "")
+
+
+_under_way: ContextVar[HookCall] = ContextVar("contacts_hook_call")
+
+
+class PluginManager(pluggy.PluginManager):
+    """Pluggy's manager, except that one plugin's failure does not keep the others from being called.
+
+    An implementation that fails counts as one that answers None, and a wrapper that fails as one that changes nothing.
+    `call` gives the failures.
+    """
+
+    def register(self, plugin: object, name: str | None = None) -> str | None:
+        """Register a plugin under a name, as pluggy does."""
+        registered = super().register(plugin, name)
+        for hook in self.get_hookcallers(plugin) or ():
+            for implementation in hook.get_hookimpls():
+                if implementation.plugin is plugin:
+                    wraps = implementation.wrapper or implementation.hookwrapper
+                    guard = _guarded_wrapper if wraps else _guarded
+                    function = partial(guard, implementation.plugin_name, implementation.function)
+                    cast("Any", implementation).function = function
+        return registered
+
+
+def call(hook: pluggy.HookCaller, **arguments: Any) -> HookCall:
+    """Call a hook as pluggy documents it, and tell which plugin answered what, and which failed.
+
+    Raises:
+        KeyboardInterrupt: The user pressed Ctrl-C meanwhile.
+    """
+    called = HookCall()
+    token = _under_way.set(called)
+    try:
+        called.result = hook(**arguments)
+    finally:
+        _under_way.reset(token)
+    return called
+
+
+@contextmanager
+def _failures_of(plugin: str) -> Iterator[None]:
+    """Note what a plugin raises, SystemExit included; only the user's own Ctrl-C goes on."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise
+        _under_way.get(HookCall()).failures.append((plugin, error))
+
+
+def _guarded(plugin: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    answer = None
+    with _failures_of(plugin):
+        answer = function(*args, **kwargs)
+        if answer is not None:
+            _under_way.get(HookCall()).answers.append((plugin, answer))
+    return answer
+
+
+def _guarded_wrapper(plugin: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Generator[None, Any, Any]:
+    """A wrapper of either style, which lets the call through unchanged where it fails."""
+    wrapper: Any = None
+    with _failures_of(plugin):
+        wrapper = _begun(function(*args, **kwargs))
+    go_on: Callable[[], Any]
+    try:
+        result = yield
+    except BaseException as error:  # only Ctrl-C: nothing else leaves the other implementations
+        if wrapper is None:
+            raise
+        result, go_on = None, partial(wrapper.throw, error)
+    else:
+        if wrapper is None:
+            return result
+        go_on = partial(wrapper.send, result)
+    changed = result
+    with _failures_of(plugin):
+        changed = _ended(go_on)
+        known, answers = (each if isinstance(each, list) else [each] for each in (result, changed))
+        new = [answer for answer in answers if not any(answer is one for one in known)]
+        _under_way.get(HookCall()).answers.extend((plugin, answer) for answer in new)
+    return changed
+
+
+def _begun(wrapper: Generator[None, Any, Any]) -> Generator[None, Any, Any]:
+    try:
+        next(wrapper)
+    except StopIteration:
+        raise RuntimeError("the wrapper does not yield") from None
+    return wrapper
+
+
+def _ended(go_on: Callable[[], Any]) -> Any:
+    try:
+        go_on()
+    except StopIteration as stopped:
+        return stopped.value
+    raise RuntimeError("the wrapper yields twice")
+
+
 @cache
-def manager() -> pluggy.PluginManager:
+def manager() -> PluginManager:
     """The plugin manager, without the plugins of entry points; register a plugin of your own on it for a test."""
-    plugins = pluggy.PluginManager(GROUP)
+    plugins = PluginManager(GROUP)
     plugins.add_hookspecs(ProviderHooks)
     # The specifications of plans' hooks stand with plans, which this module may not import.
     plugins.add_hookspecs(import_module("contacts_core.plans.hookspecs").Hooks)
@@ -131,18 +255,21 @@ def _load(plugins: pluggy.PluginManager, point: EntryPoint, broken: dict[str, st
         return
     try:
         plugins.register(point.load(), name=point.name)
-    except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
         broken[point.name] = f"{type(error).__name__}: {error}"
 
 
 def results(hook: pluggy.HookCaller, broken: dict[str, str]) -> list[tuple[str, list[Any]]]:
-    """Call each plugin by itself, so that one failure stays its own."""
+    """Call a hook that answers with iterables, and give each one's items with its plugin; failures go to ``broken``."""
+    called = call(hook)
+    broken |= {plugin: f"{type(error).__name__}: {error}" for plugin, error in called.failures}
     results: list[tuple[str, list[Any]]] = []
-    for implementation in hook.get_hookimpls():
+    for answer in called.result:
+        plugin = called.origin(answer)
         try:
-            results.append((implementation.plugin_name, list(cast("Iterable[Any]", implementation.function()))))
-        except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
-            broken[implementation.plugin_name] = f"{type(error).__name__}: {error}"
+            results.append((plugin, list(answer)))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+            broken[plugin] = f"{type(error).__name__}: {error}"
     return results
 
 

@@ -5,8 +5,9 @@ import ipaddress
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from attrs import field, frozen
@@ -19,6 +20,8 @@ from contacts_core.emulator.base import FAULT_SCOPE_KEY, Emulator, json_response
 from contacts_core.emulator.clock import Clock
 from contacts_core.emulator.faults import Faults
 from contacts_core.emulator.synthetic_contacts import people
+
+STOPPING = 0.002  # seconds between two looks whether the last requests have ended
 
 
 @frozen
@@ -178,14 +181,48 @@ class Running:
 def running(sandbox: Sandbox, port: int = 0) -> Iterator[Running]:
     """Serve a sandbox on 127.0.0.1 from a background thread; port 0 takes a free one."""
     with _listener(port) as listener:
-        server = uvicorn.Server(_config(sandbox))
+        server = _Server(_config(sandbox))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
             yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", sandbox)
         finally:
-            server.should_exit = True
+            server.stop()
             thread.join(timeout=5)
+
+
+class _Server(uvicorn.Server):
+    """A server that stops when it is told to; uvicorn's own looks ten times a second, and then waits for as long."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stopped = threading.Event()
+        self._wake: Callable[[], object] = self._stopped.set
+
+    def stop(self) -> None:
+        """Let requests in flight end, and no more begin; callable from any thread."""
+        self.should_exit = True
+        self._stopped.set()
+        with suppress(RuntimeError):  # it has stopped already
+            self._wake()
+
+    async def main_loop(self) -> None:
+        stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+        self._wake = lambda: loop.call_soon_threadsafe(stopped.set)
+        while not await self.on_tick(0) and not self._stopped.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopped.wait(), 1)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        state, until = self.server_state, time.monotonic() + (self.config.timeout_graceful_shutdown or 0)
+        while (state.connections or state.tasks) and time.monotonic() < until:  # noqa: ASYNC110 - uvicorn tells nobody
+            await asyncio.sleep(STOPPING)
+        for task in state.tasks:
+            task.cancel()
 
 
 def _listener(port: int) -> socket.socket:

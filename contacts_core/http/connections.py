@@ -7,8 +7,11 @@ interim answers for ever. (The awaiting driver needs no help there; it gives up 
 
 from __future__ import annotations
 
+import os
+import ssl
 import time
 from collections.abc import Iterable
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
@@ -17,12 +20,12 @@ import httpx
 
 from contacts_core.http.wire import allowed_place, deadline
 
-__all__ = ["async_client", "client"]
+__all__ = ["async_client", "certificates", "client"]
 
 
 def client(timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.Client:
     """A blocking client."""
-    made = httpx.Client(timeout=timeout, limits=limits, cookies=_no_cookies())
+    made = httpx.Client(timeout=timeout, limits=limits, cookies=_no_cookies(), verify=certificates())
     for pool, direct in _pools(made):
         pool._network_backend = _Backend(pool._network_backend, direct=direct)  # noqa: SLF001 - httpx passes none on
     return made
@@ -30,11 +33,21 @@ def client(timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.Client:
 
 def async_client(timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.AsyncClient:
     """An awaiting client."""
-    made = httpx.AsyncClient(timeout=timeout, limits=limits, cookies=_no_cookies())
+    made = httpx.AsyncClient(timeout=timeout, limits=limits, cookies=_no_cookies(), verify=certificates())
     for pool, direct in _pools(made):
         if direct:
             pool._network_backend = _AsyncBackend(pool._network_backend)  # noqa: SLF001 - as above
     return made
+
+
+def certificates() -> ssl.SSLContext:
+    """The certificate authorities that httpx trusts here; they are read once, for that takes longer than a request."""
+    return _certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@cache
+def _certificates(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    return httpx.create_ssl_context()
 
 
 def _no_cookies() -> CookieJar:

@@ -69,7 +69,7 @@ from contacts_core.provider import (
     Upload,
 )
 
-__all__ = ["AsyncTransport", "BlockingTransport", "Observer"]
+__all__ = ["AsyncTransport", "BeforeSend", "BlockingTransport", "EventHook"]
 
 T = TypeVar("T")
 
@@ -82,11 +82,14 @@ IN_FLIGHT = 8  # httpx gets slower with more, and no vendor likes more
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 LIMITS = httpx.Limits(max_connections=2 * IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
 LONGEST_PAUSE = 120.0
-ASK_AGAIN = 0.1  # seconds until ``before_send`` is asked again
+ASK_AGAIN = 0.1  # seconds until a `BeforeSend` hook is asked again
 
 
-Observer = Callable[[Request[Any], Answer | None], None]
-"""Told of each exchange: the call, and the HTTP answer, or None where no complete one came."""
+EventHook = Callable[[Request[Any], Answer | None], None]
+"""Called after each exchange with the request and the HTTP response, or None if no complete response came."""
+
+BeforeSend = Callable[[], float]
+"""Called before each exchange; gives the seconds that the exchange may take, or 0 to be asked again in a moment."""
 
 
 @define
@@ -116,11 +119,18 @@ class _Source:
             raise TimeoutError
 
 
+def _added(hooks: dict[object, T], hook: T) -> Callable[[], None]:
+    key = object()  # the same function may be there twice
+    hooks[key] = hook
+
+    def remove() -> None:
+        hooks.pop(key, None)
+
+    return remove
+
+
 class _Common:
     """What both drivers do between their requests."""
-
-    observer: Observer | None = None
-    before_send: Callable[[], float] | None = None
 
     def __init__(self, provider: Provider, client: object, monotonic: Callable[[], float]) -> None:
         self._transport = Wire(provider)
@@ -132,6 +142,16 @@ class _Common:
         self._process = os.getpid()
         self._closed = False
         self._began: float | None = None
+        self._event_hooks: dict[object, EventHook] = {}
+        self._before_send: dict[object, BeforeSend] = {}
+
+    def add_event_hook(self, hook: EventHook) -> Callable[[], None]:
+        """Call this after every exchange, besides the hooks that are there; gives the function that removes it."""
+        return _added(self._event_hooks, hook)
+
+    def add_before_send(self, hook: BeforeSend) -> Callable[[], None]:
+        """Ask this before every exchange, besides the hooks that are there; gives the function that removes it."""
+        return _added(self._before_send, hook)
 
     def charge(self, requests: int) -> None:
         """Count requests that another process sent just before against the provider's rates."""
@@ -181,17 +201,27 @@ class _Common:
         return delay
 
     def _left(self) -> float:
-        """Seconds that the next exchange may take, as ``before_send`` says; 0 to ask again in a moment."""
-        return self.before_send() if self.before_send else math.inf
+        """Seconds that the next exchange may take: the least that a `BeforeSend` hook gives; 0 to ask again."""
+        if not self._before_send:
+            return math.inf
+        return min(hook() for hook in list(self._before_send.values()))
+
+    def _notify(self, call: Request[Any], answer: Answer | None) -> None:
+        for hook in list(self._event_hooks.values()):
+            try:
+                hook(call, answer)
+            except Exception as error:  # noqa: BLE001 - the caller's code may raise anything
+                name = getattr(hook, "__qualname__", type(hook).__qualname__)
+                logger.warning("event hook %s failed: %s", name, scrub(f"{type(error).__name__}: {error}"))
 
     def _unanswered(self, call: Request[Any], error: Exception) -> Unreachable:
-        if self.observer:
-            self.observer(call, None)
+        if self._event_hooks:
+            self._notify(call, None)
         return self._transport.unreachable(f"{call.method} {call.path}", error)
 
     def _answer(self, call: Request[T], answer: Answer) -> T:
-        if self.observer:
-            self.observer(call, answer)
+        if self._event_hooks:
+            self._notify(call, answer)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s %s: %s", call.method, scrub(call.path), answer.status_code)
         if (seconds := exhausted(answer.headers, time.time())) is not None:

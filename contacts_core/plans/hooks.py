@@ -1,9 +1,8 @@
-"""Telling the plugins: each hook once for each event, and no plugin's failure becomes another's, or the run's."""
+"""Calls of the plugins' hooks, one for each event; a plugin that fails affects neither the others nor the run."""
 
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Any
 
 from contacts_core.config import plugins
@@ -22,43 +21,42 @@ logger = logging.getLogger("contacts_core")
 
 def plan_created(plan: Plan) -> None:
     """A plan was made."""
-    _told("contacts_plan_created", plan=plan)
+    _call("contacts_plan_created", plan=plan)
 
 
 def before_apply(plan: Plan) -> None:
     """Ask whether a plan may be applied.
 
     Raises:
-        PlanRefused: A plugin gave a reason against it, or failed: who cannot answer has not agreed.
+        PlanRefused: A plugin gave a reason against it, or failed: a plugin that cannot answer has not agreed.
     """
-    for name, reason in _told("contacts_before_apply", plan=plan).items():
-        if isinstance(reason, BaseException):
-            raise PlanRefused(f"plugin {name} failed when asked: {type(reason).__name__}", hint="mend or remove it")
+    called = _call("contacts_before_apply", plan=plan)
+    for name, error in called.failures:
+        raise PlanRefused(f"plugin {name} failed when asked: {type(error).__name__}", hint="mend or remove it")
+    if not isinstance(called.result, list):
+        name, kind = called.origin(called.result), type(called.result).__name__
+        raise PlanRefused(
+            f"plugin {name or 'with a wrapper'} answered with {kind}, not with the list of reasons",
+            hint="a wrapper of contacts_before_apply ends with: return (yield), or a list of reasons",
+        )
+    for reason in called.result:
         if reason:
-            raise PlanRefused(f"plugin {name} objects: {reason}")
+            raise PlanRefused(f"plugin {called.origin(reason)} objects: {reason}")
 
 
 def step_finished(step: Step, outcome: Outcome) -> None:
     """A step came to its end."""
-    _told("contacts_step_finished", step=step, outcome=outcome)
+    _call("contacts_step_finished", step=step, outcome=outcome)
 
 
 def run_finished(receipt: Receipt) -> None:
     """A run came to its end, and has its receipt."""
-    _told("contacts_run_finished", receipt=receipt)
+    _call("contacts_run_finished", receipt=receipt)
 
 
-def _told(hook: str, **arguments: Any) -> dict[str, Any]:
+def _call(hook: str, **arguments: Any) -> plugins.HookCall:
     plugins.registry()
-    answers: dict[str, Any] = {}
-    for implementation in getattr(plugins.manager().hook, hook).get_hookimpls():
-        wanted = {name: arguments[name] for name in implementation.argnames}
-        try:
-            answers[implementation.plugin_name] = implementation.function(**wanted)
-        except BaseException as error:  # a stranger's code may raise anything, SystemExit as well
-            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
-                raise  # the user's
-            reason = scrub(f"{type(error).__name__}: {error}")
-            logger.warning("plugin %s failed in %s: %s", implementation.plugin_name, hook, reason)
-            answers[implementation.plugin_name] = error
-    return answers
+    called = plugins.call(getattr(plugins.manager().hook, hook), **arguments)
+    for name, error in called.failures:
+        logger.warning("plugin %s failed in %s: %s", name, hook, scrub(f"{type(error).__name__}: {error}"))
+    return called

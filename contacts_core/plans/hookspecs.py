@@ -15,7 +15,11 @@ __all__ = ["Hooks"]
 
 
 class Hooks:
-    """What a plugin may implement to follow plans."""
+    """What a plugin may implement to follow plans.
+
+    Pluggy's options work: ``tryfirst``, ``trylast``, and wrappers of both styles. If a plugin fails, a warning is
+    logged, and the other plugins and the run continue.
+    """
 
     @hookspec
     def contacts_plan_created(self, plan: Plan) -> None:
@@ -23,7 +27,10 @@ class Hooks:
 
     @hookspec
     def contacts_before_apply(self, plan: Plan) -> str | None:
-        """A plan is about to be applied; a reason, in words, forbids it. A plugin that fails here forbids it too."""
+        """A plan is about to be applied; a reason, in words, forbids it. A plugin that fails here forbids it too.
+
+        A wrapper gets the list of reasons from its ``yield`` and returns such a list.
+        """
 
     @hookspec
     def contacts_step_finished(self, step: Step, outcome: Outcome) -> None:

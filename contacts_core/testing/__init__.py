@@ -6,13 +6,13 @@
         cassettes = Path(__file__).parent / "cassettes"
 
 Subclass `ProviderContract` in a test module, and pytest runs every case that the provider's capabilities call for:
-through the blocking and the awaiting door, against the emulator and against the cassettes.
+with the blocking and the asynchronous client, against the emulator and against the cassettes.
 """
 
 from __future__ import annotations
 
 from contacts_core.testing.contract import ProviderContract
-from contacts_core.testing.harness import Trial
+from contacts_core.testing.harness import Harness
 from contacts_core.testing.memory import MemoryProvider
 
-__all__ = ["MemoryProvider", "ProviderContract", "Trial"]
+__all__ = ["Harness", "MemoryProvider", "ProviderContract"]

@@ -450,7 +450,7 @@ class AdversaryContract:
         return all(lie.kind in fair for _, lie in adversary.struck)
 
     def _client(self, stack: ExitStack, adversary: Adversary, *, awaiting: bool = False) -> Any:
-        from contacts_core.testing.harness import Awaited
+        from contacts_core.testing.harness import BlockingAdapter
 
         address = f"http://{HOST}/{self.emulator.name}"
         patient = type(self.provider.__name__, (self.provider,), {"poll_interval": PATIENCE / 10})
@@ -464,7 +464,7 @@ class AdversaryContract:
         later = httpx.AsyncClient(transport=adversary)
         stack.callback(lambda: runner.run(later.aclose()))
         waiting = AsyncTransport(made, later, sleep=adversary.sleep_async, monotonic=adversary.monotonic, in_flight=1)
-        return Awaited(AsyncContacts(made, driver=waiting), runner)
+        return BlockingAdapter(AsyncContacts(made, driver=waiting), runner)
 
     @staticmethod
     def _told(adversary: Adversary, case: Case) -> str:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 import pytest
 
 from contacts_core.provider import Provider, capabilities
-from contacts_core.testing.cases.faults import FailingCases
-from contacts_core.testing.cases.read import ReadingCases
+from contacts_core.testing.cases.faults import FaultCases
+from contacts_core.testing.cases.read import ReadCases
 from contacts_core.testing.cases.shared import Case
-from contacts_core.testing.cases.write import ChangingCases
-from contacts_core.testing.harness import Mode, Trial, Way, trial
+from contacts_core.testing.cases.write import WriteCases
+from contacts_core.testing.harness import Backend, Harness, Mode, open_harness
 
 if TYPE_CHECKING:
     from contacts_core.emulator import Emulator
@@ -24,11 +24,11 @@ __all__ = ["ProviderContract"]
 T = TypeVar("T", bound=Callable[..., Any])
 
 
-class ProviderContract(ReadingCases, ChangingCases, FailingCases):
+class ProviderContract(ReadCases, WriteCases, FaultCases):
     """Subclass it in a test module; pytest does the rest.
 
-    Cases are chosen by the capabilities that ``provider`` declares, never by its name. Each runs through the blocking
-    and the awaiting door: against the emulator, or directly on providers that need none; those marked as recorded also
+    Cases are chosen by the capabilities that ``provider`` declares, never by its name. Each runs with `Contacts` and
+    with `AsyncContacts`: against the emulator, or directly on providers that need none; those marked as recorded also
     on cassettes.
 
     Attributes:
@@ -46,7 +46,7 @@ class ProviderContract(ReadingCases, ChangingCases, FailingCases):
     observer: ClassVar[Callable[..., None] | None] = None
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Keep the cases that concern this provider, once for each way in which they can run."""
+        """Keep the cases that apply to this provider, once for each backend and client they run with."""
         super().__init_subclass__(**options)
         if not hasattr(cls, "provider"):
             return
@@ -58,36 +58,36 @@ class ProviderContract(ReadingCases, ChangingCases, FailingCases):
     @classmethod
     def _chosen(cls, function: FunctionType, case: Case) -> FunctionType | None:
         declared = capabilities(cls.provider)
-        ways: list[Way] = []
+        backends: list[Backend] = []
         if all(each in declared for each in case.needs) and (cls.emulator or not case.emulated):
-            ways = ["emulator" if cls.emulator else "direct"]
-            ways += ["cassette"] if case.recorded and cls.cassettes else []
-        if not ways:
+            backends = ["emulator" if cls.emulator else "direct"]
+            backends += ["cassette"] if case.recorded and cls.cassettes else []
+        if not backends:
             return None
-        kinds: tuple[Mode, ...] = ("sync", "async")
-        params = [pytest.param((way, kind), id=f"{way}-{kind}") for way in ways for kind in kinds]
+        modes: tuple[Mode, ...] = ("sync", "async")
+        params = [pytest.param((backend, mode), id=f"{backend}-{mode}") for backend in backends for mode in modes]
         copy = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
         copy.__dict__.update(function.__dict__)
         copy.__doc__, copy.__kwdefaults__ = function.__doc__, function.__kwdefaults__
-        marked: FunctionType = pytest.mark.parametrize("trial", params, indirect=True)(copy)
+        marked: FunctionType = pytest.mark.parametrize("harness", params, indirect=True)(copy)
         return marked
 
     @pytest.fixture
-    def trial(self, request: pytest.FixtureRequest) -> Iterator[Trial]:
-        """A fresh account, and a door to it."""
-        way, kind = request.param
+    def harness(self, request: pytest.FixtureRequest) -> Iterator[Harness]:
+        """A fresh account, and a client of it."""
+        backend, mode = request.param
         case: Case = request.function.case
         name = request.function.__name__.removeprefix("test_")
         cassette = self.cassettes / f"{name}.yaml" if self.cassettes else None
-        with trial(
+        with open_harness(
             self.provider,
             self.emulator,
             self.settings,
             cassette,
-            way=way,
-            kind=kind,
+            backend=backend,
+            mode=mode,
             case=name,
             contacts=case.contacts or (0 if self.creates() else 3),
             observer=type(self).observer,
-        ) as made:
-            yield made
+        ) as opened:
+            yield opened

@@ -1,4 +1,4 @@
-"""What a case of the contract works with: a door to a fresh account, the time, and the emulator behind it."""
+"""What a case of the contract works with: a client of a fresh account, virtual time, and the emulator behind it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import stamina
 from attrs import define, field
 
 from contacts_core.client import AsyncContacts, Contacts
+from contacts_core.http.connections import certificates
 from contacts_core.http.drivers import IN_FLIGHT, AsyncTransport, BlockingTransport
 from contacts_core.provider import Provider, TransportSettings
 from contacts_core.testing import cassettes
@@ -25,16 +26,16 @@ from contacts_core.testing import cassettes
 if TYPE_CHECKING:
     from contacts_core.emulator import Emulator, Exchange, Faults, Running
 
-__all__ = ["RECORDING", "Mode", "Trial", "Way", "trial"]
+__all__ = ["RECORDING", "Backend", "Harness", "Mode", "open_harness"]
 
 T = TypeVar("T")
-Way = Literal["direct", "emulator", "cassette"]
+Backend = Literal["direct", "emulator", "cassette"]
 Mode = Literal["sync", "async"]
 
 
 @define
 class Recording:
-    """Whether cassettes are being made: not at all, from ``emulator``, or from ``live`` accounts."""
+    """Whether cassettes are being recorded: not at all, from ``emulator``, or from ``live`` accounts."""
 
     source: str = ""
     accounts: dict[str, Provider] = field(factory=dict[str, Provider])
@@ -65,15 +66,15 @@ class VirtualTime:
         self.sleep(seconds)
 
 
-class Awaited:
-    """An awaiting door as a blocking one, so that a case is written once."""
+class BlockingAdapter:
+    """An `AsyncContacts` with the interface of `Contacts`, so that a case is written once."""
 
-    def __init__(self, door: AsyncContacts[Any], runner: asyncio.Runner) -> None:
-        self._door, self._runner = door, runner
+    def __init__(self, client: AsyncContacts[Any], runner: asyncio.Runner) -> None:
+        self._client, self._runner = client, runner
 
     def __getattr__(self, name: str) -> Any:
-        """The door's attribute; calls are run to their end, streams item by item."""
-        value = getattr(self._door, name)
+        """The client's attribute; coroutines are run to their end, streams item by item."""
+        value = getattr(self._client, name)
         return self._blocking(value) if callable(value) else value
 
     def _blocking(self, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -96,23 +97,25 @@ class Awaited:
 
 
 @define
-class Trial:
+class Harness:
     """One run of one case.
 
     Attributes:
-        door: `Contacts`, or `AsyncContacts` made to block.
+        client: `Contacts`, or `AsyncContacts` made to block.
         provider: The provider behind it.
         case: The case's name, for addresses that no other case uses.
         time: Virtual time; ``time.sleep`` moves the emulator's clock too.
         running: The emulator, where there is one.
+        open_client: Opens another client of the same account; keyword arguments change the provider's settings.
+        sent: Method and URL of every request, in order.
     """
 
-    door: Any
+    client: Any
     provider: Provider
     case: str
     time: VirtualTime
     running: Running | None
-    open: Callable[..., Any] = field(repr=False)
+    open_client: Callable[..., Any] = field(repr=False)
     sent: list[str] = field(factory=list[str])
 
     @property
@@ -128,46 +131,46 @@ class Trial:
 
 
 @contextmanager
-def trial(
+def open_harness(
     provider: type[Provider],
     emulator: type[Emulator] | None,
     settings: Mapping[str, Any],
     cassette: Path | None,
     *,
-    way: Way,
-    kind: Mode,
+    backend: Backend,
+    mode: Mode,
     case: str,
     contacts: int = 0,
     observer: Callable[[Exchange], None] | None = None,
-) -> Iterator[Trial]:
+) -> Iterator[Harness]:
     """Open a fresh account for a case."""
     with ExitStack() as stack:
-        recording = RECORDING.source if way == "cassette" else ""
+        recording = RECORDING.source if backend == "cassette" else ""
         running = None
-        if emulator and (way == "emulator" or recording == "emulator"):
+        if emulator and (backend == "emulator" or recording == "emulator"):
             from contacts_core.emulator import Sandbox
             from contacts_core.emulator import running as served
 
             sandbox = Sandbox([emulator], contacts=contacts, manual=True, observer=observer)
             running = stack.enter_context(served(sandbox))
         chosen = _settings(provider, emulator, settings, running, recording)
-        made = provider(**chosen)
-        if cassette and way == "cassette":
-            stack.enter_context(_cassette(cassette, made, emulator, recording))
+        configured = provider(**chosen)
+        if cassette and backend == "cassette":
+            stack.enter_context(_cassette(cassette, configured, emulator, recording))
         clock = VirtualTime(running.sandbox.clock.advance if running else None)
         stack.enter_context(_without_backoff())
-        runner = stack.enter_context(asyncio.Runner()) if kind == "async" else None
+        runner = stack.enter_context(asyncio.Runner()) if mode == "async" else None
         sent: list[str] = []
 
-        def open_door(**changes: Any) -> Any:
+        def open_client(**changes: Any) -> Any:
             live = recording == "live"
-            return _door(stack, attrs.evolve(made, **changes), clock, runner, sent, live=live)
+            return _client(stack, attrs.evolve(configured, **changes), clock, runner, sent, live=live)
 
-        yield Trial(open_door(), made, case, clock, running, open_door, sent)
+        yield Harness(open_client(), configured, case, clock, running, open_client, sent)
         assert not (running and running.sandbox.crashes), "the emulator itself crashed; its log says where"
 
 
-def _door(  # one more door on the same account
+def _client(
     stack: ExitStack,
     provider: Provider,
     clock: VirtualTime,
@@ -177,24 +180,24 @@ def _door(  # one more door on the same account
     live: bool,
 ) -> Any:
     if runner is None:
-        client = stack.enter_context(
-            httpx.Client(event_hooks={"request": [lambda r: sent.append(_line(r))]}, timeout=30)
+        http_client = stack.enter_context(
+            httpx.Client(event_hooks={"request": [lambda r: sent.append(_line(r))]}, timeout=30, verify=certificates())
         )
         sleep, monotonic = (time.sleep, time.monotonic) if live else (clock.sleep, clock.monotonic)
-        in_flight = (
-            1 if RECORDING.source else IN_FLIGHT
-        )  # a cassette made one request at a time comes out the same again
+        # A cassette recorded one request at a time is the same every time.
+        in_flight = 1 if RECORDING.source else IN_FLIGHT
         return Contacts(
-            provider, driver=BlockingTransport(provider, client, sleep=sleep, monotonic=monotonic, in_flight=in_flight)
+            provider,
+            driver=BlockingTransport(provider, http_client, sleep=sleep, monotonic=monotonic, in_flight=in_flight),
         )
 
     async def note(request: Any) -> None:
         sent.append(_line(request))
 
-    waiting = httpx.AsyncClient(event_hooks={"request": [note]}, timeout=30)
-    stack.callback(lambda: runner.run(waiting.aclose()))
-    driver = AsyncTransport(provider, waiting, sleep=clock.sleep_async, monotonic=clock.monotonic)
-    return Awaited(AsyncContacts(provider, driver=driver), runner)
+    async_client = httpx.AsyncClient(event_hooks={"request": [note]}, timeout=30, verify=certificates())
+    stack.callback(lambda: runner.run(async_client.aclose()))
+    driver = AsyncTransport(provider, async_client, sleep=clock.sleep_async, monotonic=clock.monotonic)
+    return BlockingAdapter(AsyncContacts(provider, driver=driver), runner)
 
 
 def _line(request: Any) -> str:
@@ -227,13 +230,13 @@ def _sample(provider: type[Provider], emulator: type[Emulator] | None) -> dict[s
 
 
 @contextmanager
-def _cassette(path: Path, made: Provider, emulator: type[Emulator] | None, recording: str) -> Iterator[None]:
+def _cassette(path: Path, provider: Provider, emulator: type[Emulator] | None, recording: str) -> Iterator[None]:
     if not recording:
         with cassettes.playing(path):
             yield
         return
-    sample = _sample(type(made), emulator)
-    current = attrs.asdict(made, recurse=False)
+    sample = _sample(type(provider), emulator)
+    current = attrs.asdict(provider, recurse=False)
     replace = {str(current[name]): str(sample[name]) for name in sample if current[name] != sample[name]}
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     origin = "Recorded from the emulator." if recording == "emulator" else f"Recorded from the live vendor on {today}."

@@ -1,6 +1,6 @@
 """Make cassettes: ``python -m contacts_core.testing.record [--live] [pytest arguments]``.
 
-Runs the cases that have cassettes, through the blocking door, and writes what passes over the wire: from the emulators,
+Runs the cases that have cassettes, with the blocking client, and writes what passes over the wire: from the emulators,
 or with ``--live`` from real accounts whose keys are in the environment. A live recording creates a few contacts with
 example.com addresses, and deletes them again where the case does.
 """

@@ -24,7 +24,7 @@ from contacts_core.plans.receipts.receipt import Signer
 from contacts_core.storage.database import locate_storage
 from contacts_core.storage.tombstones import Tombstones
 from tests.cli.fake_provider import Run
-from tests.plans.environment import Ground, ground, holders
+from tests.plans.environment import Ground, ground, holders, lively
 
 ALL = "bird,sendgrid,user-api"
 COMMAND = (sys.executable, "-c", "from contacts_core.cli import main; main()")
@@ -35,7 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
     """The three vendors, as accounts of a file, in a folder of the test's own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    with ground() as served:
+    with lively(), ground() as served:
         monkeypatch.setenv("CONTACTS_FILE", str(served.accounts_file(tmp_path / "accounts.toml")))
         yield served
 

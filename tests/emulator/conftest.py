@@ -12,6 +12,7 @@ from attrs import Factory, define
 
 from contacts_bird.emulator import BirdEmulator
 from contacts_core.emulator import Clock, Exchange, Faults, Running, Sandbox, running
+from contacts_core.http.connections import certificates
 from contacts_sendgrid.emulator import SendGridEmulator
 from contacts_user_api.emulator import UserApiEmulator
 from tests.openapi import Conformance, sendgrid_folder
@@ -78,7 +79,9 @@ def serve() -> Iterator[Serve]:
                 **settings,  # type: ignore[arg-type]
             )
             server = stack.enter_context(running(sandbox))
-            client = httpx.Client(base_url=server.base_url(name), headers=HEADERS[name], trust_env=False)
+            client = httpx.Client(
+                base_url=server.base_url(name), headers=HEADERS[name], trust_env=False, verify=certificates()
+            )
             vendor = Vendor(name, server, stack.enter_context(client), exchanges)
             served.append(vendor)
             if not checked:

@@ -11,7 +11,7 @@ import functools
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -159,6 +159,7 @@ class Conformance:
         self.vendor = vendor
         self.used: Counter[str] = Counter()
         self._documents = tuple(documents)
+        self._known: dict[Hashable, tuple[str, ...]] = {}
 
     @classmethod
     def for_vendor(cls, name: str) -> Conformance:
@@ -189,11 +190,22 @@ class Conformance:
         assert found is not None, f"{self.vendor}: no document has {exchange.method} {exchange.path}"
         document, operation = found
         problems: list[str] = []
+        asked = (
+            exchange.method,
+            exchange.path,
+            urlsplit(exchange.url).query,
+            _lasting(exchange.headers),
+            exchange.body,
+        )
         if ask:
-            problems += self._unexplained(operation, "request", document.iter_request_errors(_Request(exchange)))
+            found_out = self._once(asked, lambda: document.iter_request_errors(_Request(exchange)))
+            problems += self._unexplained(operation, "request", found_out)
         if exchange.fault is None:
-            errors = document.iter_response_errors(_Request(exchange), _Response(exchange))
-            problems += self._unexplained(operation, str(exchange.status), errors)
+            answered = (*asked, exchange.status, _lasting(exchange.response_headers), exchange.response_body)
+            found_out = self._once(
+                answered, lambda: document.iter_response_errors(_Request(exchange), _Response(exchange))
+            )
+            problems += self._unexplained(operation, str(exchange.status), found_out)
         assert not problems, f"{self.vendor} {operation}:\n" + "\n".join(problems)
 
     def _find(self, exchange: Exchange) -> tuple[OpenAPI, str] | None:
@@ -206,13 +218,24 @@ class Conformance:
             return document, f"{exchange.method} {path.path_result.pattern}"
         return None
 
-    def _unexplained(self, operation: str, part: str, errors: Iterable[Exception]) -> Iterator[str]:
-        for problem in (problem for error in errors for problem in _problems(error)):
+    def _once(self, content: Hashable, errors: Callable[[], Iterable[Exception]]) -> tuple[str, ...]:
+        """What is wrong with this content; the same content is looked at once, for that takes longer than a test."""
+        if content not in self._known:
+            self._known[content] = tuple(problem for error in errors() for problem in _problems(error))
+        return self._known[content]
+
+    def _unexplained(self, operation: str, part: str, problems: Iterable[str]) -> Iterator[str]:
+        for problem in problems:
             known = [item for item in DEVIATIONS if item.explains(self.vendor, operation, part, problem)]
             if known:
                 self.used[known[0].name] += 1
             else:
                 yield f"  {part}: {problem}"
+
+
+def _lasting(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Headers but the port and the time, which are others each time and of any form."""
+    return tuple(sorted((name, value) for name, value in headers.items() if name.lower() not in {"host", "date"}))
 
 
 class _Request:

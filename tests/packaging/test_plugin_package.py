@@ -1,4 +1,4 @@
-"""A stranger's plugin, built on the fly and installed beside the library, works as a built-in does."""
+"""A third-party plugin, built and installed beside the library, works as the built-in providers do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-STRANGER = Path(__file__).with_name("stranger")
+EXAMPLE_PLUGIN = Path(__file__).with_name("example_plugin")
 
 
 def run(*command: str, path: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -29,9 +29,9 @@ def run(*command: str, path: Path, cwd: Path) -> subprocess.CompletedProcess[str
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stranger's checkout, somewhere else."""
+    """A copy of the plugin's source tree outside the repository."""
     ignore = shutil.ignore_patterns("__pycache__")
-    return Path(shutil.copytree(STRANGER, tmp_path_factory.mktemp("stranger") / "checkout", ignore=ignore))
+    return Path(shutil.copytree(EXAMPLE_PLUGIN, tmp_path_factory.mktemp("example_plugin") / "checkout", ignore=ignore))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def installed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_registers_under_the_same_group_as_the_built_in_vendors(installed: Path) -> None:
     ask = "from importlib.metadata import entry_points; print(*entry_points(group='contacts_core').names)"
     result = run("-c", ask, path=installed, cwd=installed)
-    assert {"bird", "sendgrid", "stranger", "user-api"} <= set(result.stdout.split()), result.stderr
+    assert {"bird", "sendgrid", "example", "user-api"} <= set(result.stdout.split()), result.stderr
 
 
 def test_the_command_lists_it(installed: Path, tmp_path: Path) -> None:
@@ -57,13 +57,13 @@ def test_the_command_lists_it(installed: Path, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     listed = json.loads(result.stdout)
     names = {row["name"] for row in (listed["providers"] if isinstance(listed, dict) else listed)}
-    assert {"bird", "sendgrid", "stranger", "user-api"} <= names
+    assert {"bird", "sendgrid", "example", "user-api"} <= names
 
 
 def test_it_passes_the_kit(installed: Path, source: Path) -> None:
     pytest.importorskip("contacts_core.testing")
     path = Path(os.pathsep.join((str(installed), str(source))))
     options = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov", "-q")
-    result = run("-m", "pytest", *options, "check_stranger.py", path=path, cwd=source)
+    result = run("-m", "pytest", *options, "check_example.py", path=path, cwd=source)
     assert result.returncode == 0, result.stdout + result.stderr
     assert re.search(r"[1-9]\d* passed", result.stdout), result.stdout

@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from contacts_core.config import plugins
-from tests.plans.environment import Ground, ground
+from tests.plans.environment import Ground, ground, lively
+
+
+@pytest.fixture(autouse=True)
+def _lively() -> Iterator[None]:
+    with lively():
+        yield
 
 
 @pytest.fixture

@@ -5,19 +5,55 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import attrs
+import pytest
 
 from contacts_core import Contact, Contacts, Identifier
 from contacts_core.config import plugins
 from contacts_core.emulator import Exchange, Running, Sandbox, running
 from contacts_core.emulator.registry import emulators
 from contacts_core.formats import plain
+from contacts_core.plans.execution import engine, runner
+from contacts_core.plans.execution.engine import Engine
+from contacts_core.storage import database
+from contacts_core.storage.database import locate_storage
 
 SPEED = 1200.0  # half a minute of the vendors' time in the blink of an eye
 CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
+
+
+@cache
+def tables() -> bytes:
+    """The file of the durable runs as it is when none was ever begun: making one takes as long as a small plan."""
+    with TemporaryDirectory() as folder:
+        with Engine(locate_storage(folder)):
+            pass
+        return (Path(folder) / "runs.sqlite").read_bytes()
+
+
+def private(path: Path) -> None:
+    """A private file; a new one has the tables already."""
+    database.private(path)
+    if not path.stat().st_size:
+        path.write_bytes(tables())
+
+
+@contextmanager
+def lively() -> Iterator[None]:
+    """Look more often than a user's process does whether something happened; what happens is the same."""
+    tables()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "private", private)
+        patch.setattr(engine, "POLL", 0.02)
+        patch.setattr(runner, "GLANCE", 0.02)
+        for begin in (runner.apply, runner.apply_async):
+            patch.setattr(begin, "__kwdefaults__", {**(begin.__kwdefaults__ or {}), "pause": 0.02})
+        yield
 
 
 class Ground:

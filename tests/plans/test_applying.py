@@ -23,7 +23,6 @@ from contacts_core.plans import (
     apply,
     apply_async,
     cancel,
-    engine,
     get_receipt,
     list_runs,
     plan_deletion,
@@ -35,6 +34,7 @@ from contacts_core.plans import (
     run_worker,
     submit,
 )
+from contacts_core.plans.execution import engine
 from contacts_core.plans.execution.context import Session
 from contacts_core.plans.execution.runner import overview
 from contacts_core.provider import hookimpl
@@ -249,16 +249,21 @@ class TestVerifying:
             def run(self, flow: Any) -> Any:
                 return (self.bad if "act" in flow.__name__ else self.good).run(flow)
 
-            def observe(self, observer: Any) -> None:
-                self.good.observe(observer)
-                self.bad.observe(observer)
+            def add_event_hook(self, hook: Any) -> Callable[[], None]:
+                return both(self.good.add_event_hook(hook), self.bad.add_event_hook(hook))
 
-            def charge(self, requests: int) -> None:
+            def add_before_send(self, hook: Any) -> Callable[[], None]:
+                return both(self.good.add_before_send(hook), self.bad.add_before_send(hook))
+
+            def charge_rate_limit(self, requests: int) -> None:
                 self.good.charge_rate_limit(requests)
 
-            def gate(self, before_send: Any) -> None:
-                self.good.gate(before_send)
-                self.bad.gate(before_send)
+        def both(*removals: Callable[[], None]) -> Callable[[], None]:
+            def remove() -> None:
+                for each in removals:
+                    each()
+
+            return remove
 
         locked = Locked()
         done = apply(plan, [locked, here.doors["sendgrid"], here.doors["user-api"]], **HASTY)  # type: ignore[list-item]

@@ -41,7 +41,7 @@ def send(self, request, **options):
     request.headers["x-worker"] = os.environ["WORKER"]
     return real(self, request, **options)
 httpx.Client.send = send
-from contacts_core.plans import work
+from contacts_core.plans import run_worker
 work()
 """
 

@@ -40,12 +40,13 @@ asyncio.run(main()) if sys.argv[2] == "async" else apply(plan, names, pause=0.02
 def test_a_process_ends_however_often_it_is_interrupted(
     kind: str, signals: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with ground(60, latency=0.3) as here:
+    with ground(60) as here:
         monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "state"))
         monkeypatch.setenv("CONTACTS_FILE", str(here.accounts_file(tmp_path / "contacts.toml")))
         plan = plan_erasure([[email] for email in here.emails(20)], here.accounts)
         plan.save(tmp_path / "plan.json")
         here.seen.clear()
+        here.sandbox.latency = 0.3  # so that it can be interrupted in the middle
         command = [sys.executable, "-c", APPLY, str(tmp_path / "plan.json"), kind]
         process = subprocess.Popen(command, env={**os.environ}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         while not any(exchange.method == "DELETE" for exchange in list(here.seen)):
@@ -55,6 +56,7 @@ def test_a_process_ends_however_often_it_is_interrupted(
             process.send_signal(signal.SIGINT)
             time.sleep(0.4)
         process.communicate(timeout=45)
+        here.sandbox.latency = 0
         assert process.returncode != 0
         (run,) = list_runs()
         assert run.state == "interrupted"
@@ -64,7 +66,7 @@ def test_a_process_ends_however_often_it_is_interrupted(
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_task_that_is_cancelled(times: int) -> None:
-    with ground(20, latency=0.2) as here:
+    with ground(20) as here:
         cancelled(times, here)
 
 
@@ -75,6 +77,7 @@ def cancelled(times: int, here: Ground) -> None:
         doors: list[Any] = [AsyncContacts(door.provider, name=name) for name, door in here.doors.items()]
         task = asyncio.create_task(apply_async(plan, doors, pause=0.02, timeout=30))
         here.seen.clear()
+        here.sandbox.latency = 0.2
         while len(here.seen) < 4:  # noqa: ASYNC110 - another thread fills it
             await asyncio.sleep(0.005)
         for _ in range(times):
@@ -88,6 +91,7 @@ def cancelled(times: int, here: Ground) -> None:
     begun = time.monotonic()
     asyncio.run(main())
     assert time.monotonic() - begun < 30
+    here.sandbox.latency = 0
     (run,) = list_runs()
     assert run.state == "interrupted"
     assert resume(run.id, here.accounts).complete

@@ -25,8 +25,8 @@ from contacts_core.plans import (
     plan_list_removal,
     replan,
     resume,
-    working,
 )
+from contacts_core.plans.execution import changes
 from contacts_core.plans.model import checksum_of, converter
 from contacts_core.provider import (
     DeletesContacts,
@@ -404,7 +404,7 @@ def test_each_retry_reads_again() -> None:
             return None
 
         here.lie = lie
-        outcome = door.run(working.act(plan, part.targets, door.provider))
+        outcome = door.run(changes.act(plan, part.targets, door.provider))
     assert here.sent("delete") == ["jane"]
     assert [failure.item for failure in outcome.failed] == ["jane"]
     assert "jane" in here.contacts
@@ -436,7 +436,7 @@ def test_who_is_gone_meanwhile_is_absent_and_not_sent() -> None:
     with desk(here) as door:
         plan = plan_erasure([email("jane")], [door])
         del here.contacts["jane"]
-        outcome = door.run(working.act(plan, plan.accounts[0].targets, door.provider))
+        outcome = door.run(changes.act(plan, plan.accounts[0].targets, door.provider))
     assert outcome.absent == ("jane",)
     assert here.sent("delete") == []
 
@@ -448,7 +448,7 @@ def test_two_identifiers_of_one_contact_go_one_after_the_other() -> None:
         plan = plan_identifier_removal([email("jane"), phone], [door])
         assert plan.requests == 4
         here.asked.clear()
-        outcome = door.run(working.act(plan, plan.accounts[0].targets, door.provider))
+        outcome = door.run(changes.act(plan, plan.accounts[0].targets, door.provider))
         assert len(here.asked) == plan.requests
     assert outcome.succeeded_count == 2
     assert here.contacts["jane"].identifiers == ()
@@ -460,7 +460,7 @@ def test_a_request_that_changes_something_is_never_repeated_by_the_transport(her
     target = plan.accounts[0].targets[0].contact
     here.seen.clear()
     here.sandbox.faults.set("unavailable", 1, after=1)
-    door.run(working.act(plan, plan.accounts[0].targets, door.provider))
+    door.run(changes.act(plan, plan.accounts[0].targets, door.provider))
     sent = [exchange.method for exchange in here.seen if exchange.path.endswith(target)]
     assert sent == ["GET", "DELETE", "GET", "DELETE"]
 
@@ -515,7 +515,7 @@ def test_a_vendor_without_reading_by_id_is_looked_up_before_each_attempt() -> No
         plan = plan_erasure([email("jane"), email("jim")], [door])
         people["jane"] = evolve(people["jane"], identifiers=(email("stranger"),))
         asked.clear()
-        outcome = door.run(working.act(plan, plan.accounts[0].targets, door.provider))
+        outcome = door.run(changes.act(plan, plan.accounts[0].targets, door.provider))
         assert len(asked) == plan.requests - 1, "one deletion was left out"
     assert people.keys() == {"jane", "john"}
     assert outcome.absent == ("jane",)
@@ -544,7 +544,7 @@ def test_a_vendor_that_only_lists_is_read_once_for_a_step() -> None:
         assert plan.requests == 3
         people["jane"] = evolve(people["jane"], identifiers=(email("stranger"),))
         asked.clear()
-        outcome = door.run(working.act(plan, plan.accounts[0].targets, door.provider))
+        outcome = door.run(changes.act(plan, plan.accounts[0].targets, door.provider))
     assert asked == ["page", "delete"]
     assert [failure.item for failure in outcome.failed] == ["jane"]
     assert people.keys() == {"jane", "john"}
@@ -748,7 +748,7 @@ def test_two_providers_at_one_address_are_two_accounts() -> None:
         name = "other"
 
     with desk(here) as door, desk(here, "other", Other) as other:
-        one, two = (door.run(working.account_id(each.provider)) for each in (door, other))
+        one, two = (door.run(changes.account_id(each.provider)) for each in (door, other))
     assert one != two
 
 

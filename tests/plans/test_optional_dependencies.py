@@ -27,7 +27,7 @@ EXTRA = ("dbos", "sqlalchemy", "cryptography", "psycopg")
     [
         "import contacts_core",
         "from contacts_core import Contacts, connect",
-        "from contacts_core.plans import Limits, Plan, erase, erase_async",
+        "from contacts_core.plans import Plan, SafetyLimits, plan_erasure, plan_erasure_async",
         "from contacts_core.plans import Receipt; from contacts_core.plans.receipts.report import html",
     ],
 )
@@ -44,8 +44,9 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
             monkeypatch.setitem(sys.modules, name, None)
         monkeypatch.setitem(sys.modules, package, None)
-        for name in ("applying", "engine", "workflows", "session", "journal"):
-            monkeypatch.delitem(sys.modules, f"contacts_core.plans.{name}", raising=False)
+        for name in ("runner", "engine", "workflows", "context"):
+            monkeypatch.delitem(sys.modules, f"contacts_core.plans.execution.{name}", raising=False)
+        monkeypatch.delitem(sys.modules, "contacts_core.storage.journal", raising=False)
 
     return lacking
 

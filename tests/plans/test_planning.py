@@ -35,8 +35,8 @@ from contacts_core.plans import (
     plan_list_removal_async,
     replan,
     replan_async,
-    working,
 )
+from contacts_core.plans.execution import changes
 from contacts_core.plans.model import checksum_of
 from contacts_core.plans.planning.planner import work
 from contacts_core.provider import (
@@ -273,7 +273,7 @@ class TestCost:
             plan = make()  # only now: who is changed by the plan before is left alone
             here.seen.clear()
             (part,) = plan.accounts
-            door.run(working.act(plan, part.targets, door.provider))
+            door.run(changes.act(plan, part.targets, door.provider))
             completed = sum(e.method == "GET" and e.path.endswith("/identifiers") for e in here.seen)
             if plan.kind is PlanKind.REMOVE_IDENTIFIER and name == "bird":
                 completed -= 1  # bird reads them to remove one

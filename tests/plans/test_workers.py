@@ -28,7 +28,7 @@ from tests.plans.test_crashes import deleted_by
 SERVER = os.environ.get("CONTACTS_TEST_POSTGRES", "")
 KEY = "a receipt key that all machines share"
 ALL = SafetyLimits(contacts=10_000, share=1)
-WORKER = "from contacts_core.plans import work; work()"
+WORKER = "from contacts_core.plans import run_worker; run_worker()"
 
 pytestmark = [
     pytest.mark.skipif(not SERVER, reason="needs a PostgreSQL server: make test-postgres"),

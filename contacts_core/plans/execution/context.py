@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from contacts_core.client import Contacts
 from contacts_core.config.accounts import open_provider
 from contacts_core.errors import ConfigurationError, StorageError
+from contacts_core.http.drivers import BeforeSend, EventHook
 from contacts_core.http.wire import request_id
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans import hooks
@@ -36,7 +37,7 @@ T = TypeVar("T")
 
 
 class Runner(Protocol):
-    """What is needed of an account: both front doors have it, one of them behind a bridge."""
+    """What is needed of an account: both clients have it, the asynchronous one behind a bridge."""
 
     @property
     def provider(self) -> Provider:
@@ -47,14 +48,16 @@ class Runner(Protocol):
         """Run a flow."""
         ...
 
-    def observe(self, observer: Callable[[Request[Any], Any], None] | None) -> None:
-        """Tell of every exchange."""
+    def add_event_hook(self, hook: EventHook) -> Callable[[], None]:
+        """Call this after every exchange; gives the function that removes it."""
+        ...
+
+    def add_before_send(self, hook: BeforeSend) -> Callable[[], None]:
+        """Ask this before every exchange; gives the function that removes it."""
+        ...
 
     def charge_rate_limit(self, requests: int) -> None:
         """Count requests that another process sent against the rates."""
-
-    def gate(self, before_send: Callable[[], float] | None) -> None:
-        """Ask before every exchange for how long it may take; 0 says to ask again in a moment."""
 
 
 class Session:
@@ -194,15 +197,12 @@ class Session:
             request = self.key.digest(b"request", call.method.encode(), call.path.encode(), body)
             exchanges.append({"method": call.method, "request": request, **told, "at": now()})
 
-        runner.observe(note)
-        runner.gate(lambda: self._left(account))
-        try:
+        with contextlib.ExitStack() as hooked:
+            hooked.callback(runner.add_event_hook(note))
+            hooked.callback(runner.add_before_send(lambda: self._left(account)))
             self._left(account)
             yield exchanges
             self._left(account)
-        finally:
-            runner.gate(None)
-            runner.observe(None)
 
     def conclude(self, run: Run, state: str, reason: str) -> None:
         """Write the receipt and how the run ended, once, and tell the plugins."""

@@ -44,6 +44,7 @@ logging.getLogger("dbos").addHandler(logging.NullHandler())
 
 VERSION = "plans-2"  # of the workflows: a run goes on under another release as long as this stays
 POLL = 0.1  # seconds between two looks into the queue
+LISTENING = 0.02  # seconds that DBOS's listener sleeps at a time
 LIVELY = 2.0  # seconds between two looks for workers that died, at most
 LEASE_VARIABLE = "CONTACTS_LEASE"
 STUCK = 3.0  # seconds after which a run that nobody here works on is looked at
@@ -89,14 +90,10 @@ class Engine:
             self._hold(held)
             held.enter_context(without_pickle())
             with _typed():
-                DBOS(config=_config(self.place, self._name))
                 held.callback(DBOS.destroy)
+                self._launch()
                 Session.current = self.session
                 held.callback(self._leave)
-                if not self._listens:
-                    DBOS.listen_queues([])
-                DBOS.launch()
-                DBOS.register_queue(QUEUE, partition_concurrency=1, polling_interval_sec=POLL)
             if self.place.shared and self._listens:
                 threading.Thread(target=self._recover_forever, daemon=True, name="contacts-recovery").start()
             self._held = held.pop_all()
@@ -105,6 +102,19 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         """Stop after the steps in flight; what is not finished can be resumed."""
         self._held.close()
+
+    def _launch(self) -> None:
+        """Start DBOS, which looks for queues when it is launched, and then once a second: a new one is put first."""
+        new = True
+        while new:
+            DBOS(config=_config(self.place, self._name))
+            if not self._listens:
+                DBOS.listen_queues([])
+            DBOS.launch()
+            new = DBOS.retrieve_queue(QUEUE) is None
+            DBOS.register_queue(QUEUE, partition_concurrency=1, polling_interval_sec=POLL)
+            if new:
+                DBOS.destroy()
 
     def _leave(self) -> None:
         """Wait for the steps in flight; a second interruption lets them send nothing more."""
@@ -343,6 +353,8 @@ def _config(place: Storage, name: str) -> DBOSConfig:
         "log_level": "CRITICAL",
         "enable_otlp": False,
         "serializer": PlainJson(),
+        # Nothing here waits for notifications, but leaving the engine waits for one such interval.
+        "notification_listener_polling_interval_sec": LISTENING,
     }
 
 

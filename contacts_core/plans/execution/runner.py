@@ -16,10 +16,11 @@ from attrs import evolve
 
 from contacts_core.client import AsyncContacts, Contacts
 from contacts_core.errors import Cancelled, ConfigurationError, InvalidInput, PlanRefused, StorageError
+from contacts_core.http.drivers import BeforeSend, EventHook
 from contacts_core.plans import hooks
 from contacts_core.plans.model import Plan, PlanKind
 from contacts_core.plans.receipts.receipt import Receipt
-from contacts_core.provider import Flow, Request
+from contacts_core.provider import Flow
 from contacts_core.storage.database import Storage, locate_storage
 from contacts_core.storage.tombstones import Tombstones
 
@@ -360,11 +361,11 @@ class _Bridge:
     def _over(self) -> bool:
         return self._stop.abandoned.is_set() or not self._loop.is_running()
 
-    def observe(self, observer: Callable[[Request[Any], Any], None] | None) -> None:
-        self._door.observe(observer)
+    def add_event_hook(self, hook: EventHook) -> Callable[[], None]:
+        return self._door.add_event_hook(hook)
 
-    def gate(self, before_send: Callable[[], float] | None) -> None:
-        self._door.gate(before_send)
+    def add_before_send(self, hook: BeforeSend) -> Callable[[], None]:
+        return self._door.add_before_send(hook)
 
     def charge_rate_limit(self, requests: int) -> None:
         self._door.charge_rate_limit(requests)

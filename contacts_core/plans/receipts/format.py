@@ -22,6 +22,7 @@ DEEPEST = 16  # levels of nesting in a line; the format itself uses four
 LARGEST = 2**53  # beyond it, other readers of JSON round
 
 Schema = Callable[[Any], bool] | list[Any] | dict[str, Any]
+Checker = Callable[[Any], str | None]  # gives the path of the first value that does not fit, or None if all do
 Line = Mapping[str, Any]
 
 
@@ -49,7 +50,7 @@ def _hex(length: int) -> Callable[[Any], bool]:
 def _time(value: Any) -> bool:
     """A time with its zone that can be told in UTC."""
     try:
-        return isinstance(value, str) and datetime.fromisoformat(value).astimezone(UTC).isoformat() != ""
+        return isinstance(value, str) and bool(datetime.fromisoformat(value).astimezone(UTC))
     except (ValueError, OverflowError):
         return False
 
@@ -167,30 +168,53 @@ def misfit(line: Any) -> str:
         )
     if not isinstance(line["type"], str) or line["type"] not in LINES:
         return "there is no such type of line"
-    where = _misfit(line, EVERY | LINES[line["type"]], "")
-    return f"its field {where} is missing or is not of its type" if where else ""
+    where = CHECKERS[line["type"]](line)
+    return f"its field {where.lstrip('.')} is missing or is not of its type" if where else ""
 
 
-def _misfit(value: Any, schema: Schema, path: str) -> str:
-    """The path of the first value that does not fit; empty if all do."""
+def _checker(schema: Schema) -> Checker:
     match schema:
         case dict():
-            if not isinstance(value, dict):
-                return path
-            inner = ((value.get(name, ...), each, f"{path}.{name}".lstrip(".")) for name, each in schema.items())
+            fields = [(name, _checker(each)) for name, each in schema.items()]
+
+            def check(value: Any) -> str | None:
+                if not isinstance(value, dict):
+                    return ""
+                for name, inner in fields:
+                    if (wrong := inner(value.get(name, ...))) is not None:
+                        return f".{name}{wrong}"
+                return None
+
         case list():
-            if not isinstance(value, list):
-                return path
-            inner = ((each, schema[0], f"{path}[{n}]") for n, each in enumerate(value))
+            item = _checker(schema[0])
+
+            def check(value: Any) -> str | None:
+                if not isinstance(value, list):
+                    return ""
+                for n, each in enumerate(value):
+                    if (wrong := item(each)) is not None:
+                        return f"[{n}]{wrong}"
+                return None
+
         case _:
-            return "" if schema(value) else path
-    return next(filter(None, (_misfit(*each) for each in inner)), "")
+
+            def check(value: Any) -> str | None:
+                return None if schema(value) else ""
+
+    return check
+
+
+CHECKERS = {name: _checker(EVERY | fields) for name, fields in LINES.items()}
 
 
 def _shallow(value: Any, levels: int) -> bool:
     if isinstance(value, dict):
-        value = list(value.values())
-    return not isinstance(value, list) or (levels > 0 and all(_shallow(each, levels - 1) for each in value))
+        value = value.values()
+    elif not isinstance(value, list):
+        return True
+    if levels <= 0:
+        return False
+    return all(_shallow(each, levels - 1) for each in value if isinstance(each, (dict, list)))
 
 
 def disagreements(lines: Sequence[Line]) -> Iterator[tuple[int, str]]:

@@ -36,6 +36,7 @@ from contacts_core.storage.pseudonyms import PseudonymKey
 __all__ = ["Finding", "Receipt", "ReceiptBroken", "Signer", "write"]
 
 FIRST = "0" * 64
+SPELLING = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 SEAL = b"contacts-core receipt, format 2: seal"
 SIGNATURE = b"contacts-core receipt, format 2: signature\n"
 PUBLIC_KEY_BYTES, SIGNATURE_BYTES = 32, 64
@@ -368,7 +369,7 @@ def _spelled(line: Any) -> str:
     Raises:
         ValueError: It holds a number that JSON does not have, or half a character.
     """
-    text = json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    text = SPELLING.encode(line)
     if "\\ud" in text:  # perhaps one half of a pair without the other, which no file can hold as text
         json.dumps(line, ensure_ascii=False).encode()
     return text

@@ -35,7 +35,7 @@ from contacts_core.provider import (
 )
 from contacts_core.testing import cassettes
 from contacts_core.testing.cases.shared import Cases, case
-from contacts_core.testing.harness import Trial
+from contacts_core.testing.harness import Harness
 
 PASSING = ["rate-limit", "rate-limit-bare", "server-error", "unavailable", "html", "cut"]
 LASTING: list[tuple[str, type[ProviderError]]] = [
@@ -50,124 +50,124 @@ LASTING: list[tuple[str, type[ProviderError]]] = [
 ]
 
 
-class FailingCases(Cases):
+class FaultCases(Cases):
     """What failing promises."""
 
     @case()
-    def test_undeclared_capabilities_are_refused_unsent(self, trial: Trial) -> None:
+    def test_undeclared_capabilities_are_refused_unsent(self, harness: Harness) -> None:
         declared = capabilities(self.provider)
         for capability in CAPABILITIES:
             if capability not in declared:
                 with pytest.raises(UnsupportedOperation):
-                    operations.require(trial.provider, capability)
-        assert trial.requests == 0
+                    operations.require(harness.provider, capability)
+        assert harness.requests == 0
 
     @case(emulated=True)
     @pytest.mark.parametrize("fault", PASSING)
-    def test_a_passing_fault_is_outlasted(self, trial: Trial, fault: str) -> None:
-        probe = self.probe(trial)
+    def test_a_passing_fault_is_outlasted(self, harness: Harness, fault: str) -> None:
+        probe = self.probe(harness)
         expected = probe()
-        before = trial.requests
-        trial.faults.set(fault, 2)
+        before = harness.requests
+        harness.faults.set(fault, 2)
         assert probe() == expected
-        assert trial.requests - before >= 3
+        assert harness.requests - before >= 3
 
     @case(emulated=True)
     @pytest.mark.parametrize(("fault", "error"), LASTING)
-    def test_a_lasting_fault_is_the_right_error(self, trial: Trial, fault: str, error: type[ProviderError]) -> None:
-        probe = self.probe(trial)
-        trial.faults.set(fault, None)
+    def test_a_lasting_fault_is_the_right_error(self, harness: Harness, fault: str, error: type[ProviderError]) -> None:
+        probe = self.probe(harness)
+        harness.faults.set(fault, None)
         with pytest.raises(error) as raised:
             probe()
         assert raised.value.provider == self.provider.name
-        assert not any(value in f"{raised.value!r}{raised.value}" for value in self._secrets(trial.provider))
+        assert not any(value in f"{raised.value!r}{raised.value}" for value in self._secrets(harness.provider))
 
     @case(emulated=True)
-    def test_a_wrong_key_is_named_without_the_key(self, trial: Trial) -> None:
+    def test_a_wrong_key_is_named_without_the_key(self, harness: Harness) -> None:
         secrets = dict.fromkeys(self._secret_names(), "a-wrong-key-that-must-not-show")
         if not secrets:
             pytest.skip("the provider has no secret settings")
-        trial.door = trial.open(**secrets)
+        harness.client = harness.open_client(**secrets)
         with pytest.raises((Unauthenticated, Forbidden)) as raised:
-            self.probe(trial)()
-        shown = f"{raised.value!r} {raised.value} {raised.value.hint} {trial.door!r} {trial.provider!r}"
+            self.probe(harness)()
+        shown = f"{raised.value!r} {raised.value} {raised.value.hint} {harness.client!r} {harness.provider!r}"
         assert "a-wrong-key" not in shown
 
     @case(emulated=True)
-    def test_no_vendor_at_all_is_unreachable(self, trial: Trial) -> None:
-        trial.door = trial.open(base_url="http://127.0.0.1:9")
+    def test_no_vendor_at_all_is_unreachable(self, harness: Harness) -> None:
+        harness.client = harness.open_client(base_url="http://127.0.0.1:9")
         with pytest.raises(Unreachable):
-            self.probe(trial)()
+            self.probe(harness)()
 
     @case(DeletesContacts, Exports, emulated=True)
     @pytest.mark.parametrize("fault", PASSING)
-    def test_a_deletion_is_done_once_through_a_passing_fault(self, trial: Trial, fault: str) -> None:
-        target, other = self.people(trial)
-        trial.faults.set(fault, 1)
-        outcome = trial.door.wait(trial.door.delete_contacts([target.id]))
+    def test_a_deletion_is_done_once_through_a_passing_fault(self, harness: Harness, fault: str) -> None:
+        target, other = self.people(harness)
+        harness.faults.set(fault, 1)
+        outcome = harness.client.wait(harness.client.delete_contacts([target.id]))
         assert outcome.failed_count == 0
-        self.eventually(trial, lambda: self.gone(trial, target))
-        assert not self.gone(trial, other)
+        self.eventually(harness, lambda: self.gone(harness, target))
+        assert not self.gone(harness, other)
 
     @case(DeletesContacts, Exports, emulated=True)
-    def test_a_contact_shown_after_its_deletion_is_not_taken_for_gone(self, trial: Trial) -> None:
-        target, _ = self.people(trial)
-        trial.faults.set("stale-reads", None)
-        self.wait_done(trial, trial.door.delete_contacts([target.id]))
-        self.eventually(trial, lambda: self.gone(trial, target))
+    def test_a_contact_shown_after_its_deletion_is_not_taken_for_gone(self, harness: Harness) -> None:
+        target, _ = self.people(harness)
+        harness.faults.set("stale-reads", None)
+        self.wait_done(harness, harness.client.delete_contacts([target.id]))
+        self.eventually(harness, lambda: self.gone(harness, target))
 
     @case(DeletesContacts, QueuesJobs, Exports, UpsertsContacts, FindsContacts, GetsContacts, emulated=True)
-    def test_a_failed_job_is_a_failed_outcome(self, trial: Trial) -> None:
-        target, _ = self.people(trial)
-        trial.faults.set("job-fails", 1)
-        outcome: Outcome = trial.door.wait(trial.door.delete_contacts([target.id]))
+    def test_a_failed_job_is_a_failed_outcome(self, harness: Harness) -> None:
+        target, _ = self.people(harness)
+        harness.faults.set("job-fails", 1)
+        outcome: Outcome = harness.client.wait(harness.client.delete_contacts([target.id]))
         assert outcome.state is OutcomeState.FAILED
         assert outcome.succeeded_count == 0
-        assert not self.gone(trial, target)
+        assert not self.gone(harness, target)
 
     @case(DeletesContacts, QueuesJobs, Exports, UpsertsContacts, FindsContacts, GetsContacts, emulated=True)
-    def test_a_job_that_never_ends_is_a_timeout_with_the_job(self, trial: Trial) -> None:
-        target, _ = self.people(trial)
-        trial.faults.set("job-never-ends", 1)
-        outcome = trial.door.delete_contacts([target.id])
+    def test_a_job_that_never_ends_is_a_timeout_with_the_job(self, harness: Harness) -> None:
+        target, _ = self.people(harness)
+        harness.faults.set("job-never-ends", 1)
+        outcome = harness.client.delete_contacts([target.id])
         with pytest.raises(JobTimeout) as raised:
-            trial.door.wait(outcome, timeout=300)
+            harness.client.wait(outcome, timeout=300)
         assert raised.value.job.id == outcome.jobs[0].id
         assert outcome.state is OutcomeState.ACCEPTED
 
     @case(RemovesFromLists, UpsertsContacts, CreatesLists, Exports, FindsContacts, GetsContacts, emulated=True)
-    def test_only_a_re_read_tells_that_a_removal_was_ignored(self, trial: Trial) -> None:
-        made = trial.door.create_list("Contract kit: ignored")
-        target, _ = self.people(trial, lists=[made.id])
-        trial.faults.set("list-removal-ignored", None)
-        outcome = trial.door.wait(trial.door.remove_from_list(made.id, [target.id]))
-        assert target.id in self.members(trial, made.id)
+    def test_only_a_re_read_tells_that_a_removal_was_ignored(self, harness: Harness) -> None:
+        new_list = harness.client.create_list("Contract kit: ignored")
+        target, _ = self.people(harness, lists=[new_list.id])
+        harness.faults.set("list-removal-ignored", None)
+        outcome = harness.client.wait(harness.client.remove_from_list(new_list.id, [target.id]))
+        assert target.id in self.members(harness, new_list.id)
         if outcome.emulated:  # the provider reads back itself
             assert outcome.state is OutcomeState.FAILED
 
     @case(RemovesFromLists, UpsertsContacts, CreatesLists, Exports, FindsContacts, GetsContacts, emulated=True)
-    def test_a_shortfall_is_told_by_member(self, trial: Trial) -> None:
-        made = trial.door.create_list("Contract kit: shortfall")
-        people = self.people(trial, 4, lists=[made.id])
-        trial.faults.set("partial-items", 1)
-        outcome = trial.door.wait(trial.door.remove_from_list(made.id, [contact.id for contact in people]))
-        left = self.members(trial, made.id)
+    def test_a_shortfall_is_told_by_member(self, harness: Harness) -> None:
+        new_list = harness.client.create_list("Contract kit: shortfall")
+        people = self.people(harness, 4, lists=[new_list.id])
+        harness.faults.set("partial-items", 1)
+        outcome = harness.client.wait(harness.client.remove_from_list(new_list.id, [contact.id for contact in people]))
+        left = self.members(harness, new_list.id)
         assert {failure.item for failure in outcome.failed} == left
         assert (outcome.state is OutcomeState.PARTIAL) is bool(left)
 
     @case(recorded=True)
-    def test_answers_hold_no_undeclared_fields(self, trial: Trial, caplog: pytest.LogCaptureFixture) -> None:
+    def test_answers_hold_no_undeclared_fields(self, harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO, logger="contacts_core.drift"):
-            self.probe(trial)()
+            self.probe(harness)()
             if issubclass(self.provider, Exports):
-                self.people(trial, 1)
-                list(trial.door.export())
+                self.people(harness, 1)
+                list(harness.client.export())
         assert [record.getMessage() for record in caplog.records if record.name == "contacts_core.drift"] == []
 
     @case()
-    def test_cassettes_hold_no_keys_and_nobodys_address(self, trial: Trial) -> None:
+    def test_cassettes_hold_no_keys_and_nobodys_address(self, harness: Harness) -> None:
         folder = getattr(self, "cassettes", None)
-        secrets = dict.fromkeys(self._secrets(trial.provider), "")
+        secrets = dict.fromkeys(self._secrets(harness.provider), "")
         if folder is None:
             return
         paths = sorted(folder.glob("*.yaml"))
@@ -176,9 +176,9 @@ class FailingCases(Cases):
         assert {path.name: found for path in paths if (found := cassettes.impurities(path, named))} == {}
 
     @case()
-    def test_no_secret_shows(self, trial: Trial) -> None:
-        shown = f"{trial.provider!r} {trial.door!r}"
-        assert not any(value in shown for value in self._secrets(trial.provider))
+    def test_no_secret_shows(self, harness: Harness) -> None:
+        shown = f"{harness.provider!r} {harness.client!r}"
+        assert not any(value in shown for value in self._secrets(harness.provider))
 
     def _secret_names(self) -> list[str]:
         return [a.name for a in attrs.fields(self.provider) if a.metadata.get("secret")]

@@ -23,9 +23,9 @@ from contacts_core.provider import (
 )
 from contacts_core.query import F, Query
 from contacts_core.testing.cases.shared import Cases, case
-from contacts_core.testing.harness import Trial
+from contacts_core.testing.harness import Harness
 
-NASTY_TEXTS = [
+SPECIAL_TEXTS = [
     "O'Brien",
     'Say "hi"',
     r"back\slash",
@@ -36,12 +36,12 @@ NASTY_TEXTS = [
     "+plus",
     "x' OR '1'='1",
 ]
-NOT_IDS = ["", "  ", ".", "..", "../../x", "a,b", "?x", "x#y", "a/b", "%2e%2e%2f", "x\r\ny", "é", "x" * 10_000]
-CROWD = 120
+INVALID_IDS = ["", "  ", ".", "..", "../../x", "a,b", "?x", "x#y", "a/b", "%2e%2e%2f", "x\r\ny", "é", "x" * 10_000]
+POPULATION = 120
 
 
 def queries(someone: Contact) -> dict[str, Query]:
-    """Questions about a crowd, each of another kind."""
+    """One query of each kind, about the emulator's synthetic contacts."""
     email = someone.email or "nobody@example.com"
     return {
         "an address": F.email == email.upper(),
@@ -60,97 +60,99 @@ def queries(someone: Contact) -> dict[str, Query]:
     }
 
 
-class ReadingCases(Cases):
+class ReadCases(Cases):
     """What reading promises."""
 
     @case(Exports, recorded=True)
-    def test_export_has_everyone_once(self, trial: Trial) -> None:
-        people = self.people(trial)
-        exported = [contact.id for contact in trial.door.export()]
+    def test_export_has_everyone_once(self, harness: Harness) -> None:
+        people = self.people(harness)
+        exported = [contact.id for contact in harness.client.export()]
         assert {contact.id for contact in people} <= set(exported)
         assert len(exported) == len(set(exported))
 
-    @case(Exports, emulated=True, contacts=CROWD)
-    def test_export_has_every_identifier(self, trial: Trial) -> None:
-        everyone = list(trial.door.export())
-        assert len(everyone) == CROWD
+    @case(Exports, emulated=True, contacts=POPULATION)
+    def test_export_has_every_identifier(self, harness: Harness) -> None:
+        everyone = list(harness.client.export())
+        assert len(everyone) == POPULATION
         if issubclass(self.provider, GetsContacts):
-            for contact in islice(everyone, 0, CROWD, 10):
-                assert set(trial.door.get_contacts([contact.id])[contact.id].identifiers) == set(contact.identifiers)
+            for contact in islice(everyone, 0, POPULATION, 10):
+                assert set(harness.client.get_contacts([contact.id])[contact.id].identifiers) == set(
+                    contact.identifiers
+                )
 
-    @case(Exports, emulated=True, contacts=CROWD)
-    def test_export_can_be_left_early(self, trial: Trial) -> None:
-        assert len(list(islice(trial.door.export(), 3))) == 3
+    @case(Exports, emulated=True, contacts=POPULATION)
+    def test_export_can_be_left_early(self, harness: Harness) -> None:
+        assert len(list(islice(harness.client.export(), 3))) == 3
 
     @case(Exports)
-    def test_export_of_an_empty_account_is_empty(self, trial: Trial) -> None:
+    def test_export_of_an_empty_account_is_empty(self, harness: Harness) -> None:
         if self.creates():
-            assert list(trial.door.export()) == []
+            assert list(harness.client.export()) == []
 
-    @case(Exports, ReadsLists, emulated=True, contacts=CROWD)
-    def test_export_of_lists_has_their_members_once(self, trial: Trial) -> None:
-        first, second, *_ = (each.id for each in trial.door.lists())
-        exported = [contact.id for contact in trial.door.export(lists=[first, second, first])]
-        assert set(exported) == self.members(trial, first) | self.members(trial, second)
+    @case(Exports, ReadsLists, emulated=True, contacts=POPULATION)
+    def test_export_of_lists_has_their_members_once(self, harness: Harness) -> None:
+        first, second, *_ = (each.id for each in harness.client.lists())
+        exported = [contact.id for contact in harness.client.export(lists=[first, second, first])]
+        assert set(exported) == self.members(harness, first) | self.members(harness, second)
         assert len(exported) == len(set(exported))
 
     @case(Exports, recorded=True)
-    def test_search_by_address(self, trial: Trial) -> None:
-        someone, _ = self.people(trial)
+    def test_search_by_address(self, harness: Harness) -> None:
+        someone, _ = self.people(harness)
         assert someone.email
-        found = list(trial.door.search(F.email == someone.email.upper()))
+        found = list(harness.client.search(F.email == someone.email.upper()))
         assert [contact.id for contact in found] == [someone.id]
 
-    @case(Exports, emulated=True, contacts=CROWD)
-    def test_search_means_what_the_query_means(self, trial: Trial) -> None:
-        everyone = list(trial.door.export())
+    @case(Exports, emulated=True, contacts=POPULATION)
+    def test_search_means_what_the_query_means(self, harness: Harness) -> None:
+        everyone = list(harness.client.export())
         for name, query in queries(everyone[0]).items():
-            found = {contact.id for contact in trial.door.search(query, scan=True)}
+            found = {contact.id for contact in harness.client.search(query, scan=True)}
             assert found == {contact.id for contact in everyone if query.matches(contact)}, name
 
-    @case(Exports, ReadsLists, emulated=True, contacts=CROWD)
-    def test_search_by_list(self, trial: Trial) -> None:
-        chosen = trial.door.lists()[1].id
-        members = self.members(trial, chosen)
+    @case(Exports, ReadsLists, emulated=True, contacts=POPULATION)
+    def test_search_by_list(self, harness: Harness) -> None:
+        chosen = harness.client.lists()[1].id
+        members = self.members(harness, chosen)
         assert members
-        assert {c.id for c in trial.door.search(F.list == chosen, scan=True)} == members
+        assert {c.id for c in harness.client.search(F.list == chosen, scan=True)} == members
         mixed = (F.list == chosen) & F.first_name.contains("a")
-        assert {c.id for c in trial.door.search(mixed, scan=True)} <= members
-        others = {c.id for c in trial.door.search(~(F.list == chosen), scan=True)}
-        assert others == {c.id for c in trial.door.export()} - members
+        assert {c.id for c in harness.client.search(mixed, scan=True)} <= members
+        others = {c.id for c in harness.client.search(~(F.list == chosen), scan=True)}
+        assert others == {c.id for c in harness.client.export()} - members
 
-    @case(Exports, emulated=True, contacts=CROWD)
-    def test_search_is_complete_or_says_so(self, trial: Trial) -> None:
+    @case(Exports, emulated=True, contacts=POPULATION)
+    def test_search_is_complete_or_says_so(self, harness: Harness) -> None:
         everyone = ~(F.email == "nobody.at.all@example.com")
         try:
-            assert len(list(trial.door.search(everyone))) == CROWD
+            assert len(list(harness.client.search(everyone))) == POPULATION
         except IncompleteSearch as sample:
-            assert len(sample.found) < sample.total == CROWD
+            assert len(sample.found) < sample.total == POPULATION
             assert sample.hint
-        assert len(list(trial.door.search(everyone, scan=True))) == CROWD
+        assert len(list(harness.client.search(everyone, scan=True))) == POPULATION
 
     @case(Exports, UpsertsContacts)
-    @pytest.mark.parametrize("text", NASTY_TEXTS)
-    def test_values_stay_in_their_quotes(self, trial: Trial, text: str) -> None:
-        named, other = self.person(trial, 1, last_name=text), self.person(trial, 2)
-        self.wait_done(trial, trial.door.upsert_contacts([named, other]))
-        found = list(trial.door.search(F.last_name == text, scan=True))
+    @pytest.mark.parametrize("text", SPECIAL_TEXTS)
+    def test_values_stay_in_their_quotes(self, harness: Harness, text: str) -> None:
+        named, other = self.person(harness, 1, last_name=text), self.person(harness, 2)
+        self.wait_done(harness, harness.client.upsert_contacts([named, other]))
+        found = list(harness.client.search(F.last_name == text, scan=True))
         assert [contact.email for contact in found] == [named.identifiers[0].value]
-        assert list(trial.door.search(F.email == f"{text}@example.com")) == []
+        assert list(harness.client.search(F.email == f"{text}@example.com")) == []
 
     @case(Exports)
-    def test_explain_tells_strategy_and_cost(self, trial: Trial) -> None:
-        explained = trial.door.explain(F.first_name.contains("zz"))
+    def test_explain_tells_strategy_and_cost(self, harness: Harness) -> None:
+        explained = harness.client.explain(F.first_name.contains("zz"))
         assert explained.reason
         assert explained.requests is None or explained.requests >= 1
         assert bool(explained.text) is (explained.strategy is Strategy.NATIVE)
 
     @case(FindsContacts, recorded=True)
-    def test_find_gives_none_for_nobody(self, trial: Trial) -> None:
-        someone, _ = self.people(trial)
+    def test_find_gives_none_for_nobody(self, harness: Harness) -> None:
+        someone, _ = self.people(harness)
         shouted = Identifier.email((someone.email or "").upper())
         nobody, odd, blank = (Identifier.email(e) for e in ("nobody.at.all@example.com", "no address", " "))
-        found = trial.door.find([shouted, nobody, odd, blank])
+        found = harness.client.find([shouted, nobody, odd, blank])
         assert found[shouted].id == someone.id
         assert found[nobody] is None
         assert found.get(odd) is None
@@ -158,25 +160,25 @@ class ReadingCases(Cases):
         assert found.keys() | found.unasked.keys() == {shouted, nobody, odd, blank}
 
     @case(FindsContacts, recorded=True)
-    def test_find_knows_every_kind_of_identifier(self, trial: Trial) -> None:
-        for contact in self.people(trial):
-            found = trial.door.find(contact.identifiers)
+    def test_find_knows_every_kind_of_identifier(self, harness: Harness) -> None:
+        for contact in self.people(harness):
+            found = harness.client.find(contact.identifiers)
             assert {found[each].id for each in contact.identifiers} == {contact.id}
         unknown = [Identifier(kind, "nobody-has-this", key="nokey") for kind in IdentifierKind]
-        assert not any(trial.door.find(unknown).values())
+        assert not any(harness.client.find(unknown).values())
 
-    @case(FindsContacts, emulated=True, contacts=CROWD)
-    def test_find_many_at_once(self, trial: Trial) -> None:
-        everyone = list(trial.door.export())
+    @case(FindsContacts, emulated=True, contacts=POPULATION)
+    def test_find_many_at_once(self, harness: Harness) -> None:
+        everyone = list(harness.client.export())
         wanted = {contact.identifiers[0]: contact.id for contact in everyone}
-        found = trial.door.find(wanted)
+        found = harness.client.find(wanted)
         assert {each: contact and contact.id for each, contact in found.items()} == wanted
 
     @case(GetsContacts, recorded=True)
-    def test_get_gives_none_for_nobody(self, trial: Trial) -> None:
-        someone, other = self.people(trial)
+    def test_get_gives_none_for_nobody(self, harness: Harness) -> None:
+        someone, other = self.people(harness)
         nobody = someone.id[:-4] + "0000"
-        got = trial.door.get_contacts([other.id, nobody, someone.id])
+        got = harness.client.get_contacts([other.id, nobody, someone.id])
         assert {key: contact and contact.id for key, contact in got.items()} == {
             other.id: other.id,
             nobody: None,
@@ -185,47 +187,47 @@ class ReadingCases(Cases):
         assert set(got[someone.id].identifiers) == set(someone.identifiers)
 
     @case(GetsContacts)
-    @pytest.mark.parametrize("wrong", NOT_IDS, ids=lambda value: repr(value[:12]))
-    def test_what_is_no_id_is_refused_unsent(self, trial: Trial, wrong: str) -> None:
+    @pytest.mark.parametrize("wrong", INVALID_IDS, ids=lambda value: repr(value[:12]))
+    def test_what_is_no_id_is_refused_unsent(self, harness: Harness, wrong: str) -> None:
         with pytest.raises(InvalidInput):
-            trial.door.get_contacts([wrong])
-        assert trial.requests == 0
+            harness.client.get_contacts([wrong])
+        assert harness.requests == 0
 
     @case(Counts, Exports, recorded=True)
-    def test_count_agrees_with_export(self, trial: Trial) -> None:
-        self.people(trial)
-        count = trial.door.count()
-        assert count == len(list(trial.door.export()))
+    def test_count_agrees_with_export(self, harness: Harness) -> None:
+        self.people(harness)
+        count = harness.client.count()
+        assert count == len(list(harness.client.export()))
         assert count.source in {"counter", "paged"}
 
     @case(ReadsLists, CreatesLists, recorded=True)
-    def test_a_new_list_is_listed(self, trial: Trial) -> None:
-        made = trial.door.create_list("Contract kit: O'Brien")
-        listed = {each.id: each.name for each in trial.door.lists()}
-        assert listed[made.id] == made.name == "Contract kit: O'Brien"
+    def test_a_new_list_is_listed(self, harness: Harness) -> None:
+        new_list = harness.client.create_list("Contract kit: O'Brien")
+        listed = {each.id: each.name for each in harness.client.lists()}
+        assert listed[new_list.id] == new_list.name == "Contract kit: O'Brien"
 
     @case(ReadsLists, CreatesLists, DeletesLists, UpsertsContacts, GetsContacts, recorded=True)
-    def test_a_deleted_list_leaves_its_contacts(self, trial: Trial) -> None:
-        made = trial.door.create_list("Contract kit: to be deleted")
-        member, _ = self.people(trial, lists=[made.id])
-        self.wait_done(trial, trial.door.delete_list(made.id))
-        assert made.id not in {each.id for each in trial.door.lists()}
-        assert not self.gone(trial, member)
+    def test_a_deleted_list_leaves_its_contacts(self, harness: Harness) -> None:
+        new_list = harness.client.create_list("Contract kit: to be deleted")
+        member, _ = self.people(harness, lists=[new_list.id])
+        self.wait_done(harness, harness.client.delete_list(new_list.id))
+        assert new_list.id not in {each.id for each in harness.client.lists()}
+        assert not self.gone(harness, member)
 
     @case(ReadsCustomFields, recorded=True)
-    def test_custom_fields_have_unique_names(self, trial: Trial) -> None:
-        names = [each.name for each in trial.door.custom_fields()]
+    def test_custom_fields_have_unique_names(self, harness: Harness) -> None:
+        names = [each.name for each in harness.client.custom_fields()]
         assert len(names) == len(set(names))
 
-    @case(ReadsCustomFields, Exports, emulated=True, contacts=CROWD)
-    def test_custom_fields_are_what_contacts_carry(self, trial: Trial) -> None:
-        known = {each.name for each in trial.door.custom_fields()}
-        for contact in trial.door.export():
+    @case(ReadsCustomFields, Exports, emulated=True, contacts=POPULATION)
+    def test_custom_fields_are_what_contacts_carry(self, harness: Harness) -> None:
+        known = {each.name for each in harness.client.custom_fields()}
+        for contact in harness.client.export():
             assert contact.custom.keys() <= known
 
-    @case(QueuesJobs, Exports, emulated=True, contacts=CROWD)
-    def test_an_export_without_its_contacts_is_no_empty_account(self, trial: Trial) -> None:
-        trial.faults.set("empty-export", None)
+    @case(QueuesJobs, Exports, emulated=True, contacts=POPULATION)
+    def test_an_export_without_its_contacts_is_no_empty_account(self, harness: Harness) -> None:
+        harness.faults.set("empty-export", None)
         with pytest.raises(IncompleteExport) as raised:
-            list(trial.door.export())
-        assert (raised.value.found, raised.value.total) == (0, CROWD)
+            list(harness.client.export())
+        assert (raised.value.found, raised.value.total) == (0, POPULATION)

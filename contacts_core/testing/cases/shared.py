@@ -10,14 +10,14 @@ from attrs import frozen
 
 from contacts_core.models import Contact, Identifier, Outcome, OutcomeState
 from contacts_core.provider import CAPABILITIES, Exports, Provider, UpsertsContacts
-from contacts_core.testing.harness import Trial
+from contacts_core.testing.harness import Harness
 
 __all__ = ["Case", "Cases", "case"]
 
 T = TypeVar("T", bound=Callable[..., Any])
 
 AREA_CODES = (202, 212, 303, 312, 404, 415, 503, 617, 702, 801)
-PATIENCE = 120.0  # virtual seconds for a vendor to show what it did
+SETTLE_TIMEOUT_S = 120.0  # virtual seconds for a vendor to show what it did
 
 
 @frozen
@@ -27,7 +27,7 @@ class Case:
     Attributes:
         needs: Capabilities that the provider must declare.
         recorded: Whether it is short enough for a cassette.
-        emulated: Whether it needs an emulator: for its faults, or for a crowd.
+        emulated: Whether it needs an emulator: for its faults, or for its synthetic contacts.
         contacts: How many contacts the emulator starts with.
     """
 
@@ -57,11 +57,11 @@ class Cases:
         """Whether the provider can make the people a case needs; else the emulator brings some."""
         return issubclass(self.provider, UpsertsContacts)
 
-    def person(self, trial: Trial, number: int = 1, **changes: Any) -> Contact:
+    def person(self, harness: Harness, number: int = 1, **changes: Any) -> Contact:
         """A contact that no other case knows, as a caller makes it."""
-        seed = crc32(trial.case.encode()) + number
+        seed = crc32(harness.case.encode()) + number
         phone = f"+1{AREA_CODES[seed % len(AREA_CODES)]}55501{seed // 7 % 100:02}"
-        email = f"{trial.case.replace('_', '-')}-{number}@example.com"
+        email = f"{harness.case.replace('_', '-')}-{number}@example.com"
         given: dict[str, Any] = {
             "identifiers": (Identifier.email(email), Identifier.phone(phone)),
             "first_name": "Ada",
@@ -69,50 +69,50 @@ class Cases:
         }
         return Contact(**given | changes)
 
-    def people(self, trial: Trial, count: int = 2, *, lists: Sequence[str] = ()) -> list[Contact]:
+    def people(self, harness: Harness, count: int = 2, *, lists: Sequence[str] = ()) -> list[Contact]:
         """People who are there, as the provider gives them."""
         if not self.creates():
-            everyone = list(trial.door.export())
+            everyone = list(harness.client.export())
             assert len(everyone) >= count, "the emulator must be populated"
             return everyone[:count]
-        made = [self.person(trial, number) for number in range(1, count + 1)]
-        self.wait_done(trial, trial.door.upsert_contacts(made, lists=lists))
-        wanted = [contact.identifiers[0] for contact in made]
-        self.eventually(trial, lambda: all(trial.door.find(wanted).values()))
-        found = trial.door.find(wanted)
+        new = [self.person(harness, number) for number in range(1, count + 1)]
+        self.wait_done(harness, harness.client.upsert_contacts(new, lists=lists))
+        wanted = [contact.identifiers[0] for contact in new]
+        self.eventually(harness, lambda: all(harness.client.find(wanted).values()))
+        found = harness.client.find(wanted)
         return [found[identifier] for identifier in wanted]
 
-    def wait_done(self, trial: Trial, outcome: Outcome) -> Outcome:
+    def wait_done(self, harness: Harness, outcome: Outcome) -> Outcome:
         """Wait for the jobs of an outcome, which must end well."""
-        finished: Outcome = trial.door.wait(outcome, timeout=600)
+        finished: Outcome = harness.client.wait(outcome, timeout=600)
         assert finished.state is OutcomeState.DONE, finished
         return finished
 
-    def eventually(self, trial: Trial, check: Callable[[], object], *, within: float = PATIENCE) -> None:
+    def eventually(self, harness: Harness, check: Callable[[], object], *, within: float = SETTLE_TIMEOUT_S) -> None:
         """Ask again, with pauses, until it is so: vendors show late what they did."""
         waited = 0.0
         while not check():
             assert waited < within, f"not so after {within:.0f} seconds"
-            trial.time.sleep(5)
+            harness.time.sleep(5)
             waited += 5
 
-    def gone(self, trial: Trial, *contacts: Contact) -> bool:
+    def gone(self, harness: Harness, *contacts: Contact) -> bool:
         """Whether a re-read finds none of them."""
         ids = [contact.id for contact in contacts]
         if hasattr(self.provider, "get_contacts"):
-            return not any(trial.door.get_contacts(ids).values())
-        return not {contact.id for contact in trial.door.export()} & set(ids)
+            return not any(harness.client.get_contacts(ids).values())
+        return not {contact.id for contact in harness.client.export()} & set(ids)
 
-    def members(self, trial: Trial, list_id: str) -> set[str]:
+    def members(self, harness: Harness, list_id: str) -> set[str]:
         """Who is on a list, by reading it."""
         assert issubclass(self.provider, Exports)
-        return {contact.id for contact in trial.door.export(lists=[list_id])}
+        return {contact.id for contact in harness.client.export(lists=[list_id])}
 
-    def probe(self, trial: Trial) -> Callable[[], object]:
+    def probe(self, harness: Harness) -> Callable[[], object]:
         """One cheap question that this provider can answer."""
-        door = trial.door
+        client = harness.client
         for name in ("lists", "count", "custom_fields"):
             if hasattr(self.provider, f"{name}_page") or hasattr(self.provider, name):
-                ask: Callable[[], object] = getattr(door, name)
+                ask: Callable[[], object] = getattr(client, name)
                 return ask
-        return lambda: list(door.export())
+        return lambda: list(client.export())

@@ -20,110 +20,110 @@ from contacts_core.provider import (
     RemovesIdentifiers,
     UpsertsContacts,
 )
-from contacts_core.testing.cases.read import NOT_IDS
+from contacts_core.testing.cases.read import INVALID_IDS
 from contacts_core.testing.cases.shared import Cases, case
-from contacts_core.testing.harness import Trial
+from contacts_core.testing.harness import Harness
 
 
-class ChangingCases(Cases):
+class WriteCases(Cases):
     """What changing promises."""
 
     @case(DeletesContacts, Exports, recorded=True)
-    def test_a_deleted_contact_is_gone_and_others_stay(self, trial: Trial) -> None:
-        target, other = self.people(trial)
-        outcome = self.wait_done(trial, trial.door.delete_contacts([target.id]))
+    def test_a_deleted_contact_is_gone_and_others_stay(self, harness: Harness) -> None:
+        target, other = self.people(harness)
+        outcome = self.wait_done(harness, harness.client.delete_contacts([target.id]))
         assert (outcome.requested, outcome.unconfirmed) == (1, 0)
-        self.eventually(trial, lambda: self.gone(trial, target))
-        assert not self.gone(trial, other)
+        self.eventually(harness, lambda: self.gone(harness, target))
+        assert not self.gone(harness, other)
 
     @case(DeletesContacts, Exports)
-    def test_deleting_again_harms_nobody(self, trial: Trial) -> None:
-        target, other = self.people(trial)
-        first, second = (trial.door.wait(trial.door.delete_contacts([target.id, target.id])) for _ in range(2))
+    def test_deleting_again_harms_nobody(self, harness: Harness) -> None:
+        target, other = self.people(harness)
+        first, second = (harness.client.wait(harness.client.delete_contacts([target.id, target.id])) for _ in range(2))
         assert (first.requested, first.succeeded_count, first.failed_count) == (1, 1, 0)
         assert (second.succeeded_count, second.failed_count) == (0, 0), (
             "what was gone already is not counted as deleted"
         )
-        assert not self.gone(trial, other)
+        assert not self.gone(harness, other)
 
     @case(DeletesContacts)
-    def test_deleting_nobody_sends_nothing(self, trial: Trial) -> None:
-        assert trial.door.delete_contacts([]).state is OutcomeState.DONE
-        blanks = trial.door.delete_contacts(["", " ", "\t"])
+    def test_deleting_nobody_sends_nothing(self, harness: Harness) -> None:
+        assert harness.client.delete_contacts([]).state is OutcomeState.DONE
+        blanks = harness.client.delete_contacts(["", " ", "\t"])
         assert (blanks.state, len(blanks.failed)) == (OutcomeState.FAILED, 3)
-        assert trial.requests == 0
+        assert harness.requests == 0
 
     @case(DeletesContacts)
-    def test_a_bare_text_is_not_taken_for_ids(self, trial: Trial) -> None:
+    def test_a_bare_text_is_not_taken_for_ids(self, harness: Harness) -> None:
         with pytest.raises(InvalidInput):
-            trial.door.delete_contacts("abc")
-        assert trial.requests == 0
+            harness.client.delete_contacts("abc")
+        assert harness.requests == 0
 
     @case(DeletesContacts, Exports)
-    def test_what_is_no_id_reaches_nobody(self, trial: Trial) -> None:
-        people = self.people(trial)
-        sent = trial.requests
-        outcome = trial.door.delete_contacts(NOT_IDS)
-        assert (outcome.state, len(outcome.failed)) == (OutcomeState.FAILED, len(NOT_IDS))
-        assert trial.requests == sent
-        assert not any(self.gone(trial, contact) for contact in people)
+    def test_what_is_no_id_reaches_nobody(self, harness: Harness) -> None:
+        people = self.people(harness)
+        sent = harness.requests
+        outcome = harness.client.delete_contacts(INVALID_IDS)
+        assert (outcome.state, len(outcome.failed)) == (OutcomeState.FAILED, len(INVALID_IDS))
+        assert harness.requests == sent
+        assert not any(self.gone(harness, contact) for contact in people)
 
     @case(DeletesContacts, Exports, emulated=True, contacts=230)
-    def test_many_deletions_go_out_in_the_vendors_batches(self, trial: Trial) -> None:
-        everyone = list(trial.door.export())
+    def test_many_deletions_go_out_in_the_vendors_batches(self, harness: Harness) -> None:
+        everyone = list(harness.client.export())
         kept, *targets = everyone
-        before = trial.requests
-        outcome = trial.door.delete_contacts(contact.id for contact in targets)
-        assert trial.requests - before == -(-len(targets) // self.provider.delete_batch_size)
-        self.wait_done(trial, outcome)
-        assert [contact.id for contact in trial.door.export()] == [kept.id]
+        before = harness.requests
+        outcome = harness.client.delete_contacts(contact.id for contact in targets)
+        assert harness.requests - before == -(-len(targets) // self.provider.delete_batch_size)
+        self.wait_done(harness, outcome)
+        assert [contact.id for contact in harness.client.export()] == [kept.id]
 
     @case(DeletesAllContacts, Exports, emulated=True, contacts=30)
-    def test_deleting_everyone_wants_the_exact_name(self, trial: Trial) -> None:
+    def test_deleting_everyone_wants_the_exact_name(self, harness: Harness) -> None:
         for wrong in ("", "yes", self.provider.name.upper(), f" {self.provider.name}"):
             with pytest.raises(InvalidInput):
-                trial.door.delete_all_contacts(confirm=wrong)
-        assert trial.requests == 0
-        outcome = self.wait_done(trial, trial.door.delete_all_contacts(confirm=self.provider.name))
+                harness.client.delete_all_contacts(confirm=wrong)
+        assert harness.requests == 0
+        outcome = self.wait_done(harness, harness.client.delete_all_contacts(confirm=self.provider.name))
         assert outcome.succeeded_count == 30
-        assert list(trial.door.export()) == []
+        assert list(harness.client.export()) == []
 
     @case(RemovesIdentifiers, UpsertsContacts, GetsContacts, FindsContacts, recorded=True)
-    def test_a_removed_identifier_is_gone_and_the_contact_stays(self, trial: Trial) -> None:
-        target, other = self.people(trial)
+    def test_a_removed_identifier_is_gone_and_the_contact_stays(self, harness: Harness) -> None:
+        target, other = self.people(harness)
         phone = target.primary(IdentifierKind.PHONE)
         assert phone
         spelled = Identifier.phone(f"{phone.normal[:5]} {phone.normal[5:]}")
-        self.wait_done(trial, trial.door.remove_identifier(target.id, spelled))
+        self.wait_done(harness, harness.client.remove_identifier(target.id, spelled))
 
         def left() -> set[Identifier]:
-            return set(trial.door.get_contacts([target.id])[target.id].identifiers)
+            return set(harness.client.get_contacts([target.id])[target.id].identifiers)
 
-        self.eventually(trial, lambda: phone not in left())
+        self.eventually(harness, lambda: phone not in left())
         assert left() == set(target.identifiers) - {phone}
-        assert set(trial.door.get_contacts([other.id])[other.id].identifiers) == set(other.identifiers)
+        assert set(harness.client.get_contacts([other.id])[other.id].identifiers) == set(other.identifiers)
 
     @case(RemovesIdentifiers, UpsertsContacts, GetsContacts, FindsContacts)
-    def test_an_identifier_that_is_not_there_is_absent(self, trial: Trial) -> None:
-        target, other = self.people(trial)
+    def test_an_identifier_that_is_not_there_is_absent(self, harness: Harness) -> None:
+        target, other = self.people(harness)
         for wrong in (Identifier.email(other.email or ""), Identifier.other("nokey", "x")):
-            outcome = trial.door.remove_identifier(target.id, wrong)
+            outcome = harness.client.remove_identifier(target.id, wrong)
             assert outcome.absent == (wrong.value,)
-        assert not self.gone(trial, target, other)
+        assert not self.gone(harness, target, other)
 
     @case(RemovesIdentifiers, UpsertsContacts, GetsContacts, FindsContacts)
-    def test_nobodys_identifier_is_not_found(self, trial: Trial) -> None:
-        target, _ = self.people(trial)
+    def test_nobodys_identifier_is_not_found(self, harness: Harness) -> None:
+        target, _ = self.people(harness)
         with pytest.raises(NotFound):
-            trial.door.remove_identifier(f"{target.id[:-4]}0000", target.identifiers[0])
+            harness.client.remove_identifier(f"{target.id[:-4]}0000", target.identifiers[0])
 
     @case(RemovesIdentifiers, UpsertsContacts, GetsContacts, FindsContacts, recorded=True)
-    def test_the_last_identifier_is_removed_or_refused_but_never_both(self, trial: Trial) -> None:
-        alone = self.person(trial, identifiers=(Identifier.email("the-last-identifier@example.com"),))
-        self.wait_done(trial, trial.door.upsert_contacts([alone]))
-        found: Contact = trial.door.find(alone.identifiers)[alone.identifiers[0]]
-        outcome = trial.door.wait(trial.door.remove_identifier(found.id, alone.identifiers[0]))
-        left = trial.door.get_contacts([found.id])[found.id]
+    def test_the_last_identifier_is_removed_or_refused_but_never_both(self, harness: Harness) -> None:
+        alone = self.person(harness, identifiers=(Identifier.email("the-last-identifier@example.com"),))
+        self.wait_done(harness, harness.client.upsert_contacts([alone]))
+        found: Contact = harness.client.find(alone.identifiers)[alone.identifiers[0]]
+        outcome = harness.client.wait(harness.client.remove_identifier(found.id, alone.identifiers[0]))
+        left = harness.client.get_contacts([found.id])[found.id]
         if outcome.state is OutcomeState.DONE:
             assert left.identifiers == ()
         else:
@@ -131,78 +131,80 @@ class ChangingCases(Cases):
             assert left.identifiers == found.identifiers
 
     @case(RemovesFromLists, UpsertsContacts, CreatesLists, Exports, GetsContacts, FindsContacts, recorded=True)
-    def test_members_leave_a_list_and_stay_contacts(self, trial: Trial) -> None:
-        made = trial.door.create_list("Contract kit: leaving")
-        by_id, by_email, stays = self.people(trial, 3, lists=[made.id])
-        assert self.members(trial, made.id) == {by_id.id, by_email.id, stays.id}
-        outcome = trial.door.remove_from_list(made.id, [by_id.id, Identifier.email((by_email.email or "").upper())])
+    def test_members_leave_a_list_and_stay_contacts(self, harness: Harness) -> None:
+        new_list = harness.client.create_list("Contract kit: leaving")
+        by_id, by_email, stays = self.people(harness, 3, lists=[new_list.id])
+        assert self.members(harness, new_list.id) == {by_id.id, by_email.id, stays.id}
+        outcome = harness.client.remove_from_list(
+            new_list.id, [by_id.id, Identifier.email((by_email.email or "").upper())]
+        )
         assert outcome.requested == 2
-        self.wait_done(trial, outcome)
-        self.eventually(trial, lambda: self.members(trial, made.id) == {stays.id})
-        assert not self.gone(trial, by_id)
-        assert not self.gone(trial, by_email)
+        self.wait_done(harness, outcome)
+        self.eventually(harness, lambda: self.members(harness, new_list.id) == {stays.id})
+        assert not self.gone(harness, by_id)
+        assert not self.gone(harness, by_email)
 
     @case(AddsToLists, UpsertsContacts, CreatesLists, Exports, GetsContacts, FindsContacts, recorded=True)
-    def test_members_join_a_list(self, trial: Trial) -> None:
-        made = trial.door.create_list("Contract kit: joining")
-        by_id, by_email, stays = self.people(trial, 3)
-        self.wait_done(trial, trial.door.add_to_list(made.id, [by_id.id, by_email.identifiers[0]]))
-        self.eventually(trial, lambda: self.members(trial, made.id) == {by_id.id, by_email.id})
-        again = trial.door.get_contacts([by_id.id])[by_id.id]
+    def test_members_join_a_list(self, harness: Harness) -> None:
+        new_list = harness.client.create_list("Contract kit: joining")
+        by_id, by_email, stays = self.people(harness, 3)
+        self.wait_done(harness, harness.client.add_to_list(new_list.id, [by_id.id, by_email.identifiers[0]]))
+        self.eventually(harness, lambda: self.members(harness, new_list.id) == {by_id.id, by_email.id})
+        again = harness.client.get_contacts([by_id.id])[by_id.id]
         assert (again.first_name, set(again.identifiers)) == (by_id.first_name, set(by_id.identifiers))
-        assert not self.gone(trial, stays)
+        assert not self.gone(harness, stays)
 
     @case(RemovesFromLists, AddsToLists, CreatesLists, FindsContacts)
-    def test_strangers_neither_join_nor_leave(self, trial: Trial) -> None:
-        made = trial.door.create_list("Contract kit: strangers")
+    def test_unknown_identifiers_neither_join_nor_leave_a_list(self, harness: Harness) -> None:
+        new_list = harness.client.create_list("Contract kit: unknown identifiers")
         nobody = Identifier.email("nobody.at.all@example.com")
-        for change in (trial.door.remove_from_list, trial.door.add_to_list):
-            outcome = trial.door.wait(change(made.id, [nobody]))
+        for change in (harness.client.remove_from_list, harness.client.add_to_list):
+            outcome = harness.client.wait(change(new_list.id, [nobody]))
             assert outcome.succeeded_count == 0
             assert (len(outcome.absent), outcome.requested) == (1, 1)
-        before = trial.requests
-        assert trial.door.remove_from_list(made.id, []).state is OutcomeState.DONE
-        assert trial.requests == before
+        before = harness.requests
+        assert harness.client.remove_from_list(new_list.id, []).state is OutcomeState.DONE
+        assert harness.requests == before
 
     @case(UpsertsContacts, FindsContacts, Exports, recorded=True)
-    def test_writing_twice_makes_one_contact(self, trial: Trial) -> None:
-        first = self.person(trial, first_name="Zoë", last_name="O'Brien-Müller 李")
-        for contact in (first, self.person(trial, first_name="Zoë 2", last_name="O'Brien-Müller 李")):
-            self.wait_done(trial, trial.door.upsert_contacts([contact]))
-        found = trial.door.find(first.identifiers)
+    def test_writing_twice_makes_one_contact(self, harness: Harness) -> None:
+        first = self.person(harness, first_name="Zoë", last_name="O'Brien-Müller 李")
+        for contact in (first, self.person(harness, first_name="Zoë 2", last_name="O'Brien-Müller 李")):
+            self.wait_done(harness, harness.client.upsert_contacts([contact]))
+        found = harness.client.find(first.identifiers)
         assert {found[each].id for each in first.identifiers} == {found[first.identifiers[0]].id}
         stored = found[first.identifiers[0]]
         assert (stored.first_name, stored.last_name) == ("Zoë 2", "O'Brien-Müller 李")
-        assert sum(stored.id == contact.id for contact in trial.door.export()) == 1
+        assert sum(stored.id == contact.id for contact in harness.client.export()) == 1
 
     @case(UpsertsContacts, FindsContacts)
-    def test_what_has_no_place_is_named(self, trial: Trial) -> None:
-        odd = self.person(trial, custom={"no_such_field_anywhere": "x"}, extra={"shoe_size": 43})
-        outcome = self.wait_done(trial, trial.door.upsert_contacts([odd]))
-        stored = trial.door.find(odd.identifiers)[odd.identifiers[0]]
+    def test_what_has_no_place_is_named(self, harness: Harness) -> None:
+        odd = self.person(harness, custom={"no_such_field_anywhere": "x"}, extra={"shoe_size": 43})
+        outcome = self.wait_done(harness, harness.client.upsert_contacts([odd]))
+        stored = harness.client.find(odd.identifiers)[odd.identifiers[0]]
         assert "shoe_size" in outcome.dropped_fields or "shoe_size" in stored.extra
         assert stored.custom.get("no_such_field_anywhere") == "x" or any(
             "no_such" in name for name in outcome.dropped_fields
         )
 
     @case(UpsertsContacts)
-    def test_writing_nobody_sends_nothing(self, trial: Trial) -> None:
-        assert trial.door.upsert_contacts([]).state is OutcomeState.DONE
-        assert trial.requests == 0
+    def test_writing_nobody_sends_nothing(self, harness: Harness) -> None:
+        assert harness.client.upsert_contacts([]).state is OutcomeState.DONE
+        assert harness.requests == 0
 
     @case(QueuesJobs, UpsertsContacts, recorded=True)
-    def test_a_job_can_be_stored_and_checked_elsewhere(self, trial: Trial) -> None:
-        outcome = trial.door.upsert_contacts([self.person(trial)])
+    def test_a_job_can_be_stored_and_checked_elsewhere(self, harness: Harness) -> None:
+        outcome = harness.client.upsert_contacts([self.person(harness)])
         assert outcome.state is OutcomeState.ACCEPTED
         converter = make_converter()
         stored = converter.dumps(outcome.jobs[0])
-        elsewhere = trial.open()
+        elsewhere = harness.open_client()
         finished = elsewhere.wait(converter.loads(stored, Job))
         assert finished.state is JobState.DONE
         assert elsewhere.get_job(finished.id).state is JobState.DONE
 
     @case(QueuesJobs)
-    def test_the_job_of_another_provider_is_refused(self, trial: Trial) -> None:
+    def test_the_job_of_another_provider_is_refused(self, harness: Harness) -> None:
         with pytest.raises(InvalidInput):
-            trial.door.get_job(Job(provider="another", id="1"))
-        assert trial.requests == 0
+            harness.client.get_job(Job(provider="another", id="1"))
+        assert harness.requests == 0

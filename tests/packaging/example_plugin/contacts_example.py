@@ -39,18 +39,18 @@ class Humans(Payload):
 
 
 def contact(human: Human) -> Contact:
-    """Their words, our words."""
-    return Contact("stranger", human.id, (Identifier(IdentifierKind.EMAIL, human.mail),))
+    """Translate the vendor's record into a contact."""
+    return Contact("example", human.id, (Identifier(IdentifierKind.EMAIL, human.mail),))
 
 
 @frozen(kw_only=True)
-class Stranger(DeletesContacts, GetsContacts, ExportsPages):
-    """Stranger's Address Book."""
+class Example(DeletesContacts, GetsContacts, ExportsPages):
+    """Example Address Book."""
 
-    name = "stranger"
-    title = "Stranger"
+    name = "example"
+    title = "Example"
     api_key: str = secret()
-    base_url: str = base_url_setting("https://api.stranger.example")
+    base_url: str = base_url_setting("https://api.example.com")
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.api_key}"}
@@ -70,5 +70,5 @@ class Stranger(DeletesContacts, GetsContacts, ExportsPages):
 
 @hookimpl
 def contacts_providers() -> Iterable[type[Provider]]:
-    """What this distribution brings."""
-    return [Stranger]
+    """The provider classes of this distribution."""
+    return [Example]

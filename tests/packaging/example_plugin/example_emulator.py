@@ -8,14 +8,14 @@ from starlette.responses import Response
 
 from contacts_core.emulator import Emulator, Incoming, Operation, Person, Refused, json_response
 
-KEY = "stranger-sandbox-key"
+KEY = "example-emulator-key"
 
 
-class StrangerEmulator(Emulator):
+class ExampleEmulator(Emulator):
     """People by id, in memory."""
 
-    name = "stranger"
-    title = "Stranger"
+    name = "example"
+    title = "Example"
 
     def settings(self) -> dict[str, str]:
         return {"api_key": KEY}
