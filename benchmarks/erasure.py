@@ -45,7 +45,7 @@ def run(*, quick: bool) -> Iterator[Figure]:
         planning = time.perf_counter() - began
         with Samples() as samples:
             began = time.perf_counter()
-            receipt = plan.apply(doors, where=state, pause=0.1)
+            receipt = plan.apply(doors, storage=state, pause=0.1)
             applying = time.perf_counter() - began
         assert receipt.complete
         yield from figures(plan, receipt, planning, applying, {door.name: door.provider.concurrency for door in doors})

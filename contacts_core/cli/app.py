@@ -41,8 +41,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Look around": {
         "providers": ("info", "Show the providers and what each of them can do."),
         "accounts": ("info", "Show the accounts and where their keys come from."),
-        "demo": ("demo", "Do the main operations on every vendor's stand-in."),
-        "sandbox": ("sandbox", "Serve stand-ins for all vendors on this machine."),
+        "demo": ("demo", "Try the main operations on an emulator of every vendor."),
+        "sandbox": ("sandbox", "Serve emulators of all vendors on this machine."),
     },
     "Read": {
         "search": ("read", "Search for contacts; conditions are joined by AND."),
@@ -63,17 +63,17 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "delete-list": ("change", "Delete a list and keep its contacts."),
     },
     "Plan, apply, prove": {
-        "erase": ("plan", "Plan to erase people everywhere; nothing is changed."),
-        "plan": ("plan", "Make and show other plans; nothing is changed."),
-        "apply": ("apply", "Do what a plan says, verify it, and write a receipt."),
+        "erase": ("erase", "Erase people everywhere: plan, show, ask, apply, write the receipt."),
+        "plan": ("plan", "Make and show plans; nothing is changed."),
+        "apply": ("apply", "Apply a plan, verify it, and write a receipt."),
         "runs": ("apply", "Show, resume or cancel runs of plans."),
         "worker": ("apply", "Work on runs that machines share through PostgreSQL."),
         "receipt": ("receipts", "Verify, search and print receipts; works offline."),
-        "tombstones": ("receipts", "Count or lift the marks that erased people left."),
+        "tombstones": ("receipts", "Count or remove the tombstones of erased people."),
     },
     "Jobs and the raw API": {
         "job": ("jobs", "Look at a job of the vendor, or wait for it."),
-        "call": ("jobs", "Send one request to the vendor's own API."),
+        "request": ("jobs", "Send one request to the vendor's own API."),
     },
 }
 
@@ -271,6 +271,6 @@ def contacts(
 
         contacts search marketing --last-name "O'Brien"
         contacts delete marketing --email jane@example.com --wait
-        contacts erase --email jane@example.com --accounts marketing,crm --to plan.json
+        contacts plan erase --email jane@example.com --accounts marketing,crm --to plan.json
         contacts apply plan.json
     """

@@ -177,7 +177,9 @@ Settings = Annotated[
 ]
 Storage = Annotated[
     str | None,
-    typer.Option("--state", metavar="PLACE", help="Folder or postgresql:// URL that keeps runs, receipts, tombstones."),
+    typer.Option(
+        "--storage", metavar="PLACE", help="Folder or postgresql:// URL that keeps runs, receipts, tombstones."
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where there is no terminal.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the vendor's jobs have ended.")]

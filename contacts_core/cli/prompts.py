@@ -22,22 +22,22 @@ from contacts_core.provider import Provider, QueuesJobs
 
 __all__ = ["ask", "leave", "looked_up", "opened", "plan", "settle", "tell_doubts", "telling", "waiting"]
 
-Door = Contacts[Any]
+Client = Contacts[Any]
 NOT_LOOKED_UP = "not looked up: "  # what the reason begins with where an identifier could not be asked for
 
 
 @contextmanager
-def opened(account: str, settings: list[str] | None) -> Iterator[Door]:
+def opened(account: str, settings: list[str] | None) -> Iterator[Client]:
     """The account of this name, or the provider's with what the environment and ``--set`` say."""
-    with Contacts(open_provider(account, pairs("--set", settings)), name=account) as door:
-        yield door
+    with Contacts(open_provider(account, pairs("--set", settings)), name=account) as client:
+        yield client
 
 
-def plan(door: Door, capability: type[Provider], doing: str, items: Iterable[str], *remarks: str) -> list[str]:
+def plan(client: Client, capability: type[Provider], doing: str, items: Iterable[str], *remarks: str) -> list[str]:
     """What is about to be done, for the person who decides; refuses at once what the provider cannot do."""
-    provider = operations.require(door.provider, capability)
+    provider = operations.require(client.provider, capability)
     listed = list(items)
-    lines = [f"about to {doing}, on {door.name} ({provider.title or provider.name}, {provider.base_url})"]
+    lines = [f"about to {doing}, on {client.name} ({provider.title or provider.name}, {provider.base_url})"]
     lines += [f"  {item}" for item in listed[: wording.SHOWN]]
     if len(listed) > wording.SHOWN:
         lines.append(f"  and {len(listed) - wording.SHOWN} more")
@@ -77,7 +77,7 @@ def somebody_there() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def looked_up(door: Door, identifiers: list[Identifier]) -> tuple[dict[str, Contact], Outcome]:
+def looked_up(client: Client, identifiers: list[Identifier]) -> tuple[dict[str, Contact], Outcome]:
     """The contacts that these identifiers stand for, by id, and an outcome for those that stand for nobody.
 
     Who could not be asked for is a failure in it, with the reason.
@@ -85,8 +85,8 @@ def looked_up(door: Door, identifiers: list[Identifier]) -> tuple[dict[str, Cont
     if not identifiers:
         return {}, Outcome(operation="")
     with progress(f"looking up {len(identifiers)} identifier(s)"):
-        found: Found = door.find(identifiers)
-    tell_doubts(door, found)
+        found: Found = client.find(identifiers)
+    tell_doubts(client, found)
     contacts = {contact.id: contact for identifier in found for contact in found.get_all(identifier)}
     absent = tuple(i.value for i in found if not (found[i] or i in found.mismatched))
     failed = [Failure(each.value, f"{NOT_LOOKED_UP}{reason}") for each, reason in found.unasked.items()]
@@ -99,11 +99,11 @@ def looked_up(door: Door, identifiers: list[Identifier]) -> tuple[dict[str, Cont
     return contacts, missing
 
 
-def tell_doubts(door: Door, found: Found) -> None:
+def tell_doubts(client: Client, found: Found) -> None:
     """Warn of answers that did not fit what was asked, and name what was never asked."""
     for identifier, number in found.mismatched.items():
         warn(
-            f"{door.provider.title or door.provider.name} answered to {identifier.masked} with {number} contact(s) "
+            f"{client.provider.title or client.provider.name} answered to {identifier.masked} with {number} contact(s) "
             "without it; they were left out"
         )
     for identifier, reason in found.unasked.items():
@@ -120,7 +120,7 @@ def tell_missing(outcome: Outcome, asked: Sequence[Identifier]) -> bool:
 
 
 def settle(
-    door: Door, outcome: Outcome, *, wait: bool, timeout: float, as_json: bool, asked: Iterable[Identifier] = ()
+    client: Client, outcome: Outcome, *, wait: bool, timeout: float, as_json: bool, asked: Iterable[Identifier] = ()
 ) -> None:
     """Wait if asked to, print the outcome, and leave with its exit code.
 
@@ -132,17 +132,17 @@ def settle(
     if wait and outcome.pending:
         with waiting(len(outcome.pending)):
             try:
-                outcome = door.wait(outcome, timeout=timeout)
+                outcome = client.wait(outcome, timeout=timeout)
             except (ContactsError, KeyboardInterrupt) as error:  # what was reached is still worth telling
                 late = error
     try:
         if as_json:
             document(outcome)
         else:
-            show(wording.outcome(outcome, door.name))
+            show(wording.outcome(outcome, client.name))
         sys.stdout.flush()
     except OSError:  # such as a full disk: what was done is told all the same
-        note(wording.outcome(outcome, door.name))
+        note(wording.outcome(outcome, client.name))
         raise
     missing = tell_missing(outcome, asked)
     if late:
@@ -153,13 +153,13 @@ def settle(
 
 
 @contextmanager
-def telling(door: Door, operation: str, items: Sequence[object]) -> Iterator[None]:
+def telling(client: Client, operation: str, items: Sequence[object]) -> Iterator[None]:
     """If what changes these items ends without a word about them, say that it is unclear what became of them.
 
     Raises:
         Interrupted: Instead of an error that leaves it open whether anything was done.
     """
-    nothing = Outcome(operation=operation, provider=door.provider.name)
+    nothing = Outcome(operation=operation, provider=client.provider.name)
     try:
         yield
     except KeyboardInterrupt:

@@ -14,24 +14,24 @@ __all__ = ["AsyncContacts", "Contacts", "connect", "connect_async"]
 
 
 def connect(
-    name: str, *, client: Client | None = None, state: str | Path | None = None, **settings: Any
+    name: str, *, client: Client | None = None, storage: str | Path | None = None, **settings: Any
 ) -> Contacts[Any]:
     """Open an account.
 
     Args:
         name: A provider's name, or an account's from the accounts file.
         client: An ``httpx.Client`` of your own, or anything with its interface. It is not closed here.
-        state: A state whose tombstones hold back imports too, besides the one in force.
+        storage: A storage whose tombstones hold back imports too, besides the one in force.
         **settings: The provider's settings; those missing come from the account, or from the environment.
 
     Raises:
         ConfigurationError: The name is unknown, or a setting is missing, unknown or wrong.
     """
-    return Contacts(open_provider(name, settings), client, name=name, state=state)
+    return Contacts(open_provider(name, settings), client, name=name, storage=storage)
 
 
 def connect_async(
-    name: str, *, client: AsyncClient | None = None, state: str | Path | None = None, **settings: Any
+    name: str, *, client: AsyncClient | None = None, storage: str | Path | None = None, **settings: Any
 ) -> AsyncContacts[Any]:
     """Open an account for use with ``await``; see `connect`. ``client`` is an ``httpx.AsyncClient``."""
-    return AsyncContacts(open_provider(name, settings), client, name=name, state=state)
+    return AsyncContacts(open_provider(name, settings), client, name=name, storage=storage)

@@ -57,7 +57,7 @@ class AsyncContacts(Generic[P_co]):
         *,
         name: str = "",
         driver: AsyncTransport | None = None,
-        state: str | Path | None = None,
+        storage: str | Path | None = None,
     ) -> None:
         """Open the account that ``provider`` describes; `connect_async` does this by name.
 
@@ -66,11 +66,11 @@ class AsyncContacts(Generic[P_co]):
             client: An HTTP client of your own.
             name: The account's name, for confirmations.
             driver: What performs the requests; for tests that keep their own clock.
-            state: A state whose tombstones hold back imports too, besides the one in force.
+            storage: A storage whose tombstones hold back imports too, besides the one in force.
         """
         self.provider = provider
         self.name = name or provider.name
-        self._state = state
+        self._storage = storage
         self._driver = driver or AsyncTransport(provider, client)
 
     async def __aenter__(self) -> Self:
@@ -201,7 +201,7 @@ class AsyncContacts(Generic[P_co]):
         recreate_erased: bool = False,
     ) -> Outcome:
         """See `Contacts.upsert_contacts`."""
-        blocked = None if recreate_erased else guard(self._state)
+        blocked = None if recreate_erased else guard(self._storage)
         return await self._driver.run(operations.upsert_contacts(self.provider, contacts, lists, blocked))
 
     async def get_job(self: AsyncContacts[QueuesJobs], job: Job | str) -> Job:

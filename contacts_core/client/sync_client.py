@@ -57,7 +57,7 @@ class Contacts(Generic[P_co]):
         *,
         name: str = "",
         driver: BlockingTransport | None = None,
-        state: str | Path | None = None,
+        storage: str | Path | None = None,
     ) -> None:
         """Open the account that ``provider`` describes; `connect` does this by name.
 
@@ -66,11 +66,11 @@ class Contacts(Generic[P_co]):
             client: An HTTP client of your own.
             name: The account's name, for confirmations.
             driver: What performs the requests; for tests that keep their own clock.
-            state: A state whose tombstones hold back imports too, besides the one in force.
+            storage: A storage whose tombstones hold back imports too, besides the one in force.
         """
         self.provider = provider
         self.name = name or provider.name
-        self._state = state
+        self._storage = storage
         self._driver = driver or BlockingTransport(provider, client)
 
     def __enter__(self) -> Self:
@@ -247,7 +247,7 @@ class Contacts(Generic[P_co]):
             lists: Ids of lists to put them on.
             recreate_erased: Write those too that were erased.
         """
-        blocked = None if recreate_erased else guard(self._state)
+        blocked = None if recreate_erased else guard(self._storage)
         return self._driver.run(operations.upsert_contacts(self.provider, contacts, lists, blocked))
 
     def get_job(self: Contacts[QueuesJobs], job: Job | str) -> Job:

@@ -1,6 +1,6 @@
-"""Where this machine keeps what outlives a program: runs, receipts, tombstones, and the key of their hashes.
+"""The storage: where runs, receipts, tombstones and the receipt key outlive a program.
 
-The place is the one named by ``CONTACTS_STATE`` (a folder, or the URL of a PostgreSQL database that several machines
+It is the one named by ``CONTACTS_STORAGE`` (a folder, or the URL of a PostgreSQL database that several machines
 share), else ``contacts`` in the user's state folder. The key is the one that ``CONTACTS_RECEIPT_KEY`` names by
 reference, or ``key`` in the table ``[receipts]`` of the accounts file; for a folder that has none, one is made.
 """
@@ -130,20 +130,20 @@ class Storage:
         return named.encode() if named else None
 
 
-def locate_storage(where: str | Path | None = None) -> Storage:
+def locate_storage(storage: str | Path | None = None) -> Storage:
     """The place named here, else the one that the environment names, else the user's own.
 
     Args:
-        where: A folder, a PostgreSQL URL, or a reference to one of them such as ``env:RUNS_URL``.
+        storage: A folder, a PostgreSQL URL, or a reference to one of them such as ``env:RUNS_URL``.
 
     Raises:
         ConfigurationError: It is a database of another kind, or no folder of the user's is known.
     """
-    named = str(where or os.environ.get("CONTACTS_STATE", ""))
+    named = str(storage or os.environ.get("CONTACTS_STORAGE", ""))
     if not named:
         folder = _own_folder()
         return Storage(folder, _file(folder))
-    named = reference("the state", named)
+    named = reference("the storage", named)
     if named.startswith(POSTGRESQL):
         address = named.partition("://")[2]
         return Storage(_own_folder(), f"postgresql+psycopg://{address}")

@@ -1,8 +1,8 @@
 """Who was erased, as keyed hashes, so that no later import brings them back unnoticed.
 
 The store holds no identifier: whoever asks must bring one, and the key. One rule says where tombstones are: a run
-leaves them in its own state *and* in the state in force where it is done (`state()`); clients look in the state in
-force *and* in the one that they were given. So an import finds them that was told of no other state.
+leaves them in its own storage *and* in the one in force where it is done (`locate_storage()`); clients look in the one in
+force *and* in the one that they were given. So an import finds them that was told of no other storage.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _table(metadata: sa.MetaData) -> sa.Table:
 
 
 class Tombstones:
-    """The tombstones of one state.
+    """The tombstones of one storage.
 
     Raises:
         ConfigurationError: Its tombstones were made with another key, so that nobody would be recognised.
@@ -118,24 +118,24 @@ class Tombstones:
 
 
 def places(own: Storage) -> list[Storage]:
-    """Where a run that is kept in this state leaves its tombstones."""
+    """Where a run that is kept in this storage leaves its tombstones."""
     return list(dict.fromkeys([own, locate_storage()]))
 
 
-def blocked(contacts: Sequence[Contact], where: str | Path | None = None) -> Sequence[str]:
-    """Why each of these contacts must not be written, by the tombstones of the state in force and of the one given.
+def blocked(contacts: Sequence[Contact], storage: str | Path | None = None) -> Sequence[str]:
+    """Why each of these contacts must not be written, by the tombstones of the storage in force and of the one given.
 
     Raises:
         ConfigurationError: There are tombstones, and they cannot be read.
         StorageError: Likewise.
     """
     reasons = [""] * len(contacts)
-    for place in places(locate_storage(where)):
+    for place in places(locate_storage(storage)):
         if place.exists:
             reasons = [one or other for one, other in zip(reasons, Tombstones(place).reasons(contacts), strict=True)]
     return reasons
 
 
-def guard(where: str | Path | None) -> Callable[[Sequence[Contact]], Sequence[str]]:
-    """`held_back` for clients that were given a state, or None."""
-    return lambda contacts: blocked(contacts, where)
+def guard(storage: str | Path | None) -> Callable[[Sequence[Contact]], Sequence[str]]:
+    """`blocked` for clients that were given a storage, or None."""
+    return lambda contacts: blocked(contacts, storage)

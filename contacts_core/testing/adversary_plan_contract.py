@@ -142,7 +142,7 @@ class PlanAdversaryContract(AdversaryContract):
                 stops.clear()
                 raise KeyboardInterrupt
 
-        options: dict[str, Any] = {"where": folder, "watch": watch}
+        options: dict[str, Any] = {"storage": folder, "watch": watch}
         try:
             course.plan = _planned(kind, before, client, dice)
             try:

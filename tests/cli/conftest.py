@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from typer.testing import CliRunner
 
-from contacts_core.cli.app import app
 from contacts_core.cli import prompts as doors
+from contacts_core.cli.app import app
 from contacts_core.config import plugins
 from tests.cli import fake_provider as acme
 from tests.cli.fake_provider import Plugin, Ran, Run, Vendor

@@ -30,8 +30,8 @@ LOSING = [
     ("remove-identifier", "acme", "id-1", "--phone", "+15550100001"),
     ("remove-from-list", "acme", "l1", "id-1", "--email", "person2@example.com"),
     ("delete-list", "acme", "l1"),
-    ("call", "acme", "DELETE", "/x"),
-    ("call", "acme", "post", "/x", "--data", "{}"),
+    ("request", "acme", "DELETE", "/x"),
+    ("request", "acme", "post", "/x", "--data", "{}"),
 ]
 
 

@@ -39,7 +39,7 @@ SINGLE = {
     "--receipt",
     "--seed",
     "--speed",
-    "--state",
+    "--storage",
     "--timeout",
     "--title",
     "--to",
@@ -166,7 +166,7 @@ def test_contradictory_flags_are_refused_and_the_same_flag_twice_is_not(run: Run
 
 
 def test_an_option_before_a_command_below_runs_is_not_lost(run: Run) -> None:
-    done = run("runs", "--state", "elsewhere", "show", "x")
+    done = run("runs", "--storage", "elsewhere", "show", "x")
     assert done.code == Exit.USAGE
     assert "behind show" in done.err
 
@@ -200,8 +200,8 @@ NUMERIC = [
     ("delete", "acme", "id-1", "--yes", "--timeout"),
     ("job", "queue", "j1", "--timeout"),
     ("apply", "plan.json", "--timeout"),
-    ("erase", "--accounts", "acme", "--email", "a@example.com", "--max-contacts"),
-    ("erase", "--accounts", "acme", "--email", "a@example.com", "--max-share"),
+    ("plan", "erase", "--accounts", "acme", "--email", "a@example.com", "--max-contacts"),
+    ("plan", "erase", "--accounts", "acme", "--email", "a@example.com", "--max-share"),
     ("sandbox", "--port"),
     ("sandbox", "--contacts"),
     ("sandbox", "--speed"),
@@ -240,7 +240,7 @@ def test_an_odd_time_is_a_usage_error(time: str, run: Run, vendor: Vendor) -> No
 READS = [
     ("delete", "acme", "--yes", "--from-file"),
     ("upsert", "acme", "--from-file"),
-    ("erase", "--accounts", "acme", "--from-file"),
+    ("plan", "erase", "--accounts", "acme", "--from-file"),
     ("plan", "delete", "acme", "--from-file"),
     ("plan", "remove-from-list", "acme", "l1", "--from-file"),
     ("plan", "show"),
@@ -289,7 +289,7 @@ def test_an_odd_file_is_a_clear_error(
         done = run(*command, path)
         assert done.code in {Exit.USAGE, Exit.FAILED, Exit.REFUSED}, (name, done.out, done.err)
         assert "should not happen" not in done.err, (name, done.err)
-        if command[0] in {"delete", "upsert", "erase"} or name in {"folder", "device", "nothing", "missing"}:
+        if command[0] in {"delete", "upsert", "plan"} or name in {"folder", "device", "nothing", "missing"}:
             assert done.code == Exit.USAGE, (name, done.err)
     assert not [call for call in vendor.calls if call != "lists"]
 
@@ -305,13 +305,13 @@ def test_a_file_that_may_not_be_read_is_a_usage_error(
 
 @pytest.mark.parametrize("data", ["{", "[" * 100_000, "@missing", "@folder", "@/dev/zero", "@odd-binary", "@odd-deep"])
 def test_an_odd_body_is_a_usage_error(data: str, run: Run, vendor: Vendor, odd_files: dict[str, Path]) -> None:
-    done = run("call", "acme", "POST", "/x", "--yes", "--data", data)
+    done = run("request", "acme", "POST", "/x", "--yes", "--data", data)
     assert (done.code, "should not happen" in done.err) == (Exit.USAGE, False)
 
 
 WRITES = [
     ("export", "acme", "--to"),
-    ("erase", "--accounts", "acme", "--email", "person1@example.com", "--to"),
+    ("plan", "erase", "--accounts", "acme", "--email", "person1@example.com", "--to"),
 ]
 
 
@@ -349,7 +349,7 @@ def test_an_odd_state_is_a_clear_error(
     broken.mkdir(mode=0o700)
     (broken / "contacts.sqlite").write_bytes(b"this is not a database " * 100)
     for place in ("odd-empty", "/dev/null", "mysql://x/y", "env:NOT_THERE", broken, ""):
-        done = run(*command, "--state", place)
+        done = run(*command, "--storage", place)
         assert "should not happen" not in done.err, (place, done.err)
         if place in {"mysql://x/y", "env:NOT_THERE", "", broken}:
             assert done.code in {Exit.USAGE, Exit.FAILED}, (place, done.out, done.err)

@@ -11,8 +11,7 @@ import pytest
 import typer
 import typer.main
 
-from contacts_core.cli.app import app
-from contacts_core.cli.app import COMMANDS, EPILOG
+from contacts_core.cli.app import COMMANDS, EPILOG, app
 from contacts_core.cli.output import Exit
 from tests.cli.fake_provider import Run
 

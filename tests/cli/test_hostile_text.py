@@ -115,7 +115,18 @@ COMMANDS = [
     ("remove-identifier", "acme", "id-1", "--email", "person1@example.com", "--yes"),
     ("create-list", "acme", "x"),
     ("job", "queue", "j1"),
-    ("erase", "--email", "person1@example.com", "--accounts", "acme", "--follow", "once", "--max-share", "100%"),
+    (
+        "plan",
+        "erase",
+        "--email",
+        "person1@example.com",
+        "--accounts",
+        "acme",
+        "--follow",
+        "once",
+        "--max-share",
+        "100%",
+    ),
     ("plan", "delete", "acme", "--id", "id-1", "--max-share", "100%"),
 ]
 

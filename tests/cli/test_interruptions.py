@@ -142,7 +142,9 @@ def test_every_file_may_be_a_pipe_or_standard_input(
         assert run("upsert", "acme", "--from-file", name(PEOPLE), **give).code == Exit.DONE
         assert vendor.calls == ["upsert id-1,id-2 on "]
         give = {"stdin": csv} if stdin else {}
-        done = run("erase", "--accounts", "acme", "--from-file", name(csv), "--max-share", "100%", "--json", **give)
+        done = run(
+            "plan", "erase", "--accounts", "acme", "--from-file", name(csv), "--max-share", "100%", "--json", **give
+        )
         assert done.json["people"][0]["asked"][0]["value"] == "person3@example.com"
         assert run("plan", "delete", "acme", "--from-file", name(csv), **give).code == Exit.DONE
         lines = "id-1\nperson2@example.com\n"
@@ -174,7 +176,7 @@ def test_an_erased_person_stays_out_whichever_state_keeps_the_tombstone(
     run: Run, vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("sqlalchemy")
-    monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "usual"))
+    monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "usual"))
     other, third = tmp_path / "other", tmp_path / "third"
     erased, again = Identifier.email("person1@example.com"), Identifier.email("person2@example.com")
     assert [place.folder for place in places(locate_storage(other))] == [other, tmp_path / "usual"]
@@ -188,13 +190,13 @@ def test_an_erased_person_stays_out_whichever_state_keeps_the_tombstone(
     assert vendor.calls == ["upsert id-2 on "]
 
     with monkeypatch.context() as patch:  # a state that the usual one knows nothing of
-        patch.setenv("CONTACTS_STATE", str(third))
+        patch.setenv("CONTACTS_STORAGE", str(third))
         Tombstones(locate_storage(third)).add([again], "run-2")
     assert blocked([Contact(identifiers=(again,))]) == [""]
-    done = run("upsert", "acme", "--from-file", path, "--state", third, "--json")
+    done = run("upsert", "acme", "--from-file", path, "--storage", third, "--json")
     assert done.code == Exit.FAILED
     assert len(done.json["failed"]) == 2
-    assert run("upsert", "acme", "--from-file", path, "--state", third, "--recreate-erased").code == Exit.DONE
+    assert run("upsert", "acme", "--from-file", path, "--storage", third, "--recreate-erased").code == Exit.DONE
 
 
 # -- real processes and signals ---------------------------------------------------------------------------------------
@@ -202,7 +204,7 @@ def test_an_erased_person_stays_out_whichever_state_keeps_the_tombstone(
 
 def started(server: Any, name: str, tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
     settings = [option for each in server.settings(name).items() for option in ("--set", "=".join(each))]
-    environment = {**os.environ, "CONTACTS_STATE": str(tmp_path / "state"), "NO_PROXY": "127.0.0.1"}
+    environment = {**os.environ, "CONTACTS_STORAGE": str(tmp_path / "state"), "NO_PROXY": "127.0.0.1"}
     command = [*COMMAND, arguments[0], name, *arguments[1:], *settings]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 

@@ -64,17 +64,17 @@ def test_a_raw_call(run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch, t
         return {"ok": True}
 
     monkeypatch.setattr(Contacts, "request", call)
-    assert run("call", "acme", "GET", "/v1/x", "--param", "limit=5").json == {"ok": True}
+    assert run("request", "acme", "GET", "/v1/x", "--param", "limit=5").json == {"ok": True}
     body = tmp_path / "body.json"
     body.write_text("[1]", "utf-8")
-    done = run("call", "acme", "post", "/v1/jane@example.com", "--data", f"@{body}", "--yes")
+    done = run("request", "acme", "post", "/v1/jane@example.com", "--data", f"@{body}", "--yes")
     assert "about to send POST" in done.err
     assert "jane@" not in done.err
     assert seen == [
         (("GET", "/v1/x"), {"params": {"limit": "5"}, "json": None}),
         (("post", "/v1/jane@example.com"), {"params": None, "json": [1]}),
     ]
-    assert run("call", "acme", "POST", "/x", "--data", "{", "--yes").code == Exit.USAGE
+    assert run("request", "acme", "POST", "/x", "--data", "{", "--yes").code == Exit.USAGE
 
 
 def test_the_matrix(

@@ -48,7 +48,7 @@ def person(here: Ground) -> str:
 @pytest.fixture
 def receipt(here: Ground, person: str, run: Run) -> Path:
     """The receipt of an erasure."""
-    assert run("erase", "--email", person, "--accounts", ALL, "--to", "plan.json").code == Exit.DONE
+    assert run("plan", "erase", "--email", person, "--accounts", ALL, "--to", "plan.json").code == Exit.DONE
     assert run("apply", "plan.json", "--yes", "--receipt", "receipt.jsonl").code == Exit.DONE
     return Path("receipt.jsonl")
 
@@ -56,7 +56,7 @@ def receipt(here: Ground, person: str, run: Run) -> Path:
 class TestErase:
     def test_two_commands_do_it_and_prove_it(self, here: Ground, person: str, run: Run) -> None:
         before = here.everyone()
-        planned = run("erase", "--email", person.upper(), "--accounts", ALL, "--to", "plan.json")
+        planned = run("plan", "erase", "--email", person.upper(), "--accounts", ALL, "--to", "plan.json")
         assert planned.code == Exit.DONE
         assert "has email:p***@example." in planned.out
         assert "suppressions: unsubscribes, bounces" in planned.out
@@ -75,7 +75,7 @@ class TestErase:
         assert not any(holders(here.everyone(), [Identifier.email(person)]).values())
 
     def test_it_asks_first(self, here: Ground, person: str, run: Run) -> None:
-        run("erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
+        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
         before = here.everyone()
         assert run("apply", "plan.json").code == Exit.REFUSED
         assert run("apply", "plan.json", types="n\n").code == Exit.REFUSED
@@ -88,7 +88,7 @@ class TestErase:
         Path("people.csv").write_text(
             f"Email,name,phone,email\n{first.value},A,,\n,,+12025550199,{second.value}\n,,,\n", encoding="utf-8-sig"
         )
-        done = run("erase", "--from-file", "people.csv", "--accounts", "bird", "--json")
+        done = run("plan", "erase", "--from-file", "people.csv", "--accounts", "bird", "--json")
         plan = Plan.from_json(done.out)
         assert [set(p.asked) for p in plan.people] == [{first}, {second, Identifier.phone("+12025550199")}]
         assert plan.contacts == 2
@@ -108,15 +108,15 @@ class TestErase:
         Path("people.csv").write_text(content.replace(" ,", '"",x'), encoding="utf-8")
         if "has no identifier" in words:
             Path("people.csv").write_text("email,name\na@example.com,A\n,B\n", encoding="utf-8")
-        done = run("erase", "--from-file", "people.csv", "--accounts", "bird")
+        done = run("plan", "erase", "--from-file", "people.csv", "--accounts", "bird")
         assert done.code == Exit.USAGE
         assert words in done.err
 
     def test_follow_widens_and_is_suggested(self, here: Ground, run: Run) -> None:
         contact = next(c for c in here.everyone()["bird"].values() if c.phone and c.email)
-        told = run("erase", "--email", contact.email, "--accounts", "bird")
+        told = run("plan", "erase", "--email", contact.email, "--accounts", "bird")
         assert "following would look for: phone:+" in told.out
-        told = run("erase", "--email", contact.email, "--accounts", "bird", "--follow", "all")
+        told = run("plan", "erase", "--email", contact.email, "--accounts", "bird", "--follow", "all")
         assert "followed: 1 more identifier" in told.out
 
     @pytest.mark.parametrize(
@@ -131,16 +131,50 @@ class TestErase:
         ],
     )
     def test_what_makes_no_sense_is_a_usage_error(self, here: Ground, run: Run, arguments: tuple[str, ...]) -> None:
-        assert run("erase", *arguments).code == Exit.USAGE
+        assert run("plan", "erase", *arguments).code == Exit.USAGE
 
     def test_limits_are_raised_by_name(self, here: Ground, run: Run) -> None:
         emails = [argument for email in here.emails(3) for argument in ("--email", email.value)]
-        told = run("erase", *emails, "--accounts", "bird", "--max-contacts", "2")
+        told = run("plan", "erase", *emails, "--accounts", "bird", "--max-contacts", "2")
         assert told.code == Exit.REFUSED
         assert "--max-contacts" in told.err
         assert (
-            run("erase", *emails, "--accounts", "bird", "--max-contacts", "3", "--max-share", "30%").code == Exit.DONE
+            run("plan", "erase", *emails, "--accounts", "bird", "--max-contacts", "3", "--max-share", "30%").code
+            == Exit.DONE
         )
+
+
+class TestEraseAtOnce:
+    def test_a_dry_run_only_shows(self, here: Ground, person: str, run: Run) -> None:
+        before = here.everyone()
+        shown = run("erase", "--email", person, "--accounts", "bird", "--dry-run")
+        assert shown.code == Exit.DONE
+        assert "plan to erase: 1 asked for, 1 contact(s) found" in shown.out
+        assert "nothing was changed" in shown.err
+        assert Plan.from_json(run("erase", "--email", person, "--accounts", "bird", "--dry-run", "--json").out).contacts
+        assert here.everyone() == before
+        assert list_runs() == []
+        assert list(Path().glob("*erase*")) == []
+
+    def test_it_shows_asks_applies_and_writes_the_receipt(self, here: Ground, person: str, run: Run) -> None:
+        before = here.everyone()
+        arguments = ("erase", "--email", person, "--accounts", "bird", "--receipt", "receipt.jsonl")
+        assert run(*arguments).code == Exit.REFUSED
+        refused = run(*arguments, types="n\n")
+        assert (refused.code, "plan to erase" in refused.err) == (Exit.REFUSED, True)
+        assert here.everyone() == before
+        assert not Path("receipt.jsonl").exists()
+        assert run(*arguments, types="y\n").code == Exit.DONE
+        assert Receipt.load("receipt.jsonl").complete
+        assert not any(holders({"bird": here.everyone()["bird"]}, [Identifier.email(person)]).values())
+
+    def test_yes_does_not_ask(self, here: Ground, person: str, run: Run) -> None:
+        done = run("erase", "--email", person, "--accounts", "bird", "--yes", "--json")
+        assert (done.code, done.json["state"]) == (Exit.DONE, "done")
+        assert Receipt.load(done.json["receipt"]).complete
+
+    def test_without_people_it_is_a_usage_error(self, here: Ground, run: Run) -> None:
+        assert run("erase", "--accounts", "bird").code == Exit.USAGE
 
 
 class TestOtherPlans:
@@ -173,7 +207,7 @@ class TestOtherPlans:
 
 class TestApply:
     def test_an_altered_plan_is_refused(self, here: Ground, person: str, run: Run) -> None:
-        run("erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
+        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
         path = Path("plan.json")
         path.write_text(path.read_text().replace('"contact": "', '"contact": "0', 1))
         told = run("apply", "plan.json", "--yes")
@@ -181,7 +215,7 @@ class TestApply:
         assert "altered" in told.err
 
     def test_a_change_since_is_refused_and_replan_shows_it(self, here: Ground, person: str, run: Run) -> None:
-        run("erase", "--email", person, "--accounts", ALL, "--to", "plan.json")
+        run("plan", "erase", "--email", person, "--accounts", ALL, "--to", "plan.json")
         assert "nothing has changed" in run("apply", "plan.json", "--replan").out
         (gone,) = Plan.load("plan.json").by_account["bird"].targets
         here.doors["bird"].delete_contacts([gone.contact])
@@ -195,7 +229,7 @@ class TestApply:
     def test_whoever_is_still_there_is_named_and_the_exit_code_is_partial(
         self, here: Ground, person: str, run: Run
     ) -> None:
-        run("erase", "--email", person, "--accounts", "sendgrid", "--to", "plan.json")
+        run("plan", "erase", "--email", person, "--accounts", "sendgrid", "--to", "plan.json")
         here.sandbox.faults.set("job-fails", None)
         done = run("apply", "plan.json", "--yes", "--timeout", "0.2")
         assert done.code == Exit.PARTIAL
@@ -207,7 +241,7 @@ class TestApply:
         assert "1" in run("tombstones", "count").out
 
     def test_as_json(self, here: Ground, person: str, run: Run) -> None:
-        run("erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
+        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
         done = json.loads(run("apply", "plan.json", "--yes", "--json").out)
         assert (done["state"], done["absent"], done["present"], done["unknown"]) == ("done", 1, 0, 0)
         assert Receipt.load(done["receipt"]).run == done["run"]
@@ -215,7 +249,7 @@ class TestApply:
     def test_a_vendor_that_cannot_be_reached_is_named_and_nothing_is_changed(
         self, here: Ground, person: str, run: Run
     ) -> None:
-        run("erase", "--email", person, "--accounts", ALL, "--to", "plan.json")
+        run("plan", "erase", "--email", person, "--accounts", ALL, "--to", "plan.json")
         before = here.everyone()
         Path("bird.key").write_text("revoked")
         told = run("apply", "plan.json", "--yes")
@@ -226,12 +260,12 @@ class TestApply:
         assert here.everyone() == before
 
     def test_workers_want_postgresql(self, here: Ground, person: str, run: Run) -> None:
-        run("erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
+        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
         assert run("apply", "plan.json", "--yes", "--detach").code == Exit.USAGE
         assert "PostgreSQL" in run("worker").err
 
     def test_ctrl_c_says_how_to_go_on(self, here: Ground, person: str, run: Run) -> None:
-        run("erase", "--email", person, "--accounts", "sendgrid", "--to", "plan.json")
+        run("plan", "erase", "--email", person, "--accounts", "sendgrid", "--to", "plan.json")
         here.sandbox.faults.set("job-never-ends", None)
         process = subprocess.Popen(
             [*COMMAND, "apply", "plan.json", "--yes"],
@@ -281,7 +315,7 @@ class TestReceipts:
         told = run("receipt", "verify", receipt)
         assert (told.code, "NOT sealed" in told.out) == (Exit.FAILED, True)
         monkeypatch.delenv("CONTACTS_RECEIPT_KEY")
-        told = run("receipt", "verify", receipt, "--state", "elsewhere", "--json")
+        told = run("receipt", "verify", receipt, "--storage", "elsewhere", "--json")
         assert json.loads(told.out)["sealed"] is None
         assert not Path("elsewhere").exists()
 
@@ -298,7 +332,7 @@ class TestReceipts:
         pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         Path("signing.pem").write_bytes(pem)
         monkeypatch.setenv("CONTACTS_SIGNING_KEY", "file:signing.pem")
-        run("erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
+        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
         run("apply", "plan.json", "--yes", "--receipt", "receipt.jsonl")
         public = Signer.from_pem(pem).public_key
         assert f"signed by {public}" in run("receipt", "verify", "receipt.jsonl").out
@@ -338,7 +372,7 @@ class TestTombstones:
     def test_they_can_be_lifted(self, here: Ground, receipt: Path, person: str, run: Run) -> None:
         assert json.loads(run("tombstones", "count", "--json").out) == {"count": 1}
         assert run("tombstones", "lift", "--email", person).code == Exit.REFUSED
-        assert "1 mark(s) lifted" in run("tombstones", "lift", "--email", person.upper(), "--yes").out
+        assert "1 tombstone(s) removed" in run("tombstones", "lift", "--email", person.upper(), "--yes").out
         assert run("tombstones", "lift", "--yes").code == Exit.USAGE
         assert "0 identifier(s)" in run("tombstones", "count").out
 
@@ -366,7 +400,7 @@ class TestTombstones:
 
 
 def test_a_command_inside_the_sandbox_sees_only_the_sandbox(tmp_path: Path) -> None:
-    code = "import os, sys; print(os.environ['CONTACTS_STATE'], os.environ['BIRD_BASE_URL']); sys.exit(7)"
+    code = "import os, sys; print(os.environ['CONTACTS_STORAGE'], os.environ['BIRD_BASE_URL']); sys.exit(7)"
     command = [*COMMAND, "sandbox", "--port", "0", "--contacts", "1", "--"]
     done = subprocess.run([*command, sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 7

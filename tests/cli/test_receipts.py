@@ -22,7 +22,7 @@ NOBODY_KNOWN = "nothing here proves who wrote this file"
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "state"))
     monkeypatch.setenv("COLUMNS", "200")
 
 

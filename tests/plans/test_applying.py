@@ -563,7 +563,7 @@ def quick_driver(here: Ground) -> Any:
 
 def test_the_state_may_be_named(here: Ground, tmp_path: Path) -> None:
     plan = plan_erasure(here.emails(1), here.accounts)
-    done = plan.apply(here.accounts, where=tmp_path / "elsewhere", **QUICK)
+    done = plan.apply(here.accounts, storage=tmp_path / "elsewhere", **QUICK)
     assert list_runs() == []
-    assert [run.id for run in list_runs(where=tmp_path / "elsewhere")] == [done.run]
-    assert get_receipt(done.run, where=tmp_path / "elsewhere") == done
+    assert [run.id for run in list_runs(storage=tmp_path / "elsewhere")] == [done.run]
+    assert get_receipt(done.run, storage=tmp_path / "elsewhere") == done

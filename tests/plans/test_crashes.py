@@ -128,7 +128,7 @@ def crash(tmp_path: Path, where: str, **when: int) -> None:
     folder = tmp_path / where.replace(" ", "-")
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch, ground(told=killing.told) as here:
-        patch.setenv("CONTACTS_STATE", str(folder / "state"))
+        patch.setenv("CONTACTS_STORAGE", str(folder / "state"))
         patch.setenv("CONTACTS_FILE", "")
         plan = planned(here, folder)
         before = without(here.everyone(), plan)
@@ -141,7 +141,7 @@ def crash(tmp_path: Path, where: str, **when: int) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", range(SLICES))
 def test_killed_at_every_request(part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "state"))
     monkeypatch.setenv("CONTACTS_FILE", "")
     requests, _ = requests_needed(tmp_path)
     chosen = range(1 + part, requests + 1, SLICES)
@@ -155,7 +155,7 @@ def test_killed_at_every_request(part: int, tmp_path: Path, monkeypatch: pytest.
 def test_killed_when_a_step_is_written_down_but_not_yet_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "state"))
     monkeypatch.setenv("CONTACTS_FILE", "")
     _, steps = requests_needed(tmp_path)
     for number in range(1, steps + 1):

@@ -42,7 +42,7 @@ def send(self, request, **options):
     return real(self, request, **options)
 httpx.Client.send = send
 from contacts_core.plans import run_worker
-work()
+run_worker()
 """
 
 
@@ -65,9 +65,9 @@ class Watched:
         opened.callback(self._stop)
 
     def work(self, name: str) -> None:
-        place = urlsplit(os.environ["CONTACTS_STATE"])
+        place = urlsplit(os.environ["CONTACTS_STORAGE"])
         through = place._replace(netloc=f"{place.username}@127.0.0.1:{self.proxies[name].port}").geturl()
-        environment = {**os.environ, "CONTACTS_STATE": through, "WORKER": name}
+        environment = {**os.environ, "CONTACTS_STORAGE": through, "WORKER": name}
         self.processes[name] = subprocess.Popen([sys.executable, "-c", WORKER], env=environment)
 
     def _stop(self) -> None:
@@ -142,7 +142,7 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched
 def terminate() -> None:
     """End every connection to this database, as an administrator or a failover does."""
     admin = sa.create_engine(SERVER.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
-    name = os.environ["CONTACTS_STATE"].rpartition("/")[2]
+    name = os.environ["CONTACTS_STORAGE"].rpartition("/")[2]
     with admin.connect() as connection:
         connection.execute(
             sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"), {"name": name}
@@ -186,7 +186,7 @@ def test_a_worker_is_cut_off_at_every_step(how: str, watched: Watched) -> None:
 @pytest.mark.timeout(300)
 def test_a_restart_of_the_database_is_outlasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONTACTS_LEASE", "6")
-    place = urlsplit(os.environ["CONTACTS_STATE"])
+    place = urlsplit(os.environ["CONTACTS_STORAGE"])
     sent: list[Exchange] = []
     with Proxy(urlsplit(SERVER).port or 0) as proxy, ground(60, told=sent.append) as here:
         through = place._replace(netloc=f"{place.username}@127.0.0.1:{proxy.port}").geturl()
@@ -196,7 +196,7 @@ def test_a_restart_of_the_database_is_outlasted(tmp_path: Path, monkeypatch: pyt
             sent.clear()
             away = threading.Thread(target=_away, args=(proxy, sent, number))
             away.start()
-            assert apply(plan, list(here.doors.values()), where=through, pause=0.05).complete
+            assert apply(plan, list(here.doors.values()), storage=through, pause=0.05).complete
             away.join()
             here.settle()
             assert without(here.everyone(), plan) == before

@@ -41,7 +41,7 @@ def test_a_process_ends_however_often_it_is_interrupted(
     kind: str, signals: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ground(60) as here:
-        monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "state"))
+        monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "state"))
         monkeypatch.setenv("CONTACTS_FILE", str(here.accounts_file(tmp_path / "contacts.toml")))
         plan = plan_erasure([[email] for email in here.emails(20)], here.accounts)
         plan.save(tmp_path / "plan.json")

@@ -68,7 +68,7 @@ class TestMissing:
     def test_an_import_is_not_let_through_where_tombstones_cannot_be_read(
         self, here: Ground, without: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("CONTACTS_STATE", str(tmp_path))
+        monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path))
         (tmp_path / "contacts.sqlite").touch()
         without("sqlalchemy")
         contact = Contact(identifiers=(Identifier.email("a@example.com"),))

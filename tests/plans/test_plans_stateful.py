@@ -76,7 +76,7 @@ class Vendors(RuleBasedStateMachine):
         self.state = tempfile.mkdtemp()
         self.open.callback(shutil.rmtree, self.state, ignore_errors=True)
         patch = self.open.enter_context(pytest.MonkeyPatch.context())
-        patch.setenv("CONTACTS_STATE", self.state)
+        patch.setenv("CONTACTS_STORAGE", self.state)
         self.open.enter_context(stamina.set_testing(True, attempts=3))
         self.here = self.open.enter_context(ground(PEOPLE, seed=seed, speed=3000.0))
         everybody = self.everybody()

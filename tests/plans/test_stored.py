@@ -38,14 +38,14 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("CONTACTS_RECEIPT_KEY", "a receipt key of the tests")
     monkeypatch.setenv("CONTACTS_LEASE", "2")
     if request.param == "folder":
-        monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "state"))
+        monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "state"))
         yield "folder"
         return
     name = f"stored_{os.urandom(8).hex()}"
     admin = sa.create_engine(SERVER.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    monkeypatch.setenv("CONTACTS_STATE", SERVER.rpartition("/")[0] + f"/{name}")
+    monkeypatch.setenv("CONTACTS_STORAGE", SERVER.rpartition("/")[0] + f"/{name}")
     yield "server"
     locate_storage().engine().dispose()
     admin.dispose()
@@ -218,7 +218,7 @@ class TestErrors:
         monkeypatch.setenv("CONTACTS_RECEIPT_KEY", "a receipt key of the tests")
         where = "postgresql://jane:sesame@127.0.0.1:1/secrets"
         with pytest.raises(StorageError) as caught:
-            apply(plan_erasure(here.emails(1), here.accounts), here.accounts, where=where)
+            apply(plan_erasure(here.emails(1), here.accounts), here.accounts, storage=where)
         told = f"{caught.value} {caught.value.hint}"
         assert not [word for word in ("127.0.0.1", "sesame", "jane", "secrets", "SELECT", "psycopg") if word in told]
         assert caught.value.__cause__ is None
@@ -250,7 +250,7 @@ class TestFullDisk:
     def test_the_run_says_so_and_goes_on_when_there_is_room(
         self, here: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "state"))
+        monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "state"))
         plan: Plan = plan_erasure(here.emails(3), here.accounts)
         full = threading.Event()
         real = sqlite3.connect

@@ -26,7 +26,7 @@ def test_a_run_in_another_state_holds_back_imports_that_know_of_none(
     name: str, here: Ground, person: Contact, tmp_path: Path
 ) -> None:
     assert apply(
-        plan_erasure(person.identifiers, here.accounts), here.accounts, where=tmp_path / "place", pause=0.02
+        plan_erasure(person.identifiers, here.accounts), here.accounts, storage=tmp_path / "place", pause=0.02
     ).complete
     here.seen.clear()
     outcome = here.doors[name].upsert_contacts([person])
@@ -39,11 +39,11 @@ def test_a_run_in_another_state_holds_back_imports_that_know_of_none(
 def test_a_client_looks_in_its_own_state_too(here: Ground, person: Contact, tmp_path: Path) -> None:
     Tombstones(locate_storage(tmp_path / "elsewhere")).add(person.identifiers, "run-1")
     door = here.doors["bird"]
-    with Contacts(door.provider, name="bird", state=tmp_path / "elsewhere") as told:
+    with Contacts(door.provider, name="bird", storage=tmp_path / "elsewhere") as told:
         assert told.upsert_contacts([person]).failed_count == 1
     Tombstones(locate_storage()).add(person.identifiers, "run-2")
     settings: dict[str, Any] = dict(here.server.settings("bird"))
-    with connect("bird", state=tmp_path / "third", **settings) as told:
+    with connect("bird", storage=tmp_path / "third", **settings) as told:
         assert told.upsert_contacts([person]).failed_count == 1
 
 
@@ -51,9 +51,9 @@ def test_where_they_cannot_be_left_nothing_is_begun(
     here: Ground, person: Contact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
-    monkeypatch.setenv("CONTACTS_STATE", str(tmp_path / "link"))
+    monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "link"))
     before = here.everyone()
-    done = apply(plan_erasure(person.identifiers, here.accounts), here.accounts, where=tmp_path / "place", pause=0.02)
+    done = apply(plan_erasure(person.identifiers, here.accounts), here.accounts, storage=tmp_path / "place", pause=0.02)
     assert done.state == "failed"
     assert "tombstones cannot be left" in done.reason
     assert here.everyone() == before
@@ -63,7 +63,7 @@ def test_a_state_that_is_moved_away_while_a_program_runs_is_begun_anew(
     here: Ground, person: Contact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, fresh = tmp_path / "state", Contact(identifiers=(Identifier.email("somebody.else@example.com"),))
-    monkeypatch.setenv("CONTACTS_STATE", str(folder))
+    monkeypatch.setenv("CONTACTS_STORAGE", str(folder))
     monkeypatch.setenv("CONTACTS_RECEIPT_KEY", "a key of the tests, for no other use")
     assert list(blocked([fresh])) == [""]
     Tombstones(locate_storage()).add(fresh.identifiers, "a-run")

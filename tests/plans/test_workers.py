@@ -44,7 +44,7 @@ def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with admin.connect() as connection:
         connection.execute(sa.text(f"CREATE DATABASE {name}"))
     admin.dispose()
-    monkeypatch.setenv("CONTACTS_STATE", SERVER.rpartition("/")[0] + f"/{name}")
+    monkeypatch.setenv("CONTACTS_STORAGE", SERVER.rpartition("/")[0] + f"/{name}")
     monkeypatch.setenv("CONTACTS_RECEIPT_KEY", KEY)
     monkeypatch.setenv("CONTACTS_LEASE", "3")
     yield

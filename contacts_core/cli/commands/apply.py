@@ -47,10 +47,10 @@ def apply(
     ] = False,
     receipt: ReceiptFile = None,
     timeout: Patience = 900.0,
-    state: Storage = None,
+    storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Do what a plan says, verify it, and write a receipt.
+    """Apply a plan, verify it, and write a receipt.
 
     It shows the plan and asks. Then it reads every account once more, and refuses if what it would touch has changed
     since. Each contact is read again afterwards, by id and by look-up: only who is found by neither counts as absent.
@@ -60,37 +60,54 @@ def apply(
         contacts apply plan.json --replan
         contacts apply plan.json --yes --receipt receipt.jsonl
     """
-    from contacts_core.cli import output
-    from contacts_core.cli.commands.plan import show
-    from contacts_core.cli.prompts import ask
-    from contacts_core.plans import Plan, PlanKind
-    from contacts_core.plans import apply as applied
+    from contacts_core.plans import Plan
     from contacts_core.plans import submit as started
 
     saved = Plan.load(path)
     if replan:
         _compare(saved, path, as_json=as_json)
         return
-    show(saved, stderr=True)
-    if not saved.contacts:
-        output.note("there is nothing to do; that nobody is there is verified all the same")
-    if saved.kind is PlanKind.ERASE and state is not None:
-        output.note("tombstones are left in that --state and in the usual one, where every upsert looks")
-    ask([f"about to {saved.kind.value} {saved.contacts} contact(s) in {', '.join(saved.by_account)}"], yes=yes)
+    confirm(saved, storage, yes=yes)
     if detach:
-        run = started(saved, where=state, timeout=timeout)
+        run = started(saved, storage=storage, timeout=timeout)
         _tell_detached(run, as_json=as_json)
         return
+    carry_out(saved, receipt, storage, timeout, as_json=as_json)
+
+
+def confirm(plan: Plan, storage: str | None, *, yes: bool) -> None:
+    """Show the plan, and go on only if someone says so.
+
+    Raises:
+        Refused: They did not.
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.commands.plan import show
+    from contacts_core.cli.prompts import ask
+    from contacts_core.plans import PlanKind
+
+    show(plan, stderr=True)
+    if not plan.contacts:
+        output.note("there is nothing to do; that nobody is there is verified all the same")
+    if plan.kind is PlanKind.ERASE and storage is not None:
+        output.note("tombstones are left in that --storage and in the usual one, where every upsert looks")
+    ask([f"about to {plan.kind.value} {plan.contacts} contact(s) in {', '.join(plan.by_account)}"], yes=yes)
+
+
+def carry_out(plan: Plan, receipt: Path | None, storage: str | None, timeout: float, *, as_json: bool) -> None:
+    """Apply a plan, write the receipt, and leave with the exit code that says how it ended."""
+    from contacts_core.plans import apply as applied
+
     with bars() as watch:
-        done = applied(saved, where=state, timeout=timeout, watch=watch)
-    _leave(done, receipt, state, as_json=as_json)
+        done = applied(plan, storage=storage, timeout=timeout, watch=watch)
+    _leave(done, receipt, storage, as_json=as_json)
 
 
 runs = section("runs")
 
 
 @runs.callback(invoke_without_command=True)
-def every_run(context: typer.Context, state: Storage = None, as_json: Json = False) -> None:
+def every_run(context: typer.Context, storage: Storage = None, as_json: Json = False) -> None:
     """Show, resume or cancel runs of plans.
 
     Without a command it lists them, the latest first.
@@ -100,15 +117,15 @@ def every_run(context: typer.Context, state: Storage = None, as_json: Json = Fal
         contacts runs resume RUN
     """
     if context.invoked_subcommand:
-        if state is not None or as_json:
-            raise typer.BadParameter(f"give --state and --json behind {context.invoked_subcommand}")
+        if storage is not None or as_json:
+            raise typer.BadParameter(f"give --storage and --json behind {context.invoked_subcommand}")
         return
     from contacts_core.cli import output
     from contacts_core.cli.errors import handled
     from contacts_core.plans import list_runs as listed
 
     with handled("", as_json=as_json, debug=bool(context.find_root().params.get("debug"))):
-        found = listed(where=state)
+        found = listed(storage=storage)
         if as_json:
             output.document(found)
             return
@@ -123,7 +140,7 @@ def every_run(context: typer.Context, state: Storage = None, as_json: Json = Fal
 
 
 @runs.command("show", cls=Command)
-def run_show(run: RunId, receipt: ReceiptFile = None, state: Storage = None, as_json: Json = False) -> None:
+def run_show(run: RunId, receipt: ReceiptFile = None, storage: Storage = None, as_json: Json = False) -> None:
     """Show how far a run got, or how it ended.
 
     When it has ended, its receipt is written once more.
@@ -134,7 +151,7 @@ def run_show(run: RunId, receipt: ReceiptFile = None, state: Storage = None, as_
     from contacts_core.plans.execution.runner import get_receipt as found
     from contacts_core.plans.execution.runner import overview
 
-    told, progress = overview(run, where=state)
+    told, progress = overview(run, storage=storage)
     if as_json:
         output.document({"run": told, "progress": progress})
     else:
@@ -142,8 +159,8 @@ def run_show(run: RunId, receipt: ReceiptFile = None, state: Storage = None, as_
         rows = ([p.account, p.phase, f"{p.done} of {p.total}", p.detail] for p in progress)
         output.show(output.rows(output.table("account", "phase", "reached", ""), rows))
     if told.ended_at or receipt:
-        ended = found(run, where=state)
-        written = _write(ended, receipt, state)
+        ended = found(run, storage=storage)
+        written = _write(ended, receipt, storage)
         if not as_json:
             _summary(ended, written)
     elif not as_json and told.state == "interrupted":
@@ -152,7 +169,7 @@ def run_show(run: RunId, receipt: ReceiptFile = None, state: Storage = None, as_
 
 @runs.command("resume", cls=Command)
 def run_resume(
-    run: RunId, yes: Yes = False, receipt: ReceiptFile = None, state: Storage = None, as_json: Json = False
+    run: RunId, yes: Yes = False, receipt: ReceiptFile = None, storage: Storage = None, as_json: Json = False
 ) -> None:
     """Go on with a run: where it was, or once more for whoever is still there.
 
@@ -165,15 +182,15 @@ def run_resume(
     from contacts_core.plans import resume as resumed
     from contacts_core.plans.execution.runner import overview
 
-    told, _ = overview(run, where=state)
+    told, _ = overview(run, storage=storage)
     ask([f"about to go on with {run} ({told.state}): {told.kind} in {', '.join(told.accounts)}"], yes=yes)
     with bars() as watch:
-        done = resumed(run, where=state, watch=watch)
-    _leave(done, receipt, state, as_json=as_json)
+        done = resumed(run, storage=storage, watch=watch)
+    _leave(done, receipt, storage, as_json=as_json)
 
 
 @runs.command("cancel", cls=Command)
-def run_cancel(run: RunId, state: Storage = None, as_json: Json = False) -> None:
+def run_cancel(run: RunId, storage: Storage = None, as_json: Json = False) -> None:
     """End a run after the steps under way; what is done stays done.
 
     It gets a receipt, and can be resumed, which begins another round.
@@ -183,14 +200,14 @@ def run_cancel(run: RunId, state: Storage = None, as_json: Json = False) -> None
     from contacts_core.cli import output
     from contacts_core.plans import cancel as cancelled
 
-    told = cancelled(run, where=state)
+    told = cancelled(run, storage=storage)
     if as_json:
         output.document(told)
     else:
         output.show(f"{told.id}: {'ends after the steps under way' if told.state == 'running' else told.state}")
 
 
-def worker(state: Storage = None) -> None:
+def worker(storage: Storage = None) -> None:
     """Work on runs that machines share through PostgreSQL.
 
     Any number of workers, on any machines, drain the same queue; one at a time speaks to an account, so that its rate
@@ -198,14 +215,14 @@ def worker(state: Storage = None) -> None:
     same accounts and the same receipt key (CONTACTS_RECEIPT_KEY). Ctrl-C or SIGTERM stops it after the steps under way,
     with exit code 0.
 
-        contacts worker --state postgresql://runs.example.com/contacts
+        contacts worker --storage postgresql://runs.example.com/contacts
     """
     from contacts_core.cli import output
     from contacts_core.plans import run_worker
 
     output.note("working; Ctrl-C or SIGTERM stops")
     try:
-        run_worker(where=state)
+        run_worker(storage=storage)
     except KeyboardInterrupt:
         output.note("stopped")
 
@@ -299,12 +316,12 @@ def _tell_detached(run: str, *, as_json: bool) -> None:
         output.note(f"to look: contacts runs show {run}")
 
 
-def _leave(done: Receipt, receipt: Path | None, state: str | None, *, as_json: bool) -> None:
+def _leave(done: Receipt, receipt: Path | None, storage: str | None, *, as_json: bool) -> None:
     """Write the receipt, tell what is proved, and leave with the exit code that says so."""
     from contacts_core.cli import output
     from contacts_core.cli.prompts import leave
 
-    written = _write(done, receipt, state)
+    written = _write(done, receipt, storage)
     if as_json:
         numbers = {"absent": done.absent, "present": done.present, "unknown": done.unknown}
         output.document({"run": done.run, "state": done.state, **numbers, "receipt": str(written)})
@@ -314,11 +331,11 @@ def _leave(done: Receipt, receipt: Path | None, state: str | None, *, as_json: b
     leave(codes.get(done.state, output.Exit.PARTIAL))
 
 
-def _write(done: Receipt, receipt: Path | None, state: str | None) -> Path:
+def _write(done: Receipt, receipt: Path | None, storage: str | None) -> Path:
     from contacts_core.storage.database import locate_storage as place
     from contacts_core.storage.private_files import owner_only
 
-    path = receipt or place(state).folder / "receipts" / f"{done.run}.jsonl"
+    path = receipt or place(storage).folder / "receipts" / f"{done.run}.jsonl"
     with owner_only(path) as file:
         file.write(done.text)
     return path

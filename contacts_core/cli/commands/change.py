@@ -87,34 +87,34 @@ def delete(
     targets = list(ids or ())
     chosen = bool(targets or wanted or from_file)
     if everyone == chosen:
-        raise typer.BadParameter("say whom: ids, identifiers or --from-file; or --all, and nothing else")
+        raise typer.BadParameter("name the contacts: ids, identifiers or --from-file; or --all, and nothing else")
     if confirm is not None and not everyone:
         raise typer.BadParameter("--confirm goes with --all")
-    with opened(account, settings) as door:
+    with opened(account, settings) as client:
         if everyone:
-            outcome = _delete_all(door, confirm, yes=yes)
-            settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
+            outcome = _delete_all(client, confirm, yes=yes)
+            settle(client, outcome, wait=wait, timeout=timeout, as_json=as_json)
             return
-        plan(door, DeletesContacts, "", ())  # refuse before anything is read
-        targets = sendable(door.provider, targets)
+        plan(client, DeletesContacts, "", ())  # refuse before anything is read
+        targets = sendable(client.provider, targets)
         if from_file:
-            more_ids, more = _targets(from_file, door)
+            more_ids, more = _targets(from_file, client)
             targets += more_ids
             wanted = list(dict.fromkeys([*wanted, *more]))
-        contacts, missing = looked_up(door, wanted)
+        contacts, missing = looked_up(client, wanted)
         targets = list(dict.fromkeys([*targets, *contacts]))
         remarks = [f"not there: {some(map(scrub, missing.absent))}"] if missing.absent else []
         if targets:
-            shown = contacts if yes else contacts | _known(door, [t for t in targets if t not in contacts])
+            shown = contacts if yes else contacts | _known(client, [t for t in targets if t not in contacts])
             lines = [who(shown[target]) if target in shown else target for target in targets]
             doing = f"delete {len(targets)} contact(s) for good"
-            ask(plan(door, DeletesContacts, doing, lines, *remarks), yes=yes)
-            with telling(door, "delete_contacts", targets):
-                done = door.delete_contacts(targets)
+            ask(plan(client, DeletesContacts, doing, lines, *remarks), yes=yes)
+            with telling(client, "delete_contacts", targets):
+                done = client.delete_contacts(targets)
         else:
             done = Outcome(operation="delete_contacts")
-        outcome = Outcome.merge("delete_contacts", door.provider.name, [done, missing])
-        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
+        outcome = Outcome.merge("delete_contacts", client.provider.name, [done, missing])
+        settle(client, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
 
 
 def remove_identifier(
@@ -142,14 +142,14 @@ def remove_identifier(
     wanted = identifiers(email, phone, external_id, anonymous_id)
     if len(wanted) != 1:
         raise typer.BadParameter("give exactly one identifier, such as --phone")
-    with opened(account, settings) as door:
+    with opened(account, settings) as client:
         doing = f"remove an identifier from contact {contact_id}, which stays"
-        lines = plan(door, RemovesIdentifiers, doing, [wanted[0].masked])
-        sendable(door.provider, [contact_id])
+        lines = plan(client, RemovesIdentifiers, doing, [wanted[0].masked])
+        sendable(client.provider, [contact_id])
         ask(lines, yes=yes)
-        with telling(door, "remove_identifier", wanted):
-            outcome = door.remove_identifier(contact_id, wanted[0])
-        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
+        with telling(client, "remove_identifier", wanted):
+            outcome = client.remove_identifier(contact_id, wanted[0])
+        settle(client, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
 
 
 def remove_from_list(
@@ -178,14 +178,14 @@ def remove_from_list(
 
     wanted = identifiers(email, phone, external_id, anonymous_id)
     everyone = _members(members, wanted)
-    with opened(account, settings) as door:
+    with opened(account, settings) as client:
         doing = f"take {len(everyone)} member(s) off list {list_id}; they stay contacts"
-        lines = plan(door, RemovesFromLists, doing, _masked(everyone))
-        sendable(door.provider, members or ())
+        lines = plan(client, RemovesFromLists, doing, _masked(everyone))
+        sendable(client.provider, members or ())
         ask(lines, yes=yes)
-        with telling(door, "remove_from_list", everyone):
-            outcome = door.remove_from_list(list_id, everyone)
-        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
+        with telling(client, "remove_from_list", everyone):
+            outcome = client.remove_from_list(list_id, everyone)
+        settle(client, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
 
 
 def add_to_list(
@@ -212,12 +212,12 @@ def add_to_list(
 
     wanted = identifiers(email, phone, external_id, anonymous_id)
     everyone = _members(members, wanted)
-    with opened(account, settings) as door:
-        plan(door, AddsToLists, "", ())  # refuse what it cannot do before the ids are looked at
-        sendable(door.provider, members or ())
-        with telling(door, "add_to_list", everyone):
-            outcome = door.add_to_list(list_id, everyone)
-        settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
+    with opened(account, settings) as client:
+        plan(client, AddsToLists, "", ())  # refuse what it cannot do before the ids are looked at
+        sendable(client.provider, members or ())
+        with telling(client, "add_to_list", everyone):
+            outcome = client.add_to_list(list_id, everyone)
+        settle(client, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
 
 
 def upsert(
@@ -236,9 +236,9 @@ def upsert(
         list[str] | None, several("--list", "LIST", "Put them on this list, by id or exact name.")
     ] = None,
     recreate_erased: Annotated[
-        bool, typer.Option("--recreate-erased", help="Write those too whom an erasure left a tombstone of.")
+        bool, typer.Option("--recreate-erased", help="Also write people who were erased before.")
     ] = False,
-    state: Storage = None,
+    storage: Storage = None,
     wait: Wait = False,
     timeout: Timeout = LONG,
     settings: Settings = None,
@@ -247,8 +247,8 @@ def upsert(
     """Create contacts, or update those that exist.
 
     Contacts that were read from another provider keep their identifiers and lose that provider's id. People who were
-    erased are held back, and the rows that were are named; their tombstones are looked for in the state in force and in
-    --state. A file without contacts is an error.
+    erased are held back, and the rows that were are named; their tombstones are looked for in the usual storage and in
+    --storage. A file without contacts is an error.
 
         contacts upsert marketing --from-file people.jsonl --list News --wait
         contacts export crm --json | contacts upsert marketing --from-file -
@@ -263,7 +263,7 @@ def upsert(
         rows = sum(1 for _ in read_json_lines(file))  # nothing is sent of a file that turns out to be broken
         if not rows:
             raise InvalidInput("there is no contact in what was read, so nothing was sent")
-        with opened(account, settings) as door:
+        with opened(account, settings) as client:
             taken: list[str] = []
 
             def contacts() -> Iterator[Contact]:
@@ -272,13 +272,13 @@ def upsert(
                     yield contact
 
             try:
-                with telling(door, "upsert_contacts", taken):
-                    guard = None if recreate_erased else partial(blocked, where=state)
-                    outcome = door.run(upsert_contacts(door.provider, contacts(), on_list or (), guard))
+                with telling(client, "upsert_contacts", taken):
+                    guard = None if recreate_erased else partial(blocked, storage=storage)
+                    outcome = client.run(upsert_contacts(client.provider, contacts(), on_list or (), guard))
             except Interrupted as error:  # rows behind the batch that it stopped in were not read
                 unsent = [*error.unsent, *(f"row {row}" for row in range(len(taken) + 1, rows + 1))]
                 raise Interrupted(error.outcome, error.uncertain, unsent, str(error.__cause__)) from error.__cause__
-            settle(door, outcome, wait=wait, timeout=timeout, as_json=as_json)
+            settle(client, outcome, wait=wait, timeout=timeout, as_json=as_json)
 
 
 def create_list(
@@ -296,8 +296,8 @@ def create_list(
     from contacts_core.cli import output
     from contacts_core.cli.prompts import opened
 
-    with opened(account, settings) as door:
-        made = door.create_list(name)
+    with opened(account, settings) as client:
+        made = client.create_list(name)
     if as_json:
         output.document(made)
     else:
@@ -316,44 +316,44 @@ def delete_list(
     from contacts_core.cli.prompts import ask, opened, plan, settle
     from contacts_core.provider import DeletesLists
 
-    with opened(account, settings) as door:
-        ask(plan(door, DeletesLists, "delete a list; its contacts stay", [list_id]), yes=yes)
-        settle(door, door.delete_list(list_id), wait=False, timeout=0, as_json=as_json)
+    with opened(account, settings) as client:
+        ask(plan(client, DeletesLists, "delete a list; its contacts stay", [list_id]), yes=yes)
+        settle(client, client.delete_list(list_id), wait=False, timeout=0, as_json=as_json)
 
 
-def _delete_all(door: Contacts[Any], confirm: str | None, *, yes: bool) -> Outcome:
+def _delete_all(client: Contacts[Any], confirm: str | None, *, yes: bool) -> Outcome:
     from contacts_core.cli.errors import Refused
     from contacts_core.cli.prompts import ask, plan
     from contacts_core.provider import Counts, DeletesAllContacts
 
-    plan(door, DeletesAllContacts, "", ())  # refuse before anything is read
-    if confirm not in {door.name, door.provider.name}:
+    plan(client, DeletesAllContacts, "", ())  # refuse before anything is read
+    if confirm not in {client.name, client.provider.name}:
         raise Refused(
             "nothing was deleted: every contact would be, and the name was not confirmed",
-            hint=f"add --confirm {door.name}",
+            hint=f"add --confirm {client.name}",
         )
-    number = f"all {int(door.count())} contacts" if isinstance(door.provider, Counts) else "every contact"
-    ask(plan(door, DeletesAllContacts, f"delete {number} of the account for good", ()), yes=yes)
-    return door.delete_all_contacts(confirm=confirm or "")
+    number = f"all {int(client.count())} contacts" if isinstance(client.provider, Counts) else "every contact"
+    ask(plan(client, DeletesAllContacts, f"delete {number} of the account for good", ()), yes=yes)
+    return client.delete_all_contacts(confirm=confirm or "")
 
 
-def _known(door: Contacts[Any], ids: list[str]) -> dict[str, Contact]:
+def _known(client: Contacts[Any], ids: list[str]) -> dict[str, Contact]:
     """Who the first of these ids are, where that is easily had: whoever confirms should see it."""
     from contacts_core.cli.formatting import SHOWN
     from contacts_core.errors import ContactsError
     from contacts_core.provider import GetsContacts
 
-    provider = door.provider
+    provider = client.provider
     if not isinstance(provider, GetsContacts):
         return {}
     good = [each for each in ids[:SHOWN] if not provider.validate_id(each)]
     try:
-        return {each: contact for each, contact in door.get_contacts(good).items() if contact}
+        return {each: contact for each, contact in client.get_contacts(good).items() if contact}
     except ContactsError:
         return {}
 
 
-def _targets(path: Path, door: Contacts[Any]) -> tuple[list[str], list[Identifier]]:
+def _targets(path: Path, client: Contacts[Any]) -> tuple[list[str], list[Identifier]]:
     """Ids and e-mail addresses of a file, if every line of it is good.
 
     Raises:
@@ -363,7 +363,7 @@ def _targets(path: Path, door: Contacts[Any]) -> tuple[list[str], list[Identifie
     from contacts_core.formats import read_json_lines, read_lines, readable
     from contacts_core.models import Identifier
 
-    provider = door.provider
+    provider = client.provider
     with readable(path) as file:
         lines = [(number, line.strip()) for number, line in read_lines(file)]
         if not lines:
@@ -398,7 +398,7 @@ def _own_id(contact: Contact, number: int, provider: str) -> str:
 def _members(ids: list[str] | None, given: list[Identifier]) -> list[str | Identifier]:
     members: list[str | Identifier] = [*(ids or ()), *given]
     if not members:
-        raise typer.BadParameter("say whom: ids of contacts, or identifiers such as --email")
+        raise typer.BadParameter("name the contacts: ids, or identifiers such as --email")
     return members
 
 

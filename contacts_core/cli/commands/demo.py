@@ -1,4 +1,4 @@
-"""`contacts demo`: the main operations on a stand-in of every vendor, each one checked by reading again."""
+"""`contacts demo`: the main operations on an emulator of every vendor, each one checked by reading again."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def demo(
     people: Annotated[int, number("--contacts", "Synthetic people at each vendor.", 20, MOST_PEOPLE)] = PEOPLE,
     as_json: Json = False,
 ) -> None:
-    """Do the main operations on every vendor's stand-in.
+    """Try the main operations on an emulator of every vendor.
 
-    It serves a stand-in of each vendor on this machine, searches, removes an identifier, removes from a list, deletes
+    It serves an emulator of each vendor on this machine, searches, removes an identifier, removes from a list, deletes
     and exports through the library, over real HTTP, and reads again after each step. In the end one person is erased
     at all vendors, and the receipt is verified. No account is needed, nothing leaves this machine, nothing stays
     behind. The exit code is 1 if anything differs from what was expected.
@@ -81,11 +81,11 @@ def demo(
             )
         for name, kind in kinds.items():
             began = time.monotonic()
-            # Made from the stand-in's settings alone, whatever accounts and keys are set up here.
+            # Made from the emulator's settings alone, whatever accounts and keys are set up here.
             provider = plugins.provider_class(name)(**server.settings(name))
-            with Contacts(provider) as door, output.progress(f"trying {name}") as far:
+            with Contacts(provider) as client, output.progress(f"trying {name}") as far:
                 of_vendor = []
-                for check in Tour(door).checks():
+                for check in Tour(client).checks():
                     of_vendor.append(check)
                     far(check.operation)
             seconds[name] = time.monotonic() - began
@@ -125,9 +125,9 @@ def _erasure(server: Any, names: list[str], *, quiet: bool) -> Iterable[Check]:
 class Tour:
     """Goes through the operations on one vendor, and remembers what has to be true afterwards."""
 
-    def __init__(self, door: Contacts[Any]) -> None:
-        self._door = door
-        self._name = door.provider.name
+    def __init__(self, client: Contacts[Any]) -> None:
+        self._client = client
+        self._name = client.provider.name
         self._everyone: dict[str, Contact] = {}
         self._deleted: set[str] = set()
         self._removed: dict[str, Identifier] = {}
@@ -146,12 +146,12 @@ class Tour:
             ("export", Exports, self._export),
         )
         try:
-            self._everyone = {contact.id: contact for contact in self._door.export()}
+            self._everyone = {contact.id: contact for contact in self._client.export()}
         except Exception as error:  # noqa: BLE001 - the demo tells of it, and goes on with the next vendor
             yield Check(self._name, "export", "every contact", failure(error), "nothing", False)
             return
         for operation, capability, step in steps:
-            if not isinstance(self._door.provider, capability):
+            if not isinstance(self._client.provider, capability):
                 yield Check(self._name, operation, "", "", "", None)
                 continue
             try:
@@ -183,13 +183,13 @@ class Tour:
     def _searched(self, asked: str, query: Query) -> Check:
         from contacts_core.errors import IncompleteSearch
 
-        told = self._door.explain(query)
+        told = self._client.explain(query)
         way = "answered by the vendor" if told.strategy.value == "native" else "every contact read and filtered"
         try:
-            found = {contact.id for contact in self._door.search(query)}
+            found = {contact.id for contact in self._client.search(query)}
             said = f"{way}: {len(found)} contacts"
         except IncompleteSearch as error:
-            found = {contact.id for contact in self._door.search(query, scan=True)}
+            found = {contact.id for contact in self._client.search(query, scan=True)}
             said = (
                 f"{way}, which showed {len(error.found)} of {error.total}: refused as incomplete; "
                 f"then with scan=True: {len(found)} contacts"
@@ -216,7 +216,7 @@ class Tour:
         before = self._read([contact.id])[contact.id]
         assert before is not None
         expected: set[Identifier] | None = set(before.identifiers) - {phone}
-        said = self._done(self._door.remove_identifier(contact.id, phone))
+        said = self._done(self._client.remove_identifier(contact.id, phone))
 
         def read() -> set[Identifier] | None:
             seen = self._read([contact.id])[contact.id]
@@ -236,8 +236,8 @@ class Tour:
         """One member by id, another by e-mail address."""
         from contacts_core.models import Identifier
 
-        for each in self._door.lists():
-            members = {contact.id: contact for contact in self._door.export(lists=[each.id])}
+        for each in self._client.lists():
+            members = {contact.id: contact for contact in self._client.export(lists=[each.id])}
             reachable = [c for c in members.values() if c.email and c.id not in self._touched]
             if len(reachable) > 1:
                 break
@@ -245,8 +245,8 @@ class Tour:
             return self._check("remove from list", "", "there is no list with two members", "", good=False)
         first, second = reachable[:2]
         expected = members.keys() - {first.id, second.id}
-        said = self._done(self._door.remove_from_list(each.id, [first.id, Identifier.email(second.email or "")]))
-        seen = _settled(lambda: {contact.id for contact in self._door.export(lists=[each.id])}, expected)
+        said = self._done(self._client.remove_from_list(each.id, [first.id, Identifier.email(second.email or "")]))
+        seen = _settled(lambda: {contact.id for contact in self._client.export(lists=[each.id])}, expected)
         there = sum(contact is not None for contact in self._read([first.id, second.id]).values())
         self._touched |= {first.id, second.id}
         return self._check(
@@ -261,7 +261,7 @@ class Tour:
     def _delete(self) -> Check:
         chosen = [c for c in self._everyone.values() if c.email and c.id not in self._touched][:3]
         ids = [contact.id for contact in chosen]
-        said = self._done(self._door.delete_contacts(ids))
+        said = self._done(self._client.delete_contacts(ids))
         self._deleted |= set(ids)
         gone = _settled(lambda: {i for i, contact in self._read(ids).items() if contact is None}, set(ids))
         addresses = [next(i for i in c.identifiers if i.value == c.email) for c in chosen]
@@ -282,7 +282,7 @@ class Tour:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "people.csv"
             with writer_for(path, excel_safe=True) as writer:
-                for contact in self._door.export():
+                for contact in self._client.export():
                     writer.write(contact)
                     seen[contact.id] = contact
             size = path.stat().st_size
@@ -303,24 +303,24 @@ class Tour:
         from contacts_core.provider import GetsContacts
 
         wanted = list(ids)
-        if isinstance(self._door.provider, GetsContacts):
-            return self._door.get_contacts(wanted)
-        everyone = {contact.id: contact for contact in self._door.export()}
+        if isinstance(self._client.provider, GetsContacts):
+            return self._client.get_contacts(wanted)
+        everyone = {contact.id: contact for contact in self._client.export()}
         return {each: everyone.get(each) for each in wanted}
 
     def _holding(self, identifiers: list[Identifier]) -> set[str]:
         from contacts_core.provider import FindsContacts
 
-        if isinstance(self._door.provider, FindsContacts):
-            found = self._door.find(identifiers)
+        if isinstance(self._client.provider, FindsContacts):
+            found = self._client.find(identifiers)
             return {contact.id for identifier in found for contact in found.get_all(identifier)}
-        return {c.id for c in self._door.export() if not set(identifiers).isdisjoint(c.identifiers)}
+        return {c.id for c in self._client.export() if not set(identifiers).isdisjoint(c.identifiers)}
 
     def _done(self, outcome: Outcome) -> str:
         """What the vendor said, at once and in the end."""
         said = _said(outcome)
         if outcome.pending:
-            said += f"; then {_said(self._door.wait(outcome, timeout=WAIT))}"
+            said += f"; then {_said(self._client.wait(outcome, timeout=WAIT))}"
         return said
 
 

@@ -28,13 +28,13 @@ def erasure(server: Running, names: list[str], *, quiet: bool) -> Iterator[Check
     from contacts_core.config import plugins
 
     with ExitStack() as opened:
-        folder = opened.enter_context(_state())
-        doors = {
+        folder = opened.enter_context(_storage())
+        clients = {
             name: opened.enter_context(Contacts(plugins.provider_class(name)(**server.settings(name)), name=name))
             for name in names
         }
         try:
-            yield from _Erasure(doors, folder, quiet=quiet).checks()
+            yield from _Erasure(clients, folder, quiet=quiet).checks()
         except Exception as error:  # noqa: BLE001 - the demo tells of it
             from contacts_core.cli.commands.demo import failure
 
@@ -42,8 +42,8 @@ def erasure(server: Running, names: list[str], *, quiet: bool) -> Iterator[Check
 
 
 class _Erasure:
-    def __init__(self, doors: Mapping[str, Contacts[Any]], folder: Path, *, quiet: bool) -> None:
-        self._doors = doors
+    def __init__(self, clients: Mapping[str, Contacts[Any]], folder: Path, *, quiet: bool) -> None:
+        self._clients = clients
         self._folder = folder
         self._quiet = quiet
 
@@ -54,18 +54,18 @@ class _Erasure:
         from contacts_core.models import Identifier
         from contacts_core.plans import IdentifierExpansion, plan_erasure
 
-        before = {name: list(door.export()) for name, door in self._doors.items()}
+        before = {name: list(client.export()) for name, client in self._clients.items()}
         least = min(LEAST, len(before))
         addresses = [{c.email for c in contacts if c.email} for contacts in before.values()]
         shared = sorted(a for a in set().union(*addresses) if sum(a in each for each in addresses) >= least)
         person = Identifier.email(shared[0])
-        plan = plan_erasure([person], list(self._doors.values()), follow=IdentifierExpansion.ONCE)
+        plan = plan_erasure([person], list(self._clients.values()), follow=IdentifierExpansion.ONCE)
         if not self._quiet:
-            what = f"Erasure of {person.masked} at {len(self._doors)} vendors; first the plan, which only reads:"
+            what = f"Erasure of {person.masked} at {len(self._clients)} vendors; first the plan, which only reads:"
             output.show(["", what, ""])
             show(plan)
         with bars() as watch:
-            receipt = plan.apply(list(self._doors.values()), timeout=WAIT, watch=watch)
+            receipt = plan.apply(list(self._clients.values()), timeout=WAIT, watch=watch)
         yield self._erased(plan, receipt, before)
         yield self._receipt(receipt, person)
         yield self._held_back(person)
@@ -73,7 +73,7 @@ class _Erasure:
     def _erased(self, plan: Plan, receipt: Receipt, before: Mapping[str, Any]) -> Check:
         """What the receipt says, against an export of everything."""
         identifiers = {i for person in plan.people for i in person.identifiers}
-        after = {name: list(door.export()) for name, door in self._doors.items()}
+        after = {name: list(client.export()) for name, client in self._clients.items()}
         having = sum(not identifiers.isdisjoint(c.identifiers) for contacts in after.values() for c in contacts)
         planned = {(part.account, target.contact) for part in plan.accounts for target in part.targets}
         expected = {(name, c.id) for name, contacts in before.items() for c in contacts} - planned
@@ -113,26 +113,26 @@ class _Erasure:
             f"{len(read.lines)} lines, {'sealed' if read.sealed_by(key) else 'NOT sealed'}; "
             f"a report of {len(html(read)):,} bytes",
             f"the address is absent in {len(absent)} accounts; a changed byte is {noticed}",
-            read.sealed_by(key) and refused and len(absent) == len(self._doors) and person.value not in read.text,
+            read.sealed_by(key) and refused and len(absent) == len(self._clients) and person.value not in read.text,
         )
 
     def _held_back(self, person: Any) -> Check:
         """An import that would bring them back."""
         from contacts_core.models import Contact
 
-        outcomes = [door.upsert_contacts([Contact(identifiers=(person,))]) for door in self._doors.values()]
+        outcomes = [client.upsert_contacts([Contact(identifiers=(person,))]) for client in self._clients.values()]
         back = sum(outcome.requested - outcome.failed_count for outcome in outcomes)
         reason = next((failure.reason for outcome in outcomes for failure in outcome.failed), "")
         return Check(EVERYWHERE, "import again", "the same person", reason, f"{back} of them came back", back == 0)
 
 
 @contextmanager
-def _state() -> Iterator[Path]:
-    """A state of the demo's own, whatever is set up here."""
-    names = ("CONTACTS_STATE", "CONTACTS_RECEIPT_KEY", "CONTACTS_SIGNING_KEY")
+def _storage() -> Iterator[Path]:
+    """A storage of the demo's own, whatever is set up here."""
+    names = ("CONTACTS_STORAGE", "CONTACTS_RECEIPT_KEY", "CONTACTS_SIGNING_KEY")
     before = {name: os.environ.pop(name, None) for name in names}
     with tempfile.TemporaryDirectory(prefix="contacts-demo-") as folder:
-        os.environ["CONTACTS_STATE"] = folder
+        os.environ["CONTACTS_STORAGE"] = folder
         try:
             yield Path(folder)
         finally:

@@ -43,11 +43,11 @@ def job(
     given = _from_stdin() if job == "-" else [job]
     if not given:
         raise InvalidInput("there is no job in what was read", hint="it may have been done at once")
-    with opened(account, settings) as door:
-        seen = [door.get_job(each) for each in given]
+    with opened(account, settings) as client:
+        seen = [client.get_job(each) for each in given]
         if wait and not all(each.finished for each in seen):
             with waiting(len(seen)):
-                seen = [door.wait(each, timeout=timeout) for each in seen]
+                seen = [client.wait(each, timeout=timeout) for each in seen]
     if as_json:
         output.document(seen[0] if len(seen) == 1 else seen)
     else:
@@ -55,7 +55,7 @@ def job(
     leave(max(map(wording.job_code, seen)))
 
 
-def call(
+def request(
     account: Account,
     method: Annotated[str, typer.Argument(metavar="METHOD", help="GET, POST, …", show_default=False)],
     path: Annotated[
@@ -75,20 +75,20 @@ def call(
 
     The way to what has no command. Anything but a GET is shown and asked about first.
 
-        contacts call marketing GET /v1/contacts --param limit=5
-        contacts call marketing POST /v1/tags --data '{"name": "vip"}'
+        contacts request marketing GET /v1/contacts --param limit=5
+        contacts request marketing POST /v1/tags --data '{"name": "vip"}'
     """
     from contacts_core.cli import output
     from contacts_core.cli.prompts import ask, opened
     from contacts_core.models.identifiers import scrub
 
     params, body = pairs("--param", param), _body(data)
-    with opened(account, settings) as door:
+    with opened(account, settings) as client:
         if method.upper() not in READING:
             said = f" with {len(data or '')} characters of JSON" if data else ""
-            where = f"{door.name} ({door.provider.base_url})"
+            where = f"{client.name} ({client.provider.base_url})"
             ask([f"about to send {method.upper()} {scrub(path)}{said} to {where}"], yes=yes)
-        output.document(door.request(method, path, params=params or None, json=body))
+        output.document(client.request(method, path, params=params or None, json=body))
 
 
 def _body(data: str | None) -> Any:

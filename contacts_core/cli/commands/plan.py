@@ -47,6 +47,10 @@ MaxShare = Annotated[
     str | None,
     typer.Option("--max-share", metavar="P%", help="Share of an account it may touch; 20% unless raised."),
 ]
+Follow = Annotated[
+    str,
+    typer.Option("--follow", metavar="no|once|all", help="Look for other addresses and numbers found as well."),
+]
 PeopleFile = Annotated[
     Path | None,
     typer.Option(
@@ -58,17 +62,30 @@ PeopleFile = Annotated[
 ]
 
 
-def erase(
+plan = section("plan", no_args_is_help=True)
+
+
+@plan.callback()
+def plans() -> None:
+    """Make and show plans; nothing is changed.
+
+    `contacts apply` applies them, verifies the result and writes a receipt.
+
+        contacts plan erase --email jane@example.com --accounts marketing,crm --to plan.json
+        contacts plan delete marketing --id ID --to plan.json
+        contacts plan show plan.json
+    """
+
+
+@plan.command("erase", cls=Command)
+def plan_erase(
     accounts: Accounts,
     email: Emails = None,
     phone: Phones = None,
     external_id: ExternalIds = None,
     anonymous_id: AnonymousIds = None,
     from_file: PeopleFile = None,
-    follow: Annotated[
-        str,
-        typer.Option("--follow", metavar="no|once|all", help="Look for other addresses and numbers found as well."),
-    ] = "no",
+    follow: Follow = "no",
     max_contacts: MaxContacts = None,
     max_share: MaxShare = None,
     to: To = None,
@@ -80,33 +97,13 @@ def erase(
     would be deleted, why, at what cost, and what stays behind at each vendor. It is saved to a file, which is as
     confidential as the contacts in it, and done by `contacts apply`.
 
-        contacts erase --email jane@example.com --accounts marketing,crm --to plan.json
-        contacts erase --from-file leavers.csv --accounts marketing,crm --follow once --max-contacts 5000
+        contacts plan erase --email jane@example.com --accounts marketing,crm --to plan.json
+        contacts plan erase --from-file leavers.csv --accounts marketing,crm --follow once --max-contacts 5000
     """
-    from contacts_core.plans import IdentifierExpansion
-    from contacts_core.plans import plan_erasure as made
-
-    try:
-        far = IdentifierExpansion(follow)
-    except ValueError:
-        raise typer.BadParameter("--follow is no, once or all") from None
-    people = _people(identifiers(email, phone, external_id, anonymous_id), from_file)
-    limits = _limits(max_contacts, max_share)
-    _planned(accounts, lambda: made(people, accounts, follow=far, limits=limits), to, as_json=as_json)
-
-
-plan = section("plan", no_args_is_help=True)
-
-
-@plan.callback()
-def plans() -> None:
-    """Make and show other plans; nothing is changed.
-
-    They are applied by `contacts apply`, and verified and receipted as an erasure is.
-
-        contacts plan delete marketing --id ID --to plan.json
-        contacts plan show plan.json
-    """
+    make = erasure(
+        accounts, identifiers(email, phone, external_id, anonymous_id), from_file, follow, max_contacts, max_share
+    )
+    _planned(accounts, make, to, as_json=as_json)
 
 
 @plan.command("delete", cls=Command)
@@ -228,15 +225,42 @@ def show(made: Plan, *, stderr: bool = False) -> None:
         console.print(output.text(line), soft_wrap=True)
 
 
+def erasure(
+    accounts: list[str],
+    given: list[Identifier],
+    from_file: Path | None,
+    follow: str,
+    max_contacts: int | None,
+    max_share: str | None,
+) -> Callable[[], Plan]:
+    """What plans this erasure, its arguments checked; nothing is read before it is called."""
+    from contacts_core.plans import IdentifierExpansion, plan_erasure
+
+    try:
+        expansion = IdentifierExpansion(follow)
+    except ValueError:
+        raise typer.BadParameter("--follow is no, once or all") from None
+    people = _people(given, from_file)
+    limits = _limits(max_contacts, max_share)
+    return lambda: plan_erasure(people, accounts, follow=expansion, limits=limits)
+
+
+def planned(names: list[str], make: Callable[[], Plan]) -> Plan:
+    """The plan, made with a sign of progress."""
+    from contacts_core.cli import output
+
+    _announce_scans(names)
+    with output.progress(f"looking in {', '.join(names)}"):
+        return make()
+
+
 def _planned(names: list[str], make: Callable[[], Plan], to: Path | None, *, as_json: bool) -> None:
     """Make a plan, show it, and save it."""
     import shlex
 
     from contacts_core.cli import output
 
-    _announce_scans(names)
-    with output.progress(f"looking in {', '.join(names)}"):
-        made = make()
+    made = planned(names, make)
     path = to or Path(f"{made.kind.value}-{made.checksum[:8]}.json")
     made.save(path)
     if as_json:
@@ -265,7 +289,7 @@ def _people(given: list[Identifier], from_file: Path | None) -> list[tuple[Ident
     if from_file:
         people += _read(from_file)
     if not people:
-        raise typer.BadParameter("say whom: identifiers such as --email, or --from-file")
+        raise typer.BadParameter("name the people: identifiers such as --email, or --from-file")
     return people
 
 
@@ -275,7 +299,7 @@ def _each(
     """Every identifier of the options by itself, and the people of the file."""
     people: list[Any] = [*given, *(_read(from_file) if from_file else ())]
     if not (people or ids):
-        raise typer.BadParameter("say whom: --id, identifiers such as --email, or --from-file")
+        raise typer.BadParameter("name the contacts: --id, identifiers such as --email, or --from-file")
     return people
 
 
@@ -289,13 +313,13 @@ def _read(path: Path) -> list[tuple[Identifier, ...]]:
     if unread:
         output.note(f"{path.name}: not read: {', '.join(unread)}")
     if not people:
-        raise InvalidInput("there is nobody in what was read, so no plan was made")
+        raise InvalidInput("there are no people in what was read, so no plan was made")
     return people
 
 
 def _given(wanted: list[Identifier]) -> list[Identifier]:
     if not wanted:
-        raise typer.BadParameter("say which: identifiers such as --phone")
+        raise typer.BadParameter("name the identifiers, such as --phone")
     return wanted
 
 

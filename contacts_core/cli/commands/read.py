@@ -102,15 +102,15 @@ def search(
     fields = pairs("--custom", custom)
     if not conditions and not fields:
         raise typer.BadParameter("give a condition, such as --email; `contacts export` reads every contact")
-    with opened(account, settings) as door:
-        conditions += _custom(door, fields)
+    with opened(account, settings) as client:
+        conditions += _custom(client, fields)
         query = conditions[0]
         for condition in conditions[1:]:
             query &= condition
         if explain:
-            _explain(door, query, as_json=as_json)
+            _explain(client, query, as_json=as_json)
         else:
-            _search(door, query, scan=scan, limit=limit, as_json=as_json)
+            _search(client, query, scan=scan, limit=limit, as_json=as_json)
 
 
 def find(
@@ -136,9 +136,9 @@ def find(
     wanted = identifiers(email, phone, external_id, anonymous_id)
     if not wanted:
         raise typer.BadParameter("give an identifier, such as --email")
-    with opened(account, settings) as door, output.progress(f"looking up {len(wanted)} identifier(s)"):
-        found = door.find(wanted)
-    tell_doubts(door, found)
+    with opened(account, settings) as client, output.progress(f"looking up {len(wanted)} identifier(s)"):
+        found = client.find(wanted)
+    tell_doubts(client, found)
     if as_json:
         output.document(found)
     else:
@@ -175,8 +175,8 @@ def get(
     from contacts_core.cli import output
     from contacts_core.cli.prompts import opened
 
-    with opened(account, settings) as door:
-        found = door.get_contacts(sendable(door.provider, ids))
+    with opened(account, settings) as client:
+        found = client.get_contacts(sendable(client.provider, ids))
     if as_json:
         output.document(found)
         return
@@ -218,8 +218,8 @@ def export(
     if to is None and excel_safe:
         raise typer.BadParameter("--excel-safe is for CSV files: --to FILE.csv")
     number = 0
-    with opened(account, settings) as door:
-        contacts = door.export(lists=on_list or ())
+    with opened(account, settings) as client:
+        contacts = client.export(lists=on_list or ())
         if to is None:
             for contact in contacts:
                 output.line(contact)
@@ -245,8 +245,8 @@ def count(account: Account, settings: Settings = None, as_json: Json = False) ->
     from contacts_core.cli import output
     from contacts_core.cli.prompts import opened
 
-    with opened(account, settings) as door, output.progress("counting"):
-        number = door.count()
+    with opened(account, settings) as client, output.progress("counting"):
+        number = client.count()
     how = {"counter": "the vendor's own counter", "paged": "all of them were read"}.get(number.source, number.source)
     if as_json:
         output.document(number)
@@ -264,8 +264,8 @@ def lists(account: Account, settings: Settings = None, as_json: Json = False) ->
     from contacts_core.cli import output
     from contacts_core.cli.prompts import opened
 
-    with opened(account, settings) as door:
-        found = door.lists()
+    with opened(account, settings) as client:
+        found = client.lists()
     if as_json:
         output.document(found)
         return
@@ -283,8 +283,8 @@ def fields(account: Account, settings: Settings = None, as_json: Json = False) -
     from contacts_core.cli import output
     from contacts_core.cli.prompts import opened
 
-    with opened(account, settings) as door:
-        found = door.custom_fields()
+    with opened(account, settings) as client:
+        found = client.custom_fields()
     if as_json:
         output.document(found)
         return
@@ -300,10 +300,10 @@ def fields(account: Account, settings: Settings = None, as_json: Json = False) -
     )
 
 
-def _explain(door: Contacts[Any], query: Query, *, as_json: bool) -> None:
+def _explain(client: Contacts[Any], query: Query, *, as_json: bool) -> None:
     from contacts_core.cli import output
 
-    told = door.explain(query)
+    told = client.explain(query)
     if as_json:
         output.document(told)
         return
@@ -311,12 +311,12 @@ def _explain(door: Contacts[Any], query: Query, *, as_json: bool) -> None:
     output.show(f"{told.strategy.value}, {cost}: {told.reason}" + (f"\n  {told.text}" if told.text else ""))
 
 
-def _search(door: Contacts[Any], query: Query, *, scan: bool, limit: int | None, as_json: bool) -> None:
+def _search(client: Contacts[Any], query: Query, *, scan: bool, limit: int | None, as_json: bool) -> None:
     from contacts_core.cli import formatting as wording
     from contacts_core.cli import output
     from contacts_core.errors import IncompleteSearch
 
-    matches = door.search(query, scan=scan)
+    matches = client.search(query, scan=scan)
     sample: IncompleteSearch | None = None
     found: Iterable[Contact] = islice(matches, limit)
     shown: list[Contact] = []
@@ -347,7 +347,7 @@ def _search(door: Contacts[Any], query: Query, *, scan: bool, limit: int | None,
         raise sample
 
 
-def _custom(door: Contacts[Any], given: dict[str, str]) -> list[Query]:
+def _custom(client: Contacts[Any], given: dict[str, str]) -> list[Query]:
     """Conditions on custom fields, each value in the type of its field."""
     from contacts_core.cli import output
     from contacts_core.provider import ReadsCustomFields
@@ -355,10 +355,10 @@ def _custom(door: Contacts[Any], given: dict[str, str]) -> list[Query]:
 
     if not given:
         return []
-    known = isinstance(door.provider, ReadsCustomFields)
-    types = {each.name: each.type for each in door.custom_fields()} if known else {}
+    known = isinstance(client.provider, ReadsCustomFields)
+    types = {each.name: each.type for each in client.custom_fields()} if known else {}
     if known and (unknown := sorted(given.keys() - types.keys())):
-        output.warn(f"there is no custom field named {', '.join(unknown)} (`contacts fields {door.name}`)")
+        output.warn(f"there is no custom field named {', '.join(unknown)} (`contacts fields {client.name}`)")
     return [F.custom[name] == _typed(types.get(name), name, value) for name, value in given.items()]
 
 

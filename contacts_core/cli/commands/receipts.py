@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NOT_COVERED = "not covered"
 ReceiptFile = Annotated[Path, typer.Argument(metavar="FILE", parser=existing, help="A receipt.", show_default=False)]
 Storage = Annotated[
-    str | None, typer.Option("--state", metavar="PLACE", help="Folder or postgresql:// URL that keeps the key.")
+    str | None, typer.Option("--storage", metavar="PLACE", help="Folder or postgresql:// URL that keeps the key.")
 ]
 
 receipt = section("receipt", no_args_is_help=True)
@@ -52,7 +52,7 @@ def receipt_verify(
     public_key: Annotated[
         str | None, typer.Option("--public-key", metavar="BASE64", help="Whose signature it must carry.")
     ] = None,
-    state: Storage = None,
+    storage: Storage = None,
     as_json: Json = False,
 ) -> None:
     """Check that a receipt is as it was written, and who vouches for it.
@@ -69,7 +69,7 @@ def receipt_verify(
     from contacts_core.plans import Receipt
 
     found = Receipt.load(path)
-    key = _key(state)
+    key = _key(storage)
     sealed = found.sealed_by(key) if key else None
     signed = found.signed_by(public_key) if public_key is not None else None
     authentic = bool(sealed or signed)
@@ -105,7 +105,7 @@ def receipt_find(
         list[str] | None,
         several("--accounts", "NAME,NAME", "Where they must be absent; wherever it was done otherwise."),
     ] = None,
-    state: Storage = None,
+    storage: Storage = None,
     as_json: Json = False,
 ) -> None:
     """Ask whether an identifier was erased; only the holder of the receipt key can.
@@ -125,7 +125,7 @@ def receipt_find(
     if not wanted:
         raise typer.BadParameter("say which: identifiers such as --email")
     where = accounts or []
-    read, key = Receipt.load(path), _key(state)
+    read, key = Receipt.load(path), _key(storage)
     if key is None:
         raise ConfigurationError(
             "there is no receipt key here, and only its holder can ask a receipt for somebody",
@@ -155,7 +155,7 @@ def receipt_report(
         Path, typer.Option("--to", metavar="FILE", parser=output_file, help="The page to write.", show_default=False)
     ],
     title: Annotated[str, typer.Option("--title", help="What to call it.")] = "",
-    state: Storage = None,
+    storage: Storage = None,
 ) -> None:
     """Write a receipt as one page to read and print.
 
@@ -168,7 +168,7 @@ def receipt_report(
     from contacts_core.plans.receipts.report import html
     from contacts_core.storage.private_files import owner_only
 
-    found, key = Receipt.load(path), _key(state)
+    found, key = Receipt.load(path), _key(storage)
     sealed = found.sealed_by(key) if key else False
     if key and found.key_id == key.id and not sealed:
         raise ReceiptBroken(len(found.lines), "its seal was not made with the key that it names")
@@ -183,9 +183,9 @@ tombstones = section("tombstones", no_args_is_help=True)
 
 @tombstones.callback()
 def marks() -> None:
-    """Count or lift the marks that erased people left.
+    """Count or remove the tombstones of erased people.
 
-    They are keyed hashes; while they are there, no upsert or import brings these people back unnoticed.
+    A tombstone is a pseudonym of an erased identifier. While it exists, upserts and imports hold that person back.
 
         contacts tombstones count
         contacts tombstones lift --email jane@example.com
@@ -193,7 +193,7 @@ def marks() -> None:
 
 
 @tombstones.command("count", cls=Command)
-def tombstones_count(state: Storage = None, as_json: Json = False) -> None:
+def tombstones_count(storage: Storage = None, as_json: Json = False) -> None:
     """Count them.
 
     There is one for each identifier of everybody who was erased.
@@ -204,8 +204,8 @@ def tombstones_count(state: Storage = None, as_json: Json = False) -> None:
     from contacts_core.storage.database import locate_storage as place
     from contacts_core.storage.tombstones import Tombstones
 
-    where = place(state)
-    number = len(Tombstones(where)) if where.exists else 0
+    kept = place(storage)
+    number = len(Tombstones(kept)) if kept.exists else 0
     if as_json:
         output.document({"count": number})
     else:
@@ -219,11 +219,11 @@ def tombstones_lift(
     external_id: ExternalIds = None,
     anonymous_id: AnonymousIds = None,
     yes: Yes = False,
-    state: Storage = None,
+    storage: Storage = None,
 ) -> None:
-    """Lift the marks of somebody who came back of their own accord.
+    """Remove the tombstones of somebody who signed up again.
 
-    Name every identifier that they come back with; each has a mark of its own.
+    Name every identifier they use now; each has its own tombstone.
 
         contacts tombstones lift --email jane@example.com
     """
@@ -234,18 +234,18 @@ def tombstones_lift(
 
     wanted = identifiers(email, phone, external_id, anonymous_id)
     if not wanted:
-        raise typer.BadParameter("say whose: identifiers such as --email")
+        raise typer.BadParameter("name the identifiers, such as --email")
     ask(["about to let imports write again:", *(f"  {each.masked}" for each in wanted)], yes=yes)
-    where = place(state)
-    output.show(f"{Tombstones(where).remove(wanted) if where.exists else 0} mark(s) lifted")
+    kept = place(storage)
+    output.show(f"{Tombstones(kept).remove(wanted) if kept.exists else 0} tombstone(s) removed")
 
 
-def _key(state: str | None) -> PseudonymKey | None:
+def _key(storage: str | None) -> PseudonymKey | None:
     """The receipt key; None where there is none to check by."""
     from contacts_core.storage.database import locate_storage as place
 
-    where = place(state)
-    return where.key() if where.has_key else None
+    kept = place(storage)
+    return kept.key() if kept.has_key else None
 
 
 def _about_seal(theirs: str, ours: str, sealed: bool | None) -> str:

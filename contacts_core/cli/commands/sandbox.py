@@ -1,4 +1,4 @@
-"""`contacts sandbox`: vendors to try things on, on this machine."""
+"""`contacts sandbox`: emulators of all vendors on this machine."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def sandbox(
     ] = 0.0,
     as_json: Json = False,
 ) -> None:
-    """Serve stand-ins for all vendors on this machine.
+    """Serve emulators of all vendors on this machine.
 
     It prints the addresses, the keys, and the environment variables that lead every command there. With a COMMAND,
-    such as a shell, that is run with these variables instead, with accounts and a state of its own.
+    such as a shell, that is run with these variables instead, with accounts and a storage of its own.
 
         contacts sandbox --speed 60 -- sh
         contacts sandbox --contacts 1000 --speed 60
@@ -87,7 +87,7 @@ def sandbox(
 
 
 def imported() -> Any:
-    """The package that serves the stand-ins; it needs an extra."""
+    """The package of the emulators; it needs an extra."""
     from contacts_core.errors import ConfigurationError
 
     try:
@@ -100,7 +100,7 @@ def imported() -> Any:
 
 
 def _inside(server: Running, command: list[str]) -> int:
-    """Run a command that sees nothing but the stand-ins; gives its exit code."""
+    """Run a command that sees nothing but the emulators; gives its exit code."""
     import os
     import subprocess
     import tempfile
@@ -110,7 +110,7 @@ def _inside(server: Running, command: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="contacts-sandbox-") as folder:
         accounts = Path(folder) / "contacts.toml"
         accounts.touch()
-        surroundings = {"CONTACTS_FILE": str(accounts), "CONTACTS_STATE": str(Path(folder) / "state")}
+        surroundings = {"CONTACTS_FILE": str(accounts), "CONTACTS_STORAGE": str(Path(folder) / "storage")}
         for name in server.sandbox.emulators:
             surroundings |= _variables(server, name)
         direct = {

@@ -1,4 +1,4 @@
-"""The durable engine: who may work on a state, and how runs begin, go on and end.
+"""The durable engine: who may work on a storage, and how runs begin, go on and end.
 
 Durable execution is DBOS's. A run is two workflows for each account: one that checks whether the plan still holds
 there, and, once all accounts were checked, one that does the work and verifies it. All wait in one queue that is

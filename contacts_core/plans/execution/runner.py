@@ -75,7 +75,7 @@ def apply(
     plan: Plan,
     accounts: Sequence[str | Contacts[Any]] = (),
     *,
-    where: str | Path | None = None,
+    storage: str | Path | None = None,
     timeout: float = 900.0,
     pause: float = 0.5,
     watch: Watch | None = None,
@@ -87,7 +87,7 @@ def apply(
     Args:
         plan: The plan.
         accounts: Accounts that are open already; others are opened by their names.
-        where: The state to keep the run in; see `contacts_core.storage.database`.
+        storage: Where the run is kept: a folder or a PostgreSQL URL; see `contacts_core.storage.database`.
         timeout: Seconds of patience with each account: for its jobs, and for its contacts to vanish.
         pause: Seconds before the second look at something; each further pause is longer.
         watch: Called now and then with how far each account got.
@@ -99,7 +99,7 @@ def apply(
         ConfigurationError: An account is unknown, or another process is at work in the same folder.
     """
     _allowed(plan)
-    with Engine(locate_storage(where), _runners(plan, accounts)) as running:
+    with Engine(locate_storage(storage), _runners(plan, accounts)) as running:
         return _followed(running, running.start(plan, {"timeout": timeout, "pause": pause}), watch)
 
 
@@ -107,7 +107,7 @@ async def apply_async(
     plan: Plan,
     accounts: Sequence[str | AsyncContacts[Any]] = (),
     *,
-    where: str | Path | None = None,
+    storage: str | Path | None = None,
     timeout: float = 900.0,
     pause: float = 0.5,
     watch: Watch | None = None,
@@ -117,25 +117,25 @@ async def apply_async(
     options = {"timeout": timeout, "pause": pause}
 
     def run(doors: Sequence[Any], stop: _Stop) -> Receipt:
-        with Engine(locate_storage(where), _runners(plan, doors)) as running:
+        with Engine(locate_storage(storage), _runners(plan, doors)) as running:
             return _followed(running, running.start(plan, options), watch, stop)
 
     return await _in_a_thread(accounts, run)
 
 
-def submit(plan: Plan, *, where: str | Path | None = None, timeout: float = 900.0, pause: float = 0.5) -> str:
+def submit(plan: Plan, *, storage: str | Path | None = None, timeout: float = 900.0, pause: float = 0.5) -> str:
     """Put a run where workers find it, and give its name.
 
-    Where an erasure is kept in another state than the one in force here, its tombstones are left here at once: the
+    Where an erasure is kept in another storage than the one in force here, its tombstones are left here at once: the
     workers leave theirs where they are.
 
     Raises:
-        ConfigurationError: The state is a folder, where no worker of another machine would find it.
+        ConfigurationError: The storage is a folder, where no worker of another machine would find it.
         PlanRefused: It was altered, or a plugin objected.
     """
-    place = locate_storage(where)
+    place = locate_storage(storage)
     if not place.shared:
-        raise ConfigurationError("workers share runs through PostgreSQL", hint="set CONTACTS_STATE=postgresql://…")
+        raise ConfigurationError("workers share runs through PostgreSQL", hint="set CONTACTS_STORAGE=postgresql://…")
     _allowed(plan)
     with Engine(place, {}, listens=False) as running:
         run = running.start(plan, {"timeout": timeout, "pause": pause})
@@ -148,7 +148,7 @@ def resume(
     run: str,
     accounts: Sequence[str | Contacts[Any]] = (),
     *,
-    where: str | Path | None = None,
+    storage: str | Path | None = None,
     watch: Watch | None = None,
 ) -> Receipt:
     """Go on with a run: where it was, if it was interrupted; else with another round for whoever is still there.
@@ -160,49 +160,49 @@ def resume(
         PlanRefused: It was refused when it began, or an account leads to another workspace now.
         RunStopped: Ctrl-C; what was under way was finished.
     """
-    return _resumed(run, accounts, where, watch, None)
+    return _resumed(run, accounts, storage, watch, None)
 
 
 async def resume_async(
     run: str,
     accounts: Sequence[str | AsyncContacts[Any]] = (),
     *,
-    where: str | Path | None = None,
+    storage: str | Path | None = None,
     watch: Watch | None = None,
 ) -> Receipt:
     """The same as `resume`, with the requests of open accounts made in the caller's event loop."""
-    return await _in_a_thread(accounts, lambda doors, stop: _resumed(run, doors, where, watch, stop))
+    return await _in_a_thread(accounts, lambda doors, stop: _resumed(run, doors, storage, watch, stop))
 
 
-def cancel(run: str, *, where: str | Path | None = None) -> Run:
+def cancel(run: str, *, storage: str | Path | None = None) -> Run:
     """End a run after the steps under way, whichever process does it; what is done stays done."""
-    return engine.cancel(locate_storage(where), run)
+    return engine.cancel(locate_storage(storage), run)
 
 
-def list_runs(*, where: str | Path | None = None) -> list[Run]:
+def list_runs(*, storage: str | Path | None = None) -> list[Run]:
     """Every run, the latest first."""
-    place = locate_storage(where)
+    place = locate_storage(storage)
     return [_as_it_is(place, run) for run in Journal(place).all()] if place.exists else []
 
 
-def overview(run: str, *, where: str | Path | None = None) -> tuple[Run, list[Progress]]:
+def overview(run: str, *, storage: str | Path | None = None) -> tuple[Run, list[Progress]]:
     """A run, and how far it got in each account.
 
     Raises:
         InvalidInput: There is no such run.
     """
-    place = locate_storage(where)
+    place = locate_storage(storage)
     journal = Journal(place)
     return _as_it_is(place, journal.run(run)), journal.progress(run)
 
 
-def get_receipt(run: str, *, where: str | Path | None = None) -> Receipt:
+def get_receipt(run: str, *, storage: str | Path | None = None) -> Receipt:
     """The receipt of a run.
 
     Raises:
         InvalidInput: There is no such run, or it has not ended.
     """
-    journal = Journal(locate_storage(where))
+    journal = Journal(locate_storage(storage))
     found = journal.run(run)
     text = journal.receipt(run)
     if text is None:
@@ -210,15 +210,15 @@ def get_receipt(run: str, *, where: str | Path | None = None) -> Receipt:
     return Receipt.parse(text)
 
 
-def run_worker(*, where: str | Path | None = None, until: Callable[[], bool] | None = None) -> None:
-    """Drain the queues of a shared state until interrupted, or until ``until`` says so between two looks.
+def run_worker(*, storage: str | Path | None = None, until: Callable[[], bool] | None = None) -> None:
+    """Drain the queues of a shared storage until interrupted, or until ``until`` says so between two looks.
 
     Raises:
-        ConfigurationError: The state is a folder, which one process works on alone.
+        ConfigurationError: The storage is a folder, which one process works on alone.
     """
-    place = locate_storage(where)
+    place = locate_storage(storage)
     if not place.shared:
-        raise ConfigurationError("workers share runs through PostgreSQL", hint="set CONTACTS_STATE=postgresql://…")
+        raise ConfigurationError("workers share runs through PostgreSQL", hint="set CONTACTS_STORAGE=postgresql://…")
     with Engine(place, {}):
         while not (until and until()):
             time.sleep(GLANCE)
@@ -244,16 +244,16 @@ class _Stop:
 
 
 def _resumed(
-    run: str, accounts: Sequence[Any], where: str | Path | None, watch: Watch | None, stop: _Stop | None
+    run: str, accounts: Sequence[Any], storage: str | Path | None, watch: Watch | None, stop: _Stop | None
 ) -> Receipt:
-    place = locate_storage(where)
+    place = locate_storage(storage)
     journal = Journal(place)
     known = journal.run(run)
     if known.state == "refused":
         raise PlanRefused(f"run {run} was refused: {known.reason}", hint="make a new plan")
     plan = kept_plan(journal, run)
     if plan is None:
-        return get_receipt(run, where=where)
+        return get_receipt(run, storage=storage)
     with Engine(place, _runners(plan, accounts)) as running:
         check_accounts(running.session, known)
         running.resume(run)
