@@ -4,7 +4,7 @@
     ├─ ConfigurationError            wrong or missing settings, unknown account, broken plugin
     ├─ InvalidInput                  a value that must not be sent (also a ``ValueError``)
     ├─ UnsupportedOperation          the provider does not declare the capability
-    ├─ IncompleteSearch              the vendor answered with a sample
+    ├─ IncompleteSearch              the vendor returned only some of the matches
     ├─ IncompleteExport              fewer contacts arrived than the vendor announced
     ├─ Interrupted                   the outcome so far, and what was not sent
     ├─ Cancelled                     Ctrl-C or a cancelled task; the cause of an `Interrupted`
@@ -35,6 +35,31 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from contacts_core.models import Contact, Job, Outcome
+
+__all__ = [
+    "Cancelled",
+    "ConfigurationError",
+    "ContactsError",
+    "DeadlineExceeded",
+    "Forbidden",
+    "IncompleteExport",
+    "IncompleteSearch",
+    "Interrupted",
+    "InvalidInput",
+    "JobFailed",
+    "JobTimeout",
+    "NotFound",
+    "PlanRefused",
+    "ProviderError",
+    "RateLimited",
+    "Rejected",
+    "StorageError",
+    "Unauthenticated",
+    "Unavailable",
+    "UnexpectedPayload",
+    "Unreachable",
+    "UnsupportedOperation",
+]
 
 
 class ContactsError(Exception):

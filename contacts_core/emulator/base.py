@@ -64,6 +64,7 @@ class Incoming:
 
 
 Handler = Callable[[Incoming], Response]
+"""A function that answers one request to an emulator."""
 
 
 @frozen

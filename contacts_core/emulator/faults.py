@@ -37,6 +37,7 @@ FAULTS: dict[str, str] = {
     "not-found-everywhere-json": "the same with a JSON object that has a `message`",
     "not-found-everywhere-empty": "the same with no body",
 }
+"""What each fault does, by its name."""
 # Faults inside handlers after which an answer need not have its documented shape.
 RESHAPING = frozenset(("no-includes", "no-includes-anywhere", "null-includes", "flat-lists"))
 MOST_UNFILTERED = 50

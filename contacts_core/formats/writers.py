@@ -128,6 +128,7 @@ FORMATS: Mapping[str, Callable[..., ContactWriter]] = {
     ".jsonl": JsonLinesWriter,
     ".ndjson": JsonLinesWriter,
 }
+"""The writer for each suffix of a file's name."""
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AsyncExitStack, ExitStack
+from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -485,7 +486,7 @@ class BlockingTransport(_Common):
         if not workers:
             return settled
         pool = ThreadPoolExecutor(workers, thread_name_prefix="contacts")
-        tasks = [pool.submit(work) for _ in range(workers)]
+        tasks = [pool.submit(copy_context().run, work) for _ in range(workers)]  # spans and log fields of the caller
         try:
             wait(tasks)
         except KeyboardInterrupt as error:

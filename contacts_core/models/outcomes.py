@@ -55,7 +55,7 @@ class Outcome:
         failed: Items that did not work, with the reason.
         jobs: The vendor's jobs that carry the rest, as last seen.
         deleted: The last copy of deleted contacts, from vendors that hand it back.
-        lost: Names of fields that this vendor has no place for and that were therefore not written.
+        dropped_fields: Names of fields that were not written because the vendor does not have them.
         emulated: Whether it was done by reading, changing and writing back, with the race that this implies.
     """
 
@@ -115,7 +115,7 @@ class Outcome:
 
     @property
     def unconfirmed(self) -> int:
-        """Number of items of which the vendor said neither that they worked nor that they did not."""
+        """Number of items the vendor reported no result for."""
         return max(0, self.requested - self.succeeded_count - len(self.absent) - self.failed_count)
 
     @property

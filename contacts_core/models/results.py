@@ -48,7 +48,7 @@ class Count(int):
 class Found(Mapping[Identifier, Contact | None]):
     """What `find` found, by the identifier that the vendor was asked for; None where nobody has it.
 
-    A vendor may keep several contacts with one address: indexing gives the first, `every` gives all.
+    A vendor may keep several contacts with one address: indexing gives the first, `get_all` gives all.
 
     Attributes:
         matches: The contacts that have each identifier. Identifiers that could not be asked for are not in it.
