@@ -1,4 +1,4 @@
-"""What became of a change: a result never claims more than the vendor said."""
+"""Outcomes of operations that change something. They claim no more than the vendor reported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Failure", "Outcome", "OutcomeState"]
 
 @frozen(repr=False)
 class Failure:
-    """One item that did not work, and why."""
+    """One item that failed, and why."""
 
     item: str
     reason: str
@@ -33,7 +33,7 @@ def _may_have_worked(job: Job) -> bool:
 
 
 class OutcomeState(Enum):
-    """How an operation stands. ``ACCEPTED`` is not ``DONE``: the vendor has jobs open."""
+    """The state of an operation. ``ACCEPTED`` is not ``DONE``: the vendor has open jobs."""
 
     ACCEPTED = "accepted"
     DONE = "done"
@@ -43,7 +43,7 @@ class OutcomeState(Enum):
 
 @frozen(kw_only=True)
 class Outcome:
-    """What became of an operation, claiming no more than the vendor said.
+    """The result of an operation that changes something. It claims no more than the vendor reported.
 
     Attributes:
         operation: Name of the method.
@@ -51,12 +51,12 @@ class Outcome:
         requested: Number of items asked for.
         confirmed: Items that the vendor confirmed one by one.
         processed: Number of items that the vendor confirmed only as a number, outside jobs.
-        absent: Items that the vendor does not have: already gone, or never there.
-        failed: Items that did not work, with the reason.
-        jobs: The vendor's jobs that carry the rest, as last seen.
-        deleted: The last copy of deleted contacts, from vendors that hand it back.
+        absent: Items that the vendor does not have, or that needed no change.
+        failed: Items that failed, with the reason.
+        jobs: The vendor's jobs for the remaining items, as last read.
+        deleted: The last copy of deleted contacts, if the vendor returns it.
         dropped_fields: Names of fields that were not written because the vendor does not have them.
-        emulated: Whether it was done by reading, changing and writing back, with the race that this implies.
+        emulated: Whether it was done by reading, changing and writing back, which has a race.
     """
 
     operation: str
@@ -73,12 +73,12 @@ class Outcome:
 
     @classmethod
     def queued(cls, job: Job) -> Outcome:
-        """The vendor accepted a job and said no more."""
+        """Make the outcome of a job that the vendor accepted."""
         return cls(operation=job.operation, provider=job.provider, requested=job.requested, jobs=(job,))
 
     @classmethod
     def merge(cls, operation: str, provider: str, parts: Iterable[Outcome]) -> Outcome:
-        """Add up the outcomes of the chunks of one operation."""
+        """Merge the outcomes of the batches of one operation."""
         outcomes = list(parts)
         return cls(
             operation=operation,
@@ -95,12 +95,12 @@ class Outcome:
         )
 
     def with_jobs(self, jobs: Iterable[Job]) -> Outcome:
-        """The same outcome with its jobs as seen now."""
+        """Return the same outcome with these jobs."""
         return evolve(self, jobs=tuple(jobs))
 
     @property
     def pending(self) -> tuple[Job, ...]:
-        """The jobs that the vendor has not finished."""
+        """The jobs that have not ended."""
         return tuple(job for job in self.jobs if not job.finished)
 
     @property
@@ -120,10 +120,10 @@ class Outcome:
 
     @property
     def state(self) -> OutcomeState:
-        """How it stands, all in all.
+        """The state, from all parts together.
 
-        A job that the vendor calls completed without giving a count is taken at its word; `unconfirmed` still tells
-        that nobody counted.
+        If the vendor reports a job as completed without a count, it counts as done; `unconfirmed` has the number of
+        items without a result.
         """
         if self.pending:
             return OutcomeState.ACCEPTED

@@ -1,4 +1,4 @@
-"""What reading operations give: pages, counts, look-ups, explanations of searches."""
+"""Results of reading operations: pages, counts, look-ups, explanations of searches."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ T = TypeVar("T")
 
 @frozen
 class Page(Generic[T]):
-    """A part of something long, and the cursor of the next part (None: this was the last).
+    """One page of items.
 
-    ``total`` is the number of all items where the vendor tells it.
+    Attributes:
+        items: The items of this page.
+        next: The cursor of the next page; None if this is the last.
+        total: The number of all items; None if the vendor does not say.
     """
 
     items: Sequence[T]
@@ -29,7 +32,7 @@ class Page(Generic[T]):
 
 
 class Count(int):
-    """A number of contacts; ``source`` says where it comes from: ``counter`` (the vendor's) or ``paged`` (all read)."""
+    """A number of contacts. ``source`` is ``counter`` (the vendor's own number) or ``paged`` (all were read)."""
 
     source: str
 
@@ -46,15 +49,15 @@ class Count(int):
 
 @frozen(repr=False)
 class Found(Mapping[Identifier, Contact | None]):
-    """What `find` found, by the identifier that the vendor was asked for; None where nobody has it.
+    """The result of `find`: contacts by identifier, None for identifiers that no contact has.
 
-    A vendor may keep several contacts with one address: indexing gives the first, `get_all` gives all.
+    Several contacts may have the same identifier: indexing returns the first, `get_all` returns all.
 
     Attributes:
-        matches: The contacts that have each identifier. Identifiers that could not be asked for are not in it.
-        unasked: Identifiers that could not be asked for, with the reason: whether somebody has them is not known.
-        mismatched: How many contacts without it the vendor answered with, by identifier. They were left out; such an
-            answer proves nothing about who else has the identifier.
+        matches: The contacts that have each identifier. Identifiers that could not be looked up are not in it.
+        unasked: Identifiers that could not be looked up, with the reason: whether a contact has them is not known.
+        mismatched: By identifier, how many contacts the vendor returned that do not have it. They were left out. After
+            such an answer it is not known who else has the identifier.
     """
 
     matches: Mapping[Identifier, tuple[Contact, ...]]
@@ -62,19 +65,19 @@ class Found(Mapping[Identifier, Contact | None]):
     mismatched: Mapping[Identifier, int] = field(factory=dict)
 
     def __getitem__(self, identifier: Identifier) -> Contact | None:
-        """The first contact with this identifier, or None. KeyError for one that the vendor was not asked for."""
+        """Return the first contact with this identifier, or None. Raise KeyError for one that was not looked up."""
         return next(iter(self.matches[identifier]), None)
 
     def __iter__(self) -> Iterator[Identifier]:
-        """The identifiers that the vendor was asked for, in the order of asking."""
+        """Iterate over the identifiers that were looked up, in the order given."""
         return iter(self.matches)
 
     def __len__(self) -> int:
-        """How many identifiers the vendor was asked for."""
+        """Return how many identifiers were looked up."""
         return len(self.matches)
 
     def get_all(self, identifier: Identifier) -> tuple[Contact, ...]:
-        """All contacts with this identifier."""
+        """Return all contacts with this identifier."""
         return self.matches[identifier]
 
     def __repr__(self) -> str:
@@ -83,7 +86,7 @@ class Found(Mapping[Identifier, Contact | None]):
 
 
 class Strategy(Enum):
-    """How a search is answered: by the vendor, or by reading every contact and filtering."""
+    """How a search is answered: ``NATIVE`` by the vendor, ``SCAN`` by reading every contact and filtering."""
 
     NATIVE = "native"
     SCAN = "scan"
@@ -94,10 +97,10 @@ class Explanation:
     """How `search` would answer a query.
 
     Attributes:
-        strategy: Who filters.
-        requests: Cost in requests to the vendor; None where the vendor gives no way to know.
+        strategy: Whether the vendor answers, or a scan.
+        requests: How many requests it costs; None if that cannot be known.
         text: The query in the vendor's language; empty for a scan.
-        reason: Why this way, in a sentence.
+        reason: Why this strategy is used, in one sentence.
     """
 
     strategy: Strategy

@@ -15,8 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from contacts_core import Identifier, connect, connect_async
-from contacts_core.emulator import Running, Sandbox, running
-from contacts_core.emulator.registry import emulators
+from contacts_core.emulator import Running, Sandbox, emulators, running
 
 PAGE = Path(__file__).parents[2] / "docs" / "logging.md"
 
