@@ -94,6 +94,12 @@ class Faults:
         """
         self._switch(name, _Setting(times, after=after))
 
+    def remaining(self, name: str) -> int | None:
+        """How many more times a fault strikes: 0 if it is off or used up, `None` without a limit."""
+        with self._lock:
+            setting = self._settings.get(name)
+            return setting.times if setting else 0
+
     def clear(self) -> None:
         """Switch all faults off."""
         with self._lock:

@@ -12,7 +12,7 @@ from contacts_core.models import Contact, Identifier, Outcome, OutcomeState
 from contacts_core.provider import CAPABILITIES, Exports, Provider, UpsertsContacts
 from contacts_core.testing.harness import Harness
 
-__all__ = ["Case", "Cases", "case"]
+__all__ = ["Case", "Cases", "case", "shared_fields"]
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -27,17 +27,20 @@ class Case:
     Attributes:
         needs: Capabilities that the provider must declare.
         recorded: Whether it is short enough for a cassette.
-        emulated: Whether it needs an emulator: for its faults, or for its synthetic contacts.
-        contacts: How many contacts the emulator starts with.
+        emulated: Whether it needs an emulator, for its faults or its requests.
+        contacts: How many contacts the account starts with; 0 is an empty account. None leaves it to the kit: none
+            where the provider can write contacts, else a few of the emulator's.
     """
 
     needs: tuple[type[Provider], ...] = ()
     recorded: bool = False
     emulated: bool = False
-    contacts: int = 0
+    contacts: int | None = None
 
 
-def case(*needs: type[Provider], recorded: bool = False, emulated: bool = False, contacts: int = 0) -> Callable[[T], T]:
+def case(
+    *needs: type[Provider], recorded: bool = False, emulated: bool = False, contacts: int | None = None
+) -> Callable[[T], T]:
     """Mark a test as a case of the contract."""
     assert all(each in CAPABILITIES for each in needs)
 
@@ -48,6 +51,12 @@ def case(*needs: type[Provider], recorded: bool = False, emulated: bool = False,
     return mark
 
 
+def shared_fields(contact: Contact) -> dict[str, Any]:
+    """What a write must keep of a contact besides its identifiers and lists."""
+    names = ("first_name", "last_name", "address", "organization", "title", "tags")
+    return {name: getattr(contact, name) for name in names}
+
+
 class Cases:
     """Helpers for cases."""
 
@@ -56,6 +65,26 @@ class Cases:
     def creates(self) -> bool:
         """Whether the provider can make the people a case needs; else the emulator brings some."""
         return issubclass(self.provider, UpsertsContacts)
+
+    def populate(self, harness: Harness, count: int) -> None:
+        """Write synthetic contacts, some of them on lists; for a provider without an emulator that has them."""
+        from contacts_core.emulator.synthetic_contacts import people
+
+        lists = [harness.client.create_list(f"Contract kit: list {number}") for number in (1, 2)]
+        contacts = [
+            Contact(
+                identifiers=tuple(
+                    [Identifier.email(email) for email in (person.email, *person.alternate_emails)]
+                    + ([Identifier.phone(person.phone)] if person.phone else [])
+                ),
+                first_name=person.first_name,
+                last_name=person.last_name,
+            )
+            for person in people(count)
+        ]
+        memberships: tuple[list[str], ...] = ([], [lists[0].id], [lists[1].id], [lists[0].id, lists[1].id])
+        for number, joined in enumerate(memberships):
+            self.wait_done(harness, harness.client.upsert_contacts(contacts[number::4], lists=joined))
 
     def person(self, harness: Harness, number: int = 1, **changes: Any) -> Contact:
         """A contact that no other case knows, as a caller makes it."""
@@ -102,6 +131,12 @@ class Cases:
         if hasattr(self.provider, "get_contacts"):
             return not any(harness.client.get_contacts(ids).values())
         return not {contact.id for contact in harness.client.export()} & set(ids)
+
+    def reread(self, harness: Harness, contact: Contact) -> Contact:
+        """The contact as the vendor has it now."""
+        stored: Contact | None = harness.client.get_contacts([contact.id])[contact.id]
+        assert stored is not None, f"contact {contact.id} is gone"
+        return stored
 
     def members(self, harness: Harness, list_id: str) -> set[str]:
         """Who is on a list, by reading it."""

@@ -6,7 +6,7 @@ import pytest
 from cattrs.preconf.json import make_converter
 
 from contacts_core.errors import InvalidInput, NotFound
-from contacts_core.models import Contact, Identifier, IdentifierKind, Job, JobState, OutcomeState
+from contacts_core.models import Address, Contact, Identifier, IdentifierKind, Job, JobState, OutcomeState
 from contacts_core.provider import (
     AddsToLists,
     CreatesLists,
@@ -20,8 +20,8 @@ from contacts_core.provider import (
     RemovesIdentifiers,
     UpsertsContacts,
 )
-from contacts_core.testing.cases.read import INVALID_IDS
-from contacts_core.testing.cases.shared import Cases, case
+from contacts_core.testing.cases.read import INVALID_IDS, POPULATION
+from contacts_core.testing.cases.shared import Cases, case, shared_fields
 from contacts_core.testing.harness import Harness
 
 
@@ -78,14 +78,15 @@ class WriteCases(Cases):
         self.wait_done(harness, outcome)
         assert [contact.id for contact in harness.client.export()] == [kept.id]
 
-    @case(DeletesAllContacts, Exports, emulated=True, contacts=30)
+    @case(DeletesAllContacts, Exports, contacts=POPULATION)
     def test_deleting_everyone_wants_the_exact_name(self, harness: Harness) -> None:
+        before = harness.requests
         for wrong in ("", "yes", self.provider.name.upper(), f" {self.provider.name}"):
             with pytest.raises(InvalidInput):
                 harness.client.delete_all_contacts(confirm=wrong)
-        assert harness.requests == 0
+        assert harness.requests == before
         outcome = self.wait_done(harness, harness.client.delete_all_contacts(confirm=self.provider.name))
-        assert outcome.succeeded_count == 30
+        assert outcome.succeeded_count == POPULATION
         assert list(harness.client.export()) == []
 
     @case(RemovesIdentifiers, UpsertsContacts, GetsContacts, FindsContacts, recorded=True)
@@ -102,6 +103,15 @@ class WriteCases(Cases):
         self.eventually(harness, lambda: phone not in left())
         assert left() == set(target.identifiers) - {phone}
         assert set(harness.client.get_contacts([other.id])[other.id].identifiers) == set(other.identifiers)
+
+    @case(RemovesIdentifiers, UpsertsContacts, GetsContacts, FindsContacts)
+    def test_removing_an_identifier_keeps_the_other_fields(self, harness: Harness) -> None:
+        target, _ = self.people(harness)
+        phone = target.primary(IdentifierKind.PHONE)
+        assert phone
+        self.wait_done(harness, harness.client.remove_identifier(target.id, phone))
+        self.eventually(harness, lambda: phone not in self.reread(harness, target).identifiers)
+        assert shared_fields(self.reread(harness, target)) == shared_fields(target)
 
     @case(RemovesIdentifiers, UpsertsContacts, GetsContacts, FindsContacts)
     def test_an_identifier_that_is_not_there_is_absent(self, harness: Harness) -> None:
@@ -154,6 +164,22 @@ class WriteCases(Cases):
         assert (again.first_name, set(again.identifiers)) == (by_id.first_name, set(by_id.identifiers))
         assert not self.gone(harness, stays)
 
+    @case(RemovesFromLists, UpsertsContacts, CreatesLists, Exports, GetsContacts, FindsContacts)
+    def test_leaving_a_list_keeps_the_other_lists(self, harness: Harness) -> None:
+        left, kept = (harness.client.create_list(f"Contract kit: {name}") for name in ("left", "kept"))
+        target, other = self.people(harness, lists=[left.id, kept.id])
+        self.wait_done(harness, harness.client.remove_from_list(left.id, [target.id]))
+        self.eventually(harness, lambda: self.members(harness, left.id) == {other.id})
+        assert self.members(harness, kept.id) == {target.id, other.id}
+
+    @case(AddsToLists, UpsertsContacts, CreatesLists, Exports, GetsContacts, FindsContacts)
+    def test_joining_a_list_keeps_the_other_lists(self, harness: Harness) -> None:
+        first, second = (harness.client.create_list(f"Contract kit: {name}") for name in ("first", "second"))
+        target, other = self.people(harness, lists=[first.id])
+        self.wait_done(harness, harness.client.add_to_list(second.id, [target.id]))
+        self.eventually(harness, lambda: self.members(harness, second.id) == {target.id})
+        assert self.members(harness, first.id) == {target.id, other.id}
+
     @case(RemovesFromLists, AddsToLists, CreatesLists, FindsContacts)
     def test_unknown_identifiers_neither_join_nor_leave_a_list(self, harness: Harness) -> None:
         new_list = harness.client.create_list("Contract kit: unknown identifiers")
@@ -176,6 +202,46 @@ class WriteCases(Cases):
         stored = found[first.identifiers[0]]
         assert (stored.first_name, stored.last_name) == ("Zoë 2", "O'Brien-Müller 李")
         assert sum(stored.id == contact.id for contact in harness.client.export()) == 1
+
+    @case(UpsertsContacts, CreatesLists, Exports, FindsContacts, GetsContacts)
+    def test_writing_again_keeps_lists_and_identifiers(self, harness: Harness) -> None:
+        first, second = (harness.client.create_list(f"Contract kit: {name}") for name in ("first", "second"))
+        target, _ = self.people(harness, lists=[first.id])
+        again = self.person(harness, identifiers=target.identifiers[:1], first_name="Grace")
+        self.wait_done(harness, harness.client.upsert_contacts([again], lists=[second.id]))
+        self.eventually(harness, lambda: self.members(harness, second.id) == {target.id})
+        assert target.id in self.members(harness, first.id)
+        stored = self.reread(harness, target)
+        assert (stored.first_name, set(stored.identifiers)) == ("Grace", set(target.identifiers))
+
+    @case(UpsertsContacts, FindsContacts, GetsContacts)
+    def test_writing_one_contact_leaves_the_others(self, harness: Harness) -> None:
+        others = self.people(harness)
+        new = self.person(harness, 3, first_name="Grace", last_name="Example")
+        self.wait_done(harness, harness.client.upsert_contacts([new]))
+        self.eventually(harness, lambda: harness.client.find(new.identifiers[:1])[new.identifiers[0]])
+        for contact in others:
+            stored = self.reread(harness, contact)
+            assert (set(stored.identifiers), shared_fields(stored)) == (
+                set(contact.identifiers),
+                shared_fields(contact),
+            )
+
+    @case(UpsertsContacts, FindsContacts)
+    def test_every_field_is_written_or_named_as_dropped(self, harness: Harness) -> None:
+        full = self.person(
+            harness,
+            address=Address(line1="1 Example Street", city="Springfield", postal_code="12345", country="US"),
+            organization="Example Inc.",
+            title="Engineer",
+            tags=("contract-kit",),
+        )
+        outcome = self.wait_done(harness, harness.client.upsert_contacts([full]))
+        wanted = full.identifiers[:1]
+        self.eventually(harness, lambda: harness.client.find(wanted)[wanted[0]])
+        stored: Contact = harness.client.find(wanted)[wanted[0]]
+        lost = {name for name, value in shared_fields(full).items() if value != getattr(stored, name)}
+        assert lost <= set(outcome.dropped_fields), "a field was dropped, and the outcome does not name it"
 
     @case(UpsertsContacts, FindsContacts)
     def test_what_has_no_place_is_named(self, harness: Harness) -> None:
