@@ -108,7 +108,7 @@ class Compare(Query):
     key: str = ""
 
     def matches(self, contact: Contact) -> bool:
-        """See `Query.matches`."""
+        """Return whether the contact meets the condition; see `Query.matches`."""
         compare, target = COMPARISONS[self.op], self.value
         for value in _values(contact, self):
             left, right = _comparable(value, target) if self.op not in (*TEXT_OPS, Op.SET) else (value, target)
@@ -127,7 +127,7 @@ class And(Query):
     parts: tuple[Query, ...]
 
     def matches(self, contact: Contact) -> bool:
-        """See `Query.matches`."""
+        """Return whether the contact meets the condition; see `Query.matches`."""
         return all(part.matches(contact) for part in self.parts)
 
 
@@ -138,7 +138,7 @@ class Or(Query):
     parts: tuple[Query, ...]
 
     def matches(self, contact: Contact) -> bool:
-        """See `Query.matches`."""
+        """Return whether the contact meets the condition; see `Query.matches`."""
         return any(part.matches(contact) for part in self.parts)
 
 
@@ -149,7 +149,7 @@ class Not(Query):
     part: Query
 
     def matches(self, contact: Contact) -> bool:
-        """See `Query.matches`."""
+        """Return whether the contact meets the condition; see `Query.matches`."""
         return not self.part.matches(contact)
 
 

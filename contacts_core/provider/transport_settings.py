@@ -49,7 +49,7 @@ def _boolean(_: object, setting: attrs.Attribute[Any], value: Any) -> None:
 class TransportSettings:
     """Bounds on every exchange with a vendor. The defaults suit all the vendors that are known.
 
-    Give them to `connect` as ``transport=TransportSettings(attempts=2)``, or write them into the accounts file::
+    Give them to `connect` as ``transport=TransportSettings(attempts=2)``, or write them into the accounts file:
 
         [accounts.marketing.transport]
         attempts = 2
