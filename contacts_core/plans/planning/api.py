@@ -1,4 +1,4 @@
-"""The functions that make plans, each in a blocking and an asynchronous form. They only read."""
+"""The functions that make plans, in pairs: one that blocks, one that is awaited. All of them only read."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ def plan_erasure(
     follow: IdentifierExpansion = IdentifierExpansion.NO,
     limits: SafetyLimits | None = None,
 ) -> Plan:
-    """Plan to delete every contact of these people in all accounts, and to leave tombstones.
+    """Plan to delete every contact of these people, everywhere, for good.
 
     Args:
-        people: The data subjects. Each item is one: an identifier, or several identifiers.
-        accounts: Names of accounts, or clients that are open already.
-        follow: Whether to look up the other e-mail addresses and phone numbers of the contacts found as well. If not,
-            the plan lists them as suggestions.
-        limits: How many contacts of an account the plan may change.
+        people: Each item is one person: an identifier, or several of theirs.
+        accounts: Names of accounts, or open ones.
+        follow: Whether to look for the other addresses and numbers of the contacts found as well; without it, the
+            plan's suggestions tell them.
+        limits: How much of an account it may touch.
 
     Raises:
-        InvalidInput: No people were given, or an identifier is blank.
-        UnsupportedOperation: A provider cannot delete contacts, or has no way to find them.
-        PlanRefused: The plan would change more than the limits allow, or an account could not be read completely.
+        InvalidInput: Nobody was asked for, or an identifier is blank.
+        UnsupportedOperation: A vendor cannot delete contacts, or offers no way to find them.
+        PlanRefused: It would touch more than the limits allow, or an account could not be read to its end.
     """
     return _made(PlanRequest(PlanKind.ERASE, persons(people), follow, limits=limits or SafetyLimits()), accounts)
 
@@ -70,7 +70,7 @@ async def plan_erasure_async(
     follow: IdentifierExpansion = IdentifierExpansion.NO,
     limits: SafetyLimits | None = None,
 ) -> Plan:
-    """Make the same plan as `plan_erasure`, with clients of `AsyncContacts`."""
+    """The same as `erase`, to be awaited."""
     return await _made_async(
         PlanRequest(PlanKind.ERASE, persons(people), follow, limits=limits or SafetyLimits()), accounts
     )
@@ -79,14 +79,14 @@ async def plan_erasure_async(
 def plan_deletion(
     account: Account, people: People = (), *, ids: Iterable[str] = (), limits: SafetyLimits | None = None
 ) -> Plan:
-    """Plan to delete contacts of one account, given by identifier or by id. No tombstones are left."""
+    """Plan to delete contacts of one account, found by identifier or given by id; no tombstones are left."""
     return _made(PlanRequest(PlanKind.DELETE, _targets(people, ids), limits=limits or SafetyLimits()), [account])
 
 
 async def plan_deletion_async(
     account: AsyncAccount, people: People = (), *, ids: Iterable[str] = (), limits: SafetyLimits | None = None
 ) -> Plan:
-    """Make the same plan as `plan_deletion`, with clients of `AsyncContacts`."""
+    """The same as `delete`, to be awaited."""
     return await _made_async(
         PlanRequest(PlanKind.DELETE, _targets(people, ids), limits=limits or SafetyLimits()), [account]
     )
@@ -95,7 +95,7 @@ async def plan_deletion_async(
 def plan_identifier_removal(
     identifiers: Iterable[Identifier], accounts: Iterable[Account], *, limits: SafetyLimits | None = None
 ) -> Plan:
-    """Plan to remove identifiers from every contact that has them. The contacts are kept."""
+    """Plan to take identifiers off every contact that has them; the contacts stay."""
     return _made(
         PlanRequest(PlanKind.REMOVE_IDENTIFIER, persons(identifiers), limits=limits or SafetyLimits()), accounts
     )
@@ -104,7 +104,7 @@ def plan_identifier_removal(
 async def plan_identifier_removal_async(
     identifiers: Iterable[Identifier], accounts: Iterable[AsyncAccount], *, limits: SafetyLimits | None = None
 ) -> Plan:
-    """Make the same plan as `plan_identifier_removal`, with clients of `AsyncContacts`."""
+    """The same as `remove_identifier`, to be awaited."""
     return await _made_async(
         PlanRequest(PlanKind.REMOVE_IDENTIFIER, persons(identifiers), limits=limits or SafetyLimits()), accounts
     )
@@ -118,7 +118,7 @@ def plan_list_removal(
     ids: Iterable[str] = (),
     limits: SafetyLimits | None = None,
 ) -> Plan:
-    """Plan to remove contacts from a list of one account, given by identifier or by id. The contacts are kept."""
+    """Plan to take contacts off a list of one account, found by identifier or given by id; they stay contacts."""
     request = PlanRequest(
         PlanKind.REMOVE_FROM_LIST, _targets(people, ids), list_id=list_id, limits=limits or SafetyLimits()
     )
@@ -133,7 +133,7 @@ async def plan_list_removal_async(
     ids: Iterable[str] = (),
     limits: SafetyLimits | None = None,
 ) -> Plan:
-    """Make the same plan as `plan_list_removal`, with clients of `AsyncContacts`."""
+    """The same as `remove_from_list`, to be awaited."""
     request = PlanRequest(
         PlanKind.REMOVE_FROM_LIST, _targets(people, ids), list_id=list_id, limits=limits or SafetyLimits()
     )
@@ -141,12 +141,12 @@ async def plan_list_removal_async(
 
 
 def replan(plan: Plan, accounts: Iterable[Account] = ()) -> Plan:
-    """Make a plan for the same request again, to see what has changed."""
+    """Plan anew what this plan was asked for, to see what has changed."""
     return _made(_request(plan), _named(plan, accounts))
 
 
 async def replan_async(plan: Plan, accounts: Iterable[AsyncAccount] = ()) -> Plan:
-    """Make the same plan as `replan`, with clients of `AsyncContacts`."""
+    """The same as `remake`, to be awaited."""
     return await _made_async(_request(plan), _named(plan, accounts))
 
 
