@@ -1,15 +1,15 @@
-"""The asynchronous client."""
+"""The client for programs that use ``await``; `Contacts` describes what each method does."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
 from contacts_core import operations
-from contacts_core.http.drivers import AsyncTransport, BeforeSend, EventHook
-from contacts_core.http.wire import AsyncClient
+from contacts_core.http.asynchronous import AsyncTransport
+from contacts_core.http.hooks import BeforeSend, EventHook
+from contacts_core.http.protocols import AsyncClient
 from contacts_core.models import (
     Contact,
     ContactList,
@@ -21,6 +21,7 @@ from contacts_core.models import (
     Job,
     Outcome,
 )
+from contacts_core.operations import WriteGuard
 from contacts_core.provider import (
     AddsToLists,
     Counts,
@@ -41,7 +42,6 @@ from contacts_core.provider import (
     UpsertsContacts,
 )
 from contacts_core.query import Query
-from contacts_core.storage.tombstones import guard
 
 T = TypeVar("T")
 P_co = TypeVar("P_co", bound=Provider, covariant=True)
@@ -60,8 +60,8 @@ class AsyncContacts(Generic[P_co]):
         client: AsyncClient | None = None,
         *,
         name: str = "",
-        driver: AsyncTransport | None = None,
-        storage: str | Path | None = None,
+        transport: AsyncTransport | None = None,
+        guard: WriteGuard | None = None,
     ) -> None:
         """Open the account that ``provider`` describes; `connect_async` does this by name.
 
@@ -69,13 +69,15 @@ class AsyncContacts(Generic[P_co]):
             provider: The provider with its settings.
             client: An HTTP client of your own.
             name: The account's name, for confirmations.
-            driver: What performs the requests; for tests that keep their own clock.
-            storage: A storage whose tombstones hold back imports too, besides the one in force.
+            transport: What performs the requests; for tests that keep their own clock.
+            guard: Called by `upsert_contacts` with each batch before it is sent; gives for each contact why it must not
+                be written, or an empty string. It may block: it runs in a thread. None: every contact may be
+                written. `connect_async` passes a guard that refuses people who were erased.
         """
         self.provider = provider
         self.name = name or provider.name
-        self._storage = storage
-        self._driver = driver or AsyncTransport(provider, client)
+        self._guard = guard
+        self._transport = transport or AsyncTransport(provider, client)
 
     async def __aenter__(self) -> Self:
         """Return the client itself."""
@@ -89,7 +91,7 @@ class AsyncContacts(Generic[P_co]):
 
     async def close(self) -> None:
         """Close the connections. An HTTP client that you passed in stays open."""
-        await self._driver.close()
+        await self._transport.close()
 
     async def run(self, flow: Flow[T]) -> T:
         """Run a flow of your own, with this account's authorization, rate limits and retries.
@@ -103,7 +105,7 @@ class AsyncContacts(Generic[P_co]):
         Raises:
             ContactsError: A request failed, or the flow raised it.
         """
-        return await self._driver.run(flow)
+        return await self._transport.run(flow)
 
     def add_event_hook(self, hook: EventHook) -> Callable[[], None]:
         """Call a function after every exchange with the vendor, for logging, metrics or tests.
@@ -117,7 +119,7 @@ class AsyncContacts(Generic[P_co]):
         Returns:
             A function that removes the hook.
         """
-        return self._driver.add_event_hook(hook)
+        return self._transport.add_event_hook(hook)
 
     def add_before_send(self, hook: BeforeSend) -> Callable[[], None]:
         """Call a function before every exchange with the vendor, to limit or delay it.
@@ -132,7 +134,7 @@ class AsyncContacts(Generic[P_co]):
         Returns:
             A function that removes the hook.
         """
-        return self._driver.add_before_send(hook)
+        return self._transport.add_before_send(hook)
 
     def charge_rate_limit(self, requests: int) -> None:
         """Count requests that another process has just sent for this account against the vendor's rate limits.
@@ -140,7 +142,7 @@ class AsyncContacts(Generic[P_co]):
         Args:
             requests: How many requests were sent.
         """
-        self._driver.charge(requests)
+        self._transport.charge(requests)
 
     def __repr__(self) -> str:
         """Show the account and the provider, without settings."""
@@ -160,7 +162,7 @@ class AsyncContacts(Generic[P_co]):
                 result, and the ids that were not sent.
             ProviderError: The only request failed.
         """
-        return await self._driver.run(operations.delete_contacts(self.provider, ids))
+        return await self._transport.run(operations.delete_contacts(self.provider, ids))
 
     async def delete_all_contacts(self: AsyncContacts[DeletesAllContacts], *, confirm: str) -> Outcome:
         """Delete every contact of the account.
@@ -172,7 +174,7 @@ class AsyncContacts(Generic[P_co]):
             InvalidInput: ``confirm`` is another text; nothing was sent.
             Interrupted: The operation stopped half-way; see `delete_contacts`.
         """
-        return await self._driver.run(
+        return await self._transport.run(
             operations.delete_all_contacts(self.provider, confirm, [self.name, self.provider.name])
         )
 
@@ -189,7 +191,7 @@ class AsyncContacts(Generic[P_co]):
             NotFound: There is no such contact.
             Rejected: The vendor refuses, for example because it is the contact's only identifier.
         """
-        return await self._driver.run(operations.remove_identifier(self.provider, contact_id, identifier))
+        return await self._transport.run(operations.remove_identifier(self.provider, contact_id, identifier))
 
     async def remove_from_list(
         self: AsyncContacts[RemovesFromLists], list_id: str, members: Iterable[str | Identifier]
@@ -204,7 +206,7 @@ class AsyncContacts(Generic[P_co]):
             InvalidInput: There is no such list, or several have this name; nothing was changed.
             Interrupted: The operation stopped half-way; see `delete_contacts`.
         """
-        return await self._driver.run(operations.remove_from_list(self.provider, list_id, members))
+        return await self._transport.run(operations.remove_from_list(self.provider, list_id, members))
 
     async def add_to_list(
         self: AsyncContacts[AddsToLists], list_id: str, members: Iterable[str | Identifier]
@@ -219,7 +221,7 @@ class AsyncContacts(Generic[P_co]):
             InvalidInput: There is no such list, or several have this name; nothing was changed.
             Interrupted: The operation stopped half-way; see `delete_contacts`.
         """
-        return await self._driver.run(operations.add_to_list(self.provider, list_id, members))
+        return await self._transport.run(operations.add_to_list(self.provider, list_id, members))
 
     def search(self: AsyncContacts[Exports], query: Query, *, scan: bool = False) -> AsyncIterator[Contact]:
         """Iterate asynchronously over all contacts that match a query.
@@ -238,7 +240,7 @@ class AsyncContacts(Generic[P_co]):
             IncompleteSearch: The vendor returned only some of the matches. The error has them, and their total number.
             UnsupportedOperation: The query is a `RawQuery`, and the vendor has no query language.
         """
-        return self._driver.stream(operations.search(self.provider, query, scan=scan))
+        return self._transport.stream(operations.search(self.provider, query, scan=scan))
 
     async def explain(self: AsyncContacts[Exports], query: Query) -> Explanation:
         """Explain how `search` would answer a query, and how many requests that costs.
@@ -246,7 +248,7 @@ class AsyncContacts(Generic[P_co]):
         Args:
             query: The query; it is not run. If it names lists, the vendor's lists are read.
         """
-        return await self._driver.run(operations.explain(self.provider, query))
+        return await self._transport.run(operations.explain(self.provider, query))
 
     def export(self: AsyncContacts[Exports], lists: Iterable[str] = ()) -> AsyncIterator[Contact]:
         """Iterate asynchronously over every contact of the account, or of some lists, in constant memory.
@@ -263,7 +265,7 @@ class AsyncContacts(Generic[P_co]):
             IncompleteExport: Fewer contacts arrived than the vendor announced. It is raised after those that arrived.
             JobFailed: The vendor's export job failed.
         """
-        return self._driver.stream(operations.export(self.provider, lists))
+        return self._transport.stream(operations.export(self.provider, lists))
 
     async def get_contacts(self: AsyncContacts[GetsContacts], ids: Iterable[str]) -> dict[str, Contact | None]:
         """Read contacts by id.
@@ -277,7 +279,7 @@ class AsyncContacts(Generic[P_co]):
         Raises:
             InvalidInput: An id is malformed; nothing was sent.
         """
-        return await self._driver.run(operations.get_contacts(self.provider, ids))
+        return await self._transport.run(operations.get_contacts(self.provider, ids))
 
     async def find(self: AsyncContacts[FindsContacts], identifiers: Iterable[Identifier]) -> Found:
         """Look contacts up by exact identifier.
@@ -289,7 +291,7 @@ class AsyncContacts(Generic[P_co]):
             The contacts by identifier, None for identifiers that no contact has. ``Found.unasked`` has the identifiers
             that this vendor cannot look up.
         """
-        return await self._driver.run(operations.find(self.provider, identifiers))
+        return await self._transport.run(operations.find(self.provider, identifiers))
 
     async def count(self: AsyncContacts[Counts]) -> Count:
         """Count the contacts of the account.
@@ -298,11 +300,11 @@ class AsyncContacts(Generic[P_co]):
             The number. Its ``source`` is ``counter`` (the vendor's own number, which may lag behind) or ``paged``
             (every contact was read).
         """
-        return await self._driver.run(operations.count(self.provider))
+        return await self._transport.run(operations.count(self.provider))
 
     async def lists(self: AsyncContacts[ReadsLists]) -> list[ContactList]:
         """Read all lists of the account."""
-        return await self._driver.run(operations.lists(self.provider))
+        return await self._transport.run(operations.lists(self.provider))
 
     async def create_list(self: AsyncContacts[CreatesLists], name: str) -> ContactList:
         """Create an empty list.
@@ -314,7 +316,7 @@ class AsyncContacts(Generic[P_co]):
             InvalidInput: The name is blank.
             Rejected: The vendor refuses, for example because a list has this name already.
         """
-        return await self._driver.run(operations.create_list(self.provider, name))
+        return await self._transport.run(operations.create_list(self.provider, name))
 
     async def delete_list(self: AsyncContacts[DeletesLists], list_id: str) -> Outcome:
         """Delete a list, and keep its contacts.
@@ -325,11 +327,11 @@ class AsyncContacts(Generic[P_co]):
         Raises:
             InvalidInput: There is no such list, or several have this name; nothing was changed.
         """
-        return await self._driver.run(operations.delete_list(self.provider, list_id))
+        return await self._transport.run(operations.delete_list(self.provider, list_id))
 
     async def custom_fields(self: AsyncContacts[ReadsCustomFields]) -> list[FieldDefinition]:
         """Read the definitions of all custom fields of the account."""
-        return await self._driver.run(operations.custom_fields(self.provider))
+        return await self._transport.run(operations.custom_fields(self.provider))
 
     async def upsert_contacts(
         self: AsyncContacts[UpsertsContacts],
@@ -340,20 +342,21 @@ class AsyncContacts(Generic[P_co]):
     ) -> Outcome:
         """Create contacts, or update those that exist, and put them on lists.
 
-        Fields that the vendor does not have are not written; ``Outcome.dropped_fields`` names them. Contacts with an
-        identifier that was erased (it has a tombstone) are not written; they are in ``Outcome.failed``, with their row.
+        Fields that the vendor does not have are not written; ``Outcome.dropped_fields`` names them. Contacts that the
+        guard refuses are not written; they are in ``Outcome.failed``, with their row. The guard of clients that
+        `connect` opened refuses people who were erased.
 
         Args:
             contacts: The contacts, any number of them.
             lists: Ids or exact names of lists to put them on.
-            recreate_erased: Also write people who were erased before.
+            recreate_erased: Do not ask the guard: also write people who were erased.
 
         Raises:
             InvalidInput: There is no such list; nothing was written.
             Interrupted: The operation stopped half-way; see `delete_contacts`.
         """
-        blocked = None if recreate_erased else guard(self._storage)
-        return await self._driver.run(operations.upsert_contacts(self.provider, contacts, lists, blocked))
+        guard = None if recreate_erased else self._guard
+        return await self._transport.run(operations.upsert_contacts(self.provider, contacts, lists, guard))
 
     async def get_job(self: AsyncContacts[QueuesJobs], job: Job | str) -> Job:
         """Read a job once, as the vendor reports it now.
@@ -365,7 +368,7 @@ class AsyncContacts(Generic[P_co]):
             InvalidInput: The job belongs to another provider.
             NotFound: There is no such job.
         """
-        return await self._driver.run(operations.get_job(self.provider, job))
+        return await self._transport.run(operations.get_job(self.provider, job))
 
     @overload
     async def wait(self, work: Outcome, *, timeout: float = ...) -> Outcome: ...
@@ -384,7 +387,7 @@ class AsyncContacts(Generic[P_co]):
         Raises:
             JobTimeout: A job is still pending. The error has the job, which can be waited for again.
         """
-        return await self._driver.run(operations.wait_for(self.provider, work, timeout))
+        return await self._transport.run(operations.wait_for(self.provider, work, timeout))
 
     async def request(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, json: Any = None
@@ -406,4 +409,4 @@ class AsyncContacts(Generic[P_co]):
             InvalidInput: The path is absolute, or leads out of the base URL.
             ProviderError: The vendor refused the request, or did not answer.
         """
-        return await self._driver.run(operations.request(self.provider, method, path, params, json))
+        return await self._transport.run(operations.request(self.provider, method, path, params, json))

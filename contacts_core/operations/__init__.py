@@ -1,4 +1,4 @@
-"""The library's own flows, one for each method of the front doors. Pure: no I/O, no clock."""
+"""The library's own flows, one for each method of the clients. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from functools import partial
 from itertools import groupby
 from math import ceil, isfinite
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import unquote
 
 from attrs import astuple, evolve
 
 from contacts_core.errors import (
+    Cancelled,
     ContactsError,
     IncompleteSearch,
     Interrupted,
@@ -39,6 +40,7 @@ from contacts_core.models import (
 )
 from contacts_core.provider import (
     AddsToLists,
+    Blocking,
     Counts,
     CountsByPaging,
     CreatesLists,
@@ -71,6 +73,9 @@ from contacts_core.query import Compare, Op, Query, RawQuery, replaced, walk
 T = TypeVar("T")
 C = TypeVar("C", bound=Provider)
 Member = str | Identifier
+
+WriteGuard = Callable[[Sequence[Contact]], Sequence[str]]
+"""Called before contacts are written; gives for each why it must not be, or an empty string. It may block."""
 
 LONGEST_NAME = 100  # characters of a list's name that a message repeats
 REPEATABLE = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}  # idempotent by RFC 9110, section 9.2.2
@@ -451,13 +456,13 @@ def upsert_contacts(
     provider: Provider,
     contacts: Iterable[Contact],
     lists: Iterable[str],
-    blocked: Callable[[Sequence[Contact]], Sequence[str]] | None = None,
+    guard: WriteGuard | None = None,
 ) -> Flow[Outcome]:
     """Create or update contacts, a batch at a time, so that any number of them passes through in constant memory.
 
-    Those for which ``held_back`` gives a reason are not sent; they come back as failures that tell where they stood.
-    Contacts that share an identifier are sent one after the other, so that the later ones change what the first one
-    made. Each is put on the ``lists`` and on those that it names itself, by id or name.
+    Contacts for which ``guard`` gives a reason are not sent; they come back as failures that name their row. Contacts
+    that share an identifier are sent one after the other, so that the later ones change what the first one made. Each
+    is put on the ``lists`` and on those that it names itself, by id or name.
 
     Raises:
         Interrupted: It stopped on the way; contacts behind the batch it stopped in were not taken from ``contacts``.
@@ -469,8 +474,14 @@ def upsert_contacts(
     rest = iter(contacts)
     position = 0
     for everyone in flows.chunks(rest, max(able.upsert_batch_size, able.concurrency)):
-        yield from directory.look_up(everyone)
-        reasons = blocked(everyone) if blocked else [""] * len(everyone)
+        try:
+            yield from directory.look_up(everyone)
+            reasons = [""] * len(everyone) if guard is None else (yield from Blocking(partial(guard, everyone)))
+        except ContactsError as error:
+            if not (total.requested or isinstance(error, Cancelled)):
+                raise
+            error.unclear = False  # nothing of this batch was sent
+            _raise_stopped(error, total, everyone, rest if isinstance(contacts, Sized) else ())
         reasons = [
             f"is held back, {why}" if why else _unsendable(c) or directory.unknown(c)
             for c, why in zip(everyone, reasons, strict=True)
@@ -500,12 +511,19 @@ def upsert_contacts(
             except ContactsError as error:
                 remaining = [contact for _, later in groups[number + 1 :] for contact in later]
                 remaining += list(rest) if isinstance(contacts, Sized) else []
-                whole = flows.continued(error, total, group, remaining)
-                if whole is error:
-                    raise
-                raise whole from (error.__cause__ if isinstance(error, Interrupted) else error)
+                _raise_stopped(error, total, group, remaining)
             total = Outcome.merge(total.operation, able.name, [total, part])
     return total
+
+
+def _raise_stopped(
+    error: ContactsError, before: Outcome, batch: Sequence[Contact], remaining: Iterable[Contact]
+) -> NoReturn:
+    """Raise the error of a batch, with the outcome of the batches before it if there were any."""
+    whole = flows.continued(error, before, batch, list(remaining))
+    if whole is error:
+        raise error
+    raise whole from (error.__cause__ if isinstance(error, Interrupted) else error)
 
 
 def _upsert(

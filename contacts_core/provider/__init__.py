@@ -51,6 +51,7 @@ from contacts_core.provider.capabilities import (
 )
 from contacts_core.provider.construct import constructor
 from contacts_core.provider.effects import (
+    Blocking,
     Download,
     Effect,
     Emit,
@@ -64,13 +65,14 @@ from contacts_core.provider.effects import (
     Upload,
 )
 from contacts_core.provider.hooks import hookimpl
+from contacts_core.provider.http_settings import HttpSettings
 from contacts_core.provider.payloads import Payload, TolerantFields, UnknownFields, decoder, lines_decoder
-from contacts_core.provider.transport_settings import TransportSettings
 from contacts_core.provider.values import calendar_date, integer, moment, number, query_value
 
 __all__ = [
     "CAPABILITIES",
     "AddsToLists",
+    "Blocking",
     "Counts",
     "CountsByPaging",
     "CreatesLists",
@@ -90,6 +92,7 @@ __all__ = [
     "Flow",
     "Gather",
     "GetsContacts",
+    "HttpSettings",
     "NativeQuery",
     "PartialResult",
     "Payload",
@@ -108,7 +111,6 @@ __all__ = [
     "Stream",
     "TakesIdentifiers",
     "TolerantFields",
-    "TransportSettings",
     "UnknownFields",
     "Upload",
     "UpsertsContacts",

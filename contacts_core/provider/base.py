@@ -22,10 +22,10 @@ from attrs import field, frozen
 
 from contacts_core.errors import ConfigurationError, InvalidInput
 from contacts_core.provider.effects import Flow, Request
+from contacts_core.provider.http_settings import HttpSettings, http_settings
 from contacts_core.provider.payloads import (
     payload_converter,
 )
-from contacts_core.provider.transport_settings import TransportSettings, transport_settings
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -105,7 +105,7 @@ class Provider:
         converter: Structures answers into payloads; register hooks on it for a vendor's oddities.
         base_url: Where the API lives.
         max_download: Bytes of one export file after decompression, at most; a decompression bomb stops there.
-        transport: Attempts, timeouts and bounds; a table of them in the accounts file.
+        http: Attempts, timeouts and limits of requests; a table in the accounts file.
     """
 
     name: ClassVar[str]
@@ -127,7 +127,7 @@ class Provider:
 
     base_url: str = base_url_setting()
     max_download: int = field(default=8 * 2**30, converter=int)
-    transport: TransportSettings = field(factory=TransportSettings, converter=transport_settings)
+    http: HttpSettings = field(factory=HttpSettings, converter=http_settings)
 
     def headers(self) -> dict[str, str]:
         """The headers that prove who we are; sent to ``base_url`` only."""

@@ -149,7 +149,7 @@ class ExportsPages(Exports, ABC):
 
     def contacts(self, list_id: str | None) -> Stream[Contact]:
         """See `Exports.contacts`; where the vendor tells a total, fewer contacts are an `IncompleteExport`."""
-        cursors = flows.Cursors(self.transport.max_pages)
+        cursors = flows.Cursors(self.http.max_pages)
         cursor: str | None = None
         count = 0
         while True:
@@ -257,7 +257,7 @@ class CountsByPaging(Counts, ExportsPages, ABC):
 
     def count(self) -> Flow[Count]:
         """See `Counts.count`."""
-        everyone = yield from flows.gather(lambda cursor: self.contacts_page(None, cursor), self.transport.max_pages)
+        everyone = yield from flows.gather(lambda cursor: self.contacts_page(None, cursor), self.http.max_pages)
         return Count(len(everyone), source="paged")
 
 
@@ -277,7 +277,7 @@ class DeletesAllContactsById(DeletesAllContacts, DeletesContacts, ExportsPages, 
             total = found.total
             return found
 
-        everyone = yield from flows.gather(page, self.transport.max_pages)
+        everyone = yield from flows.gather(page, self.http.max_pages)
         ids = list(dict.fromkeys(contact.id for contact in everyone))
         if total is not None and len(ids) < total:  # a page came twice, and another one never
             raise IncompleteExport(len(ids), total)

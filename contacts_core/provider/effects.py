@@ -1,13 +1,13 @@
 """Operations as values: what to ask a vendor, with no I/O.
 
 A `Flow` is a generator that yields effects and returns a result; a `Stream` also yields `Emit`, the items it has ready.
-Drivers perform the effects, throw classified errors back into the flow, and hand emitted items to the caller. Nothing
-here, and nothing in a provider, knows about sockets, clocks, threads or ``async``.
+Transports perform the effects, throw errors into the flow, and hand emitted items to the caller. Nothing here, and
+nothing in a provider, knows about sockets, clocks, threads or ``async``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import field, frozen
@@ -24,13 +24,13 @@ class Request(Generic[T]):
     Attributes:
         method: HTTP method.
         path: Relative to the provider's base URL, already percent-encoded: build it with `provider.path`.
-        returns: Payload type of a 2xx answer; ``NoneType`` to ignore the body, ``object`` for plain JSON.
+        response_type: Payload type of a 2xx answer; ``NoneType`` to ignore the body, ``object`` for plain JSON.
         params: Query parameters, not yet encoded.
         json: Body, as plain data.
-        lane: Which of the provider's rates counts for it; empty for the general one.
-        repeatable: Whether it may be sent again when its answer was lost.
-        patience: Seconds, at most, that it may wait for its turn; with it, the driver never sends it again either, for
-            whoever set it wants to look first. None: it waits as long as the vendor's rates ask, and may be repeated.
+        rate_limit: Name of the provider's rate limit that counts for it; empty for the general one.
+        idempotent: Whether it may be sent again when its answer was lost.
+        patience: Seconds, at most, that it may wait for its turn. If set, it is never sent again either, because the
+            caller wants to look first. None: it waits as long as the rate limits ask, and may be repeated.
     """
 
     method: str
@@ -43,7 +43,7 @@ class Request(Generic[T]):
     patience: float | None = None
 
     def __iter__(self) -> Generator[Effect, Any, T]:
-        """Ask, and get the typed answer: ``answer = yield from call``."""
+        """Ask, and get the typed answer: ``answer = yield from request``."""
         answer: T = yield self
         return answer
 
@@ -80,7 +80,7 @@ class Gather(Generic[T]):
     limit: int
 
     def __iter__(self) -> Generator[Effect, Any, list[Settled[T]]]:
-        """Run them: ``settled = yield from Together(flows, 8)``."""
+        """Run them: ``settled = yield from Gather(flows, 8)``."""
         answer: list[Settled[T]] = yield self
         return answer
 
@@ -123,13 +123,38 @@ class Upload:
 
 
 @frozen
+class Blocking(Generic[T]):
+    """Call a function that blocks: a database, a directory, a vendor's SDK.
+
+    The blocking client calls it in place, the asynchronous one in a thread, so that the event loop goes on. What it
+    raises is raised in the flow.
+
+    A thread cannot be stopped. If the task is cancelled meanwhile, the asynchronous client waits ``cancel_timeout_s``
+    for the function, as it does for a request: a result that comes in time still reaches the flow, so a change is not
+    lost. After that, or on a second cancellation, the thread is left to finish alone (the interpreter waits for it when
+    it ends), its result is dropped, and the flow gets `Cancelled` with ``unclear`` true. In the blocking client Ctrl-C
+    stops the function itself, which is unclear too.
+
+    Attributes:
+        function: What to call, without arguments; bind them with `functools.partial`.
+    """
+
+    function: Callable[[], T] = field(repr=False)
+
+    def __iter__(self) -> Generator[Effect, Any, T]:
+        """Call it, and get what it returns: ``rows = yield from Blocking(partial(read, ids))``."""
+        answer: T = yield self
+        return answer
+
+
+@frozen
 class Emit(Generic[T]):
     """Items of a stream that are ready for the caller."""
 
     items: Sequence[T]
 
 
-Effect: TypeAlias = Request[Any] | Sleep | Gather[Any] | Download | Read | Upload
+Effect: TypeAlias = Request[Any] | Sleep | Gather[Any] | Download | Read | Upload | Blocking[Any]
 """What a flow may yield, for a transport to perform."""
 Flow: TypeAlias = Generator[Effect, Any, T]
 """A generator that yields effects, receives their results, and returns a value of type ``T``."""

@@ -68,7 +68,7 @@ def inline_code(page: Path, text: str | None = None) -> list[str]:
 
 
 EXECUTED = [page for page in PAGES if any(block.language == "python" and not block.reason for block in blocks(page))]
-LOGGERS = {"contacts_core.drift"}
+LOGGERS = {"contacts_core.drift", "contacts_core.retries"}
 PUBLIC = {
     "contacts_core",
     "contacts_core.emulator",

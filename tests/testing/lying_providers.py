@@ -1,17 +1,45 @@
-"""In-memory providers that each break one promise; the contract kit must fail every one of them."""
+"""Providers that each break one promise; the contract kit must fail every one of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
-from attrs import evolve
+from attrs import evolve, field, frozen
 
-from contacts_core.errors import NotFound
-from contacts_core.models import Contact, ContactList, Count, FieldDefinition, FieldType, Identifier, Outcome, Page
-from contacts_core.provider import Flow
+from contacts_bird import Bird
+from contacts_core.errors import ContactsError, IncompleteExport, NotFound
+from contacts_core.models import (
+    Contact,
+    ContactList,
+    Count,
+    Failure,
+    FieldDefinition,
+    FieldType,
+    Identifier,
+    Job,
+    JobState,
+    Outcome,
+    Page,
+)
+from contacts_core.provider import (
+    Flow,
+    NativeQuery,
+    PartialResult,
+    Payload,
+    Request,
+    Searches,
+    Stream,
+    TakesIdentifiers,
+    get,
+)
+from contacts_core.query import Query
 from contacts_core.testing import MemoryProvider
+from contacts_example import Example
+from contacts_sendgrid import SendGrid
+from contacts_user_api import UserApi
 
-Write = Callable[[MemoryProvider, Contact], Contact]
+MOST_SHOWN = 50
 
 
 def done(operation: str, *items: str) -> Outcome:
@@ -467,3 +495,187 @@ class WritingTouchesSomebodyElse(MemoryProvider):
         other = next(iter(self.store.contacts.values()))
         self.store.contacts[other.id] = evolve(other, first_name=contacts[0].first_name)
         return outcome
+
+
+class ExportIsAlwaysEmpty(MemoryProvider):
+    def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
+        yield from ()
+        return Page([])
+
+
+class TakesAnyId(MemoryProvider):
+    def validate_id(self, id: str) -> str:
+        return ""
+
+
+class HasAMethodItDoesNotDeclare(MemoryProvider):
+    def get_job(self, job: Job) -> Flow[Job]:
+        yield from ()
+        return job
+
+
+class UnknownMembersAreConfirmed(MemoryProvider, TakesIdentifiers):
+    def add_to_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
+        yield from ()
+        return done("add_to_list", *(each.value for each in members if isinstance(each, Identifier)))
+
+
+# -- searching
+
+
+class HonestSearch(MemoryProvider, Searches):
+    """Search as a vendor does that shows a part of what it finds, and says how much it found."""
+
+    def translate(self, query: Query) -> NativeQuery | None:
+        return NativeQuery("the query in the vendor's language", query)
+
+    def search(self, query: NativeQuery) -> Flow[PartialResult]:
+        yield from ()
+        assert isinstance(query.asks, Query)
+        found = [contact for contact in self.store.contacts.values() if query.asks.matches(contact)]
+        return PartialResult(found[:MOST_SHOWN], len(found))
+
+
+class SearchPassesAPartOffAsAll(HonestSearch):
+    def search(self, query: NativeQuery) -> Flow[PartialResult]:
+        found = yield from super().search(query)
+        return PartialResult(found.contacts, len(found.contacts))
+
+
+class SearchIsCaseSensitive(HonestSearch):
+    def search(self, query: NativeQuery) -> Flow[PartialResult]:
+        found = yield from super().search(query)
+        contacts = [c for c in found.contacts if str(c.email) in str(query.asks) or "email" not in str(query.asks)]
+        return PartialResult(contacts, len(contacts))
+
+
+class SearchKnowsNoLists(HonestSearch):
+    def search(self, query: NativeQuery) -> Flow[PartialResult]:
+        if "list" in str(query.asks):
+            return PartialResult([], 0)
+        return (yield from super().search(query))
+
+
+class SearchHasNoText(HonestSearch):
+    def translate(self, query: Query) -> NativeQuery | None:
+        return NativeQuery("", query)
+
+
+# -- with an emulator
+
+
+def with_requests(flow: Flow[Any], **changes: Any) -> Flow[Any]:
+    """The flow with its requests changed."""
+    try:
+        effect = next(flow)
+        while True:
+            try:
+                answer = yield evolve(effect, **changes) if isinstance(effect, Request) else effect
+            except ContactsError as error:
+                effect = flow.throw(error)
+            else:
+                effect = flow.send(answer)
+    except StopIteration as stopped:
+        return stopped.value
+
+
+class ReadsAreNotIdempotent(SendGrid):
+    def lists_page(self, cursor: str | None) -> Flow[Page[ContactList]]:
+        return (yield from with_requests(super().lists_page(cursor), idempotent=False))
+
+
+class DeletionsAreNotIdempotent(SendGrid):
+    def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
+        return (yield from with_requests(super().delete_contacts(ids), idempotent=False))
+
+
+class SwallowsErrors(SendGrid):
+    def lists_page(self, cursor: str | None) -> Flow[Page[ContactList]]:
+        try:
+            return (yield from super().lists_page(cursor))
+        except ContactsError:
+            return Page([])
+
+
+class JobsAlwaysEndWell(SendGrid):
+    def get_job(self, job: Job) -> Flow[Job]:
+        seen = yield from super().get_job(job)
+        return evolve(seen, state=JobState.DONE, succeeded=job.requested, failed=0)
+
+
+class JobsAreNotReadable(SendGrid):
+    def get_job(self, job: Job) -> Flow[Job]:
+        yield from ()
+        return evolve(job, state=JobState.UNKNOWN)
+
+
+class ExportsWithoutFilesAreEmpty(SendGrid):
+    def contacts(self, list_id: str | None) -> Stream[Contact]:
+        try:
+            yield from super().contacts(list_id)
+        except IncompleteExport:
+            return
+
+
+class HidesWhatItDeleted(UserApi):
+    hidden: ClassVar[set[str]] = set()
+
+    def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
+        self.hidden.update(ids)
+        return (yield from super().delete_contacts(ids))
+
+    def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
+        if self.hidden.intersection(ids):
+            raise NotFound("deleted")
+        return (yield from super().get_contacts(ids))
+
+
+class TrustsWhatItWroteBack(UserApi):
+    def remove_from_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
+        outcome = yield from super().remove_from_list(list_id, members)
+        return evolve(outcome, failed=(), confirmed=tuple(map(str, members)))
+
+
+class ShortfallNamesTheWrongMember(Bird):
+    def remove_from_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
+        outcome = yield from super().remove_from_list(list_id, members)
+        failed = tuple(Failure(item, "not removed") for item in outcome.confirmed[: len(outcome.failed)])
+        return evolve(outcome, confirmed=tuple(each.item for each in outcome.failed), failed=failed)
+
+
+class DeletesOneByOne(Example):
+    delete_batch_size = 10
+
+    def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
+        outcomes: list[Outcome] = []
+        for contact_id in ids:
+            outcomes.append((yield from super().delete_contacts([contact_id])))
+        return Outcome.merge("delete_contacts", self.name, outcomes)
+
+
+class _BareHuman(Payload):
+    id: str
+
+
+class _BareHumans(Payload):
+    people: list[_BareHuman]
+    next: str | None = None
+
+
+class DeclaresHalfOfAnAnswer(Example):
+    def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
+        page = yield from get("/people", _BareHumans, {"page": cursor or "0", "size": str(self.page_size)})
+        return Page([Contact(self.name, human.id) for human in page.people], page.next)
+
+
+@frozen(kw_only=True)
+class ShowsItsKey(Example):
+    api_key: str = field(metadata={"env": "", "secret": True})
+
+
+class NeverFails(Example):
+    def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
+        try:
+            return (yield from super().contacts_page(list_id, cursor))
+        except ContactsError:
+            return Page([])

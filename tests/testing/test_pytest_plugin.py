@@ -75,7 +75,7 @@ APPLICATION = """
     def test_plans_name_the_accounts(memory_account):
         pytest.importorskip("dbos")
         memory_account("marketing").upsert_contacts([Contact(identifiers=(JANE,))])
-        assert [account.name for account in plan_erasure([JANE], ["marketing"]).accounts] == ["marketing"]
+        assert [each.account for each in plan_erasure([JANE], ["marketing"]).accounts] == ["marketing"]
 
 
     def test_there_are_no_other_accounts(memory_account):

@@ -16,7 +16,7 @@ from attrs import evolve
 
 from contacts_core.client import AsyncContacts, Contacts
 from contacts_core.errors import Cancelled, ConfigurationError, InvalidInput, PlanRefused, StorageError
-from contacts_core.http.drivers import BeforeSend, EventHook
+from contacts_core.http.hooks import BeforeSend, EventHook
 from contacts_core.plans import hooks
 from contacts_core.plans.model import Plan, PlanKind
 from contacts_core.plans.receipts.receipt import Receipt

@@ -107,23 +107,49 @@ class Cases:
         new = [self.person(harness, number) for number in range(1, count + 1)]
         self.wait_done(harness, harness.client.upsert_contacts(new, lists=lists))
         wanted = [contact.identifiers[0] for contact in new]
-        self.eventually(harness, lambda: all(harness.client.find(wanted).values()))
+        self.eventually(harness, lambda: all(harness.client.find(wanted).values()), f"a look-up finds all of {wanted}")
         found = harness.client.find(wanted)
         return [found[identifier] for identifier in wanted]
 
     def wait_done(self, harness: Harness, outcome: Outcome) -> Outcome:
         """Wait for the jobs of an outcome, which must end well."""
         finished: Outcome = harness.client.wait(outcome, timeout=600)
-        assert finished.state is OutcomeState.DONE, finished
+        assert finished.state is OutcomeState.DONE, f"the outcome is {finished.state}, not done: {finished}"
         return finished
 
-    def eventually(self, harness: Harness, check: Callable[[], object], *, within: float = SETTLE_TIMEOUT_S) -> None:
-        """Ask again, with pauses, until it is so: vendors show late what they did."""
+    def eventually(
+        self, harness: Harness, check: Callable[[], object], what: str, *, within: float = SETTLE_TIMEOUT_S
+    ) -> None:
+        """Ask again, with pauses, until it is so: vendors show late what they did.
+
+        Args:
+            harness: The run of the case.
+            check: What to ask.
+            what: What should be so, for the failure.
+            within: Seconds of virtual time, at most.
+        """
         waited = 0.0
         while not check():
-            assert waited < within, f"not so after {within:.0f} seconds"
+            assert waited < within, f"after {within:.0f} seconds it is still not so that {what}"
             harness.time.sleep(5)
             waited += 5
+
+    def expect(self, harness: Harness, read: Callable[[], object], expected: object, what: str) -> None:
+        """Read again, with pauses, until it is what is expected; the failure shows what was read last.
+
+        Args:
+            harness: The run of the case.
+            read: What to ask.
+            expected: What the answer should be.
+            what: What is read, for the failure.
+        """
+        found = read()
+        waited = 0.0
+        while found != expected and waited < SETTLE_TIMEOUT_S:
+            harness.time.sleep(5)
+            waited += 5
+            found = read()
+        assert found == expected, f"{what}: found {found!r}, expected {expected!r}"
 
     def gone(self, harness: Harness, *contacts: Contact) -> bool:
         """Whether a re-read finds none of them."""
@@ -131,6 +157,20 @@ class Cases:
         if hasattr(self.provider, "get_contacts"):
             return not any(harness.client.get_contacts(ids).values())
         return not {contact.id for contact in harness.client.export()} & set(ids)
+
+    def expect_gone(self, harness: Harness, contact: Contact) -> None:
+        """Fail unless the contact is gone, sooner or later."""
+        self.eventually(harness, lambda: self.gone(harness, contact), f"contact {contact.id} is gone")
+
+    def expect_there(self, harness: Harness, *contacts: Contact) -> None:
+        """Fail unless all of them are still there."""
+        missing = [contact.id for contact in contacts if self.gone(harness, contact)]
+        assert missing == [], f"gone, although nobody deleted them: {missing}"
+
+    def expect_members(self, harness: Harness, list_id: str, *contacts: Contact) -> None:
+        """Fail unless these are the members of a list, sooner or later."""
+        ids = {contact.id for contact in contacts}
+        self.expect(harness, lambda: self.members(harness, list_id), ids, f"members of the list {list_id}")
 
     def reread(self, harness: Harness, contact: Contact) -> Contact:
         """The contact as the vendor has it now."""
