@@ -139,15 +139,15 @@ class _Cut(Response):
 
 
 class Emulator(ABC):
-    """An emulator of one vendor, with its own state.
+    """A stateful stand-in for one vendor.
 
-    Handlers are plain functions. They run one at a time under a lock, so the state needs no lock of its own.
+    Handlers are plain functions that run one after the other under one lock, so the state behind them needs none.
 
-    ``crashes`` has the exceptions that handlers raised by mistake; their requests were answered with 500.
+    `crashes` are the exceptions that no handler should have raised; their requests were answered with 500.
 
-    Tests of a provider read what is stored with `truth`, and change contacts as another client of the vendor would with
-    `create`, `mutate`, `merge` and `delete`, from any thread. These call methods of the subclass: ``_ids``, ``_truth``,
-    ``_create``, ``_mutate`` and ``_delete``. A subclass that has them sets ``tells_truth``.
+    Whoever tests an adapter knows the truth by `truth`, and changes the store behind the adapter's back by `create`,
+    `mutate`, `merge` and `delete`, from any thread. These rest on methods of the subclass: `_ids`, `_truth`, `_create`,
+    `_mutate` and `_delete`. One that has them sets `tells_truth`; without them an emulator answers requests only.
     """
 
     name: ClassVar[str]

@@ -1,4 +1,4 @@
-"""Faults that emulators can be told to have."""
+"""Things that go wrong on purpose, chosen by name."""
 
 import random
 import threading
@@ -53,8 +53,8 @@ class _Setting:
 class Faults:
     """The faults that are switched on.
 
-    A fault is given as ``name`` (every request), ``name=3`` (the next three requests it applies to) or ``name=10%``
-    (this share of them, chosen by ``seed``). With ``@N`` at the end it starts after N such requests.
+    A spec is `name` (every request), `name=3` (the next three requests that it fits) or `name=10%` (that share of
+    them; which ones follows from `seed`). Behind each may stand `@N`: it then begins after N requests that it fits.
     """
 
     def __init__(self, specs: Iterable[str] = (), seed: int = 0) -> None:
@@ -88,9 +88,9 @@ class Faults:
             self._dice[name] = random.Random(f"{self._seed}/{name}")
 
     def set(self, name: str, times: int | None, after: int = 0) -> None:
-        """Switch a fault on for the next ``times`` requests it applies to; None for all, 0 for none.
+        """Switch a fault on for the next `times` requests that it fits; `None` is all of them, 0 is none.
 
-        It starts after the next ``after`` such requests.
+        It begins after the next `after` requests that it fits.
         """
         self._switch(name, _Setting(times, after=after))
 
@@ -101,12 +101,12 @@ class Faults:
             return setting.times if setting else 0
 
     def clear(self) -> None:
-        """Switch all faults off."""
+        """Switch everything off."""
         with self._lock:
             self._settings.clear()
 
     def take(self, name: str) -> bool:
-        """Return whether this fault happens now, and count it."""
+        """Whether this fault strikes now; one of its times is then used up."""
         _known(name)
         with self._lock:
             setting = self._settings.get(name)
@@ -123,15 +123,15 @@ class Faults:
             return True
 
     def struck(self) -> list[str]:
-        """Return the faults that happened since the last call."""
+        """The faults that struck since this was last asked."""
         with self._lock:
             names, self._struck = self._struck, []
         return names
 
     def hold_back(self, contacts: Sequence[dict[str, Any]], relations: Iterable[str], *, one: bool) -> None:
-        """Leave relations out of the contacts of an answer, or set them to null, if a fault says so.
+        """Leave relations out of the contacts of an answer, or make them null, where a fault says so.
 
-        ``one`` is true if the answer is about one contact that the request names.
+        `one` is set where the answer is about one contact that the request names.
         """
         present = [name for name in relations if any(name in contact for contact in contacts)]
         if not present:
@@ -147,9 +147,9 @@ class Faults:
     def look_up(
         self, exact: Iterable[T], everyone: Iterable[T], wanted: Iterable[str], values: Callable[[T], Iterable[str]]
     ) -> list[T]:
-        """Return what a look-up answers with: the contacts that match exactly, or others if a fault says so.
+        """What a look-up answers with: those who match exactly, or others where a fault says so.
 
-        ``values`` returns the identifiers of one of ``everyone``, which are compared with those ``wanted``.
+        `values` gives the identifiers of one of `everyone`, which are compared with those that are `wanted`.
         """
         stems = tuple(map(stem, wanted))
         if stems and self.take("matches-too-much"):

@@ -31,7 +31,7 @@ class FieldType(Enum):
 
 @frozen(weakref_slot=False)
 class FieldDefinition:
-    """A custom field of an account. ``Contact.custom`` has its value under ``name``."""
+    """A custom field of an account; contacts carry its value under ``name``."""
 
     provider: str
     id: str

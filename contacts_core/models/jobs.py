@@ -12,7 +12,7 @@ __all__ = ["Job", "JobState"]
 
 
 class JobState(Enum):
-    """The state of a vendor's job. ``UNKNOWN``: the vendor does not let this job be read."""
+    """How far a vendor's job got. ``UNKNOWN``: the vendor does not let this job be read."""
 
     PENDING = "pending"
     DONE = "done"
@@ -23,23 +23,23 @@ class JobState(Enum):
 
 @frozen(kw_only=True)
 class Job:
-    """Work that a vendor accepted and does later. Plain data: store it, and read it in another process.
+    """Work that a vendor accepted and does later. Plain data: store it, and check it from another process.
 
     Attributes:
         provider: Name of the provider.
         id: The vendor's id of the job.
-        operation: Name of the method that started it, such as ``delete_contacts``; empty if not known.
-        state: The state that the vendor last reported.
+        operation: Name of the method that began it, such as ``delete_contacts``; empty where not known.
+        state: As the vendor last said.
         requested: Number of items that were asked for.
-        succeeded: Number of items the vendor reports as done; None if it gives no number.
-        failed: Number of items the vendor reports as failed; None if it gives no number.
+        succeeded: Number of items the vendor counts as done; None where it gives no such number.
+        failed: Number of items the vendor counts as failed; None where it gives no such number.
         counts: The vendor's own counters, by its own names.
-        created_at: When the vendor accepted the job.
+        created_at: When the vendor took the job.
         finished_at: When the vendor ended it.
-        expires_at: When its files are deleted.
-        errors_url: Where the vendor explains the failed items. It is pre-signed, so treat it as a secret.
-        files: URLs of the result files. They are pre-signed, so treat them as secrets.
-        detail: The vendor's message about a failure, with identifiers masked.
+        expires_at: When its files vanish.
+        errors_url: Where the vendor explains the failed items; a pre-signed address, hence secret.
+        files: Addresses of the result files; pre-signed, hence secret.
+        detail: The vendor's words about a failure, scrubbed.
     """
 
     provider: str
@@ -59,5 +59,5 @@ class Job:
 
     @property
     def finished(self) -> bool:
-        """Whether the job has ended."""
+        """Whether the vendor will not change it any more."""
         return self.state is not JobState.PENDING

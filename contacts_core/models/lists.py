@@ -13,7 +13,7 @@ __all__ = ["ContactList"]
 
 @frozen(weakref_slot=False)
 class ContactList:
-    """A static list of contacts. ``count`` is the vendor's counter, which may lag behind; None if it has none."""
+    """A static list of contacts. ``count`` is the vendor's counter, which may lag; None where it gives none."""
 
     provider: str
     id: str

@@ -1,4 +1,4 @@
-"""Outcomes of operations that change something. They claim no more than the vendor reported."""
+"""What became of a change: a result never claims more than the vendor said."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Failure", "Outcome", "OutcomeState"]
 
 @frozen(repr=False)
 class Failure:
-    """One item that failed, and why."""
+    """One item that did not work, and why."""
 
     item: str
     reason: str
@@ -33,7 +33,7 @@ def _may_have_worked(job: Job) -> bool:
 
 
 class OutcomeState(Enum):
-    """The state of an operation. ``ACCEPTED`` is not ``DONE``: the vendor has open jobs."""
+    """How an operation stands. ``ACCEPTED`` is not ``DONE``: the vendor has jobs open."""
 
     ACCEPTED = "accepted"
     DONE = "done"
@@ -43,7 +43,7 @@ class OutcomeState(Enum):
 
 @frozen(kw_only=True)
 class Outcome:
-    """The result of an operation that changes something. It claims no more than the vendor reported.
+    """What became of an operation, claiming no more than the vendor said.
 
     Attributes:
         operation: Name of the method.
@@ -51,12 +51,12 @@ class Outcome:
         requested: Number of items asked for.
         confirmed: Items that the vendor confirmed one by one.
         processed: Number of items that the vendor confirmed only as a number, outside jobs.
-        absent: Items that the vendor does not have, or that needed no change.
-        failed: Items that failed, with the reason.
-        jobs: The vendor's jobs for the remaining items, as last read.
-        deleted: The last copy of deleted contacts, if the vendor returns it.
-        dropped_fields: Names of fields that were not written because the vendor does not have them.
-        emulated: Whether it was done by reading, changing and writing back, which has a race.
+        absent: Items that the vendor does not have: already gone, or never there.
+        failed: Items that did not work, with the reason.
+        jobs: The vendor's jobs that carry the rest, as last seen.
+        deleted: The last copy of deleted contacts, from vendors that hand it back.
+        lost: Names of fields that this vendor has no place for and that were therefore not written.
+        emulated: Whether it was done by reading, changing and writing back, with the race that this implies.
     """
 
     operation: str
@@ -73,12 +73,12 @@ class Outcome:
 
     @classmethod
     def queued(cls, job: Job) -> Outcome:
-        """Make the outcome of a job that the vendor accepted."""
+        """The vendor accepted a job and said no more."""
         return cls(operation=job.operation, provider=job.provider, requested=job.requested, jobs=(job,))
 
     @classmethod
     def merge(cls, operation: str, provider: str, parts: Iterable[Outcome]) -> Outcome:
-        """Merge the outcomes of the batches of one operation."""
+        """Add up the outcomes of the chunks of one operation."""
         outcomes = list(parts)
         return cls(
             operation=operation,
@@ -95,12 +95,12 @@ class Outcome:
         )
 
     def with_jobs(self, jobs: Iterable[Job]) -> Outcome:
-        """Return the same outcome with these jobs."""
+        """The same outcome with its jobs as seen now."""
         return evolve(self, jobs=tuple(jobs))
 
     @property
     def pending(self) -> tuple[Job, ...]:
-        """The jobs that have not ended."""
+        """The jobs that the vendor has not finished."""
         return tuple(job for job in self.jobs if not job.finished)
 
     @property
@@ -115,15 +115,15 @@ class Outcome:
 
     @property
     def unconfirmed(self) -> int:
-        """Number of items the vendor reported no result for."""
+        """Number of items of which the vendor said neither that they worked nor that they did not."""
         return max(0, self.requested - self.succeeded_count - len(self.absent) - self.failed_count)
 
     @property
     def state(self) -> OutcomeState:
-        """The state, from all parts together.
+        """How it stands, all in all.
 
-        If the vendor reports a job as completed without a count, it counts as done; `unconfirmed` has the number of
-        items without a result.
+        A job that the vendor calls completed without giving a count is taken at its word; `unconfirmed` still tells
+        that nobody counted.
         """
         if self.pending:
             return OutcomeState.ACCEPTED

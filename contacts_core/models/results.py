@@ -1,4 +1,4 @@
-"""Results of reading operations: pages, counts, look-ups, explanations of searches."""
+"""What reading operations give: pages, counts, look-ups, explanations of searches."""
 
 from __future__ import annotations
 
@@ -18,12 +18,9 @@ T = TypeVar("T")
 
 @frozen
 class Page(Generic[T]):
-    """One page of items.
+    """A part of something long, and the cursor of the next part (None: this was the last).
 
-    Attributes:
-        items: The items of this page.
-        next: The cursor of the next page; None if this is the last.
-        total: The number of all items; None if the vendor does not say.
+    ``total`` is the number of all items where the vendor tells it.
     """
 
     items: Sequence[T]
@@ -32,7 +29,7 @@ class Page(Generic[T]):
 
 
 class Count(int):
-    """A number of contacts. ``source`` is ``counter`` (the vendor's own number) or ``paged`` (all were read)."""
+    """A number of contacts; ``source`` says where it comes from: ``counter`` (the vendor's) or ``paged`` (all read)."""
 
     source: str
 
@@ -49,15 +46,15 @@ class Count(int):
 
 @frozen(repr=False)
 class Found(Mapping[Identifier, Contact | None]):
-    """The result of `find`: contacts by identifier, None for identifiers that no contact has.
+    """What `find` found, by the identifier that the vendor was asked for; None where nobody has it.
 
-    Several contacts may have the same identifier: indexing returns the first, `get_all` returns all.
+    A vendor may keep several contacts with one address: indexing gives the first, `every` gives all.
 
     Attributes:
-        matches: The contacts that have each identifier. Identifiers that could not be looked up are not in it.
-        unasked: Identifiers that could not be looked up, with the reason: whether a contact has them is not known.
-        mismatched: By identifier, how many contacts the vendor returned that do not have it. They were left out. After
-            such an answer it is not known who else has the identifier.
+        matches: The contacts that have each identifier. Identifiers that could not be asked for are not in it.
+        unasked: Identifiers that could not be asked for, with the reason: whether somebody has them is not known.
+        mismatched: How many contacts without it the vendor answered with, by identifier. They were left out; such an
+            answer proves nothing about who else has the identifier.
     """
 
     matches: Mapping[Identifier, tuple[Contact, ...]]
@@ -65,19 +62,19 @@ class Found(Mapping[Identifier, Contact | None]):
     mismatched: Mapping[Identifier, int] = field(factory=dict)
 
     def __getitem__(self, identifier: Identifier) -> Contact | None:
-        """Return the first contact with this identifier, or None. Raise KeyError for one that was not looked up."""
+        """The first contact with this identifier, or None. KeyError for one that the vendor was not asked for."""
         return next(iter(self.matches[identifier]), None)
 
     def __iter__(self) -> Iterator[Identifier]:
-        """Iterate over the identifiers that were looked up, in the order given."""
+        """The identifiers that the vendor was asked for, in the order of asking."""
         return iter(self.matches)
 
     def __len__(self) -> int:
-        """Return how many identifiers were looked up."""
+        """How many identifiers the vendor was asked for."""
         return len(self.matches)
 
     def get_all(self, identifier: Identifier) -> tuple[Contact, ...]:
-        """Return all contacts with this identifier."""
+        """All contacts with this identifier."""
         return self.matches[identifier]
 
     def __repr__(self) -> str:
@@ -86,7 +83,7 @@ class Found(Mapping[Identifier, Contact | None]):
 
 
 class Strategy(Enum):
-    """How a search is answered: ``NATIVE`` by the vendor, ``SCAN`` by reading every contact and filtering."""
+    """How a search is answered: by the vendor, or by reading every contact and filtering."""
 
     NATIVE = "native"
     SCAN = "scan"
@@ -97,10 +94,10 @@ class Explanation:
     """How `search` would answer a query.
 
     Attributes:
-        strategy: Whether the vendor answers, or a scan.
-        requests: How many requests it costs; None if that cannot be known.
+        strategy: Who filters.
+        requests: Cost in requests to the vendor; None where the vendor gives no way to know.
         text: The query in the vendor's language; empty for a scan.
-        reason: Why this strategy is used, in one sentence.
+        reason: Why this way, in a sentence.
     """
 
     strategy: Strategy

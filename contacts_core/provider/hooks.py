@@ -1,4 +1,4 @@
-"""The marker for functions of a plugin that implement a hook."""
+"""The marker with which a plugin says that a function of it implements a hook."""
 
 from __future__ import annotations
 
