@@ -36,6 +36,7 @@ FAULTS: dict[str, str] = {
     "not-found-everywhere-json": "the same with a JSON object that has a `message`",
     "not-found-everywhere-empty": "the same with no body",
 }
+"""What each fault does, by its name."""
 # Faults inside handlers after which an answer need not have its documented shape.
 RESHAPING = frozenset(("no-relations", "no-relations-anywhere", "null-relations"))
 MOST_UNFILTERED = 50

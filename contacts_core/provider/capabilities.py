@@ -435,6 +435,7 @@ CAPABILITIES: tuple[type[Provider], ...] = (
     ReadsCustomFields,
     QueuesJobs,
 )
+"""Every capability, in the order of the capability matrix."""
 
 
 def capabilities(provider: type[Provider]) -> tuple[type[Provider], ...]:
