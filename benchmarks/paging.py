@@ -16,10 +16,12 @@ from benchmarks.figures import Figure
 from benchmarks.server import PAGE, PAGES, serving
 from contacts_bird import Bird
 from contacts_core.client import Contacts
-from contacts_core.http.drivers import LIMITS, TIMEOUT
+from contacts_core.http import connections
+from contacts_core.provider import HttpSettings
 from contacts_user_api import UserApi
 
 LATENCY = 0.05
+HTTP = HttpSettings()
 TARGET = 0.95
 
 
@@ -36,7 +38,10 @@ def run(*, quick: bool) -> Iterator[Figure]:
 
 def _figures(provider: Bird | UserApi, page: str, rounds: int) -> Iterator[Figure]:
     bare, ours = [], []
-    with httpx.Client(timeout=TIMEOUT, limits=LIMITS) as client, Contacts(provider) as door:
+    with (
+        httpx.Client(timeout=connections.timeout(HTTP), limits=connections.limits(HTTP)) as client,
+        Contacts(provider) as door,
+    ):
         for _ in range(rounds):
             ours.append(_seconds_of_export(door))
             for _ in range(10):

@@ -1,15 +1,15 @@
-"""The front door for programs that use ``await``; what each method means is told in `blocking`."""
+"""The client for programs that use ``await``; `Contacts` describes what each method does."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
 from contacts_core import operations
-from contacts_core.http.drivers import AsyncTransport, BeforeSend, EventHook
-from contacts_core.http.wire import AsyncClient
+from contacts_core.http.asynchronous import AsyncTransport
+from contacts_core.http.hooks import BeforeSend, EventHook
+from contacts_core.http.protocols import AsyncClient
 from contacts_core.models import (
     Contact,
     ContactList,
@@ -21,6 +21,7 @@ from contacts_core.models import (
     Job,
     Outcome,
 )
+from contacts_core.operations import WriteGuard
 from contacts_core.provider import (
     AddsToLists,
     Counts,
@@ -41,7 +42,6 @@ from contacts_core.provider import (
     UpsertsContacts,
 )
 from contacts_core.query import Query
-from contacts_core.storage.tombstones import guard
 
 T = TypeVar("T")
 P_co = TypeVar("P_co", bound=Provider, covariant=True)
@@ -56,8 +56,8 @@ class AsyncContacts(Generic[P_co]):
         client: AsyncClient | None = None,
         *,
         name: str = "",
-        driver: AsyncTransport | None = None,
-        storage: str | Path | None = None,
+        transport: AsyncTransport | None = None,
+        guard: WriteGuard | None = None,
     ) -> None:
         """Open the account that ``provider`` describes; `connect_async` does this by name.
 
@@ -65,13 +65,15 @@ class AsyncContacts(Generic[P_co]):
             provider: The provider with its settings.
             client: An HTTP client of your own.
             name: The account's name, for confirmations.
-            driver: What performs the requests; for tests that keep their own clock.
-            storage: A storage whose tombstones hold back imports too, besides the one in force.
+            transport: What performs the requests; for tests that keep their own clock.
+            guard: Called by `upsert_contacts` with each batch before it is sent; gives for each contact why it must not
+                be written, or an empty string. It may block: it runs in a thread. None: every contact may be
+                written. `connect_async` passes a guard that refuses people who were erased.
         """
         self.provider = provider
         self.name = name or provider.name
-        self._storage = storage
-        self._driver = driver or AsyncTransport(provider, client)
+        self._guard = guard
+        self._transport = transport or AsyncTransport(provider, client)
 
     async def __aenter__(self) -> Self:
         """Give the door itself."""
@@ -85,11 +87,11 @@ class AsyncContacts(Generic[P_co]):
 
     async def close(self) -> None:
         """Close the connections; a client of the caller's own stays open."""
-        await self._driver.close()
+        await self._transport.close()
 
     async def run(self, flow: Flow[T]) -> T:
         """See `Contacts.run`."""
-        return await self._driver.run(flow)
+        return await self._transport.run(flow)
 
     def add_event_hook(self, hook: EventHook) -> Callable[[], None]:
         """Call a function after every exchange with the vendor, for logging, metrics or tests.
@@ -103,7 +105,7 @@ class AsyncContacts(Generic[P_co]):
         Returns:
             A function that removes the hook.
         """
-        return self._driver.add_event_hook(hook)
+        return self._transport.add_event_hook(hook)
 
     def add_before_send(self, hook: BeforeSend) -> Callable[[], None]:
         """Ask a function before every exchange with the vendor; of several, the least answer counts.
@@ -115,11 +117,11 @@ class AsyncContacts(Generic[P_co]):
         Returns:
             A function that removes the hook.
         """
-        return self._driver.add_before_send(hook)
+        return self._transport.add_before_send(hook)
 
     def charge_rate_limit(self, requests: int) -> None:
         """See `Contacts.charge`."""
-        self._driver.charge(requests)
+        self._transport.charge(requests)
 
     def __repr__(self) -> str:
         """Name the account; settings stay out."""
@@ -127,11 +129,11 @@ class AsyncContacts(Generic[P_co]):
 
     async def delete_contacts(self: AsyncContacts[DeletesContacts], ids: Iterable[str]) -> Outcome:
         """See `Contacts.delete_contacts`."""
-        return await self._driver.run(operations.delete_contacts(self.provider, ids))
+        return await self._transport.run(operations.delete_contacts(self.provider, ids))
 
     async def delete_all_contacts(self: AsyncContacts[DeletesAllContacts], *, confirm: str) -> Outcome:
         """See `Contacts.delete_all_contacts`."""
-        return await self._driver.run(
+        return await self._transport.run(
             operations.delete_all_contacts(self.provider, confirm, [self.name, self.provider.name])
         )
 
@@ -139,59 +141,59 @@ class AsyncContacts(Generic[P_co]):
         self: AsyncContacts[RemovesIdentifiers], contact_id: str, identifier: Identifier
     ) -> Outcome:
         """See `Contacts.remove_identifier`."""
-        return await self._driver.run(operations.remove_identifier(self.provider, contact_id, identifier))
+        return await self._transport.run(operations.remove_identifier(self.provider, contact_id, identifier))
 
     async def remove_from_list(
         self: AsyncContacts[RemovesFromLists], list_id: str, members: Iterable[str | Identifier]
     ) -> Outcome:
         """See `Contacts.remove_from_list`."""
-        return await self._driver.run(operations.remove_from_list(self.provider, list_id, members))
+        return await self._transport.run(operations.remove_from_list(self.provider, list_id, members))
 
     async def add_to_list(
         self: AsyncContacts[AddsToLists], list_id: str, members: Iterable[str | Identifier]
     ) -> Outcome:
         """See `Contacts.add_to_list`."""
-        return await self._driver.run(operations.add_to_list(self.provider, list_id, members))
+        return await self._transport.run(operations.add_to_list(self.provider, list_id, members))
 
     def search(self: AsyncContacts[Exports], query: Query, *, scan: bool = False) -> AsyncIterator[Contact]:
         """See `Contacts.search`."""
-        return self._driver.stream(operations.search(self.provider, query, scan=scan))
+        return self._transport.stream(operations.search(self.provider, query, scan=scan))
 
     async def explain(self: AsyncContacts[Exports], query: Query) -> Explanation:
         """See `Contacts.explain`."""
-        return await self._driver.run(operations.explain(self.provider, query))
+        return await self._transport.run(operations.explain(self.provider, query))
 
     def export(self: AsyncContacts[Exports], lists: Iterable[str] = ()) -> AsyncIterator[Contact]:
         """See `Contacts.export`."""
-        return self._driver.stream(operations.export(self.provider, lists))
+        return self._transport.stream(operations.export(self.provider, lists))
 
     async def get_contacts(self: AsyncContacts[GetsContacts], ids: Iterable[str]) -> dict[str, Contact | None]:
         """See `Contacts.get_contacts`."""
-        return await self._driver.run(operations.get_contacts(self.provider, ids))
+        return await self._transport.run(operations.get_contacts(self.provider, ids))
 
     async def find(self: AsyncContacts[FindsContacts], identifiers: Iterable[Identifier]) -> Found:
         """See `Contacts.find`."""
-        return await self._driver.run(operations.find(self.provider, identifiers))
+        return await self._transport.run(operations.find(self.provider, identifiers))
 
     async def count(self: AsyncContacts[Counts]) -> Count:
         """See `Contacts.count`."""
-        return await self._driver.run(operations.count(self.provider))
+        return await self._transport.run(operations.count(self.provider))
 
     async def lists(self: AsyncContacts[ReadsLists]) -> list[ContactList]:
         """See `Contacts.lists`."""
-        return await self._driver.run(operations.lists(self.provider))
+        return await self._transport.run(operations.lists(self.provider))
 
     async def create_list(self: AsyncContacts[CreatesLists], name: str) -> ContactList:
         """See `Contacts.create_list`."""
-        return await self._driver.run(operations.create_list(self.provider, name))
+        return await self._transport.run(operations.create_list(self.provider, name))
 
     async def delete_list(self: AsyncContacts[DeletesLists], list_id: str) -> Outcome:
         """See `Contacts.delete_list`."""
-        return await self._driver.run(operations.delete_list(self.provider, list_id))
+        return await self._transport.run(operations.delete_list(self.provider, list_id))
 
     async def custom_fields(self: AsyncContacts[ReadsCustomFields]) -> list[FieldDefinition]:
         """See `Contacts.custom_fields`."""
-        return await self._driver.run(operations.custom_fields(self.provider))
+        return await self._transport.run(operations.custom_fields(self.provider))
 
     async def upsert_contacts(
         self: AsyncContacts[UpsertsContacts],
@@ -201,12 +203,12 @@ class AsyncContacts(Generic[P_co]):
         recreate_erased: bool = False,
     ) -> Outcome:
         """See `Contacts.upsert_contacts`."""
-        blocked = None if recreate_erased else guard(self._storage)
-        return await self._driver.run(operations.upsert_contacts(self.provider, contacts, lists, blocked))
+        guard = None if recreate_erased else self._guard
+        return await self._transport.run(operations.upsert_contacts(self.provider, contacts, lists, guard))
 
     async def get_job(self: AsyncContacts[QueuesJobs], job: Job | str) -> Job:
         """See `Contacts.check`."""
-        return await self._driver.run(operations.get_job(self.provider, job))
+        return await self._transport.run(operations.get_job(self.provider, job))
 
     @overload
     async def wait(self, work: Outcome, *, timeout: float = ...) -> Outcome: ...
@@ -214,10 +216,10 @@ class AsyncContacts(Generic[P_co]):
     async def wait(self, work: Job, *, timeout: float = ...) -> Job: ...
     async def wait(self, work: Outcome | Job, *, timeout: float = 900.0) -> Outcome | Job:
         """See `Contacts.wait`."""
-        return await self._driver.run(operations.wait_for(self.provider, work, timeout))
+        return await self._transport.run(operations.wait_for(self.provider, work, timeout))
 
     async def request(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, json: Any = None
     ) -> Any:
         """See `Contacts.call`."""
-        return await self._driver.run(operations.request(self.provider, method, path, params, json))
+        return await self._transport.run(operations.request(self.provider, method, path, params, json))

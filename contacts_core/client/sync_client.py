@@ -1,15 +1,15 @@
-"""The front door for programs that block."""
+"""The client for programs that block."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
 from contacts_core import operations
-from contacts_core.http.drivers import BeforeSend, BlockingTransport, EventHook
-from contacts_core.http.wire import Client
+from contacts_core.http.blocking import BlockingTransport
+from contacts_core.http.hooks import BeforeSend, EventHook
+from contacts_core.http.protocols import Client
 from contacts_core.models import (
     Contact,
     ContactList,
@@ -21,6 +21,7 @@ from contacts_core.models import (
     Job,
     Outcome,
 )
+from contacts_core.operations import WriteGuard
 from contacts_core.provider import (
     AddsToLists,
     Counts,
@@ -41,7 +42,6 @@ from contacts_core.provider import (
     UpsertsContacts,
 )
 from contacts_core.query import Query
-from contacts_core.storage.tombstones import guard
 
 T = TypeVar("T")
 P_co = TypeVar("P_co", bound=Provider, covariant=True)
@@ -56,8 +56,8 @@ class Contacts(Generic[P_co]):
         client: Client | None = None,
         *,
         name: str = "",
-        driver: BlockingTransport | None = None,
-        storage: str | Path | None = None,
+        transport: BlockingTransport | None = None,
+        guard: WriteGuard | None = None,
     ) -> None:
         """Open the account that ``provider`` describes; `connect` does this by name.
 
@@ -65,13 +65,15 @@ class Contacts(Generic[P_co]):
             provider: The provider with its settings.
             client: An HTTP client of your own.
             name: The account's name, for confirmations.
-            driver: What performs the requests; for tests that keep their own clock.
-            storage: A storage whose tombstones hold back imports too, besides the one in force.
+            transport: What performs the requests; for tests that keep their own clock.
+            guard: Called by `upsert_contacts` with each batch before it is sent; gives for each contact why it must not
+                be written, or an empty string. It may block. None: every contact may be
+                written. `connect` passes a guard that refuses people who were erased.
         """
         self.provider = provider
         self.name = name or provider.name
-        self._storage = storage
-        self._driver = driver or BlockingTransport(provider, client)
+        self._guard = guard
+        self._transport = transport or BlockingTransport(provider, client)
 
     def __enter__(self) -> Self:
         """Give the door itself."""
@@ -85,11 +87,11 @@ class Contacts(Generic[P_co]):
 
     def close(self) -> None:
         """Close the connections; a client of the caller's own stays open."""
-        self._driver.close()
+        self._transport.close()
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow of your own, or of `contacts_core.operations`, with this account's pacing and retries."""
-        return self._driver.run(flow)
+        return self._transport.run(flow)
 
     def add_event_hook(self, hook: EventHook) -> Callable[[], None]:
         """Call a function after every exchange with the vendor, for logging, metrics or tests.
@@ -103,7 +105,7 @@ class Contacts(Generic[P_co]):
         Returns:
             A function that removes the hook.
         """
-        return self._driver.add_event_hook(hook)
+        return self._transport.add_event_hook(hook)
 
     def add_before_send(self, hook: BeforeSend) -> Callable[[], None]:
         """Ask a function before every exchange with the vendor; of several, the least answer counts.
@@ -115,11 +117,11 @@ class Contacts(Generic[P_co]):
         Returns:
             A function that removes the hook.
         """
-        return self._driver.add_before_send(hook)
+        return self._transport.add_before_send(hook)
 
     def charge_rate_limit(self, requests: int) -> None:
         """Count requests that another process just sent for this account against its rates."""
-        self._driver.charge(requests)
+        self._transport.charge(requests)
 
     def __repr__(self) -> str:
         """Name the account; settings stay out."""
@@ -134,7 +136,7 @@ class Contacts(Generic[P_co]):
         Raises:
             Interrupted: It stopped half-way; the error tells what was reached, what is unclear and what was not sent.
         """
-        return self._driver.run(operations.delete_contacts(self.provider, ids))
+        return self._transport.run(operations.delete_contacts(self.provider, ids))
 
     def delete_all_contacts(self: Contacts[DeletesAllContacts], *, confirm: str) -> Outcome:
         """Delete every contact of the account.
@@ -145,7 +147,9 @@ class Contacts(Generic[P_co]):
         Raises:
             InvalidInput: ``confirm`` is something else; nothing was sent.
         """
-        return self._driver.run(operations.delete_all_contacts(self.provider, confirm, [self.name, self.provider.name]))
+        return self._transport.run(
+            operations.delete_all_contacts(self.provider, confirm, [self.name, self.provider.name])
+        )
 
     def remove_identifier(self: Contacts[RemovesIdentifiers], contact_id: str, identifier: Identifier) -> Outcome:
         """Remove one identifier and keep the contact.
@@ -153,7 +157,7 @@ class Contacts(Generic[P_co]):
         Raises:
             NotFound: There is no such contact.
         """
-        return self._driver.run(operations.remove_identifier(self.provider, contact_id, identifier))
+        return self._transport.run(operations.remove_identifier(self.provider, contact_id, identifier))
 
     def remove_from_list(
         self: Contacts[RemovesFromLists], list_id: str, members: Iterable[str | Identifier]
@@ -164,11 +168,11 @@ class Contacts(Generic[P_co]):
             list_id: The vendor's id of the list.
             members: Contact ids, identifiers, or both. An identifier stands for every contact that has it.
         """
-        return self._driver.run(operations.remove_from_list(self.provider, list_id, members))
+        return self._transport.run(operations.remove_from_list(self.provider, list_id, members))
 
     def add_to_list(self: Contacts[AddsToLists], list_id: str, members: Iterable[str | Identifier]) -> Outcome:
         """Put contacts on a list; see `remove_from_list`."""
-        return self._driver.run(operations.add_to_list(self.provider, list_id, members))
+        return self._transport.run(operations.add_to_list(self.provider, list_id, members))
 
     def search(self: Contacts[Exports], query: Query, *, scan: bool = False) -> Iterator[Contact]:
         """The contacts that match, all of them.
@@ -183,11 +187,11 @@ class Contacts(Generic[P_co]):
         Raises:
             IncompleteSearch: The vendor showed a sample; the error carries it and the total.
         """
-        return self._driver.stream(operations.search(self.provider, query, scan=scan))
+        return self._transport.stream(operations.search(self.provider, query, scan=scan))
 
     def explain(self: Contacts[Exports], query: Query) -> Explanation:
         """How `search` would answer this query, and its cost in requests."""
-        return self._driver.run(operations.explain(self.provider, query))
+        return self._transport.run(operations.explain(self.provider, query))
 
     def export(self: Contacts[Exports], lists: Iterable[str] = ()) -> Iterator[Contact]:
         """Every contact of the account, or of these lists, each once, in constant memory.
@@ -196,7 +200,7 @@ class Contacts(Generic[P_co]):
             IncompleteExport: Fewer contacts came than the vendor announced.
             JobFailed: The vendor's export job failed.
         """
-        return self._driver.stream(operations.export(self.provider, lists))
+        return self._transport.stream(operations.export(self.provider, lists))
 
     def get_contacts(self: Contacts[GetsContacts], ids: Iterable[str]) -> dict[str, Contact | None]:
         """Contacts by id; None for those that do not exist.
@@ -204,31 +208,31 @@ class Contacts(Generic[P_co]):
         Raises:
             InvalidInput: An id could not be an id; nothing was sent.
         """
-        return self._driver.run(operations.get_contacts(self.provider, ids))
+        return self._transport.run(operations.get_contacts(self.provider, ids))
 
     def find(self: Contacts[FindsContacts], identifiers: Iterable[Identifier]) -> Found:
         """Contacts by exact identifier; None for those that do not exist."""
-        return self._driver.run(operations.find(self.provider, identifiers))
+        return self._transport.run(operations.find(self.provider, identifiers))
 
     def count(self: Contacts[Counts]) -> Count:
         """How many contacts the account has; ``count().source`` tells how that is known."""
-        return self._driver.run(operations.count(self.provider))
+        return self._transport.run(operations.count(self.provider))
 
     def lists(self: Contacts[ReadsLists]) -> list[ContactList]:
         """Every list of the account."""
-        return self._driver.run(operations.lists(self.provider))
+        return self._transport.run(operations.lists(self.provider))
 
     def create_list(self: Contacts[CreatesLists], name: str) -> ContactList:
         """Create an empty list."""
-        return self._driver.run(operations.create_list(self.provider, name))
+        return self._transport.run(operations.create_list(self.provider, name))
 
     def delete_list(self: Contacts[DeletesLists], list_id: str) -> Outcome:
         """Delete a list; its contacts stay."""
-        return self._driver.run(operations.delete_list(self.provider, list_id))
+        return self._transport.run(operations.delete_list(self.provider, list_id))
 
     def custom_fields(self: Contacts[ReadsCustomFields]) -> list[FieldDefinition]:
         """Every custom field of the account."""
-        return self._driver.run(operations.custom_fields(self.provider))
+        return self._transport.run(operations.custom_fields(self.provider))
 
     def upsert_contacts(
         self: Contacts[UpsertsContacts],
@@ -245,14 +249,14 @@ class Contacts(Generic[P_co]):
         Args:
             contacts: The contacts, any number of them.
             lists: Ids of lists to put them on.
-            recreate_erased: Write those too that were erased.
+            recreate_erased: Do not ask the guard: also write people who were erased.
         """
-        blocked = None if recreate_erased else guard(self._storage)
-        return self._driver.run(operations.upsert_contacts(self.provider, contacts, lists, blocked))
+        guard = None if recreate_erased else self._guard
+        return self._transport.run(operations.upsert_contacts(self.provider, contacts, lists, guard))
 
     def get_job(self: Contacts[QueuesJobs], job: Job | str) -> Job:
         """A job as the vendor sees it now; it may come from another process."""
-        return self._driver.run(operations.get_job(self.provider, job))
+        return self._transport.run(operations.get_job(self.provider, job))
 
     @overload
     def wait(self, work: Outcome, *, timeout: float = ...) -> Outcome: ...
@@ -268,7 +272,7 @@ class Contacts(Generic[P_co]):
         Raises:
             JobTimeout: A job is still pending; it can be checked again later.
         """
-        return self._driver.run(operations.wait_for(self.provider, work, timeout))
+        return self._transport.run(operations.wait_for(self.provider, work, timeout))
 
     def request(self, method: str, path: str, *, params: Mapping[str, str] | None = None, json: Any = None) -> Any:
         """One raw request, with auth, retries and pacing: the way to what has no method here.
@@ -282,4 +286,4 @@ class Contacts(Generic[P_co]):
         Returns:
             The decoded JSON; None for an empty answer.
         """
-        return self._driver.run(operations.request(self.provider, method, path, params, json))
+        return self._transport.run(operations.request(self.provider, method, path, params, json))

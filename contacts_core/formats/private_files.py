@@ -7,7 +7,7 @@ import secrets
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -20,7 +20,7 @@ ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(si
 
 
 @contextmanager
-def private_file(path: Path) -> Iterator[TextIO]:
+def private_file(path: Path) -> Generator[TextIO]:
     """Write a text file that only its owner can read, and that takes its name when it is complete.
 
     A file of that name is replaced at the end of the block; if the block fails, it stays as it was. Until then the
@@ -73,7 +73,7 @@ def _named(handle: int, path: Path) -> Path:
 
 
 @contextmanager
-def _removed_at_the_end_of_the_process(part: Path | None) -> Iterator[None]:
+def _removed_at_the_end_of_the_process(part: Path | None) -> Generator[None]:
     """Remove the file when a signal ends the process, unless the program handles that signal itself."""
     if part is None or threading.current_thread() is not threading.main_thread():
         yield

@@ -13,10 +13,10 @@ import math
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, cast
 
 from contacts_core.errors import InvalidInput
 from contacts_core.formats.plain_data import contact_from_plain
@@ -49,7 +49,7 @@ EXPECTED = {
 
 
 @contextmanager
-def readable(source: str | Path) -> Iterator[BinaryIO]:
+def readable(source: str | Path) -> Generator[BinaryIO]:
     """Open a file, a pipe, or standard input (``-``) as a binary file that can be read more than once.
 
     What cannot be rewound is first copied to a temporary file that has no name and that only its owner can read; it is
@@ -143,7 +143,7 @@ def _name(source: Source) -> str:
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[BinaryIO]:
+def _opened(source: Source) -> Generator[BinaryIO]:
     if not isinstance(source, Path):
         yield source
         return
@@ -154,7 +154,7 @@ def _opened(source: Source) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _typed(source: Source) -> Iterator[None]:
+def _typed(source: Source) -> Generator[None]:
     """Turn what the operating system says about a file into an error of this library."""
     try:
         yield
@@ -277,9 +277,10 @@ def _inside(value: Any) -> Sequence[Any]:
             if not math.isfinite(value):
                 raise InvalidInput("a number is too large")
         case list():
-            return value
+            return cast("Sequence[Any]", value)
         case dict():
-            return [*value, *value.values()]
+            whole = cast("Mapping[Any, Any]", value)
+            return [*whole, *whole.values()]
         case _:
             pass
     return ()

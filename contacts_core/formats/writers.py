@@ -6,7 +6,7 @@ import csv
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
@@ -131,7 +131,7 @@ FORMATS: Mapping[str, Callable[..., ContactWriter]] = {
 
 
 @contextmanager
-def writer_for(path: Path, *, excel_safe: bool = False) -> Iterator[ContactWriter]:
+def writer_for(path: Path, *, excel_safe: bool = False) -> Generator[ContactWriter]:
     """Open a writer for a file, chosen by the file's suffix.
 
     Under its name the file is complete, or it is what it was before; only its owner can read it. See `private_file`.

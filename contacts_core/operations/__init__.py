@@ -10,9 +10,10 @@ from contacts_core.operations.membership import add_to_list, remove_from_list
 from contacts_core.operations.raw import request
 from contacts_core.operations.reading import count, custom_fields, export, export_requests, find, get_contacts
 from contacts_core.operations.searching import explain, search
-from contacts_core.operations.upserting import upsert_contacts
+from contacts_core.operations.upserting import WriteGuard, upsert_contacts
 
 __all__ = [
+    "WriteGuard",
     "add_to_list",
     "count",
     "create_list",

@@ -7,22 +7,26 @@ from datetime import date
 from functools import partial
 from math import isfinite
 from operator import attrgetter
+from typing import NoReturn, TypeAlias
 
 from attrs import astuple, evolve
 
-from contacts_core.errors import ContactsError, Interrupted, InvalidInput
+from contacts_core.errors import Cancelled, ContactsError, Interrupted, InvalidInput
 from contacts_core.models import Contact, ContactList, Failure, Outcome
 from contacts_core.operations.checks import require
 from contacts_core.operations.lists import list_id, resolve_lists
 from contacts_core.operations.outcomes import completed
-from contacts_core.provider import Flow, Provider, ReadsLists, UpsertsContacts, flows
+from contacts_core.provider import Blocking, Flow, Provider, ReadsLists, UpsertsContacts, flows
+
+WriteGuard: TypeAlias = Callable[[Sequence[Contact]], Sequence[str]]
+"""Called before contacts are written; gives for each why it must not be, or an empty string. It may block."""
 
 
 def upsert_contacts(
     provider: Provider,
     contacts: Iterable[Contact],
     lists: Iterable[str],
-    blocked: Callable[[Sequence[Contact]], Sequence[str]] | None = None,
+    guard: WriteGuard | None = None,
 ) -> Flow[Outcome]:
     """Create or update contacts, a batch at a time, so that memory use does not grow with their number.
 
@@ -33,8 +37,8 @@ def upsert_contacts(
         provider: The account's provider.
         contacts: The contacts; they are read from it as they are needed.
         lists: Lists to add every contact to, by id or name, besides those that a contact names itself.
-        blocked: Returns for each of several contacts why it must not be sent; empty if it may be. Blocked contacts are
-            failures in the outcome, with their row.
+        guard: Called before each batch; contacts for which it gives a reason are not sent, and are failures in the
+            outcome, with their row.
 
     Raises:
         Interrupted: It stopped on the way; contacts after the batch it stopped in were not read from ``contacts``.
@@ -46,8 +50,14 @@ def upsert_contacts(
     rest = iter(contacts)
     position = 0
     for chunk in flows.chunks(rest, max(able.upsert_batch_size, able.concurrency)):
-        yield from directory.look_up(chunk)
-        reasons = blocked(chunk) if blocked else [""] * len(chunk)
+        try:
+            yield from directory.look_up(chunk)
+            reasons = [""] * len(chunk) if guard is None else (yield from Blocking(partial(guard, chunk)))
+        except ContactsError as error:
+            if not (total.requested or isinstance(error, Cancelled)):
+                raise
+            error.unclear = False  # nothing of this batch was sent
+            _raise_stopped(error, total, chunk, rest if isinstance(contacts, Sized) else ())
         reasons = [
             f"is held back, {why}" if why else _unsendable(contact) or directory.unknown(contact)
             for contact, why in zip(chunk, reasons, strict=True)
@@ -77,12 +87,19 @@ def upsert_contacts(
             except ContactsError as error:
                 remaining = [contact for _, later in groups[number + 1 :] for contact in later]
                 remaining += list(rest) if isinstance(contacts, Sized) else []
-                whole = flows.continued(error, total, group, remaining)
-                if whole is error:
-                    raise
-                raise whole from (error.__cause__ if isinstance(error, Interrupted) else error)
+                _raise_stopped(error, total, group, remaining)
             total = Outcome.merge(total.operation, able.name, [total, part])
     return total
+
+
+def _raise_stopped(
+    error: ContactsError, before: Outcome, batch: Sequence[Contact], remaining: Iterable[Contact]
+) -> NoReturn:
+    """Raise the error of a batch, with the outcome of the batches before it if there were any."""
+    whole = flows.continued(error, before, batch, list(remaining))
+    if whole is error:
+        raise error
+    raise whole from (error.__cause__ if isinstance(error, Interrupted) else error)
 
 
 def _upsert(

@@ -52,6 +52,7 @@ from contacts_core.provider.capabilities import (
 )
 from contacts_core.provider.construct import constructor
 from contacts_core.provider.effects import (
+    Blocking,
     Download,
     Effect,
     Emit,
@@ -65,15 +66,16 @@ from contacts_core.provider.effects import (
     Upload,
 )
 from contacts_core.provider.hooks import hookimpl
+from contacts_core.provider.http_settings import HttpSettings
 from contacts_core.provider.outcomes import absent, combined, done, failed, queued, unconfirmed
 from contacts_core.provider.pages import offset, offset_page, token_page
 from contacts_core.provider.payloads import Payload, TolerantFields, UnknownFields, decoder, lines_decoder
-from contacts_core.provider.transport_settings import TransportSettings
 from contacts_core.provider.values import calendar_date, integer, json_text, moment, number, query_value
 
 __all__ = [
     "CAPABILITIES",
     "AddsToLists",
+    "Blocking",
     "Counts",
     "CountsByPaging",
     "CreatesLists",
@@ -93,6 +95,7 @@ __all__ = [
     "Flow",
     "Gather",
     "GetsContacts",
+    "HttpSettings",
     "NativeQuery",
     "PartialResult",
     "Payload",
@@ -111,7 +114,6 @@ __all__ = [
     "Stream",
     "TakesIdentifiers",
     "TolerantFields",
-    "TransportSettings",
     "UnknownFields",
     "Upload",
     "UpsertsContacts",

@@ -22,11 +22,11 @@ from attrs import field, frozen
 
 from contacts_core.errors import ConfigurationError, InvalidInput
 from contacts_core.provider.effects import Flow, Request
+from contacts_core.provider.http_settings import HttpSettings, http_settings
 from contacts_core.provider.payloads import (
     payload_converter,
 )
 from contacts_core.provider.secrets import add_secret_patterns
-from contacts_core.provider.transport_settings import TransportSettings, transport_settings
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -118,7 +118,7 @@ class Provider:
         status_hints: What to do about an HTTP status that means something of its own at this vendor, by status.
         converter: Structures answers into payloads; register hooks on it for a vendor's oddities.
         base_url: Where the API is.
-        transport: Attempts, timeouts and bounds; a table of them in the accounts file.
+        http: Attempts, timeouts and limits of requests; a table in the accounts file.
     """
 
     name: ClassVar[str]
@@ -132,7 +132,7 @@ class Provider:
     converter: ClassVar[Converter] = payload_converter()
 
     base_url: str = base_url_setting()
-    transport: TransportSettings = field(factory=TransportSettings, converter=transport_settings)
+    http: HttpSettings = field(factory=HttpSettings, converter=http_settings)
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Have keys of this provider redacted wherever they appear."""

@@ -197,7 +197,7 @@ class ExportsPages(Exports, ABC):
 
     def contacts(self, list_id: str | None) -> Stream[Contact]:
         """See `Exports.contacts`; where the vendor tells a total, fewer contacts are an `IncompleteExport`."""
-        cursors = flows.Cursors(self.transport.max_pages)
+        cursors = flows.Cursors(self.http.max_pages)
         cursor: str | None = None
         count = 0
         while True:
@@ -334,7 +334,7 @@ class CountsByPaging(Counts, ExportsPages, ABC):
 
     def count(self) -> Flow[Count]:
         """See `Counts.count`."""
-        contacts = yield from flows.gather(lambda cursor: self.contacts_page(None, cursor), self.transport.max_pages)
+        contacts = yield from flows.gather(lambda cursor: self.contacts_page(None, cursor), self.http.max_pages)
         return Count(len(contacts), source="paged")
 
 
@@ -354,7 +354,7 @@ class DeletesAllContactsById(DeletesAllContacts, DeletesContacts, ExportsPages, 
             total = found.total
             return found
 
-        contacts = yield from flows.gather(page, self.transport.max_pages)
+        contacts = yield from flows.gather(page, self.http.max_pages)
         ids = list(dict.fromkeys(contact.id for contact in contacts))
         if total is not None and len(ids) < total:  # a page came twice, and another one never
             raise IncompleteExport(len(ids), total)

@@ -7,7 +7,7 @@ here, and nothing in a provider, knows about sockets, clocks, threads or ``async
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import field, frozen
@@ -129,12 +129,37 @@ class Upload:
 
 
 @frozen
+class Blocking(Generic[T]):
+    """Call a function that blocks: a database, a directory, a vendor's SDK.
+
+    The blocking client calls it in place, the asynchronous one in a thread, so that the event loop goes on. What it
+    raises is raised in the flow.
+
+    A thread cannot be stopped. If the task is cancelled meanwhile, the asynchronous client waits ``cancel_timeout_s``
+    for the function, as it does for a request: a result that comes in time still reaches the flow, so a change is not
+    lost. After that, or on a second cancellation, the thread is left to finish alone (the interpreter waits for it when
+    it ends), its result is dropped, and the flow gets `Cancelled` with ``unclear`` true. In the blocking client Ctrl-C
+    stops the function itself, which is unclear too.
+
+    Attributes:
+        function: What to call, without arguments; bind them with `functools.partial`.
+    """
+
+    function: Callable[[], T] = field(repr=False)
+
+    def __iter__(self) -> Generator[Effect, Any, T]:
+        """Call it, and get what it returns: ``rows = yield from Blocking(partial(read, ids))``."""
+        answer: T = yield self
+        return answer
+
+
+@frozen
 class Emit(Generic[T]):
     """Pass items of a stream to the caller."""
 
     items: Sequence[T]
 
 
-Effect: TypeAlias = Request[Any] | Sleep | Gather[Any] | Download | Read | Upload
+Effect: TypeAlias = Request[Any] | Sleep | Gather[Any] | Download | Read | Upload | Blocking[Any]
 Flow: TypeAlias = Generator[Effect, Any, T]
 Stream: TypeAlias = "Generator[Effect | Emit[T], Any, None]"

@@ -328,7 +328,7 @@ def through(stream: Stream[T], change: Callable[[Sequence[T]], Sequence[R]]) -> 
                 continue
             try:
                 answer = yield effect
-            except ContactsError as error:
+            except Exception as error:  # noqa: BLE001 - whatever an effect raises is raised in the stream
                 effect = stream.throw(error)
             else:
                 effect = stream.send(answer)

@@ -1,8 +1,8 @@
-"""Who was erased, as keyed hashes, so that no later import brings them back unnoticed.
+"""Who was erased, as pseudonyms, so that no later import brings them back unnoticed.
 
-The store holds no identifier: whoever asks must bring one, and the key. One rule says where tombstones are: a run
-leaves them in its own storage *and* in the one in force where it is done (`locate_storage()`); clients look in the one in
-force *and* in the one that they were given. So an import finds them that was told of no other storage.
+The store holds no identifiers. A run adds tombstones to its own storage and to the default one of the process
+(`locate_storage()`); clients look in the default storage and in the one they were given. So an import that was given
+no storage finds them too.
 """
 
 from __future__ import annotations
@@ -137,5 +137,8 @@ def blocked(contacts: Sequence[Contact], storage: str | Path | None = None) -> S
 
 
 def guard(storage: str | Path | None) -> Callable[[Sequence[Contact]], Sequence[str]]:
-    """`blocked` for clients that were given a storage, or None."""
+    """Return the guard of clients: `blocked`, with this storage besides the one in force.
+
+    It reads databases, so a client calls it where it may block.
+    """
     return lambda contacts: blocked(contacts, storage)

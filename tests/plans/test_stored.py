@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from contacts_core.config import plugins
-from contacts_core.errors import ContactsError, StorageError
+from contacts_core.errors import ContactsError, StorageError, Unavailable
 from contacts_core.plans import Plan, apply, list_runs, plan_erasure, resume
 from contacts_core.plans.execution import workflows as workflows_module
 from contacts_core.plans.execution.context import begin_run, kept_plan
@@ -130,6 +130,13 @@ class TestPickles:
     def test_what_would_come_back_otherwise_is_not_written(self, value: object) -> None:
         with pytest.raises((TypeError, ValueError)):
             PlainJson().serialize(value)
+
+    @pytest.mark.parametrize("error", [RuntimeError("x"), Unavailable("busy", status=503), StorageError("gone")])
+    def test_a_steps_error_is_read_as_the_steps_and_not_as_the_databases(self, error: Exception) -> None:
+        read = PlainJson().deserialize(PlainJson().serialize(error))
+        assert isinstance(read, ContactsError)
+        assert not isinstance(read, StorageError)
+        assert type(error).__name__ in str(read)
 
     @pytest.mark.parametrize("text", ["", "[]", "{}", "1", "null", '"x"', '{"error": 1}', "[" * 100_000])
     def test_what_was_not_written_here_is_a_typed_error(self, text: str) -> None:

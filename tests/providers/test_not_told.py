@@ -469,17 +469,17 @@ class TestSendGrid:
 
     def test_the_sample_is_empty_only_if_the_account_is(self) -> None:
         with account("sendgrid", contacts=3) as (door, served):
-            run = door._driver.run
+            run = door.run
             assert len(run(door.provider.sample())) == 3
             sendgrid_answers(served, lambda _, body: body.update(result=None))
             assert run(door.provider.sample()) is None
         with account("sendgrid") as (door, _):
-            assert door._driver.run(door.provider.sample()) == []
+            assert door.run(door.provider.sample()) == []
 
 
 @pytest.mark.parametrize("name", ["bird", "user-api"])
 def test_a_sample_shows_somebody_in_one_request_or_so(name: str) -> None:
     with account(name, contacts=3) as (door, _):
-        assert door._driver.run(door.provider.sample())
+        assert door.run(door.provider.sample())
     with account(name) as (door, _):
-        assert door._driver.run(door.provider.sample()) == []
+        assert door.run(door.provider.sample()) == []

@@ -255,7 +255,7 @@ def _at_once(flow: Flow[T], patience: float) -> Flow[T]:
                     effect = evolve(effect, flows=[_at_once(each, patience) for each in effect.flows])
             try:
                 answer = yield effect
-            except ContactsError as error:
+            except Exception as error:  # noqa: BLE001 - whatever an effect raises is raised in the flow
                 effect = flow.throw(error)
             else:
                 effect = flow.send(answer)

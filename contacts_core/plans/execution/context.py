@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from contacts_core.client import Contacts
 from contacts_core.config.accounts import open_provider
 from contacts_core.errors import ConfigurationError, StorageError
-from contacts_core.http.drivers import BeforeSend, EventHook
+from contacts_core.http.hooks import BeforeSend, EventHook
 from contacts_core.http.wire import request_id
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans import hooks
@@ -27,7 +27,7 @@ from contacts_core.storage.database import Storage, storage_error
 from contacts_core.storage.journal import Journal, Run, now
 from contacts_core.storage.leases import LEASE, Leases, Stopped
 from contacts_core.storage.pseudonyms import PseudonymKey
-from contacts_core.storage.tombstones import Tombstones, places
+from contacts_core.storage.tombstones import Tombstones, guard, places
 
 __all__ = ["Runner", "Session", "Stopped", "conclude", "session"]
 
@@ -170,7 +170,7 @@ class Session:
         """The account of this name, which knows what others just sent to it."""
         with self._lock:
             if account not in self._runners:
-                door = Contacts(open_provider(account, {}), name=account)
+                door = Contacts(open_provider(account, {}), name=account, guard=guard(None))
                 self._own.append(door)
                 self._runners[account] = door
             runner = self._runners[account]

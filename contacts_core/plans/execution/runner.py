@@ -16,7 +16,7 @@ from attrs import evolve
 
 from contacts_core.client import AsyncContacts, Contacts
 from contacts_core.errors import Cancelled, ConfigurationError, InvalidInput, PlanRefused, StorageError
-from contacts_core.http.drivers import BeforeSend, EventHook
+from contacts_core.http.hooks import BeforeSend, EventHook
 from contacts_core.plans import hooks
 from contacts_core.plans.model import Plan, PlanKind
 from contacts_core.plans.receipts.receipt import Receipt
@@ -274,6 +274,10 @@ async def _in_a_thread(accounts: Sequence[Any], run: Callable[[Sequence[Any], _S
             if cancelled:  # the second one: what is under way is given up
                 stop.abandoned.set()
             cancelled = stop.wanted = True
+        except BaseException:  # Ctrl-C struck this very task: the loop ends, and the thread must not go on without it
+            stop.abandoned.set()
+            stop.wanted = True
+            raise
     if cancelled:
         task.exception()  # it is taken note of: the caller asked for the end
         raise asyncio.CancelledError
@@ -348,7 +352,12 @@ class _Bridge:
 
         if self._over():
             raise Stopped
-        running = asyncio.run_coroutine_threadsafe(inside(), self._loop)
+        coroutine = inside()
+        try:
+            running = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:  # the loop was closed meanwhile
+            coroutine.close()
+            raise Stopped from None
         while not running.done():
             wait([running], timeout=GLANCE)
             if not running.done() and self._over():  # the loop will not run it any more, or the caller gave up
@@ -356,7 +365,15 @@ class _Bridge:
                 raise Stopped
         if running.cancelled():
             raise Stopped
-        return running.result()
+        try:
+            return running.result()
+        except (KeyboardInterrupt, SystemExit):  # they end the loop, whatever it was at
+            self._stop.abandoned.set()
+            raise Stopped from None
+        except Exception:
+            if self._over():  # a loop that shuts down fails in its own ways, which say nothing of the vendor
+                raise Stopped from None
+            raise
 
     def _over(self) -> bool:
         return self._stop.abandoned.is_set() or not self._loop.is_running()

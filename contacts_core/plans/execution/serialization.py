@@ -17,11 +17,15 @@ from dbos import Serializer
 
 from contacts_core.errors import ConfigurationError, ContactsError, StorageError
 
-__all__ = ["NAME", "PlainJson", "without_pickle"]
+__all__ = ["NAME", "PlainJson", "StepFailed", "without_pickle"]
 
 NAME = "contacts-json-1"
 _lock, _users = threading.Lock(), list[None]()  # an engine, and whoever cancels a run beside it
 HINT = "somebody else wrote to the tables of the runs: find out who may; contacts runs cancel ends the run"
+
+
+class StepFailed(ContactsError):
+    """What a step failed with when it was done; read from the record, so that a replay ends as the first time did."""
 
 
 class PlainJson(Serializer):
@@ -58,7 +62,8 @@ class PlainJson(Serializer):
             if "value" in kept:
                 return kept["value"]
             kind, text = kept["error"]
-            return StorageError(f"{kind}: {text}" if text else str(kind))
+            # No `StorageError`: that would say that the database refuses now, and the run would wait for it for ever.
+            return StepFailed(f"{kind}: {text}" if text else str(kind))
         except (ValueError, TypeError, KeyError, RecursionError):
             raise _foreign() from None
 
