@@ -36,6 +36,7 @@ FAULTS: dict[str, str] = {
     "not-found-everywhere-json": "the same with a JSON object that has a `message`",
     "not-found-everywhere-empty": "the same with no body",
 }
+"""What each fault does, by its name."""
 # Faults inside handlers after which an answer need not have its documented shape.
 RESHAPING = frozenset(("no-relations", "no-relations-anywhere", "null-relations"))
 MOST_UNFILTERED = 50
@@ -108,6 +109,12 @@ class Faults:
         It begins after the next `after` requests that it fits.
         """
         self._switch(name, _Setting(times, after=after))
+
+    def remaining(self, name: str) -> int | None:
+        """How many more times a fault strikes: 0 if it is off or used up, `None` without a limit."""
+        with self._lock:
+            setting = self._settings.get(name)
+            return setting.times if setting else 0
 
     def clear(self) -> None:
         """Switch everything off."""

@@ -1,4 +1,4 @@
-"""The emulators that plugins bring."""
+"""The emulators of the installed plugins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ __all__ = ["emulators", "known_faults"]
 
 
 def emulators() -> dict[str, type[Emulator]]:
-    """The emulators of every plugin, by provider name."""
+    """Return the emulators of all installed plugins, by provider name.
+
+    Raises:
+        ConfigurationError: A plugin's emulator cannot be loaded.
+    """
     registry()
     broken: dict[str, str] = {}
     answers = results(manager().hook.contacts_emulators, broken)

@@ -1,4 +1,4 @@
-"""Synthetic people: reserved example domains and fictional phone ranges only."""
+"""Synthetic people, with reserved example domains and fictional phone numbers only."""
 
 import random
 from collections.abc import Iterator
@@ -146,7 +146,7 @@ _STRIDE = 7919  # a prime that does not divide the number of phones, so that the
 
 @frozen
 class Person:
-    """One invented person, in no vendor's words."""
+    """One synthetic person, in shared terms."""
 
     first_name: str
     last_name: str
@@ -170,7 +170,7 @@ class Person:
 
 
 def people(count: int, seed: int = 0) -> Iterator[Person]:
-    """The first `count` people of the endless crowd that `seed` names."""
+    """Return ``count`` synthetic people; the same ``seed`` gives the same people."""
     dice = random.Random(f"people/{seed}")
     offset = dice.randrange(_PHONES)
     for index in range(count):

@@ -28,6 +28,7 @@ from contacts_core.errors import (
 from contacts_core.http import addresses
 from contacts_core.http.bodies import Body
 from contacts_core.http.protocols import BuildsRequests, HttpRequest, HttpResponse
+from contacts_core.http.unanswered import why
 from contacts_core.models.identifiers import scrub
 from contacts_core.provider import Provider, Request, Upload, moment, number
 from contacts_core.provider.secrets import redact
@@ -313,9 +314,9 @@ class Wire:
         return self.about(error, operation, headers)
 
     def unreachable(self, operation: str, cause: Exception) -> Unreachable:
-        """Return the error for an exchange that broke off; it names the type of the cause, not its text."""
-        hint = "check the network and base_url; if the request was sent, the vendor may have carried it out"
-        return self.about(Unreachable(f"no complete answer ({type(cause).__name__})", hint=hint), operation, {})
+        """Return the error for an exchange that broke off; it names the kind of the cause, not its text."""
+        message, hint = why(cause)
+        return self.about(Unreachable(message, hint=hint), operation, {})
 
     def labelled(self, error: ContactsError, operation: str) -> ContactsError:
         """Name provider and operation in the error of a request that was not sent, if it has a place for them."""

@@ -7,7 +7,7 @@ from datetime import date
 from functools import partial
 from math import isfinite
 from operator import attrgetter
-from typing import NoReturn, TypeAlias
+from typing import NoReturn
 
 from attrs import astuple, evolve
 
@@ -18,8 +18,8 @@ from contacts_core.operations.lists import list_id, resolve_lists
 from contacts_core.operations.outcomes import completed
 from contacts_core.provider import Blocking, Flow, Provider, ReadsLists, UpsertsContacts, flows
 
-WriteGuard: TypeAlias = Callable[[Sequence[Contact]], Sequence[str]]
-"""Called before contacts are written; gives for each why it must not be, or an empty string. It may block."""
+WriteGuard = Callable[[Sequence[Contact]], Sequence[str]]
+"""Called before contacts are written; returns for each why it must not be, or an empty string. It may block."""
 
 
 def upsert_contacts(
@@ -37,8 +37,7 @@ def upsert_contacts(
         provider: The account's provider.
         contacts: The contacts; they are read from it as they are needed.
         lists: Lists to add every contact to, by id or name, besides those that a contact names itself.
-        guard: Called before each batch; contacts for which it gives a reason are not sent, and are failures in the
-            outcome, with their row.
+        guard: Called before each batch; contacts that it blocks are failures in the outcome, with their row.
 
     Raises:
         Interrupted: It stopped on the way; contacts after the batch it stopped in were not read from ``contacts``.

@@ -118,7 +118,7 @@ class Provider:
         status_hints: What to do about an HTTP status that means something of its own at this vendor, by status.
         converter: Structures answers into payloads; register hooks on it for a vendor's oddities.
         base_url: Where the API is.
-        http: Attempts, timeouts and limits of requests; a table in the accounts file.
+        http: Attempts, timeouts and limits of requests; a table of them in the accounts file.
     """
 
     name: ClassVar[str]

@@ -123,7 +123,7 @@ class AddsToLists(Provider, ABC):
 
 
 class TakesIdentifiers(Provider):
-    """List members may be named by identifier; without this the core looks up their ids first."""
+    """Take list members by identifier; without this the core looks up their ids first."""
 
 
 @frozen
@@ -229,7 +229,7 @@ class FileReader(Protocol):
 
 
 class QueuesJobs(Provider, ABC):
-    """Accepts work as jobs and does it later.
+    """Accept work as jobs and do it later.
 
     Attributes:
         poll_interval: Seconds between two reads of a job, at most; the first ones follow sooner. Default 10.
@@ -435,6 +435,7 @@ CAPABILITIES: tuple[type[Provider], ...] = (
     ReadsCustomFields,
     QueuesJobs,
 )
+"""Every capability, in the order of the capability matrix."""
 
 
 def capabilities(provider: type[Provider]) -> tuple[type[Provider], ...]:

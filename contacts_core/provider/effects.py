@@ -161,5 +161,8 @@ class Emit(Generic[T]):
 
 
 Effect: TypeAlias = Request[Any] | Sleep | Gather[Any] | Download | Read | Upload | Blocking[Any]
+"""What a flow may yield, for a transport to perform."""
 Flow: TypeAlias = Generator[Effect, Any, T]
+"""A generator that yields effects, receives their results, and returns a value of type ``T``."""
 Stream: TypeAlias = "Generator[Effect | Emit[T], Any, None]"
+"""A flow that hands out items of type ``T`` as they arrive, with `Emit`, and returns nothing."""

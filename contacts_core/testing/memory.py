@@ -1,7 +1,4 @@
-"""A provider that keeps its contacts in memory: a real provider that asks nobody.
-
-For the tests of apps that use contacts-core, and for the kit's own: it passes the contract like any other.
-"""
+"""A provider that keeps its contacts in memory, for tests. It passes the contract kit like any other provider."""
 
 from __future__ import annotations
 
@@ -39,7 +36,7 @@ __all__ = ["MemoryProvider", "Store"]
 
 @define
 class Store:
-    """What a `MemoryProvider` holds; share one between several providers to share their contacts."""
+    """The contacts, lists and custom fields of a `MemoryProvider`, by id. Providers can share a store."""
 
     contacts: dict[str, Contact] = field(factory=dict[str, Contact])
     lists: dict[str, str] = field(factory=dict[str, str])
@@ -62,7 +59,7 @@ class MemoryProvider(
     DeletesLists,
     ReadsCustomFields,
 ):
-    """Contacts in memory."""
+    """A provider that keeps contacts in memory. ``store`` holds them; fill and read it directly in tests."""
 
     name = "memory"
     title = "In memory"

@@ -19,8 +19,9 @@ import sqlalchemy as sa
 from contacts_core.config import plugins
 from contacts_core.errors import ContactsError, StorageError, Unavailable
 from contacts_core.plans import Plan, apply, list_runs, plan_erasure, resume
+from contacts_core.plans.execution import engine
 from contacts_core.plans.execution import workflows as workflows_module
-from contacts_core.plans.execution.context import begin_run, kept_plan
+from contacts_core.plans.execution.context import begin_run, stored_plan
 from contacts_core.plans.execution.serialization import PlainJson, without_pickle
 from contacts_core.provider import hookimpl
 from contacts_core.storage.database import locate_storage, storage_error
@@ -53,7 +54,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 def queues() -> tuple[sa.Engine, str]:
     where = locate_storage()
-    return sa.create_engine(where.queues), "dbos." if where.shared else ""
+    return sa.create_engine(where.queues), f"{engine.DBOS_SCHEMA}." if where.shared else ""
 
 
 class Bomb:
@@ -188,16 +189,16 @@ class TestAtRest:
         key = locate_storage().key()
         plan = plan_erasure(here.emails(1), here.accounts)
         begin_run(journal, "run-1", plan, key, {})
-        assert kept_plan(journal, "run-1") == plan
+        assert stored_plan(journal, "run-1") == plan
         with locate_storage().engine().begin() as connection:
             row = connection.execute(sa.text("SELECT plan FROM contacts_runs")).scalar_one()
             altered = bytes([row[0] ^ 1]) + bytes(row[1:])
             connection.execute(sa.text("UPDATE contacts_runs SET plan = :plan"), {"plan": altered})
         with pytest.raises(StorageError, match="cannot be decrypted"):
-            kept_plan(journal, "run-1")
+            stored_plan(journal, "run-1")
         begin_run(journal, "run-2", plan, PseudonymKey(b"another key of the tests"), {})
         with pytest.raises(StorageError, match="cannot be decrypted"):
-            kept_plan(journal, "run-2")
+            stored_plan(journal, "run-2")
         assert place
 
     def test_a_plan_put_in_the_place_of_another_is_refused(self, place: str, here: Ground) -> None:
@@ -209,7 +210,7 @@ class TestAtRest:
             taken = sa.text("UPDATE contacts_runs SET plan = (SELECT plan FROM contacts_runs WHERE id = 'run-1')")
             connection.execute(taken)
         with pytest.raises(StorageError, match="cannot be decrypted"):
-            kept_plan(journal, "run-2")
+            stored_plan(journal, "run-2")
         assert place
 
     def test_the_key_goes_with_the_run(self, place: str, here: Ground) -> None:
@@ -247,7 +248,7 @@ class TestClock:
                     return False
 
         monkeypatch.setattr(workflows_module, "session", lambda: Here)
-        rest = workflows_module._rest_until
+        rest = workflows_module._sleep_until
         rest(time.time() + 86_400, 2.0)
         rest(time.time() - 86_400, 2.0)
         assert waited == [2.0, 0.0]
