@@ -343,13 +343,17 @@ def test_who_confirms_sees_whom_and_a_log_does_not(
 def test_ctrl_c_at_the_question_changes_nothing_and_exits_130(
     run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def pressed() -> None:
+        raise KeyboardInterrupt
+
     def interrupted(*_arguments: object, **_options: object) -> bool:
         try:
-            raise KeyboardInterrupt
+            pressed()
         except KeyboardInterrupt:
             raise typer.Abort from None
+        return True
 
-    monkeypatch.setattr(prompts.typer, "confirm", interrupted)
+    monkeypatch.setattr(typer, "confirm", interrupted)
     done = run("delete", "acme", "id-1", types="")
     assert done.code == Exit.INTERRUPTED
     assert "interrupted; nothing was changed" in done.err
@@ -379,7 +383,7 @@ def test_a_long_change_says_how_far_it_got(run: Run, vendor: Vendor, monkeypatch
         status_code = 200
 
     def delete(self: Contacts[acme.Acme], ids: list[str]) -> object:
-        for hook in list(self._transport_hooks()):
+        for hook in hooks:
             hook(None, Answer())
             hook(None, Answer())
             hook(None, None)
@@ -392,7 +396,6 @@ def test_a_long_change_says_how_far_it_got(run: Run, vendor: Vendor, monkeypatch
         return hooks.clear
 
     monkeypatch.setattr(Contacts, "add_event_hook", add)
-    monkeypatch.setattr(Contacts, "_transport_hooks", lambda _self: hooks, raising=False)
     monkeypatch.setattr(Contacts, "delete_contacts", delete)
     monkeypatch.setattr(prompts, "progress", progress)
     done = run("delete", "acme", *(f"id-{n}" for n in range(1, 4)), "--yes")
