@@ -53,7 +53,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "sandbox": ("sandbox", "Serve emulators of all vendors on this machine."),
     },
     "Read": {
-        "search": ("read", "Search for contacts; conditions are joined by AND, or by OR with --any."),
+        "search": ("read", "Search for contacts; conditions are joined by AND."),
         "find": ("read", "Look contacts up by exact identifier."),
         "get": ("read", "Show all that the vendor tells about contacts."),
         "export": ("read", "Write every contact to a file, or to stdout."),
@@ -187,8 +187,11 @@ class Command(Strict, TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run it."""
         from contacts_core.cli.errors import handled
+        from contacts_core.cli.options import chosen_account
 
         with handled(account=str(ctx.params.get("account", "")), as_json=bool(ctx.params.get("as_json"))):
+            if "account" in ctx.params:
+                ctx.params["account"] = chosen_account(ctx.params["account"])
             return super().invoke(ctx)
 
 

@@ -11,8 +11,13 @@ with the blocking and the asynchronous client, against the emulator and against 
 
 from __future__ import annotations
 
-from contacts_core.testing.contract import ProviderContract
-from contacts_core.testing.harness import Harness
-from contacts_core.testing.memory import MemoryProvider
+from contacts_core.text import needs_extra
+
+try:
+    from contacts_core.testing.contract import ProviderContract
+    from contacts_core.testing.harness import Harness
+    from contacts_core.testing.memory import MemoryProvider
+except ModuleNotFoundError as missing:
+    raise needs_extra("contacts_core.testing", missing, "testing") from None
 
 __all__ = ["Harness", "MemoryProvider", "ProviderContract"]

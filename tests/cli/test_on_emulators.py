@@ -206,8 +206,10 @@ def test_the_sandbox_explains_itself(run: Run, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_port_that_is_taken(run: Run) -> None:
     with running(Sandbox([])) as server:
-        done = run("sandbox", "--port", server.url.rpartition(":")[2])
+        port = server.url.rpartition(":")[2]
+        done = run("sandbox", "--port", port)
     assert done.code == Exit.FAILED
+    assert f"port {port}" in done.err
     assert "Address already in use" in done.err
     assert len(done.err.splitlines()) == 1
 

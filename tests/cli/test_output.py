@@ -107,7 +107,7 @@ def drawn(made: output.Table) -> str:
     target = io.StringIO()
     console = output.console()
     console.file = target
-    output._draw(made, console)  # noqa: SLF001 - without a command around it
+    output._draw(made, console)
     return target.getvalue()
 
 
@@ -218,9 +218,7 @@ def test_an_unknown_field_or_two_formats_are_usage_errors(
     assert not vendor.calls
 
 
-def test_lists_are_sorted_and_their_fields_chosen(
-    run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lists_are_sorted_and_their_fields_chosen(run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> None:
     from contacts_core.models import ContactList, Page
 
     def lists_page(_self: object, _cursor: str | None) -> Flow[Page[ContactList]]:
@@ -318,7 +316,7 @@ def test_verbose_shows_requests_and_debug_tracebacks_as_well(
     ("command", "shown"),
     [
         (("delete", "acme", "id-1"), "email:person1@example.com"),
-        (("remove-identifier", "acme", "id-1", "--phone", "+1 (555) 010-0001"), "phone:+1 (555) 010-0001"),
+        (("remove-identifier", "acme", "id-1", "--phone", "+1 (555) 010-0001"), "phone:+15550100001"),
         (("remove-from-list", "acme", "l1", "--email", "person1@example.com"), "email:person1@example.com"),
         (("tombstones", "lift", "--email", "person1@example.com"), "email:person1@example.com"),
         (("request", "acme", "DELETE", "/contacts/person1@example.com"), "/contacts/person1@example.com"),
@@ -346,17 +344,15 @@ def test_ctrl_c_at_the_question_changes_nothing_and_exits_130(
     run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_arguments: object, **_options: object) -> bool:
-        try:
-            raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            raise typer.Abort from None
+        aborted = typer.Abort()
+        aborted.__context__ = KeyboardInterrupt()  # as the library under Typer leaves it
+        raise aborted
 
     monkeypatch.setattr(prompts.typer, "confirm", interrupted)
     done = run("delete", "acme", "id-1", types="")
     assert done.code == Exit.INTERRUPTED
     assert "interrupted; nothing was changed" in done.err
     assert "id-1" in vendor.people
-    monkeypatch.undo()
 
 
 def test_the_end_of_input_at_the_question_is_a_no(run: Run, vendor: Vendor) -> None:

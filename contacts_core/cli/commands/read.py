@@ -107,10 +107,10 @@ def search(
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """Search for contacts; conditions are joined by AND, or by OR with --any.
+    """Search for contacts; conditions are joined by AND.
 
-    What is found is complete: where the vendor shows only some of the matches, that is an error (exit code 3), and
-    --scan reads every contact instead.
+    With --any, one of them is enough. What is found is complete: where the vendor shows only some of the matches, that
+    is an error (exit code 3), and --scan reads every contact instead.
 
         contacts search marketing --last-name "O'Brien" --updated-since 2025-01-01
         contacts search marketing --where 'email$=@example.com' --lacks phone --fields id,email --csv

@@ -62,7 +62,6 @@ def sandbox(
         contacts sandbox --faults help
     """
     from contacts_core.cli import output
-    from contacts_core.errors import ConfigurationError
 
     served = imported()
     chosen = faults or []
@@ -87,9 +86,8 @@ def sandbox(
         try:
             server = stack.enter_context(served.running(ready, port))
         except OSError as error:
-            raise ConfigurationError(
-                f"cannot listen on port {port}: {error.strerror}", hint="--port 0 takes a free one"
-            ) from None
+            reason = f"cannot listen on port {port}: {error.strerror}; --port 0 takes a free one"
+            raise OSError(error.errno, reason) from None
         if command:
             raise typer.Exit(_inside(server, command))
         _announce(server, as_json=as_json)
