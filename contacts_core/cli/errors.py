@@ -170,7 +170,7 @@ def _retry(record: logging.LogRecord) -> str:
     if pause is None:
         return ""
     cause = str(vars(record).get("stamina.caused_by", "")).partition("(")[0]
-    return f"{cause or 'no good answer'}; asking again in {pause:.1f} s"
+    return f"{cause or 'no usable answer'}; retrying in {pause:.1f} s"
 
 
 def _show_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:

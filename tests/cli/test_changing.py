@@ -93,7 +93,7 @@ def test_nobody_to_delete_is_no_question_and_is_said_plainly(run: Run, vendor: V
     done = run("delete", "acme", "--email", "x@example.com")
     assert done.code == Exit.PARTIAL
     assert "nothing was there (1 asked for, 1 not there)" in done.out
-    assert "nobody was found who has email:x***@example.com" in done.err
+    assert "no contact has email:x***@example.com" in done.err
     assert sent(vendor) == []
 
 
@@ -228,7 +228,7 @@ def test_a_refusal_of_the_vendor(run: Run, vendor: Vendor) -> None:
 
 def test_what_the_vendor_has_no_place_for_is_told(run: Run, vendor: Vendor) -> None:
     done = run("remove-identifier", "acme", "id-1", "--email", "person1@example.com", "--yes")
-    assert "no place for it: label" in done.out
+    assert "no field for it: label" in done.out
 
 
 @pytest.mark.parametrize("given", [(), ("--email", "a@example.com", "--phone", "+15550100001")])

@@ -97,7 +97,7 @@ def test_a_cell_of_few_words_is_never_broken(
 ) -> None:
     terminal(width)
     done = run("find", "acme", "--phone", "12", "--email", "nobody@example.com")
-    assert "(nobody)" in done.out
+    assert "(no contact)" in done.out
     made = output.table("asked for", "id", "because")
     output.rows(made, [["+12025550143", "(not asked)", "the vendor does not know this kind of identifier " * 3]])
     assert "(not asked)" in drawn(made)

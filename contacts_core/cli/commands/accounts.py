@@ -34,8 +34,8 @@ accounts = section("accounts")
 def all_accounts(context: typer.Context, as_json: Json = False) -> None:
     """Show, add and check accounts and their keys.
 
-    Without a command it shows the accounts and where their keys come from. They stand in contacts.toml, here or in your
-    configuration folder, or in the file that CONTACTS_FILE names:
+    Without a command it shows the accounts and where their keys come from. They are read from contacts.toml, here or in
+    your configuration folder, or from the file that CONTACTS_FILE names:
 
         default_account = "marketing"
 

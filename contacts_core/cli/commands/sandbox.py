@@ -31,7 +31,7 @@ def sandbox(
     ] = None,
     port: Annotated[int, number("--port", "0 takes a free one.", 0, 65535)] = 8025,
     contacts: Annotated[int, number("--contacts", "Synthetic people at each vendor.", 0, MOST_PEOPLE)] = 300,
-    seed: Annotated[int, number("--seed", "Another number, other people.", -MOST_SEED, MOST_SEED)] = 0,
+    seed: Annotated[int, number("--seed", "A different number gives different people.", -MOST_SEED, MOST_SEED)] = 0,
     speed: Annotated[
         float,
         number("--speed", "How much faster time passes there.", 0.001, FASTEST, whole=False, metavar="FACTOR"),
