@@ -235,7 +235,7 @@ class Field:
     def in_(self, values: Iterable[Value]) -> Query:
         """Match any of these values. Without values, nothing matches."""
         if isinstance(values, str):
-            raise InvalidInput("a single text was given where several are due", hint="put it into a list")
+            raise InvalidInput("expected a list of values, got a str", hint="put it into a list")
         return Or(tuple(self._compare(Op.EQ, value) for value in values))
 
     def is_set(self) -> Compare:

@@ -148,17 +148,22 @@ class Emulator(ABC):
     Whoever tests an adapter knows the truth by `truth`, and changes the store behind the adapter's back by `create`,
     `mutate`, `merge` and `delete`, from any thread. These rest on methods of the subclass: `_ids`, `_truth`, `_create`,
     `_mutate` and `_delete`. One that has them sets `tells_truth`; without them an emulator answers requests only.
+
+    `own_faults` are faults of this vendor alone: names, each with what happens. Handlers take them from `faults`; the
+    answer need not have its documented shape then.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     tells_truth: ClassVar[bool] = False
+    own_faults: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self, *, clock: Clock, faults: Faults, base_url: str = "", seed: int = 0, enforce_rates: bool = False
     ) -> None:
         self.clock = clock
         self.faults = faults
+        faults.add(self.own_faults)
         self.base_url = base_url
         self.enforce_rates = enforce_rates
         self._dice = random.Random(f"{self.name}/{seed}")
@@ -391,7 +396,7 @@ class Emulator(ABC):
     def _handled(self, operation: Operation, incoming: Incoming, scope: Scope) -> Response:
         self.faults.struck()
         response = operation.handler(incoming)
-        if reshaping := RESHAPING.intersection(self.faults.struck()):
+        if reshaping := (RESHAPING | self.own_faults.keys()).intersection(self.faults.struck()):
             scope[FAULT_SCOPE_KEY] = min(reshaping)
         return response
 

@@ -65,7 +65,7 @@ class Sandbox:
         enforce_rates: bool = False,
     ) -> None:
         self.clock = Clock(speed, manual)
-        self.faults = Faults(faults, seed)
+        self.faults = Faults(seed=seed)
         self.latency = latency
         self.observer = observer
         self.emulators: dict[str, Emulator] = {}
@@ -74,6 +74,7 @@ class Sandbox:
             emulator = kind(clock=self.clock, faults=self.faults, seed=seed, enforce_rates=enforce_rates)
             emulator.populate(crowd)
             self.emulators[kind.name] = emulator
+        self.faults.switch_on(faults)  # now that those of each vendor are known
         self.app: ASGIApp = Router([Route("/", self._index), *map(self._mount, self.emulators.values())])
 
     def _mount(self, emulator: Emulator) -> Mount:

@@ -151,7 +151,7 @@ class Person:
     first_name: str
     last_name: str
     email: str
-    alternate_emails: tuple[str, ...]
+    further_emails: tuple[str, ...]
     phone: str | None
     external_id: str | None
     anonymous_id: str | None
@@ -185,7 +185,7 @@ def _person(dice: random.Random, index: int, offset: int) -> Person:
         first_name=dice.choice(_FIRST_NAMES),
         last_name=dice.choice(_LAST_NAMES),
         email=f"person{index}@{domain}",
-        alternate_emails=tuple(f"person{index}.alt{n}@{domain}" for n in range(_few(dice))),
+        further_emails=tuple(f"person{index}.alt{n}@{domain}" for n in range(_few(dice))),
         phone=_phone(index, offset) if dice.random() < 0.7 else None,
         external_id=f"crm-{index:06d}" if dice.random() < 0.4 else None,
         anonymous_id=f"visitor-{dice.getrandbits(48):012x}" if dice.random() < 0.2 else None,

@@ -1,4 +1,4 @@
-"""The marker with which a plugin says that a function of it implements a hook."""
+"""The decorator that marks a plugin's function as the implementation of a hook."""
 
 from __future__ import annotations
 
