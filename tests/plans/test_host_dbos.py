@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -156,10 +157,11 @@ class TestSQLiteVersion:
     def test_one_that_is_too_old_for_dbos_is_refused_before_anything_is_touched(
         self, here: Ground, saved: Path, tmp_path: Path
     ) -> None:
-        for attempt in (
+        attempts: list[Callable[[], object]] = [
             lambda: apply(Plan.load(saved), here.accounts, storage=tmp_path / "storage"),
             lambda: resume("erase-1", here.accounts, storage=tmp_path / "storage"),
-        ):
+        ]
+        for attempt in attempts:
             with pytest.raises(ConfigurationError, match=r"needs SQLite 3\.42 or later, and this Python has 3\.41\.2"):
                 attempt()
         assert here.seen == []
