@@ -214,7 +214,7 @@ class Bird(
                 outcomes.append(failed(member.value, reason))
             else:
                 outcomes.append(absent(member.value))
-        told: dict[Member, Callable[[str], Outcome]] = {}
+        results: dict[Member, Callable[[str], Outcome]] = {}
         unsure: list[Member] = []
 
         def send(part: Sequence[Member]) -> Flow[None]:
@@ -222,19 +222,21 @@ class Bird(
             known = [mapping.reference(m, self.keys) for m in part if isinstance(m, Identifier)]
             body = api.members(ids, [reference for reference in known if reference])
             if (yield from change(list_id, body)).items_processed == len(part):
-                told.update(dict.fromkeys(part, done))
+                results.update(dict.fromkeys(part, done))
             else:
                 unsure.extend(part)
 
-        everything = dict.fromkeys(sent for several in sent_for.values() for sent in several)
+        everything = dict.fromkeys(sent for targets in sent_for.values() for sent in targets)
         for part in flows.chunks(everything, self.member_batch_size):
             _, refused = yield from flows.apart(part, send)
-            told.update((sent, partial(failed, reason=str(error))) for sent, error in refused)
+            results.update((sent, partial(failed, reason=str(error))) for sent, error in refused)
         checks = [self._read_back(list_id, sent, wanted=wanted) for sent in unsure]
         settled = yield from flows.run_together(checks, self.concurrency)
-        for sent, each in zip(unsure, settled, strict=True):
-            told[sent] = each.value or _unknown
-        outcomes += [_worst([told[sent](spelled(member)) for sent in several]) for member, several in sent_for.items()]
+        for sent, end in zip(unsure, settled, strict=True):
+            results[sent] = end.value or _unknown
+        outcomes += [
+            _worst([results[sent](spelled(member)) for sent in targets]) for member, targets in sent_for.items()
+        ]
         return combined(outcomes)
 
     def _read_back(self, list_id: str, sent: Member, *, wanted: bool) -> Flow[Callable[[str], Outcome]]:
