@@ -325,7 +325,7 @@ class Bird(
     def _complete(self, found: Sequence[ContactDetails]) -> Flow[list[Contact]]:
         """Return contacts with all their identifiers; those that an answer leaves out are read contact by contact."""
         if any(self.validate_id(details.id) for details in found):
-            raise UnexpectedPayload("the answer holds a contact whose id is not one", provider=self.name)
+            raise UnexpectedPayload("the answer has a contact with an invalid id", provider=self.name)
         known = {details.id: mapping.known_identifiers(details, self.keys) for details in found}
         lacking = [details.id for details in found if not mapping.is_told(details, known[details.id])]
         read = yield from flows.read_each(lacking, self.concurrency, self._identifiers_told)
@@ -339,12 +339,12 @@ class Bird(
             return (yield from self._identifiers(contact_id))
         except NotFound as error:
             yield from api.contact(contact_id)
-            raise UnexpectedPayload("no answer tells a contact's identifiers", provider=self.name) from error
+            raise UnexpectedPayload("no answer has the identifiers of a contact", provider=self.name) from error
 
     def _identifiers(self, contact_id: str) -> Flow[tuple[Identifier, ...]]:
         found = yield from flows.gather(lambda cursor: self._identifiers_page(contact_id, cursor))
         if any(each.contact_id not in {None, contact_id} for each in found):
-            raise UnexpectedPayload("the answer holds identifiers of another contact", provider=self.name)
+            raise UnexpectedPayload("the answer has identifiers of another contact", provider=self.name)
         return mapping.identifiers(found, self.keys)
 
     def _identifiers_page(self, contact_id: str, cursor: str | None) -> Flow[Page[Any]]:
