@@ -214,9 +214,10 @@ class AsyncTransport(Transport):
                     task.cancel()
         if interruption.error:
             settled = not_started(settled)
-        for task in tasks:
-            if not task.cancelled():
-                task.result()
+        errors = [task.exception() for task in tasks if not task.cancelled()]
+        for error in errors:
+            if error is not None:
+                raise error
         return settled
 
     async def _in_thread(self, function: Callable[[], T], interruption: Interruption) -> T:
