@@ -19,6 +19,7 @@ __all__ = [
     "outcome",
     "outcome_code",
     "some",
+    "told",
     "who",
 ]
 
@@ -128,9 +129,14 @@ def job(job: Job) -> str:
     return f"job {job.id} {JOB_STATES[job.state]}" + (f" ({', '.join(numbers)})" if numbers else "") + files + detail
 
 
-def who(contact: Contact) -> str:
-    """A contact in one line, identifiers masked."""
-    return " ".join([contact.id, *(i.masked for i in contact.identifiers)])
+def who(contact: Contact, *, whole: bool = False) -> str:
+    """A contact in one line, identifiers masked unless they are wanted whole."""
+    return " ".join([contact.id, *(told(i, whole=whole) for i in contact.identifiers)])
+
+
+def told(identifier: Identifier, *, whole: bool) -> str:
+    """An identifier with its kind: masked for logs, whole for a person who has to confirm it."""
+    return f"{identifier.key or identifier.kind.value}:{identifier.normal}" if whole else identifier.masked
 
 
 def some(items: Iterable[str], most: int = SHOWN) -> str:

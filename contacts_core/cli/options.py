@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from contacts_core.cli import completion
+
 if TYPE_CHECKING:
     from contacts_core.models import Identifier
     from contacts_core.provider import Provider
 
+DEFAULT_ACCOUNT = "."  # what stands for the default account
 N = TypeVar("N", int, float)
 
 SEVERAL = "Repeatable, or separated by commas."
@@ -129,6 +132,14 @@ def input_file(text: str | Path) -> Path:
     return Path(text) if str(text) == "-" else existing(text)
 
 
+def content(path: Path) -> bytes:
+    """The whole of a file, or of standard input for ``-``."""
+    from contacts_core.formats import readable
+
+    with readable(path) as file:
+        return file.read()
+
+
 def output_file(text: str | Path) -> Path:
     """A file to write, or a pipe.
 
@@ -158,12 +169,59 @@ def _same_as_stdin(path: Path) -> bool:
         return False
 
 
-Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account or provider.", show_default=False)]
+def _named_account(context: typer.Context, name: str) -> str:
+    """The account's name, or the default account for ``.``."""
+    if name != DEFAULT_ACCOUNT or context.resilient_parsing:
+        return name
+    from contacts_core.config.accounts import default_account
+    from contacts_core.errors import ContactsError
+
+    try:
+        named = default_account()
+    except ContactsError as error:
+        raise typer.BadParameter(str(error)) from None
+    if not named:
+        raise typer.BadParameter(
+            "no account is named and there is no default account; `contacts accounts default NAME` sets one"
+        )
+    return named
+
+
+Account = Annotated[
+    str,
+    typer.Argument(
+        metavar="ACCOUNT",
+        help="Account or provider; without it, or as `.`, the default account.",
+        default_factory=lambda: DEFAULT_ACCOUNT,
+        show_default=False,
+        callback=_named_account,
+        autocompletion=completion.accounts,
+    ),
+]
+RequiredAccount = Annotated[
+    str,
+    typer.Argument(
+        metavar="ACCOUNT",
+        help="Account or provider; `.` is the default account.",
+        show_default=False,
+        callback=_named_account,
+        autocompletion=completion.accounts,
+    ),
+]
 ListId = Annotated[
-    str, typer.Argument(metavar="LIST", help="The list, by the vendor's id or its exact name.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="LIST",
+        help="The list, by the vendor's id or its exact name.",
+        show_default=False,
+        autocompletion=completion.lists,
+    ),
 ]
 ContactId = Annotated[str, typer.Argument(metavar="ID", help="The vendor's id of the contact.", show_default=False)]
-Lists = Annotated[list[str] | None, several("--list", "LIST", "Only these lists, by id or exact name.")]
+Lists = Annotated[
+    list[str] | None,
+    several("--list", "LIST", "Only these lists, by id or exact name.", autocompletion=completion.lists),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="JSON on stdout: one document, or a line for each contact of a stream.")
 ]
@@ -187,6 +245,21 @@ Timeout = Annotated[
     float,
     number("--timeout", "Seconds to wait, at most.", 0, LONGEST_TIMEOUT, whole=False, metavar="SECONDS"),
 ]
+
+Fields = Annotated[
+    list[str] | None,
+    several("--fields", "NAME,NAME", "Show these fields only.", autocompletion=completion.shown_fields),
+]
+Sort = Annotated[
+    list[str] | None,
+    several(
+        "--sort",
+        "NAME",
+        "Sort by this field; -NAME sorts the other way round.",
+        autocompletion=completion.shown_fields,
+    ),
+]
+Csv = Annotated[bool, typer.Option("--csv", help="CSV on stdout.")]
 
 Emails = Annotated[list[str] | None, several("--email", "ADDRESS", "")]
 Phones = Annotated[list[str] | None, several("--phone", "NUMBER", "Best as +12025550123.")]

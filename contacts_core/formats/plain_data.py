@@ -28,26 +28,30 @@ SEQUENCES = (tuple, list, set, frozenset)
 
 
 def plain(value: Any) -> Any:
-    """A model, or a collection of them, as plain data."""
+    """Return a model, or a collection of models, as plain data that JSON can hold.
+
+    Values are not masked. Times are ISO 8601, enumerations are their values. Useful derived values, such as
+    `Outcome.state`, are included.
+    """
     return converter.unstructure(value)
 
 
 def contact_from_plain(data: Any) -> Contact:
-    """The contact of a line that was written as JSON.
+    """Return the contact of a JSON object that `plain` made.
 
-    Dates in custom fields stay text, for JSON has no dates.
+    Dates in custom fields stay text, because JSON has no dates.
 
     Raises:
-        InvalidInput: It is no contact.
+        InvalidInput: It is not a contact, or has unknown fields.
     """
     return _structured(data, Contact)
 
 
 def job_from_plain(data: Any) -> Job:
-    """The job that was written as JSON, to be checked from another process.
+    """Return the job of a JSON object that `plain` made, for example in another process.
 
     Raises:
-        InvalidInput: It is no job.
+        InvalidInput: It is not a job, or has unknown fields.
     """
     return _structured(data, Job)
 

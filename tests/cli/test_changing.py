@@ -66,11 +66,11 @@ def test_whoever_says_yes_is_heeded(command: tuple[str, ...], run: Run, vendor: 
 def test_what_is_shown_before_a_delete(run: Run, vendor: Vendor) -> None:
     done = run("delete", "acme", "id-1", "--email", "person2@example.com", "--email", "x@example.com", types="y\n")
     assert "about to delete 2 contact(s) for good, on acme (Acme Mail, https://api.acme.example)" in done.err
-    assert "id-1 email:p***@example.com phone:+1***01" in done.err
-    assert "id-2 email:p***@example.com" in done.err
-    assert "not there: x***@example.com" in done.err
+    assert "id-1 email:person1@example.com phone:+15550100001" in done.err
+    assert "id-2 email:person2@example.com" in done.err
+    assert "not there: x@example.com" in done.err
     assert "at once" in done.err
-    assert "person" not in done.err + done.out
+    assert "person" not in done.out
     assert "delete_contacts: done (3 asked for, 2 confirmed, 1 not there)" in done.out
 
 
@@ -204,7 +204,7 @@ def test_what_was_reached_is_told(why: Exception, code: Exit, run: Run, vendor: 
 
 def test_ctrl_c_in_the_middle_tells_what_was_reached(capsys: pytest.CaptureFixture[str]) -> None:
     outcome = Outcome(operation="delete_contacts", provider="acme", requested=1, confirmed=("id-1",))
-    with pytest.raises(typer.Exit) as left, handled("acme", as_json=True, debug=False):
+    with pytest.raises(typer.Exit) as left, handled("acme", as_json=True):
         raise KeyboardInterrupt from Interrupted(outcome, ["id-2"], ["id-3"], "interrupted by the user")
     assert left.value.exit_code == Exit.INTERRUPTED
     told = json.loads(capsys.readouterr().out)

@@ -17,8 +17,7 @@ import pytest
 from contacts_core import emulator as sandbox
 from contacts_core.cli.commands import demo as demo_module
 from contacts_core.cli.output import Exit
-from contacts_core.config import plugins
-from contacts_core.emulator import Sandbox, running
+from contacts_core.emulator import Sandbox, registry, running
 from contacts_core.emulator.registry import emulators
 from tests.cli.fake_provider import Run
 
@@ -103,7 +102,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def make(fault: str) -> None:
         one = emulators()[VENDORS[0]]
-        monkeypatch.setattr(plugins, "emulators", lambda: {one.name: one})
+        monkeypatch.setattr(registry, "emulators", lambda: {one.name: one})
         monkeypatch.setattr(sandbox, "Sandbox", lambda kinds, **options: Sandbox(kinds, faults=[fault], **options))
         monkeypatch.setattr(demo_module, "PATIENCE", 0.1)
         monkeypatch.setenv("COLUMNS", "200")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -71,7 +72,7 @@ def test_a_custom_field_is_compared_in_its_own_type(condition: str, value: objec
 
 def test_a_custom_field_that_does_not_exist_is_mentioned(run: Run, vendor: Vendor) -> None:
     done = run("search", "acme", "--custom", "scroe=10", "--json")
-    assert "warning: there is no custom field named scroe" in done.err
+    assert "there is no custom field named scroe" in json.loads(done.err)["warnings"][0]
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from contacts_core.cli.options import (
     Json,
     Phones,
     Yes,
-    existing,
+    content,
     identifiers,
+    input_file,
     output_file,
     several,
 )
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from contacts_core.storage.pseudonyms import PseudonymKey
 
 NOT_COVERED = "not covered"
-ReceiptFile = Annotated[Path, typer.Argument(metavar="FILE", parser=existing, help="A receipt.", show_default=False)]
+ReceiptFile = Annotated[
+    Path, typer.Argument(metavar="FILE", parser=input_file, help="A receipt; - is stdin.", show_default=False)
+]
 Storage = Annotated[
     str | None, typer.Option("--storage", metavar="PLACE", help="Folder or postgresql:// URL that keeps the key.")
 ]
@@ -68,7 +71,7 @@ def receipt_verify(
     from contacts_core.cli.prompts import leave
     from contacts_core.plans import Receipt
 
-    found = Receipt.load(path)
+    found = Receipt.parse(content(path))
     key = _key(storage)
     sealed = found.sealed_by(key) if key else None
     signed = found.signed_by(public_key) if public_key is not None else None
@@ -125,7 +128,7 @@ def receipt_find(
     if not wanted:
         raise typer.BadParameter("say which: identifiers such as --email")
     where = accounts or []
-    read, key = Receipt.load(path), _key(storage)
+    read, key = Receipt.parse(content(path)), _key(storage)
     if key is None:
         raise ConfigurationError(
             "there is no receipt key here, and only its holder can ask a receipt for somebody",
@@ -168,7 +171,7 @@ def receipt_report(
     from contacts_core.plans.receipts.report import html
     from contacts_core.storage.private_files import owner_only
 
-    found, key = Receipt.load(path), _key(storage)
+    found, key = Receipt.parse(content(path)), _key(storage)
     sealed = found.sealed_by(key) if key else False
     if key and found.key_id == key.id and not sealed:
         raise ReceiptBroken(len(found.lines), "its seal was not made with the key that it names")
@@ -228,14 +231,16 @@ def tombstones_lift(
         contacts tombstones lift --email jane@example.com
     """
     from contacts_core.cli import output
-    from contacts_core.cli.prompts import ask
+    from contacts_core.cli.formatting import told
+    from contacts_core.cli.prompts import ask, to_be_asked
     from contacts_core.storage.database import locate_storage as place
     from contacts_core.storage.tombstones import Tombstones
 
     wanted = identifiers(email, phone, external_id, anonymous_id)
     if not wanted:
         raise typer.BadParameter("name the identifiers, such as --email")
-    ask(["about to let imports write again:", *(f"  {each.masked}" for each in wanted)], yes=yes)
+    whole = to_be_asked(yes=yes)
+    ask(["about to let imports write again:", *(f"  {told(each, whole=whole)}" for each in wanted)], yes=yes)
     kept = place(storage)
     output.show(f"{Tombstones(kept).remove(wanted) if kept.exists else 0} tombstone(s) removed")
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contacts_core.cli import completion
 from contacts_core.cli.options import Json, number, several
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def sandbox(
             "--faults",
             "NAME[=N|=P%][@A]",
             "What goes wrong: always, N times, or in P % of requests; after A; `help` lists them.",
+            autocompletion=completion.faults,
         ),
     ] = None,
     latency: Annotated[
@@ -59,14 +62,16 @@ def sandbox(
         contacts sandbox --faults help
     """
     from contacts_core.cli import output
+    from contacts_core.errors import ConfigurationError
 
     served = imported()
+    from contacts_core.emulator.registry import emulators, known_faults
+
     chosen = faults or []
     if "help" in chosen:
-        made = output.rows(output.table("fault", "what happens"), served.FAULTS.items())
+        made = output.rows(output.table("fault", "what happens"), known_faults().items())
         output.show(made)
         return
-    from contacts_core.emulator.registry import emulators
 
     try:
         ready = served.Sandbox(
@@ -79,7 +84,13 @@ def sandbox(
         )
     except ValueError as error:
         raise typer.BadParameter(f"{error} (--faults help lists them)") from None
-    with served.running(ready, port) as server:
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(served.running(ready, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot listen on port {port}: {error.strerror}", hint="--port 0 takes a free one"
+            ) from None
         if command:
             raise typer.Exit(_inside(server, command))
         _announce(server, as_json=as_json)
