@@ -214,10 +214,9 @@ class AsyncTransport(Transport):
                     task.cancel()
         if interruption.error:
             settled = not_started(settled)
-        errors = [task.exception() for task in tasks if not task.cancelled()]
-        for error in errors:
-            if error is not None:
-                raise error
+        bugs = [bug for task in tasks if not task.cancelled() and (bug := task.exception())]
+        if bugs:
+            raise bugs[0]
         return settled
 
     async def _in_thread(self, function: Callable[[], T], interruption: Interruption) -> T:
