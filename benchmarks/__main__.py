@@ -11,7 +11,7 @@ from importlib.metadata import version
 from benchmarks.figures import Figure, table
 
 NAMES = ("decode", "imports", "overhead", "paging", "counts", "deletes", "erasure", "memory")
-LIBRARIES = ("attrs", "cattrs", "msgspec", "httpx", "httpcore", "anyio", "sniffio", "stamina", "pyrate-limiter")
+LIBRARIES = ("attrs", "cattrs", "msgspec", "httpx", "httpcore", "anyio", "sniffio", "pyrate-limiter")
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from benchmarks.figures import Figure
 from benchmarks.server import serving
 from contacts_bird import Bird
 from contacts_core.client import AsyncContacts, Contacts
-from contacts_core.http.drivers import IN_FLIGHT
+from contacts_core.provider import HttpSettings
 
 LATENCY = 0.05
 TARGET = 1.2
@@ -22,7 +22,7 @@ def run(*, quick: bool) -> Iterator[Figure]:
     """Both doors."""
     count = 400 if quick else 10_000
     ids = [str(UUID(int=n + 1, version=4)) for n in range(count)]
-    ideal = count * LATENCY / IN_FLIGHT
+    ideal = count * LATENCY / HttpSettings().max_connections
     with serving("small", LATENCY) as address:
         provider = Bird(access_key="sandbox-access-key", workspace_id=synthetic_contacts.WORKSPACE, base_url=address)
         for door, seconds in (("sync", _blocking(provider, ids)), ("async", asyncio.run(_awaiting(provider, ids)))):

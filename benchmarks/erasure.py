@@ -19,9 +19,10 @@ from benchmarks.figures import Figure
 from contacts_core import Contacts, Identifier
 from contacts_core.config import plugins
 from contacts_core.emulator import people
-from contacts_core.http.drivers import IN_FLIGHT
 from contacts_core.plans import Plan, Receipt, SafetyLimits, plan_erasure
+from contacts_core.provider import HttpSettings
 
+HTTP = HttpSettings()
 LATENCY = 0.02
 SPEED = 600.0  # half a minute of a vendor's job in 50 ms
 TICK = 0.01
@@ -67,7 +68,7 @@ def figures(
     for kind in ("step", "jobs", "read"):
         for line in receipt.of(kind):
             sent[line["account"]] += len(line["exchanges"])
-    ideals = {name: n * LATENCY / min(concurrency[name], IN_FLIGHT) for name, n in sent.items()}
+    ideals = {name: n * LATENCY / min(concurrency[name], HTTP.max_connections) for name, n in sent.items()}
     slowest = max(ideals, key=lambda name: ideals[name])
     requests = ", ".join(f"{name} {n:,}" for name, n in sorted(sent.items()))
     note = f"{applying:.1f} s of {ideals[slowest]:.1f} s ({slowest}); requests: {requests}"
@@ -80,7 +81,8 @@ def figures(
         "user-api": ceil(len(plan.people) / 100),
     }
     ideal = max(
-        n * LATENCY / (1 if name == "user-api" else min(concurrency[name], IN_FLIGHT)) for name, n in looked.items()
+        n * LATENCY / (1 if name == "user-api" else min(concurrency[name], HTTP.max_connections))
+        for name, n in looked.items()
     )
     yield Figure("the plan, times the ideal", planning / ideal, note=f"{planning:.1f} s of {ideal:.1f} s")
     bound = ceil(len(plan.people) / 100) + 2 * len(plan.people)
@@ -136,7 +138,7 @@ class Samples:
         while not self._over.wait(TICK):
             names = {thread.ident: thread.name for thread in threading.enumerate()}
             for ident, frame in sys._current_frames().items():  # noqa: SLF001 - the way to see other threads
-                # The engine's threads and the drivers' own; those that only wait for others are not at work.
+                # The engine's threads and the transports' own; those that only wait for others are not at work.
                 if names.get(ident, "").startswith(("dbos-executor", "contacts_")):
                     self._counts[_owner(frame)] += 1
 

@@ -21,10 +21,11 @@ from benchmarks.figures import Figure, interleaved, paired
 from benchmarks.server import serving
 from contacts_bird import Bird
 from contacts_core.client import AsyncContacts, Contacts
-from contacts_core.http.drivers import IN_FLIGHT, LIMITS, TIMEOUT
-from contacts_core.provider import RateLimit
+from contacts_core.http import connections
+from contacts_core.provider import HttpSettings, RateLimit
 
 Work = Coroutine[Any, Any, None]
+HTTP = HttpSettings()
 IDS = [contact["id"] for contact in synthetic_contacts.bird(1_000)]
 
 
@@ -57,16 +58,16 @@ def _figure(what: str, ways: list[Callable[[], object]], rounds: int, requests: 
 
 def _addresses(provider: Bird) -> tuple[dict[str, str], Iterator[str]]:
     headers = {"Accept": "application/json", **provider.headers()}
-    root = provider.base_url + provider.base_path() + "/contacts/"
+    root = provider.base_url + provider.path_prefix() + "/contacts/"
     return headers, (root + each for each in itertools.cycle(IDS))
 
 
 def _blocking(provider: Bird, rounds: int, requests: int) -> Iterator[Figure]:
     headers, addresses = _addresses(provider)
     with (
-        httpx.Client(timeout=TIMEOUT, limits=LIMITS) as client,
+        httpx.Client(timeout=connections.timeout(HTTP), limits=connections.limits(HTTP)) as client,
         Contacts(provider) as door,
-        ThreadPoolExecutor(IN_FLIGHT) as pool,
+        ThreadPoolExecutor(HTTP.max_connections) as pool,
     ):
 
         def bare(method: str) -> None:
@@ -75,7 +76,7 @@ def _blocking(provider: Bird, rounds: int, requests: int) -> Iterator[Figure]:
 
         def bare_together() -> None:
             todo = iter([next(addresses) for _ in range(requests)])
-            lots = [[next(todo) for _ in range(requests // IN_FLIGHT)] for _ in range(IN_FLIGHT)]
+            lots = [[next(todo) for _ in range(requests // HTTP.max_connections)] for _ in range(HTTP.max_connections)]
 
             def work(lot: list[str]) -> None:
                 for each in lot:
@@ -118,7 +119,7 @@ class _Awaited:
     """The ways of the async door."""
 
     def __init__(self, provider: Bird, requests: int) -> None:
-        self._client = httpx.AsyncClient(timeout=TIMEOUT, limits=LIMITS)
+        self._client = httpx.AsyncClient(timeout=connections.timeout(HTTP), limits=connections.limits(HTTP))
         self._door = AsyncContacts(provider)
         self._requests = requests
         self._headers, self._addresses = _addresses(provider)
@@ -135,7 +136,7 @@ class _Awaited:
                 await self._client.request("DELETE", each, headers=self._headers)
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(IN_FLIGHT):
+            for _ in range(HTTP.max_connections):
                 group.create_task(work())
 
     async def called(self) -> None:

@@ -16,10 +16,12 @@ from benchmarks.figures import Figure
 from benchmarks.server import PAGE, PAGES, serving
 from contacts_bird import Bird
 from contacts_core.client import Contacts
-from contacts_core.http.drivers import LIMITS, TIMEOUT
+from contacts_core.http import connections
+from contacts_core.provider import HttpSettings
 from contacts_user_api import UserApi
 
 LATENCY = 0.05
+HTTP = HttpSettings()
 TARGET = 0.95
 
 
@@ -28,15 +30,18 @@ def run(*, quick: bool) -> Iterator[Figure]:
     rounds = 1 if quick else 5
     with serving("bird", LATENCY) as address:
         bird = Bird(access_key="sandbox-access-key", workspace_id=synthetic_contacts.WORKSPACE, base_url=address)
-        yield from _figures(bird, f"{address}{bird.base_path()}/contacts?pageToken=1", rounds)
+        yield from _figures(bird, f"{address}{bird.path_prefix()}/contacts?pageToken=1", rounds)
     with serving("user-api", LATENCY) as address:
         user_api = UserApi(api_key="sandbox-user-key", base_url=address)
-        yield from _figures(user_api, f"{address}{user_api.base_path()}/contacts?offset=100", rounds)
+        yield from _figures(user_api, f"{address}{user_api.path_prefix()}/contacts?offset=100", rounds)
 
 
 def _figures(provider: Bird | UserApi, page: str, rounds: int) -> Iterator[Figure]:
     bare, ours = [], []
-    with httpx.Client(timeout=TIMEOUT, limits=LIMITS) as client, Contacts(provider) as door:
+    with (
+        httpx.Client(timeout=connections.timeout(HTTP), limits=connections.limits(HTTP)) as client,
+        Contacts(provider) as door,
+    ):
         for _ in range(rounds):
             ours.append(_seconds_of_export(door))
             for _ in range(10):

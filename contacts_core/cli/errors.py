@@ -157,20 +157,11 @@ def _reported() -> Iterator[None]:
 
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        message = scrub(_retry(record) or record.getMessage())
+        message = scrub(record.getMessage())
         if record.levelno >= logging.WARNING:
             warn(message)
         else:
             output.trace(f"debug: {message}")
-
-
-def _retry(record: logging.LogRecord) -> str:
-    """What stamina says with keys and values, in words; empty for any other record."""
-    pause = vars(record).get("stamina.wait_for")
-    if pause is None:
-        return ""
-    cause = str(vars(record).get("stamina.caused_by", "")).partition("(")[0]
-    return f"{cause or 'no usable answer'}; retrying in {pause:.1f} s"
 
 
 def _show_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:

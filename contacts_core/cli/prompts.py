@@ -19,6 +19,7 @@ from contacts_core.config.accounts import open_provider
 from contacts_core.errors import Cancelled, ContactsError, Interrupted
 from contacts_core.models import Contact, Failure, Found, Identifier, Outcome
 from contacts_core.provider import Provider, QueuesJobs
+from contacts_core.storage.tombstones import guard
 
 __all__ = [
     "ask",
@@ -42,7 +43,8 @@ NOT_LOOKED_UP = "not looked up: "  # what the reason begins with where an identi
 @contextmanager
 def opened(account: str, settings: list[str] | None) -> Iterator[Client]:
     """The account of this name, or the provider's with what the environment and ``--set`` say."""
-    with Contacts(open_provider(account, pairs("--set", settings)), name=account) as client:
+    provider = open_provider(account, pairs("--set", settings))
+    with Contacts(provider, name=account, guard=guard(None)) as client:
         yield client
 
 

@@ -1,15 +1,15 @@
-"""The front door for programs that use ``await``; what each method means is told in `blocking`."""
+"""The client for programs that use ``await``; `Contacts` describes what each method does."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Generic, Self, TypeAlias, TypeVar, overload
 
 from contacts_core import operations
-from contacts_core.http.drivers import AsyncTransport, BeforeSend, EventHook
-from contacts_core.http.wire import AsyncClient
+from contacts_core.http.asynchronous import AsyncTransport
+from contacts_core.http.hooks import BeforeSend, EventHook
+from contacts_core.http.protocols import AsyncClient
 from contacts_core.models import (
     Contact,
     ContactList,
@@ -21,6 +21,7 @@ from contacts_core.models import (
     Job,
     Outcome,
 )
+from contacts_core.operations import WriteGuard
 from contacts_core.provider import (
     AddsToLists,
     Counts,
@@ -41,14 +42,21 @@ from contacts_core.provider import (
     UpsertsContacts,
 )
 from contacts_core.query import Query
-from contacts_core.storage.tombstones import guard
 
 T = TypeVar("T")
 P_co = TypeVar("P_co", bound=Provider, covariant=True)
+AnyIterable: TypeAlias = Iterable[T] | AsyncIterable[T]
 
 
 class AsyncContacts(Generic[P_co]):
-    """The same as `Contacts`, with every method to be awaited."""
+    """The asynchronous client for one account. Use it with ``async with``: leaving it closes the connections.
+
+    It has the same methods as `Contacts`. Those with one result are awaited; `search` and `export` return asynchronous
+    iterators. A client belongs to one event loop.
+
+    Where `Contacts` takes an iterable, this client takes an asynchronous one as well. ``upsert_contacts`` takes one
+    batch at a time from it, after the batch before was sent; the other methods read it to its end first.
+    """
 
     def __init__(
         self,
@@ -56,8 +64,8 @@ class AsyncContacts(Generic[P_co]):
         client: AsyncClient | None = None,
         *,
         name: str = "",
-        driver: AsyncTransport | None = None,
-        storage: str | Path | None = None,
+        transport: AsyncTransport | None = None,
+        guard: WriteGuard | None = None,
     ) -> None:
         """Open the account that ``provider`` describes; `connect_async` does this by name.
 
@@ -65,16 +73,18 @@ class AsyncContacts(Generic[P_co]):
             provider: The provider with its settings.
             client: An HTTP client of your own.
             name: The account's name, for confirmations.
-            driver: What performs the requests; for tests that keep their own clock.
-            storage: A storage whose tombstones hold back imports too, besides the one in force.
+            transport: What performs the requests; for tests that keep their own clock.
+            guard: Called by `upsert_contacts` with each batch before it is sent; gives for each contact why it must not
+                be written, or an empty string. It may block: it runs in a thread. None: every contact may be
+                written. `connect_async` passes a guard that refuses people who were erased.
         """
         self.provider = provider
         self.name = name or provider.name
-        self._storage = storage
-        self._driver = driver or AsyncTransport(provider, client)
+        self._guard = guard
+        self._transport = transport or AsyncTransport(provider, client)
 
     async def __aenter__(self) -> Self:
-        """Give the door itself."""
+        """Return the client itself."""
         return self
 
     async def __aexit__(
@@ -84,140 +94,334 @@ class AsyncContacts(Generic[P_co]):
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections; a client of the caller's own stays open."""
-        await self._driver.close()
+        """Close the connections. An HTTP client that you passed in stays open."""
+        await self._transport.close()
 
     async def run(self, flow: Flow[T]) -> T:
-        """See `Contacts.run`."""
-        return await self._driver.run(flow)
+        """Run a flow of your own, with this account's authorization, rate limits and retries.
+
+        Args:
+            flow: A generator that yields requests, such as a method of the provider returns.
+
+        Returns:
+            What the flow returns.
+
+        Raises:
+            ContactsError: A request failed, or the flow raised it.
+        """
+        return await self._transport.run(flow)
 
     def add_event_hook(self, hook: EventHook) -> Callable[[], None]:
         """Call a function after every exchange with the vendor, for logging, metrics or tests.
 
-        Any number of hooks may be there, and each is called, in the event loop: it must not block. If a hook fails, a
+        Several hooks can be added. Each is called in the event loop and must not block. If a hook raises, a
         warning is logged and the request continues.
 
         Args:
-            hook: Gets the request, and the HTTP response, or None if no complete response came.
+            hook: Called with the request and the HTTP response, or None if no complete response came.
 
         Returns:
             A function that removes the hook.
         """
-        return self._driver.add_event_hook(hook)
+        return self._transport.add_event_hook(hook)
 
     def add_before_send(self, hook: BeforeSend) -> Callable[[], None]:
-        """Ask a function before every exchange with the vendor; of several, the least answer counts.
+        """Call a function before every exchange with the vendor, to limit or delay it.
+
+        If there are several, the smallest result applies.
 
         Args:
-            hook: Gives the seconds that the exchange may take, or 0 to be asked again in a moment. If it raises,
-                nothing is sent, and the exception ends the operation. It is called in the event loop: do not block.
+            hook: Returns the seconds that the exchange may take, or 0 to be called again shortly. If it raises, nothing
+                is sent, and the exception ends the operation. It runs in the event loop and must not
+                block.
 
         Returns:
             A function that removes the hook.
         """
-        return self._driver.add_before_send(hook)
+        return self._transport.add_before_send(hook)
 
     def charge_rate_limit(self, requests: int) -> None:
-        """See `Contacts.charge`."""
-        self._driver.charge(requests)
+        """Count requests that another process has just sent for this account against the vendor's rate limits.
+
+        Args:
+            requests: How many requests were sent.
+        """
+        self._transport.charge(requests)
 
     def __repr__(self) -> str:
-        """Name the account; settings stay out."""
+        """Show the account and the provider, without settings."""
         return f"AsyncContacts({self.name!r}, provider={self.provider.name!r})"
 
-    async def delete_contacts(self: AsyncContacts[DeletesContacts], ids: Iterable[str]) -> Outcome:
-        """See `Contacts.delete_contacts`."""
-        return await self._driver.run(operations.delete_contacts(self.provider, ids))
+    async def delete_contacts(self: AsyncContacts[DeletesContacts], ids: AnyIterable[str]) -> Outcome:
+        """Delete whole contacts.
+
+        Malformed ids are not sent; they are in ``Outcome.failed``. If there are no ids, nothing is sent. If the vendor
+        has jobs, the outcome is accepted but not done: `wait` for it.
+
+        Args:
+            ids: The vendor's ids of the contacts, any number of them.
+
+        Raises:
+            Interrupted: The operation stopped half-way. The error has the outcome so far, the ids with an unclear
+                result, and the ids that were not sent.
+            ProviderError: The only request failed.
+        """
+        return await self._transport.run(operations.delete_contacts(self.provider, await _collected(ids)))
 
     async def delete_all_contacts(self: AsyncContacts[DeletesAllContacts], *, confirm: str) -> Outcome:
-        """See `Contacts.delete_all_contacts`."""
-        return await self._driver.run(
+        """Delete every contact of the account.
+
+        Args:
+            confirm: The exact name of the account, or of the provider.
+
+        Raises:
+            InvalidInput: ``confirm`` is another text; nothing was sent.
+            Interrupted: The operation stopped half-way; see `delete_contacts`.
+        """
+        return await self._transport.run(
             operations.delete_all_contacts(self.provider, confirm, [self.name, self.provider.name])
         )
 
     async def remove_identifier(
         self: AsyncContacts[RemovesIdentifiers], contact_id: str, identifier: Identifier
     ) -> Outcome:
-        """See `Contacts.remove_identifier`."""
-        return await self._driver.run(operations.remove_identifier(self.provider, contact_id, identifier))
+        """Remove one identifier from a contact, and keep the contact.
+
+        Args:
+            contact_id: The vendor's id of the contact.
+            identifier: The identifier to remove. If the contact does not have it, it is in ``Outcome.absent``.
+
+        Raises:
+            NotFound: There is no such contact.
+            Rejected: The vendor refuses, for example because it is the contact's only identifier.
+        """
+        return await self._transport.run(operations.remove_identifier(self.provider, contact_id, identifier))
 
     async def remove_from_list(
-        self: AsyncContacts[RemovesFromLists], list_id: str, members: Iterable[str | Identifier]
+        self: AsyncContacts[RemovesFromLists], list_id: str, members: AnyIterable[str | Identifier]
     ) -> Outcome:
-        """See `Contacts.remove_from_list`."""
-        return await self._driver.run(operations.remove_from_list(self.provider, list_id, members))
+        """Remove contacts from a list, and keep the contacts.
+
+        Args:
+            list_id: The id of the list, or its exact name.
+            members: Contact ids, identifiers, or both. An identifier stands for every contact that has it.
+
+        Raises:
+            InvalidInput: There is no such list, or several have this name; nothing was changed.
+            Interrupted: The operation stopped half-way; see `delete_contacts`.
+        """
+        return await self._transport.run(operations.remove_from_list(self.provider, list_id, await _collected(members)))
 
     async def add_to_list(
-        self: AsyncContacts[AddsToLists], list_id: str, members: Iterable[str | Identifier]
+        self: AsyncContacts[AddsToLists], list_id: str, members: AnyIterable[str | Identifier]
     ) -> Outcome:
-        """See `Contacts.add_to_list`."""
-        return await self._driver.run(operations.add_to_list(self.provider, list_id, members))
+        """Put contacts on a list.
+
+        Args:
+            list_id: The id of the list, or its exact name.
+            members: Contact ids, identifiers, or both. An identifier stands for every contact that has it.
+
+        Raises:
+            InvalidInput: There is no such list, or several have this name; nothing was changed.
+            Interrupted: The operation stopped half-way; see `delete_contacts`.
+        """
+        return await self._transport.run(operations.add_to_list(self.provider, list_id, await _collected(members)))
 
     def search(self: AsyncContacts[Exports], query: Query, *, scan: bool = False) -> AsyncIterator[Contact]:
-        """See `Contacts.search`."""
-        return self._driver.stream(operations.search(self.provider, query, scan=scan))
+        """Iterate asynchronously over all contacts that match a query.
+
+        The vendor's own search is used if it can express the query. Otherwise every contact is read and filtered.
+        `explain` says which, and what it costs.
+
+        Args:
+            query: What to look for, such as ``F.email == "jane@example.com"``.
+            scan: If the vendor returns only some of the matches, read every contact instead of raising.
+
+        Yields:
+            Each matching contact once.
+
+        Raises:
+            IncompleteSearch: The vendor returned only some of the matches. The error has them, and their total number.
+            UnsupportedOperation: The query is a `RawQuery`, and the vendor has no query language.
+        """
+        return self._transport.stream(operations.search(self.provider, query, scan=scan))
 
     async def explain(self: AsyncContacts[Exports], query: Query) -> Explanation:
-        """See `Contacts.explain`."""
-        return await self._driver.run(operations.explain(self.provider, query))
+        """Explain how `search` would answer a query, and how many requests that costs.
 
-    def export(self: AsyncContacts[Exports], lists: Iterable[str] = ()) -> AsyncIterator[Contact]:
-        """See `Contacts.export`."""
-        return self._driver.stream(operations.export(self.provider, lists))
+        Args:
+            query: The query; it is not run. If it names lists, the vendor's lists are read.
+        """
+        return await self._transport.run(operations.explain(self.provider, query))
 
-    async def get_contacts(self: AsyncContacts[GetsContacts], ids: Iterable[str]) -> dict[str, Contact | None]:
-        """See `Contacts.get_contacts`."""
-        return await self._driver.run(operations.get_contacts(self.provider, ids))
+    def export(self: AsyncContacts[Exports], lists: AnyIterable[str] = ()) -> AsyncIterator[Contact]:
+        """Iterate asynchronously over every contact of the account, or of some lists, in constant memory.
 
-    async def find(self: AsyncContacts[FindsContacts], identifiers: Iterable[Identifier]) -> Found:
-        """See `Contacts.find`."""
-        return await self._driver.run(operations.find(self.provider, identifiers))
+        An export is not a snapshot: contacts that change while it runs may appear as before or after the change.
+
+        Args:
+            lists: Ids or exact names of lists; all contacts if there are none.
+
+        Yields:
+            Each contact once, even if it is on several lists.
+
+        Raises:
+            IncompleteExport: Fewer contacts arrived than the vendor announced. It is raised after those that arrived.
+            JobFailed: The vendor's export job failed.
+        """
+        if isinstance(lists, AsyncIterable):
+            return self._export_later(lists)
+        return self._transport.stream(operations.export(self.provider, lists))
+
+    async def _export_later(self, lists: AsyncIterable[str]) -> AsyncIterator[Contact]:
+        async for contact in self._transport.stream(operations.export(self.provider, await _collected(lists))):
+            yield contact
+
+    async def get_contacts(self: AsyncContacts[GetsContacts], ids: AnyIterable[str]) -> dict[str, Contact | None]:
+        """Read contacts by id.
+
+        Args:
+            ids: The vendor's ids.
+
+        Returns:
+            The contact for each id, None for ids that do not exist.
+
+        Raises:
+            InvalidInput: An id is malformed; nothing was sent.
+        """
+        return await self._transport.run(operations.get_contacts(self.provider, await _collected(ids)))
+
+    async def find(self: AsyncContacts[FindsContacts], identifiers: AnyIterable[Identifier]) -> Found:
+        """Look contacts up by exact identifier.
+
+        Args:
+            identifiers: The identifiers to look for. They are compared in their normal form.
+
+        Returns:
+            The contacts by identifier, None for identifiers that no contact has. ``Found.unasked`` has the identifiers
+            that this vendor cannot look up.
+        """
+        return await self._transport.run(operations.find(self.provider, await _collected(identifiers)))
 
     async def count(self: AsyncContacts[Counts]) -> Count:
-        """See `Contacts.count`."""
-        return await self._driver.run(operations.count(self.provider))
+        """Count the contacts of the account.
+
+        Returns:
+            The number. Its ``source`` is ``counter`` (the vendor's own number, which may lag behind) or ``paged``
+            (every contact was read).
+        """
+        return await self._transport.run(operations.count(self.provider))
 
     async def lists(self: AsyncContacts[ReadsLists]) -> list[ContactList]:
-        """See `Contacts.lists`."""
-        return await self._driver.run(operations.lists(self.provider))
+        """Read all lists of the account."""
+        return await self._transport.run(operations.lists(self.provider))
 
     async def create_list(self: AsyncContacts[CreatesLists], name: str) -> ContactList:
-        """See `Contacts.create_list`."""
-        return await self._driver.run(operations.create_list(self.provider, name))
+        """Create an empty list.
+
+        Args:
+            name: The name of the list.
+
+        Raises:
+            InvalidInput: The name is blank.
+            Rejected: The vendor refuses, for example because a list has this name already.
+        """
+        return await self._transport.run(operations.create_list(self.provider, name))
 
     async def delete_list(self: AsyncContacts[DeletesLists], list_id: str) -> Outcome:
-        """See `Contacts.delete_list`."""
-        return await self._driver.run(operations.delete_list(self.provider, list_id))
+        """Delete a list, and keep its contacts.
+
+        Args:
+            list_id: The id of the list, or its exact name.
+
+        Raises:
+            InvalidInput: There is no such list, or several have this name; nothing was changed.
+        """
+        return await self._transport.run(operations.delete_list(self.provider, list_id))
 
     async def custom_fields(self: AsyncContacts[ReadsCustomFields]) -> list[FieldDefinition]:
-        """See `Contacts.custom_fields`."""
-        return await self._driver.run(operations.custom_fields(self.provider))
+        """Read the definitions of all custom fields of the account."""
+        return await self._transport.run(operations.custom_fields(self.provider))
 
     async def upsert_contacts(
         self: AsyncContacts[UpsertsContacts],
-        contacts: Iterable[Contact],
-        lists: Iterable[str] = (),
+        contacts: AnyIterable[Contact],
+        lists: AnyIterable[str] = (),
         *,
         recreate_erased: bool = False,
     ) -> Outcome:
-        """See `Contacts.upsert_contacts`."""
-        blocked = None if recreate_erased else guard(self._storage)
-        return await self._driver.run(operations.upsert_contacts(self.provider, contacts, lists, blocked))
+        """Create contacts, or update those that exist, and put them on lists.
+
+        Fields that the vendor does not have are not written; ``Outcome.dropped_fields`` names them. Contacts that the
+        guard refuses are not written; they are in ``Outcome.failed``, with their row. The guard of clients that
+        `connect` opened refuses people who were erased.
+
+        Args:
+            contacts: The contacts, any number of them.
+            lists: Ids or exact names of lists to put them on.
+            recreate_erased: Do not ask the guard: also write people who were erased.
+
+        Raises:
+            InvalidInput: There is no such list; nothing was written.
+            Interrupted: The operation stopped half-way; see `delete_contacts`.
+        """
+        guard = None if recreate_erased else self._guard
+        targets = await _collected(lists)
+        return await self._transport.run(operations.upsert_contacts(self.provider, contacts, targets, guard))
 
     async def get_job(self: AsyncContacts[QueuesJobs], job: Job | str) -> Job:
-        """See `Contacts.check`."""
-        return await self._driver.run(operations.get_job(self.provider, job))
+        """Read a job once, as the vendor reports it now.
+
+        Args:
+            job: The job, or its id. It may have been started by another process.
+
+        Raises:
+            InvalidInput: The job belongs to another provider.
+            NotFound: There is no such job.
+        """
+        return await self._transport.run(operations.get_job(self.provider, job))
 
     @overload
     async def wait(self, work: Outcome, *, timeout: float = ...) -> Outcome: ...
     @overload
     async def wait(self, work: Job, *, timeout: float = ...) -> Job: ...
     async def wait(self, work: Outcome | Job, *, timeout: float = 900.0) -> Outcome | Job:
-        """See `Contacts.wait`."""
-        return await self._driver.run(operations.wait_for(self.provider, work, timeout))
+        """Wait until a job, or every job of an outcome, has finished.
+
+        Args:
+            work: A job or an outcome. An outcome without open jobs is returned at once.
+            timeout: Longest time to wait, in seconds.
+
+        Returns:
+            The job or outcome as it ended. A failed job does not raise: see its ``state``.
+
+        Raises:
+            JobTimeout: A job is still pending. The error has the job, which can be waited for again.
+        """
+        return await self._transport.run(operations.wait_for(self.provider, work, timeout))
 
     async def request(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, json: Any = None
     ) -> Any:
-        """See `Contacts.call`."""
-        return await self._driver.run(operations.request(self.provider, method, path, params, json))
+        """Send one request to the vendor's API, with authorization, retries and rate limits.
+
+        Use this for endpoints that have no method here.
+
+        Args:
+            method: HTTP method.
+            path: Path from the vendor's documentation, relative to the base URL, with its values percent-encoded.
+            params: Query parameters, not encoded.
+            json: Body, as plain data.
+
+        Returns:
+            The decoded JSON; None if the answer has no body.
+
+        Raises:
+            InvalidInput: The path is absolute, or leads out of the base URL.
+            ProviderError: The vendor refused the request, or did not answer.
+        """
+        return await self._transport.run(operations.request(self.provider, method, path, params, json))
+
+
+async def _collected(items: AnyIterable[T]) -> Iterable[T]:
+    return [item async for item in items] if isinstance(items, AsyncIterable) else items

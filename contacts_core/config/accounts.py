@@ -14,7 +14,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast, overload
 
 import attrs
 from attrs import field, frozen
@@ -43,6 +43,8 @@ MISSING = {
     "file": "file {} cannot be read, or is empty",
     "keyring": "the keyring has nothing for {}",
 }
+
+P = TypeVar("P", bound=Provider)
 
 
 class PlainSecretWarning(UserWarning):
@@ -151,16 +153,27 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def open_provider(name: str, settings: Mapping[str, Any]) -> Provider:
-    """Make the provider for an account or provider name; settings given here go before those of file or environment.
+@overload
+def open_provider(account: str, settings: Mapping[str, Any]) -> Provider: ...
+@overload
+def open_provider(account: type[P], settings: Mapping[str, Any]) -> P: ...
+def open_provider(account: str | type[Provider], settings: Mapping[str, Any]) -> Provider:
+    """Make the provider of an account; settings given here go before those of file or environment.
+
+    Args:
+        account: The name of an account or of a provider, or a provider class, which no account is looked up for.
+        settings: Settings by name.
 
     Raises:
         ConfigurationError: The name is unknown, or a setting is missing, unknown or wrong.
     """
-    account = accounts().get(name)
-    provider = plugins.provider_class(account.provider if account else name)
+    if isinstance(account, str):
+        name, known = account, accounts().get(account)
+        provider = plugins.provider_class(known.provider if known else name)
+    else:
+        name, known, provider = account.name, None, account
     options = {a.name: a for a in attrs.fields(provider)}
-    given = {**_from_environment(provider), **(_resolved(account, options) if account else {}), **settings}
+    given = {**_from_environment(provider), **(_resolved(known, options) if known else {}), **settings}
     if unknown := sorted(given.keys() - options.keys()):
         raise ConfigurationError(
             f"{name} has no setting {', '.join(unknown)}",

@@ -7,10 +7,10 @@ and worth knowing (`Outcome.state`, say) stands beside what is stored.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from enum import Enum
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 from attrs import AttrsInstance
 from cattrs import Converter, transform_error
@@ -28,26 +28,30 @@ SEQUENCES = (tuple, list, set, frozenset)
 
 
 def plain(value: Any) -> Any:
-    """A model, or a collection of them, as plain data."""
+    """Return a model, or a collection of models, as plain data that JSON can hold.
+
+    Values are not masked. Times are ISO 8601, enumerations are their values. Useful derived values, such as
+    `Outcome.state`, are included.
+    """
     return converter.unstructure(value)
 
 
 def contact_from_plain(data: Any) -> Contact:
-    """The contact of a line that was written as JSON.
+    """Return the contact of a JSON object that `plain` made.
 
-    Dates in custom fields stay text, for JSON has no dates.
+    Dates in custom fields stay text, because JSON has no dates.
 
     Raises:
-        InvalidInput: It is no contact.
+        InvalidInput: It is not a contact, or has unknown fields.
     """
     return _structured(data, Contact)
 
 
 def job_from_plain(data: Any) -> Job:
-    """The job that was written as JSON, to be checked from another process.
+    """Return the job of a JSON object that `plain` made, for example in another process.
 
     Raises:
-        InvalidInput: It is no job.
+        InvalidInput: It is not a job, or has unknown fields.
     """
     return _structured(data, Job)
 
@@ -132,14 +136,14 @@ def _tuple_of(kind: Any) -> Any:
     def structured(values: Any, _type: Any) -> tuple[Any, ...]:
         if not isinstance(values, list):
             raise TypeError("expected a list")
-        return tuple(each(value, item) for value in values)
+        return tuple(each(value, item) for value in cast("Sequence[Any]", values))
 
     return structured
 
 
 def _custom_value(value: Any, _type: Any) -> Any:
     if isinstance(value, list):
-        return tuple(_text(item, str) for item in value)
+        return tuple(_text(item, str) for item in cast("Sequence[Any]", value))
     if isinstance(value, dict):
         raise TypeError("a custom field holds no object")
     return value
@@ -161,7 +165,7 @@ def _mapping(value: Any, kind: Any) -> dict[str, Any]:
         raise TypeError("expected an object")
     (_, item) = get_args(kind)
     each = converter.get_structure_hook(item)
-    return {key: each(content, item) for key, content in value.items()}
+    return {key: each(content, item) for key, content in cast("dict[str, Any]", value).items()}
 
 
 def _text(value: Any, _type: Any) -> str:

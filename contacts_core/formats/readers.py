@@ -1,8 +1,8 @@
-"""Readers: contacts and people out of files and pipes, strictly.
+"""Strict readers of contacts and people from files and pipes.
 
-Whatever is odd refuses the whole input and names the line: a reader that guesses drops or invents people. Each reader
-takes a path or an open binary file and reads it line by line in bounded memory; a file that can be rewound is read
-from its beginning, so that it can be checked first and used afterwards.
+Invalid content refuses the whole input and names the line, because a reader that guesses drops or invents people. Each
+reader takes a path or an open binary file and reads it line by line in bounded memory; a file that can be rewound is
+read from its beginning, so that it can be checked first and used afterwards.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import math
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, cast
 
 from contacts_core.errors import InvalidInput
 from contacts_core.formats.plain_data import contact_from_plain
@@ -49,11 +49,11 @@ EXPECTED = {
 
 
 @contextmanager
-def readable(source: str | Path) -> Iterator[BinaryIO]:
+def readable(source: str | Path) -> Generator[BinaryIO]:
     """Open a file, a pipe, or standard input (``-``) as a binary file that can be read more than once.
 
-    What cannot be rewound is first copied to a temporary file that has no name and that only its owner can read; it is
-    gone when the block or the process ends.
+    Input that cannot be rewound is first copied to a temporary file without a name that only its owner can read. The
+    copy is deleted when the block or the process ends.
 
     Raises:
         InvalidInput: There is no such file, or it cannot be read.
@@ -69,7 +69,7 @@ def readable(source: str | Path) -> Iterator[BinaryIO]:
 
 
 def read_lines(source: Source) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, each with its number and without the line break.
+    """Iterate over the lines that are not blank, each with its number and without the line break.
 
     Raises:
         InvalidInput: The input cannot be read, or a line is too long, not UTF-8, or holds NUL or a carriage return.
@@ -90,10 +90,10 @@ def read_lines(source: Source) -> Iterator[tuple[int, str]]:
 
 
 def read_json_lines(source: Source) -> Iterator[Contact]:
-    """The contacts of a file of JSON Lines, one at a time.
+    """Iterate over the contacts of a file of JSON Lines.
 
     Raises:
-        InvalidInput: A line is not a contact, or holds anything that a contact has no place for; the message names it.
+        InvalidInput: A line is not a contact, or has unknown fields; the message names the line.
     """
     name = _name(source)
     for number, line in read_lines(source):
@@ -104,12 +104,16 @@ def read_json_lines(source: Source) -> Iterator[Contact]:
 
 
 def read_people(source: Source) -> tuple[list[tuple[Identifier, ...]], list[str]]:
-    """The people of a CSV file, a row each, in columns named by identifier kind; a name may stand twice.
+    """Read the people of a CSV file: one row for each, with columns named by kind of identifier.
 
-    Gives the identifiers of each person, and the names of the columns that were not read.
+    A column name may occur twice.
+
+    Returns:
+        The identifiers of each person, and the names of the columns that were not read.
 
     Raises:
-        InvalidInput: No column is known, or a row is not one person with certain identifiers; the message names it.
+        InvalidInput: No column is known, or a row is not one person with certain identifiers; the message names the
+        line.
     """
     name, people = _name(source), list[tuple[Identifier, ...]]()
     header: list[str] | None = None
@@ -143,7 +147,7 @@ def _name(source: Source) -> str:
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[BinaryIO]:
+def _opened(source: Source) -> Generator[BinaryIO]:
     if not isinstance(source, Path):
         yield source
         return
@@ -154,7 +158,7 @@ def _opened(source: Source) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _typed(source: Source) -> Iterator[None]:
+def _typed(source: Source) -> Generator[None]:
     """Turn what the operating system says about a file into an error of this library."""
     try:
         yield
@@ -277,9 +281,10 @@ def _inside(value: Any) -> Sequence[Any]:
             if not math.isfinite(value):
                 raise InvalidInput("a number is too large")
         case list():
-            return value
+            return cast("Sequence[Any]", value)
         case dict():
-            return [*value, *value.values()]
+            whole = cast("Mapping[Any, Any]", value)
+            return [*whole, *whole.values()]
         case _:
             pass
     return ()

@@ -1,1 +1,1 @@
-"""The wire: requests out, answers in. Nothing else in the library opens a socket."""
+"""Requests out, answers in: wire format, retries, rate limits, and the two transports. Nothing else opens a socket."""

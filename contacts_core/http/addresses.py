@@ -1,4 +1,4 @@
-"""Which addresses a request may go to: keys over https only, and files at public places only."""
+"""Which addresses a request may go to: keys over https only, and files at public addresses only."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["checked_base_url", "file_address", "is_loopback", "refuse_place", "u
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-MOST_HEADERS = 50
+MAX_HEADERS = 50
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,4000}")
-# They say how a request is carried, or who asks; neither is for the vendor to say.
+# They describe how a request is carried, or who sends it; the vendor must not set either.
 NOT_FOR_UPLOADS = re.compile(
     r"(?i)connection|keep-alive|te|trailer|transfer-encoding|upgrade|host|content-length|expect"
     r"|authorization|cookie|proxy-.*|x-forwarded-.*|forwarded"
@@ -26,7 +26,7 @@ NOT_FOR_UPLOADS = re.compile(
 
 
 def checked_base_url(url: str, *, allow_plain_http: bool) -> tuple[str, str]:
-    """Give scheme and host of the API's address, once it is fit to send keys to.
+    """Return scheme and host of the API's address, if keys may be sent to it.
 
     Raises:
         ConfigurationError: It cannot be read, holds a password, or is ``http://`` beyond this machine.
@@ -41,19 +41,19 @@ def checked_base_url(url: str, *, allow_plain_http: bool) -> tuple[str, str]:
     if parts.scheme == "http" and not (allow_plain_http or is_loopback(host)):
         raise ConfigurationError(
             "base_url begins with http://, which would send the key unencrypted",
-            hint="use https://, or set allow_plain_http = true in the account's transport settings",
+            hint="use https://, or set allow_plain_http = true in the account's http settings",
         )
     return parts.scheme, host
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host can only be this machine."""
+    """Return whether a host can only be this machine."""
     address = _ip(host)
     return address.is_loopback if address else host.rstrip(".").lower() == "localhost"
 
 
 def _ip(host: str) -> IPAddress | None:
-    """The address that a host's text is, in any of the spellings that a resolver takes; None for a name."""
+    """Return the IP address that a host is, in any of the spellings that a resolver takes; None for a name."""
     text = host.strip("[]").partition("%")[0]
     try:
         address: IPAddress = ipaddress.ip_address(text)
@@ -73,8 +73,8 @@ def refuse_place(host: str, *, local: bool) -> None:
     """Refuse a host where no vendor keeps files.
 
     Args:
-        host: An address, or a name. Of names only ``localhost`` is known here; where others lead shows once connected.
-        local: Whether private and loopback addresses are fine; link-local ones never are.
+        host: An address, or a name. Of names only ``localhost`` is known here; others are checked once connected.
+        local: Whether private and loopback addresses are allowed; link-local ones never are.
 
     Raises:
         UnexpectedPayload: It is not public.
@@ -89,12 +89,12 @@ def refuse_place(host: str, *, local: bool) -> None:
     if refused:
         raise UnexpectedPayload(
             "the vendor names a file at a place that is not public",
-            hint="set allow_private_files = true in the account's transport settings if that is right",
+            hint="set allow_private_files = true in the account's http settings if that is right",
         )
 
 
 def file_address(url: str, origin: str = "") -> str:
-    """Check the address of a file, named by an answer or a redirect from ``origin``.
+    """Check and return the address of a file, named by an answer or a redirect from ``origin``.
 
     Raises:
         UnexpectedPayload: It is neither http nor https, or leaves https.
@@ -108,14 +108,14 @@ def file_address(url: str, origin: str = "") -> str:
 
 
 def upload_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Give the headers that a vendor wants with an upload.
+    """Check and return the headers that a vendor wants with an upload.
 
     Raises:
-        UnexpectedPayload: One is none of those that an upload needs, holds odd characters, or there are too many.
+        UnexpectedPayload: One is not needed for an upload, contains invalid characters, or there are too many.
     """
     for name, value in headers.items():
         if not HEADER_NAME.fullmatch(name) or NOT_FOR_UPLOADS.fullmatch(name) or not HEADER_VALUE.fullmatch(value):
             raise UnexpectedPayload("the vendor wants a header with an upload that no upload needs")
-    if len(headers) > MOST_HEADERS:
-        raise UnexpectedPayload(f"the vendor wants more than {MOST_HEADERS} headers with an upload")
+    if len(headers) > MAX_HEADERS:
+        raise UnexpectedPayload(f"the vendor wants more than {MAX_HEADERS} headers with an upload")
     return dict(headers)

@@ -8,11 +8,11 @@ __all__ = ["Body"]
 
 GZIP_MAGIC = b"\x1f\x8b"
 PLAIN = ("", "identity")
-COMPRESSED = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's word for the format
+WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's number for the format
 
 
 class Body:
-    """Collects an answer's bytes up to a limit, undoing gzip or deflate on the way.
+    """Collects an answer's bytes up to a limit, and decompresses gzip and deflate.
 
     Attributes:
         problem: What was wrong with the body; empty if nothing was. What was read until then is still there.
@@ -25,14 +25,14 @@ class Body:
         self._left = limit
         self._limit = limit
         names = [name for part in encoding.split(",") if (name := part.strip().lower()) not in PLAIN]
-        self._format = COMPRESSED.get(names[0], 0) if len(names) == 1 else 0
-        self._undo: zlib._Decompress | None = None
+        self._format = WINDOW_BITS.get(names[0], 0) if len(names) == 1 else 0
+        self._undo: zlib._Decompress | None = None  # pyright: ignore[reportPrivateUsage] - it has no other name
         self._begun = False
         if names and not self._format:
             self.problem = "the answer is compressed in a way that was not asked for"
 
     def feed(self, data: bytes) -> bool:
-        """Take the next bytes; false once no more are wanted."""
+        """Take the next bytes; return False once no more are wanted."""
         if self.problem:
             return False
         if not data:
@@ -46,14 +46,14 @@ class Body:
         return not self.problem
 
     def end(self) -> bytes:
-        """Give what was collected, when no more bytes come."""
+        """Return what was collected, when no more bytes come."""
         if self._undo and not self._undo.eof and not self.problem:
             self.problem = "the answer ended before its end"
         return b"".join(self._pieces)
 
     def _begin(self, data: bytes) -> None:
         self._begun = True
-        if self._format == COMPRESSED["deflate"]:
+        if self._format == WINDOW_BITS["deflate"]:
             # Both forms are called so: with a header of two bytes (RFC 9110), and without (widespread).
             header = data[0] & 0x0F == 8 and (len(data) == 1 or int.from_bytes(data[:2], "big") % 31 == 0)
             self._undo = zlib.decompressobj(wbits=15 if header else -15)

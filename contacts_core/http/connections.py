@@ -1,8 +1,8 @@
-"""HTTP clients of the library's own: what they bound that a client by itself does not.
+"""The library's own HTTP clients, with limits that httpx does not have.
 
-Both look at where a connection really leads before anything is sent over it. The blocking one also ends an exchange at
-a moment, however the bytes trickle in: ``httpx`` bounds each read only, and headers may come a byte at a time, or
-interim answers for ever. (The awaiting driver needs no help there; it gives up the whole task.)
+Both check where a connection really leads before anything is sent over it. The blocking one also ends an exchange at
+its deadline, however slowly the bytes come: ``httpx`` limits each read only, and headers may come a byte at a time, or
+interim answers forever. (The asynchronous transport needs no help there; it gives up the whole task.)
 """
 
 from __future__ import annotations
@@ -18,22 +18,42 @@ from typing import Any
 import httpcore
 import httpx
 
-from contacts_core.http.wire import allowed_place, deadline
+from contacts_core.http.exchange import allowed_place, deadline
+from contacts_core.provider import HttpSettings
 
-__all__ = ["async_client", "certificates", "client"]
+__all__ = ["async_client", "certificates", "client", "limits", "timeout"]
 
 
-def client(timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.Client:
-    """A blocking client."""
-    made = httpx.Client(timeout=timeout, limits=limits, cookies=_no_cookies(), verify=certificates())
+def timeout(settings: HttpSettings) -> httpx.Timeout:
+    """Return the timeouts of single reads and of connecting.
+
+    The read timeout is never None: a race in httpcore's pool (encode/httpcore#1110) hangs until it.
+    """
+    return httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s)
+
+
+def limits(settings: HttpSettings) -> httpx.Limits:
+    """Return the number of connections: those in use, and as many again that were given up and are not closed yet."""
+    return httpx.Limits(
+        max_connections=2 * settings.max_connections, max_keepalive_connections=settings.max_connections
+    )
+
+
+def client(settings: HttpSettings) -> httpx.Client:
+    """Open a blocking client."""
+    made = httpx.Client(
+        timeout=timeout(settings), limits=limits(settings), cookies=_no_cookies(), verify=certificates()
+    )
     for pool, direct in _pools(made):
         pool._network_backend = _Backend(pool._network_backend, direct=direct)  # noqa: SLF001 - httpx passes none on
     return made
 
 
-def async_client(timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.AsyncClient:
-    """An awaiting client."""
-    made = httpx.AsyncClient(timeout=timeout, limits=limits, cookies=_no_cookies(), verify=certificates())
+def async_client(settings: HttpSettings) -> httpx.AsyncClient:
+    """Open an asynchronous client."""
+    made = httpx.AsyncClient(
+        timeout=timeout(settings), limits=limits(settings), cookies=_no_cookies(), verify=certificates()
+    )
     for pool, direct in _pools(made):
         if direct:
             pool._network_backend = _AsyncBackend(pool._network_backend)  # noqa: SLF001 - as above
@@ -41,7 +61,7 @@ def async_client(timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.AsyncCli
 
 
 def certificates() -> ssl.SSLContext:
-    """The certificate authorities that httpx trusts here; they are read once, for that takes longer than a request."""
+    """Return the certificate authorities that httpx trusts here, read once: that takes longer than a request."""
     return _certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
 
 
@@ -51,12 +71,12 @@ def _certificates(_file: str | None, _folder: str | None) -> ssl.SSLContext:
 
 
 def _no_cookies() -> CookieJar:
-    """APIs need none, and a jar grows for as long as its client lives."""
+    """Return a jar that keeps no cookies: APIs need none, and a jar grows for as long as its client lives."""
     return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 
 
 def _pools(made: Any) -> list[tuple[Any, bool]]:
-    """The pools of connections of a client, and whether they connect to the host that is asked for, not to a proxy."""
+    """Return the connection pools of a client, and whether each connects to the host itself, not to a proxy."""
     transports = [made._transport, *made._mounts.values()]  # noqa: SLF001 - httpx has no other way to them
     pools = [transport._pool for transport in transports if transport is not None]  # noqa: SLF001 - as above
     return [(pool, type(pool) in {httpcore.ConnectionPool, httpcore.AsyncConnectionPool}) for pool in pools]
@@ -69,7 +89,7 @@ def _check_place(stream: Any) -> None:
 
 
 def _left(timeout: float | None) -> float | None:
-    """The seconds that one operation may take."""
+    """Return the seconds that one operation may take."""
     left = deadline.get() - time.monotonic()
     if left <= 0:
         raise httpcore.ReadTimeout("the exchange took too long")
@@ -77,7 +97,7 @@ def _left(timeout: float | None) -> float | None:
 
 
 class _Backend(httpcore.NetworkBackend):
-    """Connects, and keeps to the deadline."""
+    """Opens connections that keep to the deadline, and checks where they lead."""
 
     def __init__(self, inner: httpcore.NetworkBackend, *, direct: bool) -> None:
         self._inner, self._direct = inner, direct
@@ -133,7 +153,7 @@ class _Stream(httpcore.NetworkStream):
 
 
 class _AsyncBackend(httpcore.AsyncNetworkBackend):
-    """Connects."""
+    """Opens connections, and checks where they lead."""
 
     def __init__(self, inner: httpcore.AsyncNetworkBackend) -> None:
         self._inner = inner

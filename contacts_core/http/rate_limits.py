@@ -1,4 +1,4 @@
-"""How long to wait before the next request: the provider's rates, and what the vendor says of its own."""
+"""How long to wait before the next request: the provider's rate limits, and what the vendor's answers say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class RateLimiter:
-    """Counts the requests of one client, limit by limit. Thread-safe; it never sleeps itself."""
+    """Counts the requests of one client, limit by limit. Pure: it reads no clock and does not sleep. Thread-safe."""
 
     def __init__(self, rates: Mapping[str, RateLimit]) -> None:
         from pyrate_limiter import InMemoryBucket, RateItem  # noqa: PLC0415 - it takes longer than all of this package
@@ -27,10 +27,10 @@ class RateLimiter:
         }
 
     def delay(self, rate_limit: str, now: float) -> float:
-        """Seconds to wait before asking again; 0 means the request may go out, and counts: send it at once.
+        """Return the seconds to wait before asking again; 0 means that the request counts as sent: send it now.
 
         Args:
-            rate_limit: The name of the request's limit; one that the provider does not have counts in the general one.
+            rate_limit: The name of the request's limit; an unknown name counts for the general one.
             now: Seconds on a clock that only goes forward.
         """
         rate_limit = rate_limit if rate_limit in self._buckets else ""
@@ -47,14 +47,14 @@ class RateLimiter:
             return 0.0 if bucket.put(item) else max(bucket.waiting(item), 1) / 1000  # type: ignore[operator,type-var]
 
     def charge(self, requests: int, now: float) -> None:
-        """Count requests that another process just sent, under every limit: which one they took is not known."""
+        """Count requests that another process just sent for every limit: which limits they took is not known."""
         with self._lock:
             for bucket in self._buckets.values():
                 if weight := min(requests, bucket.rates[0].limit):
                     bucket.put(self._item("", round(now * 1000), weight=weight))
 
     def hold(self, rate_limit: str, until: float) -> None:
-        """Let nothing out under this limit before ``until``: the vendor said that nothing is left."""
+        """Send nothing under this limit before ``until``: the vendor said that nothing is left."""
         rate_limit = rate_limit if rate_limit in self._buckets else ""
         with self._lock:
             self._until[rate_limit] = max(until, self._until.get(rate_limit, 0.0))

@@ -1,4 +1,4 @@
-"""Between calls and HTTP, without I/O: what to send, and what an answer means."""
+"""Between requests and HTTP, without I/O: what to send, and what an answer means."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from types import NoneType
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 import msgspec
@@ -27,15 +27,18 @@ from contacts_core.errors import (
 )
 from contacts_core.http import addresses
 from contacts_core.http.bodies import Body
+from contacts_core.http.protocols import BuildsRequests, HttpRequest, HttpResponse
 from contacts_core.http.unanswered import why
 from contacts_core.models.identifiers import scrub
 from contacts_core.provider import Provider, Request, Upload, moment, number
+from contacts_core.provider.secrets import redact
 from contacts_core.text import printable
 
 T = TypeVar("T")
 E = TypeVar("E", bound=ProviderError)
 
 OK = range(200, 206)
+REDIRECTS = (301, 302, 303, 307, 308)
 PARTS = (206, 207, 208, 226)  # answers that hold a part only, or say of several things how each went
 BY_STATUS: dict[int, type[ProviderError]] = {
     401: errors.Unauthenticated,
@@ -55,45 +58,43 @@ HINTS = {
     404: "check the id, and the base URL if everything is missing",
     407: "a proxy in between wants a login; it was not the vendor that refused",
     429: "the vendor wants fewer requests; try again later",
-    451: "not available because of data residency: use the host of the account's region",
     511: "a network in between wants a login; it was not the vendor that answered",
 }
 NO_HEADERS: Mapping[str, str] = {}
 MOVED = "the API answers from another address: check base_url"
 WEB_PAGE = "the answer is a web page: check the base URL, or a proxy in between"
 REQUEST_IDS = ("x-request-id", "x-amzn-requestid", "x-amz-apigw-id", "x-correlation-id")
-SECONDS_OR_EPOCH = 1_000_000  # X-RateLimit-Reset below this is seconds left, above it a Unix time
-EXCERPT = 200
-MOST_OF_A_REFUSAL = 1 << 20  # bytes that are read of an answer that is an error
-SLOWEST = 10_000  # bytes a second; what is slower than this for long is not waited for
-LONGEST_REQUEST_ID = 200
+FIRST_EPOCH_S = 1_000_000  # X-RateLimit-Reset below this is seconds left, from it on a Unix time
+EXCERPT_CHARACTERS = 200
+MAX_REFUSAL_BYTES = 1 << 20  # that are read of an answer that is an error
+SLOWEST_BYTES_PER_S = 10_000  # what is slower than this for long is not waited for
+MAX_REQUEST_ID_CHARACTERS = 200
 BOM = b"\xef\xbb\xbf"
-ACCEPTED = "gzip, deflate"  # what `bodies` can undo within bounds
+ACCEPTED_ENCODINGS = "gzip, deflate"  # what `bodies` can undo within bounds
 KEY_HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 QUERIES = re.compile(r"\?[^\s\"]+")
-KEYS = re.compile(r"(?i)\bSG\.[\w.-]+|\b(?:bearer|accesskey|basic)\s+\S+")
 
 
 class MaskedLog(logging.Filter):
-    """Masks what httpx logs of our requests: each whole address, at INFO. The caller's own requests are logged as ever.
+    """Mask what httpx logs of our requests: each whole address, at INFO. The caller's own requests stay as they are.
 
-    Addresses hold identifiers with some vendors, and the signatures of files with others.
+    Addresses contain identifiers at some vendors, and the signatures of files at others.
     """
 
     _ours: ContextVar[bool] = ContextVar("contacts_core.request", default=False)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record, where it is about a request of ours."""
+        """Rewrite the record if it is about a request of ours."""
         if self._ours.get():
             record.msg, record.args = printable(scrub(QUERIES.sub("?***", record.getMessage()))), None
         return True
 
     def __enter__(self) -> None:
-        """Say that what follows is ours."""
+        """Begin a request of ours."""
         self._ours.set(True)
 
     def __exit__(self, *_: object) -> None:
-        """Say that it is over."""
+        """End it."""
         self._ours.set(False)
 
 
@@ -102,37 +103,9 @@ for library in ("httpx", "httpx2"):
     logging.getLogger(library).addFilter(masked_log)
 
 
-deadline: ContextVar[float] = ContextVar("contacts_core.deadline", default=float("inf"))
-"""When the exchange under way must be over, by ``time.monotonic``; blocking clients of our own keep to it."""
-
-allowed_place: ContextVar[Callable[[str], None] | None] = ContextVar("contacts_core.allowed_place", default=None)
-"""What raises if a connection of the exchange under way leads to an address where it must not; for our own clients."""
-
-
-class Client(Protocol):
-    """What the blocking driver needs of a client: these methods of ``httpx.Client``."""
-
-    def build_request(self, *args: Any, **options: Any) -> Any:
-        """Make a request without sending it."""
-
-    def send(self, *args: Any, **options: Any) -> Any:
-        """Send a request."""
-
-
-class AsyncClient(Protocol):
-    """What the awaiting driver needs of a client: these methods of ``httpx.AsyncClient``."""
-
-    def build_request(self, *args: Any, **options: Any) -> Any:
-        """Make a request without sending it."""
-
-    def send(self, *args: Any, **options: Any) -> Awaitable[Any]:
-        """Send a request."""
-        ...
-
-
 @frozen
 class Answer:
-    """A whole HTTP answer.
+    """A complete HTTP answer.
 
     Attributes:
         status_code: The HTTP status.
@@ -148,7 +121,7 @@ class Answer:
 
 
 class Wire:
-    """One provider's side of every exchange; both drivers share it."""
+    """One provider's side of every exchange: what both transports send, and what they make of answers."""
 
     def __init__(self, provider: Provider) -> None:
         """Check that requests of this provider may be sent at all.
@@ -157,13 +130,13 @@ class Wire:
             ConfigurationError: Its address is not fit to send a key to, or its key cannot be sent.
         """
         self._provider = provider
-        self.settings = provider.transport
+        self.settings = provider.http
         self._scheme, self._host = addresses.checked_base_url(
             provider.base_url, allow_plain_http=self.settings.allow_plain_http
         )
-        self._root = provider.base_url + provider.base_path()
+        self._root = provider.base_url + provider.path_prefix()
         keys = self._key_headers()
-        self._headers = {"Accept": "application/json", "Accept-Encoding": ACCEPTED, **keys}
+        self._headers = {"Accept": "application/json", "Accept-Encoding": ACCEPTED_ENCODINGS, **keys}
         self._json_headers = {**self._headers, "Content-Type": "application/json"}
         self._secret_headers = {name.lower() for name in keys}
         kept = (getattr(provider, a.name) for a in attrs.fields(type(provider)) if a.metadata.get("secret"))
@@ -182,61 +155,61 @@ class Wire:
                 )
         return headers
 
-    def request(self, client: Client | AsyncClient, call: Request[Any]) -> tuple[Any, float]:
-        """Make the request of a call, and tell the seconds that the exchange may take.
+    def request(self, client: BuildsRequests, request: Request[Any]) -> tuple[HttpRequest, float]:
+        """Build an HTTP request, and return it with the seconds that its exchange may take.
 
         Raises:
             InvalidInput: A value in it cannot be sent, such as half of a character, or an address far too long.
         """
         try:
-            content = None if call.json is None else msgspec.json.encode(call.json)
+            content = None if request.json is None else msgspec.json.encode(request.json)
             headers = self._headers if content is None else self._json_headers
-            request = client.build_request(
-                call.method, self._root + call.path, params=call.params, headers=headers, content=content
+            built = client.build_request(
+                request.method, self._root + request.path, params=request.params, headers=headers, content=content
             )
         except Exception as error:  # noqa: BLE001 - nothing was sent, and whatever it is, it is about these values
             raise InvalidInput(
                 f"the request cannot be sent ({type(error).__name__})", hint="check its values"
             ) from None
 
-        return request, self.limit(content)
+        return built, self.limit(content)
 
     def limit(self, content: bytes | None) -> float:
-        """Seconds for one exchange: those of the settings, and time to send a long body over a slow line."""
-        return self.settings.attempt_timeout + (len(content) / SLOWEST if content else 0.0)
+        """Return the seconds for one exchange: those of the settings, and time to send a long body over a slow line."""
+        return self.settings.timeout_s + (len(content) / SLOWEST_BYTES_PER_S if content else 0.0)
 
-    def body(self, response: Any) -> Body:
-        """What collects the body of an answer."""
-        most = self.settings.max_answer if response.status_code in OK else MOST_OF_A_REFUSAL
+    def body(self, response: HttpResponse) -> Body:
+        """Return what collects the body of an answer."""
+        most = self.settings.max_answer_bytes if response.status_code in OK else MAX_REFUSAL_BYTES
         return Body(response.headers.get("content-encoding", ""), most)
 
-    def whole(self, response: Any) -> Answer | None:
-        """The answer of a client that has read it already, such as one in this process; None if it has not."""
+    def whole(self, response: HttpResponse) -> Answer | None:
+        """Return the answer of a client that has read it already, such as one in this process; None if it has not."""
         if not response.is_stream_consumed:
             return None
         content = bytes(response.content)
-        problem = "the answer is larger than allowed" if len(content) > self.settings.max_answer else ""
+        problem = "the answer is larger than allowed" if len(content) > self.settings.max_answer_bytes else ""
         return Answer(response.status_code, response.headers, content, problem)
 
-    def file_request(self, client: Client | AsyncClient, url: str, origin: str = "") -> Any:
-        """Make the request for a file, without any key.
+    def file_request(self, client: BuildsRequests, url: str, origin: str = "") -> HttpRequest:
+        """Build the request for a file, without any key.
 
         Args:
-            client: What makes it.
+            client: The HTTP client that builds it.
             url: Address of the file.
-            origin: What names it, if that is not the API itself.
+            origin: Address that names the file, if that is not the API itself.
 
         Raises:
-            UnexpectedPayload: The address is none, or one where no vendor keeps files.
+            UnexpectedPayload: The address is invalid, or one where no vendor keeps files.
         """
         headers = {"Accept": "*/*", "Accept-Encoding": "gzip"}  # gzip is what `files` can undo
         return self._elsewhere(client, "GET", url, origin, headers=headers)
 
-    def upload_request(self, client: Client | AsyncClient, upload: Upload) -> Any:
-        """Make the request that uploads a file, without any key.
+    def upload_request(self, client: BuildsRequests, upload: Upload) -> HttpRequest:
+        """Build the request that uploads a file, without any key.
 
         Raises:
-            UnexpectedPayload: The address is none, or one where no vendor takes files; or a header is odd.
+            UnexpectedPayload: The address is invalid, or one where no vendor takes files; or a header is not allowed.
         """
         try:
             headers = addresses.upload_headers(upload.headers)
@@ -244,13 +217,13 @@ class Wire:
             raise self.about(error, "upload") from None
         return self._elsewhere(client, "PUT", upload.url, "", headers=headers, content=upload.content)
 
-    def _elsewhere(self, client: Client | AsyncClient, method: str, url: str, origin: str, **options: Any) -> Any:
+    def _elsewhere(self, client: BuildsRequests, method: str, url: str, origin: str, **options: Any) -> HttpRequest:
         try:
             addresses.file_address(url, origin or self._provider.base_url)
             try:
                 request = client.build_request(method, url, **options)
             except Exception:  # noqa: BLE001 - nothing was sent, and whatever it is, it is about this address
-                raise UnexpectedPayload("the vendor names a file at an address that is none") from None
+                raise UnexpectedPayload("the vendor names a file at an invalid address") from None
         except UnexpectedPayload as error:
             raise self.about(error, "download" if method == "GET" else "upload") from None
         self.refuse_place(request.url.host)
@@ -258,16 +231,16 @@ class Wire:
             request.headers.pop(name, None)
         return request
 
-    def redirected(self, request: Any, response: Any) -> str:
-        """The address that an answer sends on to."""
+    def redirected(self, request: HttpRequest, response: HttpResponse) -> str:
+        """Return the address that an answer redirects to."""
         try:
             return str(request.url.join(response.headers.get("location", "")))
         except Exception:  # noqa: BLE001 - as in `_elsewhere`
-            told = UnexpectedPayload("the vendor's file has moved to an address that is none")
+            told = UnexpectedPayload("the vendor's file has moved to an invalid address")
             raise self.about(told, "download") from None
 
     def refuse_place(self, host: str) -> None:
-        """Refuse a host where no vendor keeps files; the API's own, and one that the settings allow, is fine."""
+        """Refuse a host where no vendor keeps files; the API's own host, and one that the settings allow, is fine."""
         if self.settings.allow_private_files or host == self._host:
             return
         try:
@@ -275,29 +248,29 @@ class Wire:
         except UnexpectedPayload as error:
             raise self.about(error, "file") from None
 
-    def place_check(self, request: Any) -> Callable[[str], None] | None:
-        """What a connection for the request of a file is checked by; None if it may lead anywhere."""
+    def place_check(self, request: HttpRequest) -> Callable[[str], None] | None:
+        """Return the check for a connection of a file's request; None if it may lead anywhere."""
         return None if request.url.host == self._host else self.refuse_place
 
-    def decoded(self, call: Request[T], status: int, headers: Mapping[str, str], content: bytes) -> T:
-        """The payload of a 2xx answer.
+    def decoded(self, request: Request[T], status: int, headers: Mapping[str, str], content: bytes) -> T:
+        """Return the payload of a 2xx answer.
 
         Raises:
             ProviderError: The vendor refused, or its answer has another shape.
         """
-        if status == 404 and not self._provider.is_not_found(call, content):
-            raise self._misdirected(f"{call.method} {call.path}", headers)
-        operation = f"{call.method} {call.path}"
+        operation = f"{request.method} {request.path}"
+        if status == 404 and not self._provider.is_not_found(request, content):
+            raise self._misdirected(operation, headers)
         if status not in OK:
             raise self.refusal(operation, status, headers, content)
         page = content.lstrip()[:1] == b"<"
-        if not content and call.response_type is object:  # no JSON is as good as null where nothing is expected
+        if not content and request.response_type is object:  # no JSON is as good as null where nothing is expected
             return None  # type: ignore[return-value]
-        if page and call.response_type is NoneType:  # something else has answered, so nothing was done
+        if page and request.response_type is NoneType:  # something else has answered, so nothing was done
             told = UnexpectedPayload("the answer is a web page, not the API's", status=status, hint=WEB_PAGE)
             raise self.about(told, operation, headers)
         try:
-            return self._provider.converter.structure(content.removeprefix(BOM), call.response_type)
+            return self._provider.converter.structure(content.removeprefix(BOM), request.response_type)
         except UnexpectedPayload as error:
             self.about(error, operation, headers)
             error.status = status
@@ -311,26 +284,26 @@ class Wire:
             raise self.about(misfit, operation, headers) from None
 
     def flawed(self, operation: str, answer: Answer) -> UnexpectedPayload:
-        """The error for an answer whose body could not be read whole."""
-        hint = "raise max_answer in the account's transport settings if answers really are that large"
+        """Return the error for an answer whose body could not be read completely."""
+        hint = "raise max_answer_bytes in the account's http settings if answers really are that large"
         error = UnexpectedPayload(
             answer.problem, status=answer.status_code, hint=hint if "larger" in answer.problem else ""
         )
         return self.about(error, operation, answer.headers)
 
     def _misdirected(self, operation: str, headers: Mapping[str, str]) -> UnexpectedPayload:
-        """The error for a 404 that something in front of the API answered: it says nothing about contacts."""
+        """Return the error for a 404 from something in front of the API: it says nothing about contacts."""
         hint = "check base_url, and any gateway or proxy in between"
         error = UnexpectedPayload("a 404 that is not in the vendor's own shape", status=404, hint=hint)
         return self.about(error, operation, headers)
 
     def refusal(self, operation: str, status: int, headers: Mapping[str, str], content: bytes) -> ProviderError:
-        """The error that an answer means which is no plain success."""
+        """Return the error for an answer that is not a plain success."""
         if status < 200 or status in PARTS:
             told = "the answer is not a whole one" if status in PARTS else "the answer is none to this request"
             return self.about(UnexpectedPayload(told, status=status), operation, headers)
         kind = BY_STATUS.get(status) or (errors.Unavailable if status >= 500 else errors.Rejected)
-        hint = HINTS.get(status, MOVED if status in REDIRECTS else "")
+        hint = self._provider.status_hints.get(status) or HINTS.get(status, MOVED if status in REDIRECTS else "")
         error = kind(self._scrubbed(reason(content, headers)), status=status, hint=hint)
         if status == 429:
             error.retry_after = pause(headers, time.time())
@@ -341,17 +314,16 @@ class Wire:
         return self.about(error, operation, headers)
 
     def unreachable(self, operation: str, cause: Exception) -> Unreachable:
-        """The error for an exchange that broke off; of its cause only the kind, for its text may hold the address."""
+        """Return the error for an exchange that broke off; it names the kind of the cause, not its text."""
         message, hint = why(cause)
         return self.about(Unreachable(message, hint=hint), operation, {})
 
-    def too_late(self, call: Request[Any], delay: float) -> errors.RateLimited:
-        """The error for a call that would have to wait for its turn for longer than its patience; it is not sent."""
-        error = errors.RateLimited(f"not sent: its turn comes only in {delay:.1f} s", retry_after=delay)
-        return self.about(error, f"{call.method} {call.path}")
+    def labelled(self, error: ContactsError, operation: str) -> ContactsError:
+        """Name provider and operation in the error of a request that was not sent, if it has a place for them."""
+        return self.about(error, operation) if isinstance(error, ProviderError) else error
 
     def about(self, error: E, operation: str, headers: Mapping[str, str] = NO_HEADERS) -> E:
-        """Say in an error who it is about."""
+        """Name provider, operation and request id in an error, and return it."""
         error.provider = self._provider.name
         error.operation = printable(scrub(operation))
         error.request_id = request_id(headers)
@@ -360,17 +332,17 @@ class Wire:
     def _scrubbed(self, text: str) -> str:
         for value in self._secrets:
             text = text.replace(value, "***")
-        return scrub(KEYS.sub("***", printable(text)))[:EXCERPT]
+        return scrub(redact(printable(text)))[:EXCERPT_CHARACTERS]
 
 
 def request_id(headers: Mapping[str, str]) -> str:
-    """The vendor's own name for a request; empty where it gives none."""
+    """Return the vendor's own id of a request; empty if it gives none."""
     named = next((headers[name] for name in REQUEST_IDS if name in headers), "")
-    return printable(named, LONGEST_REQUEST_ID)
+    return printable(named, MAX_REQUEST_ID_CHARACTERS)
 
 
 def reason(content: bytes, headers: Mapping[str, str]) -> str:
-    """The vendor's own words for a refusal, from any of the shapes that vendors use."""
+    """Return the vendor's own words for a refusal, from any of the shapes that vendors use."""
     if content.lstrip()[:1] == b"<":
         return "the answer is a web page, not the API's"
     try:
@@ -383,43 +355,43 @@ def reason(content: bytes, headers: Mapping[str, str]) -> str:
 
 def _words(body: Any) -> list[str]:
     """Collect messages: ``{errors: [{field, message}]}``, ``{code, message}``, ``{error}``, or a bare list of those."""
-    match body:
-        case {"errors": list(several)}:
-            return _words(several)
-        case {"errors": dict(one)}:
-            return _words(one)
-        case {"message": str(message)}:
-            where = body.get("field") or body.get("parameter") or body.get("code")
-            return [f"{where}: {message}" if where else message]
-        case {"error": error}:
-            return [error] if isinstance(error, str) else _words(error)
-        case list(several):
-            return [word for one in several for word in _words(one)]
-        case _:
-            return []
+    if isinstance(body, list):
+        return [word for one in cast("Sequence[Any]", body) for word in _words(one)]
+    if not isinstance(body, dict):
+        return []
+    fields = cast("dict[str, Any]", body)
+    if isinstance(fields.get("errors"), list | dict):
+        return _words(fields["errors"])
+    if isinstance(message := fields.get("message"), str):
+        where = fields.get("field") or fields.get("parameter") or fields.get("code")
+        return [f"{where}: {message}" if where else message]
+    error = fields.get("error")
+    return [error] if isinstance(error, str) else _words(error)
 
 
 def details(content: bytes) -> tuple[tuple[str, str], ...]:
-    """The fields that a refusal names, each with the vendor's message; unmasked."""
+    """Return the fields that a refusal names, each with the vendor's message; unmasked."""
     try:
         body: Any = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ()
-    items: Any = body.get("errors", [body]) if isinstance(body, dict) else body
+    items: Any = cast("dict[str, Any]", body).get("errors", [body]) if isinstance(body, dict) else body
+    several = cast("Sequence[Any]", items) if isinstance(items, list) else [items]
+    named = [cast("dict[str, Any]", item) for item in several if isinstance(item, dict)]
     return tuple(
         (str(item.get("field") or item.get("parameter") or ""), item["message"])
-        for item in (items if isinstance(items, list) else [items])
-        if isinstance(item, dict) and isinstance(item.get("message"), str)
+        for item in named
+        if isinstance(item.get("message"), str)
     )
 
 
 def pause(headers: Mapping[str, str], now: float) -> float | None:
-    """The seconds that the vendor asks to wait: Retry-After if there is one, else X-RateLimit-Reset."""
+    """Return the seconds that the vendor asks to wait: Retry-After if there is one, else X-RateLimit-Reset."""
     return retry_after(headers, now) if headers.get("retry-after", "").strip() else reset(headers, now)
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """The seconds of a Retry-After (RFC 9110, section 10.2.3: seconds or a date); None if there is none to be read."""
+    """Return the seconds of a Retry-After (RFC 9110, section 10.2.3: seconds or a date); None if it cannot be read."""
     after = headers.get("retry-after", "").strip()
     if after.isdecimal():
         seconds = number(after)
@@ -432,21 +404,21 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def reset(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds until the vendor's rate window ends, from X-RateLimit-Reset in either of its two meanings."""
+    """Return the seconds until the vendor's rate window ends, from X-RateLimit-Reset in either of its two meanings."""
     value = number(_first(headers, "x-ratelimit-reset"))
     if value is None:
         return None
-    return max(0.0, float(value if value < SECONDS_OR_EPOCH else value - now))
+    return max(0.0, float(value if value < FIRST_EPOCH_S else value - now))
 
 
 def exhausted(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds to hold back after an answer that says nothing is left in this window."""
+    """Return the seconds to wait after an answer that says nothing is left in this window."""
     left = number(_first(headers, "x-ratelimit-remaining"))
     return reset(headers, now) if left is not None and left <= 0 else None
 
 
 def _first(headers: Mapping[str, str], name: str) -> str:
-    """The first value of a header, which a proxy may have repeated."""
+    """Return the first value of a header, which a proxy may have repeated."""
     return headers.get(name, "").partition(",")[0]
 
 
@@ -454,7 +426,7 @@ CLIENT_ERRORS = ("RequestError", "InvalidURL")
 
 
 def transport_errors(client: object) -> tuple[type[Exception], ...]:
-    """The exceptions with which this client says that an exchange broke off, or that an address is none.
+    """Return the exceptions that mean, from this client, that an exchange broke off or an address is invalid.
 
     A client of httpx or of httpx2, or anything with their interface: the two libraries' exceptions share no base.
     """
@@ -462,51 +434,3 @@ def transport_errors(client: object) -> tuple[type[Exception], ...]:
     found = (getattr(sys.modules.get(root), name, None) for root in sorted(roots) for name in CLIENT_ERRORS)
     # UnicodeError: a host with a label that no name server knows, which neither library expects.
     return (*(error for error in found if isinstance(error, type)), OSError, EOFError, UnicodeError)
-
-
-REDIRECTS = (301, 302, 303, 307, 308)
-MOST_REDIRECTS = 5
-
-
-class Attempts:
-    """The attempts at one request: whether another one may be made, and what all of them together mean."""
-
-    def __init__(self, call: Request[Any], most: int, longest_pause: float, left: Callable[[], float]) -> None:
-        """Begin.
-
-        Args:
-            call: What is asked.
-            most: Attempts, the first included.
-            longest_pause: Seconds that the vendor may ask to wait before the next one.
-            left: Tells the seconds that are left for all of it; not above 0 once it was cancelled.
-        """
-        self._call, self._most, self._longest, self._left = call, most, longest_pause, left
-        self._made = 0
-        self._last: ContactsError | None = None
-
-    @property
-    def unclear(self) -> bool:
-        """Whether the request may have been carried out, although no answer says so."""
-        return self._last is not None and self._last.unclear
-
-    def failed(self, error: ContactsError) -> ContactsError:
-        """Note how one attempt failed, and give the error for all of them."""
-        self._made += 1
-        if self._last and isinstance(error, errors.DeadlineExceeded):  # which would say that nothing was sent
-            return self._last
-        error.unclear = error.unclear or self.unclear
-        self._last = error
-        return error
-
-    def again(self, error: Exception) -> bool | float:
-        """The rule for stamina: repeat what passes, pausing as the vendor asks; never what could act twice."""
-        if not isinstance(error, ProviderError) or not error.retryable or self._made >= self._most:
-            return False
-        if self._call.patience is not None:
-            return False
-        if not (self._call.idempotent or isinstance(error, errors.RateLimited)):
-            return False
-        wait = error.retry_after or 0.0
-        if wait > self._longest or wait >= self._left():
-            return False
-        return True if error.retry_after is None else error.retry_after

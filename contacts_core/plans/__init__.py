@@ -1,10 +1,10 @@
 """Plans: change many contacts in many accounts, readably before, durably meanwhile, provably after.
 
 from contacts_core import Identifier
-from contacts_core.plans import erase
+from contacts_core.plans import apply, plan_erasure
 
-plan = erase([Identifier.email("jane@example.com")], ["marketing", "crm"])   # reads only
-receipt = plan.apply()                                                       # does it, and reads again
+plan = plan_erasure([Identifier.email("jane@example.com")], ["marketing", "crm"])   # only reads
+receipt = apply(plan)                                                               # deletes, then reads again
 print(receipt.state, receipt.absent, receipt.present)
 
 Making and reading a plan needs nothing but the library; applying one needs the extra ``plans``.

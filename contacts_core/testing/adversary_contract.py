@@ -24,12 +24,12 @@ from zlib import crc32
 
 import httpx
 import pytest
-import stamina
 from attrs import frozen
 
 from contacts_core.client import AsyncContacts, Contacts
 from contacts_core.errors import ContactsError, JobTimeout
-from contacts_core.http.drivers import AsyncTransport, BlockingTransport
+from contacts_core.http.asynchronous import AsyncTransport
+from contacts_core.http.blocking import BlockingTransport
 from contacts_core.models import Contact, Identifier, IdentifierKind, Outcome, OutcomeState
 from contacts_core.provider import (
     AddsToLists,
@@ -454,19 +454,28 @@ class AdversaryContract:
 
         address = f"http://{HOST}/{self.emulator.name}"
         patient = type(self.provider.__name__, (self.provider,), {"poll_interval": PATIENCE / 10})
-        made = patient(**{**adversary.emulator.settings(), "base_url": address, **self.settings})
-        stack.enter_context(stamina.set_testing(True, attempts=3))
+        http = {"attempts": 3, "max_connections": 1}
+        made = patient(**{**adversary.emulator.settings(), "base_url": address, "http": http, **self.settings})
         if not awaiting:
             client = stack.enter_context(httpx.Client(transport=adversary))
-            driver = BlockingTransport(made, client, sleep=adversary.sleep, monotonic=adversary.monotonic, in_flight=1)
-            return Contacts(made, driver=driver)
+            transport = BlockingTransport(
+                made, client, sleep=adversary.sleep, monotonic=adversary.monotonic, jitter=_no_jitter
+            )
+            return Contacts(made, transport=transport)
         runner = stack.enter_context(asyncio.Runner())
         later = httpx.AsyncClient(transport=adversary)
         stack.callback(lambda: runner.run(later.aclose()))
-        waiting = AsyncTransport(made, later, sleep=adversary.sleep_async, monotonic=adversary.monotonic, in_flight=1)
-        return BlockingAdapter(AsyncContacts(made, driver=waiting), runner)
+        waiting = AsyncTransport(
+            made, later, sleep=adversary.sleep_async, monotonic=adversary.monotonic, jitter=_no_jitter
+        )
+        return BlockingAdapter(AsyncContacts(made, transport=waiting), runner)
 
     @staticmethod
     def _told(adversary: Adversary, case: Case) -> str:
         struck = ", ".join(f"{lie.kind} at {number}" for number, lie in adversary.struck)
         return "\n".join([f"asked: {case}", f"lies: {struck}", *adversary.requests[:40]])
+
+
+def _no_jitter() -> float:
+    """The same pauses in every run."""
+    return 0.0

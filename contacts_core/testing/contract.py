@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import pytest
 
-from contacts_core.provider import Provider, capabilities
+from contacts_core.provider import CreatesLists, Provider, UpsertsContacts, capabilities
 from contacts_core.testing.cases.faults import FaultCases
 from contacts_core.testing.cases.read import ReadCases
 from contacts_core.testing.cases.shared import Case
@@ -59,7 +60,7 @@ class ProviderContract(ReadCases, WriteCases, FaultCases):
     def _chosen(cls, function: FunctionType, case: Case) -> FunctionType | None:
         declared = capabilities(cls.provider)
         backends: list[Backend] = []
-        if all(each in declared for each in case.needs) and (cls.emulator or not case.emulated):
+        if all(each in declared for each in case.needs) and cls._can_set_up(case):
             backends = ["emulator" if cls.emulator else "direct"]
             backends += ["cassette"] if case.recorded and cls.cassettes else []
         if not backends:
@@ -72,22 +73,47 @@ class ProviderContract(ReadCases, WriteCases, FaultCases):
         marked: FunctionType = pytest.mark.parametrize("harness", params, indirect=True)(copy)
         return marked
 
+    @classmethod
+    def _can_set_up(cls, case: Case) -> bool:
+        """Whether the account can be brought into the state that a case starts from."""
+        if cls.emulator:
+            return True
+        writes = issubclass(cls.provider, UpsertsContacts)
+        if case.contacts is None:
+            return not case.emulated
+        return not case.emulated and writes and (case.contacts == 0 or issubclass(cls.provider, CreatesLists))
+
     @pytest.fixture
     def harness(self, request: pytest.FixtureRequest) -> Iterator[Harness]:
         """A fresh account, and a client of it."""
         backend, mode = request.param
-        case: Case = request.function.case
-        name = request.function.__name__.removeprefix("test_")
-        cassette = self.cassettes / f"{name}.yaml" if self.cassettes else None
+        with self.open_harness(request.function.__name__.removeprefix("test_"), backend=backend, mode=mode) as harness:
+            yield harness
+
+    @contextmanager
+    def open_harness(self, name: str, *, backend: Backend, mode: Mode) -> Iterator[Harness]:
+        """Set up the account that a case starts from.
+
+        Args:
+            name: The case's name, without ``test_``.
+            backend: What answers the provider.
+            mode: The client to use.
+        """
+        case: Case = getattr(self, f"test_{name}").case
+        contacts = case.contacts
+        if contacts is None:
+            contacts = 0 if self.creates() else 3
         with open_harness(
             self.provider,
             self.emulator,
             self.settings,
-            cassette,
+            self.cassettes / f"{name}.yaml" if self.cassettes else None,
             backend=backend,
             mode=mode,
             case=name,
-            contacts=case.contacts or (0 if self.creates() else 3),
+            contacts=contacts,
             observer=type(self).observer,
-        ) as opened:
-            yield opened
+        ) as harness:
+            if backend == "direct" and case.contacts:
+                self.populate(harness, case.contacts)
+            yield harness

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import attrs
 import httpx
 import pytest
-import stamina
 from attrs import define, field
 
 from contacts_core.client import AsyncContacts, Contacts
+from contacts_core.http.asynchronous import AsyncTransport
+from contacts_core.http.blocking import BlockingTransport
 from contacts_core.http.connections import certificates
-from contacts_core.http.drivers import IN_FLIGHT, AsyncTransport, BlockingTransport
-from contacts_core.provider import Provider, TransportSettings
+from contacts_core.http.transport import random_jitter
+from contacts_core.provider import Provider
 from contacts_core.testing import cassettes
 
 if TYPE_CHECKING:
@@ -158,7 +159,6 @@ def open_harness(
         if cassette and backend == "cassette":
             stack.enter_context(_cassette(cassette, configured, emulator, recording))
         clock = VirtualTime(running.sandbox.clock.advance if running else None)
-        stack.enter_context(_without_backoff())
         runner = stack.enter_context(asyncio.Runner()) if mode == "async" else None
         sent: list[str] = []
 
@@ -184,20 +184,27 @@ def _client(
             httpx.Client(event_hooks={"request": [lambda r: sent.append(_line(r))]}, timeout=30, verify=certificates())
         )
         sleep, monotonic = (time.sleep, time.monotonic) if live else (clock.sleep, clock.monotonic)
-        # A cassette recorded one request at a time is the same every time.
-        in_flight = 1 if RECORDING.source else IN_FLIGHT
-        return Contacts(
-            provider,
-            driver=BlockingTransport(provider, http_client, sleep=sleep, monotonic=monotonic, in_flight=in_flight),
-        )
+        paced = provider
+        if RECORDING.source:  # a cassette recorded one request at a time is the same every time
+            paced = attrs.evolve(provider, http=attrs.evolve(provider.http, max_connections=1))
+        jitter = random_jitter if live else _no_jitter
+        transport = BlockingTransport(paced, http_client, sleep=sleep, monotonic=monotonic, jitter=jitter)
+        return Contacts(provider, transport=transport)
 
     async def note(request: Any) -> None:
         sent.append(_line(request))
 
     async_client = httpx.AsyncClient(event_hooks={"request": [note]}, timeout=30, verify=certificates())
     stack.callback(lambda: runner.run(async_client.aclose()))
-    driver = AsyncTransport(provider, async_client, sleep=clock.sleep_async, monotonic=clock.monotonic)
-    return BlockingAdapter(AsyncContacts(provider, driver=driver), runner)
+    later = AsyncTransport(
+        provider, async_client, sleep=clock.sleep_async, monotonic=clock.monotonic, jitter=_no_jitter
+    )
+    return BlockingAdapter(AsyncContacts(provider, transport=later), runner)
+
+
+def _no_jitter() -> float:
+    """The same pauses in every run."""
+    return 0.0
 
 
 def _line(request: Any) -> str:
@@ -242,13 +249,3 @@ def _cassette(path: Path, provider: Provider, emulator: type[Emulator] | None, r
     origin = "Recorded from the emulator." if recording == "emulator" else f"Recorded from the live vendor on {today}."
     with cassettes.recording(path, origin, replace):
         yield
-
-
-@contextmanager
-def _without_backoff() -> Iterator[None]:
-    """Retry at once: the virtual clock does not move while stamina waits."""
-    stamina.set_testing(True, attempts=TransportSettings().attempts)
-    try:
-        yield
-    finally:
-        stamina.set_testing(False)

@@ -24,7 +24,7 @@ from contacts_core.errors import Cancelled, Interrupted, Unavailable, Unreachabl
 from contacts_core.formats import plain
 from contacts_core.models import Contact, Outcome
 from contacts_core.storage.database import locate_storage
-from contacts_core.storage.tombstones import Tombstones, blocked, places
+from contacts_core.storage.tombstones import Tombstones, blocked, tombstone_storages
 from tests.cli.fake_provider import Run, Vendor, person
 
 COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'contacts'; from contacts_core.cli import main; main()"]
@@ -179,8 +179,8 @@ def test_an_erased_person_stays_out_whichever_state_keeps_the_tombstone(
     monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "usual"))
     other, third = tmp_path / "other", tmp_path / "third"
     erased, again = Identifier.email("person1@example.com"), Identifier.email("person2@example.com")
-    assert [place.folder for place in places(locate_storage(other))] == [other, tmp_path / "usual"]
-    for place in places(locate_storage(other)):  # as a run does that is kept in the other one
+    assert [place.folder for place in tombstone_storages(locate_storage(other))] == [other, tmp_path / "usual"]
+    for place in tombstone_storages(locate_storage(other)):  # as a run does that is kept in the other one
         Tombstones(place).add([erased], "run-1")
     path = tmp_path / "people.jsonl"
     path.write_text(PEOPLE)

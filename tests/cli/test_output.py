@@ -348,7 +348,7 @@ def test_ctrl_c_at_the_question_changes_nothing_and_exits_130(
         aborted.__context__ = KeyboardInterrupt()  # as the library under Typer leaves it
         raise aborted
 
-    monkeypatch.setattr(prompts.typer, "confirm", interrupted)
+    monkeypatch.setattr(typer, "confirm", interrupted)
     done = run("delete", "acme", "id-1", types="")
     assert done.code == Exit.INTERRUPTED
     assert "interrupted; nothing was changed" in done.err
@@ -377,7 +377,7 @@ def test_a_long_change_says_how_far_it_got(run: Run, vendor: Vendor, monkeypatch
         status_code = 200
 
     def delete(self: Contacts[acme.Acme], ids: list[str]) -> object:
-        for hook in list(self._transport_hooks()):
+        for hook in hooks:
             hook(None, Answer())
             hook(None, Answer())
             hook(None, None)
@@ -390,7 +390,6 @@ def test_a_long_change_says_how_far_it_got(run: Run, vendor: Vendor, monkeypatch
         return hooks.clear
 
     monkeypatch.setattr(Contacts, "add_event_hook", add)
-    monkeypatch.setattr(Contacts, "_transport_hooks", lambda _self: hooks, raising=False)
     monkeypatch.setattr(Contacts, "delete_contacts", delete)
     monkeypatch.setattr(prompts, "progress", progress)
     done = run("delete", "acme", *(f"id-{n}" for n in range(1, 4)), "--yes")

@@ -300,13 +300,13 @@ class TestApply:
         _, told = process.communicate(timeout=60)
         assert process.returncode == Exit.INTERRUPTED
         (interrupted,) = list_runs()
-        assert "the steps that are under way are finished first" in told
+        assert "finishing the steps under way" in told
         assert f"contacts runs resume {interrupted.id}" in told
         assert "interrupted" in run("runs").out
         assert f"contacts runs resume {interrupted.id}" in run("runs", "show", interrupted.id).err
         assert "cancelled" in run("runs", "cancel", interrupted.id).out
         shown = run("runs", "show", interrupted.id)
-        assert "not verified: the run did not come that far" in shown.out
+        assert "not verified: the run ended before" in shown.out
 
 
 class TestRuns:

@@ -68,7 +68,7 @@ def silent(effect: object) -> Any:
 
 
 def run(flow: Flow[T], answer: Answer = silent) -> T:
-    """Run a flow without a driver; ``answer`` gives the answer to an effect, or raises a `ContactsError`."""
+    """Run a flow without a transport; ``answer`` gives the answer to an effect, or raises a `ContactsError`."""
     try:
         effect = next(flow)
         while True:
@@ -161,7 +161,7 @@ def bare(**settings: Any) -> Bare:
 
 @frozen(kw_only=True)
 class Limited(Bare):
-    """A vendor with two lanes."""
+    """A vendor with two rate limits."""
 
     rate_limits: ClassVar[Mapping[str, RateLimit]] = {"": RateLimit(2, 10), "slow": RateLimit(1, 100)}
 

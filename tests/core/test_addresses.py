@@ -12,8 +12,8 @@ import pytest
 from contacts_core import Contacts, errors
 from contacts_core.http.addresses import checked_base_url, refuse_place, upload_headers
 from contacts_core.http.wire import Wire
-from contacts_core.provider import Download, Flow, Read, Request, TransportSettings, UnknownFields, Upload, decoder
-from contacts_core.provider.transport_settings import transport_settings
+from contacts_core.provider import Download, Flow, HttpSettings, Read, Request, UnknownFields, Upload, decoder
+from contacts_core.provider.http_settings import http_settings
 from tests.core.fake_providers import bare
 from tests.core.transport_harness import WAYS, Rig
 
@@ -33,8 +33,8 @@ def test_a_key_is_not_sent_unencrypted_unless_the_settings_say_so(url: str) -> N
     with pytest.raises(errors.ConfigurationError, match="unencrypted") as caught:
         Contacts(bare(base_url=url))
     assert "allow_plain_http" in caught.value.hint
-    Contacts(bare(base_url=url, transport={"allow_plain_http": True})).close()
-    Contacts(bare(base_url=url, transport="allow_plain_http=yes")).close()
+    Contacts(bare(base_url=url, http={"allow_plain_http": True})).close()
+    Contacts(bare(base_url=url, http="allow_plain_http=yes")).close()
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "http://localhost:1/x", "http://[::1]:5", "http://127.9.9.9"])
@@ -178,7 +178,7 @@ def test_private_places_are_fine_where_the_settings_or_the_address_of_the_api_sa
     def vendor(_: Any) -> Any:
         return rig.answer(200, content=b"data")
 
-    allowed = bare(transport=TransportSettings(allow_private_files=True))
+    allowed = bare(http=HttpSettings(allow_private_files=True))
     assert rig.run(allowed, fetch("https://10.0.0.7/x"), vendor) == b"data"
     assert rig.run(bare(base_url="https://10.0.0.7"), fetch("https://10.0.0.7/x"), vendor) == b"data"
     emulated = bare(base_url="http://127.0.0.1:8000")
@@ -229,8 +229,8 @@ def test_an_upload_takes_the_headers_that_it_needs() -> None:
         {"attempts": 0},
         {"attempts": 1.5},
         {"attempts": True},
-        {"attempt_timeout": "soon"},
-        {"request_timeout": -1},
+        {"timeout_s": "soon"},
+        {"deadline_s": -1},
         {"allow_plain_http": "maybe"},
         {"unheard_of": 1},
         5,
@@ -240,13 +240,13 @@ def test_an_upload_takes_the_headers_that_it_needs() -> None:
 )
 def test_wrong_settings_are_refused(wrong: Any) -> None:
     with pytest.raises(errors.ConfigurationError):
-        bare(transport=wrong)
+        bare(http=wrong)
 
 
 def test_settings_come_as_a_table_or_as_text() -> None:
-    expected = TransportSettings(attempts=2, request_timeout=60, allow_plain_http=True)
-    assert transport_settings({"attempts": 2, "request_timeout": 60.0, "allow_plain_http": True}) == expected
-    assert transport_settings("attempts=2, request_timeout=60, allow_plain_http=true") == expected
+    expected = HttpSettings(attempts=2, deadline_s=60, allow_plain_http=True)
+    assert http_settings({"attempts": 2, "deadline_s": 60.0, "allow_plain_http": True}) == expected
+    assert http_settings("attempts=2, deadline_s=60, allow_plain_http=true") == expected
 
 
 # -- logs

@@ -12,27 +12,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import stamina
 
 from contacts_core import AsyncContacts, Contacts, errors
-from contacts_core.provider import Download, Flow, Read, TransportSettings, Upload
+from contacts_core.provider import Download, Flow, HttpSettings, Read, Upload
 from tests.core.fake_providers import bare
 from tests.core.raw_server import RawServer, Script, serving, whole
 
-QUICK = TransportSettings(attempts=1, attempt_timeout=0.6, cancel_timeout=0.3, max_answer=1 << 20)
+QUICK = HttpSettings(attempts=1, timeout_s=0.6, cancel_timeout_s=0.3, max_answer_bytes=1 << 20)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 KINDS = ["sync", "async"]
 
 
-@pytest.fixture(autouse=True)
-def _no_backoff() -> Iterator[None]:
-    stamina.set_testing(True, attempts=5)
-    yield
-    stamina.set_testing(False)
-
-
-def run(kind: str, server: RawServer, flow: Flow[Any], settings: TransportSettings = QUICK) -> Any:
-    provider = bare(base_url=server.address, transport=settings)
+def run(kind: str, server: RawServer, flow: Flow[Any], settings: HttpSettings = QUICK) -> Any:
+    provider = bare(base_url=server.address, http=settings)
     if kind == "sync":
         with Contacts(provider) as door:
             return door.run(flow)
@@ -110,7 +102,7 @@ LARGE = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("script", LARGE.values(), ids=LARGE)
 def test_what_is_too_large_is_not_read_to_its_end(kind: str, script: Script) -> None:
-    settings = TransportSettings(attempts=1, attempt_timeout=20, max_answer=1 << 20)
+    settings = HttpSettings(attempts=1, timeout_s=20, max_answer_bytes=1 << 20)
     with serving(script) as server:
         tracemalloc.start()
         with pytest.raises(errors.UnexpectedPayload, match="larger than 1048576 bytes") as caught:

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from contacts_core.http.connections import async_client, certificates, client
+from contacts_core.provider import HttpSettings
 
-TIMEOUT, LIMITS = httpx.Timeout(1), httpx.Limits()
+SETTINGS = HttpSettings()
 
 
 def test_the_certificate_authorities_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,9 +21,9 @@ def test_the_certificate_authorities_are_read_once(monkeypatch: pytest.MonkeyPat
         pytest.fail("they were read again")
 
     monkeypatch.setattr(httpx, "create_ssl_context", read)
-    with client(TIMEOUT, LIMITS) as made:
+    with client(SETTINGS) as made:
         assert made._transport._pool._ssl_context is known  # type: ignore[attr-defined]
-    later = async_client(TIMEOUT, LIMITS)
+    later = async_client(SETTINGS)
     assert later._transport._pool._ssl_context is known  # type: ignore[attr-defined]
 
 

@@ -11,7 +11,8 @@ import pytest
 from attrs import frozen
 
 from contacts_core import AsyncContacts, Contacts, errors
-from contacts_core.http.drivers import AsyncTransport, BlockingTransport
+from contacts_core.http.asynchronous import AsyncTransport
+from contacts_core.http.blocking import BlockingTransport
 from contacts_core.provider import Provider, base_url_setting
 
 KINDS = ["sync", "async"]
@@ -35,11 +36,11 @@ class Client:
         transport = httpx.MockTransport(answer or (lambda _: httpx.Response(200, json={})))
         self.client: Any
         if kind == "sync":
-            driver = BlockingTransport(ACME, httpx.Client(transport=transport), sleep=self.slept.append)
-            self.client = Contacts(ACME, driver=driver)
+            blocking = BlockingTransport(ACME, httpx.Client(transport=transport), sleep=self.slept.append)
+            self.client = Contacts(ACME, transport=blocking)
         else:
             other = AsyncTransport(ACME, httpx.AsyncClient(transport=transport), sleep=self._sleep)
-            self.client = AsyncContacts(ACME, driver=other)
+            self.client = AsyncContacts(ACME, transport=other)
 
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

@@ -1,4 +1,4 @@
-"""The building blocks of flows, run without a driver."""
+"""The building blocks of flows, run without a transport."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from attrs import frozen
 
 from contacts_core import AsyncContacts, Contacts, errors
 from contacts_core.models import Outcome
-from contacts_core.provider import DeletesContacts, Flow, TransportSettings, delete
+from contacts_core.provider import DeletesContacts, Flow, HttpSettings, delete
 from tests.core.fake_providers import Bare, bare
 from tests.core.raw_server import RawServer, serving, whole
 
@@ -38,7 +38,7 @@ class Deleting(Bare, DeletesContacts):
 
 
 def deleting(server: RawServer, **settings: Any) -> Deleting:
-    return Deleting(api_key="k", base_url=server.address, transport=TransportSettings(**settings))
+    return Deleting(api_key="k", base_url=server.address, http=HttpSettings(**settings))
 
 
 def after(seconds: float, answer: bytes = b"") -> Any:
@@ -91,7 +91,7 @@ def test_what_is_under_way_when_cancelled_is_finished_and_counts(ids: list[str])
 @pytest.mark.parametrize("ids", [["c1"], ["c1", "c2", "c3", "c4", "c5"]])
 def test_what_does_not_end_in_time_is_uncertain(ids: list[str]) -> None:
     async def main(server: RawServer) -> None:
-        async with AsyncContacts(deleting(server, cancel_timeout=0.2)) as door:
+        async with AsyncContacts(deleting(server, cancel_timeout_s=0.2)) as door:
             began = time.monotonic()
             error = await cancelled(door.delete_contacts(ids), after=0.1)
             assert time.monotonic() - began < 2
@@ -158,7 +158,7 @@ def test_cancelled_while_waiting_for_the_rate_nothing_was_sent() -> None:
 def test_a_client_survives_any_number_of_cancellations(own: bool) -> None:
     async def main(server: RawServer) -> None:
         client = None if own else httpx.AsyncClient(limits=httpx.Limits(max_connections=10))
-        provider = deleting(server, cancel_timeout=0.5 if own else 5)
+        provider = deleting(server, cancel_timeout_s=0.5 if own else 5)
         async with AsyncContacts(provider, client) as door:
             for n in range(120):
                 task = asyncio.ensure_future(door.request("GET", f"/{n}"))
@@ -185,7 +185,7 @@ def test_connections_that_were_given_up_are_replaced_and_closed() -> None:
         return [30.0] if next(turns) < 30 else [whole(b"5")]
 
     async def main(server: RawServer) -> None:
-        async with AsyncContacts(deleting(server, cancel_timeout=0.01)) as door:
+        async with AsyncContacts(deleting(server, cancel_timeout_s=0.01)) as door:
             before = _open_files()
             for n in range(30):
                 task = asyncio.ensure_future(door.request("GET", f"/{n}"))
@@ -194,7 +194,7 @@ def test_connections_that_were_given_up_are_replaced_and_closed() -> None:
                 await asyncio.wait([task])
             await asyncio.sleep(0.1)
             assert _open_files() < before + 40  # 30 are the server's own side
-            assert len(door._driver._users) == 0
+            assert len(door._transport._users) == 0
             assert await door.request("GET", "/last") == 5
 
     with serving(script) as server:
@@ -406,9 +406,9 @@ def test_attempts_are_a_setting(attempts: int) -> None:
         seen.append(request)
         return httpx.Response(500)
 
-    settings = TransportSettings(attempts=attempts)
+    settings = HttpSettings(attempts=attempts)
     with httpx.Client(transport=httpx.MockTransport(vendor)) as mine, pytest.raises(errors.Unavailable):
-        Contacts(bare(transport=settings), mine).request("GET", "/x")
+        Contacts(bare(http=settings), mine).request("GET", "/x")
     assert len(seen) == attempts
 
 
@@ -419,10 +419,10 @@ def test_a_request_is_not_repeated_beyond_its_time() -> None:
         seen.append(request)
         return httpx.Response(503, headers={"retry-after": "30"})
 
-    settings = TransportSettings(request_timeout=20)
+    settings = HttpSettings(deadline_s=20)
     began = time.monotonic()
     with httpx.Client(transport=httpx.MockTransport(vendor)) as mine, pytest.raises(errors.Unavailable):
-        Contacts(bare(transport=settings), mine).request("GET", "/x")
+        Contacts(bare(http=settings), mine).request("GET", "/x")
     assert len(seen) == 1
     assert time.monotonic() - began < 5
 
@@ -442,7 +442,7 @@ def test_a_5xx_with_a_rate_window_holds_nothing_up() -> None:
 
 def test_a_client_has_an_end_if_the_settings_say_so() -> None:
     with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=5))) as mine:
-        door = Contacts(bare(transport=TransportSettings(client_timeout=0.2)), mine)
+        door = Contacts(bare(http=HttpSettings(client_deadline_s=0.2)), mine)
         assert door.request("GET", "/x") == 5
         time.sleep(0.25)
         with pytest.raises(errors.DeadlineExceeded):

@@ -1,4 +1,4 @@
-"""Odd but possible answers: each is a sensible value or a typed error, from both drivers and both libraries."""
+"""Odd but possible answers: each is a sensible value or a typed error, from both transports and both libraries."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import stamina
 
 from contacts_core import errors
 from contacts_core.models import Contact, Page
 from contacts_core.operations import export
-from contacts_core.provider import Flow, Request, Stream, TransportSettings, UnknownFields
+from contacts_core.provider import Flow, HttpSettings, Request, Stream, UnknownFields
 from contacts_core.provider.flows import Cursors, gather
 from tests.core.fake_providers import Paged, bare, emitted, person
 from tests.core.raw_server import serving, whole
@@ -26,13 +25,6 @@ from tests.core.transport_harness import WAYS, Rig
 @pytest.fixture(params=WAYS, ids=lambda way: f"{way[0]}-{way[1].__name__}")
 def rig(request: pytest.FixtureRequest) -> Rig:
     return Rig(*request.param)
-
-
-@pytest.fixture(autouse=True)
-def _no_backoff() -> Iterator[None]:
-    stamina.set_testing(True, attempts=5)
-    yield
-    stamina.set_testing(False)
 
 
 class Thing(UnknownFields, kw_only=True):
@@ -134,12 +126,12 @@ BODIES: dict[str, tuple[bytes, Any]] = {
 
 
 def met(rig: Rig, answer: Callable[[], Any], expected: Any) -> None:
-    settings = TransportSettings(attempts=2)
+    settings = HttpSettings(attempts=2)
     if isinstance(expected, str):
-        assert rig.run(bare(transport=settings), ask(), lambda _: answer()).id == expected
+        assert rig.run(bare(http=settings), ask(), lambda _: answer()).id == expected
         return
     with pytest.raises(expected) as caught:
-        rig.run(bare(transport=settings), ask(), lambda _: answer())
+        rig.run(bare(http=settings), ask(), lambda _: answer())
     assert isinstance(caught.value, errors.ProviderError)
     assert (caught.value.provider, caught.value.operation) == ("acme", "GET /x")
     assert str(caught.value).isprintable()
@@ -162,7 +154,7 @@ def test_every_body_is_read_or_refused(rig: Rig, body: bytes, expected: Any) -> 
 @pytest.mark.parametrize("body", [body for body, _ in BODIES.values()], ids=list(BODIES))
 def test_every_body_of_an_error_is_that_error(rig: Rig, status: int, body: bytes) -> None:
     with pytest.raises(errors.ProviderError) as caught:
-        rig.run(bare(transport=TransportSettings(attempts=1)), ask(), lambda _: rig.answer(status, content=body))
+        rig.run(bare(http=HttpSettings(attempts=1)), ask(), lambda _: rig.answer(status, content=body))
     assert caught.value.status == status
     assert str(caught.value).isprintable()
 
@@ -242,7 +234,7 @@ ENDLESS = {
 
 @pytest.mark.parametrize("endless", ENDLESS.values(), ids=ENDLESS)
 def test_pages_without_end_are_an_error(endless: Callable[[], Callable[[str | None], Flow[Page[Contact]]]]) -> None:
-    with pytest.raises(errors.UnexpectedPayload, match="would not end"):
+    with pytest.raises(errors.UnexpectedPayload, match="do not end"):
         list(emitted(_drained(gather(endless(), 2000))))
 
     class Endless(Paged):
@@ -251,8 +243,8 @@ def test_pages_without_end_are_an_error(endless: Callable[[], Callable[[str | No
 
     read = endless()
     taken: list[Contact] = []
-    with pytest.raises(errors.UnexpectedPayload, match="would not end"):
-        taken.extend(emitted(export(Endless(transport={"max_pages": 2000}), [])))
+    with pytest.raises(errors.UnexpectedPayload, match="do not end"):
+        taken.extend(emitted(export(Endless(http={"max_pages": 2000}), [])))
 
 
 def _drained(flow: Flow[Any]) -> Stream[Any]:

@@ -1,4 +1,4 @@
-"""Pacing by a clock that the test keeps."""
+"""Rate limits by a clock that the test keeps."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from contacts_core.provider import RateLimit
     st.lists(st.integers(0, 900).map(lambda n: n / 1000), min_size=1, max_size=40),
 )
 def test_no_window_ever_holds_more_requests_than_allowed(limit: int, seconds: float, gaps: list[float]) -> None:
-    pacer = RateLimiter({"": RateLimit(limit, seconds)})
+    limiter = RateLimiter({"": RateLimit(limit, seconds)})
     now, sent = 1000.0, []
     for gap in gaps:
         now += gap
         for _ in range(10):
-            delay = pacer.delay("", now)
+            delay = limiter.delay("", now)
             if delay <= 0:
                 break
             assert delay <= seconds + 0.01
@@ -38,53 +38,53 @@ def test_no_window_ever_holds_more_requests_than_allowed(limit: int, seconds: fl
 
 
 def test_below_the_limit_nothing_waits() -> None:
-    pacer = RateLimiter({"": RateLimit(3, 10)})
-    assert [pacer.delay("", 5.0) for _ in range(3)] == [0.0, 0.0, 0.0]
-    assert pacer.delay("", 5.0) == pytest.approx(10, abs=0.01)
-    assert pacer.delay("", 15.01) == 0.0
+    limiter = RateLimiter({"": RateLimit(3, 10)})
+    assert [limiter.delay("", 5.0) for _ in range(3)] == [0.0, 0.0, 0.0]
+    assert limiter.delay("", 5.0) == pytest.approx(10, abs=0.01)
+    assert limiter.delay("", 15.01) == 0.0
 
 
 def test_being_told_to_wait_does_not_count_as_a_request() -> None:
-    pacer = RateLimiter({"": RateLimit(1, 10)})
-    assert pacer.delay("", 0.0) == 0.0
+    limiter = RateLimiter({"": RateLimit(1, 10)})
+    assert limiter.delay("", 0.0) == 0.0
     for moment in (1.0, 2.0, 3.0):
-        assert pacer.delay("", moment) == pytest.approx(10 - moment, abs=0.01)
-    assert pacer.delay("", 10.01) == 0.0
+        assert limiter.delay("", moment) == pytest.approx(10 - moment, abs=0.01)
+    assert limiter.delay("", 10.01) == 0.0
 
 
-def test_without_rates_nothing_waits() -> None:
-    pacer = RateLimiter({})
-    assert {pacer.delay(rate_limit, 0.0) for rate_limit in ("", "search") for _ in range(99)} == {0.0}
+def test_without_limits_nothing_waits() -> None:
+    limiter = RateLimiter({})
+    assert {limiter.delay(rate_limit, 0.0) for rate_limit in ("", "search") for _ in range(99)} == {0.0}
 
 
-def test_lanes_with_a_rate_of_their_own_are_apart_and_others_share_the_general_one() -> None:
-    pacer = RateLimiter({"": RateLimit(1, 10), "search": RateLimit(2, 10)})
-    assert pacer.delay("", 0.0) == 0.0
-    assert pacer.delay("unheard-of", 0.0) > 0
-    assert [pacer.delay("search", 0.0) for _ in range(2)] == [0.0, 0.0]
-    assert pacer.delay("search", 0.0) > 0
+def test_requests_without_a_limit_of_their_own_share_the_general_one() -> None:
+    limiter = RateLimiter({"": RateLimit(1, 10), "search": RateLimit(2, 10)})
+    assert limiter.delay("", 0.0) == 0.0
+    assert limiter.delay("unheard-of", 0.0) > 0
+    assert [limiter.delay("search", 0.0) for _ in range(2)] == [0.0, 0.0]
+    assert limiter.delay("search", 0.0) > 0
 
 
-def test_a_hold_keeps_one_lane_back_until_its_time() -> None:
-    pacer = RateLimiter({"": RateLimit(9, 1), "search": RateLimit(9, 1)})
-    pacer.hold("search", 30.0)
-    assert pacer.delay("search", 10.0) == pytest.approx(20.0)
-    assert pacer.delay("", 10.0) == 0.0
-    assert pacer.delay("search", 30.0) == 0.0
+def test_a_hold_keeps_one_limit_back_until_its_time() -> None:
+    limiter = RateLimiter({"": RateLimit(9, 1), "search": RateLimit(9, 1)})
+    limiter.hold("search", 30.0)
+    assert limiter.delay("search", 10.0) == pytest.approx(20.0)
+    assert limiter.delay("", 10.0) == 0.0
+    assert limiter.delay("search", 30.0) == 0.0
 
 
-def test_a_hold_of_an_unknown_lane_holds_the_general_one_even_without_rates() -> None:
-    pacer = RateLimiter({})
-    pacer.hold("unheard-of", 4.0)
-    assert pacer.delay("", 1.0) == pytest.approx(3.0)
+def test_a_hold_of_an_unknown_limit_holds_the_general_one_even_without_limits() -> None:
+    limiter = RateLimiter({})
+    limiter.hold("unheard-of", 4.0)
+    assert limiter.delay("", 1.0) == pytest.approx(3.0)
 
 
 def test_threads_together_get_no_more_than_is_allowed() -> None:
-    pacer = RateLimiter({"": RateLimit(50, 60)})
+    limiter = RateLimiter({"": RateLimit(50, 60)})
     allowed = []
 
     def work() -> None:
-        allowed.extend([1 for _ in range(40) if pacer.delay("", 7.0) == 0.0])
+        allowed.extend([1 for _ in range(40) if limiter.delay("", 7.0) == 0.0])
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:

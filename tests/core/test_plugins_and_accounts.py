@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import frozen
+from attrs import field, frozen
 
 from contacts_core import Contacts, connect, connect_async, errors
 from contacts_core.config import plugins
@@ -32,6 +32,7 @@ class Acme(Provider):
     api_key: str = secret()
     region: str = setting("eu", env="ACME_PLACE")
     base_url: str = base_url_setting("https://api.acme.example")
+    shards: int = field(default=1, converter=int)
 
 
 class Plugin:
@@ -224,7 +225,7 @@ class TestAccounts:
         with pytest.raises(errors.ConfigurationError, match="base_url"):
             open_provider("acme-crm", {"api_key": "x", "base_url": "nonsense"})
         with pytest.raises(errors.ConfigurationError, match="setting of acme-crm is wrong"):
-            open_provider("acme-crm", {"api_key": "x", "max_download": "many"})
+            open_provider("acme-crm", {"api_key": "x", "shards": "many"})
 
     @pytest.mark.parametrize("text", ["not toml", "[accounts.mine]\nx = 1", "[accounts]\nmine = 5", "\xff"])
     def test_a_file_that_is_none_is_an_error(self, file: Path, text: str) -> None:

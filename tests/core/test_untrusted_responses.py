@@ -6,18 +6,16 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import httpx2
 import pytest
-import stamina
-from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from contacts_core import Contacts, errors
+from contacts_core.http import retry
 from contacts_core.http.addresses import file_address
-from contacts_core.http.drivers import BlockingTransport
+from contacts_core.http.blocking import BlockingTransport
 from contacts_core.http.wire import Wire, pause, reason, reset
 from contacts_core.provider import Download, Emit, Flow, Gather, Read, Request, Settled, Stream, Upload, get, post
 from tests.core.fake_providers import KEY, Limited, bare
@@ -32,18 +30,8 @@ def rig(request: pytest.FixtureRequest) -> Rig:
 
 
 @pytest.fixture
-def waits() -> Iterator[list[float]]:
-    """The pauses before each repetition; no time passes."""
-    seen: list[float] = []
-
-    def note(details: RetryDetails) -> None:
-        seen.append(details.wait_for)
-
-    set_on_retry_hooks([note])
-    stamina.set_testing(True, attempts=5)
-    yield seen
-    stamina.set_testing(False)
-    set_on_retry_hooks(None)
+def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "backoff_s", lambda *_: 0.0)
 
 
 def ask(call: Request[Any] | None = None) -> Flow[Any]:
@@ -58,17 +46,17 @@ def ask(call: Request[Any] | None = None) -> Flow[Any]:
     "body", ['{{"message": "the key {0} is unknown"}}', '{{"errors": [{{"message": "{0}"}}]}}', "{0}"]
 )
 def test_a_key_that_the_vendor_repeats_is_not_shown(scheme: str, body: str) -> None:
-    transport = Wire(bare(scheme=scheme))
+    wire = Wire(bare(scheme=scheme))
     for echo in (KEY, f"{scheme} {KEY}", f"{scheme}: {KEY}", f"'{KEY}'"):
         headers = {"content-type": "text/plain"}
-        error = transport.refusal("GET /x", 401, headers, body.format(echo).encode())
+        error = wire.refusal("GET /x", 401, headers, body.format(echo).encode())
         assert KEY not in f"{error} {error!r} {error.args} {error.hint} {error.operation} {error.request_id}"
 
 
 def test_a_key_at_the_edge_of_the_excerpt_is_not_shown_in_part() -> None:
-    transport = Wire(bare())
+    wire = Wire(bare())
     for padding in range(150, 202):
-        error = transport.refusal("GET /x", 400, {}, f'{{"message": "{"x" * padding} {KEY}"}}'.encode())
+        error = wire.refusal("GET /x", 400, {}, f'{{"message": "{"x" * padding} {KEY}"}}'.encode())
         assert KEY[:6] not in str(error)
 
 
@@ -290,36 +278,28 @@ def test_a_pause_is_a_number_of_seconds_or_not_told(headers: dict[str, str], sec
 @pytest.mark.parametrize(
     "headers", [{"retry-after": "0"}, {"x-ratelimit-reset": "0"}, {"x-ratelimit-reset": "1000001"}]
 )
-def test_being_asked_to_wait_no_time_at_all_is_no_reason_to_give_up(
-    rig: Rig, waits: list[float], headers: dict[str, str]
-) -> None:
+def test_being_asked_to_wait_no_time_at_all_is_no_reason_to_give_up(rig: Rig, headers: dict[str, str]) -> None:
     answers = iter([rig.answer(429, headers=headers), rig.answer(200, json="fine")])
     assert rig.run(bare(), ask(), lambda _: next(answers)) == "fine"
-    assert waits == [0]
+    assert rig.slept == [0]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_refusal_for_haste_is_repeated_even_for_what_must_not_act_twice(
-    rig: Rig, waits: list[float], method: str
-) -> None:
+def test_a_refusal_for_haste_is_repeated_even_for_what_must_not_act_twice(rig: Rig, method: str) -> None:
     answers = iter([rig.answer(429), rig.answer(429), rig.answer(200, json="fine")])
     call = get("/x", object) if method == "GET" else post("/x", object, {})
     assert rig.run(bare(), ask(call), lambda _: next(answers)) == "fine"
-    assert len(waits) == 2
+    assert len(rig.slept) == 2
 
 
-@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
-def test_the_pause_that_the_vendor_asks_for_is_kept(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr(time, "sleep", slept.append)
-    rig = Rig("sync", library)
+def test_the_pause_that_the_vendor_asks_for_is_kept(rig: Rig) -> None:
     answers = iter([rig.answer(429, headers={"retry-after": "7"}), rig.answer(503), rig.answer(200, json="fine")])
     assert rig.run(bare(), ask(), lambda _: next(answers)) == "fine"
-    assert slept[0] == 7
-    assert 0 <= slept[1] <= 5
+    assert rig.slept[0] == 7
+    assert 0 <= rig.slept[1] <= 5
 
 
-def test_the_rates_of_a_provider_are_kept_on_the_drivers_own_clock(rig: Rig) -> None:
+def test_the_rates_of_a_provider_are_kept_on_the_transports_own_clock(rig: Rig) -> None:
     sent: list[float] = []
 
     def vendor(_: Any) -> Any:
@@ -340,9 +320,7 @@ def test_the_rates_of_a_provider_are_kept_on_the_drivers_own_clock(rig: Rig) -> 
 
 
 @pytest.mark.parametrize("call", [get("/x", object), post("/x", object, {})], ids=["get", "post"])
-def test_every_way_in_which_an_exchange_breaks_off_is_unreachable(
-    rig: Rig, waits: list[float], call: Request[Any]
-) -> None:
+def test_every_way_in_which_an_exchange_breaks_off_is_unreachable(rig: Rig, call: Request[Any]) -> None:
     names = ["ConnectError", "ReadError", "ReadTimeout", "ConnectTimeout", "RemoteProtocolError", "DecodingError"]
     for name in names:
         tries: list[int] = []
@@ -388,17 +366,19 @@ def test_anything_with_the_interface_of_a_client_works_and_stays_open() -> None:
 @pytest.mark.parametrize(
     "error", [httpx.ReadTimeout("x"), httpx2.ReadTimeout("x"), ConnectionResetError(), TimeoutError()]
 )
-def test_the_exceptions_of_a_wrapped_client_are_understood(error: Exception, waits: list[float]) -> None:
+@pytest.mark.usefixtures("_no_backoff")
+def test_the_exceptions_of_a_wrapped_client_are_understood(error: Exception) -> None:
     with httpx.Client() as inner, pytest.raises(errors.Unreachable):
         Contacts(bare(), Wrapped(inner, error)).request("get", "/x")
 
 
-def test_an_address_that_is_none_is_an_error_of_ours(rig: Rig, waits: list[float]) -> None:
+def test_an_address_that_is_none_is_an_error_of_ours(rig: Rig) -> None:
     with pytest.raises(errors.ContactsError):
         rig.run(bare(base_url="https://api.acme.example:port"), ask(), lambda _: rig.answer(200))
 
 
-def test_a_cut_connection_over_a_real_socket_is_unreachable(waits: list[float]) -> None:
+@pytest.mark.usefixtures("_no_backoff")
+def test_a_cut_connection_over_a_real_socket_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
 
@@ -512,7 +492,7 @@ def test_together_with_nothing_gives_nothing() -> None:
     assert rig.run(bare(), flow(), lambda _: rig.answer(500)) == []
 
 
-def test_a_driver_closes_only_the_client_it_made() -> None:
+def test_a_transport_closes_only_the_client_it_made() -> None:
     with httpx.Client() as client:
         BlockingTransport(bare(), client).close()
         assert not client.is_closed

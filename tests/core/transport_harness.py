@@ -1,4 +1,4 @@
-"""Both drivers over both HTTP libraries, with the vendor as a function in this process."""
+"""Both transports over both HTTP libraries, with the vendor as a function in this process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import httpx
 import httpx2
 
-from contacts_core.http.drivers import AsyncTransport, BlockingTransport
+from contacts_core.http.asynchronous import AsyncTransport
+from contacts_core.http.blocking import BlockingTransport
 from contacts_core.provider import Flow, Provider, Stream
 
 T = TypeVar("T")
@@ -46,7 +47,7 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream, httpx2.SyncByteStream, h
 
 
 class Rig:
-    """One driver of one kind with one library; both kinds look blocking from here."""
+    """One transport of one kind with one library; both kinds look blocking from here."""
 
     def __init__(self, kind: str, library: ModuleType) -> None:
         self.kind, self.library = kind, library
@@ -85,8 +86,8 @@ class Rig:
 
         async def main() -> T:
             async with client:
-                driver = AsyncTransport(provider, client, sleep=self._sleep_async, monotonic=lambda: self.now)
-                return await driver.run(flow)
+                transport = AsyncTransport(provider, client, sleep=self._sleep_async, monotonic=lambda: self.now)
+                return await transport.run(flow)
 
         return asyncio.run(main())
 
@@ -109,8 +110,8 @@ class Rig:
 
         async def main() -> list[T]:
             async with client:
-                driver = AsyncTransport(provider, client, sleep=self._sleep_async, monotonic=lambda: self.now)
-                items = driver.stream(stream)
+                transport = AsyncTransport(provider, client, sleep=self._sleep_async, monotonic=lambda: self.now)
+                items = transport.stream(stream)
                 while len(found) < most:
                     try:
                         found.append(await anext(items))

@@ -20,8 +20,10 @@ from contacts_core.emulator.registry import emulators
 from contacts_core.formats import plain
 from contacts_core.plans.execution import engine, runner
 from contacts_core.plans.execution.engine import Engine
+from contacts_core.provider import HttpSettings
 from contacts_core.storage import database
 from contacts_core.storage.database import locate_storage
+from contacts_core.storage.tombstones import guard
 
 SPEED = 1200.0  # half a minute of the vendors' time in the blink of an eye
 CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
@@ -49,8 +51,8 @@ def lively() -> Iterator[None]:
     tables()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "private", private)
-        patch.setattr(engine, "POLL", 0.02)
-        patch.setattr(runner, "GLANCE", 0.02)
+        patch.setattr(engine, "POLL_INTERVAL_S", 0.02)
+        patch.setattr(runner, "POLL_INTERVAL_S", 0.02)
         for begin in (runner.apply, runner.apply_async):
             patch.setattr(begin, "__kwdefaults__", {**(begin.__kwdefaults__ or {}), "pause": 0.02})
         yield
@@ -59,15 +61,17 @@ def lively() -> Iterator[None]:
 class Ground:
     """The emulators, a door to each, and everything that was sent to them."""
 
-    def __init__(self, server: Running, seen: list[Exchange]) -> None:
+    def __init__(self, server: Running, seen: list[Exchange], attempts: int) -> None:
         self.server = server
+        self.http = HttpSettings(attempts=attempts)
         self.sandbox = server.sandbox
         self.seen = seen
         self.doors = {name: self.door(name) for name in server.sandbox.emulators}
 
     def door(self, name: str) -> Contacts[Any]:
         """Another door."""
-        return Contacts(plugins.provider_class(name)(**self.server.settings(name)), name=name)
+        provider = plugins.provider_class(name)(**self.server.settings(name), http=self.http)
+        return Contacts(provider, name=name, guard=guard(None))
 
     @property
     def accounts(self) -> list[Contacts[Any]]:
@@ -106,7 +110,9 @@ class Ground:
 
 
 @contextmanager
-def ground(contacts: int = 12, *, told: Callable[[Exchange], None] | None = None, **options: Any) -> Iterator[Ground]:
+def ground(
+    contacts: int = 12, *, told: Callable[[Exchange], None] | None = None, attempts: int = 5, **options: Any
+) -> Iterator[Ground]:
     """Serve the three vendors."""
     seen: list[Exchange] = []
 
@@ -119,7 +125,9 @@ def ground(contacts: int = 12, *, told: Callable[[Exchange], None] | None = None
     kinds = emulators().values()
     with ExitStack() as opened:
         here = Ground(
-            opened.enter_context(running(Sandbox(kinds, contacts=contacts, observer=observe, **options))), seen
+            opened.enter_context(running(Sandbox(kinds, contacts=contacts, observer=observe, **options))),
+            seen,
+            attempts,
         )
         for door in here.accounts:
             opened.enter_context(door)

@@ -14,7 +14,7 @@ from attrs import evolve
 
 from contacts_core import AsyncContacts, Contact, Contacts, Identifier, Outcome
 from contacts_core.errors import ConfigurationError, InvalidInput, PlanRefused
-from contacts_core.http.drivers import BlockingTransport
+from contacts_core.http.blocking import BlockingTransport
 from contacts_core.plans import (
     Plan,
     Receipt,
@@ -223,7 +223,7 @@ class TestVerifying:
     def test_whoever_cannot_be_read_again_is_unknown(self, here: Ground, register: Register) -> None:
         plan = plan_erasure(here.emails(1), [here.doors["bird"]])
         register(OnStep(lambda: here.sandbox.faults.set("html", None)))
-        slow = [Contacts(here.doors["bird"].provider, name="bird", driver=quick_driver(here))]
+        slow = [Contacts(here.doors["bird"].provider, name="bird", transport=quick_transport(here))]
         done = plan.apply(slow, **HASTY)
         assert (done.state, done.unknown, done.absent) == ("incomplete", 1, 0)
         assert states(done)["bird"] == {("unknown", "could not be read again")}
@@ -510,12 +510,12 @@ class TestPacing:
             pauses.append(seconds)
             now[0] += seconds
 
-        driver = BlockingTransport(door.provider, sleep=sleep, monotonic=lambda: now[0])
-        with Contacts(door.provider, name="sendgrid", driver=driver) as late:
+        transport = BlockingTransport(door.provider, sleep=sleep, monotonic=lambda: now[0])
+        with Contacts(door.provider, name="sendgrid", transport=transport) as late:
             session = Session(locate_storage(), {"sendgrid": late})
             assert session.runner("sendgrid") is session.runner("sendgrid")
             late.count()
-        driver.close()
+        transport.close()
         assert sum(pauses) == pytest.approx(60, abs=1)
 
 
@@ -557,7 +557,7 @@ class TestHooks:
         assert plan_erasure(here.emails(1), here.accounts).apply(here.accounts, **QUICK).complete
 
 
-def quick_driver(here: Ground) -> Any:
+def quick_transport(here: Ground) -> Any:
     return BlockingTransport(here.doors["bird"].provider, sleep=lambda _: None)
 
 

@@ -42,7 +42,7 @@ def send(self, request, **options):
     return real(self, request, **options)
 httpx.Client.send = send
 from contacts_core.plans import run_worker
-work()
+run_worker()
 """
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import attrs
 import pytest
-import stamina
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -17,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from contacts_core import Contact, Contacts, Identifier
 from contacts_core.errors import ContactsError, PlanRefused
 from contacts_core.formats import plain
+from contacts_core.http import retry
 from contacts_core.plans import (
     IdentifierExpansion,
     Plan,
@@ -77,8 +77,8 @@ class Vendors(RuleBasedStateMachine):
         self.open.callback(shutil.rmtree, self.state, ignore_errors=True)
         patch = self.open.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("CONTACTS_STORAGE", self.state)
-        self.open.enter_context(stamina.set_testing(True, attempts=3))
-        self.here = self.open.enter_context(ground(PEOPLE, seed=seed, speed=3000.0))
+        patch.setattr(retry, "backoff_s", lambda *_: 0.0)
+        self.here = self.open.enter_context(ground(PEOPLE, seed=seed, speed=3000.0, attempts=3))
         everybody = self.everybody()
         self.identifiers = sorted(
             {i for contacts in everybody.values() for c in contacts.values() for i in c.identifiers},

@@ -333,13 +333,13 @@ class TestContradictions:
         def change(lines: list[dict[str, Any]]) -> None:
             lines[15] = lines[13]
 
-        self.refused(change, "second time")
+        self.refused(change, "a second result")
 
     def test_an_identifier_without_a_result(self) -> None:
         def change(lines: list[dict[str, Any]]) -> None:
             lines[13] = lines[13] | {"identifiers": lines[13]["identifiers"][:1]}
 
-        self.refused(change, "says nothing of some identifiers")
+        self.refused(change, "lacks some identifiers")
 
     def test_absent_with_an_identifier_that_is_not(self) -> None:
         def change(lines: list[dict[str, Any]]) -> None:

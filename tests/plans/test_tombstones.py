@@ -12,7 +12,7 @@ from contacts_core import Contact, Contacts, Identifier, connect
 from contacts_core.errors import ConfigurationError
 from contacts_core.plans import apply, plan_erasure
 from contacts_core.storage.database import locate_storage
-from contacts_core.storage.tombstones import Tombstones, blocked
+from contacts_core.storage.tombstones import Tombstones, blocked, guard
 from tests.plans.environment import Ground
 
 
@@ -39,7 +39,7 @@ def test_a_run_in_another_state_holds_back_imports_that_know_of_none(
 def test_a_client_looks_in_its_own_state_too(here: Ground, person: Contact, tmp_path: Path) -> None:
     Tombstones(locate_storage(tmp_path / "elsewhere")).add(person.identifiers, "run-1")
     door = here.doors["bird"]
-    with Contacts(door.provider, name="bird", storage=tmp_path / "elsewhere") as told:
+    with Contacts(door.provider, name="bird", guard=guard(tmp_path / "elsewhere")) as told:
         assert told.upsert_contacts([person]).failed_count == 1
     Tombstones(locate_storage()).add(person.identifiers, "run-2")
     settings: dict[str, Any] = dict(here.server.settings("bird"))
@@ -55,7 +55,7 @@ def test_where_they_cannot_be_left_nothing_is_begun(
     before = here.everyone()
     done = apply(plan_erasure(person.identifiers, here.accounts), here.accounts, storage=tmp_path / "place", pause=0.02)
     assert done.state == "failed"
-    assert "tombstones cannot be left" in done.reason
+    assert "tombstones cannot be added" in done.reason
     assert here.everyone() == before
 
 

@@ -166,8 +166,8 @@ def operations(door: Contacts[Any], people: list[Contact], lists: list[str]) -> 
         "add": lambda: door.add_to_list(lists[0], [someone.id]),
         "remove": lambda: door.remove_from_list(lists[0], [someone.id]),
         "remove-identifier": lambda: door.remove_identifier(someone.id, someone.identifiers[-1]),
-        "sample": lambda: door._driver.run(door.provider.sample()),
-        "account": lambda: door._driver.run(door.provider.account_id()),
+        "sample": lambda: door.run(door.provider.sample()),
+        "account": lambda: door.run(door.provider.account_id()),
         "delete": lambda: door.wait(door.delete_contacts([people[-1].id])),
     }
 

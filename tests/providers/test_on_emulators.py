@@ -13,7 +13,7 @@ from contacts_bird import Bird
 from contacts_bird.emulator import BirdEmulator
 from contacts_core import Contact, Contacts, F, Identifier, JobState, OutcomeState, errors
 from contacts_core.emulator import Emulator, Running, Sandbox, running
-from contacts_core.http.drivers import BlockingTransport
+from contacts_core.http.blocking import BlockingTransport
 from contacts_core.models import Strategy
 from contacts_sendgrid import SendGrid
 from contacts_sendgrid.emulator import SendGridEmulator
@@ -40,8 +40,8 @@ def account(name: str, contacts: int = 0, **settings: Any) -> Iterator[tuple[Con
             time[0] += seconds
             served.sandbox.clock.advance(seconds)
 
-        driver = BlockingTransport(made, sleep=sleep, monotonic=lambda: time[0])
-        yield stack.enter_context(Contacts(made, driver=driver)), served
+        transport = BlockingTransport(made, sleep=sleep, monotonic=lambda: time[0])
+        yield stack.enter_context(Contacts(made, transport=transport)), served
 
 
 def person(number: int, **changes: Any) -> Contact:
@@ -331,12 +331,12 @@ def test_an_empty_account_answers_everything(name: str) -> None:
 @pytest.mark.parametrize(("name", "told"), [("sendgrid", " user 180001"), ("bird", ""), ("user-api", " user ")])
 def test_an_account_is_named_without_its_key(name: str, told: str) -> None:
     with account(name) as (door, served):
-        named = door._driver.run(door.provider.account_id())
+        named = door.run(door.provider.account_id())
         assert named.startswith(served.settings(name)["base_url"])
         assert told in named
         secrets = [value for key, value in served.settings(name).items() if key.endswith("key")]
         assert not any(secret in named for secret in secrets)
-        assert door._driver.run(door.provider.account_id()) == named
+        assert door.run(door.provider.account_id()) == named
 
 
 UNSENDABLE: list[dict[str, Any]] = [

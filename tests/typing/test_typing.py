@@ -11,8 +11,6 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
-import venv
 from pathlib import Path
 
 import pytest
@@ -26,20 +24,6 @@ pytestmark = pytest.mark.timeout(300)
 def marked(*, both: bool) -> set[int]:
     lines = enumerate(BAD.read_text(encoding="utf-8").splitlines(), 1)
     return {number for number, line in lines if "# error:" in line and not (both and "(pyright)" in line)}
-
-
-@pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment with the wheel, and with the dependencies that are installed here."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, symlinks=True)
-    names = {"base": str(folder), "platbase": str(folder)}
-    packages = Path(sysconfig.get_path("purelib", "venv", vars=names))
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q", "--no-deps", "--no-index")
-    subprocess.run([*pip, "--target", str(packages), str(wheel)], check=True)
-    # `.pth` files of a folder named by a `.pth` file are not read: the source tree, installed here, stays out.
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    return Path(sysconfig.get_path("scripts", "venv", vars=names)) / "python"
 
 
 @pytest.fixture(scope="module")
@@ -57,24 +41,24 @@ def run(*command: str, project: Path) -> str:
     return done.stdout
 
 
-def test_the_wheel_is_what_is_checked(python: Path, project: Path) -> None:
+def test_the_wheel_is_what_is_checked(installed_python: Path, project: Path) -> None:
     code = "import contacts_core, contacts_bird; print(contacts_core.__file__, contacts_bird.__file__)"
-    done = subprocess.run([python, "-c", code], cwd=project, capture_output=True, text=True, check=True)
-    assert all(Path(file).is_relative_to(python.parents[1]) for file in done.stdout.split()), done.stdout
+    done = subprocess.run([installed_python, "-c", code], cwd=project, capture_output=True, text=True, check=True)
+    assert all(Path(file).is_relative_to(installed_python.parents[1]) for file in done.stdout.split()), done.stdout
 
 
-def test_mypy_agrees(python: Path, project: Path) -> None:
+def test_mypy_agrees(installed_python: Path, project: Path) -> None:
     files = ("api.py", "must_fail/wrong.py")
     options = ("--strict", "--config-file", os.devnull, "--no-error-summary", "--hide-error-context")
     codes = ("--enable-error-code", "unused-awaitable", "--cache-dir", os.devnull)
-    output = run("mypy", *files, *options, *codes, "--python-executable", str(python), project=project)
+    output = run("mypy", *files, *options, *codes, "--python-executable", str(installed_python), project=project)
     found = re.findall(r"^([\w/]+\.py):(\d+): error:", output, re.MULTILINE)
     assert {int(line) for name, line in found if name == "must_fail/wrong.py"} == marked(both=True), output
     assert {name for name, _ in found} == {"must_fail/wrong.py"}, output
 
 
-def test_pyright_agrees(python: Path, project: Path) -> None:
-    output = run("pyright", "--outputjson", "--pythonpath", str(python), "-p", str(project), project=project)
+def test_pyright_agrees(installed_python: Path, project: Path) -> None:
+    output = run("pyright", "--outputjson", "--pythonpath", str(installed_python), "-p", str(project), project=project)
     problems = [each for each in json.loads(output)["generalDiagnostics"] if each["severity"] == "error"]
     lines = {(Path(each["file"]).name, each["range"]["start"]["line"] + 1) for each in problems}
     # `assert_type` gives its argument back, and nothing is done with that.

@@ -90,12 +90,12 @@ def confirm(plan: Plan, storage: str | None, *, yes: bool) -> None:
     from contacts_core.cli import output
     from contacts_core.cli.commands.plan import show
     from contacts_core.cli.prompts import ask, to_be_asked
-    from contacts_core.plans import PlanKind
+    from contacts_core.plans.kinds import kind_of
 
     show(plan, stderr=True, whole=to_be_asked(yes=yes))
     if not plan.contacts:
         output.note("there is nothing to do; the accounts are read again all the same")
-    if plan.kind is PlanKind.ERASE and storage is not None:
+    if kind_of(plan.kind).leaves_tombstones and storage is not None:
         output.note("tombstones are left in that --storage and in the usual one, where every upsert looks")
     ask([f"about to {plan.kind.value} {plan.contacts} contact(s) in {', '.join(plan.by_account)}"], yes=yes)
 

@@ -26,11 +26,14 @@ def erasure(server: Running, names: list[str], *, quiet: bool) -> Iterator[Check
     """Plan it, show the plan, apply it, and try what the receipt claims."""
     from contacts_core.client import Contacts
     from contacts_core.config import plugins
+    from contacts_core.storage.tombstones import guard
 
     with ExitStack() as opened:
         folder = opened.enter_context(_storage())
         clients = {
-            name: opened.enter_context(Contacts(plugins.provider_class(name)(**server.settings(name)), name=name))
+            name: opened.enter_context(
+                Contacts(plugins.provider_class(name)(**server.settings(name)), name=name, guard=guard(None))
+            )
             for name in names
         }
         try:

@@ -10,6 +10,8 @@ import typer
 from contacts_core.cli.options import Json, RequiredAccount, Settings, Timeout, Wait, Yes, input_file, pairs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from contacts_core.cli.output import Exit
     from contacts_core.models import Job
 
@@ -42,10 +44,10 @@ def job(
     from contacts_core.cli import output
     from contacts_core.cli.prompts import leave, opened, waiting
 
+    given: Sequence[Job | str] = [job]
+    ended = output.Exit.DONE
     if job == "-":
         given, ended = _from_stdin()
-    else:
-        given, ended = [job], output.Exit.DONE
     if not given:  # nothing is left to look at
         if as_json:
             output.document([])

@@ -64,12 +64,13 @@ def sandbox(
     from contacts_core.cli import output
 
     served = imported()
+    from contacts_core.emulator.registry import emulators, known_faults
+
     chosen = faults or []
     if "help" in chosen:
-        made = output.rows(output.table("fault", "what happens"), served.FAULTS.items())
+        made = output.rows(output.table("fault", "what happens"), known_faults().items())
         output.show(made)
         return
-    from contacts_core.emulator.registry import emulators
 
     try:
         ready = served.Sandbox(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import attrs
 import pytest
 
-from contacts_core import operations
 from contacts_core.errors import (
     Forbidden,
     JobTimeout,
@@ -19,17 +20,24 @@ from contacts_core.errors import (
     Unreachable,
     UnsupportedOperation,
 )
-from contacts_core.models import Outcome, OutcomeState
+from contacts_core.models import Contact, Identifier, Outcome, OutcomeState
 from contacts_core.provider import (
     CAPABILITIES,
+    AddsToLists,
+    Counts,
     CreatesLists,
+    DeletesAllContacts,
     DeletesContacts,
+    DeletesLists,
     Exports,
     FindsContacts,
     GetsContacts,
     Provider,
     QueuesJobs,
+    ReadsCustomFields,
+    ReadsLists,
     RemovesFromLists,
+    RemovesIdentifiers,
     UpsertsContacts,
     capabilities,
 )
@@ -49,18 +57,49 @@ LASTING: list[tuple[str, type[ProviderError]]] = [
     ("wrong-json", UnexpectedPayload),
 ]
 
+SOMEBODY = Identifier.email("somebody@example.com")
+USES: dict[type[Provider], Callable[[Any], object]] = {
+    DeletesContacts: lambda client: client.delete_contacts(["1"]),
+    DeletesAllContacts: lambda client: client.delete_all_contacts(confirm=client.name),
+    RemovesIdentifiers: lambda client: client.remove_identifier("1", SOMEBODY),
+    RemovesFromLists: lambda client: client.remove_from_list("1", ["1"]),
+    AddsToLists: lambda client: client.add_to_list("1", ["1"]),
+    FindsContacts: lambda client: client.find([SOMEBODY]),
+    GetsContacts: lambda client: client.get_contacts(["1"]),
+    Exports: lambda client: list(client.export()),
+    UpsertsContacts: lambda client: client.upsert_contacts([Contact(identifiers=(SOMEBODY,))]),
+    Counts: lambda client: client.count(),
+    ReadsLists: lambda client: client.lists(),
+    CreatesLists: lambda client: client.create_list("Contract kit: undeclared"),
+    DeletesLists: lambda client: client.delete_list("1"),
+    ReadsCustomFields: lambda client: client.custom_fields(),
+    QueuesJobs: lambda client: client.get_job("1"),
+}
+"""The use of each capability that has methods of its own in the clients; `Searches` only speeds `search` up."""
+
 
 class FaultCases(Cases):
     """What failing promises."""
 
     @case()
     def test_undeclared_capabilities_are_refused_unsent(self, harness: Harness) -> None:
-        declared = capabilities(self.provider)
-        for capability in CAPABILITIES:
-            if capability not in declared:
+        before = harness.requests
+        for capability, use in USES.items():
+            if not issubclass(self.provider, capability):
                 with pytest.raises(UnsupportedOperation):
-                    operations.require(harness.provider, capability)
-        assert harness.requests == 0
+                    use(harness.client)
+        assert harness.requests == before
+
+    @case()
+    def test_methods_belong_to_declared_capabilities(self, harness: Harness) -> None:
+        undeclared = set(CAPABILITIES) - set(capabilities(self.provider))
+        methods = {
+            f"{capability.__name__}.{name}"
+            for capability in undeclared
+            for name in getattr(capability, "__abstractmethods__", ())
+            if hasattr(self.provider, name)
+        }
+        assert methods == set(), f"{self.provider.__name__} has methods of capabilities that it does not declare"
 
     @case(emulated=True)
     @pytest.mark.parametrize("fault", PASSING)
@@ -106,15 +145,16 @@ class FaultCases(Cases):
         harness.faults.set(fault, 1)
         outcome = harness.client.wait(harness.client.delete_contacts([target.id]))
         assert outcome.failed_count == 0
-        self.eventually(harness, lambda: self.gone(harness, target))
-        assert not self.gone(harness, other)
+        self.expect_gone(harness, target)
+        self.expect_there(harness, other)
 
     @case(DeletesContacts, Exports, emulated=True)
     def test_a_contact_shown_after_its_deletion_is_not_taken_for_gone(self, harness: Harness) -> None:
         target, _ = self.people(harness)
         harness.faults.set("stale-reads", None)
         self.wait_done(harness, harness.client.delete_contacts([target.id]))
-        self.eventually(harness, lambda: self.gone(harness, target))
+        assert not self.gone(harness, target), "the vendor still shows the contact, and the provider says it is gone"
+        self.expect_gone(harness, target)
 
     @case(DeletesContacts, QueuesJobs, Exports, UpsertsContacts, FindsContacts, GetsContacts, emulated=True)
     def test_a_failed_job_is_a_failed_outcome(self, harness: Harness) -> None:
@@ -123,7 +163,7 @@ class FaultCases(Cases):
         outcome: Outcome = harness.client.wait(harness.client.delete_contacts([target.id]))
         assert outcome.state is OutcomeState.FAILED
         assert outcome.succeeded_count == 0
-        assert not self.gone(harness, target)
+        self.expect_there(harness, target)
 
     @case(DeletesContacts, QueuesJobs, Exports, UpsertsContacts, FindsContacts, GetsContacts, emulated=True)
     def test_a_job_that_never_ends_is_a_timeout_with_the_job(self, harness: Harness) -> None:
@@ -136,14 +176,17 @@ class FaultCases(Cases):
         assert outcome.state is OutcomeState.ACCEPTED
 
     @case(RemovesFromLists, UpsertsContacts, CreatesLists, Exports, FindsContacts, GetsContacts, emulated=True)
-    def test_only_a_re_read_tells_that_a_removal_was_ignored(self, harness: Harness) -> None:
+    def test_a_removal_that_is_written_back_is_read_again(self, harness: Harness) -> None:
+        if RemovesFromLists not in self.provider.read_modify_write:
+            pytest.skip("the vendor removes from lists itself; the provider writes nothing back")
         new_list = harness.client.create_list("Contract kit: ignored")
         target, _ = self.people(harness, lists=[new_list.id])
         harness.faults.set("list-removal-ignored", None)
         outcome = harness.client.wait(harness.client.remove_from_list(new_list.id, [target.id]))
-        assert target.id in self.members(harness, new_list.id)
-        if outcome.emulated:  # the provider reads back itself
-            assert outcome.state is OutcomeState.FAILED
+        assert target.id in self.members(harness, new_list.id), "the emulator does not implement list-removal-ignored"
+        assert outcome.emulated, "the outcome does not say that the removal was emulated"
+        assert outcome.state is OutcomeState.FAILED
+        assert [failure.item for failure in outcome.failed] == [target.id]
 
     @case(RemovesFromLists, UpsertsContacts, CreatesLists, Exports, FindsContacts, GetsContacts, emulated=True)
     def test_a_shortfall_is_told_by_member(self, harness: Harness) -> None:
@@ -151,9 +194,12 @@ class FaultCases(Cases):
         people = self.people(harness, 4, lists=[new_list.id])
         harness.faults.set("partial-items", 1)
         outcome = harness.client.wait(harness.client.remove_from_list(new_list.id, [contact.id for contact in people]))
-        left = self.members(harness, new_list.id)
-        assert {failure.item for failure in outcome.failed} == left
-        assert (outcome.state is OutcomeState.PARTIAL) is bool(left)
+        if harness.faults.remaining("partial-items"):
+            pytest.skip("the vendor never processes only a part of the members of one request")
+        remaining = self.members(harness, new_list.id)
+        assert remaining, "the emulator took the fault partial-items and still removed every member"
+        assert {failure.item for failure in outcome.failed} == remaining
+        assert outcome.state is OutcomeState.PARTIAL
 
     @case(recorded=True)
     def test_answers_hold_no_undeclared_fields(self, harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
@@ -165,11 +211,11 @@ class FaultCases(Cases):
         assert [record.getMessage() for record in caplog.records if record.name == "contacts_core.drift"] == []
 
     @case()
-    def test_cassettes_hold_no_keys_and_nobodys_address(self, harness: Harness) -> None:
+    def test_cassettes_hold_no_keys_and_no_real_addresses(self, harness: Harness) -> None:
         folder = getattr(self, "cassettes", None)
         secrets = dict.fromkeys(self._secrets(harness.provider), "")
         if folder is None:
-            return
+            pytest.skip("the provider has no cassettes")
         paths = sorted(folder.glob("*.yaml"))
         assert paths, "there are no cassettes: record them"
         named = {f"secret {number}": value for number, value in enumerate(secrets)}

@@ -12,7 +12,7 @@ from contacts_core.models import Contact, Identifier, Outcome, OutcomeState
 from contacts_core.provider import CAPABILITIES, Exports, Provider, UpsertsContacts
 from contacts_core.testing.harness import Harness
 
-__all__ = ["Case", "Cases", "case"]
+__all__ = ["Case", "Cases", "case", "shared_fields"]
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -27,17 +27,20 @@ class Case:
     Attributes:
         needs: Capabilities that the provider must declare.
         recorded: Whether it is short enough for a cassette.
-        emulated: Whether it needs an emulator: for its faults, or for its synthetic contacts.
-        contacts: How many contacts the emulator starts with.
+        emulated: Whether it needs an emulator, for its faults or its requests.
+        contacts: How many contacts the account starts with; 0 is an empty account. None leaves it to the kit: none
+            where the provider can write contacts, else a few of the emulator's.
     """
 
     needs: tuple[type[Provider], ...] = ()
     recorded: bool = False
     emulated: bool = False
-    contacts: int = 0
+    contacts: int | None = None
 
 
-def case(*needs: type[Provider], recorded: bool = False, emulated: bool = False, contacts: int = 0) -> Callable[[T], T]:
+def case(
+    *needs: type[Provider], recorded: bool = False, emulated: bool = False, contacts: int | None = None
+) -> Callable[[T], T]:
     """Mark a test as a case of the contract."""
     assert all(each in CAPABILITIES for each in needs)
 
@@ -48,6 +51,12 @@ def case(*needs: type[Provider], recorded: bool = False, emulated: bool = False,
     return mark
 
 
+def shared_fields(contact: Contact) -> dict[str, Any]:
+    """What a write must keep of a contact besides its identifiers and lists."""
+    names = ("first_name", "last_name", "address", "organization", "title", "tags")
+    return {name: getattr(contact, name) for name in names}
+
+
 class Cases:
     """Helpers for cases."""
 
@@ -56,6 +65,26 @@ class Cases:
     def creates(self) -> bool:
         """Whether the provider can make the people a case needs; else the emulator brings some."""
         return issubclass(self.provider, UpsertsContacts)
+
+    def populate(self, harness: Harness, count: int) -> None:
+        """Write synthetic contacts, some of them on lists; for a provider without an emulator that has them."""
+        from contacts_core.emulator.synthetic_contacts import people
+
+        lists = [harness.client.create_list(f"Contract kit: list {number}") for number in (1, 2)]
+        contacts = [
+            Contact(
+                identifiers=tuple(
+                    [Identifier.email(email) for email in (person.email, *person.further_emails)]
+                    + ([Identifier.phone(person.phone)] if person.phone else [])
+                ),
+                first_name=person.first_name,
+                last_name=person.last_name,
+            )
+            for person in people(count)
+        ]
+        memberships: tuple[list[str], ...] = ([], [lists[0].id], [lists[1].id], [lists[0].id, lists[1].id])
+        for number, joined in enumerate(memberships):
+            self.wait_done(harness, harness.client.upsert_contacts(contacts[number::4], lists=joined))
 
     def person(self, harness: Harness, number: int = 1, **changes: Any) -> Contact:
         """A contact that no other case knows, as a caller makes it."""
@@ -78,23 +107,49 @@ class Cases:
         new = [self.person(harness, number) for number in range(1, count + 1)]
         self.wait_done(harness, harness.client.upsert_contacts(new, lists=lists))
         wanted = [contact.identifiers[0] for contact in new]
-        self.eventually(harness, lambda: all(harness.client.find(wanted).values()))
+        self.eventually(harness, lambda: all(harness.client.find(wanted).values()), f"a look-up finds all of {wanted}")
         found = harness.client.find(wanted)
         return [found[identifier] for identifier in wanted]
 
     def wait_done(self, harness: Harness, outcome: Outcome) -> Outcome:
         """Wait for the jobs of an outcome, which must end well."""
         finished: Outcome = harness.client.wait(outcome, timeout=600)
-        assert finished.state is OutcomeState.DONE, finished
+        assert finished.state is OutcomeState.DONE, f"the outcome is {finished.state}, not done: {finished}"
         return finished
 
-    def eventually(self, harness: Harness, check: Callable[[], object], *, within: float = SETTLE_TIMEOUT_S) -> None:
-        """Ask again, with pauses, until it is so: vendors show late what they did."""
+    def eventually(
+        self, harness: Harness, check: Callable[[], object], what: str, *, within: float = SETTLE_TIMEOUT_S
+    ) -> None:
+        """Ask again, with pauses, until it is so: vendors show late what they did.
+
+        Args:
+            harness: The run of the case.
+            check: What to ask.
+            what: What should be so, for the failure.
+            within: Seconds of virtual time, at most.
+        """
         waited = 0.0
         while not check():
-            assert waited < within, f"not so after {within:.0f} seconds"
+            assert waited < within, f"after {within:.0f} seconds it is still not so that {what}"
             harness.time.sleep(5)
             waited += 5
+
+    def expect(self, harness: Harness, read: Callable[[], object], expected: object, what: str) -> None:
+        """Read again, with pauses, until it is what is expected; the failure shows what was read last.
+
+        Args:
+            harness: The run of the case.
+            read: What to ask.
+            expected: What the answer should be.
+            what: What is read, for the failure.
+        """
+        found = read()
+        waited = 0.0
+        while found != expected and waited < SETTLE_TIMEOUT_S:
+            harness.time.sleep(5)
+            waited += 5
+            found = read()
+        assert found == expected, f"{what}: found {found!r}, expected {expected!r}"
 
     def gone(self, harness: Harness, *contacts: Contact) -> bool:
         """Whether a re-read finds none of them."""
@@ -102,6 +157,26 @@ class Cases:
         if hasattr(self.provider, "get_contacts"):
             return not any(harness.client.get_contacts(ids).values())
         return not {contact.id for contact in harness.client.export()} & set(ids)
+
+    def expect_gone(self, harness: Harness, contact: Contact) -> None:
+        """Fail unless the contact is gone, sooner or later."""
+        self.eventually(harness, lambda: self.gone(harness, contact), f"contact {contact.id} is gone")
+
+    def expect_there(self, harness: Harness, *contacts: Contact) -> None:
+        """Fail unless all of them are still there."""
+        missing = [contact.id for contact in contacts if self.gone(harness, contact)]
+        assert missing == [], f"gone, although nobody deleted them: {missing}"
+
+    def expect_members(self, harness: Harness, list_id: str, *contacts: Contact) -> None:
+        """Fail unless these are the members of a list, sooner or later."""
+        ids = {contact.id for contact in contacts}
+        self.expect(harness, lambda: self.members(harness, list_id), ids, f"members of the list {list_id}")
+
+    def reread(self, harness: Harness, contact: Contact) -> Contact:
+        """The contact as the vendor has it now."""
+        stored: Contact | None = harness.client.get_contacts([contact.id])[contact.id]
+        assert stored is not None, f"contact {contact.id} is gone"
+        return stored
 
     def members(self, harness: Harness, list_id: str) -> set[str]:
         """Who is on a list, by reading it."""

@@ -1,21 +1,21 @@
-"""Both drivers, against transports in this process."""
+"""Both transports, against transports in this process."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import httpx2
 import pytest
-import stamina
 from attrs import frozen
 
 from contacts_core import AsyncContacts, Contacts, errors
-from contacts_core.http.drivers import AsyncTransport, BlockingTransport
+from contacts_core.http.asynchronous import AsyncTransport
+from contacts_core.http.blocking import BlockingTransport
 from contacts_core.provider import (
     Download,
     Emit,
@@ -50,7 +50,7 @@ ACME = Acme(api_key=KEY)
 
 
 class Runner:
-    """One driver of either kind, made to block."""
+    """One transport of either kind, made to block."""
 
     def __init__(self, kind: str, library: Any, **options: Any) -> None:
         self.kind, self.library, self.options = kind, library, options
@@ -104,13 +104,6 @@ class Runner:
 )
 def run(request: pytest.FixtureRequest) -> Runner:
     return Runner(*request.param)
-
-
-@pytest.fixture(autouse=True)
-def _no_backoff() -> Iterator[None]:
-    stamina.set_testing(True, attempts=5)
-    yield
-    stamina.set_testing(False)
 
 
 def reply(request: Any, status: int = 200, **options: Any) -> Any:
@@ -310,7 +303,7 @@ def test_a_bug_in_a_flow_is_not_swallowed(run: Runner) -> None:
 
 
 def test_ctrl_c_leaves_nothing_half_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    from contacts_core.http import drivers
+    from contacts_core.http import blocking
 
     calls = []
 
@@ -321,8 +314,8 @@ def test_ctrl_c_leaves_nothing_half_said(monkeypatch: pytest.MonkeyPatch) -> Non
             raise KeyboardInterrupt
         real(tasks)
 
-    real = drivers.wait  # type: ignore[attr-defined]
-    monkeypatch.setattr(drivers, "wait", interrupted)
+    real = blocking.wait  # type: ignore[attr-defined]
+    monkeypatch.setattr(blocking, "wait", interrupted)
 
     def answer(request: Any) -> Any:
         time.sleep(0.02)
@@ -444,7 +437,7 @@ def test_a_callers_client_stays_open_and_our_own_is_closed() -> None:
             pass
         assert not mine.is_closed
     with Contacts(ACME) as door:
-        own = door._driver._own
+        own = door._transport._own
         assert own is not None
     assert own.is_closed
 
@@ -454,7 +447,7 @@ def test_a_callers_client_stays_open_and_our_own_is_closed() -> None:
                 pass
             assert not client.is_closed
         async with AsyncContacts(ACME) as waiting:
-            ours = waiting._driver._own
+            ours = waiting._transport._own
             assert ours is not None
         assert ours.is_closed
 
@@ -463,5 +456,5 @@ def test_a_callers_client_stays_open_and_our_own_is_closed() -> None:
 
 def test_our_own_client_has_a_read_timeout() -> None:
     with Contacts(ACME) as door:
-        assert door._driver._own is not None
-        assert door._driver._own.timeout.read
+        assert door._transport._own is not None
+        assert door._transport._own.timeout.read

@@ -1,6 +1,9 @@
-"""Between calls and HTTP, and how long to wait, as values."""
+"""What is sent and what answers mean, as values."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import httpx
 import httpx2
@@ -21,6 +24,8 @@ NOW = 1_763_477_424.0
 @frozen(kw_only=True)
 class Acme(Provider):
     name = "acme"
+    secret_patterns = (r"\bacme-key-\w+",)
+    status_hints: ClassVar[Mapping[int, str]] = {403: "ask Acme for the right", 451: "use the host of your region"}
     key: str = secret()
     base_url: str = base_url_setting("https://api.acme.example")
 
@@ -28,7 +33,7 @@ class Acme(Provider):
         return {"x-key": self.key}
 
 
-TRANSPORT = Wire(Acme(key="k-secret-k"))
+WIRE = Wire(Acme(key="k-secret-k"))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +78,7 @@ def test_plain_text_is_a_reason() -> None:
     ],
 )
 def test_the_status_decides_the_kind(status: int, kind: type[errors.ProviderError]) -> None:
-    error = TRANSPORT.refusal("GET /x", status, {"x-request-id": "r-1"}, b"")
+    error = WIRE.refusal("GET /x", status, {"x-request-id": "r-1"}, b"")
     assert type(error) is kind
     assert (error.status, error.provider, error.request_id) == (status, "acme", "r-1")
     assert str(error) == f"acme GET /x [{status}]: no reason given"
@@ -81,18 +86,34 @@ def test_the_status_decides_the_kind(status: int, kind: type[errors.ProviderErro
 
 def test_nothing_secret_or_personal_is_repeated() -> None:
     body = (
-        b'{"message":"key k-secret-k of jane@example.com and Bearer abc.def and SG.abc_1-2.xyz, '
+        b'{"message":"key k-secret-k of jane@example.com and Bearer abc.def and ACME-KEY-abc12, '
         b'phone +1 (202) 555-0143 unknown"}'
     )
-    error = TRANSPORT.refusal("GET /contacts/jane%40example.com", 400, {}, body)
+    error = WIRE.refusal("GET /contacts/jane%40example.com", 400, {}, body)
     shown = f"{error} {error!r} {error.operation}"
     for secret_text in ("k-secret-k", "jane", "abc", "555"):
         assert secret_text not in shown
     assert "j***@example.com" in shown
 
 
+def test_a_key_of_another_provider_is_not_repeated_either() -> None:
+    @frozen(kw_only=True)
+    class Emca(Provider):
+        name = "emca"
+        base_url: str = base_url_setting("https://api.emca.example")
+
+    error = Wire(Emca()).refusal("GET /x", 400, {}, b'{"message":"bad key acme-key-777"}')
+    assert "777" not in f"{error} {error!r}"
+
+
+def test_a_hint_of_the_provider_is_used_before_the_general_one() -> None:
+    assert WIRE.refusal("GET /x", 403, {}, b"").hint == "ask Acme for the right"
+    assert WIRE.refusal("GET /x", 451, {}, b"").hint == "use the host of your region"
+    assert WIRE.refusal("GET /x", 401, {}, b"").hint.startswith("check the key")
+
+
 def test_a_long_reason_is_cut() -> None:
-    assert len(TRANSPORT.refusal("x", 400, {}, b'{"message":"' + b"m" * 9000 + b'"}').args[0]) == 200
+    assert len(WIRE.refusal("x", 400, {}, b'{"message":"' + b"m" * 9000 + b'"}').args[0]) == 200
 
 
 @pytest.mark.parametrize(
@@ -124,16 +145,16 @@ def test_only_an_empty_window_holds_back() -> None:
 def test_an_answer_of_another_shape_names_the_call() -> None:
     call = Request("GET", "/x", dict[str, int])
     with pytest.raises(errors.UnexpectedPayload) as raised:
-        TRANSPORT.decoded(call, 200, {}, b'{"a": "jane@example.com"}')
+        WIRE.decoded(call, 200, {}, b'{"a": "jane@example.com"}')
     assert "$[...]" in str(raised.value)
     assert "jane" not in str(raised.value)
     assert raised.value.status == 200
     with pytest.raises(errors.UnexpectedPayload) as raised:
-        TRANSPORT.decoded(call, 200, {}, b" <!doctype html>")
+        WIRE.decoded(call, 200, {}, b" <!doctype html>")
     assert "web page" in raised.value.hint
 
 
-def test_transport_failures_of_either_library_are_known() -> None:
+def test_failures_of_either_library_are_known() -> None:
     class Mine(httpx.Client):
         pass
 
@@ -163,29 +184,29 @@ def test_files_do_not_leave_https() -> None:
 
 @given(st.integers(1, 5), st.lists(st.floats(0.0, 0.7), max_size=60))
 def test_no_window_holds_more_than_the_limit(limit: int, gaps: list[float]) -> None:
-    pacer = RateLimiter({"": RateLimit(limit, 1.0)})
+    limiter = RateLimiter({"": RateLimit(limit, 1.0)})
     now, sent = 0.0, list[float]()
     for gap in gaps:
         now += gap
-        while (delay := pacer.delay("", now)) > 0:
+        while (delay := limiter.delay("", now)) > 0:
             now += delay
         sent.append(now)
     for start in sent:
         assert sum(start <= moment < start + 0.998 for moment in sent) <= limit
 
 
-def test_lanes_are_apart_and_an_unknown_lane_is_the_general_one() -> None:
-    pacer = RateLimiter({"": RateLimit(1, 60), "search": RateLimit(1, 60)})
-    assert pacer.delay("", 0) == pacer.delay("search", 0) == 0
-    assert pacer.delay("other", 0) > 0
-    assert pacer.delay("search", 1) > 0
+def test_limits_are_apart_and_an_unknown_name_is_the_general_one() -> None:
+    limiter = RateLimiter({"": RateLimit(1, 60), "search": RateLimit(1, 60)})
+    assert limiter.delay("", 0) == limiter.delay("search", 0) == 0
+    assert limiter.delay("other", 0) > 0
+    assert limiter.delay("search", 1) > 0
 
 
 def test_a_hold_lasts_until_its_moment() -> None:
-    pacer = RateLimiter({})
-    pacer.hold("", 10.0)
-    assert pacer.delay("", 4.0) == 6.0
-    assert pacer.delay("", 10.0) == 0.0
+    limiter = RateLimiter({})
+    limiter.hold("", 10.0)
+    assert limiter.delay("", 4.0) == 6.0
+    assert limiter.delay("", 10.0) == 0.0
 
 
 def test_secrets_do_not_show() -> None:
@@ -194,11 +215,13 @@ def test_secrets_do_not_show() -> None:
 
 def test_options_have_a_body_only_where_there_is_one() -> None:
     client = httpx.Client()
-    plain, limit = TRANSPORT.request(client, Request("GET", "/x", object))
+    plain: Any
+    plain, limit = WIRE.request(client, Request("GET", "/x", object))
     assert plain.content == b""
     assert "content-type" not in plain.headers
     assert limit == 120
-    assert TRANSPORT.request(client, Request("POST", "/x", object, json={}))[0].content == b"{}"
+    full: Any = WIRE.request(client, Request("POST", "/x", object, json={}))[0]
+    assert full.content == b"{}"
 
 
 @pytest.mark.parametrize(
@@ -218,6 +241,6 @@ def test_options_have_a_body_only_where_there_is_one() -> None:
 )  # fmt: skip
 def test_a_refusal_tells_the_fields_it_names(content: bytes, named: tuple[tuple[str, str], ...]) -> None:
     assert details(content) == named
-    error = TRANSPORT.refusal("x", 400, {}, content)
+    error = WIRE.refusal("x", 400, {}, content)
     assert isinstance(error, errors.Rejected)
     assert error.details == named

@@ -1,0 +1,471 @@
+"""The transport for event loops: it sends, reads, sleeps, runs flows side by side in tasks, and opens connections.
+
+Otherwise it does the same as `contacts_core.http.blocking`, line for line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import itertools
+import math
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from attrs import frozen
+
+from contacts_core.errors import Cancelled, ConfigurationError, ContactsError
+from contacts_core.http.downloads import MAX_REDIRECTS, OpenFile
+from contacts_core.http.exchange import allowed_place
+from contacts_core.http.interruption import Finishing, Interruption, not_started
+from contacts_core.http.protocols import AsyncClient, AsyncHttpResponse, HttpRequest
+from contacts_core.http.retry import Attempts
+from contacts_core.http.transport import ASK_AGAIN_S, Transport, client_error, random_jitter
+from contacts_core.http.wire import OK, REDIRECTS, Answer, masked_log
+from contacts_core.provider import (
+    Blocking,
+    Download,
+    Effect,
+    Emit,
+    Flow,
+    Gather,
+    Provider,
+    Read,
+    Request,
+    Settled,
+    Sleep,
+    Stream,
+    Take,
+    Taken,
+    Upload,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["AsyncTransport"]
+
+T = TypeVar("T")
+
+
+class AsyncTransport(Transport):
+    """Runs flows with an asynchronous client; `Gather` uses tasks."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        client: AsyncClient | None = None,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random_jitter,
+    ) -> None:
+        """Open connections, unless the client is the caller's.
+
+        Args:
+            provider: Whose requests are sent; its `HttpSettings` are the limits.
+            client: An HTTP client of the caller's.
+            sleep: Pauses for some seconds.
+            monotonic: The clock of pauses and deadlines, in seconds.
+            jitter: Gives random numbers from 0 to 1, for the pauses between attempts.
+        """
+        super().__init__(provider, client, monotonic, jitter)
+        self._sleep = sleep
+        self._own: httpx.AsyncClient | None = None
+        self._users: dict[int, int] = {}  # of each client of our own, by its id
+        self._executor: tuple[int, ThreadPoolExecutor] | None = None  # and the process that it belongs to
+        self._open(client)
+
+    def _open(self, client: AsyncClient | None) -> None:
+        if client is None:
+            from contacts_core.http import connections  # noqa: PLC0415 - httpcore is for those who need no other client
+
+            self._own = connections.async_client(self._settings)
+        self._client: AsyncClient = client or cast("AsyncClient", self._own)
+        self._slots = asyncio.Semaphore(self._settings.max_connections)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def close(self) -> None:
+        """Close the connections, unless the client is the caller's."""
+        self._closed = True
+        if self._executor:
+            self._executor[1].shutdown(wait=False)
+        if self._own:
+            try:
+                await self._own.aclose()
+            except RuntimeError as error:
+                raise client_error(error) from None
+
+    # -- flows --------------------------------------------------------------------------------------------------------
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Run a flow to its end and return its result.
+
+        Raises:
+            asyncio.CancelledError: The task was cancelled. Its cause tells what was done: an `Interrupted` with the
+                outcome for what changes many contacts.
+        """
+        interruption = Interruption()
+        try:
+            result = await self._run(flow, interruption)
+        except ContactsError as error:
+            if interruption.error:
+                interruption.raise_with(error)
+            raise
+        if interruption.error:
+            interruption.raise_with(result)
+        return result
+
+    async def _run(self, flow: Flow[T], interruption: Interruption) -> T:
+        async with AsyncExitStack() as open_files:
+            try:
+                effect = next(flow)
+                while True:
+                    try:
+                        answer = await self._perform(effect, open_files, interruption)
+                    except Exception as error:  # noqa: BLE001 - whatever an effect raises is raised in the flow
+                        effect = flow.throw(error)
+                    else:
+                        effect = flow.send(answer)
+            except StopIteration as stopped:
+                result: T = stopped.value
+                return result
+
+    async def stream(self, stream: Stream[T]) -> AsyncIterator[T]:
+        """Run a stream, giving its items as they come."""
+        interruption = Interruption()
+        async with AsyncExitStack() as open_files:
+            open_files.callback(stream.close)
+            try:
+                effect = next(stream)
+                while True:
+                    if isinstance(effect, Emit):
+                        for item in effect.items:
+                            yield item
+                        effect = next(stream)
+                        continue
+                    try:
+                        answer = await self._perform(effect, open_files, interruption)
+                    except Exception as error:  # noqa: BLE001 - whatever an effect raises is raised in the stream
+                        effect = stream.throw(error)
+                    else:
+                        effect = stream.send(answer)
+            except StopIteration:
+                return
+            except ContactsError as error:
+                if interruption.error:
+                    interruption.raise_with(error)
+                raise
+
+    async def _perform(self, effect: Effect, open_files: AsyncExitStack, interruption: Interruption) -> object:
+        if interruption.error:
+            raise Cancelled
+        try:
+            match effect:
+                case Request():
+                    return await self._request(effect, interruption)
+                case Sleep(seconds):
+                    await self._sleep(seconds)
+                case Gather():
+                    return await self._gather(effect, interruption)
+                case Download():
+                    return await self._download(effect, open_files, interruption)
+                case Read(source):
+                    return await self._read(cast("OpenFile[AsyncIterator[bytes]]", source))
+                case Upload():
+                    await self._upload(effect, interruption)
+                case Blocking(function):
+                    return await self._in_thread(function, interruption)
+                case Take(source, most):
+                    return await self._take(source, most, interruption)
+        except asyncio.CancelledError as error:
+            interruption.error = interruption.error or error
+            raise Cancelled(unclear=isinstance(effect, Upload)) from None
+        return None
+
+    async def _gather(self, gather: Gather[T], interruption: Interruption) -> list[Settled[T]]:
+        flows = list(gather.flows)
+        settled: list[Settled[T]] = [Settled(started=False) for _ in flows]
+        halt = asyncio.Event()
+        turns = itertools.count()
+
+        async def work() -> None:
+            while not (halt.is_set() or interruption.error) and (turn := next(turns)) < len(flows):
+                try:
+                    settled[turn] = Settled(await self._run(flows[turn], interruption))
+                except ContactsError as error:
+                    settled[turn] = Settled(error=error)
+                    if not error.per_item:
+                        halt.set()
+                except BaseException:
+                    halt.set()
+                    raise
+
+        workers = min(gather.limit, self._settings.max_connections, len(flows))
+        tasks = [asyncio.ensure_future(work()) for _ in range(workers)]
+        pending: set[asyncio.Task[None]] = set(tasks)
+        while pending:
+            try:
+                _, pending = await asyncio.wait(pending)
+            except asyncio.CancelledError as error:  # each finishes what it has under way
+                interruption.error = interruption.error or error
+                pending = {task for task in pending if not task.done()}
+                for task in pending:
+                    task.cancel()
+        if interruption.error:
+            settled = not_started(settled)
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
+        return settled
+
+    async def _take(self, source: AsyncIterator[T], most: int, interruption: Interruption) -> Taken[T]:
+        """Wait for the next items of the caller; a cancellation ends the wait, and keeps what has come."""
+        items: list[T] = []
+        try:
+            while len(items) < most:
+                items.append(await anext(source))
+        except StopAsyncIteration:
+            return Taken(items)
+        except asyncio.CancelledError as error:
+            interruption.error = interruption.error or error
+            return Taken(items, Cancelled())
+        except Exception as error:  # noqa: BLE001 - it is the caller's, and raised with what was done until then
+            return Taken(items, error)
+        return Taken(items)
+
+    async def _in_thread(self, function: Callable[[], T], interruption: Interruption) -> T:
+        """Call a function in a thread; a cancellation leaves it ``cancel_timeout_s`` to end."""
+        self._check_open()
+
+        def ended() -> _Ended[T]:
+            try:
+                return _Ended(function())
+            except Exception as error:  # noqa: BLE001 - it is raised in the flow
+                return _Ended(error=error)
+
+        call = asyncio.get_running_loop().run_in_executor(self._threads(), contextvars.copy_context().run, ended)
+        end = await self._finished(call, math.inf, interruption, lambda: None)
+        if end.error is not None:
+            raise end.error
+        return cast("T", end.value)
+
+    def _threads(self) -> ThreadPoolExecutor:
+        # Not the event loop's own, which looks up host names: functions that hang must not stop requests.
+        process = os.getpid()
+        if self._executor is None or self._executor[0] != process:
+            threads = ThreadPoolExecutor(self._settings.max_connections, thread_name_prefix="contacts")
+            self._executor = process, threads
+        return self._executor[1]
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
+    async def _request(self, request: Request[T], interruption: Interruption) -> T:
+        self._check_usable()
+        attempts = self._attempts(request)
+        try:
+            while True:
+                try:
+                    return await self._attempt(request, attempts, interruption)
+                except ContactsError as error:
+                    pause = self._pause_after(attempts, error, interruption)
+                if isinstance(pause, ContactsError):
+                    raise pause
+                await self._sleep(pause)
+        except asyncio.CancelledError as error:  # while waiting
+            interruption.error = interruption.error or error
+            raise Cancelled(unclear=attempts.unclear) from None
+
+    async def _attempt(self, request: Request[T], attempts: Attempts, interruption: Interruption) -> T:
+        built, limit_s = self._wire.request(self._client, request)
+        while True:
+            async with self._slots:  # a request counts when nothing holds it back any more
+                pause_s, allowed_s = self._turn(request, attempts)
+                if pause_s <= 0:
+                    answer = await self._answer(request, built, min(limit_s, allowed_s), interruption)
+                    return self._delivered(request, answer)
+            await self._sleep(pause_s)
+
+    async def _answer(
+        self, request: Request[Any], built: HttpRequest, limit_s: float, interruption: Interruption
+    ) -> Answer:
+        try:
+            return await self._finished(self._exchange(built), limit_s, interruption)
+        except self._broken as error:
+            raise self._unanswered(request, error) from None
+
+    async def _exchange(self, built: HttpRequest) -> Answer:
+        client = self._use()
+        try:
+            with masked_log:
+                response = await client.send(built, stream=True, follow_redirects=False)
+            try:
+                return await self._content(response)
+            finally:
+                await response.aclose()
+        except RuntimeError as error:
+            raise client_error(error) from None
+        finally:
+            await self._release(client)
+
+    async def _content(self, response: AsyncHttpResponse) -> Answer:
+        if answer := self._wire.whole(response):
+            return answer
+        body = self._wire.body(response)
+        async for data in response.aiter_raw():
+            if not body.feed(data):
+                break
+        return Answer(response.status_code, response.headers, body.end(), body.problem)
+
+    def _check_usable(self) -> None:
+        self._check_open()
+        if self._check_process(own_client=self._own is not None):
+            self._open(None)
+            self._forget_parent()
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None:
+                raise ConfigurationError(
+                    "this client belongs to another event loop", hint="open one with connect_async in each event loop"
+                )
+            self._loop = loop
+
+    # -- cancellation -------------------------------------------------------------------------------------------------
+
+    async def _finished(
+        self,
+        work: Awaitable[T],
+        limit_s: float,
+        interruption: Interruption,
+        give_up: Callable[[], None] | None = None,
+    ) -> T:
+        """Let work come to its end: cancelling an exchange half-way would leave its connection behind in the pool.
+
+        A cancellation gives it ``cancel_timeout_s`` more, a second one no more time. ``give_up`` is called before it is
+        given up; by default, new connections are used from then on.
+
+        Raises:
+            TimeoutError: It took longer than ``limit_s``.
+            Cancelled: It was given up; nobody knows whether it has had its effect.
+        """
+        under_way = Finishing(work, limit_s, self._settings.cancel_timeout_s, give_up or self._renew)
+        try:
+            return await under_way
+        except asyncio.CancelledError as error:
+            if under_way.given_up and not under_way.cancels:
+                raise TimeoutError from None
+            interruption.error = interruption.error or error
+            if under_way.done() and not under_way.cancelled():
+                return under_way.result()
+            raise Cancelled(unclear=True) from None
+        finally:
+            under_way.timer.cancel()
+
+    def _renew(self) -> None:
+        """Use new connections from here on; the old ones are closed when nobody uses them any more."""
+        if self._own:
+            from contacts_core.http import connections  # noqa: PLC0415 - as above
+
+            self._own = connections.async_client(self._settings)
+            self._client = cast("AsyncClient", self._own)
+
+    def _use(self) -> AsyncClient:
+        client = self._client
+        self._users[id(client)] = self._users.get(id(client), 0) + 1
+        return client
+
+    async def _release(self, client: AsyncClient) -> None:
+        left = self._users.pop(id(client)) - 1
+        if left:
+            self._users[id(client)] = left
+        elif client is not self._client:
+            await cast("httpx.AsyncClient", client).aclose()
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    async def _download(
+        self, download: Download, open_files: AsyncExitStack, interruption: Interruption
+    ) -> OpenFile[AsyncIterator[bytes]]:
+        self._check_usable()
+        url, origin, timeout_s = download.url, "", self._settings.timeout_s
+        client = self._use()
+        open_files.push_async_callback(self._release, client)
+        try:
+            for _ in range(MAX_REDIRECTS):
+                request = self._wire.file_request(client, url, origin)
+                limit_s = min(timeout_s, await self._allowed_s())
+                response = await self._finished(self._send_elsewhere(client, request), limit_s, interruption)
+                open_files.push_async_callback(response.aclose)
+                if response.status_code in OK:
+                    read = response.is_stream_consumed  # a transport in this process may answer whole
+                    return OpenFile(response.aiter_bytes() if read else response.aiter_raw())
+                if response.status_code not in REDIRECTS:
+                    answer = await self._finished(self._content(response), timeout_s, interruption)
+                    self._raise_refused("download", answer)
+                url, origin = self._wire.redirected(request, response), url
+        except self._broken as error:
+            raise self._wire.unreachable("download", error) from None
+        raise self._too_many_redirects()
+
+    async def _read(self, source: OpenFile[AsyncIterator[bytes]]) -> bytes:
+        timeout_s = self._settings.timeout_s
+        try:
+            began = time.monotonic()
+            async for data in source.chunks:
+                now = time.monotonic()
+                source.note(now - began, data, timeout_s)
+                began = now
+                if data:
+                    return bytes(data)
+        except self._broken as error:
+            raise self._wire.unreachable("download", error) from None
+        return b""
+
+    async def _upload(self, upload: Upload, interruption: Interruption) -> None:
+        self._check_usable()
+        client = self._use()
+        try:
+            request = self._wire.upload_request(client, upload)
+            limit_s = min(self._wire.limit(upload.content), await self._allowed_s())
+            answer = await self._finished(self._uploaded(client, request), limit_s, interruption)
+        except self._broken as error:
+            raise self._wire.unreachable("upload", error) from None
+        finally:
+            await self._release(client)
+        if answer.status_code not in OK:
+            self._raise_refused("upload", answer)
+
+    async def _uploaded(self, client: AsyncClient, request: HttpRequest) -> Answer:
+        response = await self._send_elsewhere(client, request)
+        try:
+            return await self._content(response)
+        finally:
+            await response.aclose()
+
+    async def _allowed_s(self) -> float:
+        """Wait until something may be sent, and return the seconds that it may take."""
+        while (allowed_s := self._hooks.allowed_s()) <= 0:
+            await self._sleep(ASK_AGAIN_S)
+        return allowed_s
+
+    async def _send_elsewhere(self, client: AsyncClient, request: HttpRequest) -> AsyncHttpResponse:
+        checked = allowed_place.set(self._wire.place_check(request))
+        try:
+            with masked_log:
+                return await client.send(request, stream=True, auth=None, follow_redirects=False)
+        except RuntimeError as error:
+            raise client_error(error) from None
+        finally:
+            allowed_place.reset(checked)
+
+
+@frozen
+class _Ended(Generic[T]):
+    """How a function ended; as a value, because a future cannot carry every exception."""
+
+    value: T | None = None
+    error: Exception | None = None

@@ -1,0 +1,369 @@
+"""The transport that blocks: it sends, reads, sleeps, runs flows side by side in threads, and opens connections."""
+
+from __future__ import annotations
+
+import contextvars
+import itertools
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from contacts_core.errors import Cancelled, ContactsError, InvalidInput
+from contacts_core.http.downloads import MAX_REDIRECTS, OpenFile
+from contacts_core.http.exchange import allowed_place, deadline
+from contacts_core.http.interruption import Interruption, not_started
+from contacts_core.http.protocols import BlockingHttpResponse, Client, HttpRequest
+from contacts_core.http.retry import Attempts
+from contacts_core.http.transport import ASK_AGAIN_S, Transport, client_error, random_jitter
+from contacts_core.http.wire import OK, REDIRECTS, Answer, masked_log
+from contacts_core.provider import (
+    Blocking,
+    Download,
+    Effect,
+    Emit,
+    Flow,
+    Gather,
+    Provider,
+    Read,
+    Request,
+    Settled,
+    Sleep,
+    Stream,
+    Take,
+    Upload,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["BlockingTransport"]
+
+T = TypeVar("T")
+
+
+class BlockingTransport(Transport):
+    """Runs flows with a blocking client; `Gather` uses threads."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        client: Client | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random_jitter,
+    ) -> None:
+        """Open connections, unless the client is the caller's.
+
+        Args:
+            provider: Whose requests are sent; its `HttpSettings` are the limits.
+            client: An HTTP client of the caller's.
+            sleep: Pauses for some seconds.
+            monotonic: The clock of pauses and deadlines, in seconds.
+            jitter: Gives random numbers from 0 to 1, for the pauses between attempts.
+        """
+        super().__init__(provider, client, monotonic, jitter)
+        self._sleep = sleep
+        self._own: httpx.Client | None = None
+        self._fork_lock = threading.Lock()
+        self._open(client)
+
+    def _open(self, client: Client | None) -> None:
+        if client is None:
+            from contacts_core.http import connections  # noqa: PLC0415 - httpcore is for those who need no other client
+
+            self._own = connections.client(self._settings)
+        self._client: Client = client or cast("Client", self._own)
+        # A semaphore made of a queue: threading's own is written in Python, and shows in the cost of a request.
+        self._slots: SimpleQueue[None] = SimpleQueue()
+        for _ in range(self._settings.max_connections):
+            self._slots.put(None)
+
+    def close(self) -> None:
+        """Close the connections, unless the client is the caller's."""
+        self._closed = True
+        if self._own:
+            self._own.close()
+
+    # -- flows --------------------------------------------------------------------------------------------------------
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow to its end and return its result.
+
+        Raises:
+            KeyboardInterrupt: The user pressed Ctrl-C. Its cause tells what was done: an `Interrupted` with the outcome
+                for what changes many contacts.
+        """
+        interruption = Interruption()
+        try:
+            result = self._run(flow, interruption)
+        except ContactsError as error:
+            if interruption.error:
+                interruption.raise_with(error)
+            raise
+        if interruption.error:
+            interruption.raise_with(result)
+        return result
+
+    def _run(self, flow: Flow[T], interruption: Interruption) -> T:
+        with ExitStack() as open_files:
+            try:
+                effect = next(flow)
+                while True:
+                    effect = self._step(flow, effect, open_files, interruption)
+            except StopIteration as stopped:
+                result: T = stopped.value
+                return result
+
+    def stream(self, stream: Stream[T]) -> Iterator[T]:
+        """Run a stream, giving its items as they come."""
+        interruption = Interruption()
+        with ExitStack() as open_files:
+            open_files.callback(stream.close)
+            try:
+                effect = next(stream)
+                while True:
+                    if isinstance(effect, Emit):
+                        items: Sequence[T] = effect.items
+                        yield from items
+                        effect = next(stream)
+                        continue
+                    effect = self._step(stream, effect, open_files, interruption)
+            except StopIteration:
+                return
+            except ContactsError as error:
+                if interruption.error:
+                    interruption.raise_with(error)
+                raise
+
+    def _step(
+        self,
+        flow: Generator[Any, Any, Any],
+        effect: Effect,
+        open_files: ExitStack,
+        interruption: Interruption,
+    ) -> Any:
+        """Perform an effect, hand its answer or its error to the flow, and return the next effect."""
+        try:
+            answer = self._perform(effect, open_files, interruption)
+        except Exception as error:  # noqa: BLE001 - whatever an effect raises is raised in the flow
+            return flow.throw(error)
+        return flow.send(answer)
+
+    def _perform(self, effect: Effect, open_files: ExitStack, interruption: Interruption) -> object:
+        if interruption.error:
+            raise Cancelled
+        try:
+            match effect:
+                case Request():
+                    return self._request(effect, interruption)
+                case Sleep(seconds):
+                    self._sleep(seconds)
+                case Gather():
+                    return self._gather(effect, interruption)
+                case Download():
+                    return self._download(effect, open_files)
+                case Read(source):
+                    return self._read(cast("OpenFile[Iterator[bytes]]", source))
+                case Upload():
+                    self._upload(effect)
+                case Blocking(function):
+                    self._check_open()
+                    return function()
+                case Take():
+                    raise InvalidInput("only AsyncContacts takes an asynchronous iterable", hint="use connect_async")
+        except KeyboardInterrupt as error:
+            interruption.error = error
+            raise Cancelled(unclear=isinstance(effect, Upload | Blocking)) from None
+        return None
+
+    def _gather(self, gather: Gather[T], interruption: Interruption) -> list[Settled[T]]:
+        flows = list(gather.flows)
+        settled: list[Settled[T]] = [Settled(started=False) for _ in flows]
+        halt = threading.Event()
+        turns = itertools.count()
+
+        def work() -> None:
+            while not (halt.is_set() or interruption.error) and (turn := next(turns)) < len(flows):
+                settled[turn] = Settled(error=Cancelled(unclear=True))  # unless it ends
+                try:
+                    settled[turn] = Settled(self._run(flows[turn], interruption))
+                except ContactsError as error:
+                    settled[turn] = Settled(error=error)
+                    if not error.per_item:
+                        halt.set()
+                except BaseException:
+                    halt.set()
+                    raise
+
+        workers = min(gather.limit, self._settings.max_connections, len(flows))
+        if not workers:
+            return settled
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="contacts")
+        # Each thread gets the caller's context, so that spans and log fields of the caller are there too.
+        tasks = [pool.submit(contextvars.copy_context().run, work) for _ in range(workers)]
+        try:
+            wait(tasks)
+        except KeyboardInterrupt as error:
+            interruption.error = error
+            try:
+                wait(tasks)
+            except KeyboardInterrupt:  # what is not waited for is unclear
+                halt.set()
+            settled = not_started(settled)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        for task in tasks:
+            if task.done():
+                task.result()
+        return settled
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
+    def _request(self, request: Request[T], interruption: Interruption) -> T:
+        self._check_usable()
+        attempts = self._attempts(request)
+        try:
+            while True:
+                try:
+                    return self._attempt(request, attempts, interruption)
+                except ContactsError as error:
+                    pause = self._pause_after(attempts, error, interruption)
+                if isinstance(pause, ContactsError):
+                    raise pause
+                self._sleep(pause)
+        except KeyboardInterrupt as error:  # while waiting
+            interruption.error = error
+            raise Cancelled(unclear=attempts.unclear) from None
+
+    def _attempt(self, request: Request[T], attempts: Attempts, interruption: Interruption) -> T:
+        built, limit_s = self._wire.request(self._client, request)
+        while True:
+            self._slots.get()
+            try:  # a request counts when nothing holds it back any more, not while it waits for a slot
+                pause_s, allowed_s = self._turn(request, attempts)
+                if pause_s <= 0:
+                    answer = self._answer(request, built, min(limit_s, allowed_s), interruption)
+                    return self._delivered(request, answer)
+            finally:
+                self._slots.put(None)
+            self._sleep(pause_s)
+
+    def _answer(self, request: Request[Any], built: HttpRequest, limit_s: float, interruption: Interruption) -> Answer:
+        token = deadline.set(time.monotonic() + limit_s)
+        try:
+            with masked_log:
+                response = self._client.send(built, stream=True, follow_redirects=False)
+            try:
+                return self._content(response)
+            finally:
+                response.close()
+        except self._broken as error:
+            raise self._unanswered(request, error) from None
+        except RuntimeError as error:
+            raise client_error(error) from None
+        except KeyboardInterrupt as error:
+            interruption.error = error
+            raise Cancelled(unclear=True) from None
+        finally:
+            deadline.reset(token)
+
+    def _content(self, response: BlockingHttpResponse) -> Answer:
+        if answer := self._wire.whole(response):
+            return answer
+        body, end = self._wire.body(response), deadline.get()
+        for data in response.iter_raw():
+            if not body.feed(data):
+                break
+            if time.monotonic() > end:  # a client of the caller's own does not know the deadline
+                raise TimeoutError
+        return Answer(response.status_code, response.headers, body.end(), body.problem)
+
+    def _check_usable(self) -> None:
+        self._check_open()
+        if not self._check_process(own_client=self._own is not None):
+            return
+        with self._fork_lock:
+            if self._check_process(own_client=True):
+                self._open(None)
+                self._forget_parent()
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    def _download(self, download: Download, open_files: ExitStack) -> OpenFile[Iterator[bytes]]:
+        self._check_usable()
+        url, origin, timeout_s = download.url, "", self._settings.timeout_s
+        try:
+            for _ in range(MAX_REDIRECTS):
+                request = self._wire.file_request(self._client, url, origin)
+                response = self._send_elsewhere(request, min(timeout_s, self._allowed_s()))
+                open_files.callback(response.close)
+                if response.status_code in OK:
+                    read = response.is_stream_consumed  # a transport in this process may answer whole
+                    return OpenFile(response.iter_bytes() if read else response.iter_raw())
+                if response.status_code not in REDIRECTS:
+                    self._raise_refused("download", self._content_within(response, timeout_s))
+                url, origin = self._wire.redirected(request, response), url
+        except self._broken as error:
+            raise self._wire.unreachable("download", error) from None
+        raise self._too_many_redirects()
+
+    def _read(self, source: OpenFile[Iterator[bytes]]) -> bytes:
+        timeout_s = self._settings.timeout_s
+        token = deadline.set(time.monotonic() + timeout_s)
+        try:
+            began = time.monotonic()
+            for data in source.chunks:
+                now = time.monotonic()
+                source.note(now - began, data, timeout_s)
+                began = now
+                if data:
+                    return bytes(data)
+        except self._broken as error:
+            raise self._wire.unreachable("download", error) from None
+        finally:
+            deadline.reset(token)
+        return b""
+
+    def _upload(self, upload: Upload) -> None:
+        self._check_usable()
+        request = self._wire.upload_request(self._client, upload)
+        try:
+            response = self._send_elsewhere(request, min(self._wire.limit(upload.content), self._allowed_s()))
+            try:
+                answer = self._content_within(response, self._settings.timeout_s)
+            finally:
+                response.close()
+        except self._broken as error:
+            raise self._wire.unreachable("upload", error) from None
+        if answer.status_code not in OK:
+            self._raise_refused("upload", answer)
+
+    def _allowed_s(self) -> float:
+        """Wait until something may be sent, and return the seconds that it may take."""
+        while (allowed_s := self._hooks.allowed_s()) <= 0:
+            self._sleep(ASK_AGAIN_S)
+        return allowed_s
+
+    def _send_elsewhere(self, request: HttpRequest, limit_s: float) -> BlockingHttpResponse:
+        token = deadline.set(time.monotonic() + limit_s)
+        checked = allowed_place.set(self._wire.place_check(request))
+        try:
+            with masked_log:
+                return self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        except RuntimeError as error:
+            raise client_error(error) from None
+        finally:
+            allowed_place.reset(checked)
+            deadline.reset(token)
+
+    def _content_within(self, response: BlockingHttpResponse, limit_s: float) -> Answer:
+        token = deadline.set(time.monotonic() + limit_s)
+        try:
+            return self._content(response)
+        finally:
+            deadline.reset(token)

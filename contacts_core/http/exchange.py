@@ -1,0 +1,14 @@
+"""The limits of the exchange under way, which our own connections keep to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+
+__all__ = ["allowed_place", "deadline"]
+
+deadline: ContextVar[float] = ContextVar("contacts_core.deadline", default=float("inf"))
+"""When the exchange under way must be over, by ``time.monotonic``; our own blocking clients keep to it."""
+
+allowed_place: ContextVar[Callable[[str], None] | None] = ContextVar("contacts_core.allowed_place", default=None)
+"""Raises if a connection of the exchange under way leads to an address where it must not; for our own clients."""

@@ -1,0 +1,112 @@
+"""Ctrl-C and cancelled tasks: why a flow begins nothing new, and how that is told to the caller.
+
+A flow that is interrupted is not dropped: exchanges under way are finished where they can be, and every further effect
+is answered with `Cancelled`. What the flow then says of its outcome is the ``__cause__`` of the exception that goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn, TypeVar
+
+from attrs import define
+
+from contacts_core.errors import Cancelled, ContactsError, Interrupted
+from contacts_core.models import Outcome
+from contacts_core.provider import Settled
+
+__all__ = ["Finishing", "Interruption"]
+
+T = TypeVar("T")
+
+
+@define
+class Interruption:
+    """Why a run of a flow begins nothing new; shared by all that runs side by side in it.
+
+    Attributes:
+        error: `KeyboardInterrupt` or ``asyncio.CancelledError``; None while nothing was interrupted.
+    """
+
+    error: BaseException | None = None
+
+    def raise_with(self, result: object) -> NoReturn:
+        """Let the interruption go on, with what was done until then as its cause.
+
+        Args:
+            result: What the flow returned, or the error that it ended with.
+        """
+        assert self.error is not None
+        cause = result if isinstance(result, ContactsError) else None
+        if isinstance(result, Outcome):
+            cause = Interrupted(result, (), (), "interrupted by the user")
+        raise self.error from cause
+
+
+def not_started(settled: list[Settled[T]]) -> list[Settled[T]]:
+    """Mark the flows of a `Gather` that were not started as cancelled."""
+    return [each if each.started else Settled(error=Cancelled(), started=False) for each in settled]
+
+
+class Finishing(asyncio.Future[T]):
+    """The end of work that goes on for a while when the task that waits for it is cancelled.
+
+    The task learns of its cancellation once the work is over. (`asyncio.shield` does the same in one more turn of the
+    event loop, which shows in the cost of a request.)
+
+    Attributes:
+        timer: Ends the work at its limit; cancel it when the work is over.
+        cancels: How many times the task was cancelled.
+        given_up: Whether the work was stopped before its end.
+    """
+
+    def __init__(
+        self, work: Awaitable[T], limit_s: float, cancel_timeout_s: float, before_giving_up: Callable[[], None]
+    ) -> None:
+        """Begin the work.
+
+        Args:
+            work: What is to be finished.
+            limit_s: Seconds that it may take.
+            cancel_timeout_s: Seconds that it may still take once the task is cancelled.
+            before_giving_up: Called before it is stopped.
+        """
+        loop = asyncio.get_running_loop()
+        super().__init__(loop=loop)
+        self._cancel_timeout_s, self._before_giving_up = cancel_timeout_s, before_giving_up
+        self._end = loop.time() + limit_s
+        self.timer = loop.call_at(self._end, self._give_up)
+        self.cancels = 0
+        self.given_up = False
+        self._task = loop.create_task(self._carry_out(work))
+
+    async def _carry_out(self, work: Awaitable[T]) -> None:
+        try:
+            result = await work
+        except asyncio.CancelledError:
+            super().cancel()
+        except Exception as error:  # noqa: BLE001 - it is raised where this is awaited
+            self.set_exception(error)
+        except BaseException:  # a second Ctrl-C ends the event loop, and would leave the task waiting forever
+            super().cancel()
+            raise
+        else:
+            self.set_result(result)
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Note that the task was cancelled, and set an end; the second time, give up."""
+        del msg
+        self.cancels += 1
+        if self.cancels > 1:
+            self._give_up()
+            return False
+        loop = self.get_loop()
+        self.timer.cancel()
+        self.timer = loop.call_at(min(self._end, loop.time() + self._cancel_timeout_s), self._give_up)
+        return False
+
+    def _give_up(self) -> None:
+        self.given_up = True
+        self._before_giving_up()
+        self._task.cancel()
