@@ -9,6 +9,7 @@ try:
     from contacts_core.emulator.base import Emulator, Handler, Incoming, Operation, Refused, Truth, json_response, truth
     from contacts_core.emulator.clock import Clock
     from contacts_core.emulator.faults import FAULTS, Faults
+    from contacts_core.emulator.json_values import json_array, json_object
     from contacts_core.emulator.registry import emulators
     from contacts_core.emulator.server import Exchange, Running, Sandbox, running, serve
     from contacts_core.emulator.synthetic_contacts import Person, people
@@ -30,6 +31,8 @@ __all__ = [
     "Sandbox",
     "Truth",
     "emulators",
+    "json_array",
+    "json_object",
     "json_response",
     "people",
     "running",

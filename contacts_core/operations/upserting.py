@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 from math import isfinite
 from operator import attrgetter
-from typing import NoReturn, TypeVar
+from typing import NoReturn, TypeVar, cast
 
 from attrs import astuple, evolve
 
@@ -164,7 +164,8 @@ def _unsendable(contact: Contact) -> str:
     values += [contact.first_name, contact.last_name, contact.full_name, contact.organization, contact.title]
     values += [*contact.tags, *place, *extra, *contact.custom, *contact.custom.values()]
     for value in values:
-        for part in value if isinstance(value, tuple | list) else (value,):
+        parts: Sequence[object] = cast("Sequence[object]", value) if isinstance(value, tuple | list) else (value,)
+        for part in parts:
             match part:
                 case str():
                     if not part.isascii() and any("\ud800" <= character <= "\udfff" for character in part):

@@ -44,10 +44,9 @@ def __getattr__(name: str) -> Any:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
     try:
-        module = import_module(f"{__name__}.{_HOMES[name]}")
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     except ModuleNotFoundError as missing:
         raise needs_extra(__name__, missing, "testing") from None
-    value = getattr(module, name)
     globals()[name] = value
     return value
 

@@ -69,6 +69,8 @@ def inline_code(page: Path, text: str | None = None) -> list[str]:
 
 EXECUTED = [page for page in PAGES if any(block.language == "python" and not block.reason for block in blocks(page))]
 LOGGERS = {"contacts_core.drift", "contacts_core.retries"}
+ACCOUNTS = {"marketing": "sendgrid", "crm": "user-api"}
+REQUIRED = {"api_key", "access_key", "workspace_id"}
 PUBLIC = {
     "contacts_core",
     "contacts_core.emulator",
@@ -85,11 +87,19 @@ PUBLIC = {
 DOTTED = re.compile(r"\bcontacts_core(?:\.[A-Za-z_]\w*)+")
 
 
+def account(name: str) -> str:
+    """An account of a page, with the settings that the emulators put into the environment."""
+    provider = registry().providers[ACCOUNTS[name]]
+    settings = [field for field in attrs.fields(provider) if field.name in {*REQUIRED, "base_url"}]
+    lines = [f'{field.name} = "env:{environment_name(provider, field)}"' for field in settings]
+    return "\n".join([f"[accounts.{name}]", f'provider = "{provider.name}"', *lines])
+
+
 @pytest.fixture
 def vendors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Running]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONTACTS_FILE", str(tmp_path / "contacts.toml"))
-    (tmp_path / "contacts.toml").touch()
+    (tmp_path / "contacts.toml").write_text("\n".join(map(account, ACCOUNTS)), encoding="utf-8")
     monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "storage"))
     monkeypatch.syspath_prepend(str(tmp_path))
     with running(Sandbox(emulators().values(), contacts=60, speed=600)) as server:

@@ -46,7 +46,7 @@ def all_accounts(context: typer.Context, as_json: Json = False) -> None:
     `contacts accounts add` writes this for you:
 
         contacts accounts
-        contacts accounts add marketing sendgrid
+        contacts accounts add marketing PROVIDER
         contacts accounts check marketing
     """
     if context.invoked_subcommand:
@@ -90,9 +90,9 @@ def accounts_add(
     The key itself is never written to the file. Without --set and --keyring it is expected in an environment variable
     named after the account.
 
-        contacts accounts add marketing sendgrid
-        contacts accounts add crm bird --set workspace_id=ID --set access_key=env:BIRD_KEY --default
-        contacts accounts add marketing sendgrid --keyring
+        contacts accounts add marketing PROVIDER
+        contacts accounts add crm PROVIDER --set api_key=env:CRM_KEY --default
+        contacts accounts add marketing PROVIDER --keyring
     """
     from contacts_core.cli import output
     from contacts_core.config import plugins
