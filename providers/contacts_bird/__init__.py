@@ -381,7 +381,7 @@ class Bird(
             with suppress(NotFound):  # an id of another workspace
                 joined = body | joining | _lists("addToLists", first_lists)
                 written = yield from api.update_contact(contact.id, joined)
-                about_id(written, contact.id, provider=self.name)
+                written = about_id(written, contact.id, provider=self.name)
         by_id = written is not None or not references
         if written is None and references:
             first, *others = references

@@ -200,7 +200,7 @@ class UserApi(
             kept: Whether a re-read still shows all else that was written back.
         """
         written = (yield from api.update_contact(contact_id, body)).data
-        about_id(written, contact_id, provider=self.name)
+        _ = about_id(written, contact_id, provider=self.name)
         names = tuple(body)
         try:
             after = yield from self._told(contact_id, names)
