@@ -50,7 +50,7 @@ bench: $(DEV) ## run the benchmarks and print their ratios
 	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(DEV) ## build the pages into site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 wheel: $(DEV) ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist

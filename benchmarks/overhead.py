@@ -58,7 +58,7 @@ def _figure(what: str, ways: list[Callable[[], object]], rounds: int, requests: 
 
 def _addresses(provider: Bird) -> tuple[dict[str, str], Iterator[str]]:
     headers = {"Accept": "application/json", **provider.headers()}
-    root = provider.base_url + provider.base_path() + "/contacts/"
+    root = provider.base_url + provider.path_prefix() + "/contacts/"
     return headers, (root + each for each in itertools.cycle(IDS))
 
 

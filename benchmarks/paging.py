@@ -30,10 +30,10 @@ def run(*, quick: bool) -> Iterator[Figure]:
     rounds = 1 if quick else 5
     with serving("bird", LATENCY) as address:
         bird = Bird(access_key="sandbox-access-key", workspace_id=synthetic_contacts.WORKSPACE, base_url=address)
-        yield from _figures(bird, f"{address}{bird.base_path()}/contacts?pageToken=1", rounds)
+        yield from _figures(bird, f"{address}{bird.path_prefix()}/contacts?pageToken=1", rounds)
     with serving("user-api", LATENCY) as address:
         user_api = UserApi(api_key="sandbox-user-key", base_url=address)
-        yield from _figures(user_api, f"{address}{user_api.base_path()}/contacts?offset=100", rounds)
+        yield from _figures(user_api, f"{address}{user_api.path_prefix()}/contacts?offset=100", rounds)
 
 
 def _figures(provider: Bird | UserApi, page: str, rounds: int) -> Iterator[Figure]:

@@ -50,7 +50,7 @@ def _sendgrid(index: int, person: Person, dice: random.Random) -> Json:
         "id": contact_id,
         "email": person.email,
         **{name: value for name, value in identifiers.items() if value},
-        "alternate_emails": list(person.alternate_emails),
+        "alternate_emails": list(person.further_emails),
         "first_name": person.first_name,
         "last_name": person.last_name,
         "address_line_1": person.address,
@@ -145,7 +145,7 @@ def _user_api(index: int, person: Person, dice: random.Random) -> Json:
         ("renewal_date", "DATE", f"{person.joined}"),
         ("stage", "SINGLE_SELECT", {"id": "option_2", "value": "active"}),
     ]
-    emails = [person.email, *person.alternate_emails]
+    emails = [person.email, *person.further_emails]
     return {
         "id": f"contact_{index}",
         "full_name": f"{person.first_name} {person.last_name}",

@@ -1,10 +1,10 @@
-"""What can go wrong, ordered by what a caller can do about it.
+"""The errors of the library, ordered by what a caller can do about them.
 
     ContactsError
     ├─ ConfigurationError            wrong or missing settings, unknown account, broken plugin
     ├─ InvalidInput                  a value that must not be sent (also a ``ValueError``)
     ├─ UnsupportedOperation          the provider does not declare the capability
-    ├─ IncompleteSearch              the vendor answered with a sample
+    ├─ IncompleteSearch              the vendor returned only some of the matches
     ├─ IncompleteExport              fewer contacts arrived than the vendor announced
     ├─ Interrupted                   the outcome so far, and what was not sent
     ├─ Cancelled                     Ctrl-C or a cancelled task; the cause of an `Interrupted`
@@ -36,13 +36,41 @@ if TYPE_CHECKING:
 
     from contacts_core.models import Contact, Job, Outcome
 
+__all__ = [
+    "Cancelled",
+    "ConfigurationError",
+    "ContactsError",
+    "DeadlineExceeded",
+    "Forbidden",
+    "IncompleteExport",
+    "IncompleteSearch",
+    "Interrupted",
+    "InvalidInput",
+    "JobFailed",
+    "JobTimeout",
+    "NotFound",
+    "PlanRefused",
+    "ProviderError",
+    "RateLimited",
+    "Rejected",
+    "StorageError",
+    "Unauthenticated",
+    "Unavailable",
+    "UnexpectedPayload",
+    "Unreachable",
+    "UnsupportedOperation",
+]
+
 
 class ContactsError(Exception):
     """Base of every error this library raises.
 
-    ``hint`` says what to try next, in one sentence; it may be empty. ``per_item`` is true for errors that concern the
-    one thing asked for and would not meet the next. ``unclear`` is true where a request may have been carried out all
-    the same. Messages hold printable characters only, whatever the vendor wrote; errors can be pickled and copied.
+    Messages contain printable characters only, whatever the vendor wrote. Errors can be pickled and copied.
+
+    Attributes:
+        hint: What to try next, in one sentence; may be empty.
+        per_item: Whether the error concerns only the item asked for, so that the next item may succeed.
+        unclear: Whether the request may have been carried out although no answer says so.
     """
 
     per_item: ClassVar[bool] = False
@@ -53,7 +81,7 @@ class ContactsError(Exception):
         self.hint = printable(hint)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Carry everything to another process, and a cause that is an error of this library."""
+        """Pickle all attributes, and the cause if it is an error of this library."""
         cause = self.__cause__ if isinstance(self.__cause__, ContactsError) else None
         return _rebuilt, (type(self), self.args, self.__dict__, cause)
 
@@ -81,7 +109,7 @@ class UnsupportedOperation(ContactsError):
 
 
 class IncompleteSearch(ContactsError):
-    """The vendor answered with a sample: ``found`` are some of ``total`` contacts."""
+    """The vendor returned only some of the matches: ``found`` are some of ``total`` contacts."""
 
     def __init__(self, found: Sequence[Contact], total: int, *, hint: str = "") -> None:
         super().__init__(f"the vendor showed {len(found)} of {total} matching contacts", hint=hint)
@@ -90,7 +118,7 @@ class IncompleteSearch(ContactsError):
 
 
 class IncompleteExport(ContactsError):
-    """The export ended after ``found`` contacts although the vendor announced ``total``."""
+    """The export ended after ``found`` contacts, although the vendor announced ``total``."""
 
     def __init__(self, found: int, total: int) -> None:
         super().__init__(
@@ -102,9 +130,9 @@ class IncompleteExport(ContactsError):
 
 
 class Interrupted(ContactsError):
-    """A long operation stopped on ``__cause__``.
+    """An operation stopped half-way, because of ``__cause__``.
 
-    ``outcome`` is what was reached, ``uncertain`` the items whose request got no clear answer (they may or may not
+    ``outcome`` is what was done, ``uncertain`` the items whose request got no clear answer (they may or may not
     have been processed), ``unsent`` the items that were never sent. Repeating ``uncertain`` and ``unsent`` is safe.
     """
 
@@ -120,9 +148,9 @@ class Interrupted(ContactsError):
 
 
 class Cancelled(ContactsError):
-    """The caller pressed Ctrl-C or cancelled the task; nothing new was begun.
+    """Ctrl-C was pressed or the task was cancelled; no further request was sent.
 
-    What was under way was finished; ``unclear`` is true where it could not be.
+    Requests in flight were finished; ``unclear`` is true if that was not possible.
     """
 
     def __init__(self, *, unclear: bool = False) -> None:
@@ -131,7 +159,7 @@ class Cancelled(ContactsError):
 
 
 class DeadlineExceeded(ContactsError):
-    """The time that the settings give to a request or to a client was over before the request could be sent."""
+    """The time limit of the request or the client was over before the request could be sent."""
 
 
 class PlanRefused(ContactsError):
@@ -139,9 +167,9 @@ class PlanRefused(ContactsError):
 
 
 class StorageError(ContactsError):
-    """Runs or tombstones could not be read or written: the database is away, full, or holds what it should not.
+    """Runs or tombstones could not be read or written: the database is unreachable, full, or has unexpected content.
 
-    The message never holds the database's own words: they tell hosts, statements and values.
+    The message does not contain the database's own message, which may have hosts, statements and values in it.
     """
 
 
@@ -154,7 +182,7 @@ class JobFailed(ContactsError):
 
 
 class JobTimeout(ContactsError):
-    """The vendor's job was still pending when the time given to ``wait`` was over."""
+    """The vendor's job was still pending when the ``timeout`` of `wait` was over."""
 
     def __init__(self, message: str, job: Job, *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -162,9 +190,9 @@ class JobTimeout(ContactsError):
 
 
 class ProviderError(ContactsError):
-    """The vendor said no, or said nothing.
+    """The vendor refused a request, or did not answer.
 
-    ``status`` is the HTTP status (None without an answer), ``request_id`` the vendor's own name for the request.
+    ``status`` is the HTTP status (None without an answer), ``request_id`` the vendor's id of the request.
     """
 
     retryable: ClassVar[bool] = False
@@ -188,14 +216,14 @@ class ProviderError(ContactsError):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        """Say who refused what, and the vendor's reason."""
+        """Return the provider, the operation, the status, and the vendor's reason."""
         where = f"{self.provider} {self.operation}".strip()
         status = f" [{self.status}]" if self.status is not None else ""
         return f"{where}{status}: {self.args[0]}" if where else f"{self.args[0]}{status}"
 
 
 class Unreachable(ProviderError):
-    """No complete answer arrived: no connection, a cut one, or a timeout."""
+    """No complete answer arrived: no connection, a broken connection, or a timeout."""
 
     retryable = True
     unclear = True
@@ -206,11 +234,11 @@ class Unauthenticated(ProviderError):
 
 
 class Forbidden(ProviderError):
-    """403: the key is good but lacks the right for this."""
+    """403: the key is valid but lacks the permission."""
 
 
 class NotFound(ProviderError):
-    """404: the vendor has no such thing."""
+    """404: the vendor does not have the item."""
 
     per_item = True
 
@@ -222,10 +250,10 @@ class RateLimited(ProviderError):
 
 
 class Rejected(ProviderError):
-    """Any other 4xx: the vendor understood and refuses.
+    """Any other 4xx: the vendor refused the request.
 
-    ``details`` are the vendor's own pairs of field and message, unmasked: they are for providers that send the rest
-    again, never for logs.
+    ``details`` are the vendor's pairs of field and message. They are not masked: do not log them. Providers use them to
+    send the rest of a batch again.
     """
 
     per_item = True
@@ -233,7 +261,7 @@ class Rejected(ProviderError):
 
 
 class Unavailable(ProviderError):
-    """5xx: the vendor is at fault, for now."""
+    """5xx: the vendor has a failure."""
 
     retryable = True
     unclear = True

@@ -1,14 +1,14 @@
-"""The portable query: what to look for, whoever the vendor is.
+"""The portable query, the same for every vendor.
 
     F.email == "jane@example.com"
     (F.last_name == "O'Brien") & ~(F.list == "3c1f…")
     F.custom["score"] > 10
 
-`Query.matches` is the meaning of a query; adapters translate what their vendor can answer itself, and the core filters
-the rest with it. A field with several values (``F.email``, ``F.list``, ``F.tag``) matches when any value does, with
+`Query.matches` defines what a query means. Providers translate what their vendor can answer, and the core filters the
+answers with it. A field with several values (``F.email``, ``F.list``, ``F.tag``) matches when any value does, with
 one exception: the text operators (``startswith``, ``endswith``, ``contains``) on e-mail addresses and phone numbers
 look at the ones marked primary where a contact has such marks, because that is what vendors index. A missing value
-matches nothing. Text compares exactly, identifiers by their normal form, times must be aware.
+matches nothing. Text is compared exactly, identifiers by their normal form. Times must have a time zone.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from contacts_core.models.identifiers import mask, normal_email, normal_phone
 __all__ = ["And", "Compare", "F", "Field", "Not", "Op", "Or", "Query", "RawQuery", "Value", "replaced", "walk"]
 
 Value: TypeAlias = str | int | float | bool | date | datetime
+"""What a field can be compared with. Times need a time zone."""
 
 
 class Op(Enum):
@@ -72,27 +73,27 @@ class Query:
     __slots__ = ()
 
     def matches(self, contact: Contact) -> bool:
-        """Tell whether the contact meets the condition.
+        """Return whether the contact meets the condition.
 
         Raises:
-            InvalidInput: The query holds a `Native` part, which only its vendor can answer.
+            InvalidInput: The query has a `RawQuery` in it, which only its vendor can evaluate.
         """
         raise NotImplementedError
 
     def __and__(self, other: Query) -> Query:
-        """Both."""
+        """Match contacts that meet both conditions."""
         return And((*_parts(self, And), *_parts(other, And)))
 
     def __or__(self, other: Query) -> Query:
-        """Either."""
+        """Match contacts that meet at least one of the conditions."""
         return Or((*_parts(self, Or), *_parts(other, Or)))
 
     def __invert__(self) -> Query:
-        """Not this."""
+        """Match contacts that do not meet the condition."""
         return Not(self)
 
     def __bool__(self) -> bool:
-        """Refuse: ``and``, ``or``, ``not`` and ``if`` would silently drop half of the query."""
+        """Raise: ``and``, ``or``, ``not`` and ``if`` would silently drop a part of the query."""
         message = "a query has no truth value; combine queries with & | ~ and parentheses"
         raise TypeError(message)
 
@@ -107,7 +108,7 @@ class Compare(Query):
     key: str = ""
 
     def matches(self, contact: Contact) -> bool:
-        """See `Query.matches`."""
+        """Return whether the contact meets the condition; see `Query.matches`."""
         compare, target = COMPARISONS[self.op], self.value
         for value in _values(contact, self):
             left, right = _comparable(value, target) if self.op not in (*TEXT_OPS, Op.SET) else (value, target)
@@ -126,7 +127,7 @@ class And(Query):
     parts: tuple[Query, ...]
 
     def matches(self, contact: Contact) -> bool:
-        """See `Query.matches`."""
+        """Return whether the contact meets the condition; see `Query.matches`."""
         return all(part.matches(contact) for part in self.parts)
 
 
@@ -137,7 +138,7 @@ class Or(Query):
     parts: tuple[Query, ...]
 
     def matches(self, contact: Contact) -> bool:
-        """See `Query.matches`."""
+        """Return whether the contact meets the condition; see `Query.matches`."""
         return any(part.matches(contact) for part in self.parts)
 
 
@@ -148,24 +149,24 @@ class Not(Query):
     part: Query
 
     def matches(self, contact: Contact) -> bool:
-        """See `Query.matches`."""
+        """Return whether the contact meets the condition; see `Query.matches`."""
         return not self.part.matches(contact)
 
 
 @frozen
 class RawQuery(Query):
-    """A condition in the vendor's own language, passed on as it is."""
+    """A condition in the vendor's own query language, passed on unchanged."""
 
     text: str = attrs.field(repr=False)
 
     def matches(self, contact: Contact) -> bool:
-        """Refuse: only the vendor knows what it means."""
+        """Raise `InvalidInput`: only the vendor can evaluate it."""
         message = "a native query cannot be applied to contacts that were already read"
         raise InvalidInput(message)
 
 
 def replaced(query: Query, change: Callable[[Compare], Compare]) -> Query:
-    """The same query with each comparison changed."""
+    """Return the query with each comparison replaced by the result of ``change``."""
     match query:
         case Compare():
             return change(query)
@@ -180,7 +181,7 @@ def replaced(query: Query, change: Callable[[Compare], Compare]) -> Query:
 
 
 class Field:
-    """A field of contacts, to be compared with a value."""
+    """A field of contacts. Comparing it with a value gives a query."""
 
     __slots__ = ("_key", "_name")
 
@@ -220,25 +221,25 @@ class Field:
     __hash__ = None  # type: ignore[assignment]  # == makes a query
 
     def startswith(self, text: str) -> Compare:
-        """Text that begins so."""
+        """Match text that starts with ``text``; case counts."""
         return self._compare(Op.STARTSWITH, text)
 
     def endswith(self, text: str) -> Compare:
-        """Text that ends so."""
+        """Match text that ends with ``text``; case counts."""
         return self._compare(Op.ENDSWITH, text)
 
     def contains(self, text: str) -> Compare:
-        """Text that has this somewhere."""
+        """Match text that contains ``text``; case counts."""
         return self._compare(Op.CONTAINS, text)
 
     def in_(self, values: Iterable[Value]) -> Query:
-        """Equal to one of these; no value, no match."""
+        """Match any of these values. Without values, nothing matches."""
         if isinstance(values, str):
-            raise InvalidInput("a single text was given where several are due", hint="put it into a list")
+            raise InvalidInput("expected a list of values, got a str", hint="put it into a list")
         return Or(tuple(self._compare(Op.EQ, value) for value in values))
 
     def is_set(self) -> Compare:
-        """The contact has any value for it."""
+        """Match contacts that have any value in this field."""
         return Compare(self._name, Op.SET, "", self._key)
 
 
@@ -277,6 +278,7 @@ class Fields:
 
 
 F = Fields()
+"""The fields of contacts: ``F.email == "jane@example.com"``, ``F.custom["score"] >= 10``. See `Field`."""
 
 
 def walk(query: Query) -> Iterator[Query]:

@@ -18,7 +18,7 @@ import typer.main
 
 from contacts_core.cli.app import app
 from contacts_core.config import matrix
-from contacts_core.emulator import FAULTS
+from contacts_core.emulator.registry import known_faults
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -75,7 +75,7 @@ def parameter(param: Any) -> str:
 def faults() -> str:
     """The faults of the emulators, as Markdown."""
     return "\n".join(
-        ("| fault | what happens |", "| --- | --- |", *(f"| `{n}` | {text} |" for n, text in FAULTS.items()))
+        ("| fault | what happens |", "| --- | --- |", *(f"| `{n}` | {text} |" for n, text in known_faults().items()))
     )
 
 

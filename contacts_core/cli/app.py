@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -13,26 +14,33 @@ import typer
 import typer.main
 from typer.core import TyperCommand, TyperGroup
 
+from contacts_core.cli import output
+
 __all__ = ["Command", "app", "section"]
 
 WIDEST = 20
 UsageError: Any = typer.BadParameter.__mro__[1]  # Typer brings its own Click, or uses the one that is installed
+AS_JSON = "contacts.as_json"
 
 EPILOG = """Exit codes:
 
     0    done; or accepted by the vendor, which the text then says
     1    failed: the vendor refused, could not be reached, or a job failed
     2    usage: a wrong argument, value, setting or account; nothing was sent
-    3    partial: some of it was done, or found, or is still going on; or nobody has what was looked for
+    3    partial: some of it was done, or found, or is still going on; or no contact has the identifier
     4    refused: not confirmed, or nothing this provider can do; nothing was changed
     130  interrupted with Ctrl-C; what was done, what is unclear and what was not sent is told
     143  the same by SIGTERM (129 by SIGHUP)
 
+-q, -v and --debug may also be given after the command. With --json, whatever is printed on stderr is one JSON document.
+
 An option that takes several values is repeatable, and splits them at commas (quotes around a value keep its commas);
 one that takes NAME=VALUE is repeatable. Any other option may be given once. `-` as a FILE to read is standard input.
 
-Accounts and their keys stand in contacts.toml; without one, name a provider and set its key in the environment.
-`contacts accounts` shows what is there, `contacts sandbox` gives you something to try things on.
+Accounts and their keys are in contacts.toml; without an account, name a provider and set its key in the environment.
+`contacts accounts` shows what is there, `contacts accounts add` adds one, `contacts sandbox` gives you something to try
+things on. Where ACCOUNT is left out, or is `.`, it is the default account: CONTACTS_ACCOUNT, or default_account in
+contacts.toml. Results are tables on a terminal; in a pipe or a file they are rows with tabs and no header.
 """
 
 # Section, name, and the module that holds the function of that name. What a command does stands here once more, for
@@ -40,16 +48,16 @@ Accounts and their keys stand in contacts.toml; without one, name a provider and
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Look around": {
         "providers": ("info", "Show the providers and what each of them can do."),
-        "accounts": ("info", "Show the accounts and where their keys come from."),
-        "demo": ("demo", "Try the main operations on an emulator of every vendor."),
+        "accounts": ("accounts", "Show, add and check accounts and their keys."),
+        "demo": ("demo", "Try the main operations on emulated vendors."),
         "sandbox": ("sandbox", "Serve emulators of all vendors on this machine."),
     },
     "Read": {
         "search": ("read", "Search for contacts; conditions are joined by AND."),
         "find": ("read", "Look contacts up by exact identifier."),
-        "get": ("read", "Show all that the vendor tells about contacts."),
+        "get": ("read", "Show everything the vendor has on contacts."),
         "export": ("read", "Write every contact to a file, or to stdout."),
-        "count": ("read", "Count the contacts, and say how that is known."),
+        "count": ("read", "Count the contacts and name the source of the number."),
         "lists": ("read", "Show the lists and their ids."),
         "fields": ("read", "Show the custom fields."),
     },
@@ -63,7 +71,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "delete-list": ("change", "Delete a list and keep its contacts."),
     },
     "Plan, apply, prove": {
-        "erase": ("erase", "Erase people everywhere: plan, show, ask, apply, write the receipt."),
+        "erase": ("erase", "Erase people: plan, show, ask, apply, write the receipt."),
         "plan": ("plan", "Make and show plans; nothing is changed."),
         "apply": ("apply", "Apply a plan, verify it, and write a receipt."),
         "runs": ("apply", "Show, resume or cancel runs of plans."),
@@ -126,19 +134,51 @@ def _refuse_odd(param: Any, value: Any, times: int) -> None:
 
 
 @contextmanager
-def _usage() -> Iterator[None]:
-    """Make the text of usage errors printable: it repeats what a script passed on."""
-    try:
-        yield
-    except UsageError as error:
-        from contacts_core.text import printable
+def _usage(ctx: Any) -> Iterator[None]:
+    """Make the text of usage errors printable: it repeats what a script passed on. With ``--json`` it is JSON."""
+    with output.messages(as_json=ctx.meta[AS_JSON]):
+        try:
+            yield
+        except UsageError as error:
+            error.message = output.clean(error.message)
+            if not ctx.meta[AS_JSON]:
+                raise
+            code = int(output.Exit.USAGE)
+            output.error(
+                {"type": "UsageError", "message": error.format_message(), "hint": "see --help", "exit_code": code}
+            )
+            raise typer.Exit(code) from None
 
-        error.message = printable(error.message)
-        raise
+
+def _said(ctx: typer.Context, param: typer.CallbackParam, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        output.verbosity(**{str(param.name): True})
+
+
+@cache
+def _options_of_every_command() -> tuple[Any, ...]:
+    """What may be given behind every command, too; hidden there, for the help would be the same everywhere."""
+
+    def command(
+        quiet: Annotated[bool, typer.Option("--quiet", "-q", hidden=True, callback=_said)] = False,
+        verbose: Annotated[bool, typer.Option("--verbose", "-v", hidden=True, callback=_said)] = False,
+        debug: Annotated[bool, typer.Option("--debug", hidden=True, callback=_said)] = False,
+    ) -> None: ...
+
+    made = typer.Typer(add_completion=False)
+    made.command()(command)
+    params = tuple(typer.main.get_command(made).params)
+    for param in params:
+        param.expose_value = False
+    return params
 
 
 class Command(Strict, TyperCommand):
     """A command whose errors become one readable line and an exit code."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its own parameters, and those of every command."""
+        return [*super().get_params(ctx), *_options_of_every_command()]
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """Keep examples as they are."""
@@ -147,12 +187,11 @@ class Command(Strict, TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run it."""
         from contacts_core.cli.errors import handled
+        from contacts_core.cli.options import chosen_account
 
-        with handled(
-            account=str(ctx.params.get("account", "")),
-            as_json=bool(ctx.params.get("as_json")),
-            debug=bool(ctx.find_root().params.get("debug")),
-        ):
+        with handled(account=str(ctx.params.get("account", "")), as_json=bool(ctx.params.get("as_json"))):
+            if "account" in ctx.params:
+                ctx.params["account"] = chosen_account(ctx.params["account"])
             return super().invoke(ctx)
 
 
@@ -197,12 +236,14 @@ class Group(Strict, TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse what stands before the command."""
-        with _usage():
+        ctx.meta[AS_JSON] = "--json" in args[: args.index("--")] if "--" in args else "--json" in args
+        with _usage(ctx):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Find the command, and run it."""
-        with _usage():
+        with _usage(ctx):
+            output.verbosity(**{name: ctx.params[name] for name in ("quiet", "verbose", "debug")})
             return super().invoke(ctx)
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
@@ -249,13 +290,18 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
 
 @app.callback()
 def contacts(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and what is sent, scrubbed.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show results, warnings, questions and errors only.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show each request and its status.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show requests and tracebacks, scrubbed.")] = False,
     show_version: Annotated[
         bool, typer.Option("--version", callback=version, is_eager=True, help="Show the version.")
     ] = False,

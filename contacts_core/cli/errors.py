@@ -14,12 +14,13 @@ from typing import Any
 import typer
 
 from contacts_core import errors
+from contacts_core.cli import output
 from contacts_core.cli import signals as stopping
-from contacts_core.cli.output import Exit, as_error, document, note, show, warn
+from contacts_core.cli.output import Exit, document, note, show, warn
 from contacts_core.errors import ContactsError
 from contacts_core.models.identifiers import scrub
 
-__all__ = ["Refused", "handled", "reached"]
+__all__ = ["Refused", "Stopped", "handled", "reached"]
 
 CODES: tuple[tuple[type[ContactsError], Exit], ...] = (
     (errors.UnsupportedOperation, Exit.REFUSED),
@@ -43,28 +44,33 @@ class Refused(ContactsError):
     """Nobody confirmed; nothing was changed."""
 
 
+class Stopped(Refused):
+    """Ctrl-C at the question; nothing was changed."""
+
+
 @contextmanager
-def handled(account: str, *, as_json: bool, debug: bool) -> Iterator[None]:
+def handled(account: str, *, as_json: bool) -> Iterator[None]:
     """Run a command, and turn whatever it raises into words and an exit code."""
-    with _reported(debug=debug):
+    with _reported():
         try:
             try:
                 yield
             except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
                 raise
             except KeyboardInterrupt as interrupt:
-                _traceback(interrupt, wanted=debug)
+                _traceback(interrupt)
                 if isinstance(interrupt.__cause__, errors.Interrupted):  # which says what was done until then
                     reached(interrupt.__cause__, account, as_json=as_json)
-                    _tell(interrupt.__cause__, as_json=as_json)
+                    _tell(interrupt.__cause__)
                     raise typer.Exit(stopping.exit_code()) from None
-                note("interrupted; a request that was under way may or may not have been carried out", "yellow")
+                told = "interrupted; a request that was under way may or may not have been carried out"
+                note(told, "yellow", even_if_quiet=True)
                 raise typer.Exit(stopping.exit_code()) from None
             except Exception as error:  # noqa: BLE001 - the last word is ours, whatever a plugin raises
-                _traceback(error, wanted=debug)
+                _traceback(error)
                 if isinstance(error, errors.Interrupted):
                     reached(error, account, as_json=as_json)
-                _tell(error, as_json=as_json)
+                _tell(error)
                 raise typer.Exit(_code(error)) from None
             finally:
                 sys.stdout.flush()
@@ -73,7 +79,14 @@ def handled(account: str, *, as_json: bool, debug: bool) -> Iterator[None]:
             raise typer.Exit(Exit.FAILED) from None
         except OSError as error:  # what was to be printed could not be written, or not to its end
             _forget_stdout()
-            note(f"error: standard output: {error.strerror}", "red")
+            output.error(
+                {
+                    "type": type(error).__name__,
+                    "message": f"standard output: {error.strerror}",
+                    "hint": "",
+                    "exit_code": int(Exit.FAILED),
+                }
+            )
             raise typer.Exit(Exit.FAILED) from None
 
 
@@ -81,25 +94,22 @@ def _code(error: BaseException) -> int:
     cancelled = isinstance(error, errors.Interrupted) and isinstance(error.__cause__, errors.Cancelled)
     if cancelled or isinstance(error, errors.Cancelled):
         return stopping.exit_code()
+    if isinstance(error, Stopped):
+        return stopping.exit_code()
     if isinstance(error, Refused):
         return Exit.REFUSED
     return next((code for kind, code in CODES if isinstance(error, kind)), Exit.FAILED)
 
 
-def _tell(error: Exception, *, as_json: bool) -> None:
+def _tell(error: Exception) -> None:
     message, hint = _words(error)
-    if as_json:
-        details = {name: getattr(error, name) for name in DETAILS if hasattr(error, name)}
-        if isinstance(error, errors.Interrupted):
-            details |= {"uncertain": len(error.uncertain), "unsent": len(error.unsent)}
-        if isinstance(error, (errors.JobFailed, errors.JobTimeout)):
-            details["job"] = error.job.id
-        told = {"type": type(error).__name__, "message": message, "hint": hint, "exit_code": int(_code(error))}
-        as_error({"error": {**told, **details}})
-        return
-    note(f"error: {message}", "red")
-    if hint:
-        note(f"hint: {hint}")
+    details = {name: getattr(error, name) for name in DETAILS if hasattr(error, name)}
+    if isinstance(error, errors.Interrupted):
+        details |= {"uncertain": len(error.uncertain), "unsent": len(error.unsent)}
+    if isinstance(error, (errors.JobFailed, errors.JobTimeout)):
+        details["job"] = error.job.id
+    told = {"type": type(error).__name__, "message": message, "hint": hint, "exit_code": int(_code(error))}
+    output.error({**told, **details})
 
 
 def _words(error: Exception) -> tuple[str, str]:
@@ -125,13 +135,14 @@ def reached(error: errors.Interrupted, account: str, *, as_json: bool) -> None:
 
 
 @contextmanager
-def _reported(*, debug: bool) -> Iterator[None]:
+def _reported() -> Iterator[None]:
     """Let warnings and log records come out as single lines on stderr, scrubbed."""
-    handler = _Lines(logging.DEBUG if debug else logging.WARNING)
+    verbose = output.is_verbose()
+    handler = _Lines(logging.DEBUG if verbose else logging.WARNING)
     root, ours = logging.getLogger(), logging.getLogger("contacts_core")
     level = ours.level
     root.addHandler(handler)
-    if debug:
+    if verbose:
         ours.setLevel(logging.DEBUG)
     try:
         with warnings.catch_warnings():
@@ -150,16 +161,16 @@ class _Lines(logging.Handler):
         if record.levelno >= logging.WARNING:
             warn(message)
         else:
-            note(f"debug: {message}", "dim")
+            output.trace(f"debug: {message}")
 
 
 def _show_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
     warn(scrub(str(message)))
 
 
-def _traceback(error: BaseException, *, wanted: bool) -> None:
-    if wanted:
-        note(scrub("".join(traceback.format_exception(error))).splitlines(), "dim")
+def _traceback(error: BaseException) -> None:
+    if output.is_debugging():
+        output.trace(scrub("".join(traceback.format_exception(error))).splitlines())
 
 
 def _forget_stdout() -> None:

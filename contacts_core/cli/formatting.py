@@ -19,6 +19,7 @@ __all__ = [
     "outcome",
     "outcome_code",
     "some",
+    "told",
     "who",
 ]
 
@@ -35,7 +36,7 @@ JOB_STATES = {
     JobState.DONE: "is done",
     JobState.PARTIAL: "is done in part",
     JobState.FAILED: "failed",
-    JobState.UNKNOWN: "cannot be read at this vendor; read again what it was to change",
+    JobState.UNKNOWN: "cannot be read at this vendor; read the contacts again instead",
 }
 OUTCOME_CODES = {OutcomeState.PARTIAL: Exit.PARTIAL, OutcomeState.FAILED: Exit.FAILED}
 JOB_CODES = {JobState.PARTIAL: Exit.PARTIAL, JobState.UNKNOWN: Exit.PARTIAL, JobState.FAILED: Exit.FAILED}
@@ -109,7 +110,7 @@ def _outcome(outcome: Outcome, account: str, state: str, unclear: int = 0, unsen
     if len(outcome.failed) > SHOWN:
         lines.append(f"  refused: {len(outcome.failed) - SHOWN} more (all of them with --json)")
     if outcome.dropped_fields:
-        lines.append(f"  not written, for the vendor has no place for it: {', '.join(outcome.dropped_fields)}")
+        lines.append(f"  not written, the vendor has no field for it: {', '.join(outcome.dropped_fields)}")
     if outcome.emulated:
         lines.append("  emulated: read, changed, written back and read again")
     return lines
@@ -128,9 +129,14 @@ def job(job: Job) -> str:
     return f"job {job.id} {JOB_STATES[job.state]}" + (f" ({', '.join(numbers)})" if numbers else "") + files + detail
 
 
-def who(contact: Contact) -> str:
-    """A contact in one line, identifiers masked."""
-    return " ".join([contact.id, *(i.masked for i in contact.identifiers)])
+def who(contact: Contact, *, whole: bool = False) -> str:
+    """A contact in one line, identifiers masked unless they are wanted whole."""
+    return " ".join([contact.id, *(told(i, whole=whole) for i in contact.identifiers)])
+
+
+def told(identifier: Identifier, *, whole: bool) -> str:
+    """An identifier with its kind: masked for logs, whole for a person who has to confirm it."""
+    return f"{identifier.key or identifier.kind.value}:{identifier.normal}" if whole else identifier.masked
 
 
 def some(items: Iterable[str], most: int = SHOWN) -> str:

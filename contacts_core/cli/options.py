@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from contacts_core.cli import completion, output
+
 if TYPE_CHECKING:
     from contacts_core.models import Identifier
     from contacts_core.provider import Provider
 
+DEFAULT_ACCOUNT = "."  # what stands for the default account
 N = TypeVar("N", int, float)
 
 SEVERAL = "Repeatable, or separated by commas."
@@ -129,6 +132,14 @@ def input_file(text: str | Path) -> Path:
     return Path(text) if str(text) == "-" else existing(text)
 
 
+def content(path: Path) -> bytes:
+    """The whole of a file, or of standard input for ``-``."""
+    from contacts_core.formats import readable
+
+    with readable(path) as file:
+        return file.read()
+
+
 def output_file(text: str | Path) -> Path:
     """A file to write, or a pipe.
 
@@ -158,12 +169,59 @@ def _same_as_stdin(path: Path) -> bool:
         return False
 
 
-Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account or provider.", show_default=False)]
+def chosen_account(name: str) -> str:
+    """The account's name, or the default account for ``.``.
+
+    Raises:
+        ConfigurationError: There is no default account.
+    """
+    if name != DEFAULT_ACCOUNT:
+        return name
+    from contacts_core.config.accounts import default_account
+    from contacts_core.errors import ConfigurationError
+
+    named = default_account()
+    if not named:
+        raise ConfigurationError(
+            "no account is named, and there is no default account",
+            hint="`contacts accounts default NAME` sets one; `contacts accounts` shows which there are",
+        )
+    return named
+
+
+Account = Annotated[
+    str,
+    typer.Argument(
+        metavar="ACCOUNT",
+        help="Account or provider; without it, or as `.`, the default account.",
+        default_factory=lambda: DEFAULT_ACCOUNT,
+        show_default=False,
+        autocompletion=completion.accounts,
+    ),
+]
+RequiredAccount = Annotated[
+    str,
+    typer.Argument(
+        metavar="ACCOUNT",
+        help="Account or provider; `.` is the default account.",
+        show_default=False,
+        autocompletion=completion.accounts,
+    ),
+]
 ListId = Annotated[
-    str, typer.Argument(metavar="LIST", help="The list, by the vendor's id or its exact name.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="LIST",
+        help="The list, by the vendor's id or its exact name.",
+        show_default=False,
+        autocompletion=completion.lists,
+    ),
 ]
 ContactId = Annotated[str, typer.Argument(metavar="ID", help="The vendor's id of the contact.", show_default=False)]
-Lists = Annotated[list[str] | None, several("--list", "LIST", "Only these lists, by id or exact name.")]
+Lists = Annotated[
+    list[str] | None,
+    several("--list", "LIST", "Only these lists, by id or exact name.", autocompletion=completion.lists),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="JSON on stdout: one document, or a line for each contact of a stream.")
 ]
@@ -188,6 +246,21 @@ Timeout = Annotated[
     number("--timeout", "Seconds to wait, at most.", 0, LONGEST_TIMEOUT, whole=False, metavar="SECONDS"),
 ]
 
+Fields = Annotated[
+    list[str] | None,
+    several("--fields", "NAME,NAME", "Show these fields only.", autocompletion=completion.shown_fields),
+]
+Sort = Annotated[
+    list[str] | None,
+    several(
+        "--sort",
+        "NAME",
+        "Sort by this field; -NAME sorts the other way round.",
+        autocompletion=completion.shown_fields,
+    ),
+]
+Csv = Annotated[bool, typer.Option("--csv", help="CSV on stdout.")]
+
 Emails = Annotated[list[str] | None, several("--email", "ADDRESS", "")]
 Phones = Annotated[list[str] | None, several("--phone", "NUMBER", "Best as +12025550123.")]
 ExternalIds = Annotated[list[str] | None, several("--external-id", "ID", "Your own id of the contact.")]
@@ -202,7 +275,7 @@ def identifiers(
     anonymous_id: list[str] | None,
 ) -> list[Identifier]:
     """The identifiers that were given, each once, in the order of the options."""
-    from contacts_core.models import Identifier
+    from contacts_core.models import Identifier, IdentifierKind
 
     makers = (
         (Identifier.email, email),
@@ -210,7 +283,14 @@ def identifiers(
         (Identifier.external_id, external_id),
         (Identifier.anonymous_id, anonymous_id),
     )
-    return list(dict.fromkeys(make(value) for make, values in makers for value in values or ()))
+    wanted = list(dict.fromkeys(make(value) for make, values in makers for value in values or ()))
+    for each in wanted:
+        if each.kind is IdentifierKind.PHONE and not each.certain:
+            output.warn(
+                f"{each.masked} is not an international number, so only a contact that has exactly this text matches; "
+                "write + and the country code, as `normal` in JSON has it"
+            )
+    return wanted
 
 
 def sendable(provider: Provider, ids: Iterable[str], where: str = "") -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from contacts_core.cli.formatting import some
+from contacts_core.cli.formatting import some, told
 from contacts_core.plans import Plan
 
 __all__ = ["account_rows", "contact_rows", "notes", "span"]
@@ -32,20 +32,20 @@ def account_rows(plan: Plan) -> Iterator[list[object]]:
         ]
 
 
-def contact_rows(plan: Plan, most: int = SHOWN) -> Iterator[list[object]]:
+def contact_rows(plan: Plan, *, whole: bool = False) -> Iterator[list[object]]:
     """The first contacts of each account, each with the reason."""
     for part in plan.accounts:
-        for target in part.targets[:most]:
-            who = ", ".join(i.masked for i in (target.removes or target.identifiers))
+        for target in part.targets[:SHOWN]:
+            who = [told(i, whole=whole) for i in (target.removes or target.identifiers)]
             yield [part.account, target.contact, who, ", ".join(map(str, target.people)), target.reason]
-        if len(part.targets) > most:
-            yield [part.account, f"and {len(part.targets) - most} more", "", "", ""]
+        if len(part.targets) > SHOWN:
+            yield [part.account, f"and {len(part.targets) - SHOWN} more", "", "", ""]
 
 
-def notes(plan: Plan) -> Iterator[str]:
+def notes(plan: Plan, *, whole: bool = False) -> Iterator[str]:
     """What else there is to know before it is applied."""
     if not plan.contacts:
-        yield "nobody was found: there is nothing to do, and applying it only looks once more"
+        yield "no contact was found: applying this plan changes nothing and only looks again"
     for part in plan.accounts:
         found = {number for target in part.targets for number in target.people}
         unknown = {each.identifier for each in part.unasked}
@@ -55,12 +55,12 @@ def notes(plan: Plan) -> Iterator[str]:
         if numbers := [f"{person.number}" for person in missing if not person.contact]:
             yield f"not in {part.account}: person {some(numbers)}"
         if part.unasked:
-            unasked = [f"{each.identifier.masked} ({each.reason})" for each in part.unasked]
-            yield f"not looked up there, so nobody knows whether {part.account} has them: {some(unasked)}"
+            unasked = [f"{told(each.identifier, whole=whole)} ({each.reason})" for each in part.unasked]
+            yield f"could not be looked up in {part.account}: {some(unasked)}"
     if followed := sum(len(person.followed) for person in plan.people):
         yield f"followed: {followed} more identifier(s) of the contacts found"
     if plan.suggestions:
-        seen = [f"{s.identifier.masked} (person {s.person}, from {s.account})" for s in plan.suggestions]
+        seen = [f"{told(s.identifier, whole=whole)} (person {s.person}, from {s.account})" for s in plan.suggestions]
         yield f"following would look for: {some(seen)}; see --follow"
     for part in plan.accounts:
         if part.targets and part.residual_data:

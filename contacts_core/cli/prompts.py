@@ -11,9 +11,9 @@ import typer
 
 from contacts_core import operations
 from contacts_core.cli import formatting as wording
-from contacts_core.cli.errors import Refused
+from contacts_core.cli.errors import Refused, Stopped
 from contacts_core.cli.options import pairs
-from contacts_core.cli.output import Exit, document, note, progress, show, warn
+from contacts_core.cli.output import Exit, document, is_json, note, progress, prompt, show, warn
 from contacts_core.client import Contacts
 from contacts_core.config.accounts import open_provider
 from contacts_core.errors import Cancelled, ContactsError, Interrupted
@@ -21,9 +21,22 @@ from contacts_core.models import Contact, Failure, Found, Identifier, Outcome
 from contacts_core.provider import Provider, QueuesJobs
 from contacts_core.storage.tombstones import guard
 
-__all__ = ["ask", "leave", "looked_up", "opened", "plan", "settle", "tell_doubts", "telling", "waiting"]
+__all__ = [
+    "ask",
+    "changing",
+    "leave",
+    "looked_up",
+    "opened",
+    "plan",
+    "settle",
+    "tell_doubts",
+    "telling",
+    "to_be_asked",
+    "waiting",
+]
 
 Client = Contacts[Any]
+CLIENT_ERROR = 400  # HTTP statuses from here on are refusals
 NOT_LOOKED_UP = "not looked up: "  # what the reason begins with where an identifier could not be asked for
 
 
@@ -58,20 +71,30 @@ def ask(lines: list[str], *, yes: bool) -> None:
 
     Raises:
         Refused: They did not, or there is no terminal at which anybody could.
+        Stopped: They pressed Ctrl-C.
     """
-    note(lines)
     if yes:
+        if not is_json():  # whoever reads JSON has the outcome
+            note(lines)
         return
     if not somebody_there():
-        raise Refused(
-            "nothing was changed: there is no terminal, so nobody can confirm this", hint="add --yes in a script"
-        )
+        note(lines)
+        raise Refused("nothing was changed: there is no terminal to confirm it at", hint="add --yes in a script")
+    prompt(lines)
     try:
         sure = typer.confirm("Go on?", err=True)
-    except typer.Abort:
+    except typer.Abort as aborted:
+        prompt([""])  # ends the line of the question
+        if isinstance(aborted.__context__, KeyboardInterrupt):
+            raise Stopped("interrupted; nothing was changed") from None
         sure = False
     if not sure:
         raise Refused("nothing was changed: it was not confirmed")
+
+
+def to_be_asked(*, yes: bool) -> bool:
+    """Whether somebody will be asked; they are shown whole identifiers, for masked ones cannot be checked."""
+    return not yes and somebody_there()
 
 
 def somebody_there() -> bool:
@@ -117,7 +140,7 @@ def tell_missing(outcome: Outcome, asked: Sequence[Identifier]) -> bool:
     absent = set(outcome.absent)
     missing = [each.masked for each in asked if each.value in absent]
     if missing:
-        note(f"nobody was found who has {wording.some(missing)}")
+        note(f"no contact has {wording.some(missing)}")
     return bool(missing)
 
 
@@ -144,7 +167,7 @@ def settle(
             show(wording.outcome(outcome, client.name))
         sys.stdout.flush()
     except OSError:  # such as a full disk: what was done is told all the same
-        note(wording.outcome(outcome, client.name))
+        note(wording.outcome(outcome, client.name), even_if_quiet=True)
         raise
     missing = tell_missing(outcome, asked)
     if late:
@@ -173,6 +196,34 @@ def telling(client: Client, operation: str, items: Sequence[object]) -> Iterator
         raise Interrupted(
             nothing, items if error.unclear else (), () if error.unclear else items, str(error)
         ) from error
+
+
+@contextmanager
+def changing(client: Client, operation: str, items: Sequence[object], doing: str, batch: int = 0) -> Iterator[None]:
+    """Show how far a long change got, and what is unclear if it ends without a word; see `telling`.
+
+    Args:
+        client: What changes.
+        operation: Name of the method.
+        items: What is changed.
+        doing: What goes on, such as ``deleting 5 contact(s)``.
+        batch: Items of one request, if each request is one batch; otherwise requests are counted.
+    """
+    answered = 0
+    with progress(doing) as far:
+
+        def count(_request: object, response: Any) -> None:
+            nonlocal answered
+            answered += response is not None and response.status_code < CLIENT_ERROR
+            reached = f"{min(answered * batch, len(items))} of {len(items)}" if batch else f"{answered} request(s)"
+            far(f"({reached} done)")
+
+        remove = client.add_event_hook(count)
+        try:
+            with telling(client, operation, items):
+                yield
+        finally:
+            remove()
 
 
 @contextmanager

@@ -49,10 +49,13 @@ AnyIterable: TypeAlias = Iterable[T] | AsyncIterable[T]
 
 
 class AsyncContacts(Generic[P_co]):
-    """The same as `Contacts`, with every method to be awaited.
+    """The asynchronous client for one account. Use it with ``async with``: leaving it closes the connections.
 
-    Where `Contacts` takes an iterable, this client takes an asynchronous one as well. ``upsert_contacts`` takes a batch
-    from it at a time, once the batch before was sent; the other methods read it to its end first.
+    It has the same methods as `Contacts`. Those with one result are awaited; `search` and `export` return asynchronous
+    iterators. A client belongs to one event loop.
+
+    Where `Contacts` takes an iterable, this client takes an asynchronous one as well. ``upsert_contacts`` takes one
+    batch at a time from it, after the batch before was sent; the other methods read it to its end first.
     """
 
     def __init__(
@@ -81,7 +84,7 @@ class AsyncContacts(Generic[P_co]):
         self._transport = transport or AsyncTransport(provider, client)
 
     async def __aenter__(self) -> Self:
-        """Give the door itself."""
+        """Return the client itself."""
         return self
 
     async def __aexit__(
@@ -91,21 +94,31 @@ class AsyncContacts(Generic[P_co]):
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections; a client of the caller's own stays open."""
+        """Close the connections. An HTTP client that you passed in stays open."""
         await self._transport.close()
 
     async def run(self, flow: Flow[T]) -> T:
-        """See `Contacts.run`."""
+        """Run a flow of your own, with this account's authorization, rate limits and retries.
+
+        Args:
+            flow: A generator that yields requests, such as a method of the provider returns.
+
+        Returns:
+            What the flow returns.
+
+        Raises:
+            ContactsError: A request failed, or the flow raised it.
+        """
         return await self._transport.run(flow)
 
     def add_event_hook(self, hook: EventHook) -> Callable[[], None]:
         """Call a function after every exchange with the vendor, for logging, metrics or tests.
 
-        Any number of hooks may be there, and each is called, in the event loop: it must not block. If a hook fails, a
+        Several hooks can be added. Each is called in the event loop and must not block. If a hook raises, a
         warning is logged and the request continues.
 
         Args:
-            hook: Gets the request, and the HTTP response, or None if no complete response came.
+            hook: Called with the request and the HTTP response, or None if no complete response came.
 
         Returns:
             A function that removes the hook.
@@ -113,11 +126,14 @@ class AsyncContacts(Generic[P_co]):
         return self._transport.add_event_hook(hook)
 
     def add_before_send(self, hook: BeforeSend) -> Callable[[], None]:
-        """Ask a function before every exchange with the vendor; of several, the least answer counts.
+        """Call a function before every exchange with the vendor, to limit or delay it.
+
+        If there are several, the smallest result applies.
 
         Args:
-            hook: Gives the seconds that the exchange may take, or 0 to be asked again in a moment. If it raises,
-                nothing is sent, and the exception ends the operation. It is called in the event loop: do not block.
+            hook: Returns the seconds that the exchange may take, or 0 to be called again shortly. If it raises, nothing
+                is sent, and the exception ends the operation. It runs in the event loop and must not
+                block.
 
         Returns:
             A function that removes the hook.
@@ -125,19 +141,43 @@ class AsyncContacts(Generic[P_co]):
         return self._transport.add_before_send(hook)
 
     def charge_rate_limit(self, requests: int) -> None:
-        """See `Contacts.charge`."""
+        """Count requests that another process has just sent for this account against the vendor's rate limits.
+
+        Args:
+            requests: How many requests were sent.
+        """
         self._transport.charge(requests)
 
     def __repr__(self) -> str:
-        """Name the account; settings stay out."""
+        """Show the account and the provider, without settings."""
         return f"AsyncContacts({self.name!r}, provider={self.provider.name!r})"
 
     async def delete_contacts(self: AsyncContacts[DeletesContacts], ids: AnyIterable[str]) -> Outcome:
-        """See `Contacts.delete_contacts`."""
+        """Delete whole contacts.
+
+        Malformed ids are not sent; they are in ``Outcome.failed``. If there are no ids, nothing is sent. If the vendor
+        has jobs, the outcome is accepted but not done: `wait` for it.
+
+        Args:
+            ids: The vendor's ids of the contacts, any number of them.
+
+        Raises:
+            Interrupted: The operation stopped half-way. The error has the outcome so far, the ids with an unclear
+                result, and the ids that were not sent.
+            ProviderError: The only request failed.
+        """
         return await self._transport.run(operations.delete_contacts(self.provider, await _collected(ids)))
 
     async def delete_all_contacts(self: AsyncContacts[DeletesAllContacts], *, confirm: str) -> Outcome:
-        """See `Contacts.delete_all_contacts`."""
+        """Delete every contact of the account.
+
+        Args:
+            confirm: The exact name of the account, or of the provider.
+
+        Raises:
+            InvalidInput: ``confirm`` is another text; nothing was sent.
+            Interrupted: The operation stopped half-way; see `delete_contacts`.
+        """
         return await self._transport.run(
             operations.delete_all_contacts(self.provider, confirm, [self.name, self.provider.name])
         )
@@ -145,31 +185,90 @@ class AsyncContacts(Generic[P_co]):
     async def remove_identifier(
         self: AsyncContacts[RemovesIdentifiers], contact_id: str, identifier: Identifier
     ) -> Outcome:
-        """See `Contacts.remove_identifier`."""
+        """Remove one identifier from a contact, and keep the contact.
+
+        Args:
+            contact_id: The vendor's id of the contact.
+            identifier: The identifier to remove. If the contact does not have it, it is in ``Outcome.absent``.
+
+        Raises:
+            NotFound: There is no such contact.
+            Rejected: The vendor refuses, for example because it is the contact's only identifier.
+        """
         return await self._transport.run(operations.remove_identifier(self.provider, contact_id, identifier))
 
     async def remove_from_list(
         self: AsyncContacts[RemovesFromLists], list_id: str, members: AnyIterable[str | Identifier]
     ) -> Outcome:
-        """See `Contacts.remove_from_list`."""
+        """Remove contacts from a list, and keep the contacts.
+
+        Args:
+            list_id: The id of the list, or its exact name.
+            members: Contact ids, identifiers, or both. An identifier stands for every contact that has it.
+
+        Raises:
+            InvalidInput: There is no such list, or several have this name; nothing was changed.
+            Interrupted: The operation stopped half-way; see `delete_contacts`.
+        """
         return await self._transport.run(operations.remove_from_list(self.provider, list_id, await _collected(members)))
 
     async def add_to_list(
         self: AsyncContacts[AddsToLists], list_id: str, members: AnyIterable[str | Identifier]
     ) -> Outcome:
-        """See `Contacts.add_to_list`."""
+        """Put contacts on a list.
+
+        Args:
+            list_id: The id of the list, or its exact name.
+            members: Contact ids, identifiers, or both. An identifier stands for every contact that has it.
+
+        Raises:
+            InvalidInput: There is no such list, or several have this name; nothing was changed.
+            Interrupted: The operation stopped half-way; see `delete_contacts`.
+        """
         return await self._transport.run(operations.add_to_list(self.provider, list_id, await _collected(members)))
 
     def search(self: AsyncContacts[Exports], query: Query, *, scan: bool = False) -> AsyncIterator[Contact]:
-        """See `Contacts.search`."""
+        """Iterate asynchronously over all contacts that match a query.
+
+        The vendor's own search is used if it can express the query. Otherwise every contact is read and filtered.
+        `explain` says which, and what it costs.
+
+        Args:
+            query: What to look for, such as ``F.email == "jane@example.com"``.
+            scan: If the vendor returns only some of the matches, read every contact instead of raising.
+
+        Yields:
+            Each matching contact once.
+
+        Raises:
+            IncompleteSearch: The vendor returned only some of the matches. The error has them, and their total number.
+            UnsupportedOperation: The query is a `RawQuery`, and the vendor has no query language.
+        """
         return self._transport.stream(operations.search(self.provider, query, scan=scan))
 
     async def explain(self: AsyncContacts[Exports], query: Query) -> Explanation:
-        """See `Contacts.explain`."""
+        """Explain how `search` would answer a query, and how many requests that costs.
+
+        Args:
+            query: The query; it is not run. If it names lists, the vendor's lists are read.
+        """
         return await self._transport.run(operations.explain(self.provider, query))
 
     def export(self: AsyncContacts[Exports], lists: AnyIterable[str] = ()) -> AsyncIterator[Contact]:
-        """See `Contacts.export`."""
+        """Iterate asynchronously over every contact of the account, or of some lists, in constant memory.
+
+        An export is not a snapshot: contacts that change while it runs may appear as before or after the change.
+
+        Args:
+            lists: Ids or exact names of lists; all contacts if there are none.
+
+        Yields:
+            Each contact once, even if it is on several lists.
+
+        Raises:
+            IncompleteExport: Fewer contacts arrived than the vendor announced. It is raised after those that arrived.
+            JobFailed: The vendor's export job failed.
+        """
         if isinstance(lists, AsyncIterable):
             return self._export_later(lists)
         return self._transport.stream(operations.export(self.provider, lists))
@@ -179,31 +278,69 @@ class AsyncContacts(Generic[P_co]):
             yield contact
 
     async def get_contacts(self: AsyncContacts[GetsContacts], ids: AnyIterable[str]) -> dict[str, Contact | None]:
-        """See `Contacts.get_contacts`."""
+        """Read contacts by id.
+
+        Args:
+            ids: The vendor's ids.
+
+        Returns:
+            The contact for each id, None for ids that do not exist.
+
+        Raises:
+            InvalidInput: An id is malformed; nothing was sent.
+        """
         return await self._transport.run(operations.get_contacts(self.provider, await _collected(ids)))
 
     async def find(self: AsyncContacts[FindsContacts], identifiers: AnyIterable[Identifier]) -> Found:
-        """See `Contacts.find`."""
+        """Look contacts up by exact identifier.
+
+        Args:
+            identifiers: The identifiers to look for. They are compared in their normal form.
+
+        Returns:
+            The contacts by identifier, None for identifiers that no contact has. ``Found.unasked`` has the identifiers
+            that this vendor cannot look up.
+        """
         return await self._transport.run(operations.find(self.provider, await _collected(identifiers)))
 
     async def count(self: AsyncContacts[Counts]) -> Count:
-        """See `Contacts.count`."""
+        """Count the contacts of the account.
+
+        Returns:
+            The number. Its ``source`` is ``counter`` (the vendor's own number, which may lag behind) or ``paged``
+            (every contact was read).
+        """
         return await self._transport.run(operations.count(self.provider))
 
     async def lists(self: AsyncContacts[ReadsLists]) -> list[ContactList]:
-        """See `Contacts.lists`."""
+        """Read all lists of the account."""
         return await self._transport.run(operations.lists(self.provider))
 
     async def create_list(self: AsyncContacts[CreatesLists], name: str) -> ContactList:
-        """See `Contacts.create_list`."""
+        """Create an empty list.
+
+        Args:
+            name: The name of the list.
+
+        Raises:
+            InvalidInput: The name is blank.
+            Rejected: The vendor refuses, for example because a list has this name already.
+        """
         return await self._transport.run(operations.create_list(self.provider, name))
 
     async def delete_list(self: AsyncContacts[DeletesLists], list_id: str) -> Outcome:
-        """See `Contacts.delete_list`."""
+        """Delete a list, and keep its contacts.
+
+        Args:
+            list_id: The id of the list, or its exact name.
+
+        Raises:
+            InvalidInput: There is no such list, or several have this name; nothing was changed.
+        """
         return await self._transport.run(operations.delete_list(self.provider, list_id))
 
     async def custom_fields(self: AsyncContacts[ReadsCustomFields]) -> list[FieldDefinition]:
-        """See `Contacts.custom_fields`."""
+        """Read the definitions of all custom fields of the account."""
         return await self._transport.run(operations.custom_fields(self.provider))
 
     async def upsert_contacts(
@@ -213,13 +350,35 @@ class AsyncContacts(Generic[P_co]):
         *,
         recreate_erased: bool = False,
     ) -> Outcome:
-        """See `Contacts.upsert_contacts`."""
+        """Create contacts, or update those that exist, and put them on lists.
+
+        Fields that the vendor does not have are not written; ``Outcome.dropped_fields`` names them. Contacts that the
+        guard refuses are not written; they are in ``Outcome.failed``, with their row. The guard of clients that
+        `connect` opened refuses people who were erased.
+
+        Args:
+            contacts: The contacts, any number of them.
+            lists: Ids or exact names of lists to put them on.
+            recreate_erased: Do not ask the guard: also write people who were erased.
+
+        Raises:
+            InvalidInput: There is no such list; nothing was written.
+            Interrupted: The operation stopped half-way; see `delete_contacts`.
+        """
         guard = None if recreate_erased else self._guard
         targets = await _collected(lists)
         return await self._transport.run(operations.upsert_contacts(self.provider, contacts, targets, guard))
 
     async def get_job(self: AsyncContacts[QueuesJobs], job: Job | str) -> Job:
-        """See `Contacts.check`."""
+        """Read a job once, as the vendor reports it now.
+
+        Args:
+            job: The job, or its id. It may have been started by another process.
+
+        Raises:
+            InvalidInput: The job belongs to another provider.
+            NotFound: There is no such job.
+        """
         return await self._transport.run(operations.get_job(self.provider, job))
 
     @overload
@@ -227,13 +386,40 @@ class AsyncContacts(Generic[P_co]):
     @overload
     async def wait(self, work: Job, *, timeout: float = ...) -> Job: ...
     async def wait(self, work: Outcome | Job, *, timeout: float = 900.0) -> Outcome | Job:
-        """See `Contacts.wait`."""
+        """Wait until a job, or every job of an outcome, has finished.
+
+        Args:
+            work: A job or an outcome. An outcome without open jobs is returned at once.
+            timeout: Longest time to wait, in seconds.
+
+        Returns:
+            The job or outcome as it ended. A failed job does not raise: see its ``state``.
+
+        Raises:
+            JobTimeout: A job is still pending. The error has the job, which can be waited for again.
+        """
         return await self._transport.run(operations.wait_for(self.provider, work, timeout))
 
     async def request(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, json: Any = None
     ) -> Any:
-        """See `Contacts.call`."""
+        """Send one request to the vendor's API, with authorization, retries and rate limits.
+
+        Use this for endpoints that have no method here.
+
+        Args:
+            method: HTTP method.
+            path: Path from the vendor's documentation, relative to the base URL, with its values percent-encoded.
+            params: Query parameters, not encoded.
+            json: Body, as plain data.
+
+        Returns:
+            The decoded JSON; None if the answer has no body.
+
+        Raises:
+            InvalidInput: The path is absolute, or leads out of the base URL.
+            ProviderError: The vendor refused the request, or did not answer.
+        """
         return await self._transport.run(operations.request(self.provider, method, path, params, json))
 
 

@@ -48,7 +48,11 @@ P_co = TypeVar("P_co", bound=Provider, covariant=True)
 
 
 class Contacts(Generic[P_co]):
-    """The contacts of one account. A context manager: leaving it closes the connections."""
+    """The blocking client for one account. Use it as a context manager: leaving it closes the connections.
+
+    Type parameter: the provider. A type checker then refuses methods that the provider does not have. One client may be
+    used by several threads.
+    """
 
     def __init__(
         self,
@@ -76,7 +80,7 @@ class Contacts(Generic[P_co]):
         self._transport = transport or BlockingTransport(provider, client)
 
     def __enter__(self) -> Self:
-        """Give the door itself."""
+        """Return the client itself."""
         return self
 
     def __exit__(
@@ -86,21 +90,31 @@ class Contacts(Generic[P_co]):
         self.close()
 
     def close(self) -> None:
-        """Close the connections; a client of the caller's own stays open."""
+        """Close the connections. An HTTP client that you passed in stays open."""
         self._transport.close()
 
     def run(self, flow: Flow[T]) -> T:
-        """Run a flow of your own, or of `contacts_core.operations`, with this account's pacing and retries."""
+        """Run a flow of your own, with this account's authorization, rate limits and retries.
+
+        Args:
+            flow: A generator that yields requests, such as a method of the provider returns.
+
+        Returns:
+            What the flow returns.
+
+        Raises:
+            ContactsError: A request failed, or the flow raised it.
+        """
         return self._transport.run(flow)
 
     def add_event_hook(self, hook: EventHook) -> Callable[[], None]:
         """Call a function after every exchange with the vendor, for logging, metrics or tests.
 
-        Any number of hooks may be there, and each is called, in the thread of the exchange. If a hook fails, a
+        Several hooks can be added. Each is called in the thread that sent the request. If a hook raises, a
         warning is logged and the request continues.
 
         Args:
-            hook: Gets the request, and the HTTP response, or None if no complete response came.
+            hook: Called with the request and the HTTP response, or None if no complete response came.
 
         Returns:
             A function that removes the hook.
@@ -108,11 +122,13 @@ class Contacts(Generic[P_co]):
         return self._transport.add_event_hook(hook)
 
     def add_before_send(self, hook: BeforeSend) -> Callable[[], None]:
-        """Ask a function before every exchange with the vendor; of several, the least answer counts.
+        """Call a function before every exchange with the vendor, to limit or delay it.
+
+        If there are several, the smallest result applies.
 
         Args:
-            hook: Gives the seconds that the exchange may take, or 0 to be asked again in a moment. If it raises,
-                nothing is sent, and the exception ends the operation.
+            hook: Returns the seconds that the exchange may take, or 0 to be called again shortly. If it raises, nothing
+                is sent, and the exception ends the operation.
 
         Returns:
             A function that removes the hook.
@@ -120,21 +136,30 @@ class Contacts(Generic[P_co]):
         return self._transport.add_before_send(hook)
 
     def charge_rate_limit(self, requests: int) -> None:
-        """Count requests that another process just sent for this account against its rates."""
+        """Count requests that another process has just sent for this account against the vendor's rate limits.
+
+        Args:
+            requests: How many requests were sent.
+        """
         self._transport.charge(requests)
 
     def __repr__(self) -> str:
-        """Name the account; settings stay out."""
+        """Show the account and the provider, without settings."""
         return f"Contacts({self.name!r}, provider={self.provider.name!r})"
 
     def delete_contacts(self: Contacts[DeletesContacts], ids: Iterable[str]) -> Outcome:
         """Delete whole contacts.
 
-        Ids that could not be an id are not sent and come back as failures; nothing at all is sent for none. On vendors
-        with jobs the outcome is accepted, not done: `wait` for it.
+        Malformed ids are not sent; they are in ``Outcome.failed``. If there are no ids, nothing is sent. If the vendor
+        has jobs, the outcome is accepted but not done: `wait` for it.
+
+        Args:
+            ids: The vendor's ids of the contacts, any number of them.
 
         Raises:
-            Interrupted: It stopped half-way; the error tells what was reached, what is unclear and what was not sent.
+            Interrupted: The operation stopped half-way. The error has the outcome so far, the ids with an unclear
+                result, and the ids that were not sent.
+            ProviderError: The only request failed.
         """
         return self._transport.run(operations.delete_contacts(self.provider, ids))
 
@@ -145,93 +170,162 @@ class Contacts(Generic[P_co]):
             confirm: The exact name of the account, or of the provider.
 
         Raises:
-            InvalidInput: ``confirm`` is something else; nothing was sent.
+            InvalidInput: ``confirm`` is another text; nothing was sent.
+            Interrupted: The operation stopped half-way; see `delete_contacts`.
         """
         return self._transport.run(
             operations.delete_all_contacts(self.provider, confirm, [self.name, self.provider.name])
         )
 
     def remove_identifier(self: Contacts[RemovesIdentifiers], contact_id: str, identifier: Identifier) -> Outcome:
-        """Remove one identifier and keep the contact.
+        """Remove one identifier from a contact, and keep the contact.
+
+        Args:
+            contact_id: The vendor's id of the contact.
+            identifier: The identifier to remove. If the contact does not have it, it is in ``Outcome.absent``.
 
         Raises:
             NotFound: There is no such contact.
+            Rejected: The vendor refuses, for example because it is the contact's only identifier.
         """
         return self._transport.run(operations.remove_identifier(self.provider, contact_id, identifier))
 
     def remove_from_list(
         self: Contacts[RemovesFromLists], list_id: str, members: Iterable[str | Identifier]
     ) -> Outcome:
-        """Take contacts off a list and keep them.
+        """Remove contacts from a list, and keep the contacts.
 
         Args:
-            list_id: The vendor's id of the list.
+            list_id: The id of the list, or its exact name.
             members: Contact ids, identifiers, or both. An identifier stands for every contact that has it.
+
+        Raises:
+            InvalidInput: There is no such list, or several have this name; nothing was changed.
+            Interrupted: The operation stopped half-way; see `delete_contacts`.
         """
         return self._transport.run(operations.remove_from_list(self.provider, list_id, members))
 
     def add_to_list(self: Contacts[AddsToLists], list_id: str, members: Iterable[str | Identifier]) -> Outcome:
-        """Put contacts on a list; see `remove_from_list`."""
+        """Put contacts on a list.
+
+        Args:
+            list_id: The id of the list, or its exact name.
+            members: Contact ids, identifiers, or both. An identifier stands for every contact that has it.
+
+        Raises:
+            InvalidInput: There is no such list, or several have this name; nothing was changed.
+            Interrupted: The operation stopped half-way; see `delete_contacts`.
+        """
         return self._transport.run(operations.add_to_list(self.provider, list_id, members))
 
     def search(self: Contacts[Exports], query: Query, *, scan: bool = False) -> Iterator[Contact]:
-        """The contacts that match, all of them.
+        """Iterate over all contacts that match a query.
 
-        The vendor's own search is used where it can answer; else every contact is read and filtered. `explain` tells
-        which, and what it costs.
+        The vendor's own search is used if it can express the query. Otherwise every contact is read and filtered.
+        `explain` says which, and what it costs.
 
         Args:
-            query: What to look for.
-            scan: Where the vendor shows only a sample of the matches, read every contact instead of raising.
+            query: What to look for, such as ``F.email == "jane@example.com"``.
+            scan: If the vendor returns only some of the matches, read every contact instead of raising.
+
+        Yields:
+            Each matching contact once.
 
         Raises:
-            IncompleteSearch: The vendor showed a sample; the error carries it and the total.
+            IncompleteSearch: The vendor returned only some of the matches. The error has them, and their total number.
+            UnsupportedOperation: The query is a `RawQuery`, and the vendor has no query language.
         """
         return self._transport.stream(operations.search(self.provider, query, scan=scan))
 
     def explain(self: Contacts[Exports], query: Query) -> Explanation:
-        """How `search` would answer this query, and its cost in requests."""
+        """Explain how `search` would answer a query, and how many requests that costs.
+
+        Args:
+            query: The query; it is not run. If it names lists, the vendor's lists are read.
+        """
         return self._transport.run(operations.explain(self.provider, query))
 
     def export(self: Contacts[Exports], lists: Iterable[str] = ()) -> Iterator[Contact]:
-        """Every contact of the account, or of these lists, each once, in constant memory.
+        """Iterate over every contact of the account, or of some lists, in constant memory.
+
+        An export is not a snapshot: contacts that change while it runs may appear as before or after the change.
+
+        Args:
+            lists: Ids or exact names of lists; all contacts if there are none.
+
+        Yields:
+            Each contact once, even if it is on several lists.
 
         Raises:
-            IncompleteExport: Fewer contacts came than the vendor announced.
+            IncompleteExport: Fewer contacts arrived than the vendor announced. It is raised after those that arrived.
             JobFailed: The vendor's export job failed.
         """
         return self._transport.stream(operations.export(self.provider, lists))
 
     def get_contacts(self: Contacts[GetsContacts], ids: Iterable[str]) -> dict[str, Contact | None]:
-        """Contacts by id; None for those that do not exist.
+        """Read contacts by id.
+
+        Args:
+            ids: The vendor's ids.
+
+        Returns:
+            The contact for each id, None for ids that do not exist.
 
         Raises:
-            InvalidInput: An id could not be an id; nothing was sent.
+            InvalidInput: An id is malformed; nothing was sent.
         """
         return self._transport.run(operations.get_contacts(self.provider, ids))
 
     def find(self: Contacts[FindsContacts], identifiers: Iterable[Identifier]) -> Found:
-        """Contacts by exact identifier; None for those that do not exist."""
+        """Look contacts up by exact identifier.
+
+        Args:
+            identifiers: The identifiers to look for. They are compared in their normal form.
+
+        Returns:
+            The contacts by identifier, None for identifiers that no contact has. ``Found.unasked`` has the identifiers
+            that this vendor cannot look up.
+        """
         return self._transport.run(operations.find(self.provider, identifiers))
 
     def count(self: Contacts[Counts]) -> Count:
-        """How many contacts the account has; ``count().source`` tells how that is known."""
+        """Count the contacts of the account.
+
+        Returns:
+            The number. Its ``source`` is ``counter`` (the vendor's own number, which may lag behind) or ``paged``
+            (every contact was read).
+        """
         return self._transport.run(operations.count(self.provider))
 
     def lists(self: Contacts[ReadsLists]) -> list[ContactList]:
-        """Every list of the account."""
+        """Read all lists of the account."""
         return self._transport.run(operations.lists(self.provider))
 
     def create_list(self: Contacts[CreatesLists], name: str) -> ContactList:
-        """Create an empty list."""
+        """Create an empty list.
+
+        Args:
+            name: The name of the list.
+
+        Raises:
+            InvalidInput: The name is blank.
+            Rejected: The vendor refuses, for example because a list has this name already.
+        """
         return self._transport.run(operations.create_list(self.provider, name))
 
     def delete_list(self: Contacts[DeletesLists], list_id: str) -> Outcome:
-        """Delete a list; its contacts stay."""
+        """Delete a list, and keep its contacts.
+
+        Args:
+            list_id: The id of the list, or its exact name.
+
+        Raises:
+            InvalidInput: There is no such list, or several have this name; nothing was changed.
+        """
         return self._transport.run(operations.delete_list(self.provider, list_id))
 
     def custom_fields(self: Contacts[ReadsCustomFields]) -> list[FieldDefinition]:
-        """Every custom field of the account."""
+        """Read the definitions of all custom fields of the account."""
         return self._transport.run(operations.custom_fields(self.provider))
 
     def upsert_contacts(
@@ -241,21 +335,34 @@ class Contacts(Generic[P_co]):
         *,
         recreate_erased: bool = False,
     ) -> Outcome:
-        """Create contacts, or update those that exist, and put them on these lists.
+        """Create contacts, or update those that exist, and put them on lists.
 
-        ``Outcome.dropped_fields`` names the fields that this vendor has no place for. Contacts with an identifier that
-        was erased (it has a tombstone) are not written; they come back as failures that name their row.
+        Fields that the vendor does not have are not written; ``Outcome.dropped_fields`` names them. Contacts that the
+        guard refuses are not written; they are in ``Outcome.failed``, with their row. The guard of clients that
+        `connect` opened refuses people who were erased.
 
         Args:
             contacts: The contacts, any number of them.
-            lists: Ids of lists to put them on.
+            lists: Ids or exact names of lists to put them on.
             recreate_erased: Do not ask the guard: also write people who were erased.
+
+        Raises:
+            InvalidInput: There is no such list; nothing was written.
+            Interrupted: The operation stopped half-way; see `delete_contacts`.
         """
         guard = None if recreate_erased else self._guard
         return self._transport.run(operations.upsert_contacts(self.provider, contacts, lists, guard))
 
     def get_job(self: Contacts[QueuesJobs], job: Job | str) -> Job:
-        """A job as the vendor sees it now; it may come from another process."""
+        """Read a job once, as the vendor reports it now.
+
+        Args:
+            job: The job, or its id. It may have been started by another process.
+
+        Raises:
+            InvalidInput: The job belongs to another provider.
+            NotFound: There is no such job.
+        """
         return self._transport.run(operations.get_job(self.provider, job))
 
     @overload
@@ -263,27 +370,36 @@ class Contacts(Generic[P_co]):
     @overload
     def wait(self, work: Job, *, timeout: float = ...) -> Job: ...
     def wait(self, work: Outcome | Job, *, timeout: float = 900.0) -> Outcome | Job:
-        """Wait until the vendor has finished a job, or all jobs of an outcome, and give what became of it.
+        """Wait until a job, or every job of an outcome, has finished.
 
         Args:
-            work: A job, or an outcome; one without open jobs comes back at once.
-            timeout: Seconds to wait, at most.
+            work: A job or an outcome. An outcome without open jobs is returned at once.
+            timeout: Longest time to wait, in seconds.
+
+        Returns:
+            The job or outcome as it ended. A failed job does not raise: see its ``state``.
 
         Raises:
-            JobTimeout: A job is still pending; it can be checked again later.
+            JobTimeout: A job is still pending. The error has the job, which can be waited for again.
         """
         return self._transport.run(operations.wait_for(self.provider, work, timeout))
 
     def request(self, method: str, path: str, *, params: Mapping[str, str] | None = None, json: Any = None) -> Any:
-        """One raw request, with auth, retries and pacing: the way to what has no method here.
+        """Send one request to the vendor's API, with authorization, retries and rate limits.
+
+        Use this for endpoints that have no method here.
 
         Args:
             method: HTTP method.
-            path: Path below the provider's base URL, with its values already percent-encoded.
-            params: Query parameters, not yet encoded.
-            json: Body.
+            path: Path from the vendor's documentation, relative to the base URL, with its values percent-encoded.
+            params: Query parameters, not encoded.
+            json: Body, as plain data.
 
         Returns:
-            The decoded JSON; None for an empty answer.
+            The decoded JSON; None if the answer has no body.
+
+        Raises:
+            InvalidInput: The path is absolute, or leads out of the base URL.
+            ProviderError: The vendor refused the request, or did not answer.
         """
         return self._transport.run(operations.request(self.provider, method, path, params, json))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast, overload
 
@@ -23,7 +23,26 @@ from contacts_core.config import plugins
 from contacts_core.errors import ConfigurationError
 from contacts_core.provider import Provider
 
-__all__ = ["Account", "PlainSecretWarning", "accounts", "accounts_file", "open_provider", "reference", "section"]
+__all__ = [
+    "Account",
+    "PlainSecretWarning",
+    "accounts",
+    "accounts_file",
+    "default_account",
+    "open_provider",
+    "reference",
+    "section",
+]
+
+
+# The tables of the accounts file and what may stand in them; None: anything, for it is the user's own names.
+TABLES: Mapping[str, Sequence[str] | None] = {"accounts": None, "receipts": ("key", "signing_key")}
+DEFAULT = "default_account"  # the one setting outside a table
+MISSING = {
+    "env": "environment variable {} is not set",
+    "file": "file {} cannot be read, or is empty",
+    "keyring": "the keyring has nothing for {}",
+}
 
 P = TypeVar("P", bound=Provider)
 
@@ -45,14 +64,16 @@ def accounts_file() -> Path | None:
     """The accounts file in force, or None if there is none."""
     if named := os.environ.get("CONTACTS_FILE"):
         return Path(named)
-    candidates = [Path("contacts.toml")]
+    return next((path for path in (Path("contacts.toml"), new_accounts_file()) if path.is_file()), None)
+
+
+def new_accounts_file() -> Path:
+    """Where an accounts file is made if there is none: in the user's configuration folder."""
     try:
         from platformdirs import user_config_path  # noqa: PLC0415 - comes with the extra "cli"
     except ImportError:
-        pass
-    else:
-        candidates.append(user_config_path("contacts") / "contacts.toml")
-    return next((path for path in candidates if path.is_file()), None)
+        return Path.home() / ".config" / "contacts" / "contacts.toml"
+    return user_config_path("contacts") / "contacts.toml"
 
 
 def accounts(path: Path | None = None) -> dict[str, Account]:
@@ -76,23 +97,60 @@ def accounts(path: Path | None = None) -> dict[str, Account]:
     return found
 
 
+def default_account(path: Path | None = None) -> str:
+    """The name of the account that is meant where none is named; empty if there is none.
+
+    It is the one that ``CONTACTS_ACCOUNT`` names, else ``default_account`` of the accounts file.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or the setting is not a name.
+    """
+    if named := os.environ.get("CONTACTS_ACCOUNT"):
+        return named
+    path = path or accounts_file()
+    named = _read(path).get(DEFAULT, "") if path else ""
+    if not isinstance(named, str):
+        raise ConfigurationError(f"{DEFAULT} in {path.name if path else ''} is not the name of an account")
+    return named
+
+
 def section(name: str, path: Path | None = None) -> dict[str, Any]:
     """One table of the accounts file; empty where there is none.
 
     Raises:
-        ConfigurationError: The file cannot be read.
+        ConfigurationError: The file cannot be read, or holds a key that is not known.
     """
     path = path or accounts_file()
-    if path is None:
-        return {}
+    return cast("dict[str, Any]", _read(path).get(name, {})) if path else {}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What the accounts file holds.
+
+    Raises:
+        ConfigurationError: It cannot be read, or holds a key that is not known: a misspelt one would be ignored.
+    """
     import tomllib  # noqa: PLC0415 - only for who keeps accounts in a file
 
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"cannot read the accounts file {path.name}: {error}") from error
-    table = content.get(name, {})
-    return cast("dict[str, Any]", table) if isinstance(table, dict) else {}
+    if unknown := sorted(content.keys() - TABLES.keys() - {DEFAULT}):
+        raise ConfigurationError(
+            f"{path.name} has an unknown key: {', '.join(unknown)}",
+            hint=f"it may hold {DEFAULT} and the tables {', '.join(TABLES)}; an account is [accounts.NAME]",
+        )
+    for name, known in TABLES.items():
+        table = content.get(name, {})
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"{name} in {path.name} is not a table", hint=f"write [{name}]")
+        if known is not None and (unknown := sorted(cast("dict[str, Any]", table).keys() - set(known))):
+            raise ConfigurationError(
+                f"[{name}] in {path.name} has an unknown key: {', '.join(unknown)}",
+                hint=f"its keys are {', '.join(known)}",
+            )
+    return content
 
 
 @overload
@@ -182,7 +240,7 @@ def reference(whose: str, value: str) -> str:
         case _:
             return value
     if not found:
-        raise ConfigurationError(f"{whose} refers to {scheme}:{target}, where there is nothing")
+        raise ConfigurationError(f"{whose}: {MISSING[scheme].format(target)}")
     return found
 
 

@@ -81,9 +81,8 @@ def cell(provider: type[Provider], capability: type[Provider]) -> str:
 
 
 def _deletes_singly(provider: type[Provider], capability: type[Provider]) -> bool:
-    return provider.delete_batch_size == 1 and (
-        capability is DeletesContacts or issubclass(provider, DeletesAllContactsById)
-    )
+    singly = issubclass(provider, DeletesContacts) and provider.delete_batch_size == 1
+    return singly and (capability is DeletesContacts or issubclass(provider, DeletesAllContactsById))
 
 
 def markdown(providers: Mapping[str, type[Provider]] | None = None) -> str:

@@ -1,4 +1,4 @@
-"""The base of a vendor emulator: routing, authorisation, generic faults."""
+"""The base class of emulators: routing, authorization, faults that all vendors share."""
 
 import hashlib
 import itertools
@@ -39,7 +39,7 @@ _NOT_FOUND = {
 
 @frozen
 class Incoming:
-    """One request, read to its end."""
+    """One complete request."""
 
     method: str
     path: str
@@ -52,11 +52,11 @@ class Incoming:
 
     @property
     def request_line_length(self) -> int:
-        """Bytes of the request line, which servers limit."""
+        """The length of the request line in bytes, which servers limit."""
         return len(f"{self.method} {self.raw_path}?{self.query} HTTP/1.1")
 
     def json(self) -> Any:
-        """The body as JSON, or `None` where it is none."""
+        """The body as JSON, or None if it is not JSON."""
         try:
             return msgspec.json.decode(self.body)
         except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested too deeply
@@ -64,13 +64,14 @@ class Incoming:
 
 
 Handler = Callable[[Incoming], Response]
+"""A function that answers one request to an emulator."""
 
 
 @frozen
 class Operation:
-    """One method and path of the vendor, and what answers it.
+    """One method and path of the vendor's API, and its handler.
 
-    A path that is not `guarded` stands for the vendor's file storage: no key is asked for and no fault strikes.
+    A path that is not ``guarded`` belongs to the vendor's file storage: it needs no key and has no faults.
     """
 
     method: str
@@ -81,16 +82,16 @@ class Operation:
 
 @frozen
 class Truth:
-    """What an emulator's store holds about one contact, in no vendor's words.
+    """What an emulator has stored about one contact, in shared terms.
 
     Attributes:
         id: The vendor's id of the contact.
-        identifiers: Kind and value, sorted. The kinds are `email` (primary and further ones alike), `phone` (in E.164),
-            `external_id`, `anonymous_id`, and `other:KEY` for those under the vendor's own key KEY. Values are as they
-            are stored.
-        lists: The ids of the lists that it is on, sorted.
-        digest: A hash of all its other fields, times included; it differs after any write to them.
-        fields: The hashes of these fields one by one, by the vendor's names.
+        identifiers: Kind and value, sorted. The kinds are ``email`` (primary and others), ``phone`` (in E.164),
+            ``external_id``, ``anonymous_id``, and ``other:KEY`` for identifiers under the vendor's own key KEY. Values
+            are as stored.
+        lists: The ids of its lists, sorted.
+        digest: A hash of all other fields, including times. Every write to them changes it.
+        fields: The hash of each of these fields, by the vendor's name.
     """
 
     id: str
@@ -103,7 +104,7 @@ class Truth:
 def truth(
     contact_id: str, identifiers: Iterable[tuple[str, str]], lists: Iterable[str], rest: Mapping[str, object]
 ) -> Truth:
-    """The truth about a contact; `rest` is all that is neither identifier nor list, as plain values."""
+    """Return the truth about a contact. ``rest`` has all other fields, as plain values."""
     fields = {name: _digest(value) for name, value in rest.items()}
     return Truth(contact_id, tuple(sorted(identifiers)), tuple(sorted(lists)), _digest(fields), fields)
 
@@ -113,7 +114,7 @@ def _digest(value: object) -> str:
 
 
 class Refused(Exception):
-    """Raised by a handler that ends with a refusal; carries the whole answer."""
+    """Raise this in a handler to refuse the request with the answer given."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(f"refused with status {response.status_code}")
@@ -121,7 +122,7 @@ class Refused(Exception):
 
 
 def json_response(value: object, status: int = 200) -> Response:
-    """An answer with a JSON body."""
+    """Return an answer with a JSON body."""
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
@@ -138,26 +139,34 @@ class _Cut(Response):
 
 
 class Emulator(ABC):
-    """A stateful stand-in for one vendor.
+    """An emulator of one vendor, with its own state.
 
-    Handlers are plain functions that run one after the other under one lock, so the state behind them needs none.
+    Handlers are plain functions. They run one at a time under a lock, so the state needs no lock of its own.
 
-    `crashes` are the exceptions that no handler should have raised; their requests were answered with 500.
+    Tests of a provider read what is stored with `truth`, and change contacts as another client of the vendor would with
+    `create`, `mutate`, `merge` and `delete`, from any thread. These call methods of the subclass: ``_ids``, ``_truth``,
+    ``_create``, ``_mutate`` and ``_delete``. A subclass that has them sets ``tells_truth``.
 
-    Whoever tests an adapter knows the truth by `truth`, and changes the store behind the adapter's back by `create`,
-    `mutate`, `merge` and `delete`, from any thread. These rest on methods of the subclass: `_ids`, `_truth`, `_create`,
-    `_mutate` and `_delete`. One that has them sets `tells_truth`; without them an emulator answers requests only.
+    Attributes:
+        name: The provider's name.
+        title: The vendor's own name.
+        tells_truth: Whether the subclass has the methods above.
+        own_faults: Faults of this vendor alone, by name, each with what happens. Handlers take them from ``faults``.
+            With such a fault, an answer may deviate from its documented shape.
+        crashes: Exceptions that handlers raised by mistake; their requests were answered with 500.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     tells_truth: ClassVar[bool] = False
+    own_faults: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self, *, clock: Clock, faults: Faults, base_url: str = "", seed: int = 0, enforce_rates: bool = False
     ) -> None:
         self.clock = clock
         self.faults = faults
+        faults.add(self.own_faults)
         self.base_url = base_url
         self.enforce_rates = enforce_rates
         self._dice = random.Random(f"{self.name}/{seed}")
@@ -169,51 +178,51 @@ class Emulator(ABC):
 
     @abstractmethod
     def settings(self) -> dict[str, str]:
-        """Settings with which the provider's adapter is accepted here, without the base URL."""
+        """Return the provider's settings that this emulator accepts, without the base URL."""
 
     @abstractmethod
     def populate(self, people: Iterable[Person]) -> None:
-        """Add the default lists and custom fields, and these people."""
+        """Create the default lists and custom fields, and these people as contacts."""
 
     @abstractmethod
     def operations(self) -> Iterable[Operation]:
-        """Everything the vendor answers."""
+        """Return all operations of the API."""
 
     @abstractmethod
     def authorize(self, incoming: Incoming) -> None:
-        """Raise `Refused` unless the request carries the right key."""
+        """Raise `Refused` unless the request has the right key."""
 
     @abstractmethod
     def error(self, status: int, message: str) -> Response:
-        """A failure in the vendor's shape."""
+        """Return an error in the vendor's format."""
 
     def unknown_path(self, incoming: Incoming) -> Response:
-        """The answer where the vendor has no such path."""
+        """Return the answer for an unknown path."""
         return self.error(404, "not found")
 
     def wrong_method(self, incoming: Incoming) -> Response:
-        """The answer where the path exists for other methods only."""
+        """Return the answer for a path that exists only for other methods."""
         return self.error(405, "method not allowed")
 
     def limit(self, incoming: Incoming) -> None:
-        """Raise `Refused` where a limit of the vendor's front door is exceeded."""
+        """Raise `Refused` if the request exceeds a limit of the vendor."""
 
     def finish(self, incoming: Incoming, response: Response) -> None:
-        """Add the headers that every answer of the vendor has."""
+        """Add the headers that all answers of the vendor have."""
 
     def settle(self, now: datetime) -> None:
-        """Let happen what is due by now."""
+        """Do what is due by now, such as finishing jobs."""
 
     # -- the truth, for tests
 
     def truth(self) -> dict[str, Truth]:
-        """Every contact that is there now, by id. Deleted ones are not in it, even while reads still show them."""
+        """Return all contacts by id. Deleted ones are not included, even while reads still return them."""
         with self._lock:
             self.settle(self.clock.now())
             return {contact_id: self._truth(contact_id) for contact_id in self._ids()}
 
     def create(self, identifiers: Sequence[tuple[str, str]]) -> str:
-        """Let another client of the vendor create a contact, which gets these identifiers; answers its id."""
+        """Create a contact with these identifiers, as another client would, and return its id."""
         with self._lock:
             self.settle(self.clock.now())
             return self._create(identifiers)
@@ -226,23 +235,23 @@ class Emulator(ABC):
         lists: Sequence[str] | None = None,
         first_name: str | None = None,
     ) -> None:
-        """Let another client of the vendor change a contact at once; what is `None` stays.
+        """Change a contact at once, as another client would. None leaves a value unchanged.
 
         Args:
-            contact_id: Whom; `KeyError` where there is no such contact.
-            identifiers: All identifiers that it has from now on, with the kinds of `Truth`. Nobody else may have
-                them; `ValueError` where the vendor has no such kind.
-            lists: The ids of all lists that it is on from now on.
-            first_name: Its first name from now on.
+            contact_id: The contact; KeyError if it does not exist.
+            identifiers: Its new identifiers, with the kinds of `Truth`. No other contact may have them. ValueError if
+                the vendor does not have the kind.
+            lists: The ids of its new lists.
+            first_name: Its new first name.
         """
         with self._lock:
             self.settle(self.clock.now())
             self._mutate(contact_id, identifiers, lists, first_name)
 
     def merge(self, survivor: str, other: str) -> None:
-        """Let another client merge two contacts: the id of one stays and is the other person from now on.
+        """Merge two contacts, as another client would: one id stays and gets the data of the other contact.
 
-        The other id vanishes, and so do the identifiers that the survivor had.
+        The other id and the previous identifiers of the remaining contact are gone.
         """
         with self._lock:
             self.settle(self.clock.now())
@@ -251,16 +260,16 @@ class Emulator(ABC):
             self._mutate(survivor, taken.identifiers, taken.lists, None)
 
     def delete(self, contact_id: str) -> None:
-        """Let another client of the vendor delete a contact at once; `KeyError` where there is no such contact."""
+        """Delete a contact at once, as another client would; KeyError if it does not exist."""
         with self._lock:
             self.settle(self.clock.now())
             self._truth(contact_id)
             self._delete(contact_id)
 
     def shown(self, contact_ids: Iterable[str]) -> None:
-        """To be called by handlers with the contacts that a read by id or a look-up answers with.
+        """Note which contacts a read by id or a look-up returns; handlers call this.
 
-        The fault `stale-identity` makes other people of them after the answer.
+        The fault ``stale-identity`` changes the identifiers of these contacts after the answer.
         """
         known = [contact_id for contact_id in contact_ids if self.tells_truth]
         if known and self.faults.take("stale-identity"):
@@ -297,11 +306,11 @@ class Emulator(ABC):
     # -- what answers
 
     def new_uuid(self) -> str:
-        """An identifier that follows from the seed, for recordings that can be repeated."""
+        """Return a UUID that depends only on the seed, for reproducible recordings."""
         return str(uuid.UUID(int=self._dice.getrandbits(128), version=4))
 
     def routes(self) -> list[BaseRoute]:
-        """Starlette routes for everything below the vendor's prefix."""
+        """Return the Starlette routes of this emulator."""
         routes = [
             Route(operation.path, self._endpoint(operation), methods=[operation.method])
             for operation in self.operations()
@@ -346,13 +355,13 @@ class Emulator(ABC):
         )
 
     def crashed(self, error: Exception) -> Response:
-        """Answer in the vendor's shape after a fault of the emulator itself, which is kept in `crashes` for tests."""
+        """Answer with an error of the vendor after an exception in the emulator itself, and keep it in ``crashes``."""
         logger.error("the emulator %s crashed", self.name, exc_info=error)
         self.crashes.append(error)
         return self.error(500, "internal server error")
 
     def answer(self, operation: Operation, incoming: Incoming, scope: Scope) -> Response:
-        """Answer one request as the vendor would, faults included."""
+        """Answer one request as the vendor would, including faults."""
         with self._lock:
             return self._answer(operation, incoming, scope)
 
@@ -390,7 +399,7 @@ class Emulator(ABC):
     def _handled(self, operation: Operation, incoming: Incoming, scope: Scope) -> Response:
         self.faults.struck()
         response = operation.handler(incoming)
-        if reshaping := RESHAPING.intersection(self.faults.struck()):
+        if reshaping := (RESHAPING | self.own_faults.keys()).intersection(self.faults.struck()):
             scope[FAULT_SCOPE_KEY] = min(reshaping)
         return response
 

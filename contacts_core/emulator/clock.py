@@ -1,4 +1,4 @@
-"""Virtual time, so that a vendor's thirty seconds pass in a test's none."""
+"""Virtual time, so that tests do not wait for a vendor's delays."""
 
 import threading
 import time
@@ -8,10 +8,10 @@ MANUAL_START = datetime(2025, 11, 18, 14, 50, tzinfo=UTC)
 
 
 class Clock:
-    """Time as the emulators see it.
+    """The time of the emulators.
 
-    A manual clock stands still at a fixed instant until it is advanced, which makes recordings reproducible.
-    Otherwise time starts at the real now and runs `speed` times as fast as real time.
+    A manual clock stands still at a fixed time until it is advanced, which makes recordings reproducible. Otherwise it
+    starts at the current time and runs ``speed`` times as fast as real time.
     """
 
     def __init__(self, speed: float = 1.0, manual: bool = False) -> None:  # noqa: FBT001, FBT002 (a mode, not a flag)
@@ -25,14 +25,14 @@ class Clock:
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
-        """The virtual instant, aware and in UTC."""
+        """Return the virtual time, in UTC."""
         with self._lock:
             advanced = self._advanced
         running = 0.0 if self.manual else (time.monotonic() - self._started) * self.speed
         return self._start + timedelta(seconds=running + advanced)
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` of virtual time pass at once."""
+        """Advance the virtual time by some seconds."""
         if seconds < 0:
             raise ValueError("time only advances")
         with self._lock:

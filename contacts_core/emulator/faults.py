@@ -1,8 +1,8 @@
-"""Things that go wrong on purpose, chosen by name."""
+"""Faults that emulators can be told to have. Faults of one vendor alone are in its emulator."""
 
 import random
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from attrs import define
@@ -24,10 +24,9 @@ FAULTS: dict[str, str] = {
     "partial-items": "only half of the members are processed, and the count says so",
     "stale-reads": "a deleted contact is still shown by reads for 20 seconds",
     "empty-export": "an export is ready without a file although there are contacts",
-    "no-includes": "lists, fields and identifiers that were asked for are left out when one contact is read or changed",
-    "no-includes-anywhere": "the same in pages and look-ups as well",
-    "null-includes": "lists, fields and identifiers that were asked for are null, in every answer about contacts",
-    "flat-lists": "lists, tags and notes of a contact stand without the object that is around them elsewhere",
+    "no-relations": "lists, fields and identifiers that were asked for are missing when one contact is read or changed",
+    "no-relations-anywhere": "the same in pages and look-ups as well",
+    "null-relations": "lists, fields and identifiers that were asked for are null, in every answer about contacts",
     "matches-too-much": "a look-up answers with everybody whose identifier begins alike (of an address: up to the @)",
     "ignored-filter": "a look-up answers as if it had no condition: with the first contacts of the account",
     "wrong-person": "a look-up answers with one contact, who is somebody else",
@@ -37,8 +36,9 @@ FAULTS: dict[str, str] = {
     "not-found-everywhere-json": "the same with a JSON object that has a `message`",
     "not-found-everywhere-empty": "the same with no body",
 }
+"""What each fault does, by its name."""
 # Faults inside handlers after which an answer need not have its documented shape.
-RESHAPING = frozenset(("no-includes", "no-includes-anywhere", "null-includes", "flat-lists"))
+RESHAPING = frozenset(("no-relations", "no-relations-anywhere", "null-relations"))
 MOST_UNFILTERED = 50
 
 
@@ -52,18 +52,35 @@ class _Setting:
 class Faults:
     """The faults that are switched on.
 
-    A spec is `name` (every request), `name=3` (the next three requests that it fits) or `name=10%` (that share of
-    them; which ones follows from `seed`). Behind each may stand `@N`: it then begins after N requests that it fits.
+    A fault is given as ``name`` (every request), ``name=3`` (the next three requests it applies to) or ``name=10%``
+    (this share of them, chosen by ``seed``). With ``@N`` at the end it starts after N such requests.
     """
 
     def __init__(self, specs: Iterable[str] = (), seed: int = 0) -> None:
         self._seed = seed
+        self._names = dict(FAULTS)
         self._lock = threading.Lock()
         self._settings: dict[str, _Setting] = {}
         self._dice: dict[str, random.Random] = {}
         self._struck: list[str] = []
+        self.switch_on(specs)
+
+    def add(self, names: Mapping[str, str]) -> None:
+        """Add faults of one vendor, by name, each with what happens."""
+        self._names.update(names)
+
+    def switch_on(self, specs: Iterable[str]) -> None:
+        """Switch faults on.
+
+        Raises:
+            ValueError: A fault is unknown, or its number is malformed.
+        """
         for spec in specs:
             self._parse(spec)
+
+    def _check(self, name: str) -> None:
+        if name not in self._names:
+            raise ValueError(f"unknown fault {name!r}; valid are: {', '.join(self._names)}")
 
     def _parse(self, spec: str) -> None:
         front, at, begin = (part.strip() for part in spec.partition("@"))
@@ -81,32 +98,32 @@ class Faults:
             raise ValueError(f"fault {spec!r}: expected {expected}") from None
 
     def _switch(self, name: str, setting: _Setting) -> None:
-        _known(name)
+        self._check(name)
         with self._lock:
             self._settings[name] = setting
             self._dice[name] = random.Random(f"{self._seed}/{name}")
 
     def set(self, name: str, times: int | None, after: int = 0) -> None:
-        """Switch a fault on for the next `times` requests that it fits; `None` is all of them, 0 is none.
+        """Switch a fault on for the next ``times`` requests it applies to; None for all, 0 for none.
 
-        It begins after the next `after` requests that it fits.
+        It starts after the next ``after`` such requests.
         """
         self._switch(name, _Setting(times, after=after))
 
     def remaining(self, name: str) -> int | None:
-        """How many more times a fault strikes: 0 if it is off or used up, `None` without a limit."""
+        """Return how many more times a fault happens: 0 if it is off or used up, None without a limit."""
         with self._lock:
             setting = self._settings.get(name)
             return setting.times if setting else 0
 
     def clear(self) -> None:
-        """Switch everything off."""
+        """Switch all faults off."""
         with self._lock:
             self._settings.clear()
 
     def take(self, name: str) -> bool:
-        """Whether this fault strikes now; one of its times is then used up."""
-        _known(name)
+        """Return whether this fault happens now, and count it."""
+        self._check(name)
         with self._lock:
             setting = self._settings.get(name)
             if setting is None or setting.times == 0:
@@ -122,33 +139,33 @@ class Faults:
             return True
 
     def struck(self) -> list[str]:
-        """The faults that struck since this was last asked."""
+        """Return the faults that happened since the last call."""
         with self._lock:
             names, self._struck = self._struck, []
         return names
 
     def hold_back(self, contacts: Sequence[dict[str, Any]], relations: Iterable[str], *, one: bool) -> None:
-        """Leave relations out of the contacts of an answer, or make them null, where a fault says so.
+        """Leave relations out of the contacts of an answer, or set them to null, if a fault says so.
 
-        `one` is set where the answer is about one contact that the request names.
+        ``one`` is true if the answer is about one contact that the request names.
         """
         present = [name for name in relations if any(name in contact for contact in contacts)]
         if not present:
             return
-        if (one and self.take("no-includes")) or self.take("no-includes-anywhere"):
+        if (one and self.take("no-relations")) or self.take("no-relations-anywhere"):
             for contact in contacts:
                 for name in present:
                     contact.pop(name, None)
-        elif self.take("null-includes"):
+        elif self.take("null-relations"):
             for contact in contacts:
                 contact.update((name, None) for name in present if name in contact)
 
     def look_up(
         self, exact: Iterable[T], everyone: Iterable[T], wanted: Iterable[str], values: Callable[[T], Iterable[str]]
     ) -> list[T]:
-        """What a look-up answers with: those who match exactly, or others where a fault says so.
+        """Return what a look-up answers with: the contacts that match exactly, or others if a fault says so.
 
-        `values` gives the identifiers of one of `everyone`, which are compared with those that are `wanted`.
+        ``values`` returns the identifiers of one of ``everyone``, which are compared with those ``wanted``.
         """
         stems = tuple(map(stem, wanted))
         if stems and self.take("matches-too-much"):
@@ -168,11 +185,6 @@ def stem(value: str) -> str:
 
 class _BadAmount(Exception):
     """An amount is neither a count nor a percentage."""
-
-
-def _known(name: str) -> None:
-    if name not in FAULTS:
-        raise ValueError(f"unknown fault {name!r}; valid are: {', '.join(FAULTS)}")
 
 
 def _times(amount: str) -> int:

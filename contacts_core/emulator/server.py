@@ -1,4 +1,4 @@
-"""Serving emulators on loopback."""
+"""The server of the emulators, on loopback only."""
 
 import asyncio
 import ipaddress
@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import uvicorn
 from attrs import field, frozen
@@ -26,10 +27,10 @@ STOPPING = 0.002  # seconds between two looks whether the last requests have end
 
 @frozen
 class Exchange:
-    """One request that reached an emulator, and its answer.
+    """One request to an emulator, and its answer.
 
-    `path` is the vendor's own path (without the prefix), still percent-encoded and without the query, which is in
-    `url`. `fault` names the generic fault that shaped the answer.
+    ``path`` is the vendor's path (without the prefix), percent-encoded and without the query, which is in ``url``.
+    ``fault`` is the name of the fault that caused the answer, if any.
     """
 
     provider: str
@@ -48,7 +49,7 @@ Observer = Callable[[Exchange], None]
 
 
 class Sandbox:
-    """Emulators of several vendors, sharing one clock and one set of faults."""
+    """Emulators of several vendors with one clock and one set of faults."""
 
     def __init__(
         self,
@@ -64,7 +65,7 @@ class Sandbox:
         enforce_rates: bool = False,
     ) -> None:
         self.clock = Clock(speed, manual)
-        self.faults = Faults(faults, seed)
+        self.faults = Faults(seed=seed)
         self.latency = latency
         self.observer = observer
         self.emulators: dict[str, Emulator] = {}
@@ -73,6 +74,7 @@ class Sandbox:
             emulator = kind(clock=self.clock, faults=self.faults, seed=seed, enforce_rates=enforce_rates)
             emulator.populate(crowd)
             self.emulators[kind.name] = emulator
+        self.faults.switch_on(faults)  # now that those of each vendor are known
         self.app: ASGIApp = Router([Route("/", self._index), *map(self._mount, self.emulators.values())])
 
     def _mount(self, emulator: Emulator) -> Mount:
@@ -84,11 +86,11 @@ class Sandbox:
 
     @property
     def crashes(self) -> list[Exception]:
-        """What went wrong in the emulators themselves; a test that finds something here should fail."""
+        """Exceptions in the emulators themselves. A test should fail if there are any."""
         return [error for emulator in self.emulators.values() for error in emulator.crashes]
 
     def describe(self, name: str, root: str) -> dict[str, object]:
-        """The address and the settings of one vendor."""
+        """Return the address and the settings of one vendor."""
         emulator = self.emulators[name]
         return {"title": emulator.title, "base_url": f"{root}/{name}", "settings": emulator.settings()}
 
@@ -163,23 +165,23 @@ def _exchange(provider: str, scope: Scope, body: bytes, start: Message, answer: 
 
 @frozen
 class Running:
-    """A sandbox that is being served."""
+    """A sandbox that is served."""
 
     url: str
     sandbox: Sandbox = field(repr=False)
 
     def base_url(self, name: str) -> str:
-        """The address that stands for this vendor's host."""
+        """Return the base URL of a vendor's emulator."""
         return f"{self.url}/{name}"
 
-    def settings(self, name: str) -> dict[str, str]:
-        """Everything the provider's adapter needs to work here."""
+    def settings(self, name: str) -> dict[str, Any]:
+        """Return all settings that `connect` needs to use a vendor's emulator."""
         return {**self.sandbox.emulators[name].settings(), "base_url": self.base_url(name)}
 
 
 @contextmanager
 def running(sandbox: Sandbox, port: int = 0) -> Generator[Running, None, None]:
-    """Serve a sandbox on 127.0.0.1 from a background thread; port 0 takes a free one."""
+    """Serve a sandbox on 127.0.0.1 from a background thread. Port 0 chooses a free port."""
     with _listener(port) as listener:
         server = _Server(_config(sandbox))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -200,7 +202,7 @@ class _Server(uvicorn.Server):
         self._wake: Callable[[], object] = self._stopped.set
 
     def stop(self) -> None:
-        """Let requests in flight end, and no more begin; callable from any thread."""
+        """Finish requests in flight and stop; may be called from any thread."""
         self.should_exit = True
         self._stopped.set()
         with suppress(RuntimeError):  # it has stopped already
@@ -239,7 +241,7 @@ def _listener(port: int) -> socket.socket:
 
 
 def serve(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 8025) -> None:
-    """Serve a sandbox until interrupted; only loopback addresses are accepted, for there is no real secret here."""
+    """Serve a sandbox until interrupted. Only loopback addresses are accepted, because the keys are not secret."""
     if not _is_loopback(host):
         raise ValueError(f"the sandbox serves loopback addresses only, not {host!r}")
     config = _config(sandbox)

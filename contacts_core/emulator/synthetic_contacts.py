@@ -1,4 +1,4 @@
-"""Synthetic people: reserved example domains and fictional phone ranges only."""
+"""Synthetic people, with reserved example domains and fictional phone numbers only."""
 
 import random
 from collections.abc import Iterator
@@ -146,12 +146,12 @@ _STRIDE = 7919  # a prime that does not divide the number of phones, so that the
 
 @frozen
 class Person:
-    """One invented person, in no vendor's words."""
+    """One synthetic person, in shared terms."""
 
     first_name: str
     last_name: str
     email: str
-    alternate_emails: tuple[str, ...]
+    further_emails: tuple[str, ...]
     phone: str | None
     external_id: str | None
     anonymous_id: str | None
@@ -170,7 +170,7 @@ class Person:
 
 
 def people(count: int, seed: int = 0) -> Iterator[Person]:
-    """The first `count` people of the endless crowd that `seed` names."""
+    """Return ``count`` synthetic people; the same ``seed`` gives the same people."""
     dice = random.Random(f"people/{seed}")
     offset = dice.randrange(_PHONES)
     for index in range(count):
@@ -185,7 +185,7 @@ def _person(dice: random.Random, index: int, offset: int) -> Person:
         first_name=dice.choice(_FIRST_NAMES),
         last_name=dice.choice(_LAST_NAMES),
         email=f"person{index}@{domain}",
-        alternate_emails=tuple(f"person{index}.alt{n}@{domain}" for n in range(_few(dice))),
+        further_emails=tuple(f"person{index}.alt{n}@{domain}" for n in range(_few(dice))),
         phone=_phone(index, offset) if dice.random() < 0.7 else None,
         external_id=f"crm-{index:06d}" if dice.random() < 0.4 else None,
         anonymous_id=f"visitor-{dice.getrandbits(48):012x}" if dice.random() < 0.2 else None,

@@ -1,4 +1,4 @@
-"""Files that hold people: only their owner can read them, and under their name they are complete or not there."""
+"""Files with personal data: only their owner can read them, and they get their name when they are complete."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(si
 
 @contextmanager
 def private_file(path: Path) -> Generator[TextIO]:
-    """Write a text file that only its owner can read, and that takes its name when it is complete.
+    """Write a text file that only its owner can read and that gets its name when it is complete.
 
-    A file of that name is replaced at the end of the block; if the block fails, it stays as it was. Until then the
-    content has no name where the file system can do that (`O_TMPFILE` of Linux): however the process ends, nothing is
-    left. Elsewhere it is a file ending in ``.part``, which goes when the block fails or when SIGTERM or SIGHUP ends
-    the process.
+    An existing file of that name is replaced at the end of the block. If the block fails, it stays unchanged. Until
+    then the content is in a file without a name, if the file system supports that (``O_TMPFILE`` on Linux), so nothing
+    is left behind however the process ends. Otherwise it is in a file that ends in ``.part``, which is deleted if the
+    block fails or SIGTERM or SIGHUP ends the process.
 
     Raises:
         OSError: The file cannot be written.

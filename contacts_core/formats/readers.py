@@ -1,8 +1,8 @@
-"""Readers: contacts and people out of files and pipes, strictly.
+"""Strict readers of contacts and people from files and pipes.
 
-Whatever is odd refuses the whole input and names the line: a reader that guesses drops or invents people. Each reader
-takes a path or an open binary file and reads it line by line in bounded memory; a file that can be rewound is read
-from its beginning, so that it can be checked first and used afterwards.
+Invalid content refuses the whole input and names the line, because a reader that guesses drops or invents people. Each
+reader takes a path or an open binary file and reads it line by line in bounded memory; a file that can be rewound is
+read from its beginning, so that it can be checked first and used afterwards.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ EXPECTED = {
 def readable(source: str | Path) -> Generator[BinaryIO]:
     """Open a file, a pipe, or standard input (``-``) as a binary file that can be read more than once.
 
-    What cannot be rewound is first copied to a temporary file that has no name and that only its owner can read; it is
-    gone when the block or the process ends.
+    Input that cannot be rewound is first copied to a temporary file without a name that only its owner can read. The
+    copy is deleted when the block or the process ends.
 
     Raises:
         InvalidInput: There is no such file, or it cannot be read.
@@ -69,7 +69,7 @@ def readable(source: str | Path) -> Generator[BinaryIO]:
 
 
 def read_lines(source: Source) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, each with its number and without the line break.
+    """Iterate over the lines that are not blank, each with its number and without the line break.
 
     Raises:
         InvalidInput: The input cannot be read, or a line is too long, not UTF-8, or holds NUL or a carriage return.
@@ -90,10 +90,10 @@ def read_lines(source: Source) -> Iterator[tuple[int, str]]:
 
 
 def read_json_lines(source: Source) -> Iterator[Contact]:
-    """The contacts of a file of JSON Lines, one at a time.
+    """Iterate over the contacts of a file of JSON Lines.
 
     Raises:
-        InvalidInput: A line is not a contact, or holds anything that a contact has no place for; the message names it.
+        InvalidInput: A line is not a contact, or has unknown fields; the message names the line.
     """
     name = _name(source)
     for number, line in read_lines(source):
@@ -104,12 +104,16 @@ def read_json_lines(source: Source) -> Iterator[Contact]:
 
 
 def read_people(source: Source) -> tuple[list[tuple[Identifier, ...]], list[str]]:
-    """The people of a CSV file, a row each, in columns named by identifier kind; a name may stand twice.
+    """Read the people of a CSV file: one row for each, with columns named by kind of identifier.
 
-    Gives the identifiers of each person, and the names of the columns that were not read.
+    A column name may occur twice.
+
+    Returns:
+        The identifiers of each person, and the names of the columns that were not read.
 
     Raises:
-        InvalidInput: No column is known, or a row is not one person with certain identifiers; the message names it.
+        InvalidInput: No column is known, or a row is not one person with certain identifiers; the message names the
+        line.
     """
     name, people = _name(source), list[tuple[Identifier, ...]]()
     header: list[str] | None = None

@@ -1,4 +1,4 @@
-"""Streaming writers: one contact after the other, in constant memory, and never a file that only looks complete."""
+"""Writers of contacts: one contact after the other, in constant memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FORMULA = re.compile(rf"[{UNSEEN}]*[=+\-\u2212@\uff1d\uff0b\uff0d\uff20]|[\x00-\
 
 
 class ContactWriter(ABC):
-    """Writes contacts to an open text file."""
+    """Write contacts to an open text file."""
 
     @abstractmethod
     def write(self, contact: Contact) -> None:
@@ -35,7 +35,7 @@ class ContactWriter(ABC):
 
 
 class JsonLinesWriter(ContactWriter):
-    """One JSON object for each contact, nothing lost."""
+    """Write each contact as one JSON object, with all its data."""
 
     def __init__(self, file: TextIO, *, excel_safe: bool = False) -> None:
         if excel_safe:
@@ -43,15 +43,15 @@ class JsonLinesWriter(ContactWriter):
         self._file = file
 
     def write(self, contact: Contact) -> None:
-        """See `ContactWriter.write`."""
+        """Write one contact."""
         self._file.write(json.dumps(plain(contact), ensure_ascii=False) + "\n")
 
 
 class CsvWriter(ContactWriter):
-    """One row for each contact, always with the same columns.
+    """Write each contact as one row, always with the same columns.
 
-    Several values in one cell are joined by ``;`` (a ``;`` or backslash inside a value gets a backslash before it);
-    what has no column of its own is JSON in the last three.
+    Several values in one cell are joined by ``;`` (a ``;`` or backslash inside a value gets a backslash before it).
+    Data without a column of its own is JSON in the last three columns.
     """
 
     columns: ClassVar[tuple[str, ...]] = (
@@ -84,7 +84,7 @@ class CsvWriter(ContactWriter):
         self._rows.writeheader()
 
     def write(self, contact: Contact) -> None:
-        """See `ContactWriter.write`."""
+        """Write one contact."""
         self._rows.writerow({name: self._guard(cell) for name, cell in self._cells(contact).items()})
 
     def _cells(self, contact: Contact) -> dict[str, str]:
@@ -128,20 +128,21 @@ FORMATS: Mapping[str, Callable[..., ContactWriter]] = {
     ".jsonl": JsonLinesWriter,
     ".ndjson": JsonLinesWriter,
 }
+"""The writer for each suffix of a file's name."""
 
 
 @contextmanager
 def writer_for(path: Path, *, excel_safe: bool = False) -> Generator[ContactWriter]:
     """Open a writer for a file, chosen by the file's suffix.
 
-    Under its name the file is complete, or it is what it was before; only its owner can read it. See `private_file`.
+    Only the owner can read the file, and it gets its name when it is complete; see `private_file`.
 
     Args:
-        path: Where the contacts go; a file of that name is replaced.
-        excel_safe: Keep spreadsheets from taking cells for formulas, by an apostrophe before them.
+        path: The file; an existing one is replaced.
+        excel_safe: Put an apostrophe before cells that a spreadsheet could take for a formula.
 
     Raises:
-        InvalidInput: The suffix is that of no format, or there is a folder of that name.
+        InvalidInput: The suffix is not one of `FORMATS`, or the path is a folder.
     """
     make = FORMATS.get(path.suffix.lower())
     if make is None:
@@ -156,7 +157,7 @@ def writer_for(path: Path, *, excel_safe: bool = False) -> Generator[ContactWrit
 
 
 def guarded(cell: str) -> str:
-    """The cell with an apostrophe before it, if a spreadsheet could take it for a formula."""
+    """Return the cell, with an apostrophe before it if a spreadsheet could take it for a formula."""
     return f"'{cell}" if FORMULA.match(cell) else cell
 
 

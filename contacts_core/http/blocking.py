@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import itertools
 import threading
 import time
@@ -203,7 +204,8 @@ class BlockingTransport(Transport):
         if not workers:
             return settled
         pool = ThreadPoolExecutor(workers, thread_name_prefix="contacts")
-        tasks = [pool.submit(work) for _ in range(workers)]
+        # Each thread gets the caller's context, so that spans and log fields of the caller are there too.
+        tasks = [pool.submit(contextvars.copy_context().run, work) for _ in range(workers)]
         try:
             wait(tasks)
         except KeyboardInterrupt as error:

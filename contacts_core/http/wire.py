@@ -28,8 +28,10 @@ from contacts_core.errors import (
 from contacts_core.http import addresses
 from contacts_core.http.bodies import Body
 from contacts_core.http.protocols import BuildsRequests, HttpRequest, HttpResponse
+from contacts_core.http.unanswered import why
 from contacts_core.models.identifiers import scrub
 from contacts_core.provider import Provider, Request, Upload, moment, number
+from contacts_core.provider.secrets import redact
 from contacts_core.text import printable
 
 T = TypeVar("T")
@@ -56,7 +58,6 @@ HINTS = {
     404: "check the id, and the base URL if everything is missing",
     407: "a proxy in between wants a login; it was not the vendor that refused",
     429: "the vendor wants fewer requests; try again later",
-    451: "not available because of data residency: use the host of the account's region",
     511: "a network in between wants a login; it was not the vendor that answered",
 }
 NO_HEADERS: Mapping[str, str] = {}
@@ -72,7 +73,6 @@ BOM = b"\xef\xbb\xbf"
 ACCEPTED_ENCODINGS = "gzip, deflate"  # what `bodies` can undo within bounds
 KEY_HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 QUERIES = re.compile(r"\?[^\s\"]+")
-KEYS = re.compile(r"(?i)\bSG\.[\w.-]+|\b(?:bearer|accesskey|basic)\s+\S+")
 
 
 class MaskedLog(logging.Filter):
@@ -134,7 +134,7 @@ class Wire:
         self._scheme, self._host = addresses.checked_base_url(
             provider.base_url, allow_plain_http=self.settings.allow_plain_http
         )
-        self._root = provider.base_url + provider.base_path()
+        self._root = provider.base_url + provider.path_prefix()
         keys = self._key_headers()
         self._headers = {"Accept": "application/json", "Accept-Encoding": ACCEPTED_ENCODINGS, **keys}
         self._json_headers = {**self._headers, "Content-Type": "application/json"}
@@ -303,7 +303,7 @@ class Wire:
             told = "the answer is not a whole one" if status in PARTS else "the answer is none to this request"
             return self.about(UnexpectedPayload(told, status=status), operation, headers)
         kind = BY_STATUS.get(status) or (errors.Unavailable if status >= 500 else errors.Rejected)
-        hint = HINTS.get(status, MOVED if status in REDIRECTS else "")
+        hint = self._provider.status_hints.get(status) or HINTS.get(status, MOVED if status in REDIRECTS else "")
         error = kind(self._scrubbed(reason(content, headers)), status=status, hint=hint)
         if status == 429:
             error.retry_after = pause(headers, time.time())
@@ -314,9 +314,9 @@ class Wire:
         return self.about(error, operation, headers)
 
     def unreachable(self, operation: str, cause: Exception) -> Unreachable:
-        """Return the error for an exchange that broke off; it names the type of the cause, not its text."""
-        hint = "check the network and base_url; if the request was sent, the vendor may have carried it out"
-        return self.about(Unreachable(f"no complete answer ({type(cause).__name__})", hint=hint), operation, {})
+        """Return the error for an exchange that broke off; it names the kind of the cause, not its text."""
+        message, hint = why(cause)
+        return self.about(Unreachable(message, hint=hint), operation, {})
 
     def labelled(self, error: ContactsError, operation: str) -> ContactsError:
         """Name provider and operation in the error of a request that was not sent, if it has a place for them."""
@@ -332,7 +332,7 @@ class Wire:
     def _scrubbed(self, text: str) -> str:
         for value in self._secrets:
             text = text.replace(value, "***")
-        return scrub(KEYS.sub("***", printable(text)))[:EXCERPT_CHARACTERS]
+        return scrub(redact(printable(text)))[:EXCERPT_CHARACTERS]
 
 
 def request_id(headers: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Contacts, as every vendor's payloads become."""
+"""Contacts, the same for every vendor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Address", "Contact"]
 
 @frozen(repr=False, weakref_slot=False)
 class Address:
-    """A postal address; ``formatted`` is for vendors that keep it as one text."""
+    """A postal address. ``formatted`` has the whole address, from vendors that store it as one text."""
 
     line1: str = ""
     line2: str = ""
@@ -36,20 +36,20 @@ class Contact:
     """One contact of one account.
 
     Attributes:
-        provider: Name of the provider it was read from; empty for a contact that a caller made.
-        id: The vendor's id; empty for a contact that a caller made.
-        identifiers: Every identifier the vendor told, the primary ones first.
+        provider: Name of the provider that it was read from; empty for a new contact.
+        id: The vendor's id; empty for a new contact.
+        identifiers: All identifiers in the vendor's answer, the primary ones first.
         first_name: Given name.
         last_name: Family name.
-        full_name: As the vendor computes or stores it.
+        full_name: The full name as the vendor stores or computes it.
         address: Postal address.
         organization: The company that the contact belongs to.
-        title: The contact's position there.
-        lists: Ids of the lists the contact is on; None where the vendor did not tell.
+        title: The contact's position in the organization.
+        lists: Ids of the lists the contact is on; None if the answer does not say.
         tags: Names of tags.
         custom: Custom fields by name, in the Python type of the field.
-        created_at: Aware, or None.
-        updated_at: Aware, or None.
+        created_at: When it was created, with time zone; None if not known.
+        updated_at: When it was last changed, with time zone; None if not known.
         extra: Every vendor field that has no shared name, by the vendor's name.
     """
 
@@ -70,11 +70,11 @@ class Contact:
     extra: Mapping[str, Any] = field(factory=dict)
 
     def identifiers_of(self, kind: IdentifierKind) -> tuple[Identifier, ...]:
-        """Every identifier of one kind."""
+        """Return all identifiers of one kind."""
         return tuple(i for i in self.identifiers if i.kind is kind)
 
     def primary(self, kind: IdentifierKind) -> Identifier | None:
-        """The identifier marked primary, else the first of its kind, else None."""
+        """Return the identifier of this kind that is marked primary, else the first of this kind, else None."""
         of_kind = self.identifiers_of(kind)
         return next((i for i in of_kind if i.primary), of_kind[0] if of_kind else None)
 
@@ -86,21 +86,21 @@ class Contact:
 
     @property
     def phone(self) -> str | None:
-        """The primary phone number, in E.164 where that can be known."""
+        """The primary phone number, in E.164 if that is known."""
         found = self.primary(IdentifierKind.PHONE)
         return found.normal if found else None
 
     @property
     def name(self) -> str:
-        """The full name, or first and last name together; empty when neither is known."""
+        """The full name, or first and last name together; empty if none is known."""
         return self.full_name or " ".join(part for part in (self.first_name, self.last_name) if part)
 
     @property
     def display_id(self) -> str:
-        """What names the contact in an outcome: its id, else its first identifier's value, else its name."""
+        """The name of the contact in an outcome: its id, else the value of its first identifier, else its name."""
         return self.id or next((i.value for i in self.identifiers), self.name)
 
     def __repr__(self) -> str:
-        """Show who it is by id and masked identifiers only."""
+        """Show only the id and masked identifiers."""
         shown = ", ".join(i.masked for i in self.identifiers)
         return f"Contact({self.provider or '-'} {self.id or '-'}: {shown or 'no identifier'})"

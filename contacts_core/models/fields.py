@@ -31,7 +31,17 @@ class FieldType(Enum):
 
 @frozen(weakref_slot=False)
 class FieldDefinition:
-    """A custom field of an account; contacts carry its value under ``name``."""
+    """A custom field of an account; contacts have its value under ``name``.
+
+    Attributes:
+        provider: Name of the provider.
+        id: The vendor's id.
+        name: Its name, and the key in `Contact.custom`.
+        type: The type of its values.
+        options: The values to choose from, for `FieldType.CHOICE` and `FieldType.CHOICES`.
+        read_only: Whether only the vendor writes it.
+        extra: Fields without a place here, by the vendor's names.
+    """
 
     provider: str
     id: str

@@ -2,8 +2,8 @@
 
 Vendors spell one address in many ways. An `Identifier` keeps the value as the vendor stores it (that is what goes back
 to that vendor) and compares by its normal form: e-mail addresses in lower case with an ASCII domain, phone numbers in
-E.164. A value that is not an address or a number beyond doubt has no other spellings: its normal form is the value
-itself. docs/identifiers.md has the rules and the reasons.
+E.164. If a value is not clearly one address or one number, its normal form is the value itself. docs/identifiers.md has
+the rules and the reasons.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Identifier", "IdentifierKind", "mask", "normal_email", "normal_phone
 
 
 class IdentifierKind(Enum):
-    """What sort of thing identifies the contact."""
+    """The kind of an identifier."""
 
     EMAIL = "email"
     PHONE = "phone"
@@ -211,7 +211,7 @@ SHOWN_DOMAIN = re.compile(r"(?=.{1,254}\Z)[\w-]+(?:\.[\w-]+)*\.?")
 
 
 def mask(value: str) -> str:
-    """Make a value recognisable to its owner and useless to others: ``j***@example.com``, ``+1***43``."""
+    """Mask a value so that only people who know it recognise it: ``j***@example.com``, ``+1***43``."""
     local, at, domain = value.rpartition("@")
     if at and SHOWN_DOMAIN.fullmatch(domain):
         return f"{_printable(local[:1])}***@{domain}"
@@ -226,25 +226,25 @@ def _printable(text: str) -> str:
 
 
 def scrub(text: str) -> str:
-    """Mask every address and phone number inside a longer text."""
+    """Mask every address and phone number in a text."""
     masked = EMAILS.sub(lambda found: mask(found.group()), text)
     return PHONES.sub(lambda found: found["uuid"] or mask(found.group()), masked)
 
 
 @frozen(eq=False, repr=False, weakref_slot=False)
 class Identifier:
-    """One way to reach or recognise a contact.
+    """A value that a contact is known by, such as an e-mail address.
 
     Two identifiers are equal when their kind (and, for `IdentifierKind.OTHER`, their key) and normal form are equal;
     ``primary`` and ``label`` do not count.
 
     Attributes:
-        kind: What it is.
+        kind: The kind.
         value: As the vendor stores it, or as the caller wrote it.
-        primary: Whether the vendor marks it as the main one of its kind.
-        label: The vendor's or the user's word for it, such as ``work``.
+        primary: Whether the vendor marks it as the primary one of its kind.
+        label: A label of the vendor or its user, such as ``work``.
         key: The vendor's own name of the kind; always set for `IdentifierKind.OTHER`.
-        country_code: For phones stored as a national number: the code that goes before it, such as ``+1``.
+        country_code: The calling code of a phone number that is stored as a national number, such as ``+1``.
     """
 
     kind: IdentifierKind
@@ -256,32 +256,32 @@ class Identifier:
 
     @classmethod
     def email(cls, value: str) -> Identifier:
-        """An e-mail address."""
+        """Make an e-mail address."""
         return cls(IdentifierKind.EMAIL, value)
 
     @classmethod
     def phone(cls, value: str, country_code: str = "") -> Identifier:
-        """A phone number, best in E.164; or a national number with its country code."""
+        """Make a phone number, preferably in E.164, or from a national number and its country code."""
         return cls(IdentifierKind.PHONE, value, country_code=country_code)
 
     @classmethod
     def external_id(cls, value: str) -> Identifier:
-        """The caller's own id of the contact."""
+        """Make an id that the caller's own system gave to the contact."""
         return cls(IdentifierKind.EXTERNAL_ID, value)
 
     @classmethod
     def anonymous_id(cls, value: str) -> Identifier:
-        """An id given before the contact was known."""
+        """Make an id that was given to a visitor before the contact was known."""
         return cls(IdentifierKind.ANONYMOUS_ID, value)
 
     @classmethod
     def other(cls, key: str, value: str) -> Identifier:
-        """Any other identifier, under the vendor's own key."""
+        """Make an identifier of another kind, with the vendor's own name for the kind."""
         return cls(IdentifierKind.OTHER, value, key=key)
 
     @property
     def normal(self) -> str:
-        """The form that is compared, and that is written to a vendor other than the one it came from."""
+        """The normal form: used for comparison, and for writing to a vendor other than the one it came from."""
         match self.kind:
             case IdentifierKind.EMAIL:
                 return normal_email(self.value)
@@ -292,9 +292,9 @@ class Identifier:
 
     @property
     def certain(self) -> bool:
-        """Whether the value is, beyond doubt, one address or one number; ids are certain unless they are empty.
+        """Whether the value is clearly one address or one number. Ids are certain unless they are empty.
 
-        What is not certain equals nothing but itself, and no vendor should be asked to keep it as what it is not.
+        A value that is not certain equals only the same text. Do not write it to a vendor as an address or a number.
         """
         match self.kind:
             case IdentifierKind.EMAIL:
@@ -306,7 +306,7 @@ class Identifier:
 
     @property
     def masked(self) -> str:
-        """Fit for logs and progress: the kind and a masked value."""
+        """The kind and the masked value, for logs and progress."""
         handle = self.kind is not IdentifierKind.EMAIL and self.value.startswith("@")  # not a domain
         return f"{self.key or self.kind.value}:{mask(self.value.lstrip('@') if handle else self.normal)}"
 
@@ -318,7 +318,7 @@ class Identifier:
         return self._compared() == other._compared() if isinstance(other, Identifier) else NotImplemented
 
     def __hash__(self) -> int:
-        """Agree with ``==``."""
+        """Hash the kind and the normal form."""
         return hash(self._compared())
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ __all__ = ["Job", "JobState"]
 
 
 class JobState(Enum):
-    """How far a vendor's job got. ``UNKNOWN``: the vendor does not let this job be read."""
+    """The state of a vendor's job. ``UNKNOWN``: the vendor does not let this job be read."""
 
     PENDING = "pending"
     DONE = "done"
@@ -23,26 +23,26 @@ class JobState(Enum):
 
 @frozen(kw_only=True)
 class Job:
-    """Work that a vendor accepted and does later. Plain data: store it, and check it from another process.
+    """Work that a vendor accepted and does later. Plain data: store it, and read it again from another process.
 
     Attributes:
-        provider: Name of the provider.
+        provider: Name of the provider; filled in by the core.
         id: The vendor's id of the job.
-        operation: Name of the method that began it, such as ``delete_contacts``; empty where not known.
-        state: As the vendor last said.
-        requested: Number of items that were asked for.
+        operation: Name of the method that started it, such as ``delete_contacts``; empty if not known.
+        state: Its state when it was last read.
+        requested: Number of items in it.
         succeeded: Number of items the vendor counts as done; None where it gives no such number.
         failed: Number of items the vendor counts as failed; None where it gives no such number.
         counts: The vendor's own counters, by its own names.
-        created_at: When the vendor took the job.
-        finished_at: When the vendor ended it.
-        expires_at: When its files vanish.
-        errors_url: Where the vendor explains the failed items; a pre-signed address, hence secret.
-        files: Addresses of the result files; pre-signed, hence secret.
-        detail: The vendor's words about a failure, scrubbed.
+        created_at: When the vendor accepted the job.
+        finished_at: When the vendor finished it.
+        expires_at: When its files are deleted.
+        errors_url: Where the vendor lists the failed items; a pre-signed address, so it is secret.
+        files: Addresses of the result files; pre-signed, so they are secret.
+        detail: The vendor's message about a failure, masked.
     """
 
-    provider: str
+    provider: str = ""
     id: str
     operation: str = ""
     state: JobState = JobState.PENDING
@@ -59,5 +59,5 @@ class Job:
 
     @property
     def finished(self) -> bool:
-        """Whether the vendor will not change it any more."""
+        """Whether the vendor is done with it."""
         return self.state is not JobState.PENDING

@@ -13,7 +13,18 @@ __all__ = ["ContactList"]
 
 @frozen(weakref_slot=False)
 class ContactList:
-    """A static list of contacts. ``count`` is the vendor's counter, which may lag; None where it gives none."""
+    """A static list of contacts.
+
+    Attributes:
+        provider: Name of the provider.
+        id: The vendor's id.
+        name: Its name.
+        count: The vendor's counter of its contacts, which may lag; None if it gives none.
+        description: Its description; empty if it has none.
+        created_at: When it was created; None if not known.
+        updated_at: When it was last changed; None if not known.
+        extra: Fields without a place here, by the vendor's names.
+    """
 
     provider: str
     id: str

@@ -1,4 +1,4 @@
-"""What became of a change: a result never claims more than the vendor said."""
+"""Results of changes. A result never claims more than the vendor said."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Failure", "Outcome", "OutcomeState"]
 
 @frozen(repr=False)
 class Failure:
-    """One item that did not work, and why."""
+    """An item that failed, and why."""
 
     item: str
     reason: str
@@ -27,13 +27,13 @@ class Failure:
 
 
 def _may_have_worked(job: Job) -> bool:
-    """Whether a job did something as far as anyone can tell, though the vendor counted nothing."""
+    """Whether a job may have done something, although the vendor gives no count."""
     uncounted = job.succeeded is None and not job.failed
     return job.state in {JobState.PARTIAL, JobState.UNKNOWN} or (job.state is JobState.DONE and uncounted)
 
 
 class OutcomeState(Enum):
-    """How an operation stands. ``ACCEPTED`` is not ``DONE``: the vendor has jobs open."""
+    """The state of an operation. ``ACCEPTED`` means that jobs of the vendor are still pending."""
 
     ACCEPTED = "accepted"
     DONE = "done"
@@ -43,23 +43,24 @@ class OutcomeState(Enum):
 
 @frozen(kw_only=True)
 class Outcome:
-    """What became of an operation, claiming no more than the vendor said.
+    """The result of an operation that changes something. It claims no more than the vendor said.
 
     Attributes:
-        operation: Name of the method.
-        provider: Name of the provider.
-        requested: Number of items asked for.
+        operation: Name of the method; filled in by the core.
+        provider: Name of the provider; filled in by the core.
+        requested: Number of items asked for; filled in by the core.
         confirmed: Items that the vendor confirmed one by one.
-        processed: Number of items that the vendor confirmed only as a number, outside jobs.
+        processed: Number of further items that the vendor confirmed as a number only, outside jobs.
         absent: Items that the vendor does not have: already gone, or never there.
         failed: Items that did not work, with the reason.
-        jobs: The vendor's jobs that carry the rest, as last seen.
-        deleted: The last copy of deleted contacts, from vendors that hand it back.
-        lost: Names of fields that this vendor has no place for and that were therefore not written.
-        emulated: Whether it was done by reading, changing and writing back, with the race that this implies.
+        jobs: The vendor's jobs that do the rest, as last read.
+        deleted: The last copy of deleted contacts, from vendors that return it.
+        dropped_fields: Names of fields that were not written because the vendor does not have them.
+        emulated: Whether it was done by reading, changing and writing back; another writer's change in between is lost.
+            Filled in by the core.
     """
 
-    operation: str
+    operation: str = ""
     provider: str = ""
     requested: int = 0
     confirmed: tuple[str, ...] = field(default=(), repr=lambda items: f"{len(items)} items")
@@ -70,11 +71,6 @@ class Outcome:
     deleted: tuple[Contact, ...] = field(default=(), repr=False)
     dropped_fields: tuple[str, ...] = ()
     emulated: bool = False
-
-    @classmethod
-    def queued(cls, job: Job) -> Outcome:
-        """The vendor accepted a job and said no more."""
-        return cls(operation=job.operation, provider=job.provider, requested=job.requested, jobs=(job,))
 
     @classmethod
     def merge(cls, operation: str, provider: str, parts: Iterable[Outcome]) -> Outcome:
@@ -95,7 +91,7 @@ class Outcome:
         )
 
     def with_jobs(self, jobs: Iterable[Job]) -> Outcome:
-        """The same outcome with its jobs as seen now."""
+        """Return the same outcome with its jobs as read now."""
         return evolve(self, jobs=tuple(jobs))
 
     @property
@@ -115,23 +111,22 @@ class Outcome:
 
     @property
     def unconfirmed(self) -> int:
-        """Number of items of which the vendor said neither that they worked nor that they did not."""
+        """Number of items the vendor reported no result for."""
         return max(0, self.requested - self.succeeded_count - len(self.absent) - self.failed_count)
 
     @property
     def state(self) -> OutcomeState:
-        """How it stands, all in all.
+        """The state of the whole operation.
 
-        A job that the vendor calls completed without giving a count is taken at its word; `unconfirmed` still tells
-        that nobody counted.
+        A job that the vendor calls completed counts as done, even without a count; `unconfirmed` still includes it.
         """
         if self.pending:
             return OutcomeState.ACCEPTED
-        residual_data = self.unconfirmed - sum(
+        uncounted = self.unconfirmed - sum(
             job.requested for job in self.jobs if job.state is JobState.DONE and job.succeeded is None
         )
         troubled = [job for job in self.jobs if job.state is not JobState.DONE]
-        if not (self.failed_count or troubled or residual_data > 0):
+        if not (self.failed_count or troubled or uncounted > 0):
             return OutcomeState.DONE
         nothing = not (self.succeeded_count or self.absent or any(map(_may_have_worked, self.jobs)))
         only_failures = self.failed_count >= self.requested or any(job.state is JobState.FAILED for job in troubled)

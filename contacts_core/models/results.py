@@ -1,4 +1,4 @@
-"""What reading operations give: pages, counts, look-ups, explanations of searches."""
+"""Results of reads: pages, counts, look-ups, explanations of searches."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ T = TypeVar("T")
 
 @frozen
 class Page(Generic[T]):
-    """A part of something long, and the cursor of the next part (None: this was the last).
+    """One page of items.
 
-    ``total`` is the number of all items where the vendor tells it.
+    Attributes:
+        items: The items.
+        next: The cursor of the next page; None on the last one.
+        total: The number of all items, where the vendor tells it.
     """
 
     items: Sequence[T]
@@ -29,12 +32,16 @@ class Page(Generic[T]):
 
 
 class Count(int):
-    """A number of contacts; ``source`` says where it comes from: ``counter`` (the vendor's) or ``paged`` (all read)."""
+    """A number of contacts.
+
+    Attributes:
+        source: Where it comes from: ``counter`` (the vendor's) or ``paged`` (all contacts were read).
+    """
 
     source: str
 
     def __new__(cls, value: int, source: str) -> Self:
-        """Make a count of ``value`` from ``source``."""
+        """Return a count of ``value`` contacts from ``source``."""
         count = super().__new__(cls, value)
         count.source = source
         return count
@@ -46,15 +53,15 @@ class Count(int):
 
 @frozen(repr=False)
 class Found(Mapping[Identifier, Contact | None]):
-    """What `find` found, by the identifier that the vendor was asked for; None where nobody has it.
+    """The result of `find`: a contact or None for each identifier that was looked up.
 
-    A vendor may keep several contacts with one address: indexing gives the first, `every` gives all.
+    A vendor may have several contacts with one address: indexing returns the first, `get_all` returns all.
 
     Attributes:
-        matches: The contacts that have each identifier. Identifiers that could not be asked for are not in it.
-        unasked: Identifiers that could not be asked for, with the reason: whether somebody has them is not known.
-        mismatched: How many contacts without it the vendor answered with, by identifier. They were left out; such an
-            answer proves nothing about who else has the identifier.
+        matches: The contacts that have each identifier; without identifiers that were not looked up.
+        unasked: Identifiers that could not be looked up, with the reason. Whether a contact has them is not known.
+        mismatched: By identifier, how many contacts without it the vendor returned. They were left out; such an answer
+            does not show that no contact has the identifier.
     """
 
     matches: Mapping[Identifier, tuple[Contact, ...]]
@@ -62,19 +69,23 @@ class Found(Mapping[Identifier, Contact | None]):
     mismatched: Mapping[Identifier, int] = field(factory=dict)
 
     def __getitem__(self, identifier: Identifier) -> Contact | None:
-        """The first contact with this identifier, or None. KeyError for one that the vendor was not asked for."""
+        """Return the first contact with this identifier, or None.
+
+        Raises:
+            KeyError: The identifier was not looked up.
+        """
         return next(iter(self.matches[identifier]), None)
 
     def __iter__(self) -> Iterator[Identifier]:
-        """The identifiers that the vendor was asked for, in the order of asking."""
+        """Iterate over the identifiers that were looked up, in their order."""
         return iter(self.matches)
 
     def __len__(self) -> int:
-        """How many identifiers the vendor was asked for."""
+        """Return how many identifiers were looked up."""
         return len(self.matches)
 
     def get_all(self, identifier: Identifier) -> tuple[Contact, ...]:
-        """All contacts with this identifier."""
+        """Return all contacts with this identifier."""
         return self.matches[identifier]
 
     def __repr__(self) -> str:
@@ -94,10 +105,10 @@ class Explanation:
     """How `search` would answer a query.
 
     Attributes:
-        strategy: Who filters.
-        requests: Cost in requests to the vendor; None where the vendor gives no way to know.
+        strategy: Whether the vendor filters, or the library.
+        requests: Requests to the vendor, at least; None if not known.
         text: The query in the vendor's language; empty for a scan.
-        reason: Why this way, in a sentence.
+        reason: Why, in a sentence.
     """
 
     strategy: Strategy

@@ -1,4 +1,4 @@
-"""Calls of the plugins' hooks, one for each event; a plugin that fails affects neither the others nor the run."""
+"""Calls of the plugins' hooks, one function for each. A plugin that fails affects neither the others nor the run."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ logger = logging.getLogger("contacts_core")
 
 
 def plan_created(plan: Plan) -> None:
-    """A plan was made."""
+    """Call ``contacts_plan_created``."""
     _call("contacts_plan_created", plan=plan)
 
 
 def before_apply(plan: Plan) -> None:
-    """Ask whether a plan may be applied.
+    """Call ``contacts_before_apply``, which asks whether a plan may be applied.
 
     Raises:
-        PlanRefused: A plugin gave a reason against it, or failed: a plugin that cannot answer has not agreed.
+        PlanRefused: A plugin gave a reason against it, or failed, and so has not agreed.
     """
     called = _call("contacts_before_apply", plan=plan)
     for name, error in called.failures:
-        raise PlanRefused(f"plugin {name} failed when asked: {type(error).__name__}", hint="mend or remove it")
+        raise PlanRefused(f"plugin {name} failed when asked: {type(error).__name__}", hint="fix or uninstall it")
     if not isinstance(called.result, list):
         name, kind = called.origin(called.result), type(called.result).__name__
         raise PlanRefused(
@@ -45,12 +45,12 @@ def before_apply(plan: Plan) -> None:
 
 
 def step_finished(step: Step, outcome: Outcome) -> None:
-    """A step came to its end."""
+    """Call ``contacts_step_finished``."""
     _call("contacts_step_finished", step=step, outcome=outcome)
 
 
 def run_finished(receipt: Receipt) -> None:
-    """A run came to its end, and has its receipt."""
+    """Call ``contacts_run_finished``."""
     _call("contacts_run_finished", receipt=receipt)
 
 

@@ -1,4 +1,4 @@
-"""Hooks of plans: what a plugin may observe, and what it may forbid."""
+"""The hooks of plans: what a plugin may observe, and what it may refuse."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Hooks"]
 
 
 class Hooks:
-    """What a plugin may implement to follow plans.
+    """The hooks that a plugin may implement.
 
     Pluggy's options work: ``tryfirst``, ``trylast``, and wrappers of both styles. If a plugin fails, a warning is
     logged, and the other plugins and the run continue.
@@ -23,19 +23,19 @@ class Hooks:
 
     @hookspec
     def contacts_plan_created(self, plan: Plan) -> None:
-        """A plan was made; nothing has happened yet."""
+        """Called when a plan was made. Nothing was changed yet."""
 
     @hookspec
     def contacts_before_apply(self, plan: Plan) -> str | None:
-        """A plan is about to be applied; a reason, in words, forbids it. A plugin that fails here forbids it too.
+        """Called before a plan is applied. Return a reason, in words, to refuse it. A plugin that fails refuses it too.
 
         A wrapper gets the list of reasons from its ``yield`` and returns such a list.
         """
 
     @hookspec
     def contacts_step_finished(self, step: Step, outcome: Outcome) -> None:
-        """A step of a run came to its end, in the process that did it. After a crash it may be told of once more."""
+        """Called when a step of a run ended, in the process that did it. After a crash it may be called once more."""
 
     @hookspec
     def contacts_run_finished(self, receipt: Receipt) -> None:
-        """A run came to its end: done, incomplete, refused, cancelled or failed, as its receipt says."""
+        """Called when a run ended: done, incomplete, refused, cancelled or failed, as its receipt says."""

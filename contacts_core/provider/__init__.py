@@ -7,6 +7,7 @@ attributes are facts that the core goes by. docs/writing-a-provider.md builds on
 from __future__ import annotations
 
 from contacts_core.provider import flows
+from contacts_core.provider.answers import about_id
 from contacts_core.provider.base import (
     Provider,
     RateLimit,
@@ -68,8 +69,10 @@ from contacts_core.provider.effects import (
 )
 from contacts_core.provider.hooks import hookimpl
 from contacts_core.provider.http_settings import HttpSettings
+from contacts_core.provider.outcomes import absent, combined, done, failed, queued, unconfirmed
+from contacts_core.provider.pages import offset, offset_page, token_page
 from contacts_core.provider.payloads import Payload, TolerantFields, UnknownFields, decoder, lines_decoder
-from contacts_core.provider.values import calendar_date, integer, moment, number, query_value
+from contacts_core.provider.values import calendar_date, integer, json_text, moment, number, query_value
 
 __all__ = [
     "CAPABILITIES",
@@ -118,24 +121,35 @@ __all__ = [
     "UnknownFields",
     "Upload",
     "UpsertsContacts",
+    "about_id",
+    "absent",
     "base_url_setting",
     "calendar_date",
     "capabilities",
+    "combined",
     "constructor",
     "decoder",
     "delete",
+    "done",
+    "failed",
     "flows",
     "get",
     "hookimpl",
     "integer",
+    "json_text",
     "lines_decoder",
     "moment",
     "number",
+    "offset",
+    "offset_page",
     "patch",
     "path",
     "post",
     "put",
     "query_value",
+    "queued",
     "secret",
     "setting",
+    "token_page",
+    "unconfirmed",
 ]

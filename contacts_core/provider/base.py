@@ -1,4 +1,4 @@
-"""Everything a provider author imports besides the capabilities: the base class and the request helpers.
+"""The base class of providers, its settings, and the functions that build requests.
 
 A provider is a frozen attrs class: its fields are its settings, its class attributes are facts that the core reads.
 
@@ -6,7 +6,7 @@ A provider is a frozen attrs class: its fields are its settings, its class attri
     class Acme(DeletesContacts, ExportsPages):
         name = "acme"
         api_key: str = secret()
-        base_url: str = address("https://api.acme.example")
+        base_url: str = base_url_setting("https://api.acme.example")
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from contacts_core.provider.http_settings import HttpSettings, http_settings
 from contacts_core.provider.payloads import (
     payload_converter,
 )
+from contacts_core.provider.secrets import add_secret_patterns
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -48,7 +49,7 @@ __all__ = [
 T = TypeVar("T")
 Params = Mapping[str, str]
 
-LONGEST_ID = 255
+LONGEST_ID = 255  # characters
 SAFE_ID = re.compile(r"[A-Za-z0-9_.~:=+-]+")
 
 
@@ -61,18 +62,34 @@ class RateLimit:
 
 
 def secret(*, env: str = "") -> Any:
-    """A setting that never shows in ``repr``; ``env`` names its environment variable where the usual name is odd."""
+    """Declare a setting that is never shown.
+
+    Args:
+        env: Its environment variable. Default: ``<NAME>_<SETTING>``.
+    """
     return field(repr=False, metadata={"env": env, "secret": True})
 
 
 def setting(default: Any = attrs.NOTHING, *, env: str = "", **options: Any) -> Any:
-    """A setting with the name of its environment variable, where the usual ``<NAME>_<SETTING>`` is odd."""
+    """Declare a setting.
+
+    Args:
+        default: Its default; without one, the setting is required.
+        env: Its environment variable. Default: ``<NAME>_<SETTING>``.
+        **options: Further arguments of `attrs.field`.
+    """
     return field(default=default, metadata={"env": env}, **options)
 
 
 def base_url_setting(default: Any = attrs.NOTHING, *, env: str = "") -> Any:
-    """The setting ``base_url``, with the vendor's own address as its default where that is known."""
-    return field(default=default, converter=_base_url, metadata={"env": env})
+    """Declare the setting ``base_url``.
+
+    Args:
+        default: The vendor's address, where there is one for all accounts.
+        env: Its environment variable. Default: ``<NAME>_BASE_URL``.
+    """
+    declared: Any = field(default=default, converter=_base_url, metadata={"env": env})
+    return declared
 
 
 def _base_url(value: str) -> str:
@@ -84,80 +101,73 @@ def _base_url(value: str) -> str:
 
 @frozen(kw_only=True, slots=False)
 class Provider:
-    """Where a vendor lives, how to prove who we are, and the facts that the core goes by.
+    """Where a vendor's API is, how to authenticate, and the facts that hold for all of its capabilities.
+
+    Facts of one capability, such as the size of its batches, are class attributes of the capability; see there.
 
     Attributes:
-        name: What `connect` is given; lower case, words joined by ``-``.
-        title: The vendor's own name.
-        batch: Ids in one delete request.
-        find_batch: Identifiers in one look-up request.
-        get_batch: Ids in one read request.
-        member_batch: Members in one list request.
-        upsert_batch: Contacts given to ``upsert_contacts`` at once.
-        page_size: Items on one page.
-        concurrency: Requests in flight at once, at most 8.
-        rates: Requests allowed, by the lane that a `Call` names; ``""`` is the general one.
-        poll: Seconds between two looks at a job, at most.
-        exports_lists: Whether exported contacts tell which lists they are on.
-        emulates: Capabilities done by reading, changing and writing back.
-        costs: Requests for one batch of a capability, by lane, where that is not one in the general lane.
-        unreached: What deleting a contact leaves behind at this vendor, each with the reason.
+        name: What `connect` takes: lower case, words joined by ``-``.
+        title: The vendor's own name for the product.
+        concurrency: Requests under way at once, 1 to 8. Default 4.
+        rate_limits: Requests that the vendor allows, by the name that `Request.rate_limit` gives; ``""`` is the general
+            limit. Default: no limit.
+        costs: Requests for one batch of a capability, by rate limit. Default: one request under the general limit.
+        read_modify_write: Capabilities that this provider emulates: it reads, changes and writes back, and another
+            writer's change in between is lost. Default: none.
+        secret_patterns: Regular expressions of what this vendor's keys look like, in upper or lower case. Text that
+            matches is redacted from errors of every account, besides the values of the account's own secrets.
+        status_hints: What to do about an HTTP status that means something of its own at this vendor, by status.
         converter: Structures answers into payloads; register hooks on it for a vendor's oddities.
-        base_url: Where the API lives.
-        max_download: Bytes of one export file after decompression, at most; a decompression bomb stops there.
-        http: Attempts, timeouts and limits of requests; a table in the accounts file.
+        base_url: Where the API is.
+        http: Attempts, timeouts and limits of requests; a table of them in the accounts file.
     """
 
     name: ClassVar[str]
     title: ClassVar[str] = ""
-    delete_batch_size: ClassVar[int] = 1
-    find_batch_size: ClassVar[int] = 1
-    get_batch_size: ClassVar[int] = 1
-    member_batch_size: ClassVar[int] = 1
-    upsert_batch_size: ClassVar[int] = 1
-    page_size: ClassVar[int] = 100
     concurrency: ClassVar[int] = 4
     rate_limits: ClassVar[Mapping[str, RateLimit]] = {}
-    poll_interval: ClassVar[float] = 10.0
-    export_includes_lists: ClassVar[bool] = True
-    read_modify_write: ClassVar[tuple[type[Provider], ...]] = ()
     costs: ClassVar[Mapping[type[Provider], Mapping[str, int]]] = {}
-    residual_data: ClassVar[Mapping[str, str]] = {}
+    read_modify_write: ClassVar[tuple[type[Provider], ...]] = ()
+    secret_patterns: ClassVar[tuple[str, ...]] = ()
+    status_hints: ClassVar[Mapping[int, str]] = {}
     converter: ClassVar[Converter] = payload_converter()
 
     base_url: str = base_url_setting()
-    max_download: int = field(default=8 * 2**30, converter=int)
     http: HttpSettings = field(factory=HttpSettings, converter=http_settings)
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Have keys of this provider redacted wherever they appear."""
+        super().__init_subclass__(**options)
+        add_secret_patterns(cls.secret_patterns)
+
     def headers(self) -> dict[str, str]:
-        """The headers that prove who we are; sent to ``base_url`` only."""
+        """Return the headers that authenticate a request; they are sent to ``base_url`` only."""
         return {}
 
-    def base_path(self) -> str:
-        """What every path begins with, behind ``base_url``; empty by default."""
+    def path_prefix(self) -> str:
+        """Return what every path begins with, after ``base_url``; empty by default."""
         return ""
 
     def validate_id(self, id: str) -> str:
-        """Why this id must not be sent; empty if it may be. Extend it where the vendor's syntax is narrower."""
+        """Return why this id must not be sent; empty if it may be. Extend it if the vendor's ids are narrower."""
         return check_id(id)
 
     def account_id(self) -> Flow[str]:
-        """What names the account behind these settings, so that a plan is never applied to another one.
+        """Return a name of the account behind these settings, so that a plan is never applied to another one.
 
-        By default the address of the API and what every path begins with, which is enough where that names the
-        workspace. Extend it with the workspace or owner as the vendor tells it; a key must never be part of it.
+        By default it is ``base_url`` with `path_prefix`, which is enough where that names the account. Otherwise add
+        the account or its owner as the vendor's API returns it. Never make a key part of it.
         """
         yield from ()
-        return self.base_url + self.base_path()
+        return self.base_url + self.path_prefix()
 
-    def is_not_found(self, call: Request[Any], content: bytes) -> bool:
-        """Whether the body of a 404 is the vendor's own way to say that there is no such thing.
+    def is_not_found(self, request: Request[Any], content: bytes) -> bool:
+        """Return whether a 404 comes from the vendor's API, and not from a gateway that does not know the path.
 
-        A gateway that does not know the path answers 404 as well. By default any JSON object or array will do;
-        narrow it to the vendor's own shape where that is known.
+        By default any JSON object or array counts; narrow it to the vendor's own shape where that is known.
 
         Args:
-            call: What was asked.
+            request: The request that was answered.
             content: The body of the answer.
         """
         try:
@@ -167,9 +177,9 @@ class Provider:
 
 
 def check_id(id: str) -> str:
-    """Say what is wrong with an id that is to become part of an address; empty if nothing is.
+    """Return why an id must not be sent; empty if it may be.
 
-    Ids are opaque, but none of any vendor holds a character that could end a path segment, before or after decoding.
+    Ids are opaque, but no vendor's id holds a character that could end a segment of a path, before or after decoding.
     """
     if not id or id.isspace():
         return "the id is blank"
@@ -183,11 +193,11 @@ def check_id(id: str) -> str:
 
 
 def path(template: str, *, safe: str = "", **values: str) -> str:
-    """Fill a path template, each value percent-encoded as one segment; the only way values get into paths.
+    """Fill a path template, each value percent-encoded as one segment. Build every path with it.
 
     Args:
-        template: Such as ``"/v3/marketing/lists/{list_id}"``.
-        safe: Characters that the vendor wants unencoded besides the unreserved ones; never ``/``.
+        template: Such as ``"/lists/{list_id}"``.
+        safe: Characters besides the unreserved ones that the vendor wants unencoded; never ``/``.
         **values: The values by name.
 
     Raises:
@@ -195,13 +205,13 @@ def path(template: str, *, safe: str = "", **values: str) -> str:
     """
     for name, value in values.items():
         if not value.strip() or value in {".", ".."} or len(value) > 2 * LONGEST_ID:
-            message = f"{name} cannot be part of an address"
-            raise InvalidInput(message, hint="it is empty, made of dots, or far too long")
+            message = f"{name} cannot be part of a path"
+            raise InvalidInput(message, hint="it is empty, made of dots, or too long")
     return template.format(**{name: quote(value, safe=safe) for name, value in values.items()})
 
 
 def get(path: str, response_type: type[T], params: Params | None = None, *, rate_limit: str = "") -> Request[T]:
-    """A GET."""
+    """Build a GET request."""
     return Request("GET", path, response_type, params, rate_limit=rate_limit)
 
 
@@ -214,26 +224,26 @@ def post(
     rate_limit: str = "",
     idempotent: bool = False,
 ) -> Request[T]:
-    """A POST; say ``repeatable`` where it only reads, or where doing it twice is the same as once."""
+    """Build a POST request; set ``idempotent`` if it only reads, or if sending it twice has the effect of once."""
     return Request("POST", path, response_type, params, json, rate_limit, idempotent)
 
 
 def put(
     path: str, response_type: type[T], json: Any, params: Params | None = None, *, rate_limit: str = ""
 ) -> Request[T]:
-    """A PUT."""
+    """Build a PUT request."""
     return Request("PUT", path, response_type, params, json, rate_limit)
 
 
 def patch(
     path: str, response_type: type[T], json: Any, params: Params | None = None, *, rate_limit: str = ""
 ) -> Request[T]:
-    """A PATCH; ours set values, so they may be repeated."""
+    """Build a PATCH request that sets values, and is idempotent for that reason."""
     return Request("PATCH", path, response_type, params, json, rate_limit)
 
 
 def delete(
     path: str, response_type: type[T], params: Params | None = None, *, json: Any = None, rate_limit: str = ""
 ) -> Request[T]:
-    """A DELETE, with a body where the vendor wants one."""
+    """Build a DELETE request, with a body where the vendor wants one."""
     return Request("DELETE", path, response_type, params, json, rate_limit)

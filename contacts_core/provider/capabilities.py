@@ -1,16 +1,20 @@
 """What a provider may be able to do: one small class for each capability.
 
 A provider declares a capability by inheriting it, once. The type checker, the refusal at run time, the matrix in the
-docs and the contract kit all read it from there. Methods are flows: they ask, with ``yield from``, and return shared
-values. Chunking, paging, waiting, retrying, pacing and concurrency are the core's; sizes arrive already cut to the
-provider's facts, and are never empty.
+docs and the contract kit all read it from there. Facts that the core needs for a capability are class attributes of it;
+each docstring gives their meaning, unit and default.
+
+Methods are flows: they send requests with ``yield from`` and return shared values. Chunking, paging, waiting, retrying,
+pacing and concurrency are done by the core; what a method receives is never empty and never more than one batch.
+Methods that change something return an `Outcome` made with `done`, `absent`, `failed`, `queued` or `unconfirmed`; the
+core adds the operation, the provider and the number of items.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Protocol
 
 from attrs import field, frozen
 
@@ -19,6 +23,7 @@ from contacts_core.models import Contact, ContactList, Count, FieldDefinition, I
 from contacts_core.provider import flows
 from contacts_core.provider.base import Provider
 from contacts_core.provider.effects import Emit, Flow, Stream
+from contacts_core.provider.outcomes import about
 from contacts_core.query import Query
 
 __all__ = [
@@ -53,11 +58,20 @@ __all__ = [
 
 
 class DeletesContacts(Provider, ABC):
-    """Delete whole contacts."""
+    """Delete whole contacts.
+
+    Attributes:
+        delete_batch_size: Ids in one delete request. Default 1.
+        residual_data: What deleting a contact leaves behind at this vendor, each with the reason; plans and receipts
+            show it. Default: nothing known.
+    """
+
+    delete_batch_size: ClassVar[int] = 1
+    residual_data: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
     def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
-        """Delete up to ``batch`` contacts; with a batch of one, `NotFound` means already gone."""
+        """Delete up to ``delete_batch_size`` contacts. With one id, `NotFound` means that it is already gone."""
 
 
 class DeletesAllContacts(Provider, ABC):
@@ -65,7 +79,7 @@ class DeletesAllContacts(Provider, ABC):
 
     @abstractmethod
     def delete_all_contacts(self) -> Flow[Outcome]:
-        """Delete them all; the caller has confirmed."""
+        """Delete them all; the caller has confirmed. The outcome tells their number, or that of its job does."""
 
 
 class RemovesIdentifiers(Provider, ABC):
@@ -73,32 +87,53 @@ class RemovesIdentifiers(Provider, ABC):
 
     @abstractmethod
     def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
-        """Remove it, sending the value as the vendor stores it; `NotFound` if the contact does not exist."""
+        """Remove it, sending the value as the vendor stores it.
+
+        Raises:
+            NotFound: The contact does not exist.
+        """
 
 
 class RemovesFromLists(Provider, ABC):
-    """Remove contacts from a list and keep them."""
+    """Remove contacts from a list and keep them.
+
+    Attributes:
+        member_batch_size: Members in one request that changes a list. Default 1.
+    """
+
+    member_batch_size: ClassVar[int] = 1
 
     @abstractmethod
     def remove_from_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
-        """Remove up to ``member_batch`` members: ids only, unless the provider is `TakesIdentifiers`."""
+        """Remove up to ``member_batch_size`` members: ids only, unless the provider is `TakesIdentifiers`."""
 
 
 class AddsToLists(Provider, ABC):
-    """Put contacts on a list."""
+    """Put contacts on a list.
+
+    Attributes:
+        member_batch_size: Members in one request that changes a list. Default 1.
+    """
+
+    member_batch_size: ClassVar[int] = 1
 
     @abstractmethod
     def add_to_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
-        """Add up to ``member_batch`` members: ids only, unless the provider is `TakesIdentifiers`."""
+        """Add up to ``member_batch_size`` members: ids only, unless the provider is `TakesIdentifiers`."""
 
 
 class TakesIdentifiers(Provider):
-    """List members may be named by identifier; without this the core looks up their ids first."""
+    """Take list members by identifier; without this the core looks up their ids first."""
 
 
 @frozen
 class NativeQuery:
-    """A query in the vendor's own language: as text to show, and as whatever the provider's ``search`` needs."""
+    """A query in the vendor's own language.
+
+    Attributes:
+        text: The query as it is shown.
+        asks: Whatever the provider's ``search`` needs besides the text.
+    """
 
     text: str
     asks: object = field(default=None, repr=False)
@@ -106,7 +141,7 @@ class NativeQuery:
 
 @frozen
 class PartialResult:
-    """Contacts that the vendor showed, of ``total`` that match."""
+    """The contacts that the vendor returned, of ``total`` that match."""
 
     contacts: Sequence[Contact]
     total: int
@@ -117,24 +152,37 @@ class Searches(Provider, ABC):
 
     @abstractmethod
     def translate(self, query: Query) -> NativeQuery | None:
-        """Say it in the vendor's language, matching all that the query matches and perhaps more; None if it cannot."""
+        """Translate the query so that it matches everything that the query matches, and perhaps more.
+
+        Returns:
+            The query in the vendor's language; None if it cannot be expressed.
+        """
 
     @abstractmethod
     def search(self, query: NativeQuery) -> Flow[PartialResult]:
-        """Ask."""
+        """Send a query that ``translate`` returned."""
 
 
 class Exports(Provider, ABC):
-    """Read every contact."""
+    """Read every contact.
+
+    Attributes:
+        page_size: Contacts that one request reads; for the cost that ``explain`` and plans tell. Default 100.
+        export_includes_lists: Whether contacts come with the lists they are on. Default True.
+    """
+
+    page_size: ClassVar[int] = 100
+    export_includes_lists: ClassVar[bool] = True
 
     @abstractmethod
     def contacts(self, list_id: str | None) -> Stream[Contact]:
         """Every contact of the account, or of one list."""
 
     def sample(self) -> Flow[Sequence[Contact] | None]:
-        """A few contacts that are there now, in about one request: the control of a read that shows nobody.
+        """Read a few contacts in about one request, to check a read that returned nothing.
 
-        Empty only if a well-formed answer says that the account is empty; None, the default, where that cannot be told.
+        Returns:
+            The contacts; empty only if the answer says that the account is empty. None, the default, if unknown.
         """
         yield from ()
         return None
@@ -145,7 +193,7 @@ class ExportsPages(Exports, ABC):
 
     @abstractmethod
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
-        """One page, the first without a cursor. A cursor carries all that is needed to go on."""
+        """Read one page: the first without a cursor, the others with the cursor of the page before."""
 
     def contacts(self, list_id: str | None) -> Stream[Contact]:
         """See `Exports.contacts`; where the vendor tells a total, fewer contacts are an `IncompleteExport`."""
@@ -172,7 +220,7 @@ class FileReader(Protocol):
     """Turns the lines of an export file into contacts."""
 
     def csv(self, header: Sequence[str]) -> Callable[[Sequence[Sequence[str]]], list[Contact]]:
-        """What maps the rows below this header."""
+        """Return what maps the rows below this header."""
         ...
 
     def json_lines(self, lines: bytes) -> list[Contact]:
@@ -181,23 +229,39 @@ class FileReader(Protocol):
 
 
 class QueuesJobs(Provider, ABC):
-    """Accepts work as jobs and does it later."""
+    """Accept work as jobs and do it later.
+
+    Attributes:
+        poll_interval: Seconds between two reads of a job, at most; the first ones follow sooner. Default 10.
+    """
+
+    poll_interval: ClassVar[float] = 10.0
 
     @abstractmethod
     def get_job(self, job: Job) -> Flow[Job]:
-        """The job as the vendor sees it now."""
+        """Read the job as the vendor sees it now."""
 
 
+@frozen(kw_only=True, slots=False)
 class ExportsFiles(Exports, QueuesJobs, ABC):
-    """Read every contact, by a job that writes files."""
+    """Read every contact, by a job that writes files.
+
+    Attributes:
+        export_requests: Requests for one export, at least. Default 3: start, status and one file.
+        max_download: Bytes of one export file after decompression, at most; a setting of the account. Default 8 GiB.
+    """
+
+    export_requests: ClassVar[int] = 3
+
+    max_download: int = field(default=8 * 2**30, converter=int)
 
     @abstractmethod
     def start_export(self, list_id: str | None) -> Flow[Job]:
-        """Ask for the files."""
+        """Start the job that writes the files."""
 
     @abstractmethod
     def file_reader(self) -> Flow[FileReader]:
-        """What reads them; it may ask the vendor for field definitions first."""
+        """Return what reads the files; it may ask the vendor for field definitions first."""
 
     def contacts(self, list_id: str | None) -> Stream[Contact]:
         """See `Exports.contacts`."""
@@ -207,18 +271,25 @@ class ExportsFiles(Exports, QueuesJobs, ABC):
 
 
 class FindsContacts(Provider, ABC):
-    """Look contacts up by exact identifier."""
+    """Look contacts up by exact identifier.
+
+    Attributes:
+        find_batch_size: Identifiers in one look-up request, all of one kind. Default 1.
+    """
+
+    find_batch_size: ClassVar[int] = 1
 
     @abstractmethod
     def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
-        """Look up to ``find_batch`` identifiers of one kind up; each match with the identifier it answers.
+        """Look up to ``find_batch_size`` identifiers of one kind up.
 
-        A text in place of a contact says why the vendor refused to look this identifier up. The core drops contacts
-        that do not have the identifier that they are said to answer.
+        Returns:
+            Each match with the identifier it answers. A text in place of a contact says why the vendor refused to look
+            this identifier up. The core drops contacts that do not have the identifier that they are said to answer.
         """
 
     def cannot_find(self, identifier: Identifier) -> str:
-        """Why this identifier cannot be looked up here; empty if it can. What cannot be asked is never sent."""
+        """Return why this identifier cannot be looked up here; empty if it can. It is not sent then."""
         return ""
 
 
@@ -237,11 +308,17 @@ class FindsContactsByScan(FindsContacts, Exports, ABC):
 
 
 class GetsContacts(Provider, ABC):
-    """Read contacts by id."""
+    """Read contacts by id.
+
+    Attributes:
+        get_batch_size: Ids in one read request. Default 1.
+    """
+
+    get_batch_size: ClassVar[int] = 1
 
     @abstractmethod
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
-        """Read up to ``get_batch`` contacts; those that do not exist are left out, or `NotFound` for a single one."""
+        """Read up to ``get_batch_size`` contacts, without those that do not exist; `NotFound` may say so of one id."""
 
 
 class Counts(Provider, ABC):
@@ -249,7 +326,7 @@ class Counts(Provider, ABC):
 
     @abstractmethod
     def count(self) -> Flow[Count]:
-        """How many contacts the account has."""
+        """Count the contacts of the account."""
 
 
 class CountsByPaging(Counts, ExportsPages, ABC):
@@ -257,8 +334,8 @@ class CountsByPaging(Counts, ExportsPages, ABC):
 
     def count(self) -> Flow[Count]:
         """See `Counts.count`."""
-        everyone = yield from flows.gather(lambda cursor: self.contacts_page(None, cursor), self.http.max_pages)
-        return Count(len(everyone), source="paged")
+        contacts = yield from flows.gather(lambda cursor: self.contacts_page(None, cursor), self.http.max_pages)
+        return Count(len(contacts), source="paged")
 
 
 class DeletesAllContactsById(DeletesAllContacts, DeletesContacts, ExportsPages, ABC):
@@ -277,14 +354,15 @@ class DeletesAllContactsById(DeletesAllContacts, DeletesContacts, ExportsPages, 
             total = found.total
             return found
 
-        everyone = yield from flows.gather(page, self.http.max_pages)
-        ids = list(dict.fromkeys(contact.id for contact in everyone))
+        contacts = yield from flows.gather(page, self.http.max_pages)
+        ids = list(dict.fromkeys(contact.id for contact in contacts))
         if total is not None and len(ids) < total:  # a page came twice, and another one never
             raise IncompleteExport(len(ids), total)
-        operation, name, limit = "delete_all_contacts", self.name, self.concurrency
-        return (
-            yield from flows.in_chunks(operation, name, ids, self.delete_batch_size, limit, self.delete_contacts, str)
-        )
+
+        def delete(chunk: Sequence[str]) -> Flow[Outcome]:
+            return about((yield from self.delete_contacts(chunk)), chunk)
+
+        return (yield from flows.in_chunks("", "", ids, self.delete_batch_size, self.concurrency, delete, str))
 
 
 class ReadsLists(Provider, ABC):
@@ -292,15 +370,21 @@ class ReadsLists(Provider, ABC):
 
     @abstractmethod
     def lists_page(self, cursor: str | None) -> Flow[Page[ContactList]]:
-        """One page of lists."""
+        """Read one page of lists."""
 
 
 class CreatesLists(Provider, ABC):
-    """Create a list."""
+    """Create a list.
+
+    Attributes:
+        list_name_lengths: The fewest and the most characters of a list's name. Default 1 to 255.
+    """
+
+    list_name_lengths: ClassVar[tuple[int, int]] = (1, 255)
 
     @abstractmethod
     def create_list(self, name: str) -> Flow[ContactList]:
-        """Create it."""
+        """Create the list."""
 
 
 class DeletesLists(Provider, ABC):
@@ -308,7 +392,7 @@ class DeletesLists(Provider, ABC):
 
     @abstractmethod
     def delete_list(self, list_id: str) -> Flow[Outcome]:
-        """Delete it; `NotFound` if there is none."""
+        """Delete the list; `NotFound` means that there is none."""
 
 
 class ReadsCustomFields(Provider, ABC):
@@ -316,15 +400,21 @@ class ReadsCustomFields(Provider, ABC):
 
     @abstractmethod
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
-        """One page of custom fields."""
+        """Read one page of custom fields."""
 
 
 class UpsertsContacts(Provider, ABC):
-    """Create contacts, or update those that exist."""
+    """Create contacts, or update those that exist.
+
+    Attributes:
+        upsert_batch_size: Contacts given to ``upsert_contacts`` at once. Default 1.
+    """
+
+    upsert_batch_size: ClassVar[int] = 1
 
     @abstractmethod
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
-        """Write up to ``upsert_batch`` contacts, and put them on these lists."""
+        """Write up to ``upsert_batch_size`` contacts, and put them on these lists."""
 
 
 CAPABILITIES: tuple[type[Provider], ...] = (
@@ -345,6 +435,7 @@ CAPABILITIES: tuple[type[Provider], ...] = (
     ReadsCustomFields,
     QueuesJobs,
 )
+"""Every capability, in the order of the capability matrix."""
 
 
 def capabilities(provider: type[Provider]) -> tuple[type[Provider], ...]:

@@ -1,4 +1,4 @@
-"""Build frozen attrs objects quickly: the one place that does it.
+"""Build frozen attrs objects quickly.
 
 A frozen slotted class sets each field through ``object.__setattr__``, which is most of the cost of mapping a page of
 contacts. `constructor` builds a mutable twin with the same slots and then makes it an instance of the frozen class;
@@ -18,9 +18,10 @@ T = TypeVar("T", bound=attrs.AttrsInstance)
 
 
 def constructor(cls: type[T]) -> Callable[..., T]:
-    """Return a function that takes every field of ``cls`` by position and gives a frozen instance.
+    """Return a function that takes every field of ``cls``, by keyword or position, and returns a frozen instance.
 
-    ``cls`` must be slotted and made with ``weakref_slot=False``.
+    Args:
+        cls: A frozen attrs class with slots, made with ``weakref_slot=False``.
     """
     names = [a.name for a in attrs.fields(cls)]
     twin: type[Any] = type(f"_{cls.__name__}", (), {"__slots__": tuple(names)})

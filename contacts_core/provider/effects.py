@@ -1,8 +1,8 @@
-"""Operations as values: what to ask a vendor, with no I/O.
+"""Effects: what a flow wants done, as values, without I/O.
 
 A `Flow` is a generator that yields effects and returns a result; a `Stream` also yields `Emit`, the items it has ready.
-Transports perform the effects, throw errors into the flow, and hand emitted items to the caller. Nothing here, and
-nothing in a provider, knows about sockets, clocks, threads or ``async``.
+Transports perform the effects, throw classified errors into the flow, and pass emitted items to the caller. Nothing
+here, and nothing in a provider, knows about sockets, clocks, threads or ``async``.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ class Request(Generic[T]):
 
     Attributes:
         method: HTTP method.
-        path: Relative to the provider's base URL, already percent-encoded: build it with `provider.path`.
+        path: Relative to the provider's ``base_url`` and path prefix, percent-encoded: build it with `path`.
         response_type: Payload type of a 2xx answer; ``NoneType`` to ignore the body, ``object`` for plain JSON.
         params: Query parameters, not yet encoded.
         json: Body, as plain data.
-        rate_limit: Name of the provider's rate limit that counts for it; empty for the general one.
+        rate_limit: Name of the provider's rate limit that counts it; empty for the general one.
         idempotent: Whether it may be sent again when its answer was lost.
-        patience: Seconds, at most, that it may wait for its turn. If set, it is never sent again either, because the
-            caller wants to look first. None: it waits as long as the rate limits ask, and may be repeated.
+        patience: Seconds that it may wait for its turn, at most; it is then sent once only, because the caller wants to
+            read before another attempt. None: it waits as long as the rate limit requires, and may be sent again.
     """
 
     method: str
@@ -43,7 +43,7 @@ class Request(Generic[T]):
     patience: float | None = None
 
     def __iter__(self) -> Generator[Effect, Any, T]:
-        """Ask, and get the typed answer: ``answer = yield from request``."""
+        """Send it and return the answer: ``answer = yield from request``."""
         answer: T = yield self
         return answer
 
@@ -61,7 +61,13 @@ class Sleep:
 
 @frozen
 class Settled(Generic[T]):
-    """How one of several flows ended: with a value, with an error, or (``started`` false) not at all."""
+    """How one of several flows ended.
+
+    Attributes:
+        value: Its result; None if it failed.
+        error: Its error; None if it did not fail.
+        started: Whether it was started at all.
+    """
 
     value: T | None = None
     error: ContactsError | None = None
@@ -72,7 +78,7 @@ class Settled(Generic[T]):
 class Gather(Generic[T]):
     """Run several flows side by side, at most ``limit`` at a time.
 
-    After the first error no further flow is started; those under way are finished. The answer has one `Settled` for
+    After the first error no further flow is started; those under way are finished. The result has one `Settled` for
     each flow, in order.
     """
 
@@ -87,12 +93,12 @@ class Gather(Generic[T]):
 
 @frozen
 class Download:
-    """Open a file at an absolute address. It goes out without the provider's headers: no key leaves home."""
+    """Open a file at an absolute address. The provider's headers are not sent: no key goes to another host."""
 
     url: str = field(repr=False)
 
     def __iter__(self) -> Generator[Effect, Any, object]:
-        """Open it; the answer is a handle for `Read`."""
+        """Open it and return the handle that `Read` takes."""
         answer: object = yield self
         return answer
 
@@ -182,11 +188,14 @@ class Take(Generic[T]):
 
 @frozen
 class Emit(Generic[T]):
-    """Items of a stream that are ready for the caller."""
+    """Pass items of a stream to the caller."""
 
     items: Sequence[T]
 
 
 Effect: TypeAlias = Request[Any] | Sleep | Gather[Any] | Download | Read | Upload | Blocking[Any] | Take[Any]
+"""What a flow may yield, for a transport to perform."""
 Flow: TypeAlias = Generator[Effect, Any, T]
+"""A generator that yields effects, receives their results, and returns a value of type ``T``."""
 Stream: TypeAlias = "Generator[Effect | Emit[T], Any, None]"
+"""A flow that hands out items of type ``T`` as they arrive, with `Emit`, and returns nothing."""

@@ -1,4 +1,4 @@
-"""Export files as streams: gunzip, cut into whole records, map. Pure; memory stays flat whatever the file's size."""
+"""Export files as streams: decompress, split into whole records, map. Memory use does not grow with the file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import io
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
+
+from attrs import evolve
 
 from contacts_core.errors import ContactsError, IncompleteExport, JobFailed, JobTimeout, UnexpectedPayload
 from contacts_core.models import Contact, JobState
@@ -19,11 +21,11 @@ if TYPE_CHECKING:
     from contacts_core.provider.capabilities import ExportsFiles, FileReader
 
 BOM = b"\xef\xbb\xbf"
-PATIENCE = 4 * 3600.0  # seconds of pauses; the largest exports take hours, none takes longer
+LONGEST_WAIT_S = 4 * 3600.0  # the largest exports take hours
 GZIP_MAGIC = b"\x1f\x8b"
-PIECE = 1 << 18  # bytes decompressed at a time
-LONGEST_DETAIL = 200  # characters of the vendor's own words
-LONGEST_RECORD = 1 << 24  # a record longer than this is no contact
+PIECE = 1 << 18  # bytes that are decompressed at a time
+LONGEST_DETAIL = 200  # characters of the vendor's message
+LONGEST_RECORD = 1 << 24  # bytes; a longer record is not a contact
 
 
 def export(provider: ExportsFiles, list_id: str | None) -> Stream[Contact]:
@@ -31,19 +33,20 @@ def export(provider: ExportsFiles, list_id: str | None) -> Stream[Contact]:
 
     Raises:
         JobFailed: The vendor's export failed.
-        JobTimeout: It was not ready after hours; it can be checked again.
+        JobTimeout: It was not ready after four hours; the job can be read again.
         IncompleteExport: Fewer contacts came than the vendor announced.
     """
     reader = yield from provider.file_reader()
-    job = yield from provider.start_export(list_id)
+    job = evolve((yield from provider.start_export(list_id)), provider=provider.name, operation="export")
     waited = 0.0
     for pause in flows.pauses(provider.poll_interval):
         if job.finished:
             break
-        if (waited := waited + pause) > PATIENCE:
-            raise JobTimeout(f"the export was not ready after {PATIENCE:.0f} s", job, hint="check the job again later")
+        if (waited := waited + pause) > LONGEST_WAIT_S:
+            message = f"the export was not ready after {LONGEST_WAIT_S:.0f} s"
+            raise JobTimeout(message, job, hint="read the job again later")
         yield from Sleep(pause)
-        job = yield from provider.get_job(job)
+        job = evolve((yield from provider.get_job(job)), provider=provider.name, operation="export")
     if job.state is not JobState.DONE:
         detail = scrub(printable(job.detail, LONGEST_DETAIL)) or "no reason given"
         raise JobFailed(f"the export job ended as {job.state.value}: {detail}", job)
@@ -68,19 +71,19 @@ def export(provider: ExportsFiles, list_id: str | None) -> Stream[Contact]:
 class Unpacked:
     """Decompresses a download, if it is compressed, in pieces of bounded size and up to a limit.
 
-    Vendors name files as gzip that are not, and compress twice what a proxy compressed once: the first bytes decide,
-    after each layer.
+    Names and headers are not reliable: vendors name plain files ``.gz``, and a proxy may compress a file once more.
+    The first bytes decide, for up to two layers.
     """
 
     def __init__(self, limit: int, layers: int = 2) -> None:
         self._limit, self._left, self._layers = limit, limit, layers
         self._head = b""
-        self._gzip: zlib._Decompress | None = None
+        self._gzip: zlib._Decompress | None = None  # pyright: ignore[reportPrivateUsage] - it has no other name
         self._inner: Unpacked | None = None
         self._plain = layers == 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Give what these bytes hold."""
+        """Yield what these bytes hold."""
         if not (self._plain or self._gzip):
             self._head += data
             if len(self._head) < len(GZIP_MAGIC):
@@ -103,13 +106,13 @@ class Unpacked:
                 yield from self._inner.feed(self._counted(piece))
 
     def end(self) -> Iterator[bytes]:
-        """Give what is left, when no more bytes come.
+        """Yield what is left after the last bytes.
 
         Raises:
             UnexpectedPayload: The file stopped in the middle.
         """
         if self._gzip and not self._gzip.eof:
-            raise UnexpectedPayload("the export file ended before its end", hint="the download was cut; export again")
+            raise UnexpectedPayload("the export file is cut off", hint="export again")
         if self._head:  # too short to be anything but plain
             yield self._counted(self._head)
         if self._inner:
@@ -127,13 +130,13 @@ class Unpacked:
         if self._left < 0:
             raise UnexpectedPayload(
                 f"the export file is larger than {self._limit} bytes after decompression",
-                hint="raise max_download if the account really is that large",
+                hint="raise max_download if the account is that large",
             )
         return piece
 
 
 class Records:
-    """Cuts a file into whole records, as JSON Lines or CSV by its first byte, and maps them to contacts."""
+    """Splits a file into whole records, JSON Lines or CSV by its first byte, and maps them to contacts."""
 
     def __init__(self, reader: FileReader) -> None:
         self._reader = reader
@@ -142,7 +145,7 @@ class Records:
         self._rows: Callable[[Sequence[Sequence[str]]], list[Contact]] | None = None
 
     def feed(self, piece: bytes) -> list[Contact]:
-        """The contacts whose records are complete with this piece."""
+        """Return the contacts whose records are complete with this piece."""
         data = self._rest + piece
         if self._json is None:
             data = data.removeprefix(BOM)
@@ -153,11 +156,11 @@ class Records:
         cut = data.rfind(b"\n") + 1 if self._json else last_record_end(data, len(self._rest))
         self._rest = data[cut:]
         if len(self._rest) > LONGEST_RECORD:
-            raise UnexpectedPayload("the export file holds a record without an end")
+            raise UnexpectedPayload("a record of the export file does not end")
         return self._map(data[:cut])
 
     def end(self) -> list[Contact]:
-        """The last contact, where the file does not end with a line break."""
+        """Return the last contact, if the file does not end with a line break."""
         rest, self._rest = self._rest, b""
         if not self._json and rest.count(b'"') % 2:
             raise UnexpectedPayload("the export file ended in the middle of a record")
@@ -171,7 +174,7 @@ class Records:
         except ContactsError:
             raise
         except csv.Error as error:
-            raise UnexpectedPayload(f"the export file is no CSV: {error}") from None
+            raise UnexpectedPayload(f"the export file is not CSV: {error}") from None
         except Exception as error:  # noqa: BLE001 - whatever a provider's reader raises, it is about these records
             raise UnexpectedPayload(f"the export file cannot be read ({type(error).__name__})") from None
 
@@ -190,9 +193,11 @@ class Records:
 
 
 def last_record_end(data: bytes, start: int = 0) -> int:
-    """Where the last whole CSV record ends: behind the last line break outside quotes, 0 for none.
+    """Return where the last whole CSV record ends, after the last line break outside quotes; 0 if there is none.
 
-    Line breaks before ``start`` are known to be inside quotes.
+    Args:
+        data: The file as far as it was read.
+        start: Line breaks before it are known to be inside quotes.
     """
     end, quotes = len(data), data.count(b'"')
     while cut := data.rfind(b"\n", start, end) + 1:

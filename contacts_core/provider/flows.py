@@ -1,4 +1,4 @@
-"""Pure building blocks of flows: chunking, paging, running side by side, adding up outcomes."""
+"""Functions that build flows: chunks, pages, running side by side, adding up outcomes. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar, cast
 
-from contacts_core.errors import Cancelled, ContactsError, Interrupted, NotFound, Rejected, UnexpectedPayload
-from contacts_core.models import Failure, Outcome, Page
-from contacts_core.provider.effects import Emit, Flow, Gather, Settled, Stream
+from contacts_core.errors import (
+    Cancelled,
+    ContactsError,
+    Forbidden,
+    Interrupted,
+    NotFound,
+    Rejected,
+    Unauthenticated,
+    UnexpectedPayload,
+)
+from contacts_core.models import Outcome, Page
+from contacts_core.provider.effects import Emit, Flow, Gather, Request, Settled, Stream
+from contacts_core.provider.outcomes import absent, counted, failed
 
 __all__ = [
     "Cursors",
@@ -19,8 +29,11 @@ __all__ = [
     "drain",
     "gather",
     "in_chunks",
+    "one_by_one",
+    "optional",
     "pauses",
     "read_chunks",
+    "read_each",
     "run_together",
     "through",
 ]
@@ -28,19 +41,19 @@ __all__ = [
 T = TypeVar("T")
 R = TypeVar("R")
 
-MOST_PAGES = 10_000  # of what is gathered whole, such as lists and fields
-MOST_EMPTY = 1_000  # pages in a row without anything on them
+MOST_PAGES = 10_000  # of what is gathered into memory, such as lists and fields
+MOST_EMPTY = 1_000  # empty pages in a row
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
-    """Cut into tuples of ``size`` items; the last may be shorter, and nothing gives nothing."""
+    """Split into tuples of ``size`` items; the last may be shorter."""
     iterator = iter(items)
     while chunk := tuple(islice(iterator, size)):
         yield chunk
 
 
 def pauses(longest: float, first: float = 0.5) -> Iterator[float]:
-    """Seconds between looks at a job: soon at first, for small jobs are quick, then ever longer up to ``longest``."""
+    """Yield the seconds between reads of a job: ``first``, then each half as long again, up to ``longest``."""
     pause = min(first, longest)
     while True:
         yield pause
@@ -48,7 +61,7 @@ def pauses(longest: float, first: float = 0.5) -> Iterator[float]:
 
 
 class Cursors:
-    """Sees to it that a walk over pages comes to an end, whatever cursors the vendor gives."""
+    """Makes sure that reading pages comes to an end, whatever cursors the vendor returns."""
 
     def __init__(self, most: int) -> None:
         """Allow ``most`` pages."""
@@ -59,25 +72,25 @@ class Cursors:
         self._shown: set[int] = set()  # of hashes of the ids on each page
 
     def after(self, page: Page[T]) -> str | None:
-        """Give the cursor of the page after this one; None behind the last.
+        """Return the cursor of the page after this one; None after the last.
 
         Raises:
-            UnexpectedPayload: The pages go round in circles, repeat themselves, stay empty, or are too many.
+            UnexpectedPayload: Pages or cursors repeat, too many pages are empty, or there are too many.
         """
         ids = tuple(each for item in page.items if (each := getattr(item, "id", None)))
         if page.items and (page.items == self._last or hash(ids) in self._shown):
-            raise _endless("the vendor gave the same page for the second time")
+            raise _endless("the vendor returned the same page twice")
         if not page.next:
             return None
         self._pages += 1
         self._empty = 0 if page.items else self._empty + 1
         if hash(page.next) in self._seen:
-            raise _endless("the vendor gave a cursor for the second time")
+            raise _endless("the vendor returned the same cursor twice")
         if self._empty >= MOST_EMPTY:
             raise _endless(f"{MOST_EMPTY} pages in a row were empty")
         if self._pages >= self._most:
             raise _endless(
-                f"there are more than {self._most} pages", hint="raise max_pages if there really are so many"
+                f"there are more than {self._most} pages", hint="raise max_pages if the account is that large"
             )
         self._seen.add(hash(page.next))
         self._last = page.items
@@ -86,9 +99,9 @@ class Cursors:
 
 
 def _endless(
-    what: str, hint: str = "try again later; the vendor's pages may have changed while they were read"
+    what: str, hint: str = "try again later; the pages may have changed while they were read"
 ) -> UnexpectedPayload:
-    return UnexpectedPayload(f"the pages would not end: {what}", hint=hint)
+    return UnexpectedPayload(f"the pages do not end: {what}", hint=hint)
 
 
 def gather(page: Callable[[str | None], Flow[Page[T]]], most: int = MOST_PAGES) -> Flow[list[T]]:
@@ -108,7 +121,7 @@ def gather(page: Callable[[str | None], Flow[Page[T]]], most: int = MOST_PAGES) 
 
 
 def run_together(flows: Sequence[Flow[R]], limit: int) -> Flow[list[Settled[R]]]:
-    """Run flows side by side; a single one runs by itself, which keeps its requests in a readable order."""
+    """Run flows side by side, at most ``limit`` at a time; see `Gather`."""
     if len(flows) > 1:
         return (yield from Gather(flows, limit))
     settled: list[Settled[R]] = []
@@ -123,7 +136,11 @@ def run_together(flows: Sequence[Flow[R]], limit: int) -> Flow[list[Settled[R]]]
 def read_chunks(
     items: Sequence[T], size: int, limit: int, read: Callable[[Sequence[T]], Flow[Sequence[R]]]
 ) -> Flow[list[R]]:
-    """Read in chunks, side by side; the first error ends it. A 404 for a single item is an empty answer."""
+    """Read in chunks, side by side.
+
+    Raises:
+        ContactsError: A chunk could not be read. `NotFound` for a single item is an empty result instead.
+    """
     settled = yield from run_together([read(chunk) for chunk in chunks(items, size)], limit)
     results: list[R] = []
     for each in settled:
@@ -131,6 +148,50 @@ def read_chunks(
             raise each.error
         results.extend(each.value or ())
     return results
+
+
+def optional(flow: Flow[R] | Request[R]) -> Flow[R | None]:
+    """Run a flow whose result is only useful; None where the vendor refuses it or its answer cannot be read."""
+    try:
+        return (yield from flow)
+    except (Forbidden, NotFound, Rejected, Unauthenticated, UnexpectedPayload):
+        return None
+
+
+def read_each(ids: Iterable[str], limit: int, read: Callable[[str], Flow[R]]) -> Flow[dict[str, R]]:
+    """Read each of these by itself, side by side; those that are not found are left out.
+
+    Args:
+        ids: What to read.
+        limit: Reads under way at once, at most.
+        read: Reads one of them.
+
+    Raises:
+        ContactsError: One of them could not be read.
+    """
+    wanted = list(dict.fromkeys(ids))
+    settled = yield from run_together([read(id) for id in wanted], limit)
+    found: dict[str, R] = {}
+    for id, end in zip(wanted, settled, strict=True):
+        if end.error is None:
+            found[id] = cast("R", end.value)
+        elif not isinstance(end.error, NotFound):
+            raise end.error
+    return found
+
+
+def one_by_one(
+    items: Sequence[T], limit: int, act: Callable[[T], Flow[Outcome]], name: Callable[[T], str]
+) -> Flow[Outcome]:
+    """Act on each item by itself, side by side, and add the outcomes up; see `in_chunks`.
+
+    Args:
+        items: What to act on.
+        limit: Items under way at once, at most.
+        act: Acts on one item.
+        name: Returns the name of an item in the outcome.
+    """
+    return (yield from in_chunks("", "", items, 1, limit, lambda chunk: act(chunk[0]), name))
 
 
 def in_chunks(
@@ -145,8 +206,8 @@ def in_chunks(
 ) -> Flow[Outcome]:
     """Act on items in chunks, side by side, and add the outcomes up.
 
-    A refusal of one chunk (404 for a single item, another 4xx) is an outcome like any other. Anything that would meet
-    the next chunk as well (no right, no answer, too many requests) stops the rest.
+    A refusal of one chunk (404 for a single item, another 4xx) becomes part of the outcome. An error that the next
+    chunk would meet as well (no permission, no answer, too many requests) stops the rest.
 
     Args:
         operation: Name of the operation, for the outcome.
@@ -155,12 +216,12 @@ def in_chunks(
         size: Items in one chunk.
         limit: Chunks under way at once, at most.
         act: What acts on one chunk.
-        name: How an item is called in the outcome.
-        besides: What became of those that are not among the items, such as ids refused before anything was sent; it
-            is part of the outcome, of an interrupted one too.
+        name: Returns the name of an item in the outcome.
+        besides: The outcome of items that were not sent, such as invalid ids; it is added to the result, also to that
+            of an interruption.
 
     Raises:
-        Interrupted: The operation stopped after something was reached, or because the caller cancelled it.
+        Interrupted: The operation stopped after it changed something, or because the caller cancelled it.
         ContactsError: There was only one chunk, or nothing was sent.
     """
     parts = list(chunks(items, size))
@@ -184,12 +245,11 @@ def added_up(
     for part, each in zip(parts, settled, strict=True):
         match each.error:
             case None if each.value is not None:
-                outcomes.append(each.value)
+                outcomes.append(counted(each.value, len(part)))
             case NotFound() if len(part) == 1:
-                outcomes.append(Outcome(operation=operation, requested=1, absent=(name(part[0]),)))
+                outcomes.append(absent(name(part[0])))
             case Rejected() | NotFound() as error:
-                failed = tuple(Failure(name(item), str(error)) for item in part)
-                outcomes.append(Outcome(operation=operation, requested=len(part), failed=failed))
+                outcomes.append(failed(map(name, part), str(error)))
             case Interrupted() as error:  # a part that was itself made of parts
                 fatal = fatal or error
                 outcomes.append(error.outcome)
@@ -216,12 +276,12 @@ def added_up(
 def apart(
     items: Sequence[T], act: Callable[[Sequence[T]], Flow[R]], most: int = 40
 ) -> Flow[tuple[list[R], list[tuple[T, Rejected]]]]:
-    """Act on items together; where the vendor refuses them for the sake of one, act on the halves, down to that one.
+    """Act on items together; if the vendor refuses them, act on the halves, down to the items it refuses.
 
     Args:
         items: What to act on.
         act: Acts on some of them, in one request.
-        most: How many times to act at the most; what is then still refused together counts as refused.
+        most: Requests, at most; items that are still refused together by then count as refused.
 
     Returns:
         The answers, and the items that were refused, each with the refusal.
@@ -246,7 +306,7 @@ def apart(
 def continued(
     error: ContactsError, before: Outcome, batch: Sequence[object], remaining: Sequence[object]
 ) -> ContactsError:
-    """The error of a later batch, with what the batches before it reached and those after it did not."""
+    """Return the error of a later batch, with the outcome of the batches before and the items of those after it."""
     if isinstance(error, Interrupted):
         outcome = Outcome.merge(before.operation, before.provider, [before, error.outcome])
         return Interrupted(outcome, error.uncertain, [*error.unsent, *remaining], str(error.__cause__))
@@ -257,7 +317,7 @@ def continued(
 
 
 def through(stream: Stream[T], change: Callable[[Sequence[T]], Sequence[R]]) -> Stream[R]:
-    """The stream with each batch of its items changed; batches that become empty are not emitted."""
+    """Return the stream with each batch of its items changed; empty batches are not emitted."""
     try:
         effect = next(stream)
         while True:
@@ -279,7 +339,7 @@ def through(stream: Stream[T], change: Callable[[Sequence[T]], Sequence[R]]) -> 
 
 
 def drain(stream: Stream[T], take: Callable[[Sequence[T]], object]) -> Flow[None]:
-    """Run a stream to its end inside a flow, handing its items to ``take``."""
+    """Run a stream to its end inside a flow, and pass its items to ``take``."""
 
     def nothing(items: Sequence[T]) -> Sequence[T]:
         take(items)

@@ -1,4 +1,4 @@
-"""The marker with which a plugin says that a function of it implements a hook."""
+"""The decorator that marks a plugin's function as the implementation of a hook."""
 
 from __future__ import annotations
 
@@ -9,3 +9,4 @@ __all__ = ["GROUP", "hookimpl"]
 GROUP = "contacts_core"  # of the entry points that name plugins
 
 hookimpl = pluggy.HookimplMarker(GROUP)
+"""Mark a function of a plugin as the implementation of the hook with the same name; see pluggy's documentation."""

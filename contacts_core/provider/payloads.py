@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 from cattrs import Converter
@@ -40,20 +40,21 @@ UNKNOWN = ""  # the JSON name of `UnknownFields.unknown`; no vendor has a field 
 
 
 class Payload(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A vendor's JSON object, in the vendor's words. Subclass it with one attribute a field."""
+    """A vendor's JSON object, with the vendor's names. Subclass it with one attribute for each field."""
 
 
 class UnknownFields(Payload, gc=False, forbid_unknown_fields=True, kw_only=True):
-    """A payload that keeps the fields nobody declared, in ``unknown``."""
+    """A payload that keeps undeclared fields in ``unknown``."""
 
-    unknown: dict[str, Any] = msgspec.field(name=UNKNOWN, default_factory=dict)
+    # msgspec is fast with `dict` itself only.
+    unknown: dict[str, Any] = msgspec.field(name=UNKNOWN, default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
 
 
 class TolerantFields(UnknownFields, gc=False, forbid_unknown_fields=True, kw_only=True):
-    """A payload whose optional fields may be odd: a value of another type counts as not told.
+    """A payload whose optional fields may have values of another type; such a field counts as missing.
 
-    It is kept in ``unknown`` as the vendor sent it. Required fields stay strict, and so must be every payload whose
-    absent field is a statement, such as the cursor of a page.
+    Its value is kept in ``unknown`` as the vendor sent it. Required fields stay strict. Do not use it where a missing
+    field means something, such as the cursor of a page.
     """
 
 
@@ -87,18 +88,22 @@ def payload_converter() -> Converter:
 
 
 def nothing(raw: bytes, _: Any = None) -> None:
-    """Ignore a body, unless it is a web page: then something else than the vendor's API answered."""
+    """Ignore a body, unless it is a web page, which the vendor's API does not send.
+
+    Raises:
+        UnexpectedPayload: It is a web page.
+    """
     if raw.lstrip()[:1] == b"<":
         raise UnexpectedPayload("the answer is a web page, not the API's")
 
 
 def decoder(type_: Any) -> Callable[[bytes, Any], Any]:
-    """The structure hook for one payload type."""
+    """Return the structure hook for one payload type."""
     return PayloadDecoder(type_).decode
 
 
 def lines_decoder(type_: type[T]) -> Callable[[bytes], list[T]]:
-    """What decodes whole lines of JSON Lines into payloads of one type."""
+    """Return a function that decodes whole lines of JSON Lines into payloads of one type."""
     return PayloadDecoder[T](type_).decode_lines
 
 
@@ -177,12 +182,12 @@ class PayloadDecoder(Generic[T]):
 
 
 def raw_json(raw: bytes) -> Any:
-    """Any JSON as plain data; None for an empty body."""
+    """Decode any JSON as plain data; None for an empty body."""
     return decode_any(raw, None) if raw.strip() else None
 
 
 def plain(raw: bytes) -> Any:
-    """JSON as plain data; numbers beyond all bounds become text."""
+    """Decode JSON as plain data; numbers that are too large become text."""
     try:
         return msgspec.json.decode(raw)
     except msgspec.ValidationError:
@@ -197,7 +202,10 @@ def _bounded(text: str) -> Any:
 
 
 def misfit(error: Exception) -> UnexpectedPayload:
-    """Name the place where an answer left its documented shape. msgspec's messages hold types and paths, no values."""
+    """Return the error that names where an answer differs from its documented shape.
+
+    msgspec's messages hold types and paths, no values.
+    """
     told = scrub(printable(error, LONGEST_MISFIT))
     return UnexpectedPayload(f"the answer does not have the documented shape: {told}")
 
@@ -246,11 +254,12 @@ def set_aside(raw: Any, described: inspect.Type, drifted: Drift) -> Any:
             fitting = next((t for t in types if _shape(t) is type(raw)), types[0])
             return set_aside(raw, fitting, drifted)
         case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item), list():
-            return [set_aside(each, item, drifted) for each in raw]
+            elements: list[Any] = raw
+            return [set_aside(each, item, drifted) for each in elements]
         case inspect.DictType(value_type=value), dict():
-            return {key: set_aside(each, value, drifted) for key, each in raw.items()}
+            return {key: set_aside(each, value, drifted) for key, each in cast("dict[str, Any]", raw).items()}
         case inspect.StructType(cls=cls, fields=fields), dict():
-            return _object(cls, raw, {field.encode_name: field for field in fields}, drifted)
+            return _object(cls, cast("dict[str, Any]", raw), {field.encode_name: field for field in fields}, drifted)
         case _:
             return raw
 
@@ -283,7 +292,7 @@ def _object(cls: type[Any], raw: dict[str, Any], fields: dict[str, inspect.Field
 
 
 def _named(fields: Collection[str]) -> str:
-    """The names of fields, fit for a log: the vendor chooses them, and may have used identifiers for names."""
+    """Names of fields for a log, masked: a vendor may use identifiers as names."""
     names = [scrub(printable(name, LONGEST_FIELD)) for name in sorted(fields)[:MOST_NAMED]]
     return ", ".join([*names, f"and {more} more"] if (more := len(fields) - len(names)) else names)
 

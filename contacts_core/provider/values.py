@@ -1,43 +1,53 @@
-"""Total parsers for the values of vendors' answers: each gives a usable value, or None, and never raises.
+"""Parsers for values of vendors' answers: each returns a usable value or None, and never raises.
 
-A mapping that reads every odd value through these cannot be stopped by one contact. What came out as None should be
-kept in ``extra`` as the vendor sent it.
+With them, one contact with an odd value does not stop a mapping. Keep a value that is read as None in ``extra``, as the
+vendor sent it.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import MutableMapping
 from datetime import UTC, date, datetime
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-__all__ = ["calendar_date", "integer", "moment", "number", "query_value"]
+import msgspec
+
+__all__ = ["calendar_date", "integer", "json_text", "moment", "number", "query_value"]
 
 from_iso = datetime.fromisoformat
 from_unix = datetime.fromtimestamp
 UNIX_SECONDS = re.compile(r"-?[0-9]{9,12}(\.[0-9]{1,9})?")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
-MOST_DIGITS = 300  # more than any number a person wrote; Python itself refuses to convert beyond 4300
-FIRST_YEAR, LAST_YEAR = 2, 9998  # at the very edges of `datetime`, going to another time zone overflows
+MOST_DIGITS = 300  # Python itself refuses to convert more than 4300
+FIRST_YEAR, LAST_YEAR = 2, 9998  # in the years 1 and 9999, going to another time zone may overflow
 
 
-def moment(value: object) -> datetime | None:
-    """Read a time; the answer always has a time zone, UTC where none was told.
+def moment(value: object, extra: MutableMapping[str, Any] | None = None, name: str = "") -> datetime | None:
+    """Read a time; the result always has a time zone, UTC if the value has none.
 
-    Understood are ISO 8601 (a date alone is its midnight), ``2024-05-01 10:00:00 +0000 UTC`` as Go prints it, and Unix
-    seconds as a number or as text. Everything else is None: nonsense, empty text, other types, and times outside the
-    years 2 to 9998, among them the zero time ``0001-01-01T00:00:00Z`` that some vendors send for "never".
+    It reads ISO 8601 (a date alone is its midnight), ``2024-05-01 10:00:00 +0000 UTC`` as Go prints it, and Unix
+    seconds as a number or text. Anything else is None: other text, other types, and times outside the years 2 to 9998,
+    such as ``0001-01-01T00:00:00Z``, which some vendors send for "never".
+
+    Args:
+        value: The time.
+        extra: Gets a value that cannot be read, as the vendor sent it, unless it is empty.
+        name: The vendor's name of the field, for ``extra``.
     """
+    read: datetime | None = None
     try:
         if isinstance(value, str):
             read = _from_text(value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             read = from_unix(value, UTC)
-        else:
-            return None
     except (ValueError, OverflowError, OSError):
-        return None
-    if not FIRST_YEAR <= read.year <= LAST_YEAR:
+        pass
+    if read is None or not FIRST_YEAR <= read.year <= LAST_YEAR:
+        if value and extra is not None:
+            extra[name] = value
         return None
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
@@ -52,7 +62,7 @@ def _from_text(text: str) -> datetime:
 
 
 def calendar_date(value: object) -> date | None:
-    """Read a date such as ``2024-05-01``; None for everything else, times included."""
+    """Read a date such as ``2024-05-01``; None for anything else, also for times."""
     if not isinstance(value, str):
         return None
     try:
@@ -63,9 +73,9 @@ def calendar_date(value: object) -> date | None:
 
 
 def number(value: object) -> int | float | None:
-    """Read a finite number, from a number or from its text; None for everything else.
+    """Read a finite number, from a number or from its text; None for anything else.
 
-    Text is read as people write numbers: no ``_`` between digits, no ``nan``, no digits of other scripts.
+    Text may have a sign, a point and an exponent; no ``_`` between digits, no ``nan``, and only the digits 0 to 9.
     """
     if isinstance(value, str):
         text = value.strip()
@@ -80,15 +90,15 @@ def number(value: object) -> int | float | None:
 
 
 def integer(value: object) -> int | None:
-    """Read a whole number, from a number or from its text (``7``, ``7.0``, ``"7"``); None for everything else."""
+    """Read a whole number, from a number or from its text (``7``, ``7.0``, ``"7"``); None for anything else."""
     read = number(value)
     return int(read) if read is not None and read == int(read) else None
 
 
 def query_value(link: object, name: str) -> str | None:
-    """Give the value of one query parameter of a link such as a vendor's ``next``; None if it has none.
+    """Return the value of one query parameter of a link such as a vendor's ``next``; None if it has none.
 
-    The host of the link is not looked at: follow a cursor to the provider's own base URL only.
+    The host of the link is ignored: send the cursor to the provider's own base URL.
     """
     if not isinstance(link, str):
         return None
@@ -97,3 +107,11 @@ def query_value(link: object, name: str) -> str | None:
     except ValueError:  # such as an IPv6 host without its bracket, or more parameters than anybody sends
         return None
     return next((value for key, value in pairs if key == name), None)
+
+
+def json_text(value: object) -> str:
+    """Return a value of an answer as JSON text; empty for one that is nested too deeply."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except RecursionError:
+        return ""

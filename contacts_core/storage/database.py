@@ -2,7 +2,7 @@
 
 It is the one named by ``CONTACTS_STORAGE`` (a folder, or the URL of a PostgreSQL database that several machines
 share), else ``contacts`` in the user's state folder. The key is the one that ``CONTACTS_RECEIPT_KEY`` names by
-reference, or ``key`` in the table ``[receipts]`` of the accounts file; for a folder that has none, one is made.
+reference, or ``key`` in the table ``[receipts]`` of the accounts file. A folder without a key gets a new one.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ T = TypeVar("T")
 
 KEY_VARIABLE = "CONTACTS_RECEIPT_KEY"
 SIGNING_VARIABLE = "CONTACTS_SIGNING_KEY"
-POSTGRESQL = ("postgresql://", "postgresql+psycopg://")
-PATIENCE = 60.0  # seconds that a database may be away, or silent, before it is given up
-CONNECTING = 5.0  # the same, before anything was begun
-RESUME = "nothing is lost: contacts runs resume goes on where it was"
-# A connection that the network forgot is noticed; without these, the system waits for hours.
-NETWORK = {
+POSTGRESQL_SCHEMES = ("postgresql://", "postgresql+psycopg://")
+PATIENCE_S = 60.0  # how long a database may be unreachable or silent before we give up
+CONNECT_PATIENCE_S = 5.0  # the same, before anything has begun
+RESUME_HINT = "nothing is lost: contacts runs resume continues the run"
+# With these a dead connection is noticed; without, the system waits for hours.
+POSTGRESQL_OPTIONS = {
     "connect_timeout": 10,
     "keepalives_idle": 15,
     "keepalives_interval": 5,
@@ -50,11 +50,11 @@ NETWORK = {
 
 @frozen
 class Storage:
-    """One such place.
+    """A folder, or a database that several machines share.
 
     Attributes:
-        folder: Where files go; only its owner may look into it.
-        database: URL of the database; a file in the folder unless several machines share one. It may hold a password.
+        folder: Where files are written. Only its owner can read it.
+        database: URL of the database: a file in the folder unless several machines share one. May hold a password.
     """
 
     folder: Path
@@ -62,30 +62,29 @@ class Storage:
 
     @property
     def shared(self) -> bool:
-        """Whether several machines may work on it."""
-        return self.database.startswith(POSTGRESQL)
+        """Whether several machines can use it."""
+        return self.database.startswith(POSTGRESQL_SCHEMES)
 
     @property
     def exists(self) -> bool:
-        """Whether anything was ever kept here, as far as that can be told without connecting."""
+        """Whether anything was ever stored here, as far as we know without connecting."""
         return self.shared or (self.folder / "contacts.sqlite").exists()
 
     @property
     def queues(self) -> str:
-        """URL of the database of the durable runs; of a file of its own, for SQLite has one writer at a time."""
+        """URL of the database for the durable runs. A separate file for SQLite, which allows one writer at a time."""
         return self.database if self.shared else f"sqlite:///{self.folder / 'runs.sqlite'}"
 
     def engine(self, patience: float | None = None) -> Engine:
-        """Connections to the database, which is made if need be.
+        """Return the engine of the database, which is created if it does not exist.
 
         Args:
-            patience: Seconds after which a connection that does not answer is cut, where the database is a server;
-                a minute if not given.
+            patience: Seconds after which a connection to a server that does not answer is closed; 60 by default.
         """
-        return _engine(self, PATIENCE if patience is None else patience)
+        return _engine(self, PATIENCE_S if patience is None else patience)
 
     def create(self, metadata: MetaData) -> None:
-        """Make what tables are not there yet; several processes may do so at once.
+        """Create the tables that do not exist yet. Several processes may do so at once.
 
         Raises:
             StorageError: The database cannot be reached, or refuses.
@@ -93,63 +92,63 @@ class Storage:
         engine = self.engine()
         import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans", which the line before asks for
 
-        def made() -> None:
+        def create_tables() -> None:
             with engine.begin() as connection:
-                if self.shared:  # even IF NOT EXISTS fails there where two come at the same moment
+                if self.shared:  # even IF NOT EXISTS fails there if two do it at the same moment
                     connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('contacts-core', 0))"))
                 for table in metadata.sorted_tables:
                     connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
                     for index in table.indexes:
                         connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
 
-        _patiently(made, CONNECTING)
+        _patiently(create_tables, CONNECT_PATIENCE_S)
 
     def key(self) -> PseudonymKey:
-        """The key of receipts and tombstones.
+        """Return the key of receipts and tombstones.
 
         Raises:
-            ConfigurationError: None is named although machines share this place, or it is too short.
+            ConfigurationError: The storage is shared and no key is set, or the key is too short.
         """
         if named := _named(KEY_VARIABLE, "key"):
             return PseudonymKey(named.encode())
         if self.shared:
             raise ConfigurationError(
                 "machines that share their runs need one receipt key",
-                hint=f"set {KEY_VARIABLE} on all of them, for instance to: openssl rand -hex 32",
+                hint=f"set {KEY_VARIABLE} on all of them, for example to the output of: openssl rand -hex 32",
             )
         return kept_key(self.folder / "receipt.key")
 
     @property
     def has_key(self) -> bool:
-        """Whether there is a key already; asking for one would make it."""
+        """Whether there is a key already; `key` would create one."""
         return bool(_named(KEY_VARIABLE, "key")) or (not self.shared and (self.folder / "receipt.key").exists())
 
     def signing_key(self) -> bytes | None:
-        """The Ed25519 private key that signs receipts, in PEM; None where none is named."""
+        """Return the Ed25519 private key that signs receipts, in PEM, or None if none is set."""
         named = _named(SIGNING_VARIABLE, "signing_key")
         return named.encode() if named else None
 
 
 def locate_storage(storage: str | Path | None = None) -> Storage:
-    """The place named here, else the one that the environment names, else the user's own.
+    """Return the storage given here, else the one that the environment names, else the user's own.
 
     Args:
         storage: A folder, a PostgreSQL URL, or a reference to one of them such as ``env:RUNS_URL``.
 
     Raises:
-        ConfigurationError: It is a database of another kind, or no folder of the user's is known.
+        ConfigurationError: It is another kind of database, or a reference that cannot be resolved.
     """
     named = str(storage or os.environ.get("CONTACTS_STORAGE", ""))
     if not named:
         folder = _own_folder()
         return Storage(folder, _file(folder))
     named = reference("the storage", named)
-    if named.startswith(POSTGRESQL):
+    if named.startswith(POSTGRESQL_SCHEMES):
         address = named.partition("://")[2]
         return Storage(_own_folder(), f"postgresql+psycopg://{address}")
     if "://" in named:
         raise ConfigurationError(
-            "runs are kept in a folder or in PostgreSQL", hint="for example postgresql://host/name"
+            "storage is a folder or a PostgreSQL database", hint="for example postgresql://host/name"
         )
     folder = Path(named).expanduser().absolute()
     return Storage(folder, _file(folder))
@@ -173,7 +172,7 @@ def _named(variable: str, setting: str) -> str:
 
 
 @functools.cache
-def _engine(place: Storage, patience: float) -> Engine:
+def _engine(storage: Storage, patience: float) -> Engine:
     try:
         import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans"
         from sqlalchemy import event  # noqa: PLC0415 - as above
@@ -182,21 +181,21 @@ def _engine(place: Storage, patience: float) -> Engine:
         raise ConfigurationError(
             "runs and tombstones need the package SQLAlchemy", hint="install contacts-core[plans]"
         ) from None
-    if place.shared:
-        engine = sa.create_engine(place.database, hide_parameters=True, connect_args=NETWORK)
+    if storage.shared:
+        engine = sa.create_engine(storage.database, hide_parameters=True, connect_args=POSTGRESQL_OPTIONS)
         _Watchdog(engine, patience)
         return engine
-    path = place.folder / "contacts.sqlite"
+    path = storage.folder / "contacts.sqlite"
     private(path)
-    engine = sa.create_engine(place.database, hide_parameters=True, connect_args={"timeout": 30})
+    engine = sa.create_engine(storage.database, hide_parameters=True, connect_args={"timeout": 30})
 
     @event.listens_for(engine, "do_connect")
     def _see(*_: Any) -> None:
-        private(path)  # a connection is opened now, and the folder may be another one than a moment ago
+        private(path)  # when each connection is opened: the folder may have been replaced
 
     @event.listens_for(engine, "checkout")
     def _still(_connection: Any, record: Any, _proxy: Any) -> None:
-        if record.info["file"] != _file_id(path):  # moved or removed: what is written there is written nowhere
+        if record.info["file"] != _file_id(path):  # moved or removed: whatever is written to it is lost
             raise DisconnectionError
 
     @event.listens_for(engine, "connect")
@@ -204,13 +203,13 @@ def _engine(place: Storage, patience: float) -> Engine:
         record.info["file"] = _file_id(path)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA secure_delete=ON")  # what is forgotten is overwritten
+        connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten
 
     return engine
 
 
 def _file_id(path: Path) -> tuple[int, int] | None:
-    """Which file this is; None if it is not there."""
+    """Return which file this is, or None if it does not exist."""
     try:
         found = path.lstat()
     except OSError:
@@ -219,7 +218,7 @@ def _file_id(path: Path) -> tuple[int, int] | None:
 
 
 def private(path: Path) -> None:
-    """See to it that this file exists and that only its owner can read it; SQLite's side files take after it.
+    """Make sure that this file exists and that only its owner can read it. SQLite's side files get the same mode.
 
     Raises:
         ConfigurationError: The file or its folder is a link, or another user's.
@@ -229,7 +228,7 @@ def private(path: Path) -> None:
 
 
 class _Watchdog:
-    """Cuts connections that do not answer: a server or proxy may go silent and keep the connection open."""
+    """Closes connections that do not answer: a server or proxy may go silent and keep the connection open."""
 
     def __init__(self, engine: Engine, patience: float) -> None:
         from sqlalchemy import event  # noqa: PLC0415 - whoever has an engine has it
@@ -257,7 +256,7 @@ class _Watchdog:
             self._until.pop(connection, None)
 
     def _watch(self) -> None:
-        idle = 0  # looks at which no connection was in use; after a hundred the thread ends, until it is needed again
+        idle = 0  # checks in a row with no connection in use; after 100 the thread ends, until it is needed again
         while idle < 100:
             time.sleep(min(1.0, self._patience / 4))
             now = time.monotonic()
@@ -274,17 +273,17 @@ class _Watchdog:
 
 
 def stored(work: Callable[P, T]) -> Callable[P, T]:
-    """Let a function that uses the database outlast a moment in which it is away, and raise nothing but typed errors.
+    """Retry a function while the database is unreachable, and raise only typed errors.
 
-    The function is called again, so it must not mind that it was done already.
+    The function may be called again after it succeeded, so it must be idempotent.
 
     Raises:
-        StorageError: The database is away for too long, has no room left, or refuses.
+        StorageError: The database is unreachable for too long, is full, or refuses a statement.
     """
 
     @functools.wraps(work)
     def patiently(*args: P.args, **kwargs: P.kwargs) -> T:
-        return _patiently(lambda: work(*args, **kwargs), PATIENCE)
+        return _patiently(lambda: work(*args, **kwargs), PATIENCE_S)
 
     return patiently
 
@@ -304,7 +303,7 @@ def _patiently(work: Callable[[], T], patience: float) -> T:
 
 
 def _passing(error: Exception) -> bool:
-    """Whether this may be over in a moment."""
+    """Return whether this error may pass by itself."""
     import sqlite3  # noqa: PLC0415 - only what stores anything loads a database
 
     if getattr(error, "connection_invalidated", False):
@@ -318,20 +317,20 @@ def _passing(error: Exception) -> bool:
 
 
 def _code(error: Exception) -> str:
-    """The database's own code of an error: SQLSTATE, or SQLite's number; empty if there is none."""
+    """Return the database's own error code: SQLSTATE, or SQLite's number; empty if there is none."""
     cause = getattr(error, "orig", None)
     number = getattr(cause, "sqlite_errorcode", None)
     return str(number & 0xFF) if number is not None else str(getattr(cause, "sqlstate", None) or "")
 
 
 def storage_error(error: Exception) -> StorageError:
-    """What is told of a database's error: nothing of its text."""
+    """Return the error for the user, which repeats nothing of the database's own text."""
     import sqlite3  # noqa: PLC0415 - as above
 
     code = _code(error)
     if code in {"53100", str(sqlite3.SQLITE_FULL), str(sqlite3.SQLITE_IOERR)}:
-        return StorageError("there is no room left where runs are kept, or it cannot be written", hint=RESUME)
+        return StorageError("the storage is full or cannot be written", hint=RESUME_HINT)
     if _passing(error):
-        return StorageError("the database where runs are kept cannot be reached", hint=RESUME)
+        return StorageError("the storage's database cannot be reached", hint=RESUME_HINT)
     about = f" (code {code})" if code else f" ({type(error).__name__})"
-    return StorageError(f"the database where runs are kept refused a statement{about}", hint=RESUME)
+    return StorageError(f"the storage's database refused a statement{about}", hint=RESUME_HINT)

@@ -1,7 +1,7 @@
-"""What runs write down as they go: the plan while it is needed, what was done, how far it got, and the receipt.
+"""The journal of runs: the plan while it is needed, what was done, the progress, and the receipt.
 
-Nothing here names a person: events hold keyed hashes. The plan is kept encrypted; it and its key are dropped as soon as
-nothing is left to do with it.
+Nothing here names a person: events hold pseudonyms. The plan is stored encrypted, and it and its key are deleted as
+soon as nothing is left to do with it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from contacts_core.errors import InvalidInput, StorageError
 from contacts_core.storage.database import Storage, stored
+from contacts_core.storage.encryption import decrypt, encrypt, new_run_key, run_key
 from contacts_core.storage.pseudonyms import PseudonymKey
-from contacts_core.storage.sealing import opened, opened_key, sealed, sealed_key
 
 __all__ = ["Event", "Journal", "Progress", "Run", "now"]
 
-PAGE = 200  # events read at a time
+PAGE_SIZE = 200  # events
 metadata = sa.MetaData()
 runs = sa.Table(
     "contacts_runs",
@@ -43,7 +43,7 @@ runs = sa.Table(
     sa.Column("plan", sa.LargeBinary),
     sa.Column("receipt", sa.LargeBinary),
 )
-keys = sa.Table(  # apart from the runs: a small table is soon rewritten
+keys = sa.Table(  # a table of its own, because a small table is soon rewritten
     "contacts_run_keys",
     metadata,
     sa.Column("run", sa.String(64), primary_key=True),
@@ -77,18 +77,18 @@ class Run:
     """One run of a plan.
 
     Attributes:
-        id: Its name.
-        kind: What the plan is for.
+        id: Its id, which also tells the kind of plan and the day.
+        kind: The kind of plan.
         accounts: Names of the accounts.
-        people: How many people it is about.
-        checksum: The plan's.
-        key: Id of the key of its hashes.
-        options: How it is to be run.
+        people: Number of people it is about.
+        checksum: The checksum of the plan.
+        key: Id of the key of its pseudonyms.
+        options: The options it was started with, such as ``timeout``.
         state: ``running``, ``interrupted``, ``done``, ``incomplete``, ``refused``, ``cancelled`` or ``failed``.
-        reason: Why it ended so, in words.
-        round: How often it was begun; resuming what had ended begins another round.
-        begun_at: When, in ISO 8601.
-        ended_at: When; None while it goes on.
+        reason: Why it ended in this state.
+        round: Number of the round. Resuming a run that had ended begins another round.
+        begun_at: When it began, in ISO 8601.
+        ended_at: When it ended, in ISO 8601; None while it goes on.
     """
 
     id: str
@@ -106,17 +106,17 @@ class Run:
 
     @property
     def prefix(self) -> str:
-        """What the names of this round's workflows begin with."""
+        """The common prefix of the names of this round's workflows."""
         return f"{self.id}.{self.round}."
 
     def workflow(self, account: str, what: str) -> str:
-        """Name of a durable workflow of this round."""
+        """Return the name of a durable workflow of this round."""
         return f"{self.prefix}{what}.{account}"
 
 
 @frozen
 class Event:
-    """Something that happened in an account; ``ended_at`` is None where it was cut off."""
+    """Something that happened in an account. ``ended_at`` is None if it was cut off."""
 
     number: int
     account: str
@@ -128,7 +128,7 @@ class Event:
 
 @frozen
 class Progress:
-    """How far a run got in one account."""
+    """How far a run got in one account. ``done`` and ``total`` count contacts, or identifiers while verifying."""
 
     account: str
     phase: str
@@ -138,17 +138,17 @@ class Progress:
 
 
 def now() -> str:
-    """The time, as it is written down."""
+    """Return the time as it is recorded: UTC, ISO 8601, with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 class Journal:
-    """The journal of one state."""
+    """The journal of one storage."""
 
-    def __init__(self, place: Storage) -> None:
-        self._place, self._engine = place, place.engine()
-        self._insert = (postgresql if place.shared else sqlite).insert
-        place.create(metadata)
+    def __init__(self, storage: Storage) -> None:
+        self._storage, self._engine = storage, storage.engine()
+        self._insert = (postgresql if storage.shared else sqlite).insert
+        storage.create(metadata)
 
     # -- runs
 
@@ -164,8 +164,8 @@ class Journal:
         key: PseudonymKey,
         options: Mapping[str, Any],
     ) -> None:
-        """Write a new run down, its plan (as the text of its file) encrypted."""
-        secret, kept = sealed_key(id, key)
+        """Record a new run. Its plan (the text of its file) is stored encrypted."""
+        secret, encrypted_key = new_run_key(id, key)
         row = {
             "id": id,
             "kind": kind,
@@ -178,9 +178,9 @@ class Journal:
             "reason": "",
             "round": 1,
             "begun_at": now(),
-            "plan": sealed(secret, _packed(plan), f"plan of {id}"),
+            "plan": encrypt(secret, _packed(plan), f"plan of {id}"),
         }
-        self._begin(row, kept)
+        self._begin(row, encrypted_key)
 
     @stored
     def _begin(self, row: Mapping[str, Any], key: bytes) -> None:
@@ -190,41 +190,41 @@ class Journal:
 
     @stored
     def all(self) -> list[Run]:
-        """Every run, the latest first."""
+        """Return every run, the latest first."""
         with self._engine.connect() as connection:
             return [_run(row) for row in connection.execute(_WITHOUT_BLOBS.order_by(runs.c.begun_at.desc()))]
 
     @stored
     def run(self, id: str) -> Run:
-        """The run of this name.
+        """Return the run of this id.
 
         Raises:
-            InvalidInput: There is none.
+            InvalidInput: There is no such run.
         """
         row = None
-        if id.isascii() and id.isprintable():  # others, no database takes
+        if id.isascii() and id.isprintable():  # databases refuse other ids
             with self._engine.connect() as connection:
                 row = connection.execute(_WITHOUT_BLOBS.where(runs.c.id == id)).first()
         if row is None:
-            raise InvalidInput(f"there is no run {id}", hint="`contacts runs` shows those that there are")
+            raise InvalidInput(f"there is no run {id}", hint="`contacts runs` lists the runs")
         return _run(row)
 
     def plan(self, id: str) -> bytes | None:
-        """The plan of a run, as the text of its file; None once nothing is left to do with it.
+        """Return the plan of a run, as the text of its file, or None once nothing is left to do with it.
 
         Raises:
-            StorageError: It was altered, or the receipt key is another one than when the run began.
+            StorageError: It was altered, or the receipt key has changed since the run began.
         """
-        found, kept = self._blob(id, runs.c.plan), self._blob(id, keys.c.key)
-        if not found:
+        encrypted_plan, encrypted_key = self._blob(id, runs.c.plan), self._blob(id, keys.c.key)
+        if not encrypted_plan:
             return None
-        if not kept:
-            raise StorageError(f"the plan of {id} cannot be decrypted: its key is gone", hint="make a new plan")
-        secret = opened_key(kept, id, self._place.key())
-        return zlib.decompress(opened(secret, found, f"plan of {id}"))
+        if not encrypted_key:
+            raise StorageError(f"the plan of {id} cannot be decrypted: its key was deleted", hint="make a new plan")
+        secret = run_key(encrypted_key, id, self._storage.key())
+        return zlib.decompress(decrypt(secret, encrypted_plan, f"plan of {id}"))
 
     def receipt(self, id: str) -> str | None:
-        """The receipt of a run, as the text of its file; None while it has none.
+        """Return the receipt of a run, as the text of its file, or None while it has none.
 
         Raises:
             StorageError: It was altered.
@@ -237,70 +237,70 @@ class Journal:
 
     @stored
     def _blob(self, id: str, column: sa.Column[Any]) -> bytes | None:
-        of = runs.c.id if column.table is runs else keys.c.run
+        id_column = runs.c.id if column.table is runs else keys.c.run
         with self._engine.connect() as connection:
-            return connection.execute(sa.select(column).where(of == id)).scalar()
+            return connection.execute(sa.select(column).where(id_column == id)).scalar()
 
     def end(self, run: Run, state: str, reason: str, receipt: str | None, *, forget: bool) -> bool:
-        """Write down how a round ended; with ``forget``, its plan and with it who it was about are gone from here.
+        """Record how a round ended. With ``forget``, its plan, and so the people it was about, are deleted.
 
-        Only the first to say so is heard; tells whether this was the first.
+        Only the first call has an effect. Return whether this was the first.
         """
         values: dict[str, Any] = {"state": state, "reason": reason, "ended_at": now()}
         if receipt is not None:
             values["receipt"] = _packed(receipt)
         if forget:
             values["plan"] = None
-        open_ = sa.and_(runs.c.round == run.round, runs.c.state.in_(["running", "interrupted"]))
-        first = self._change(run.id, values, open_)
+        unfinished = sa.and_(runs.c.round == run.round, runs.c.state.in_(["running", "interrupted"]))
+        first = self._change(run.id, values, unfinished)
         if first and forget:
             self._forget(run.id)
         return first
 
     @stored
     def _forget(self, id: str) -> None:
-        """Destroy the key of a run's plan, and what the database itself may still hold of it."""
+        """Delete the key of a run's plan, and what the database itself may still hold of it."""
         with self._engine.begin() as connection:
             connection.execute(keys.delete().where(keys.c.run == id))
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            shared = self._place.shared
+            shared = self._storage.shared
             connection.execute(sa.text("VACUUM contacts_run_keys" if shared else "PRAGMA wal_checkpoint(TRUNCATE)"))
 
     @stored
     def probe(self) -> None:
-        """See that the database can be written, by writing what is then taken back.
+        """Check that the database can be written, in a transaction that is rolled back.
 
         Raises:
-            StorageError: It cannot.
+            StorageError: It cannot be written.
         """
         with self._engine.connect() as connection:
             connection.execute(self._insert(keys).values(run=f"probe {now()}", key=bytes(65536)))
             connection.rollback()
 
     def interrupted(self, id: str) -> None:
-        """Write down that the process is gone that did it."""
+        """Record that the process of a run is gone."""
         self._change(id, {"state": "interrupted"}, runs.c.state == "running")
 
     def again(self, id: str, *, next_round: bool) -> None:
-        """Write down that a run goes on."""
+        """Record that a run continues, perhaps with another round."""
         values: dict[str, Any] = {"state": "running", "reason": "", "ended_at": None}
         if next_round:
             values["round"] = runs.c.round + 1
         self._change(id, values)
 
     @stored
-    def _change(self, id: str, values: Mapping[str, Any], *where: sa.ColumnElement[bool]) -> bool:
+    def _change(self, id: str, values: Mapping[str, Any], *conditions: sa.ColumnElement[bool]) -> bool:
         with self._engine.begin() as connection:
-            return connection.execute(runs.update().where(runs.c.id == id, *where).values(**values)).rowcount > 0
+            return connection.execute(runs.update().where(runs.c.id == id, *conditions).values(**values)).rowcount > 0
 
     # -- events
 
     def note(self, run: str, account: str, type: str, body: Mapping[str, Any]) -> None:
-        """Write down something that happened, at once: nobody may find half of it."""
+        """Record an event that has ended already."""
         self._insert_event(run, account, type, body, ended_at=now())
 
     def began(self, run: str, account: str, type: str, body: Mapping[str, Any]) -> int:
-        """Write down that something begins; gives its number."""
+        """Record that an event begins. Return its number."""
         return self._insert_event(run, account, type, body, ended_at=None)
 
     @stored
@@ -314,14 +314,14 @@ class Journal:
 
     @stored
     def ended(self, number: int, body: Mapping[str, Any]) -> None:
-        """Write down how it ended."""
+        """Record how an event ended."""
         values = {"ended_at": now(), "body": _packed(json.dumps(dict(body)))}
         with self._engine.begin() as connection:
             connection.execute(events.update().where(events.c.number == number).values(**values))
 
     def events(self, run: str, type: str = "", account: str = "") -> Iterator[Event]:
-        """All that happened in a run, or all of a type, or in one account, in the order in which it began."""
-        chosen = events.select().where(events.c.run == run).order_by(events.c.number).limit(PAGE)
+        """Yield the events of a run in the order in which they began, optionally of one type or one account."""
+        chosen = events.select().where(events.c.run == run).order_by(events.c.number).limit(PAGE_SIZE)
         if type:
             chosen = chosen.where(events.c.type == type)
         if account:
@@ -334,7 +334,7 @@ class Journal:
                 except (zlib.error, ValueError):
                     raise _altered(run) from None
                 yield Event(row.number, row.account, row.type, row.begun_at, row.ended_at, body)
-            page = self._rows(chosen.where(events.c.number > page[-1].number)) if len(page) == PAGE else []
+            page = self._rows(chosen.where(events.c.number > page[-1].number)) if len(page) == PAGE_SIZE else []
 
     @stored
     def _rows(self, chosen: sa.Select[Any]) -> Sequence[Any]:
@@ -343,18 +343,18 @@ class Journal:
 
     @stored
     def recent(self, account: str, seconds: float) -> int:
-        """How many requests were sent to an account in these last seconds, at the most, by whatever process."""
+        """Return an upper bound of the requests sent to an account in the last seconds, by any process."""
         since = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
         late = sa.or_(events.c.ended_at >= since, sa.and_(events.c.ended_at.is_(None), events.c.begun_at >= since))
         with self._engine.connect() as connection:
             rows = connection.execute(sa.select(events.c.body).where(events.c.account == account, late)).all()
         bodies = [json.loads(zlib.decompress(row.body)) for row in rows]
-        # Of what was cut off, nobody knows how far it came: each contact is a request at the most.
+        # We do not know how far an event got that was cut off: at most one request for each contact.
         return sum(len(body["exchanges"]) if "exchanges" in body else body.get("contacts", 0) for body in bodies)
 
     @stored
     def has(self, run: str, type: str) -> bool:
-        """Whether anything of this type happened in a run."""
+        """Return whether a run has an event of this type."""
         chosen = sa.select(events.c.number).where(events.c.run == run, events.c.type == type).limit(1)
         with self._engine.connect() as connection:
             return connection.execute(chosen).first() is not None
@@ -363,7 +363,7 @@ class Journal:
 
     @stored
     def reached(self, run: str, account: str, phase: str, done: int, total: int, detail: str = "") -> None:
-        """Write down how far a run got."""
+        """Record the progress of a run in an account."""
         row = {"run": run, "account": account, "phase": phase, "done": done, "total": total, "detail": detail}
         statement = self._insert(progress).values(row)
         changed = {name: statement.excluded[name] for name in ("phase", "done", "total", "detail")}
@@ -372,7 +372,7 @@ class Journal:
 
     @stored
     def progress(self, run: str) -> list[Progress]:
-        """How far a run got, account by account."""
+        """Return the progress of a run in each account."""
         with self._engine.connect() as connection:
             rows = connection.execute(progress.select().where(progress.c.run == run).order_by(progress.c.account))
             return [Progress(row.account, row.phase, row.done, row.total, row.detail) for row in rows]
@@ -386,7 +386,9 @@ _WITHOUT_BLOBS = sa.select(*(column for column in runs.c if column.name not in {
 
 
 def _altered(id: str) -> StorageError:
-    return StorageError(f"what is kept of run {id} was altered and cannot be read", hint="find out who may write there")
+    return StorageError(
+        f"the record of run {id} was altered and cannot be read", hint="find out who can write to the storage"
+    )
 
 
 def _run(row: Any) -> Run:

@@ -1,11 +1,10 @@
-"""Who may speak to an account: a lease in the database that machines share, and nobody's clock.
+"""Which process may send requests to an account: leases in the shared database, which rely on nobody's wall clock.
 
-A lease is a row: its holder, a stamp that changes with every renewal, and for how long it holds. The holder renews it
-well before that time is over, and counts from the moment *before* a renewal was sent, on a clock that only goes
-forward: once that time (less a margin) has passed without an answer, it sends nothing more. Somebody else may take
-the lease when it was given back, or when its stamp did not change for the whole time on their *own* clock. So a clock
-that is wrong, a database that was replaced by an older copy of itself, and a connection that is dead or silent can
-only make everybody wait.
+A lease is a row: its holder, a stamp that changes with every renewal, and its duration. The holder renews it well
+before that time is over. It measures from the moment *before* a renewal was sent, on a monotonic clock: once the
+duration, less a margin, has passed without an answer, it sends nothing more. Another process may take the lease when it
+was released, or when its stamp did not change for the whole duration on that process's *own* clock. So a wrong clock, a
+database restored from an older copy, and a dead or silent connection can only make processes wait.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 
 from contacts_core.errors import ConfigurationError, StorageError
-from contacts_core.storage.database import Storage, storage_error
+from contacts_core.storage.database import RESUME_HINT, Storage, storage_error
 
-__all__ = ["LEASE", "Leases", "Stopped"]
+__all__ = ["LEASE_S", "Leases", "Stopped"]
 
 logger = logging.getLogger("contacts_core")
 
@@ -40,73 +39,73 @@ table = sa.Table(
     sa.Column("free", sa.Boolean, nullable=False),
 )
 
-LEASE = 90.0  # seconds that a worker may be silent before another one takes its work
-SHORTEST = 0.5  # seconds of a lease, at least
-MARGIN = 0.25  # share of a lease that is never used: for clocks that run at different speeds, and the last renewal
-BEAT = 6  # renewals in the time of a lease
-LEAST = 0.125  # share of a lease that has to be left for a request to be sent
-WAIT = 0.1  # seconds between two tries to take a lease, at least
-clock = getattr(time, "CLOCK_BOOTTIME", None)  # it goes on while the machine sleeps
+LEASE_S = 90.0  # how long a worker may be silent before another one takes over its work
+SHORTEST_S = 0.5  # the shortest lease that is accepted
+MARGIN_SHARE = 0.25  # never used, because clocks run at different speeds and the last renewal takes time
+RENEWALS_PER_LEASE = 6
+LEAST_SHARE = 0.125  # of a lease that must be left for a request to be sent
+RETRY_INTERVAL_S = 0.1  # at least, between two attempts to take a lease
+clock = getattr(time, "CLOCK_BOOTTIME", None)  # it keeps counting while the machine sleeps
 
 
 class Stopped(BaseException):
-    """What runs ends here and is taken up later. No error, so that no workflow ends on it."""
+    """Ends the work in this process, to be continued later. Not an `Exception`, so that DBOS records no result."""
 
 
 def elapsed() -> float:
-    """Seconds on a clock that only goes forward, also while the machine sleeps where there is such a clock."""
+    """Return seconds on a monotonic clock, which counts while the machine sleeps if the system has such a clock."""
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 class Leases:
-    """The leases of one process. Thread-safe. In a folder, which one process works on alone, every lease holds."""
+    """The leases of one process. Thread-safe. In a folder, which one process uses at a time, every lease is granted."""
 
-    def __init__(self, place: Storage, holder: str, seconds: float) -> None:
+    def __init__(self, storage: Storage, holder: str, seconds: float) -> None:
         """Prepare.
 
         Args:
-            place: Where runs are kept.
-            holder: What names this process, and no other one ever.
-            seconds: For how long a lease holds.
+            storage: Where runs are kept.
+            holder: A name for this process that no other process ever has.
+            seconds: How long a lease lasts without renewal.
 
         Raises:
-            ConfigurationError: That is too short.
+            ConfigurationError: The duration is too short.
         """
-        if not seconds >= SHORTEST:
-            raise ConfigurationError(f"a lease of {seconds:g} s is too short", hint=f"at least {SHORTEST} s")
+        if not seconds >= SHORTEST_S:
+            raise ConfigurationError(f"a lease of {seconds:g} s is too short", hint=f"at least {SHORTEST_S} s")
         self.holder, self.seconds = holder, seconds
         self.failing_since: float | None = None
         self.taken_over = set[str]()
-        self._place = place
+        self._storage = storage
         self._lock = threading.Lock()
         self._held: dict[str, float] = {}
         self._seen: dict[str, tuple[str, float]] = {}
         self._mine: dict[str, threading.Lock] = {}
         self._done = threading.Event()
-        self._beating: threading.Thread | None = None
+        self._renewing: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        """Begin to renew."""
-        if self._place.shared:
-            self._place.create(metadata)
-            self._engine = self._place.engine(self.seconds / 4)
-            self._beating = threading.Thread(target=self._beat_forever, daemon=True, name="contacts-leases")
-            self._beating.start()
+        """Start renewing."""
+        if self._storage.shared:
+            self._storage.create(metadata)
+            self._engine = self._storage.engine(self.seconds / 4)
+            self._renewing = threading.Thread(target=self._renew_forever, daemon=True, name="contacts-leases")
+            self._renewing.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give everything back, if the database can be reached."""
+        """Release all leases, if the database can be reached."""
         self._done.set()
-        if self._beating:
-            self._beating.join(self.seconds)
+        if self._renewing:
+            self._renewing.join(self.seconds)
             for name in list(self._held):
                 self.drop(name)
 
-    # -- taking and giving back
+    # -- taking and releasing
 
     def take(self, name: str) -> bool:
-        """Take a lease, if it is free or its holder has been silent for long enough; tells whether it is held now."""
-        if not self._place.shared:
+        """Take a lease if it is free or its holder was silent for long enough. Return whether it is held now."""
+        if not self._storage.shared:
             return True
         begun = elapsed()
         try:
@@ -116,7 +115,7 @@ class Leases:
             return False
         if taken:
             with self._lock:
-                self._held[name] = begun + self.seconds * (1 - MARGIN)
+                self._held[name] = begun + self.seconds * (1 - MARGIN_SHARE)
         return taken
 
     def _take(self, name: str) -> bool:
@@ -145,7 +144,7 @@ class Leases:
             return False
 
     def drop(self, name: str) -> None:
-        """Give a lease back; one of a worker's name goes with its row, for no other worker has that name."""
+        """Release a lease. The row of a worker's own lease is deleted, because no other worker has its name."""
         with self._lock:
             held = self._held.pop(name, None)
         if held is None:
@@ -156,24 +155,24 @@ class Leases:
         try:
             with self._engine.begin() as connection:
                 connection.execute(freed if gone is None else gone)
-        except SQLAlchemyError as error:  # then it is free when its time is over
+        except SQLAlchemyError as error:  # it expires by itself
             self._failed(error)
 
     @contextmanager
     def holding(self, name: str, stopping: threading.Event) -> Iterator[None]:
-        """Hold a lease while this lasts, as the only thread of this process.
+        """Hold a lease within the block, as the only thread of this process.
 
         Raises:
-            Stopped: The engine was stopped before the lease could be had.
+            Stopped: The engine stopped before the lease was free.
         """
         with self._lock:
             mine = self._mine.setdefault(name, threading.Lock())
-        while not mine.acquire(timeout=WAIT):
+        while not mine.acquire(timeout=RETRY_INTERVAL_S):
             if stopping.is_set():
                 raise Stopped
         try:
             while not self.take(name):
-                if stopping.wait(max(WAIT, self.seconds / 50)):
+                if stopping.wait(max(RETRY_INTERVAL_S, self.seconds / 50)):
                     raise Stopped
             try:
                 yield
@@ -183,27 +182,27 @@ class Leases:
             mine.release()
 
     def left(self, name: str) -> float | None:
-        """Seconds for which this lease holds for certain, 0 if that has to be seen; None if it is lost."""
-        if not self._place.shared:
+        """Return the seconds that this lease certainly lasts; 0 if it must be renewed first, None if it is lost."""
+        if not self._storage.shared:
             return float("inf")
         with self._lock:
             until = self._held.get(name)
         if until is None:
             return None
         seconds = until - elapsed()
-        return seconds if seconds > LEAST * self.seconds else 0.0
+        return seconds if seconds > LEAST_SHARE * self.seconds else 0.0
 
     # -- renewing
 
-    def _beat_forever(self) -> None:
-        while not self._done.wait(self.seconds / BEAT):
+    def _renew_forever(self) -> None:
+        while not self._done.wait(self.seconds / RENEWALS_PER_LEASE):
             try:
-                self._beat()
+                self._renew()
                 self.failing_since = None
             except SQLAlchemyError as error:
                 self._failed(error)
 
-    def _beat(self) -> None:
+    def _renew(self) -> None:
         with self._lock:
             before = dict(self._held)
         begun = elapsed()
@@ -214,12 +213,12 @@ class Leases:
         with self._lock:
             for name, until in before.items():
                 if self._held.get(name) != until:
-                    continue  # it was given back or taken anew meanwhile
+                    continue  # released or taken again meanwhile
                 if name in still:
-                    self._held[name] = begun + self.seconds * (1 - MARGIN)
+                    self._held[name] = begun + self.seconds * (1 - MARGIN_SHARE)
                 else:
                     del self._held[name]
-                    logger.warning("the lease of %s was taken over by another process; its work here ends", name)
+                    logger.warning("another process took over the lease of %s; its work in this process ends", name)
 
     def _failed(self, error: SQLAlchemyError) -> None:
         if self.failing_since is None:
@@ -227,14 +226,14 @@ class Leases:
             logger.warning("%s; requests wait until leases can be renewed", storage_error(error))
 
     def check(self, patience: float) -> None:
-        """Give up if nothing could be renewed for too long.
+        """Check that leases could be renewed recently.
 
         Raises:
-            StorageError: So it is.
+            StorageError: Nothing could be renewed for longer than ``patience`` seconds.
         """
         since: Any = self.failing_since
         if since is not None and time.monotonic() - since > patience:
             raise StorageError(
-                f"the database where runs are kept could not be used for {patience:.0f} s",
-                hint="nothing is lost: contacts runs resume goes on where it was",
+                f"the storage's database could not be used for {patience:.0f} s",
+                hint=RESUME_HINT,
             )

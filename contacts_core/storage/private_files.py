@@ -1,4 +1,4 @@
-"""Files and folders that only their owner may read: checked, made, and replaced as a whole."""
+"""Files and folders that only their owner can read: checked, created, and replaced atomically."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["owner_only", "private_file", "private_folder"]
 
 @contextmanager
 def owner_only(path: Path) -> Iterator[TextIO]:
-    """Write a text file that only its owner may read, and that is there whole or not at all.
+    """Write a text file that only its owner can read, completely or not at all.
 
-    The text goes to a temporary file in the same folder, which takes the place of the old one when the block ends
-    without an error. A link is replaced, not followed; a pipe or a terminal is written to as it is.
+    The text is written to a temporary file in the same folder, which replaces the old file when the block ends without
+    an error. A link is replaced, not followed. A pipe or a terminal is written to directly.
 
     Raises:
-        ConfigurationError: A folder would have to be made below one that belongs to another user.
+        ConfigurationError: A folder would have to be created below one that belongs to another user.
     """
-    if path.exists() and not path.is_file():  # /dev/stdout, /dev/fd/63: nothing is kept there
+    if path.exists() and not path.is_file():  # /dev/stdout, /dev/fd/63: nothing is stored there
         with path.open("w", encoding="utf-8", newline="\n") as file:
             yield file
         return
@@ -43,40 +43,43 @@ def owner_only(path: Path) -> Iterator[TextIO]:
         with suppress(OSError):
             fresh.unlink()
         raise
-    _settle(path.parent)
+    _sync_folder(path.parent)
 
 
 def private_folder(path: Path) -> None:
-    """Make a folder that only its owner may enter, with those above it that are missing, whatever the umask.
+    """Create a folder that only its owner can enter, with missing parents, whatever the umask.
 
     Raises:
-        ConfigurationError: It is there, and is a link, belongs to another user, or others may write to it.
+        ConfigurationError: It exists, and is a link, belongs to another user, or others can write to it.
     """
     _make_folders(path)
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
-        raise _untrusted(path, "is a link", "name the folder that it leads to")
+        raise _untrusted(path, "is a link", "give the folder that it leads to")
     if not stat.S_ISDIR(found.st_mode):
-        raise _untrusted(path, "is not a folder", "name another one")
+        raise _untrusted(path, "is not a folder", "choose another path")
     _check_owner(path, found)
-    # Elsewhere than on POSIX systems the mode says nothing about who may write.
+    # Only on POSIX systems does the mode tell who can write.
     if hasattr(os, "geteuid") and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise _untrusted(path, "can be written to by others", f"chmod 700 {path}")
 
 
 def private_file(path: Path) -> int:
-    """Open a file that only its owner may read, made if need be; gives its descriptor, for reading and writing.
+    """Open a file that only its owner can read, and create it if it does not exist.
+
+    Returns:
+        A file descriptor for reading and writing.
 
     Raises:
-        ConfigurationError: It is there, and is a link (symbolic or hard), no regular file, or another user's.
+        ConfigurationError: It exists, and is a link (symbolic or hard), not a regular file, or another user's.
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     if path.is_symlink():
-        raise _untrusted(path, "is a link", "remove it, or put the file itself there")
+        raise _untrusted(path, "is a link", "remove it, or replace it by the file itself")
     try:
         handle = os.open(path, flags, 0o600)
     except OSError as error:
-        raise _untrusted(path, f"cannot be opened: {error.strerror}", "it must be a file of your own") from None
+        raise _untrusted(path, f"cannot be opened: {error.strerror}", "it must be a file that belongs to you") from None
     try:
         _check_file(path, os.fstat(handle))
         _only_for_owner(handle)
@@ -87,11 +90,11 @@ def private_file(path: Path) -> int:
 
 
 def _make_folders(path: Path) -> None:
-    missing = [each for each in (path, *path.parents) if not each.exists()]
-    for each in reversed(missing):
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    for folder in reversed(missing):
         with suppress(FileExistsError):
-            each.mkdir(mode=0o700)
-            each.chmod(0o700)
+            folder.mkdir(mode=0o700)
+            folder.chmod(0o700)
 
 
 def _check_file(path: Path, found: os.stat_result) -> None:
@@ -104,11 +107,11 @@ def _check_file(path: Path, found: os.stat_result) -> None:
 
 def _check_owner(path: Path, found: os.stat_result) -> None:
     if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
-        raise _untrusted(path, "belongs to another user", "name a place of your own")
+        raise _untrusted(path, "belongs to another user", "choose a path of your own")
 
 
 def _untrusted(path: Path, what: str, hint: str) -> ConfigurationError:
-    return ConfigurationError(f"{path} {what}, so nothing is kept there", hint=hint)
+    return ConfigurationError(f"{path} {what}, so nothing is stored there", hint=hint)
 
 
 def _only_for_owner(handle: int) -> None:
@@ -116,8 +119,8 @@ def _only_for_owner(handle: int) -> None:
         os.fchmod(handle, 0o600)
 
 
-def _settle(folder: Path) -> None:
-    """Have the folder's new entry on disk, where the system can do that."""
+def _sync_folder(folder: Path) -> None:
+    """Write the folder's new entry to disk, if the system supports it."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,12 +1,13 @@
-"""Who was erased, as keyed hashes, so that no later import brings them back unnoticed.
+"""Tombstones: the pseudonyms of people who were erased, so that no later import brings them back unnoticed.
 
-The store holds no identifier: whoever asks must bring one, and the key. A run leaves tombstones in its own storage
-*and* in the storage in force where it is done (`locate_storage()`). Clients look in the storage in force *and* in the
-one that they were given, so an import finds the tombstones of a run that was kept elsewhere.
+No identifier is stored: a look-up needs the identifier and the key. A run adds its tombstones to its own storage *and*
+to the default one of its process (`locate_storage()`); clients check the default one *and* the one they were given. So
+an import finds them without being told of another storage.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +21,9 @@ from contacts_core.storage.database import Storage, locate_storage, stored
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-__all__ = ["Tombstones", "blocked", "guard", "places"]
+__all__ = ["Tombstones", "blocked", "guard", "tombstone_storages"]
 
-BATCH = 500  # values in one statement; SQLite's own limit is far higher, and its planner no quicker
+BATCH_SIZE = 500  # values in one statement; larger statements are no faster
 
 
 def _table(metadata: sa.MetaData) -> sa.Table:
@@ -42,18 +43,18 @@ class Tombstones:
     """The tombstones of one storage.
 
     Raises:
-        ConfigurationError: Its tombstones were made with another key, so that nobody would be recognised.
+        ConfigurationError: Its tombstones were made with another key, which would recognise nobody.
     """
 
-    def __init__(self, place: Storage) -> None:
-        self._engine, self._key = place.engine(), place.key()
+    def __init__(self, storage: Storage) -> None:
+        self._engine, self._key = storage.engine(), storage.key()
         import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans", which the line before asks for
         from sqlalchemy.dialects import postgresql, sqlite  # noqa: PLC0415 - as above
 
-        self._insert = (postgresql if place.shared else sqlite).insert
+        self._insert = (postgresql if storage.shared else sqlite).insert
         metadata = sa.MetaData()
         self._table = _table(metadata)
-        place.create(metadata)
+        storage.create(metadata)
         self._check_key()
 
     @stored
@@ -65,23 +66,23 @@ class Tombstones:
             if other := connection.execute(others).scalar():
                 raise ConfigurationError(
                     f"the tombstones were made with the receipt key {other}, and this one is {self._key.id}",
-                    hint="name the right key; with another one nobody would be recognised",
+                    hint="set the receipt key that they were made with; another one recognises nobody",
                 )
 
     def add(self, identifiers: Iterable[Identifier], run: str) -> None:
-        """Note that these were erased by this run; those that are noted already stay as they are."""
+        """Add tombstones for identifiers that this run erased. Existing tombstones are unchanged."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        hashes = dict.fromkeys(map(self._key.identifier, identifiers))
-        self._insert_all([{"hash": each, "key": self._key.id, "run": run, "at": now} for each in hashes])
+        pseudonyms = dict.fromkeys(map(self._key.identifier, identifiers))
+        self._insert_all([{"hash": pseudonym, "key": self._key.id, "run": run, "at": now} for pseudonym in pseudonyms])
 
     @stored
     def _insert_all(self, rows: Sequence[dict[str, str]]) -> None:
         with self._engine.begin() as connection:
-            for batch in flows.chunks(rows, BATCH):
+            for batch in flows.chunks(rows, BATCH_SIZE):
                 connection.execute(self._insert(self._table).on_conflict_do_nothing(), list(batch))
 
     def remove(self, identifiers: Iterable[Identifier]) -> int:
-        """Forget these, for people who came back of their own accord; tells how many there were."""
+        """Remove the tombstones of people who came back by themselves. Return how many were removed."""
         return self._delete(list(dict.fromkeys(map(self._key.identifier, identifiers))))
 
     @stored
@@ -89,56 +90,56 @@ class Tombstones:
         with self._engine.begin() as connection:
             return sum(
                 connection.execute(self._table.delete().where(self._table.c.hash.in_(batch))).rowcount
-                for batch in flows.chunks(hashes, BATCH)
+                for batch in flows.chunks(hashes, BATCH_SIZE)
             )
 
     def reasons(self, contacts: Sequence[Contact]) -> list[str]:
-        """Why each of these contacts is held back; empty for those that are not."""
-        hashes = [[self._key.identifier(i) for i in contact.identifiers] for contact in contacts]
-        known = self._known(list(dict.fromkeys(h for each in hashes for h in each)))
-        first = [next((known[h] for h in each if h in known), None) for each in hashes]
+        """Return for each contact why it is blocked; empty if it is not."""
+        hashes = [[self._key.identifier(identifier) for identifier in contact.identifiers] for contact in contacts]
+        rows = self._find(list(dict.fromkeys(itertools.chain.from_iterable(hashes))))
+        first = [next((rows[hash_] for hash_ in of_contact if hash_ in rows), None) for of_contact in hashes]
         return [f"erased on {row.at[:10]} by run {row.run}" if row else "" for row in first]
 
     @stored
     def __len__(self) -> int:
-        """How many identifiers were erased."""
+        """Return the number of tombstones."""
         import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans"
 
         with self._engine.connect() as connection:
             return connection.execute(sa.select(sa.func.count()).select_from(self._table)).scalar_one()
 
     @stored
-    def _known(self, hashes: Sequence[str]) -> dict[str, Any]:
-        known: dict[str, Any] = {}
+    def _find(self, hashes: Sequence[str]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
         with self._engine.connect() as connection:
-            for batch in flows.chunks(hashes, BATCH):
+            for batch in flows.chunks(hashes, BATCH_SIZE):
                 rows = connection.execute(self._table.select().where(self._table.c.hash.in_(list(batch))))
-                known |= {row.hash: row for row in rows}
-        return known
+                found |= {row.hash: row for row in rows}
+        return found
 
 
-def places(own: Storage) -> list[Storage]:
-    """Where a run that is kept in this storage leaves its tombstones."""
+def tombstone_storages(own: Storage) -> list[Storage]:
+    """Return where a run in this storage adds its tombstones: there, and in the default storage."""
     return list(dict.fromkeys([own, locate_storage()]))
 
 
 def blocked(contacts: Sequence[Contact], storage: str | Path | None = None) -> Sequence[str]:
-    """Why each of these contacts must not be written, by the tombstones of the storage in force and of the one given.
+    """Return for each contact why it must not be written; empty if it may.
+
+    The tombstones of the default storage and of the one given count.
 
     Raises:
         ConfigurationError: There are tombstones, and they cannot be read.
-        StorageError: Likewise.
+        StorageError: The same, because the database is unreachable or refuses.
     """
     reasons = [""] * len(contacts)
-    for place in places(locate_storage(storage)):
-        if place.exists:
-            reasons = [one or other for one, other in zip(reasons, Tombstones(place).reasons(contacts), strict=True)]
+    for located in tombstone_storages(locate_storage(storage)):
+        if located.exists:
+            further = Tombstones(located).reasons(contacts)
+            reasons = [one or other for one, other in zip(reasons, further, strict=True)]
     return reasons
 
 
 def guard(storage: str | Path | None) -> Callable[[Sequence[Contact]], Sequence[str]]:
-    """Return the guard of clients: `blocked`, with this storage besides the one in force.
-
-    It reads databases, so a client calls it where it may block.
-    """
+    """Return `blocked` for this storage, as a client takes it."""
     return lambda contacts: blocked(contacts, storage)

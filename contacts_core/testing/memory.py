@@ -1,11 +1,8 @@
-"""A provider that keeps its contacts in memory: a real provider that asks nobody.
-
-For the tests of apps that use contacts-core, and for the kit's own: it passes the contract like any other.
-"""
+"""A provider that keeps its contacts in memory, for tests. It passes the contract kit like any other provider."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
@@ -27,7 +24,11 @@ from contacts_core.provider import (
     RemovesFromLists,
     RemovesIdentifiers,
     UpsertsContacts,
+    absent,
     base_url_setting,
+    done,
+    offset,
+    offset_page,
 )
 
 __all__ = ["MemoryProvider", "Store"]
@@ -35,7 +36,7 @@ __all__ = ["MemoryProvider", "Store"]
 
 @define
 class Store:
-    """What a `MemoryProvider` holds; share one between several providers to share their contacts."""
+    """The contacts, lists and custom fields of a `MemoryProvider`, by id. Providers can share a store."""
 
     contacts: dict[str, Contact] = field(factory=dict[str, Contact])
     lists: dict[str, str] = field(factory=dict[str, str])
@@ -62,7 +63,7 @@ class MemoryProvider(
     DeletesLists,
     ReadsCustomFields,
 ):
-    """Contacts in memory."""
+    """A provider that keeps contacts in memory. ``store`` holds them; fill and read it directly in tests."""
 
     name = "memory"
     title = "In memory"
@@ -74,34 +75,36 @@ class MemoryProvider(
         yield from ()
         (contact_id,) = ids
         deleted = self.store.contacts.pop(self._known(contact_id).id)
-        return Outcome(operation="delete_contacts", requested=1, confirmed=(contact_id,), deleted=(deleted,))
+        return done(contact_id, deleted=[deleted])
 
     def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
         yield from ()
         contact = self._known(contact_id)
         if identifier not in contact.identifiers:
-            return Outcome(operation="remove_identifier", requested=1, absent=(identifier.value,))
+            return absent(identifier.value)
         rest = tuple(each for each in contact.identifiers if each != identifier)
         self.store.contacts[contact_id] = evolve(contact, identifiers=rest)
-        return Outcome(operation="remove_identifier", requested=1, confirmed=(identifier.value,))
+        return done(identifier.value)
 
     def remove_from_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
-        return (yield from self._change("remove_from_list", members, lambda lists: [x for x in lists if x != list_id]))
+        contact = self._member(members)
+        yield from ()
+        if list_id not in (contact.lists or ()):
+            return absent(contact.id)
+        return self._put_on(contact, [each for each in contact.lists or () if each != list_id])
 
     def add_to_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
-        return (yield from self._change("add_to_list", members, lambda lists: [*lists, list_id]))
-
-    def _change(
-        self, operation: str, members: Sequence[str | Identifier], change: Callable[[Sequence[str]], list[str]]
-    ) -> Flow[Outcome]:
+        contact = self._member(members)
         yield from ()
+        return self._put_on(contact, [*(contact.lists or ()), list_id])
+
+    def _member(self, members: Sequence[str | Identifier]) -> Contact:
         (contact_id,) = map(str, members)
-        contact = self._known(contact_id)
-        lists = tuple(dict.fromkeys(change(contact.lists or ())))
-        if lists == contact.lists and operation == "remove_from_list":
-            return Outcome(operation=operation, requested=1, absent=(contact_id,))
-        self.store.contacts[contact_id] = evolve(contact, lists=lists)
-        return Outcome(operation=operation, requested=1, confirmed=(contact_id,))
+        return self._known(contact_id)
+
+    def _put_on(self, contact: Contact, lists: Sequence[str]) -> Outcome:
+        self.store.contacts[contact.id] = evolve(contact, lists=tuple(dict.fromkeys(lists)))
+        return done(contact.id)
 
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         yield from ()
@@ -110,9 +113,9 @@ class MemoryProvider(
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         yield from ()
         chosen = [c for c in self.store.all_contacts() if list_id is None or list_id in (c.lists or ())]
-        start = int(cursor or 0)
-        end = start + self.page_size
-        return Page(chosen[start:end], f"{end}" if end < len(chosen) else None, len(chosen))
+        start = offset(cursor)
+        shown = chosen[start : start + self.page_size]
+        return offset_page(shown, cursor, size=self.page_size, total=len(chosen))
 
     def count(self) -> Flow[Count]:
         yield from ()
@@ -120,19 +123,21 @@ class MemoryProvider(
 
     def lists_page(self, cursor: str | None) -> Flow[Page[ContactList]]:
         yield from ()
-        return Page([ContactList(self.name, list_id, name) for list_id, name in self.store.lists.items()])
+        return Page(
+            [ContactList(provider=self.name, id=list_id, name=name) for list_id, name in self.store.lists.items()]
+        )
 
     def create_list(self, name: str) -> Flow[ContactList]:
         yield from ()
         list_id = f"list-{next(self.store.ids)}"
         self.store.lists[list_id] = name
-        return ContactList(self.name, list_id, name)
+        return ContactList(provider=self.name, id=list_id, name=name)
 
     def delete_list(self, list_id: str) -> Flow[Outcome]:
         yield from self._change_all(list_id)
         if self.store.lists.pop(list_id, None) is None:
             raise NotFound("no such list")
-        return Outcome(operation="delete_list", requested=1, confirmed=(list_id,))
+        return done(list_id)
 
     def _change_all(self, list_id: str) -> Flow[None]:
         yield from ()
@@ -142,7 +147,12 @@ class MemoryProvider(
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         yield from ()
-        return Page([FieldDefinition(self.name, name, name, type_) for name, type_ in self.store.fields.items()])
+        return Page(
+            [
+                FieldDefinition(provider=self.name, id=name, name=name, type=type_)
+                for name, type_ in self.store.fields.items()
+            ]
+        )
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         yield from ()
@@ -157,7 +167,7 @@ class MemoryProvider(
         self.store.contacts[contact_id] = evolve(
             contact, provider=self.name, id=contact_id, identifiers=identifiers, lists=joined
         )
-        return Outcome(operation="upsert_contacts", requested=1, confirmed=(contact_id,))
+        return done(contact_id)
 
     def _known(self, contact_id: str) -> Contact:
         try:

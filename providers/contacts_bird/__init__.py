@@ -14,11 +14,10 @@ from attrs import frozen
 
 from contacts_bird import api, mapping
 from contacts_bird.payloads import ContactDetails, ListDetails, Processed
-from contacts_core.errors import InvalidInput, NotFound, Rejected, UnexpectedPayload
+from contacts_core.errors import NotFound, Rejected, UnexpectedPayload
 from contacts_core.models import (
     Contact,
     ContactList,
-    Failure,
     FieldDefinition,
     Identifier,
     IdentifierKind,
@@ -47,11 +46,18 @@ from contacts_core.provider import (
     Searches,
     TakesIdentifiers,
     UpsertsContacts,
+    about_id,
+    absent,
     base_url_setting,
+    combined,
+    done,
+    failed,
     flows,
     hookimpl,
     secret,
     setting,
+    token_page,
+    unconfirmed,
 )
 from contacts_core.query import Query
 
@@ -62,7 +68,6 @@ UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 Member = str | Identifier
 SAMPLE = 3
-SHORTEST_LIST_NAME, LONGEST_LIST_NAME = 2, 256
 
 
 @frozen(kw_only=True)
@@ -82,13 +87,13 @@ class Bird(
     DeletesLists,
     ReadsCustomFields,
 ):
-    """Every operation is done when it answers; contacts are deleted one request each.
+    """Every operation is done when Bird answers; contacts are deleted with one request each.
 
     Attributes:
         access_key: An access key of the workspace.
-        workspace_id: The workspace, a UUID.
+        workspace_id: The UUID of the workspace.
         auth_scheme: The word before the key; ``Bearer`` is for user tokens.
-        email_keys: The keys under which the workspace keeps e-mail addresses, comma separated; the first is written.
+        email_keys: The keys of e-mail addresses in the workspace, separated by commas; the first one is written.
         phone_keys: The same for phone numbers.
         external_id_keys: The same for external ids; Bird documents no key for them.
         anonymous_id_keys: The same for anonymous ids; Bird documents no key for them.
@@ -97,6 +102,7 @@ class Bird(
     name = "bird"
     title = "Bird workspace contacts and lists"
     member_batch_size = 100
+    list_name_lengths = (2, 256)
     concurrency = 8
     export_includes_lists = False  # an answer may leave the lists out
     # Documented for a sibling API of the same vendor; the Contacts API names no numbers.
@@ -106,6 +112,7 @@ class Bird(
         RemovesIdentifiers: {api.READ: 1, api.WRITE: 1},
         RemovesFromLists: {api.WRITE: 1},
     }
+    secret_patterns = (r"\baccesskey\s+\S+",)
     residual_data: ClassVar = {
         "other keys": (
             "addresses, numbers and ids under a key that no setting names (email_keys, phone_keys, external_id_keys, "
@@ -130,15 +137,15 @@ class Bird(
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"{self.auth_scheme} {self.access_key}"}
 
-    def base_path(self) -> str:
+    def path_prefix(self) -> str:
         return f"/workspaces/{quote(self.workspace_id, safe='')}"
 
     def validate_id(self, id: str) -> str:
         return super().validate_id(id) or ("" if UUID.fullmatch(id) else "the id is not a UUID")
 
-    def is_not_found(self, call: Request[Any], content: bytes) -> bool:
+    def is_not_found(self, request: Request[Any], content: bytes) -> bool:
         """See `Provider.is_not_found`: Bird's errors have a code and a message."""
-        if not super().is_not_found(call, content):
+        if not super().is_not_found(request, content):
             return False
         match msgspec.json.decode(content):
             case {"code": str(code), "message": str()}:
@@ -164,103 +171,104 @@ class Bird(
     def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
         (contact_id,) = ids
         yield from api.delete_contact(contact_id)
-        return Outcome(operation="delete_contacts", requested=1, confirmed=(contact_id,))
+        return done(contact_id)
 
     def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
-        """Reads the identifiers first, to send the value as it is stored."""
+        """Read the identifiers first, to send the value as it is stored."""
         stored = [i for i in (yield from self._identifiers(contact_id)) if i == identifier]
         if not stored:
-            return Outcome(operation="remove_identifier", requested=1, absent=(identifier.value,))
+            return absent(identifier.value)
         for each in stored:  # one address may stand under several keys
             yield from api.delete_identifier(contact_id, each.key, each.value)
-        return Outcome(operation="remove_identifier", requested=1, confirmed=(identifier.value,))
+        return done(identifier.value)
 
     def remove_from_list(self, list_id: str, members: Sequence[Member]) -> Flow[Outcome]:
-        return (yield from self._change("remove_from_list", api.remove_from_list, list_id, members))
+        return (yield from self._change(list_id, members, api.remove_from_list, wanted=False))
 
     def add_to_list(self, list_id: str, members: Sequence[Member]) -> Flow[Outcome]:
-        return (yield from self._change("add_to_list", api.add_to_list, list_id, members))
+        return (yield from self._change(list_id, members, api.add_to_list, wanted=True))
 
     def _change(
         self,
-        operation: str,
-        change: Callable[[str, Any], Request[Processed]],
         list_id: str,
         members: Sequence[Member],
+        change: Callable[[str, Any], Request[Processed]],
+        *,
+        wanted: bool,
     ) -> Flow[Outcome]:
-        """Change membership. Bird says how many it processed; if not all, reading back tells which."""
-        sent: list[Member] = [m for m in members if isinstance(m, str) or len(self.keys.of(m)) == 1]
+        """Change membership. Bird returns only how many it processed; if not all, read back which."""
         outcomes: list[Outcome] = []
-        for member in members:  # an identifier that may be under several keys is looked up first
-            if not isinstance(member, Identifier) or member in sent:
+        sent_for: dict[Member, list[Member]] = {}  # what is sent for each member
+        for member in members:
+            if isinstance(member, str) or len(self.keys.of(member)) == 1:
+                sent_for[member] = [member]
                 continue
-            if reason := self.cannot_find(member):
-                outcomes.append(_failed(operation, member.value, f"not looked up: {reason}"))
+            if reason := self.cannot_find(member):  # it may be under several keys, and is looked up first
+                outcomes.append(failed(member.value, f"not looked up: {reason}"))
                 continue
             owners, others = yield from self._owners(member)
             if owners:
-                sent.extend(owner.id for owner in owners)
+                sent_for[member] = [owner.id for owner in owners]
             elif others:
                 reason = f"not sent: Bird answered the look-up with {others} other contact(s)"
-                outcomes.append(_failed(operation, member.value, reason))
+                outcomes.append(failed(member.value, reason))
             else:
-                outcomes.append(Outcome(operation=operation, requested=1, absent=(member.value,)))
-        done: list[Member] = []
+                outcomes.append(absent(member.value))
+        results: dict[Member, Callable[[str], Outcome]] = {}
         unsure: list[Member] = []
 
         def send(part: Sequence[Member]) -> Flow[None]:
             ids = [m for m in part if isinstance(m, str)]
             known = [mapping.reference(m, self.keys) for m in part if isinstance(m, Identifier)]
             body = api.members(ids, [reference for reference in known if reference])
-            processed = (yield from change(list_id, body)).items_processed
-            (done if processed == len(part) else unsure).extend(part)
+            if (yield from change(list_id, body)).items_processed == len(part):
+                results.update(dict.fromkeys(part, done))
+            else:
+                unsure.extend(part)
 
-        for part in flows.chunks(dict.fromkeys(sent), self.member_batch_size):
+        everything = dict.fromkeys(sent for targets in sent_for.values() for sent in targets)
+        for part in flows.chunks(everything, self.member_batch_size):
             _, refused = yield from flows.apart(part, send)
-            outcomes += [_failed(operation, spelled(member), str(error)) for member, error in refused]
-        names = tuple(map(spelled, done))
-        outcomes.append(Outcome(operation=operation, requested=len(names), confirmed=names))
-        wanted = operation == "add_to_list"
-        checks = [self._read_back(operation, list_id, member, wanted=wanted) for member in unsure]
+            results.update((sent, partial(failed, reason=str(error))) for sent, error in refused)
+        checks = [self._read_back(list_id, sent, wanted=wanted) for sent in unsure]
         settled = yield from flows.run_together(checks, self.concurrency)
+        for sent, end in zip(unsure, settled, strict=True):
+            results[sent] = end.value or _unknown
         outcomes += [
-            each.value or Outcome(operation=operation, requested=1)  # not read: neither confirmed nor failed
-            for each in settled
+            _worst([results[sent](spelled(member)) for sent in targets]) for member, targets in sent_for.items()
         ]
-        return Outcome.merge(operation, self.name, outcomes)
+        return combined(outcomes)
 
-    def _read_back(self, operation: str, list_id: str, member: Member, *, wanted: bool) -> Flow[Outcome]:
-        name = spelled(member)
+    def _read_back(self, list_id: str, sent: Member, *, wanted: bool) -> Flow[Callable[[str], Outcome]]:
+        """Read back a member that Bird may not have processed, and return what to say of it."""
         on_list: list[bool] = []
         others = 0
         try:
-            ids = [member] if isinstance(member, str) else []
-            if isinstance(member, Identifier):
-                owners, others = yield from self._owners(member)
+            ids = [sent] if isinstance(sent, str) else []
+            if isinstance(sent, Identifier):
+                owners, others = yield from self._owners(sent)
                 ids = [owner.id for owner in owners]
             for contact_id in ids:
                 found = yield from flows.gather(partial(self._lists_of_contact_page, contact_id))
                 on_list.append(any(each.id == list_id for each in found))
         except NotFound:
             ids = []
-        if not ids and others:
-            return Outcome(operation=operation, requested=1)  # the look-up is not to be believed: nobody knows
         if not ids:
-            return Outcome(operation=operation, requested=1, absent=(name,))
+            return _unknown if others else absent  # a look-up that returns others cannot be believed
         if all(each is wanted for each in on_list):
-            return Outcome(operation=operation, requested=1, confirmed=(name,))
-        reason = f"Bird did not process it; a re-read finds the contact {'still' if not wanted else 'not'} on the list"
-        return _failed(operation, name, reason)
+            return done
+        still = "not" if wanted else "still"
+        return partial(failed, reason=f"Bird did not process it; a re-read finds the contact {still} on the list")
 
     def _owners(self, identifier: Identifier) -> Flow[tuple[list[Contact], int]]:
-        """Who has the identifier, and how many others Bird answered with."""
+        """Find the contacts with an identifier, and how many others Bird returned."""
         found = yield from self._search(identifier)
         owners = [contact for contact in found if identifier in contact.identifiers]
         return owners, len(found) - len(owners)
 
     def _lists_of_contact_page(self, contact_id: str, cursor: str | None) -> Flow[Page[ListDetails]]:
         found = yield from api.lists_of_contact(contact_id, cursor)
-        return Page(found.results, found.next_page_token or None)
+        return token_page(found.results, found.next_page_token)
 
     # -- reading
 
@@ -278,7 +286,7 @@ class Bird(
         return PartialResult(found, len(found))
 
     def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
-        """One request for each key under which the identifier may be kept."""
+        """Send one request for each key under which the identifier may be stored."""
         (identifier,) = identifiers
         try:
             return [(identifier, contact) for contact in (yield from self._search(identifier))]
@@ -300,14 +308,12 @@ class Bird(
 
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         (contact_id,) = ids
-        details = yield from api.contact(contact_id)
-        if details.id != contact_id:
-            raise UnexpectedPayload("the answer is about another contact than the one asked for", provider=self.name)
+        details = about_id((yield from api.contact(contact_id)), contact_id, provider=self.name)
         return (yield from self._complete([details]))
 
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         found = yield from (api.contacts_of_list(list_id, cursor) if list_id else api.contacts(cursor))
-        return Page((yield from self._complete(found.results)), found.next_page_token or None)
+        return token_page((yield from self._complete(found.results)), found.next_page_token)
 
     def sample(self) -> Flow[Sequence[Contact] | None]:
         """See `Exports.sample`."""
@@ -317,65 +323,55 @@ class Bird(
         return (yield from self._complete(found.results)) or None
 
     def _complete(self, found: Sequence[ContactDetails]) -> Flow[list[Contact]]:
-        """Contacts with all their identifiers; those that an answer shows only in part are read apart."""
+        """Return contacts with all their identifiers; those that an answer leaves out are read contact by contact."""
         if any(self.validate_id(details.id) for details in found):
-            raise UnexpectedPayload("the answer holds a contact whose id is not one", provider=self.name)
+            raise UnexpectedPayload("the answer has a contact with an invalid id", provider=self.name)
         known = {details.id: mapping.known_identifiers(details, self.keys) for details in found}
         lacking = [details.id for details in found if not mapping.is_told(details, known[details.id])]
-        settled = yield from flows.run_together([self._identifiers(each) for each in lacking], self.concurrency)
-        gone: set[str] = set()
-        for contact_id, each in zip(lacking, settled, strict=True):
-            if isinstance(each.error, NotFound):
-                yield from self._check_gone(contact_id, each.error)
-                gone.add(contact_id)
-            elif each.error:
-                raise each.error
-            elif each.value is not None:
-                known[contact_id] = tuple(dict.fromkeys([*known[contact_id], *each.value]))
+        read = yield from flows.read_each(lacking, self.concurrency, self._identifiers_told)
+        known |= {id: tuple(dict.fromkeys([*known[id], *identifiers])) for id, identifiers in read.items()}
+        gone = set(lacking) - read.keys()
         return [mapping.contact(each, known[each.id], self.keys) for each in found if each.id not in gone]
 
-    def _check_gone(self, contact_id: str, error: NotFound) -> Flow[None]:
-        """Make sure that a contact whose identifiers are not there is not there itself."""
+    def _identifiers_told(self, contact_id: str) -> Flow[tuple[Identifier, ...]]:
+        """Read the identifiers of a contact; `NotFound` only if the contact itself is not found either."""
         try:
+            return (yield from self._identifiers(contact_id))
+        except NotFound as error:
             yield from api.contact(contact_id)
-        except NotFound:
-            return
-        raise UnexpectedPayload("no answer tells a contact's identifiers", provider=self.name) from error
+            raise UnexpectedPayload("no answer has the identifiers of a contact", provider=self.name) from error
 
     def _identifiers(self, contact_id: str) -> Flow[tuple[Identifier, ...]]:
         found = yield from flows.gather(lambda cursor: self._identifiers_page(contact_id, cursor))
         if any(each.contact_id not in {None, contact_id} for each in found):
-            raise UnexpectedPayload("the answer holds identifiers of another contact", provider=self.name)
+            raise UnexpectedPayload("the answer has identifiers of another contact", provider=self.name)
         return mapping.identifiers(found, self.keys)
 
     def _identifiers_page(self, contact_id: str, cursor: str | None) -> Flow[Page[Any]]:
         found = yield from api.identifiers(contact_id, cursor)
-        return Page(found.results, found.next_page_token or None)
+        return token_page(found.results, found.next_page_token)
 
     # -- lists and fields
 
     def lists_page(self, cursor: str | None) -> Flow[Page[ContactList]]:
         found = yield from api.lists(cursor)
-        return Page([mapping.contact_list(one) for one in found.results], found.next_page_token or None)
+        return token_page(map(mapping.contact_list, found.results), found.next_page_token)
 
     def create_list(self, name: str) -> Flow[ContactList]:
-        if not SHORTEST_LIST_NAME <= len(name) <= LONGEST_LIST_NAME:
-            limits = f"{SHORTEST_LIST_NAME} to {LONGEST_LIST_NAME}"
-            raise InvalidInput(f"the name of a list has {limits} characters here")
         return mapping.contact_list((yield from api.create_list(name)))
 
     def delete_list(self, list_id: str) -> Flow[Outcome]:
         yield from api.delete_list(list_id)
-        return Outcome(operation="delete_list", requested=1, confirmed=(list_id,))
+        return done(list_id)
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         found = yield from api.attribute_definitions(cursor)
-        return Page([mapping.field(one) for one in found.results], found.next_page_token or None)
+        return token_page(map(mapping.field, found.results), found.next_page_token)
 
     # -- writing
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
-        """A contact with an id of Bird's is updated; one with an identifier updated or created; any other created."""
+        """Update a contact with an id of Bird's; update or create one with an identifier; create any other."""
         (contact,) = contacts
         first_lists, *more_lists = list(flows.chunks(lists, mapping.MOST_LISTS)) or [()]
         lost: set[str] = set()
@@ -385,9 +381,9 @@ class Bird(
         if contact.provider == self.name and contact.id:
             joining = {"addIdentifiers": references} if references else {}
             with suppress(NotFound):  # an id of another workspace
-                written = yield from api.update_contact(contact.id, body | joining | _lists("addToLists", first_lists))
-                if written.id != contact.id:
-                    raise UnexpectedPayload("the answer is about another contact", provider=self.name)
+                joined = body | joining | _lists("addToLists", first_lists)
+                written = yield from api.update_contact(contact.id, joined)
+                written = about_id(written, contact.id, provider=self.name)
         by_id = written is not None or not references
         if written is None and references:
             first, *others = references
@@ -405,18 +401,21 @@ class Bird(
                     yield from api.upsert_contact(**references[0], body=more)
             except (NotFound, Rejected):  # the contact itself is written
                 lost.update(f"list {each}" for each in part)
-        return Outcome(
-            operation="upsert_contacts", requested=1, confirmed=(written.id,), dropped_fields=tuple(sorted(lost))
-        )
+        return done(written.id, dropped_fields=lost)
 
 
 def spelled(member: Member) -> str:
-    """The name of a member in an outcome."""
+    """Return the name of a member in an outcome."""
     return member.value if isinstance(member, Identifier) else member
 
 
-def _failed(operation: str, item: str, reason: str) -> Outcome:
-    return Outcome(operation=operation, requested=1, failed=(Failure(item, reason),))
+def _unknown(_: str) -> Outcome:
+    return unconfirmed(1)
+
+
+def _worst(outcomes: Sequence[Outcome]) -> Outcome:
+    """The outcome of a member that several contacts have: the worst of theirs."""
+    return max(outcomes, key=lambda outcome: (bool(outcome.failed), not outcome.succeeded_count and not outcome.absent))
 
 
 def _lists(name: str, ids: Sequence[str]) -> dict[str, Any]:

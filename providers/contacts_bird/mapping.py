@@ -1,4 +1,4 @@
-"""Bird's words in ours, and back: tables and small total functions."""
+"""Bird's payloads as shared models, and back: tables and small functions that never raise on odd values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, TypeGuard
 
-import msgspec
 from attrs import frozen
 
 from contacts_bird.payloads import AttributeDetails, ContactDetails, IdentifierRef, ListDetails
@@ -19,7 +18,7 @@ from contacts_core.models import (
     Identifier,
     IdentifierKind,
 )
-from contacts_core.provider import constructor, moment
+from contacts_core.provider import constructor, json_text, moment
 from contacts_core.query import Query, identifier_of
 
 NAME = "bird"
@@ -44,22 +43,22 @@ make_identifier = constructor(Identifier)
 
 @frozen
 class Keys:
-    """The keys under which a workspace keeps each kind of identifier, the one to write first."""
+    """The keys under which a workspace stores each kind of identifier; the first one is written."""
 
     by_kind: Mapping[IdentifierKind, Sequence[str]]
 
     def kind(self, key: str) -> IdentifierKind:
-        """The kind of a key; `IdentifierKind.OTHER` for one that nobody named."""
+        """Return the kind of a key; `IdentifierKind.OTHER` for one that no setting names."""
         return next((kind for kind, keys in self.by_kind.items() if key in keys), IdentifierKind.OTHER)
 
     def of(self, wanted: Identifier) -> Sequence[str]:
-        """The keys under which an identifier may be kept."""
+        """Return the keys under which an identifier may be stored."""
         if wanted.kind is IdentifierKind.OTHER:
             return [wanted.key] if wanted.key else []
         return self.by_kind.get(wanted.kind, ())
 
     def mirrored(self) -> list[str]:
-        """All keys that were named."""
+        """Return all keys that the settings name."""
         return [key for keys in self.by_kind.values() for key in keys]
 
 
@@ -67,14 +66,13 @@ class Keys:
 
 
 def contact(found: ContactDetails, known: tuple[Identifier, ...], keys: Keys) -> Contact:
-    """A contact with the identifiers that are known of it, from its own answer or read apart."""
+    """Return a contact with its identifiers, from its own answer or from a request for them."""
     attributes = found.attributes or {}
     mirrored = {i.key for i in known} | set(keys.mirrored()) | set(NAMES.values())
     extra: dict[str, Any] = dict(found.unknown)
-    created, updated = moment(found.created_at), moment(found.updated_at)
-    odd: dict[str, Any] = {"createdAt": found.created_at if not created else None}
-    odd["updatedAt"] = found.updated_at if not updated else None
-    odd |= {name: attributes.get(name) for name in NAMES.values() if not _is_text(attributes.get(name))}
+    created = moment(found.created_at, extra, "createdAt")
+    updated = moment(found.updated_at, extra, "updatedAt")
+    odd = {name: attributes.get(name) for name in NAMES.values() if not _is_text(attributes.get(name))}
     extra.update((name, value) for name, value in odd.items() if value)
     extra.update((theirs, value) for ours, theirs in EXTRAS.items() if (value := getattr(found, ours)) is not None)
     return make_contact(
@@ -101,13 +99,13 @@ def contact(found: ContactDetails, known: tuple[Identifier, ...], keys: Keys) ->
 
 
 def is_told(found: ContactDetails, known: tuple[Identifier, ...]) -> bool:
-    """Whether an answer shows all identifiers of a contact: it counts them, and no more than it shows."""
+    """Return whether an answer has all identifiers of a contact: their count is not larger."""
     count = found.identifier_count
     return count is not None and 0 <= count <= len(known)
 
 
 def known_identifiers(found: ContactDetails, keys: Keys) -> tuple[Identifier, ...]:
-    """The identifiers that an answer shows: the featured ones, and those mirrored in attributes."""
+    """Return the identifiers in an answer: the featured ones, and those mirrored in attributes."""
     shown = {(each.key, each.value): None for each in found.featured_identifiers or ()}
     attributes = found.attributes or {}
     for key in dict.fromkeys([*keys.mirrored(), *(key for key, _ in shown)]):
@@ -117,29 +115,24 @@ def known_identifiers(found: ContactDetails, keys: Keys) -> tuple[Identifier, ..
 
 
 def identifier(key: str, value: str, keys: Keys) -> Identifier:
-    """An identifier, under Bird's key."""
+    """Return an identifier under Bird's key."""
     return make_identifier(kind=keys.kind(key), value=value, primary=False, label="", key=key, country_code="")
 
 
 def identifiers(found: Iterable[IdentifierRef], keys: Keys) -> tuple[Identifier, ...]:
-    """Identifiers that were read apart."""
+    """Return the identifiers of an answer about identifiers."""
     return tuple(identifier(each.key, each.value, keys) for each in found)
 
 
 def custom_value(value: Any) -> CustomValue:
-    """An attribute's value: a scalar, or several as texts; other shapes, which nobody documented, become JSON text."""
+    """Return an attribute's value: a scalar, or several as texts; undocumented shapes become JSON text."""
     if _is_list(value):
         return tuple(map(_as_text, value))
     return value if isinstance(value, str | int | float) else _as_text(value)
 
 
 def _as_text(value: Any) -> str:
-    if not isinstance(value, dict | list):
-        return str(value)
-    try:
-        return msgspec.json.encode(value).decode()
-    except RecursionError:  # nested more deeply than anybody writes by hand
-        return ""
+    return str(value) if value is None or isinstance(value, str | int | float) else json_text(value)
 
 
 def _is_list(value: Any) -> TypeGuard[list[Any]]:
@@ -158,23 +151,25 @@ def _text(value: Any) -> str | None:
 
 
 def field(found: AttributeDetails) -> FieldDefinition:
-    """A custom field. Contacts carry it under its key, so that is its name."""
+    """Return a custom field; its name is its key, under which contacts have it."""
     many = found.cardinality == "many" and found.type == "string"
     type_ = FieldType.CHOICES if many else FIELD_TYPES.get(found.type or "", FieldType.OTHER)
-    return FieldDefinition(NAME, found.id, found.key, type_, (), found.read_only, found.unknown)
+    return FieldDefinition(
+        provider=NAME, id=found.id, name=found.key, type=type_, read_only=found.read_only, extra=found.unknown
+    )
 
 
 def contact_list(found: ListDetails) -> ContactList:
-    """A list."""
+    """Return a list."""
     return ContactList(
-        NAME,
-        found.id,
-        found.name,
-        found.contact_count,
-        found.description or "",
-        moment(found.created_at),
-        moment(found.updated_at),
-        found.unknown,
+        provider=NAME,
+        id=found.id,
+        name=found.name,
+        count=found.contact_count,
+        description=found.description or "",
+        created_at=moment(found.created_at),
+        updated_at=moment(found.updated_at),
+        extra=found.unknown,
     )
 
 
@@ -182,7 +177,7 @@ def contact_list(found: ListDetails) -> ContactList:
 
 
 def cannot_find(wanted: Identifier, keys: Keys) -> str:
-    """Why Bird cannot be asked for an identifier; empty if it can."""
+    """Return why Bird cannot look up an identifier; empty if it can."""
     if len(wanted.value) > LONGEST_VALUE:
         return f"Bird's identifiers have at most {LONGEST_VALUE} characters"
     if wanted.kind is IdentifierKind.OTHER:
@@ -195,7 +190,7 @@ def cannot_find(wanted: Identifier, keys: Keys) -> str:
 
 
 def to_ask(wanted: Identifier, keys: Keys) -> list[dict[str, str]]:
-    """The references under which an identifier may be found: each key, as it was written and in its normal form."""
+    """Return the references under which an identifier may be found: each key, as written and in normal form."""
     values: dict[str, None] = {wanted.normal: None}
     if wanted.kind is not IdentifierKind.PHONE:
         values[wanted.value.strip()] = None
@@ -203,7 +198,7 @@ def to_ask(wanted: Identifier, keys: Keys) -> list[dict[str, str]]:
 
 
 def reference(wanted: Identifier, keys: Keys, *, stored: bool = False) -> dict[str, str] | None:
-    """An identifier as Bird takes it; None if Bird has no such kind. ``stored``: send it as Bird spells it."""
+    """Return an identifier as Bird takes it; None if Bird has no such kind. ``stored``: keep the spelling."""
     known = keys.of(wanted)
     if not known:
         return None
@@ -212,13 +207,13 @@ def reference(wanted: Identifier, keys: Keys, *, stored: bool = False) -> dict[s
 
 
 def asked(query: Query, keys: Keys) -> Identifier | None:
-    """The one identifier that answers a query, if Bird can be asked for it."""
+    """Return the one identifier that answers a query, if Bird can look it up."""
     found = identifier_of(query)
     return found if found and not cannot_find(found, keys) else None
 
 
 def references(contact: Contact, keys: Keys, lost: set[str]) -> list[dict[str, str]]:
-    """The identifiers of a contact as Bird takes them."""
+    """Return the identifiers of a contact as Bird takes them; ``lost`` gets those it has no place for."""
     taken: list[dict[str, str]] = []
     for each in contact.identifiers:
         if found := reference(each, keys, stored=contact.provider == NAME):
@@ -230,7 +225,7 @@ def references(contact: Contact, keys: Keys, lost: set[str]) -> list[dict[str, s
 
 
 def attributes(contact: Contact, lost: set[str]) -> dict[str, Any]:
-    """The names and custom fields of a contact as Bird takes them; what has no place is named in ``lost``."""
+    """Return the names and custom fields of a contact as Bird takes them; ``lost`` gets fields without a place."""
     lost.update(name for name in NO_PLACE if getattr(contact, name))
     if contact.provider != NAME:
         lost.update(contact.extra)
@@ -239,7 +234,7 @@ def attributes(contact: Contact, lost: set[str]) -> dict[str, Any]:
 
 
 def written_value(value: CustomValue) -> Any:
-    """A custom value as JSON has it."""
+    """Return a custom value as JSON."""
     match value:
         case date():
             return value.isoformat()
@@ -250,5 +245,5 @@ def written_value(value: CustomValue) -> Any:
 
 
 def display_name(contact: Contact) -> str:
-    """The name that Bird wants for a new contact."""
+    """Return the name that Bird requires for a new contact."""
     return (contact.name or next((i.value for i in contact.identifiers), ""))[:LONGEST_NAME]

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
 from attrs import evolve, frozen
 
-from contacts_core.errors import Forbidden, InvalidInput, NotFound, Rejected, Unauthenticated, UnexpectedPayload
+from contacts_core.errors import NotFound, Rejected, UnexpectedPayload
 from contacts_core.models import (
     Contact,
     ContactList,
     Count,
-    Failure,
     FieldDefinition,
     Identifier,
     IdentifierKind,
@@ -49,10 +47,18 @@ from contacts_core.provider import (
     Searches,
     Upload,
     UpsertsContacts,
+    about_id,
+    absent,
     base_url_setting,
+    combined,
+    done,
+    failed,
     flows,
     hookimpl,
+    queued,
     secret,
+    token_page,
+    unconfirmed,
 )
 from contacts_core.query import Query
 from contacts_sendgrid import api, mapping, sgql
@@ -73,7 +79,6 @@ S = TypeVar("S", ImportStatus, ExportStatus)
 
 LARGEST_UPSERT = 30_000
 LARGEST_BODY = 6_000_000  # bytes
-LONGEST_LIST_NAME = 100
 MOST_TURNS = 5  # of sending a batch again without what SendGrid named
 ONE_CONTACT = re.compile(r"/v3/marketing/contacts/[^/]+")
 LONGEST_ID = 64  # a hundred of these stay below the 8 kB that nginx allows a request line
@@ -97,7 +102,7 @@ class SendGrid(
     DeletesLists,
     ReadsCustomFields,
 ):
-    """Every write is a job that takes effect half a minute later or more; search shows fifty contacts at most.
+    """Every write is a job that takes effect half a minute later or more; a search returns at most fifty contacts.
 
     Attributes:
         api_key: A key with full access to Marketing.
@@ -113,8 +118,12 @@ class SendGrid(
     member_batch_size = 100
     upsert_batch_size = 100_000
     rate_limits: ClassVar = {"": RateLimit(600, 60), "search": RateLimit(200, 60)}
+    list_name_lengths = (1, 100)
     export_includes_lists = False
+    export_requests = 4  # start, status, file, and the definitions of custom fields
     costs: ClassVar = {RemovesIdentifiers: {"": 2}}
+    secret_patterns = (r"\bSG\.[\w.-]+",)
+    status_hints: ClassVar = {451: "not available because of data residency: use the host of the account's region"}
     residual_data: ClassVar = {
         "suppressions": "unsubscribes, bounces, blocks and spam reports are kept by address, apart from contacts",
         "recipient data": (
@@ -136,14 +145,14 @@ class SendGrid(
         return {"Authorization": f"Bearer {self.api_key}", **behalf}
 
     def validate_id(self, id: str) -> str:
-        """See `Provider.refuse_id`."""
+        """See `Provider.validate_id`."""
         return super().validate_id(id) or ("the id is too long" if len(id) > LONGEST_ID else "")
 
-    def is_not_found(self, call: Request[Any], content: bytes) -> bool:
-        """See `Provider.is_not_found`; only for a single contact SendGrid answers with an empty body."""
+    def is_not_found(self, request: Request[Any], content: bytes) -> bool:
+        """See `Provider.is_not_found`; SendGrid answers with an empty body for a single contact only."""
         if not content:
-            return call.method == "GET" and ONE_CONTACT.fullmatch(call.path) is not None
-        if not super().is_not_found(call, content):
+            return request.method == "GET" and ONE_CONTACT.fullmatch(request.path) is not None
+        if not super().is_not_found(request, content):
             return False
         match msgspec.json.decode(content):
             case {"errors": [{"message": str()}, *_]} | [{"message": str()}, *_]:
@@ -154,96 +163,75 @@ class SendGrid(
                 return False
 
     def account_id(self) -> Flow[str]:
-        """See `Provider.account_id`; with the name of the user, where the key may read it."""
-        owner = ""
-        with suppress(Forbidden, NotFound, Rejected, Unauthenticated, UnexpectedPayload):
-            user = yield from api.user()
-            owner = str(user.user_id or user.username)
+        """See `Provider.account_id`; with the user, if the key may read it."""
+        user = yield from flows.optional(api.user())
+        owner = str(user.user_id or user.username) if user else ""
         parts = {"on behalf of": self.on_behalf_of, "user": owner}
         return " ".join([self.base_url, *(f"{name} {value}" for name, value in parts.items() if value)])
 
     # -- deleting and removing
 
     def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
-        accepted = yield from api.delete_contacts(ids)
-        return self._queued("delete_contacts", accepted, len(ids))
+        return _queued((yield from api.delete_contacts(ids)))
 
     def delete_all_contacts(self) -> Flow[Outcome]:
         counted = yield from api.count()
-        accepted = yield from api.delete_all_contacts()
-        return self._queued("delete_all_contacts", accepted, counted.contact_count)
+        return _queued((yield from api.delete_all_contacts()), counted.contact_count)
 
     def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
-        """Reads the contact first, to send the value as it is stored."""
-        details = yield from api.contact(contact_id)
-        if details.id != contact_id:
-            raise UnexpectedPayload("the answer is about another contact than the one asked for", provider=self.name)
+        """Read the contact first, to send the value as it is stored."""
+        details = yield from self._alone(contact_id)
         stored = next((i for i in mapping.contact(details).identifiers if i == identifier), None)
         if stored is None:
             # What an answer leaves out may be unset or just not told, so the look-up must agree.
             if self.cannot_find(identifier):
-                return Outcome(operation="remove_identifier", requested=1, absent=(identifier.value,))
+                return absent(identifier.value)
             found = yield from self.find([identifier])
             if not any(isinstance(each, str) or each.id == contact_id for _, each in found):
-                return Outcome(operation="remove_identifier", requested=1, absent=(identifier.value,))
-            raise UnexpectedPayload("the contact's own answer does not tell its identifier", provider=self.name)
+                return absent(identifier.value)
+            raise UnexpectedPayload("the answer about the contact leaves out its identifier", provider=self.name)
         if not stored.primary:
             # The type EMAIL means the primary address; what an alternate one would do is documented nowhere.
-            failure = Failure(
-                identifier.value, "not sent: SendGrid offers no way to remove an alternate e-mail address"
-            )
-            return Outcome(operation="remove_identifier", requested=1, failed=(failure,))
+            return failed(identifier.value, "not sent: SendGrid offers no way to remove an alternate e-mail address")
         accepted = yield from api.delete_identifier(contact_id, mapping.DELETE_TYPES[stored.kind], stored.value)
-        return self._queued("remove_identifier", accepted, 1)
+        return _queued(accepted)
 
     def remove_from_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
-        accepted = yield from api.remove_from_list(list_id, [str(member) for member in members])
-        return self._queued("remove_from_list", accepted, len(members))
+        return _queued((yield from api.remove_from_list(list_id, [str(member) for member in members])))
 
     def add_to_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
-        """No endpoint adds existing contacts: an upsert with all their identifiers does."""
-        operation = "add_to_list"
+        """Upsert the contacts with all their identifiers, because no endpoint adds existing contacts."""
         ids = [str(member) for member in members]
         found = yield from self._by_id(ids)
-        absent = tuple(id for id in ids if id not in {details.id for details in found})
-        parts = [Outcome(operation=operation, requested=len(absent), absent=absent)]
+        there = {details.id for details in found}
+        parts = [absent(id for id in ids if id not in there)]
         items: list[tuple[str, dict[str, Any]]] = []
         for details in found:
             body = mapping.to_write(evolve(mapping.contact(details), custom={}), {}, set())
             if reason := mapping.unfit(body, {}):
-                failure = Failure(details.id, f"not sent: as SendGrid tells the contact, {reason}")
-                parts.append(Outcome(operation=operation, requested=1, failed=(failure,)))
+                parts.append(failed(details.id, f"not sent: in SendGrid's answer about the contact, {reason}"))
             else:
                 items.append((details.id, body))
-        parts.append((yield from self._upsert(operation, items, [list_id], {}, set())))
-        return Outcome.merge(operation, self.name, parts)
+        parts.append((yield from self._upsert(items, [list_id], {}, set(), needs_list=True)))
+        return combined(parts)
 
     def _by_id(self, ids: Sequence[str]) -> Flow[list[ContactDetails]]:
-        """Contacts by id, each with what identifies it; what an answer does not tell is asked for one by one.
+        """Read contacts by id, each with its identifiers; contacts whose identifiers are left out are read one by one.
 
         Raises:
-            UnexpectedPayload: An answer holds somebody who was not asked for, or does not tell what was.
+            UnexpectedPayload: An answer has a contact that was not asked for, or leaves out its identifiers.
         """
         answer = (yield from api.batch(ids)).result
         found = {details.id: details for details in answer or ()}
         again = ids if answer is None else [id for id, details in found.items() if not _is_told(details)]
-        alone = yield from flows.run_together([self._alone(id) for id in again], self.concurrency)
-        for contact_id, each in zip(again, alone, strict=True):
-            if isinstance(each.error, NotFound):
-                found = {id: details for id, details in found.items() if id != contact_id}
-            elif each.error:
-                raise each.error
-            elif each.value:
-                found[contact_id] = each.value
+        alone = yield from flows.read_each(again, self.concurrency, self._alone)
+        found |= alone
         if found.keys() - set(ids):
-            raise UnexpectedPayload("the answer holds contacts that were not asked for", provider=self.name)
-        return list(found.values())
+            raise UnexpectedPayload("the answer has contacts that were not asked for", provider=self.name)
+        return [details for id, details in found.items() if id not in again or id in alone]
 
     def _alone(self, contact_id: str) -> Flow[ContactDetails]:
-        details = yield from api.contact(contact_id)
-        if details.id != contact_id:
-            raise UnexpectedPayload("the answer is about another contact than the one asked for", provider=self.name)
-        return details
+        return about_id((yield from api.contact(contact_id)), contact_id, provider=self.name)
 
     # -- reading
 
@@ -255,7 +243,7 @@ class SendGrid(
         found = yield from api.search(query.text)
         contacts = [mapping.contact(details) for details in found.result or ()]
         if found.contact_count < len(contacts):
-            raise UnexpectedPayload("the answer holds more contacts than it counts", provider=self.name)
+            raise UnexpectedPayload("the answer has more contacts than it counts", provider=self.name)
         return PartialResult(contacts, found.contact_count)
 
     def cannot_find(self, identifier: Identifier) -> str:
@@ -263,7 +251,7 @@ class SendGrid(
         return mapping.cannot_find(identifier)
 
     def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
-        """SendGrid refuses a whole look-up for one malformed value, so the others are asked for again."""
+        """Look up again without the values for which SendGrid refused a whole look-up."""
         asked = {identifier.normal: identifier for identifier in identifiers}
         found: list[tuple[Identifier, Contact | str]] = []
 
@@ -295,7 +283,7 @@ class SendGrid(
         return found
 
     def _matches(self, like: Identifier, values: Sequence[str]) -> Flow[dict[str, Match]]:
-        """The answer for each value; all are not found where SendGrid answers 404."""
+        """Return the answer for each value; after a 404, all are not found."""
         try:
             if like.kind is IdentifierKind.EMAIL:
                 found = yield from api.search_emails(values)
@@ -306,7 +294,7 @@ class SendGrid(
         return {evolve(like, value=key).normal: match for key, match in (found.result or {}).items()}
 
     def _whole(self, details: ContactDetails, answers: Identifier) -> Flow[Contact]:
-        """The contact of an answer, read by itself where the answer does not tell its alternate addresses."""
+        """Return the contact of an answer; read it by itself if the answer leaves out its alternate addresses."""
         contact = mapping.contact(details)
         if answers in contact.identifiers or details.alternate_emails is not None:
             return contact
@@ -326,7 +314,7 @@ class SendGrid(
 
     def start_export(self, list_id: str | None) -> Flow[Job]:
         started = yield from api.start_export(list_id, self.export_format)
-        return Job(provider=self.name, id=started.id, operation="export")
+        return Job(id=started.id)
 
     def file_reader(self) -> Flow[FileReader]:
         return mapping.Reader.of((yield from api.field_definitions()))
@@ -342,17 +330,15 @@ class SendGrid(
     def lists_page(self, cursor: str | None) -> Flow[Page[ContactList]]:
         found = yield from api.lists(cursor)
         if found.result is None:
-            raise UnexpectedPayload("the answer does not tell the lists", provider=self.name)
-        return Page([mapping.contact_list(one) for one in found.result], mapping.page_token(found.metadata.next))
+            raise UnexpectedPayload("the answer leaves out the lists", provider=self.name)
+        return token_page(map(mapping.contact_list, found.result), mapping.page_token(found.metadata.next))
 
     def create_list(self, name: str) -> Flow[ContactList]:
-        if len(name) > LONGEST_LIST_NAME:
-            raise InvalidInput(f"the name of a list has at most {LONGEST_LIST_NAME} characters here")
         return mapping.contact_list((yield from api.create_list(name)))
 
     def delete_list(self, list_id: str) -> Flow[Outcome]:
         yield from api.delete_list(list_id)
-        return Outcome(operation="delete_list", requested=1, confirmed=(list_id,))
+        return done(list_id)
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         found = yield from api.field_definitions()
@@ -361,50 +347,49 @@ class SendGrid(
     # -- writing and jobs
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
-        """One request where it fits, else an import job with an uploaded file."""
-        operation = "upsert_contacts"
+        """Send one request if the contacts fit, otherwise an import job with an uploaded file."""
         fields, lost = FieldDefinitions(), set[str]()
         if any(contact.custom for contact in contacts) or len(contacts) > LARGEST_UPSERT:
             fields = yield from api.field_definitions()
         ids = {f.name.lower(): f for f in fields.custom_fields or ()}
         definitions = {f.id: f for f in fields.custom_fields or ()}
         items: list[tuple[str, dict[str, Any]]] = []
-        failed: list[Failure] = []
+        parts: list[Outcome] = []
         for contact in contacts:
             missing: set[str] = set()
             body = mapping.to_write(contact, ids, missing)
             if reason := mapping.unfit(body, definitions):
-                failed.append(Failure(contact.display_id, f"not sent: {reason}"))
+                parts.append(failed(contact.display_id, f"not sent: {reason}"))
             else:
                 items.append((contact.display_id, body))
                 lost |= missing
-        parts = [Outcome(operation=operation, requested=len(failed), failed=tuple(failed))]
         bodies = [body for _, body in items]
         if len(bodies) <= LARGEST_UPSERT and len(msgspec.json.encode(bodies)) <= LARGEST_BODY:
-            parts.append((yield from self._upsert(operation, items, lists, definitions, lost)))
+            parts.append((yield from self._upsert(items, lists, definitions, lost)))
         else:
             parts.append((yield from self._import(bodies, lists, fields, lost)))
-        return evolve(Outcome.merge(operation, self.name, parts), dropped_fields=tuple(sorted(lost)))
+        return evolve(combined(parts), dropped_fields=tuple(sorted(lost)))
 
     def _upsert(
         self,
-        operation: str,
         items: Sequence[tuple[str, dict[str, Any]]],
         lists: Sequence[str],
         definitions: Mapping[str, FieldDetails],
         lost: set[str],
+        *,
+        needs_list: bool = False,
     ) -> Flow[Outcome]:
-        """Send contacts; what SendGrid names in a refusal is taken out, and the rest sent again.
+        """Send contacts; remove what SendGrid names in a refusal, and send the rest again.
 
         Args:
-            operation: Name of the method.
             items: What names each contact in an outcome, and its body.
             lists: Lists to put them on.
             definitions: The custom fields by id.
             lost: Gets the names of fields and lists that SendGrid does not know.
+            needs_list: Whether there is nothing to do without a list.
         """
         left, on_lists = list(items), list(lists)
-        failed: list[Failure] = []
+        parts: list[Outcome] = []
         for turn in range(MOST_TURNS):
             if not left:
                 break
@@ -417,11 +402,9 @@ class SendGrid(
                 if not named and turn == 0:
                     raise
                 if not named or turn == MOST_TURNS - 1:
-                    failed += [Failure(item, _refused(error)) for item, _ in left]
+                    parts.append(failed((item for item, _ in left), _refused(error)))
                     break
-                failed += [
-                    Failure(left[n][0], f"SendGrid refused it: {scrub(why)}") for n, why in blame.contacts.items()
-                ]
+                parts += [failed(left[n][0], f"SendGrid refused it: {scrub(why)}") for n, why in blame.contacts.items()]
                 lost.update(f"list {each}" for each in blame.lists)
                 lost.update(f"custom field {definitions[each].name}" for each in blame.fields if each in definitions)
                 on_lists = [each for each in on_lists if each not in blame.lists]
@@ -430,12 +413,11 @@ class SendGrid(
                     for n, (item, body) in enumerate(left)
                     if n not in blame.contacts
                 ]
-                if operation == "add_to_list" and not on_lists:
+                if needs_list and not on_lists:
                     raise
             else:
-                job = self._queued(operation, accepted, len(left))
-                return Outcome.merge(operation, self.name, [job, _all_failed(operation, failed)])
-        return _all_failed(operation, failed)
+                return combined([_queued(accepted), *parts])
+        return combined(parts)
 
     def _import(
         self,
@@ -450,10 +432,10 @@ class SendGrid(
         started = yield from api.start_import(columns, lists)
         headers = {each.header: each.value for each in started.upload_headers}
         yield from Upload(started.upload_uri, headers, content)
-        return self._queued("upsert_contacts", Accepted(started.job_id), len(bodies))
+        return _queued(Accepted(started.job_id))
 
     def get_job(self, job: Job) -> Flow[Job]:
-        """Writes and exports are read in two places; a bare id is looked for in both."""
+        """Read a write or an export; a job without an operation is looked for in both places."""
         if job.operation == "export":
             return mapping.export_job(job, self._about(job, (yield from api.export_status(job.id))))
         try:
@@ -467,18 +449,11 @@ class SendGrid(
         return mapping.export_job(job, self._about(job, (yield from api.export_status(job.id))))
 
     def _about(self, job: Job, status: S) -> S:
-        if status.id != job.id:
-            raise UnexpectedPayload("the answer is about another job than the one asked for", provider=self.name)
-        return status
-
-    def _queued(self, operation: str, accepted: Accepted, requested: int) -> Outcome:
-        if not accepted.job_id:
-            return Outcome(operation=operation, provider=self.name, requested=requested)
-        return Outcome.queued(Job(provider=self.name, id=accepted.job_id, operation=operation, requested=requested))
+        return about_id(status, job.id, provider=self.name, what="job")
 
 
 def _is_told(details: ContactDetails) -> bool:
-    """Whether an answer tells the addresses of a contact: unset ones come as empty text or list."""
+    """Whether an answer has the addresses of a contact; unset ones come as empty text or list."""
     return details.email is not None and details.alternate_emails is not None
 
 
@@ -494,8 +469,8 @@ def _refused(error: Rejected) -> str:
     return f"SendGrid refused it: {error}"
 
 
-def _all_failed(operation: str, failed: Sequence[Failure]) -> Outcome:
-    return Outcome(operation=operation, requested=len(failed), failed=tuple(failed))
+def _queued(accepted: Accepted, requested: int = 0) -> Outcome:
+    return queued(accepted.job_id, requested) if accepted.job_id else unconfirmed(requested)
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""SendGrid's words in ours, and back: tables and small total functions."""
+"""SendGrid's payloads as shared models, and back: tables and small functions that never raise on odd values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,15 @@ from contacts_core.models import (
     Job,
     JobState,
 )
-from contacts_core.provider import constructor, integer, lines_decoder, moment, number, query_value
+from contacts_core.provider import (
+    constructor,
+    integer,
+    json_text,
+    lines_decoder,
+    moment,
+    number,
+    query_value,
+)
 from contacts_sendgrid.payloads import (
     Attributes,
     ContactDetails,
@@ -107,18 +115,18 @@ decode_lines = lines_decoder(ExportedContact)
 
 
 def contact(found: ContactDetails) -> Contact:
-    """A contact of any answer but an export's."""
+    """Return a contact of any answer except an export."""
     return _contact(found.id, found)
 
 
 def exported(found: ExportedContact) -> Contact:
-    """A contact of a JSON Lines export."""
+    """Return a contact of a JSON Lines export."""
     return _contact(found.contact_id, found)
 
 
 def _contact(contact_id: str, a: Attributes) -> Contact:
     if not contact_id:
-        raise UnexpectedPayload("the answer holds a contact without an id", provider=NAME)
+        raise UnexpectedPayload("the answer has a contact without an id", provider=NAME)
     extra: dict[str, Any] = dict(a.unknown)
     if a.phone_number:  # by far the most frequent of them, and a loop costs as much as a fifth of a contact
         extra["phone_number"] = a.phone_number
@@ -126,7 +134,7 @@ def _contact(contact_id: str, a: Attributes) -> Contact:
         extra.update((name, value) for name in EXTRAS if (value := getattr(a, name)))
     custom = a.custom_fields or {}
     if not NESTED.isdisjoint(map(type, custom.values())):  # a shape that nobody documented
-        custom = {name: _json(value) if type(value) in NESTED else value for name, value in custom.items()}
+        custom = {name: json_text(value) if type(value) in NESTED else value for name, value in custom.items()}
     city, country, line1 = a.city, a.country, a.address_line_1
     address = None
     if city or country or line1 or a.postal_code or a.state_province_region or a.address_line_2:
@@ -139,11 +147,8 @@ def _contact(contact_id: str, a: Attributes) -> Contact:
             country=country or "",
             formatted="",
         )
-    created, updated, lists = moment(a.created_at), moment(a.updated_at), a.list_ids
-    if a.created_at and created is None:
-        extra["created_at"] = a.created_at
-    if a.updated_at and updated is None:
-        extra["updated_at"] = a.updated_at
+    created = moment(a.created_at, extra, "created_at")
+    updated, lists = moment(a.updated_at, extra, "updated_at"), a.list_ids
     return make_contact(
         provider=NAME,
         id=contact_id,
@@ -166,46 +171,47 @@ def _contact(contact_id: str, a: Attributes) -> Contact:
 def _identifiers(a: Attributes) -> tuple[Identifier, ...]:
     found: list[Identifier] = []
     if a.email:
-        found.append(make_identifier(EMAIL, a.email, primary=True, label="", key="email", country_code=""))
+        found.append(make_identifier(kind=EMAIL, value=a.email, primary=True, label="", key="email", country_code=""))
     if a.phone_number_id:
         found.append(
-            make_identifier(PHONE, a.phone_number_id, primary=True, label="", key="phone_number_id", country_code="")
+            make_identifier(
+                kind=PHONE, value=a.phone_number_id, primary=True, label="", key="phone_number_id", country_code=""
+            )
         )
     if a.external_id:
         found.append(
-            make_identifier(EXTERNAL_ID, a.external_id, primary=True, label="", key="external_id", country_code="")
+            make_identifier(
+                kind=EXTERNAL_ID, value=a.external_id, primary=True, label="", key="external_id", country_code=""
+            )
         )
     if a.anonymous_id:
         found.append(
-            make_identifier(ANONYMOUS_ID, a.anonymous_id, primary=True, label="", key="anonymous_id", country_code="")
+            make_identifier(
+                kind=ANONYMOUS_ID, value=a.anonymous_id, primary=True, label="", key="anonymous_id", country_code=""
+            )
         )
     if a.alternate_emails:
         found += [
-            make_identifier(EMAIL, e, primary=False, label="", key="alternate_emails", country_code="")
+            make_identifier(kind=EMAIL, value=e, primary=False, label="", key="alternate_emails", country_code="")
             for e in a.alternate_emails
             if e
         ]
     return tuple(found)
 
 
-def _json(value: Any) -> str:
-    try:
-        return msgspec.json.encode(value).decode()
-    except RecursionError:  # nested more deeply than anybody writes by hand
-        return ""
-
-
 # -- fields ----------------------------------------------------------------------------------------------------------
 
 
 def field(found: FieldDetails) -> FieldDefinition:
-    """A custom field."""
+    """Return a custom field."""
     type_ = FIELD_TYPES.get(found.field_type.lower(), FieldType.OTHER)
-    return FieldDefinition(NAME, found.id, found.name, type_, (), found.read_only, found.unknown)
+    return FieldDefinition(
+        provider=NAME, id=found.id, name=found.name, type=type_, read_only=found.read_only, extra=found.unknown
+    )
 
 
 def typed(type_: FieldType, text: str) -> CustomValue:
-    """The value of a custom field that a CSV export gives as text; text that does not fit its type stays text."""
+    """Return the value of a custom field in a CSV export; text that does not fit the type of the field stays text."""
     read: CustomValue = None
     if type_ is FieldType.NUMBER:
         read = number(text)
@@ -219,13 +225,13 @@ def typed(type_: FieldType, text: str) -> CustomValue:
 
 @frozen
 class Reader:
-    """Reads export files; it knows the custom fields because CSV headers are upper-cased and untyped."""
+    """Reads export files. It needs the custom fields, because CSV headers are in upper case and have no types."""
 
     fields: Mapping[str, FieldDefinition]
 
     @classmethod
     def of(cls, definitions: FieldDefinitions) -> Reader:
-        """A reader for an account with these fields."""
+        """Return a reader for an account with these fields."""
         return cls({f.name.upper(): field(f) for f in definitions.custom_fields or ()})
 
     def json_lines(self, lines: bytes) -> list[Contact]:
@@ -233,7 +239,7 @@ class Reader:
         return [exported(each) for each in decode_lines(lines)]
 
     def csv(self, header: Sequence[str]) -> Callable[[Sequence[Sequence[str]]], list[Contact]]:
-        """What maps the rows below this header."""
+        """Return what maps the rows below this header."""
         if "CONTACT_ID" not in map(str.upper, header):
             raise UnexpectedPayload("the export file has no column CONTACT_ID", provider=NAME)
         columns = [(name.lower() if name.upper() not in self.fields else "", name.upper()) for name in header]
@@ -271,7 +277,7 @@ class Reader:
 
 
 def written(job: Job, status: ImportStatus) -> Job:
-    """A write as SendGrid sees it now. Counts may arrive while the job is still pending, and stay away when done."""
+    """Return the job of a write as SendGrid sees it now. Counts may come before it is done, or never."""
     results = status.results or {}
     counts = {name: count for name, value in results.items() if (count := integer(value)) is not None and count >= 0}
     parts = [counts[name] for name in ("created_count", "updated_count", "deleted_count") if name in counts]
@@ -282,9 +288,7 @@ def written(job: Job, status: ImportStatus) -> Job:
     errored = counts.get("errored_count", 0)
     state = JOB_STATES.get(status.status, JobState.PENDING)
     return Job(
-        provider=NAME,
         id=job.id,
-        operation=job.operation,
         state=state,
         requested=requested,
         succeeded=done if proves else None,
@@ -297,7 +301,7 @@ def written(job: Job, status: ImportStatus) -> Job:
 
 
 def export_job(job: Job, status: ExportStatus) -> Job:
-    """An export as SendGrid sees it now.
+    """Return the job of an export as SendGrid sees it now.
 
     Raises:
         UnexpectedPayload: It is ready, and the answer tells neither its files nor that there is nobody.
@@ -305,9 +309,8 @@ def export_job(job: Job, status: ExportStatus) -> Job:
     state = EXPORT_STATES.get(status.status, JobState.PENDING)
     count = status.contact_count if status.contact_count is not None and status.contact_count >= 0 else None
     if state is JobState.DONE and not status.urls and (count is None or (count and status.urls is None)):
-        raise UnexpectedPayload("a ready export does not tell its files", provider=NAME)
+        raise UnexpectedPayload("a ready export leaves out its files", provider=NAME)
     return Job(
-        provider=NAME,
         id=job.id,
         operation="export",
         state=state,
@@ -322,12 +325,12 @@ def export_job(job: Job, status: ExportStatus) -> Job:
 
 
 def contact_list(found: ListDetails) -> ContactList:
-    """A list."""
-    return ContactList(NAME, found.id, found.name, found.contact_count, extra=found.unknown)
+    """Return a list."""
+    return ContactList(provider=NAME, id=found.id, name=found.name, count=found.contact_count, extra=found.unknown)
 
 
 def page_token(link: str | None) -> str | None:
-    """The cursor in a ``_metadata.next`` link, whose host may not be the one that was asked.
+    """Return the cursor in a ``_metadata.next`` link, whose host may be another one.
 
     Raises:
         UnexpectedPayload: There is a next page, and no cursor that leads to it.
@@ -342,7 +345,7 @@ def page_token(link: str | None) -> str | None:
 
 
 def cannot_find(wanted: Identifier) -> str:
-    """Why SendGrid cannot be asked for an identifier; empty if it can."""
+    """Return why SendGrid cannot look up an identifier; empty if it can."""
     name = FIELDS.get(wanted.kind)
     if name is None:
         return "SendGrid has no such identifiers"
@@ -355,7 +358,7 @@ def cannot_find(wanted: Identifier) -> str:
 
 
 def unfit(body: Mapping[str, Any], definitions: Mapping[str, FieldDetails]) -> str:
-    """Why SendGrid would refuse a contact as it is to be sent, and its whole batch with it; empty if it would not.
+    """Return why SendGrid would refuse a contact, and its whole batch with it; empty if it would not.
 
     Args:
         body: The contact, from `to_write`.
@@ -365,10 +368,10 @@ def unfit(body: Mapping[str, Any], definitions: Mapping[str, FieldDetails]) -> s
         return "it has no e-mail address, phone number, external id or anonymous id"
     emails = [body[name] for name in ("email",) if name in body] + body.get("alternate_emails", [])
     if not all(EMAIL_SYNTAX.fullmatch(email) and len(email) <= LONGEST["email"] for email in emails):
-        return "its e-mail address is not one"
+        return "its e-mail address is invalid"
     phone = body.get("phone_number_id", "")
     if phone and (re.search(r"[^\W\d_]", phone) or len(re.findall(r"\d", phone)) < FEWEST_DIGITS):
-        return "its phone number is not one"
+        return "its phone number is invalid"
     for name, longest in LONGEST.items():
         if len(body.get(name) or "") > longest:
             return f"its {name} is longer than {longest} characters"
@@ -393,7 +396,7 @@ def _unfit_value(definition: FieldDetails, value: str | float | None) -> str:
 
 @frozen
 class Blame:
-    """What a refusal names: contacts by their place with the reason, lists, and ids of custom fields."""
+    """What a refusal names: contacts by position with the reason, lists, and ids of custom fields."""
 
     contacts: Mapping[int, str]
     lists: frozenset[str]
@@ -401,7 +404,7 @@ class Blame:
 
 
 def blame(details: Sequence[tuple[str, str]], bodies: Sequence[Mapping[str, Any]], lists: Sequence[str]) -> Blame:
-    """Read out of a refused upsert what it was refused for."""
+    """Return what the refusal of an upsert names."""
     contacts: dict[int, str] = {}
     wrong_lists: set[str] = set()
     wrong_fields: set[str] = set()
@@ -426,7 +429,7 @@ def _emails(body: Mapping[str, Any]) -> set[str]:
 
 
 def to_write(contact: Contact, field_ids: Mapping[str, FieldDetails], lost: set[str]) -> dict[str, Any]:
-    """The contact as an upsert takes it; what does not fit is named in ``lost``."""
+    """Return the contact as an upsert takes it; ``lost`` gets fields without a place."""
     body: dict[str, Any] = {}
     for kind, name in FIELDS.items():
         first, *others = contact.identifiers_of(kind) or (None,)
@@ -460,7 +463,7 @@ def _spelled(contact: Contact, identifier: Identifier) -> str:
 
 
 def written_value(value: CustomValue) -> str | float | None:
-    """A custom value as SendGrid takes it: dates month first; truth values and several texts as JSON text."""
+    """Return a custom value as SendGrid takes it: dates month first, booleans and several texts as JSON text."""
     match value:
         case bool() | tuple():
             return msgspec.json.encode(value).decode()
@@ -473,7 +476,7 @@ def written_value(value: CustomValue) -> str | float | None:
 def import_file(
     contacts: Sequence[Mapping[str, Any]], fields: FieldDefinitions, lost: set[str]
 ) -> tuple[list[str], bytes]:
-    """The columns and the gzipped CSV of a large upsert."""
+    """Return the columns and the compressed CSV of a large upsert."""
     ids = {f.name: f.id for f in fields.reserved_fields or ()} | {f.id: f.id for f in fields.custom_fields or ()}
     # How several alternate addresses share one CSV cell is documented nowhere, so they stay out.
     rows = [{k: v for k, v in c.items() if k not in {"custom_fields", "alternate_emails"}}

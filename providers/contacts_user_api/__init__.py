@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
 from attrs import frozen
 
-from contacts_core.errors import (
-    Forbidden,
-    IncompleteExport,
-    InvalidInput,
-    NotFound,
-    Rejected,
-    Unauthenticated,
-    UnexpectedPayload,
-)
-from contacts_core.models import Contact, ContactList, Count, Failure, FieldDefinition, Identifier, Outcome, Page
+from contacts_core.errors import UnexpectedPayload
+from contacts_core.models import Contact, ContactList, Count, FieldDefinition, Identifier, Outcome, Page
 from contacts_core.provider import (
     AddsToLists,
     Counts,
@@ -35,10 +26,17 @@ from contacts_core.provider import (
     RemovesIdentifiers,
     Request,
     UpsertsContacts,
+    about_id,
+    absent,
     base_url_setting,
+    done,
+    failed,
     flows,
     hookimpl,
+    offset,
+    offset_page,
     secret,
+    unconfirmed,
 )
 from contacts_user_api import api, mapping
 from contacts_user_api.payloads import ContactDetails, FieldDetails, Pagination
@@ -46,10 +44,11 @@ from contacts_user_api.payloads import ContactDetails, FieldDetails, Pagination
 if TYPE_CHECKING:
     from contacts_core.emulator import Emulator
 
+T = TypeVar("T")
+
 Member = str | Identifier
 ERROR_KEYS = {"error", "errors", "message", "detail", "details"}
 SAMPLE = 5
-LONGEST_LIST_NAME = 50
 IDENTIFYING = tuple(name for name, _ in mapping.RELATIONS.values())
 
 
@@ -67,15 +66,15 @@ class UserApi(
     CreatesLists,
     ReadsCustomFields,
 ):
-    """Every operation is done when it answers; there is no search.
+    """Every operation is done when user-api answers; there is no search.
 
     Identifiers and list membership are changed by writing the whole relation back: another writer's change in between
-    is lost. A relation that an answer does not tell is asked for again, at last in the pages of all contacts; what is
-    not told then either, or not understood, is never written back.
+    is lost. A relation that an answer leaves out is requested again, at last in the pages of all contacts; a relation
+    that is still missing, or not understood, is never written back.
 
     Attributes:
         api_key: The key of the workspace.
-        path_prefix: What every path begins with.
+        base_path: What every path begins with.
         auth_header: The header that carries the key.
         auth_scheme: A word before the key, such as ``Bearer``; none by default.
     """
@@ -84,6 +83,7 @@ class UserApi(
     title = "user-api contacts (Rolodex CRM)"
     upsert_batch_size = 10_000  # one scan finds which of them exist
     page_size = api.PAGE
+    list_name_lengths = (1, 50)
     read_modify_write = (RemovesIdentifiers, RemovesFromLists, AddsToLists, UpsertsContacts)
     costs: ClassVar = {RemovesIdentifiers: {"": 3}, RemovesFromLists: {"": 3}}
     residual_data: ClassVar = {
@@ -95,26 +95,25 @@ class UserApi(
 
     api_key: str = secret(env="USER_API_KEY")
     base_url: str = base_url_setting()
-    path_prefix: str = "/user-api/v1"
+    base_path: str = "/user-api/v1"
     auth_header: str = "x-rolodex-api-key"
     auth_scheme: str = ""
 
     def headers(self) -> dict[str, str]:
         return {self.auth_header: f"{self.auth_scheme} {self.api_key}".strip()}
 
-    def base_path(self) -> str:
-        return self.path_prefix
+    def path_prefix(self) -> str:
+        return self.base_path
 
     def account_id(self) -> Flow[str]:
-        """See `Provider.account_id`; with the id of the workspace's first user, where the vendor tells it."""
-        owner = ""
-        with suppress(Forbidden, NotFound, Rejected, Unauthenticated, UnexpectedPayload):
-            owner = mapping.first_user((yield from api.users()).data)
-        return f"{self.base_url}{self.base_path()}" + (f" user {owner}" if owner else "")
+        """See `Provider.account_id`; with the id of the oldest user of the workspace, if the vendor tells it."""
+        users = yield from flows.optional(api.users())
+        owner = mapping.first_user(users.data) if users else ""
+        return f"{self.base_url}{self.path_prefix()}" + (f" user {owner}" if owner else "")
 
-    def is_not_found(self, call: Request[Any], content: bytes) -> bool:
-        """See `Provider.is_not_found`; no page prints an error, so any JSON object that names one will do."""
-        if not super().is_not_found(call, content):
+    def is_not_found(self, request: Request[Any], content: bytes) -> bool:
+        """See `Provider.is_not_found`; errors are not documented, so any JSON object with an error counts."""
+        if not super().is_not_found(request, content):
             return False
         try:
             body = msgspec.json.decode(content, type=dict[str, Any])
@@ -126,23 +125,21 @@ class UserApi(
 
     def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
         (contact_id,) = ids
-        gone = _checked((yield from api.delete_contact(contact_id)).data, contact_id)
-        deleted = (mapping.contact(gone),)
-        return Outcome(operation="delete_contacts", requested=1, confirmed=(contact_id,), deleted=deleted)
+        gone = about_id((yield from api.delete_contact(contact_id)).data, contact_id, provider=self.name)
+        return done(contact_id, deleted=[mapping.contact(gone)])
 
     def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
-        """Reads the contact, writes the rest of that relation back, and reads again."""
-        operation, kind = "remove_identifier", identifier.kind
+        """Read the contact, write the rest of that relation back, and read again."""
+        kind = identifier.kind
         names = tuple(name for of, (name, _) in mapping.RELATIONS.items() if of is kind)
         before = yield from self._told(contact_id, names)
         if not all(mapping.is_writable(before, name) for name in names):
-            return _not_sent(operation, identifier.value, _ununderstood(names))
+            return _not_sent(identifier.value, _ununderstood(names))
         if identifier not in mapping.identifiers(before):
-            return Outcome(operation=operation, requested=1, absent=(identifier.value,), emulated=True)
+            return absent(identifier.value)
         rest = mapping.without(mapping.relation(before, kind), kind, identifier)
         return (
             yield from self._write(
-                operation,
                 identifier.value,
                 contact_id,
                 {mapping.RELATIONS[kind][0]: rest},
@@ -152,30 +149,24 @@ class UserApi(
         )
 
     def remove_from_list(self, list_id: str, members: Sequence[Member]) -> Flow[Outcome]:
-        operation = "remove_from_list"
-        return (
-            yield from self._rewrite_lists(operation, members, lambda ids: [each for each in ids if each != list_id])
-        )
+        (contact_id,) = map(str, members)
+        written = yield from self._rewrite_lists(contact_id, lambda ids: [each for each in ids if each != list_id])
+        return written or absent(contact_id)
 
     def add_to_list(self, list_id: str, members: Sequence[Member]) -> Flow[Outcome]:
-        return (
-            yield from self._rewrite_lists("add_to_list", members, lambda ids: list(dict.fromkeys([*ids, list_id])))
-        )
-
-    def _rewrite_lists(
-        self, operation: str, members: Sequence[Member], change: Callable[[list[str]], list[str]]
-    ) -> Flow[Outcome]:
-        """Reads the contact's lists, writes them back changed, and reads again."""
         (contact_id,) = map(str, members)
+        written = yield from self._rewrite_lists(contact_id, lambda ids: list(dict.fromkeys([*ids, list_id])))
+        return written or done(contact_id)
+
+    def _rewrite_lists(self, contact_id: str, change: Callable[[list[str]], list[str]]) -> Flow[Outcome | None]:
+        """Read the contact's lists, write them back changed, and read again; None if they are as wanted already."""
         found = yield from self._told(contact_id, ("lists",))
         if not mapping.is_writable(found, "lists"):
-            return _not_sent(operation, contact_id, _ununderstood(["lists"]))
+            return _not_sent(contact_id, _ununderstood(["lists"]))
         before = mapping.list_ids(found)
         wanted = change(before)
-        if wanted == before and operation == "remove_from_list":
-            return Outcome(operation=operation, requested=1, absent=(contact_id,), emulated=True)
         if wanted == before:
-            return _read_back(operation, contact_id, reached=True)
+            return None
 
         def reached(after: ContactDetails) -> bool:
             ids = mapping.list_ids(after)
@@ -183,7 +174,6 @@ class UserApi(
 
         return (
             yield from self._write(
-                operation,
                 contact_id,
                 contact_id,
                 {"lists": wanted},
@@ -194,17 +184,15 @@ class UserApi(
 
     def _write(
         self,
-        operation: str,
         item: str,
         contact_id: str,
         body: Mapping[str, object],
         reached: Callable[[ContactDetails], bool],
         kept: Callable[[ContactDetails], bool],
     ) -> Flow[Outcome]:
-        """Write a relation back and read it again; what a re-read does not tell is neither confirmed nor failed.
+        """Write a relation back and read it again; if it is missing then, the item is neither confirmed nor failed.
 
         Args:
-            operation: Name of the method.
             item: What it is about, for the outcome.
             contact_id: The contact.
             body: The relation as it is to be.
@@ -212,18 +200,19 @@ class UserApi(
             kept: Whether a re-read still shows all else that was written back.
         """
         written = (yield from api.update_contact(contact_id, body)).data
-        _ = _checked(written, contact_id)
+        _ = about_id(written, contact_id, provider=self.name)
         names = tuple(body)
         try:
             after = yield from self._told(contact_id, names)
         except UnexpectedPayload:
-            return Outcome(operation=operation, requested=1, emulated=True)
+            return unconfirmed(1)
         if not all(mapping.is_readable(after, name) for name in names):
-            return Outcome(operation=operation, requested=1, emulated=True)
+            return unconfirmed(1)
         if reached(after) and not kept(after):
-            failure = Failure(item, "done, but a re-read lacks others that were written back with it: look at them")
-            return Outcome(operation=operation, requested=1, failed=(failure,), emulated=True)
-        return _read_back(operation, item, reached=reached(after))
+            return failed(item, "done, but a re-read lacks others that were written back with it: check them")
+        if reached(after):
+            return done(item)
+        return failed(item, "written, but a re-read shows the old value: another writer may have been in between")
 
     # -- reading
 
@@ -232,13 +221,13 @@ class UserApi(
         return [mapping.contact((yield from self._told(contact_id)))]
 
     def _told(self, contact_id: str, names: Sequence[str] = mapping.SHARED_RELATIONS) -> Flow[ContactDetails]:
-        """One contact with these relations, read from the pages of all contacts where its own answer leaves them out.
+        """Read a contact with these relations, from the pages of all contacts if its own answer leaves them out.
 
         Raises:
-            UnexpectedPayload: No answer tells them.
+            UnexpectedPayload: No answer has them.
         """
         include = api.RELATIONS if names is mapping.SHARED_RELATIONS else ",".join(names)
-        found = _checked((yield from api.contact(contact_id, include)).data, contact_id)
+        found = about_id((yield from api.contact(contact_id, include)).data, contact_id, provider=self.name)
         if not mapping.untold(found, names):
             return found
         cursor: str | None = None
@@ -253,7 +242,7 @@ class UserApi(
                 raise _untold(mapping.untold(found, names))
 
     def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
-        """See `FindsContactsByScan.find`; nobody has an identifier only if every contact's could be read."""
+        """See `FindsContactsByScan.find`; an identifier is absent only if those of every contact could be read."""
         wanted = {identifier: identifier for identifier in identifiers}
         found: list[tuple[Identifier, Contact | str]] = []
         unread: set[str] = set()
@@ -281,37 +270,29 @@ class UserApi(
         return [mapping.contact(details) for details in told] or None
 
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
-        """The contacts of a list are found among all: a list's own answer has only names."""
+        """Read the contacts of a list among all contacts, because a list's own answer has only names."""
         page = yield from self._details_page(cursor)
         contacts = [mapping.contact(details) for details in (yield from self._completed(page.items))]
         if list_id is None:
-            return Page(contacts, page.next, page.total)
+            return Page(contacts, next=page.next, total=page.total)
         if any(contact.lists is None for contact in contacts):
             raise _untold(["lists"])
-        return Page([contact for contact in contacts if list_id in (contact.lists or ())], page.next)
+        return Page([contact for contact in contacts if list_id in (contact.lists or ())], next=page.next)
 
     def _details_page(self, cursor: str | None) -> Flow[Page[ContactDetails]]:
-        offset = int(cursor or 0)
-        found = yield from api.contacts(offset)
-        following = _next(found.pagination, offset, len(found.data))
-        return Page(found.data, following, _total(found.pagination))
+        found = yield from api.contacts(offset(cursor))
+        return _page(found.data, cursor, found.pagination)
 
     def _completed(self, found: Sequence[ContactDetails]) -> Flow[list[ContactDetails]]:
-        """These contacts with all their relations; those that a page does not tell are read one by one."""
+        """Return contacts with all their relations; contacts whose relations a page leaves out are read one by one."""
         if any(self.validate_id(details.id) for details in found):
-            raise UnexpectedPayload("the answer holds a contact whose id is not one", provider=self.name)
+            raise UnexpectedPayload("the answer has a contact with an invalid id", provider=self.name)
         lacking = [each.id for each in found if mapping.untold(each, mapping.SHARED_RELATIONS)]
-        settled = yield from flows.run_together([self._alone(each) for each in lacking], self.concurrency)
-        read: dict[str, ContactDetails] = {}
-        for contact_id, each in zip(lacking, settled, strict=True):
-            if each.error and not isinstance(each.error, NotFound):
-                raise each.error
-            if each.value:
-                read[contact_id] = each.value
+        read = yield from flows.read_each(lacking, self.concurrency, self._alone)
         return [read.get(each.id, each) for each in found if each.id not in lacking or each.id in read]
 
     def _alone(self, contact_id: str) -> Flow[ContactDetails]:
-        found = _checked((yield from api.contact(contact_id)).data, contact_id)
+        found = about_id((yield from api.contact(contact_id)).data, contact_id, provider=self.name)
         if missing := mapping.untold(found, mapping.SHARED_RELATIONS):
             raise _untold(missing)
         return found
@@ -327,29 +308,24 @@ class UserApi(
     # -- lists and fields
 
     def lists_page(self, cursor: str | None) -> Flow[Page[ContactList]]:
-        offset = int(cursor or 0)
-        found = yield from api.lists(offset)
-        lists = [mapping.contact_list(one) for one in found.data]
-        return Page(lists, _next(found.pagination, offset, len(lists)))
+        found = yield from api.lists(offset(cursor))
+        return _page([mapping.contact_list(one) for one in found.data], cursor, found.pagination)
 
     def create_list(self, name: str) -> Flow[ContactList]:
-        if len(name) > LONGEST_LIST_NAME:
-            raise InvalidInput(f"the name of a list has at most {LONGEST_LIST_NAME} characters here")
         return mapping.contact_list((yield from api.create_list(name)).data)
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         found = yield from self._fields_page(cursor)
-        return Page([mapping.field(one) for one in found.items], found.next)
+        return Page([mapping.field(one) for one in found.items], next=found.next)
 
     def _fields_page(self, cursor: str | None) -> Flow[Page[FieldDetails]]:
-        offset = int(cursor or 0)
-        found = yield from api.custom_fields(offset)
-        return Page(found.data, _next(found.pagination, offset, len(found.data)))
+        found = yield from api.custom_fields(offset(cursor))
+        return _page(found.data, cursor, found.pagination)
 
     # -- writing
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
-        """Those that exist, by id or by identifier, are changed, the others created; one scan finds the identifiers."""
+        """Change contacts that exist, by id or identifier, and create the others; one scan finds the identifiers."""
         fields: dict[str, FieldDetails] = {}
         if any(contact.custom for contact in contacts):
             fields = {f.name.lower(): f for f in (yield from flows.gather(self._fields_page))}
@@ -357,20 +333,15 @@ class UserApi(
         outside_plan = [c for c in contacts if c.provider != self.name or c.id not in present]
         sought = list(dict.fromkeys(i for c in outside_plan for i in c.identifiers if i.kind in mapping.RELATIONS))
         owners = dict((yield from self.find(sought))) if sought else {}
-        upserts = [self._upsert(contact, present, owners, fields, lists) for contact in contacts]
-        settled = yield from flows.run_together(upserts, self.concurrency)
-        return flows.added_up(
-            "upsert_contacts", self.name, [[contact] for contact in contacts], settled, attrgetter("display_id")
-        )
+
+        def upsert(contact: Contact) -> Flow[Outcome]:
+            return self._upsert(contact, present, owners, fields, lists)
+
+        return (yield from flows.one_by_one(contacts, self.concurrency, upsert, attrgetter("display_id")))
 
     def _present(self, ids: Sequence[str]) -> Flow[dict[str, ContactDetails]]:
-        """The contacts of these ids that exist; an id of another workspace may not."""
-        found = yield from flows.read_chunks(ids, 1, self.concurrency, self._details)
-        return {details.id: details for details in found}
-
-    def _details(self, ids: Sequence[str]) -> Flow[Sequence[ContactDetails]]:
-        (contact_id,) = ids
-        return [(yield from self._told(contact_id))]
+        """Read the contacts of these ids that exist; an id of another workspace may not."""
+        return (yield from flows.read_each(ids, self.concurrency, self._told))
 
     def _upsert(
         self,
@@ -380,7 +351,6 @@ class UserApi(
         fields: Mapping[str, FieldDetails],
         lists: Sequence[str],
     ) -> Flow[Outcome]:
-        operation = "upsert_contacts"
         before = present.get(contact.id) if contact.provider == self.name else None
         if before is None:
             known = [owners[i] for i in contact.identifiers if i in owners]
@@ -388,36 +358,33 @@ class UserApi(
             if owner:
                 before = yield from self._told(owner.id)
                 if not set(contact.identifiers) & set(mapping.identifiers(before)):
-                    reason = "the contact that had its identifier has it no more"
-                    return _not_sent(operation, contact.display_id, reason)
+                    reason = "the contact that had its identifier no longer has it"
+                    return _not_sent(contact.display_id, reason)
             elif known:
-                return _not_sent(operation, contact.display_id, f"it may exist already: {known[0]}")
+                return _not_sent(contact.display_id, f"it may exist already: {known[0]}")
         if before and (unread := [name for name in IDENTIFYING if not mapping.is_readable(before, name)]):
-            return _not_sent(operation, contact.display_id, _ununderstood(unread))
+            return _not_sent(contact.display_id, _ununderstood(unread))
         if before and mapping.is_another(contact, before):
             # Ids are counted up in each workspace, so an id of one workspace is somebody else's in the next.
-            reason = "the contact of this id has none of these identifiers; is it another account's?"
-            return _not_sent(operation, contact.display_id, reason)
+            reason = "the contact with this id has none of these identifiers; the id may be of another account"
+            return _not_sent(contact.display_id, reason)
         lost: set[str] = set()
         body = mapping.to_write(contact, before, fields, lists, lost)
         if before is None and not body["first_name"]:
-            return _not_sent(operation, contact.display_id, "it has neither a name nor an identifier")
+            return _not_sent(contact.display_id, "it has neither a name nor an identifier")
         written = before
         if before is None:
             written = (yield from api.create_contact(body)).data
         elif unread := [n for n in mapping.SHARED_RELATIONS if n in body and not mapping.is_writable(before, n)]:
-            return _not_sent(operation, contact.display_id, _ununderstood(unread))
+            return _not_sent(contact.display_id, _ununderstood(unread))
         elif body:
-            written = _checked((yield from api.update_contact(before.id, body)).data, before.id)
+            written = about_id((yield from api.update_contact(before.id, body)).data, before.id, provider=self.name)
         assert written is not None
-        return Outcome(
-            operation=operation, requested=1, confirmed=(written.id,), dropped_fields=tuple(sorted(lost)), emulated=True
-        )
+        return done(written.id, dropped_fields=lost)
 
 
-def _not_sent(operation: str, item: str, reason: str) -> Outcome:
-    failure = Failure(item, f"not sent: {reason}")
-    return Outcome(operation=operation, requested=1, failed=(failure,), emulated=True)
+def _not_sent(item: str, reason: str) -> Outcome:
+    return failed(item, f"not sent: {reason}")
 
 
 def _ununderstood(names: Sequence[str]) -> str:
@@ -426,24 +393,10 @@ def _ununderstood(names: Sequence[str]) -> str:
 
 def _untold(names: Sequence[str]) -> UnexpectedPayload:
     return UnexpectedPayload(
-        f"no answer tells a contact's {', '.join(names)}",
+        f"no answer has the {', '.join(names)} of a contact",
         provider=mapping.NAME,
-        hint="that is not the same as none, so nothing was written and nobody is said to be absent",
+        hint="missing is not the same as empty: nothing was written, and nothing is reported as absent",
     )
-
-
-def _checked(found: ContactDetails, contact_id: str) -> ContactDetails:
-    """The answer, if it is about the contact that was asked for."""
-    if found.id != contact_id:
-        raise UnexpectedPayload("the answer is about another contact than the one asked for", provider=mapping.NAME)
-    return found
-
-
-def _read_back(operation: str, item: str, *, reached: bool) -> Outcome:
-    if reached:
-        return Outcome(operation=operation, requested=1, confirmed=(item,), emulated=True)
-    reason = "written, but a re-read shows the old value: another writer may have been in between"
-    return Outcome(operation=operation, requested=1, failed=(Failure(item, reason),), emulated=True)
 
 
 def _total(pagination: Pagination | None) -> int | None:
@@ -451,18 +404,9 @@ def _total(pagination: Pagination | None) -> int | None:
     return total if total is not None and total >= 0 else None
 
 
-def _next(pagination: Pagination | None, offset: int, count: int) -> str | None:
-    """The offset of the next page: after a full page there may be one, whatever the total says.
-
-    Raises:
-        IncompleteExport: The pages end before the total that the vendor announced.
-    """
-    total, reached = _total(pagination), offset + count
-    limit = pagination.limit if pagination and pagination.limit and 0 < pagination.limit < api.PAGE else api.PAGE
-    if count == 0 and total is not None and reached < total:
-        raise IncompleteExport(reached, total)
-    more = (count >= limit and reached != total) or (total is not None and reached < total)
-    return f"{reached}" if more else None
+def _page(items: Sequence[T], cursor: str | None, pagination: Pagination | None) -> Page[T]:
+    size = pagination.limit if pagination and pagination.limit and 0 < pagination.limit < api.PAGE else api.PAGE
+    return offset_page(items, cursor, size=size, total=_total(pagination))
 
 
 @hookimpl

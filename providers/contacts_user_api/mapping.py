@@ -1,12 +1,10 @@
-"""The words of user-api in ours, and back: tables and small total functions."""
+"""Payloads of user-api as shared models, and back: tables and small functions that never raise on odd values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, cast
-
-import msgspec
 
 from contacts_core.models import (
     Address,
@@ -18,7 +16,7 @@ from contacts_core.models import (
     Identifier,
     IdentifierKind,
 )
-from contacts_core.provider import calendar_date, constructor, moment
+from contacts_core.provider import calendar_date, constructor, json_text, moment
 from contacts_user_api.payloads import ContactDetails, FieldDetails, ListDetails, Relation
 
 NAME = "user-api"
@@ -73,18 +71,18 @@ make_identifier = constructor(Identifier)
 
 
 def untold(found: ContactDetails, names: Iterable[str]) -> list[str]:
-    """Those of the relations of which an answer says nothing; they may hold anything."""
+    """Return the relations that are missing from an answer; what they hold is not known."""
     return [name for name in names if getattr(found, name) is None and found.unknown.get(name) is None]
 
 
 def is_readable(found: ContactDetails, name: str) -> bool:
-    """Whether a relation was told and every item of it is understood."""
+    """Return whether an answer has a relation and every item of it is understood."""
     items: Relation | None = getattr(found, name)
     return items is not None and all(_is_understood(name, item) for item in items)
 
 
 def is_writable(found: ContactDetails, name: str) -> bool:
-    """Whether a relation can be written back without losing anything of it."""
+    """Return whether a relation can be written back without losing anything."""
     if not is_readable(found, name):
         return False
     items: Relation = getattr(found, name)
@@ -120,7 +118,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def contact(found: ContactDetails) -> Contact:
-    """A contact, with whatever relations were told.
+    """Return a contact with the relations that the answer has.
 
     ``extra["unread"]`` names relations with items that are not understood, ``extra["relations"]`` holds all as they
     came.
@@ -129,10 +127,8 @@ def contact(found: ContactDetails) -> Contact:
     names = [name for name in SHARED_RELATIONS if not (is_readable(found, name) or untold(found, [name]))]
     if names:
         extra["unread"] = names
-    created, updated = moment(found.created_at), moment(found.updated_at)
-    odd = {"created_at": found.created_at if not created else None}
-    odd["updated_at"] = found.updated_at if not updated else None
-    extra.update((name, value) for name, value in odd.items() if value)
+    created = moment(found.created_at, extra, "created_at")
+    updated = moment(found.updated_at, extra, "updated_at")
     extra.update((name, value) for name in EXTRAS if (value := getattr(found, name)) not in (None, []))
     if relations := {name: items for name in SHARED_RELATIONS if (items := getattr(found, name))}:
         extra["relations"] = relations
@@ -158,13 +154,13 @@ def contact(found: ContactDetails) -> Contact:
 
 
 def identifiers(found: ContactDetails) -> tuple[Identifier, ...]:
-    """The identifiers of a contact, the primary ones first."""
+    """Return the identifiers of a contact, the primary ones first."""
     shown = [i for kind in RELATIONS for each in relation(found, kind) if (i := identifier(kind, each)).value]
     return (*(i for i in shown if i.primary), *(i for i in shown if not i.primary))
 
 
 def identifier(kind: IdentifierKind, item: Mapping[str, Any]) -> Identifier:
-    """An e-mail address or phone number of a relation."""
+    """Return an e-mail address or phone number of a relation."""
     name, value = RELATIONS[kind]
     primary, code = bool(item.get("is_primary")), str(item.get("country_code") or "")
     return make_identifier(
@@ -173,7 +169,7 @@ def identifier(kind: IdentifierKind, item: Mapping[str, Any]) -> Identifier:
 
 
 def relation(found: ContactDetails, kind: IdentifierKind) -> Relation:
-    """The items of the relation that holds identifiers of a kind; none for kinds that user-api does not have."""
+    """Return the items of the relation with the identifiers of a kind; none for kinds that user-api does not have."""
     return _understood(found, RELATIONS[kind][0]) if kind in RELATIONS else []
 
 
@@ -192,7 +188,7 @@ def _name(item: Mapping[str, Any]) -> str:
 
 
 def custom_value(item: Mapping[str, Any]) -> CustomValue:
-    """A custom field's value in the Python type of its ``field_type``; shapes nobody documented become JSON text."""
+    """Return a custom field's value in the Python type of its ``field_type``; undocumented shapes become JSON text."""
     value: Any = item.get("value")
     match item.get("field_type"), value:
         case "DATE", str():
@@ -209,12 +205,7 @@ def custom_value(item: Mapping[str, Any]) -> CustomValue:
 
 def _text(value: Any) -> str:
     """A value as text: its own, or JSON."""
-    if isinstance(value, str):
-        return value
-    try:
-        return msgspec.json.encode(value).decode()
-    except RecursionError:  # nested more deeply than anybody writes by hand
-        return ""
+    return value if isinstance(value, str) else json_text(value)
 
 
 def _organization(companies: Iterable[Mapping[str, Any]]) -> str | None:
@@ -224,7 +215,7 @@ def _organization(companies: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 def first_user(users: Sequence[Mapping[str, Any]]) -> str:
-    """The id of the one who has been in the workspace for longest; empty where the answer does not tell."""
+    """Return the id of the oldest user of the workspace; empty if the answer does not tell."""
     known = [(str(user.get("created_at") or ""), user["id"]) for user in users if isinstance(user.get("id"), str)]
     return min(known)[1] if known and len(known) == len(users) else ""
 
@@ -233,23 +224,24 @@ def first_user(users: Sequence[Mapping[str, Any]]) -> str:
 
 
 def field(found: FieldDetails) -> FieldDefinition:
-    """A custom field."""
+    """Return a custom field."""
     options = tuple(_text(option.get("value")) for option in found.multi_select_options or ())
     type_ = FIELD_TYPES.get(found.field_type, FieldType.OTHER)
-    return FieldDefinition(NAME, found.id, found.name, type_, options, extra=found.unknown)
+    return FieldDefinition(
+        provider=NAME, id=found.id, name=found.name, type=type_, options=options, extra=found.unknown
+    )
 
 
 def contact_list(found: ListDetails) -> ContactList:
-    """A list."""
+    """Return a list."""
     return ContactList(
-        NAME,
-        found.id,
-        found.name,
-        None,
-        found.description or "",
-        moment(found.created_at),
-        moment(found.updated_at),
-        found.unknown,
+        provider=NAME,
+        id=found.id,
+        name=found.name,
+        description=found.description or "",
+        created_at=moment(found.created_at),
+        updated_at=moment(found.updated_at),
+        extra=found.unknown,
     )
 
 
@@ -257,29 +249,29 @@ def contact_list(found: ListDetails) -> ContactList:
 
 
 def without(items: Relation, kind: IdentifierKind, unwanted: Identifier) -> Relation:
-    """A relation as it is written back, less one identifier."""
+    """Return a relation as it is written back, without one identifier."""
     return [to_item(kind, each) for each in items if identifier(kind, each) != unwanted]
 
 
 def to_item(kind: IdentifierKind, item: Mapping[str, Any]) -> dict[str, Any]:
-    """An item of a relation as it is written: without its id, which an answer has and a request has not."""
+    """Return an item of a relation as it is written: without its id, which requests do not have."""
     names = (RELATIONS[kind][1], "country_code", "is_primary")
     return {name: item[name] for name in names if item.get(name) is not None}
 
 
 def list_ids(found: ContactDetails) -> list[str]:
-    """The lists a contact is on, as far as they are understood."""
+    """Return the ids of the lists that a contact is on, as far as they are understood."""
     return [item["list"]["id"] for item in _understood(found, "lists")]
 
 
 def is_another(contact: Contact, present: ContactDetails) -> bool:
-    """Whether a contact and the one that has its id are two people, by all that is known: they share no identifier."""
+    """Return whether a contact and the one with its id are two people: both have identifiers, and share none."""
     ours, theirs = set(contact.identifiers), set(identifiers(present))
     return bool(ours and theirs) and not ours & theirs
 
 
 def merged(kind: IdentifierKind, contact: Contact, present: Relation) -> Relation:
-    """A relation with the identifiers of ``contact`` added to those already present, which keep their place."""
+    """Return a relation with the identifiers of ``contact`` added after those already present."""
     items = [to_item(kind, each) for each in present]
     known = {identifier(kind, each) for each in present}
     has_primary = any(each.get("is_primary") for each in items)
@@ -305,7 +297,7 @@ def to_write(
     lists: Sequence[str],
     lost: set[str],
 ) -> dict[str, Any]:
-    """The contact as it is created, or changed where it is present; what has no place is named in ``lost``."""
+    """Return the body that creates a contact, or changes it if it is present; ``lost`` gets fields without a place."""
     body: dict[str, Any] = {n: v for n in ("first_name", "last_name", "title") if (v := getattr(contact, n))}
     if present is None and "first_name" not in body:
         body["first_name"] = contact.name or next((i.value for i in contact.identifiers), "")
@@ -336,7 +328,7 @@ def to_write(
 
 
 def written(field: FieldDetails, value: CustomValue) -> dict[str, Any]:
-    """A custom value as a request takes it: options by their id."""
+    """Return a custom value as a request takes it: options by their id."""
     options = {_text(option.get("value")): option.get("id") for option in field.multi_select_options or ()}
     match value:
         case date():
@@ -351,7 +343,7 @@ def written(field: FieldDetails, value: CustomValue) -> dict[str, Any]:
 
 
 def _plain(item: Mapping[str, Any]) -> Any:
-    """A custom value that was read, as a request takes it."""
+    """A custom value of an answer, as a request takes it."""
     match item.get("value"):
         case {"id": chosen}:
             return chosen

@@ -45,6 +45,7 @@ from contacts_core.provider import (
     UpsertsContacts,
     base_url_setting,
     hookimpl,
+    queued,
     secret,
 )
 from contacts_core.query import Compare, Op, Query, RawQuery
@@ -121,7 +122,7 @@ class Acme(
             return Outcome(operation=operation, provider=self.name, requested=len(items), confirmed=tuple(items))
         job = Job(provider=self.name, id=f"job-{len(VENDOR.jobs) + 1}", operation=operation, requested=len(items))
         VENDOR.jobs[job.id] = job
-        return Outcome.queued(job)
+        return queued(job)
 
     def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
         yield from ()
@@ -144,7 +145,7 @@ class Acme(
         if identifier not in VENDOR.people[contact_id].identifiers:
             failed = (Failure(identifier.value, "it is not there"),)
             return Outcome(operation="", requested=1, failed=failed)
-        return evolve(self._outcome("remove_identifier", [contact_id]), dropped_fields=("label",))
+        return evolve(self._outcome("remove_identifier", [identifier.value]), dropped_fields=("label",))
 
     def remove_from_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
         yield from ()

@@ -24,7 +24,7 @@ from contacts_core.errors import Cancelled, Interrupted, Unavailable, Unreachabl
 from contacts_core.formats import plain
 from contacts_core.models import Contact, Outcome
 from contacts_core.storage.database import locate_storage
-from contacts_core.storage.tombstones import Tombstones, blocked, places
+from contacts_core.storage.tombstones import Tombstones, blocked, tombstone_storages
 from tests.cli.fake_provider import Run, Vendor, person
 
 COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'contacts'; from contacts_core.cli import main; main()"]
@@ -179,8 +179,8 @@ def test_an_erased_person_stays_out_whichever_state_keeps_the_tombstone(
     monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "usual"))
     other, third = tmp_path / "other", tmp_path / "third"
     erased, again = Identifier.email("person1@example.com"), Identifier.email("person2@example.com")
-    assert [place.folder for place in places(locate_storage(other))] == [other, tmp_path / "usual"]
-    for place in places(locate_storage(other)):  # as a run does that is kept in the other one
+    assert [place.folder for place in tombstone_storages(locate_storage(other))] == [other, tmp_path / "usual"]
+    for place in tombstone_storages(locate_storage(other)):  # as a run does that is kept in the other one
         Tombstones(place).add([erased], "run-1")
     path = tmp_path / "people.jsonl"
     path.write_text(PEOPLE)
@@ -312,3 +312,22 @@ def test_whatever_the_width_of_the_terminal_is_said_to_be_results_are_shown(
     shown = run("search", "acme", "--first-name", "First1")
     assert shown.code == Exit.DONE
     assert "id-1" in "".join(shown.out.split())
+
+
+@pytest.mark.parametrize(("typed", "code"), [("\x03", Exit.INTERRUPTED), ("\x04", Exit.REFUSED), ("n\n", Exit.REFUSED)])
+def test_an_answer_at_a_real_terminal(typed: str, code: int, tmp_path: Path) -> None:
+    spawn = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+    arguments = [*COMMAND, "tombstones", "lift", "--email", "jane@example.com", "--storage", str(tmp_path)]
+    with subprocess.Popen(
+        [sys.executable, "-c", spawn, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as started:
+        assert started.stdin
+        assert started.stdout
+        shown = ""
+        while "[y/N]" not in shown:
+            shown += started.stdout.read(1).decode("latin-1")
+        started.stdin.write(typed.encode())
+        shown += started.stdout.read().decode("latin-1")
+        assert started.wait(20) == code
+    assert "email:jane@example.com" in shown
+    assert "nothing was changed" in shown.splitlines()[-1]

@@ -17,8 +17,7 @@ import pytest
 from contacts_core import emulator as sandbox
 from contacts_core.cli.commands import demo as demo_module
 from contacts_core.cli.output import Exit
-from contacts_core.config import plugins
-from contacts_core.emulator import Sandbox, running
+from contacts_core.emulator import Sandbox, registry, running
 from contacts_core.emulator.registry import emulators
 from tests.cli.fake_provider import Run
 
@@ -55,7 +54,7 @@ def test_a_person_who_wants_to_be_forgotten(on: On, tmp_path: Path) -> None:
     done = on("delete", "--email", email, "--email", "nobody@example.org", "--yes", "--wait", "--json")
     assert (done.code, done.json["state"]) == (Exit.PARTIAL, "done")  # of the two, nobody has the second
     assert done.json["absent"] == ["nobody@example.org"]
-    assert "nobody was found who has email:n***@example.org" in done.err
+    assert "no contact has email:n***@example.org" in done.err
     assert on("get", jane["id"], "--json").json == {jane["id"]: None}
 
     path = tmp_path / "people.csv"
@@ -103,7 +102,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def make(fault: str) -> None:
         one = emulators()[VENDORS[0]]
-        monkeypatch.setattr(plugins, "emulators", lambda: {one.name: one})
+        monkeypatch.setattr(registry, "emulators", lambda: {one.name: one})
         monkeypatch.setattr(sandbox, "Sandbox", lambda kinds, **options: Sandbox(kinds, faults=[fault], **options))
         monkeypatch.setattr(demo_module, "PATIENCE", 0.1)
         monkeypatch.setenv("COLUMNS", "200")
@@ -207,8 +206,10 @@ def test_the_sandbox_explains_itself(run: Run, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_port_that_is_taken(run: Run) -> None:
     with running(Sandbox([])) as server:
-        done = run("sandbox", "--port", server.url.rpartition(":")[2])
+        port = server.url.rpartition(":")[2]
+        done = run("sandbox", "--port", port)
     assert done.code == Exit.FAILED
+    assert f"port {port}" in done.err
     assert "Address already in use" in done.err
     assert len(done.err.splitlines()) == 1
 

@@ -27,7 +27,7 @@ JOB = Job(provider="acme", id="j1", operation="x", requested=1)
 class Rooted(Bare):
     """A vendor whose paths begin alike."""
 
-    def base_path(self) -> str:
+    def path_prefix(self) -> str:
         return "/v9"
 
 

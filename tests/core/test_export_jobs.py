@@ -53,6 +53,7 @@ class Filed(ExportsFiles):
 
     name = "acme"
     poll_interval = 2.0
+    export_requests = 4
     export_includes_lists = False
 
     base_url: str = base_url_setting(HOME)
@@ -136,7 +137,7 @@ def test_a_job_that_did_not_work_is_an_error_that_carries_it(state: JobState) ->
     failed = job(detail="out of disk")
     with pytest.raises(JobFailed, match="out of disk") as caught:
         exported(Files(TWO), states=[JobState.PENDING, state], job=failed)
-    assert caught.value.job == evolve(failed, state=state)
+    assert caught.value.job == evolve(failed, state=state, operation="export")
 
 
 @pytest.mark.parametrize("announced", [3, 100])
@@ -239,7 +240,7 @@ def test_a_file_without_contacts_holds_nobody_at_any_border(content: bytes) -> N
 
 
 def test_a_field_longer_than_the_csv_module_takes_is_an_error_of_ours() -> None:
-    with pytest.raises(UnexpectedPayload, match="no CSV"):
+    with pytest.raises(UnexpectedPayload, match="not CSV"):
         read(b"id,name\n1," + b"x" * 200_000 + b"\n", [])
 
 
@@ -251,7 +252,7 @@ def test_a_quoted_record_without_an_end_is_given_up_in_time() -> None:
             records.feed(b"fifteen letters\n" * (1 << 14))
 
     began = time.process_time()
-    with pytest.raises(UnexpectedPayload, match="without an end"):
+    with pytest.raises(UnexpectedPayload, match="does not end"):
         endless()
     assert time.process_time() - began < 60
 
@@ -261,3 +262,8 @@ def test_a_quoted_record_without_an_end_is_given_up_in_time() -> None:
 def test_the_last_record_ends_behind_the_last_line_break_outside_quotes(text: str) -> None:
     outside = [n + 1 for n, letter in enumerate(text) if letter == "\n" and text[:n].count('"') % 2 == 0]
     assert last_record_end(text.encode()) == (outside[-1] if outside else 0)
+
+
+def test_the_limit_of_a_download_may_come_as_text() -> None:
+    settings: dict[str, Any] = {"max_download": "1000"}
+    assert Filed(**settings).max_download == 1000

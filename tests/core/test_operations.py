@@ -353,7 +353,12 @@ class TestJobs:
                 yield from ()
                 return Job(provider="fake", id=job.id, state=JobState(next(states)))
 
-        outcome = Outcome.queued(Job(provider="fake", id="1", operation="delete_contacts", requested=1))
+        outcome = Outcome(
+            operation="delete_contacts",
+            provider="fake",
+            requested=1,
+            jobs=(Job(provider="fake", id="1", operation="delete_contacts", requested=1),),
+        )
         finished, seen = perform(operations.wait_for(Slow(), outcome, 60))
         assert finished.state is OutcomeState.DONE
         assert [type(each) for each in seen] == [Sleep] * 3
@@ -451,12 +456,12 @@ def test_a_bare_text_is_never_taken_for_several() -> None:
         operations.export(FAKE, "abc"),
         operations.upsert_contacts(FAKE, [], "abc"),
     ):
-        with pytest.raises(errors.InvalidInput, match="single text"):
+        with pytest.raises(errors.InvalidInput, match="expected a list of ids, got a str"):
             perform(flow)
 
 
 def test_a_bare_text_is_not_several_values() -> None:
-    with pytest.raises(errors.InvalidInput, match="single text"):
+    with pytest.raises(errors.InvalidInput, match="expected a list of values, got a str"):
         F.tag.in_("vip")
 
 

@@ -144,14 +144,10 @@ def test_settings_are_frozen_and_given_by_name() -> None:
         Bare(KEY)  # type: ignore[call-arg]
 
 
-def test_the_limit_of_a_download_may_come_as_text() -> None:
-    assert bare(max_download="1000").max_download == 1000
-
-
 def test_by_itself_a_provider_sends_no_headers_and_has_no_root() -> None:
     plain = Provider(base_url=HOME)
     assert plain.headers() == {}
-    assert plain.base_path() == ""
+    assert plain.path_prefix() == ""
 
 
 @pytest.mark.parametrize(

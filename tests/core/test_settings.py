@@ -65,7 +65,6 @@ def test_the_variable_of_a_setting_is_its_name_unless_it_names_another() -> None
     fields = {a.name: environment_name(Strict, a) for a in Strict.__attrs_attrs__}
     assert fields == {
         "base_url": "STRICT_CRM_BASE_URL",
-        "max_download": "STRICT_CRM_MAX_DOWNLOAD",
         "http": "STRICT_CRM_HTTP",
         "api_key": "STRICT_CRM_API_KEY",
         "second_key": "ODDLY_NAMED",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import httpx
 import httpx2
@@ -23,6 +24,8 @@ NOW = 1_763_477_424.0
 @frozen(kw_only=True)
 class Acme(Provider):
     name = "acme"
+    secret_patterns = (r"\bacme-key-\w+",)
+    status_hints: ClassVar[Mapping[int, str]] = {403: "ask Acme for the right", 451: "use the host of your region"}
     key: str = secret()
     base_url: str = base_url_setting("https://api.acme.example")
 
@@ -83,7 +86,7 @@ def test_the_status_decides_the_kind(status: int, kind: type[errors.ProviderErro
 
 def test_nothing_secret_or_personal_is_repeated() -> None:
     body = (
-        b'{"message":"key k-secret-k of jane@example.com and Bearer abc.def and SG.abc_1-2.xyz, '
+        b'{"message":"key k-secret-k of jane@example.com and Bearer abc.def and ACME-KEY-abc12, '
         b'phone +1 (202) 555-0143 unknown"}'
     )
     error = WIRE.refusal("GET /contacts/jane%40example.com", 400, {}, body)
@@ -91,6 +94,22 @@ def test_nothing_secret_or_personal_is_repeated() -> None:
     for secret_text in ("k-secret-k", "jane", "abc", "555"):
         assert secret_text not in shown
     assert "j***@example.com" in shown
+
+
+def test_a_key_of_another_provider_is_not_repeated_either() -> None:
+    @frozen(kw_only=True)
+    class Emca(Provider):
+        name = "emca"
+        base_url: str = base_url_setting("https://api.emca.example")
+
+    error = Wire(Emca()).refusal("GET /x", 400, {}, b'{"message":"bad key acme-key-777"}')
+    assert "777" not in f"{error} {error!r}"
+
+
+def test_a_hint_of_the_provider_is_used_before_the_general_one() -> None:
+    assert WIRE.refusal("GET /x", 403, {}, b"").hint == "ask Acme for the right"
+    assert WIRE.refusal("GET /x", 451, {}, b"").hint == "use the host of your region"
+    assert WIRE.refusal("GET /x", 401, {}, b"").hint.startswith("check the key")
 
 
 def test_a_long_reason_is_cut() -> None:

@@ -62,42 +62,42 @@ def addresses(contact: Json) -> list[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_includes_leaves_relations_out_of_one_contact_and_keeps_them_in_pages(name: str, serve: Serve) -> None:
+def test_no_relations_leaves_relations_out_of_one_contact_and_keeps_them_in_pages(name: str, serve: Serve) -> None:
     vendor = serve(name)
     contact_id = member(vendor)
     whole = read(vendor, contact_id)
     assert all(whole[relation] is not None for relation in RELATIONS[name])
-    vendor.faults.set("no-includes", None)
+    vendor.faults.set("no-relations", None)
     assert whole.keys() - read(vendor, contact_id).keys() == set(RELATIONS[name])
     assert all(RELATIONS[name][-1] in contact for contact in page(vendor))
-    vendor.faults.set("no-includes-anywhere", None)
+    vendor.faults.set("no-relations-anywhere", None)
     assert not any(set(RELATIONS[name]) & contact.keys() for contact in page(vendor))
     vendor.faults.clear()
     assert read(vendor, contact_id) == whole
 
 
-def test_no_includes_leaves_relations_out_of_changes(user_api: Vendor) -> None:
+def test_no_relations_leaves_relations_out_of_changes(user_api: Vendor) -> None:
     contact_id = member(user_api)
-    user_api.faults.set("no-includes", None)
+    user_api.faults.set("no-relations", None)
     changed = user_api.ok("PUT", f"/contacts/{contact_id}", json={"title": "Baker"}, params={"include": "emails,lists"})
     assert changed["data"]["title"] == "Baker"
     assert not {"emails", "lists"} & changed["data"].keys()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_null_includes(name: str, serve: Serve) -> None:
+def test_null_relations(name: str, serve: Serve) -> None:
     vendor = serve(name)
     contact_id = member(vendor)
     whole = read(vendor, contact_id)
-    vendor.faults.set("null-includes", 2)
+    vendor.faults.set("null-relations", 2)
     assert read(vendor, contact_id) == whole | dict.fromkeys(RELATIONS[name])
     assert all(contact[RELATIONS[name][-1]] is None for contact in page(vendor))
-    assert vendor.exchanges[-1].fault == "null-includes"
+    assert vendor.exchanges[-1].fault == "null-relations"
     assert read(vendor, contact_id) == whole
 
 
-def test_includes_that_nobody_asked_for_use_no_fault_up(user_api: Vendor) -> None:
-    user_api.faults.set("no-includes", 1)
+def test_relations_that_were_not_asked_for_use_no_fault_up(user_api: Vendor) -> None:
+    user_api.faults.set("no-relations", 1)
     contact_id = member(user_api)
     user_api.ok("GET", f"/contacts/{contact_id}")
     assert "lists" not in read(user_api, contact_id)

@@ -12,6 +12,8 @@ import pytest
 import uvicorn
 
 from contacts_core.emulator import FAULTS, Clock, Faults, Sandbox, people, running, serve
+from contacts_core.emulator.registry import known_faults
+from contacts_user_api.emulator import UserApiEmulator
 from tests.emulator.conftest import EMULATORS, HEADERS, PREFIXES, Serve
 
 NAMES = list(EMULATORS)
@@ -81,11 +83,21 @@ def test_an_unknown_fault_names_the_valid_ones() -> None:
     assert all(FAULTS.values())
 
 
+def test_a_fault_of_one_vendor_is_known_where_its_emulator_is() -> None:
+    with pytest.raises(ValueError, match="unknown fault"):
+        Faults(["flat-lists"])
+    sandbox = Sandbox([UserApiEmulator], faults=["flat-lists=1"])
+    assert sandbox.faults.take("flat-lists")
+    assert "flat-lists" not in FAULTS
+    assert known_faults()["flat-lists"].startswith("user-api")
+    assert set(FAULTS) < set(known_faults())
+
+
 def test_people_are_reserved_unique_and_reproducible() -> None:
     crowd = list(people(20_000, seed=3))
     assert list(people(10, seed=3)) == crowd[:10]
     assert list(people(10, seed=4)) != crowd[:10]
-    emails = [email for person in crowd for email in (person.email, *person.alternate_emails)]
+    emails = [email for person in crowd for email in (person.email, *person.further_emails)]
     assert len(set(emails)) == len(emails)
     assert all(re.fullmatch(r"[^@]+@example\.(com|org|net)", email) for email in emails)
     phones = [person.phone for person in crowd if person.phone]

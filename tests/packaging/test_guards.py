@@ -27,6 +27,19 @@ BUILT = {
 }
 
 VENDORS = re.compile(r"sendgrid|bird|rolodex|user.api", re.IGNORECASE)
+# What only one vendor says: key prefixes, authorization schemes and headers, hosts, paths, and terms of its own.
+VENDOR_WORDS = re.compile(
+    r"""
+    \bSG\b | SG\\?\. | access[-_ ]?key
+    | on-behalf-of | subuser | teammate | twilio | messagebird
+    | /v3/ | marketing/contacts | /workspaces/ | /user-?api
+    | data[ ]residency | sgql | erasejob | recipient[ ]data
+    | phone_?number_?id | alternate[-_ ]?emails? | page_?token
+    | featured_?identifiers? | attribute[-_]definitions? | computed_?display_?name
+    | flat-lists | no-includes | null-includes | linkedin_?slug | ignore_merge
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 # Core files that may name a vendor, with the reason. It is empty, and stays so.
 NAMING_VENDORS: dict[str, str] = {}
 
@@ -87,6 +100,16 @@ def test_core_names_no_vendor() -> None:
     assert not found, "\n".join(found)
 
 
+def test_core_says_nothing_in_the_words_of_one_vendor() -> None:
+    found = [
+        hit
+        for name, text in texts()
+        if name.startswith("contacts_core/") and name.endswith((".py", ".html", ".toml", ".json"))
+        for hit in hits(VENDOR_WORDS, name, text)
+    ]
+    assert not found, "\n".join(found)
+
+
 @pytest.mark.parametrize(
     ("what", "pattern"),
     [
@@ -138,6 +161,13 @@ def test_no_private_module_or_name_is_imported_from_elsewhere() -> None:
     [
         (VENDORS, "class SendGrid", "class Vendor"),
         (VENDORS, "USER_API_KEY", "the user of the API"),
+        (VENDOR_WORDS, r"\bSG\.[\w.-]+", "the messages. Or"),
+        (VENDOR_WORDS, "Authorization: AccessKey x", "access to a key"),
+        (VENDOR_WORDS, "not available because of data residency", "where data lives"),
+        (VENDOR_WORDS, 'get("/v3/marketing/lists")', 'get("/v1/lists")'),
+        (VENDOR_WORDS, "flat-lists", "a flat list"),
+        (VENDOR_WORDS, "alternate_emails", "another e-mail address"),
+        (VENDOR_WORDS, "pageToken=x", "token_page(items)"),
         (INDEXES, "https://files.python" + "hosted.org/x", "a package registry"),
         (LOCAL_PATHS, "see /work" + "/shared/x", "/workspaces/{id}/contacts"),
         (LOCAL_PATHS, "see /home" + "/jane", "https://example.com/home/jane"),

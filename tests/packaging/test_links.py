@@ -88,6 +88,15 @@ def test_the_readme_works_from_a_package_page() -> None:
     assert [link for link in links(ROOT / "README.md") if not link.startswith(("https://", "#"))] == []
 
 
+def test_the_badges_of_the_readme_are_true() -> None:
+    badges = dict(re.findall(r"\[!\[([^\]]+)\]\(([^)]+)\)\]", text(ROOT / "README.md")))
+    assert badges.keys() == {"CI", "License: MIT"}
+    workflow = re.fullmatch(rf"{REPOSITORY}/actions/workflows/([\w.]+)/badge\.svg\?branch=main", badges["CI"])
+    assert workflow
+    assert (ROOT / ".github" / "workflows" / workflow[1]).exists()
+    assert text(ROOT / "LICENSE").startswith("MIT License")
+
+
 def test_one_repository_is_named_everywhere() -> None:
     named = {
         match

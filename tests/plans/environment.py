@@ -51,8 +51,8 @@ def lively() -> Iterator[None]:
     tables()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "private", private)
-        patch.setattr(engine, "POLL", 0.02)
-        patch.setattr(runner, "GLANCE", 0.02)
+        patch.setattr(engine, "POLL_INTERVAL_S", 0.02)
+        patch.setattr(runner, "POLL_INTERVAL_S", 0.02)
         for begin in (runner.apply, runner.apply_async):
             patch.setattr(begin, "__kwdefaults__", {**(begin.__kwdefaults__ or {}), "pause": 0.02})
         yield

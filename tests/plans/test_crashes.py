@@ -23,6 +23,7 @@ APPLY = """
 import os, signal, sys
 from contacts_core.config import plugins
 from contacts_core.plans import Plan, apply
+from contacts_core.provider import hookimpl
 
 kill_at = int(sys.argv[2])
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ import pytest
 
 from contacts_core import AsyncContacts
 from contacts_core.plans import apply_async, list_runs, plan_erasure, resume
+from contacts_core.plans.execution import runner
+from contacts_core.provider import Flow
+from contacts_core.storage.leases import Stopped
 from tests.plans.environment import Ground, ground
 
 APPLY = """
@@ -32,6 +37,27 @@ async def main():
 print("begun", flush=True)
 asyncio.run(main()) if sys.argv[2] == "async" else apply(plan, names, pause=0.02)
 """
+
+
+class Broken:
+    """A client whose loop does something when it is asked to run a flow."""
+
+    name, provider = "desk", None
+
+    def __init__(self, strike: Callable[[], None]) -> None:
+        self._strike = strike
+
+    async def run(self, _: object) -> None:
+        self._strike()
+
+
+def bridge(strike: Callable[[], None], loop: Any, stop: Any = None) -> runner._Bridge:
+    door: Any = Broken(strike)
+    return runner._Bridge(door, loop, stop or runner._Stop())
+
+
+def flow() -> Flow[None]:
+    yield from ()
 
 
 @pytest.mark.timeout(120)
@@ -95,3 +121,69 @@ def cancelled(times: int, here: Ground) -> None:
     (run,) = list_runs()
     assert run.state == "interrupted"
     assert resume(run.id, here.accounts).complete
+
+
+def test_ctrl_c_that_strikes_the_waiting_task_itself_stops_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[BaseException] = []
+
+    def work(doors: Sequence[Any], stop: Any) -> Any:
+        assert stop.abandoned.wait(10), "the thread is told that the loop is at its end"
+        try:
+            doors[0].run(flow())
+        except BaseException as error:
+            ended.append(error)
+            raise
+
+    async def interrupted(_: object) -> None:
+        await asyncio.sleep(0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncio, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(runner._in_a_thread([Broken(lambda: None)], work))
+    assert [type(error) for error in ended] == [Stopped]
+
+
+@pytest.mark.parametrize(
+    ("error", "at_its_end", "what"),
+    [
+        (KeyboardInterrupt, False, Stopped),
+        (SystemExit, False, Stopped),
+        (RuntimeError, True, Stopped),
+        (RuntimeError, False, RuntimeError),
+    ],
+)
+def test_a_failure_in_the_loop_counts_unless_the_loop_is_at_its_end(
+    error: type[BaseException], at_its_end: bool, what: type[BaseException]
+) -> None:
+    seen: list[BaseException] = []
+
+    async def main() -> None:
+        stop = runner._Stop()
+
+        def strike() -> None:
+            if at_its_end:
+                stop.abandoned.set()
+            raise error("cannot schedule new futures after shutdown")
+
+        here = bridge(strike, asyncio.get_running_loop(), stop)
+
+        def work() -> None:
+            try:
+                here.run(flow())
+            except BaseException as ended:  # noqa: BLE001 - what ends the thread is looked at
+                seen.append(ended)
+
+        await asyncio.to_thread(work)
+
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):
+        asyncio.run(main())
+    assert [type(each) for each in seen] == [what]
+
+
+def test_a_loop_that_is_closed_stops_the_work() -> None:
+    loop: Any = asyncio.new_event_loop()
+    loop.close()
+    loop.is_running = lambda: True  # when that was looked at
+    with pytest.raises(Stopped):
+        bridge(lambda: None, loop).run(flow())

@@ -28,6 +28,7 @@ from contacts_core.plans import (
 )
 from contacts_core.plans.execution import changes
 from contacts_core.plans.model import checksum_of, converter
+from contacts_core.plans.planning import lookup
 from contacts_core.provider import (
     DeletesContacts,
     Emit,
@@ -231,11 +232,11 @@ def test_a_gateway_that_knows_nothing_makes_no_plan(here: Ground, name: str, fau
 def test_a_look_up_that_shows_nobody_must_be_able_to_show_somebody() -> None:
     here = world(person("jane"), person("john"))
     here.lie = lambda what, _: [] if what == "find" else None
-    with desk(here) as door, pytest.raises(PlanRefused, match=r"desk shows nobody.*did not show") as caught:
+    with desk(here) as door, pytest.raises(PlanRefused, match=r"desk shows no contact.*did not show") as caught:
         plan_erasure([email("jane")], [door])
     assert "base_url" in caught.value.hint
     here.lie = lambda what, _: [] if what == "get" else None
-    with desk(here) as door, pytest.raises(PlanRefused, match="desk shows nobody"):
+    with desk(here) as door, pytest.raises(PlanRefused, match="desk shows no contact"):
         plan_deletion(door, ids=["jane"])
 
 
@@ -256,7 +257,7 @@ def test_a_kind_that_nobody_of_the_sample_has_is_vouched_for_by_another() -> Non
     with desk(here) as door:
         assert plan_erasure([Identifier.phone("+12025550123")], [door]).contacts == 0
     here.lie = lambda what, _: [] if what == "find" else None
-    with desk(here) as door, pytest.raises(PlanRefused, match="shows nobody"):
+    with desk(here) as door, pytest.raises(PlanRefused, match="shows no contact"):
         plan_erasure([Identifier.phone("+12025550123")], [door])
 
 
@@ -276,7 +277,7 @@ def test_another_contact_than_the_one_asked_for_by_id_makes_no_plan() -> None:
 
 def test_a_contact_with_an_id_that_cannot_be_sent_makes_no_plan() -> None:
     odd = evolve(person("jane"), id="../jane")
-    with desk(World({odd.id: odd})) as door, pytest.raises(PlanRefused, match="cannot be asked for"):
+    with desk(World({odd.id: odd})) as door, pytest.raises(PlanRefused, match="whose id cannot be sent"):
         plan_erasure([email("jane")], [door])
 
 
@@ -576,7 +577,7 @@ def test_a_look_up_that_answers_with_others_afterwards_proves_nothing() -> None:
 
         here.lie = lie
         done = plan.apply([door], **HASTY)
-    assert answers(done) == {("unknown", "the vendor answered with somebody who does not have it")}
+    assert answers(done) == {("unknown", "the vendor answered with a contact that does not have it")}
 
 
 def test_a_control_that_vanishes_meanwhile_leaves_it_to_the_next() -> None:
@@ -748,7 +749,7 @@ def test_two_providers_at_one_address_are_two_accounts() -> None:
         name = "other"
 
     with desk(here) as door, desk(here, "other", Other) as other:
-        one, two = (door.run(changes.account_id(each.provider)) for each in (door, other))
+        one, two = (door.run(lookup.account_id(each.provider)) for each in (door, other))
     assert one != two
 
 
@@ -756,7 +757,7 @@ def test_a_saved_plan_that_does_not_say_for_which_workspace_is_refused() -> None
     with desk(world(person("jane"))) as door:
         plan = plan_erasure([email("jane")], [door])
     data = converter.unstructure(evolve(plan, accounts=(evolve(plan.accounts[0], account_id=""),)))
-    with pytest.raises(PlanRefused, match="which workspace"):
+    with pytest.raises(PlanRefused, match="does not name the workspace"):
         Plan.from_json(json.dumps({**data, "checksum": checksum_of(data)}))
     with pytest.raises(PlanRefused, match="another version") as caught:
         Plan.from_json(json.dumps({**data, "format": 1}))

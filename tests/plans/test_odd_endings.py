@@ -14,12 +14,15 @@ from contacts_core import Contacts, Identifier
 from contacts_core.errors import ConfigurationError, InvalidInput, PlanRefused, StorageError, Unavailable
 from contacts_core.models import Job, JobState, Outcome
 from contacts_core.plans import Plan, RunStopped, SafetyLimits, cancel, get_receipt, list_runs, plan_erasure, resume
+from contacts_core.plans.execution import workflows
+from contacts_core.plans.execution.context import Session
 from contacts_core.plans.model import checksum_of, converter
 from contacts_core.plans.receipts import events as recording
 from contacts_core.provider import Flow, QueuesJobs, hookimpl
 from contacts_core.storage.database import locate_storage
 from contacts_core.storage.journal import Journal
 from contacts_core.storage.journal import runs as table
+from contacts_core.storage.leases import Stopped
 from contacts_core.storage.tombstones import blocked
 from tests.plans.test_lies import HASTY, QUICK, Desk, desk, email, external, person, world
 
@@ -170,8 +173,33 @@ def test_a_run_of_an_odd_name_is_none(name: str) -> None:
 def test_a_key_file_that_holds_something_else_is_a_typed_error() -> None:
     locate_storage().key()
     (locate_storage().folder / "receipt.key").write_bytes(b"\xff\xfe\0k\0e\0y" * 8)
-    with pytest.raises(ConfigurationError, match=r"receipt\.key holds no key"):
+    with pytest.raises(ConfigurationError, match=r"receipt\.key does not hold a receipt key"):
         locate_storage().key()
+
+
+# -- steps -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_step_that_broke_before_an_interruption_does_not_hold_up_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = world(person("jane"), person("john"))
+    with desk(here) as door:
+        plan = plan_erasure([email("jane")], [door])
+        here.lie = lambda what, _: RuntimeError("a fault of the provider's") if what == "delete" else None
+        finish = workflows._finish
+
+        def cut_off(*_: Any) -> None:
+            Session.current.trouble = StorageError("the database is gone")  # type: ignore[union-attr]
+            raise Stopped
+
+        monkeypatch.setattr(workflows, "_finish", cut_off)
+        with pytest.raises(StorageError, match="the database is gone"):
+            plan.apply([door], **QUICK)
+        monkeypatch.setattr(workflows, "_finish", finish)
+        (run,) = list_runs()
+        receipt = resume(run.id, [door])
+    assert not receipt.complete
+    assert "jane" in here.contacts
+    assert list_runs()[0].state != "running"
 
 
 # -- plugins -----------------------------------------------------------------------------------------------------------

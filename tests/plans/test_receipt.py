@@ -94,7 +94,7 @@ class TestTampering:
     def test_another_spelling_of_the_same_is_refused(self) -> None:
         first, *rest = text().splitlines(keepends=True)
         loose = json.dumps(json.loads(first)) + "\n"
-        assert broken("".join([loose, *rest])).reason == "it is not spelled as it was written"
+        assert broken("".join([loose, *rest])).reason == "it is not in canonical form"
 
     def test_who_writes_a_chain_of_their_own_lacks_the_seal(self) -> None:
         forged = [{**event, "reason": "all is well"} if event["type"] == "end" else event for event in events()]
@@ -114,7 +114,7 @@ class TestTampering:
             (b"\xff\n", 1, "ASCII"),
             (b"nonsense\n", 1, "not JSON"),
             (b"[" * 100_000 + b"\n", 1, "not JSON"),
-            (b"[]\n", 1, "no line of a receipt"),
+            (b"[]\n", 1, "not a line of a receipt"),
             (text().encode().rstrip(b"\n"), 18, "line break"),
         ],
     )
@@ -125,7 +125,7 @@ class TestTampering:
 
     def test_a_run_begins_it(self) -> None:
         lines = [event for event in events() if event["type"] != "run"]
-        assert "which run" in broken("".join(write(lines, KEY))).reason
+        assert "does not name the run" in broken("".join(write(lines, KEY))).reason
 
 
 class TestSigning:

@@ -28,7 +28,7 @@ from contacts_core.plans import (
     resume,
 )
 from contacts_core.plans.execution import changes as working
-from contacts_core.plans.receipts.reasons import LOGGED, OurWords, public_reason, public_reasons
+from contacts_core.plans.receipts.reasons import MAX_LOGGED, OurWords, public_reason, public_reasons
 from contacts_core.plans.receipts.receipt import Receipt
 from contacts_core.plans.receipts.report import html
 from contacts_core.provider import Flow, hookimpl
@@ -241,11 +241,11 @@ def test_what_a_plan_knows_is_withheld_even_if_a_reason_of_our_own_names_it(
 
 
 def events_with_reason(plan: Any, reason: str) -> str:
-    from contacts_core.plans.receipts.events import Fit
+    from contacts_core.plans.receipts.events import Redaction
 
     line = {"type": "result", "reason": f"a {reason} b", "identifiers": [{"reason": reason}]}
     step = {"type": "step", "reasons": ["fine", reason], "error": reason}
-    fit = Fit(plan)
+    fit = Redaction(plan)
     return json.dumps([fit(line), fit(step)])
 
 
@@ -306,7 +306,7 @@ class TestWords:
     def test_a_thousand_different_texts_do_not_fill_the_log(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.WARNING):
             public_reasons([Failure(f"{n}", f"reason {n}") for n in range(1000)])
-        assert len(caplog.records) == LOGGED + 1
+        assert len(caplog.records) == MAX_LOGGED + 1
         assert "990 more" in caplog.text
 
 

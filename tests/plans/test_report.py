@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from contacts_core.plans import Receipt, ReceiptBroken
 from contacts_core.plans.receipts.receipt import write
-from contacts_core.plans.receipts.report import MANY, html
+from contacts_core.plans.receipts.report import MAX_LISTED_PEOPLE, html
 from tests.plans.samples import AT, JANE, KEY, events, text
 
 FLAGS = (
@@ -81,7 +81,7 @@ def test_a_browser_shows_it_and_fetches_nothing_else(chromium: str, tmp_path: Pa
         "Acme &amp; Sons",
         "1 of 1 contacts still there",
         "delete_contacts (step 1, attempt 2: accepted)",
-        "cut off: its answers are not known",
+        "cut off: its result is not known",
         "out of reach",
         "The provider states nothing",
         KEY.id,
@@ -164,7 +164,7 @@ class TestProof:
         receipt = Receipt.parse(text())
         alone, sealed = html(receipt), html(receipt, sealed=True)
         assert "not checked when this page was made" in alone
-        assert "Nothing that was checked for this page tells who wrote the file" in alone
+        assert "Nothing that was checked for this page proves who wrote the file" in alone
         assert "checked when this page was made" in sealed
         assert "not checked" not in sealed
         assert "Nothing that was checked" not in sealed
@@ -217,13 +217,13 @@ def test_no_text_becomes_markup(reason: str, title: str) -> None:
 def test_of_many_people_only_those_who_are_left_are_listed() -> None:
     result = {"type": "result", "account": "marketing", "found": 1, "reason": "", "identifiers": []}
     first = next(events())
-    first |= {"people": MANY + 2, "accounts": first["accounts"][:1]}
-    known = [{"type": "person", "person": n, "identifiers": []} for n in range(1, MANY + 3)]
-    people = [{**result, "person": n, "state": "absent"} for n in range(1, MANY + 2)]
-    there = {**result, "person": MANY + 2, "state": "present", "reason": "still shown"}
-    counts = {"absent": MANY + 1, "present": 1, "unknown": 0}
+    first |= {"people": MAX_LISTED_PEOPLE + 2, "accounts": first["accounts"][:1]}
+    known = [{"type": "person", "person": n, "identifiers": []} for n in range(1, MAX_LISTED_PEOPLE + 3)]
+    people = [{**result, "person": n, "state": "absent"} for n in range(1, MAX_LISTED_PEOPLE + 2)]
+    there = {**result, "person": MAX_LISTED_PEOPLE + 2, "state": "present", "reason": "still found"}
+    counts = {"absent": MAX_LISTED_PEOPLE + 1, "present": 1, "unknown": 0}
     end = {"type": "end", "run": first["run"], "state": "incomplete", "reason": "", "ended_at": AT, **counts}
     page = html(Receipt.parse("".join(write([first, *known, *people, there, end], KEY))))
-    assert f"{MANY + 1} of {MANY + 2} people are absent everywhere" in page
-    assert page.count("still shown") == 2  # in the row, and where the words are explained
+    assert f"{MAX_LISTED_PEOPLE + 1} of {MAX_LISTED_PEOPLE + 2} people are absent everywhere" in page
+    assert page.count("still found") == 2  # in the row, and where the words are explained
     assert "Nothing was changed." in page

@@ -17,10 +17,11 @@ import pytest
 import sqlalchemy as sa
 
 from contacts_core.config import plugins
-from contacts_core.errors import ContactsError, StorageError
+from contacts_core.errors import ContactsError, StorageError, Unavailable
 from contacts_core.plans import Plan, apply, list_runs, plan_erasure, resume
+from contacts_core.plans.execution import engine
 from contacts_core.plans.execution import workflows as workflows_module
-from contacts_core.plans.execution.context import begin_run, kept_plan
+from contacts_core.plans.execution.context import begin_run, stored_plan
 from contacts_core.plans.execution.serialization import PlainJson, without_pickle
 from contacts_core.provider import hookimpl
 from contacts_core.storage.database import locate_storage, storage_error
@@ -53,7 +54,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 def queues() -> tuple[sa.Engine, str]:
     where = locate_storage()
-    return sa.create_engine(where.queues), "dbos." if where.shared else ""
+    return sa.create_engine(where.queues), f"{engine.DBOS_SCHEMA}." if where.shared else ""
 
 
 class Bomb:
@@ -131,6 +132,13 @@ class TestPickles:
         with pytest.raises((TypeError, ValueError)):
             PlainJson().serialize(value)
 
+    @pytest.mark.parametrize("error", [RuntimeError("x"), Unavailable("busy", status=503), StorageError("gone")])
+    def test_a_steps_error_is_read_as_the_steps_and_not_as_the_databases(self, error: Exception) -> None:
+        read = PlainJson().deserialize(PlainJson().serialize(error))
+        assert isinstance(read, ContactsError)
+        assert not isinstance(read, StorageError)
+        assert type(error).__name__ in str(read)
+
     @pytest.mark.parametrize("text", ["", "[]", "{}", "1", "null", '"x"', '{"error": 1}', "[" * 100_000])
     def test_what_was_not_written_here_is_a_typed_error(self, text: str) -> None:
         with pytest.raises(StorageError):
@@ -181,16 +189,16 @@ class TestAtRest:
         key = locate_storage().key()
         plan = plan_erasure(here.emails(1), here.accounts)
         begin_run(journal, "run-1", plan, key, {})
-        assert kept_plan(journal, "run-1") == plan
+        assert stored_plan(journal, "run-1") == plan
         with locate_storage().engine().begin() as connection:
             row = connection.execute(sa.text("SELECT plan FROM contacts_runs")).scalar_one()
             altered = bytes([row[0] ^ 1]) + bytes(row[1:])
             connection.execute(sa.text("UPDATE contacts_runs SET plan = :plan"), {"plan": altered})
         with pytest.raises(StorageError, match="cannot be decrypted"):
-            kept_plan(journal, "run-1")
+            stored_plan(journal, "run-1")
         begin_run(journal, "run-2", plan, PseudonymKey(b"another key of the tests"), {})
         with pytest.raises(StorageError, match="cannot be decrypted"):
-            kept_plan(journal, "run-2")
+            stored_plan(journal, "run-2")
         assert place
 
     def test_a_plan_put_in_the_place_of_another_is_refused(self, place: str, here: Ground) -> None:
@@ -202,7 +210,7 @@ class TestAtRest:
             taken = sa.text("UPDATE contacts_runs SET plan = (SELECT plan FROM contacts_runs WHERE id = 'run-1')")
             connection.execute(taken)
         with pytest.raises(StorageError, match="cannot be decrypted"):
-            kept_plan(journal, "run-2")
+            stored_plan(journal, "run-2")
         assert place
 
     def test_the_key_goes_with_the_run(self, place: str, here: Ground) -> None:
@@ -225,7 +233,7 @@ class TestErrors:
 
     def test_statements_stay_out(self) -> None:
         error = sa.exc.ProgrammingError("SELECT address FROM people", {"a": "jane@example.com"}, ValueError("at db1"))
-        assert str(storage_error(error)) == "the database where runs are kept refused a statement (ProgrammingError)"
+        assert str(storage_error(error)) == "the storage's database refused a statement (ProgrammingError)"
 
 
 class TestClock:
@@ -240,7 +248,7 @@ class TestClock:
                     return False
 
         monkeypatch.setattr(workflows_module, "session", lambda: Here)
-        rest = workflows_module._rest_until
+        rest = workflows_module._sleep_until
         rest(time.time() + 86_400, 2.0)
         rest(time.time() - 86_400, 2.0)
         assert waited == [2.0, 0.0]

@@ -55,7 +55,7 @@ def test_where_they_cannot_be_left_nothing_is_begun(
     before = here.everyone()
     done = apply(plan_erasure(person.identifiers, here.accounts), here.accounts, storage=tmp_path / "place", pause=0.02)
     assert done.state == "failed"
-    assert "tombstones cannot be left" in done.reason
+    assert "tombstones cannot be added" in done.reason
     assert here.everyone() == before
 
 

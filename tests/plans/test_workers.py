@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -198,3 +199,65 @@ def test_machines_that_share_runs_must_be_given_a_key(
     here = serve(12)
     with pytest.raises(ConfigurationError, match="one receipt key"):
         submit(everybody(here, 1))
+
+
+PROGRAM = """
+import json, os, sys, time
+from pathlib import Path
+
+from dbos import DBOS
+
+from contacts_core.plans import Plan, apply, cancel, submit
+from contacts_core.errors import ConfigurationError
+
+plan, other, ready = Plan.load(sys.argv[1]), Plan.load(sys.argv[2]), Path(sys.argv[3])
+
+@DBOS.step()
+def wait():
+    while not ready.exists():
+        time.sleep(0.02)
+    return {"ready"}  # a set: only the program's own serializer can keep it
+
+@DBOS.workflow()
+def waiting():
+    return wait()
+
+DBOS(config={"name": "host", "system_database_url": os.environ["CONTACTS_STORAGE"], "log_level": "CRITICAL"})
+DBOS.launch()
+handle = DBOS.start_workflow(waiting)
+try:
+    apply(plan)
+except ConfigurationError as error:
+    message = str(error)
+run, cancelled = submit(plan, timeout=60, pause=0.1), submit(other)
+cancel(cancelled)
+print(json.dumps([message, run, cancelled]), flush=True)
+result = handle.get_result()
+statuses = {status.name: status.status for status in DBOS.list_workflows()}
+DBOS.destroy()
+print(json.dumps([sorted(result), statuses]), flush=True)
+"""
+
+
+def test_a_program_that_uses_dbos_in_the_same_database_submits_runs_and_keeps_its_workflows(
+    serve: Callable[..., Ground], machines: Machines, tmp_path: Path
+) -> None:
+    here = serve(12)
+    plan, ready = everybody(here, 2), tmp_path / "ready"
+    plan.save(tmp_path / "plan.json")
+    everybody(here, 1).save(tmp_path / "other.json")
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "plan.json"), str(tmp_path / "other.json"), str(ready)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout
+        try:
+            message, run, cancelled = json.loads(program.stdout.readline())
+            assert "this program uses DBOS itself" in message
+            machines.add()
+            until(lambda: ended(run))
+            time.sleep(3)  # the worker looks several times for what other processes left behind
+        finally:
+            ready.touch()
+        assert json.loads(program.stdout.readline()) == [["ready"], {"waiting": "SUCCESS"}]
+    assert get_receipt(run).complete
+    assert get_receipt(cancelled).state == "cancelled"
+    assert not any(holders(here.everyone(), [i for person in plan.people for i in person.identifiers]).values())

@@ -51,7 +51,7 @@ def reshaped(served: Any, change: Callable[[dict[str, Any]], None]) -> None:
     contacts._shapes = shapes
 
 
-FAULTS = ("no-includes", "no-includes-anywhere", "null-includes", "flat-lists")
+FAULTS = ("no-relations", "no-relations-anywhere", "null-relations", "flat-lists")
 
 
 class TestUserApi:
@@ -91,14 +91,14 @@ class TestUserApi:
             if outcome is not None and outcome.state is OutcomeState.DONE:
                 assert after != before, "done is claimed"
 
-    @pytest.mark.parametrize("fault", ["no-includes", "no-includes-anywhere", "null-includes"])
+    @pytest.mark.parametrize("fault", ["no-relations", "no-relations-anywhere", "null-relations"])
     def test_nobody_is_absent_because_relations_are(self, fault: str) -> None:
         with account("user-api", contacts=12) as (door, served):
             target = next(c for c in door.export() if c.lists and c.custom)
             assert target.lists
             newsletter = target.lists[0]
             served.sandbox.faults.set(fault, None)
-            if fault == "no-includes":  # pages tell them
+            if fault == "no-relations":  # pages tell them
                 assert door.get_contacts([target.id]) == {target.id: target}
                 assert door.find(target.identifiers[:1])[target.identifiers[0]] == target
                 assert target in list(door.export([target.lists[0]]))

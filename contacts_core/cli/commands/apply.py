@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,15 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contacts_core.cli import completion
 from contacts_core.cli.app import Command, section
-from contacts_core.cli.options import LONGEST_TIMEOUT, Json, Storage, Yes, existing, number, output_file
+from contacts_core.cli.options import LONGEST_TIMEOUT, Json, Storage, Yes, content, input_file, number, output_file
 
 if TYPE_CHECKING:
     from contacts_core.plans import Plan, Receipt
     from contacts_core.storage.journal import Progress
 
-PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", parser=existing, help="A saved plan.", show_default=False)]
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run.", show_default=False)]
+PlanFile = Annotated[
+    Path, typer.Argument(metavar="PLAN", parser=input_file, help="A saved plan; - is stdin.", show_default=False)
+]
+RunId = Annotated[
+    str, typer.Argument(metavar="RUN", help="Name of the run.", show_default=False, autocompletion=completion.runs)
+]
 ReceiptFile = Annotated[
     Path | None,
     typer.Option("--receipt", metavar="FILE", parser=output_file, help="Where to write the receipt."),
@@ -40,7 +44,8 @@ def apply(
     path: PlanFile,
     yes: Yes = False,
     replan: Annotated[
-        bool, typer.Option("--replan", help="Change nothing; make the plan anew, save it beside, and compare.")
+        bool,
+        typer.Option("--replan", help="Change nothing; make the plan again, save it next to the old one, and compare."),
     ] = False,
     detach: Annotated[
         bool, typer.Option("--detach", help="Leave the work to `contacts worker`; needs PostgreSQL.")
@@ -53,8 +58,9 @@ def apply(
     """Apply a plan, verify it, and write a receipt.
 
     It shows the plan and asks. Then it reads every account once more, and refuses if what it would touch has changed
-    since. Each contact is read again afterwards, by id and by look-up: only who is found by neither counts as absent.
-    After a crash or Ctrl-C, `contacts runs resume` goes on. The exit code is 3 if anybody is still there, or unknown.
+    since. Each contact is read again afterwards, by id and by look-up: only contacts found by neither count as absent.
+    After a crash or Ctrl-C, `contacts runs resume` continues. Exits 3 if a contact is still there, or if that is not
+    known.
 
         contacts apply plan.json
         contacts apply plan.json --replan
@@ -63,7 +69,7 @@ def apply(
     from contacts_core.plans import Plan
     from contacts_core.plans import submit as started
 
-    saved = Plan.load(path)
+    saved = Plan.from_json(content(path))
     if replan:
         _compare(saved, path, as_json=as_json)
         return
@@ -83,13 +89,13 @@ def confirm(plan: Plan, storage: str | None, *, yes: bool) -> None:
     """
     from contacts_core.cli import output
     from contacts_core.cli.commands.plan import show
-    from contacts_core.cli.prompts import ask
-    from contacts_core.plans import PlanKind
+    from contacts_core.cli.prompts import ask, to_be_asked
+    from contacts_core.plans.kinds import kind_of
 
-    show(plan, stderr=True)
+    show(plan, stderr=True, whole=to_be_asked(yes=yes))
     if not plan.contacts:
-        output.note("there is nothing to do; that nobody is there is verified all the same")
-    if plan.kind is PlanKind.ERASE and storage is not None:
+        output.note("there is nothing to do; the accounts are read again all the same")
+    if kind_of(plan.kind).leaves_tombstones and storage is not None:
         output.note("tombstones are left in that --storage and in the usual one, where every upsert looks")
     ask([f"about to {plan.kind.value} {plan.contacts} contact(s) in {', '.join(plan.by_account)}"], yes=yes)
 
@@ -124,7 +130,7 @@ def every_run(context: typer.Context, storage: Storage = None, as_json: Json = F
     from contacts_core.cli.errors import handled
     from contacts_core.plans import list_runs as listed
 
-    with handled("", as_json=as_json, debug=bool(context.find_root().params.get("debug"))):
+    with handled("", as_json=as_json):
         found = listed(storage=storage)
         if as_json:
             output.document(found)
@@ -134,9 +140,10 @@ def every_run(context: typer.Context, storage: Storage = None, as_json: Json = F
             [one.id, one.state, ", ".join(one.accounts), one.people, one.begun_at[:19], (one.ended_at or "")[:19]]
             for one in found
         )
-        table = output.table(*columns)
-        table.columns[0].no_wrap = True  # to be copied
-        output.show(output.rows(table, rows) if found else "no runs yet")
+        if found:
+            output.show(output.rows(output.table(*columns), rows))
+        else:
+            output.note("no runs yet")
 
 
 @runs.command("show", cls=Command)
@@ -171,7 +178,7 @@ def run_show(run: RunId, receipt: ReceiptFile = None, storage: Storage = None, a
 def run_resume(
     run: RunId, yes: Yes = False, receipt: ReceiptFile = None, storage: Storage = None, as_json: Json = False
 ) -> None:
-    """Go on with a run: where it was, or once more for whoever is still there.
+    """Resume a run, or try again for contacts that are still there.
 
     An interrupted run goes on at the step that was in flight. One that ended with people still there, or was
     cancelled, begins another round; it touches only contacts of the plan that are who they were.
@@ -211,7 +218,7 @@ def worker(storage: Storage = None) -> None:
     """Work on runs that machines share through PostgreSQL.
 
     Any number of workers, on any machines, drain the same queue; one at a time speaks to an account, so that its rate
-    and concurrency hold across all of them. What a worker leaves behind that dies is taken up by another. All need the
+    and concurrency hold across all of them. If a worker dies, another one takes over its runs. All need the
     same accounts and the same receipt key (CONTACTS_RECEIPT_KEY). Ctrl-C or SIGTERM stops it after the steps under way,
     with exit code 0.
 
@@ -232,7 +239,7 @@ def bars() -> Iterator[Callable[[Sequence[Progress]], None]]:
     """One bar for each account on stderr; where that is no terminal, a line for each phase."""
     from contacts_core.cli import output
 
-    if not sys.stderr.isatty():
+    if not output.shows_progress():
         said: dict[str, str] = {}
 
         def tell(accounts: Sequence[Progress]) -> None:
@@ -288,11 +295,13 @@ def _phase(each: Progress) -> str:
 def _compare(saved: Plan, path: Path, *, as_json: bool) -> None:
     """Make the plan anew, save it beside the old one, and tell the difference."""
     from contacts_core.cli import output
+    from contacts_core.cli.commands.plan import saved_as
     from contacts_core.plans import replan
     from contacts_core.plans.execution.changes import differences
 
     fresh = replan(saved)
-    to = path.with_name(f"{path.stem}-new{path.suffix}")
+    beside = saved_as(saved) if str(path) == "-" else path
+    to = beside.with_name(f"{beside.stem}-new{beside.suffix}")
     lines = [
         f"{part.account}: {difference}"
         for part in saved.accounts
@@ -353,7 +362,7 @@ def _summary(done: Receipt, written: Path) -> None:
     accounts = dict.fromkeys(each["account"] for each in results)
     states = ("absent", "present", "unknown")
     rows = ([name, *(counts[name, state] for state in states)] for name in accounts)
-    output.show(output.rows(output.table("account", *states, title=f"{done.run}: {done.state}"), rows))
+    output.show(output.rows(output.table("account", *states, title=f"{done.run}: {done.state}", for_people=True), rows))
     if done.reason:
         output.show(done.reason)
     others = [each for each in results if each["state"] != "absent"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contacts_core.cli import completion
 from contacts_core.cli.options import (
     Account,
     AnonymousIds,
@@ -18,6 +19,7 @@ from contacts_core.cli.options import (
     Json,
     ListId,
     Phones,
+    RequiredAccount,
     Settings,
     Storage,
     Timeout,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 Members = Annotated[list[str] | None, typer.Argument(metavar="MEMBER", help="Ids of contacts.", show_default=False)]
 LONG = 900.0
+BEAT = 100  # rows between two signs of progress
 JSON_LINES = {".jsonl", ".ndjson"}
 
 
@@ -68,9 +71,9 @@ def delete(
 ) -> None:
     """Delete whole contacts, after asking.
 
-    Identifiers are looked up first; if nobody has one of them, the exit code is 3. An id that the vendor does not have
-    is not an error: the contact may be gone already. Many vendors delete later, as a job: without --wait, accepted is
-    not done.
+    Identifiers are looked up first; if no contact has one of them, the exit code is 3. An id that the vendor does not
+    have is not an error: the contact may be gone already. Many vendors delete later, as a job: without --wait, accepted
+    is not done.
 
         contacts delete marketing ID ID
         contacts delete marketing --email jane@example.com --wait
@@ -78,7 +81,7 @@ def delete(
         contacts delete marketing --all --confirm marketing
     """
     from contacts_core.cli.formatting import some, who
-    from contacts_core.cli.prompts import ask, looked_up, opened, plan, settle, telling
+    from contacts_core.cli.prompts import ask, changing, looked_up, opened, plan, settle, to_be_asked
     from contacts_core.models import Outcome
     from contacts_core.models.identifiers import scrub
     from contacts_core.provider import DeletesContacts
@@ -103,13 +106,16 @@ def delete(
             wanted = list(dict.fromkeys([*wanted, *more]))
         contacts, missing = looked_up(client, wanted)
         targets = list(dict.fromkeys([*targets, *contacts]))
-        remarks = [f"not there: {some(map(scrub, missing.absent))}"] if missing.absent else []
+        absent = missing.absent if to_be_asked(yes=yes) else map(scrub, missing.absent)
+        remarks = [f"not there: {some(absent)}"] if missing.absent else []
         if targets:
             shown = contacts if yes else contacts | _known(client, [t for t in targets if t not in contacts])
-            lines = [who(shown[target]) if target in shown else target for target in targets]
+            whole = to_be_asked(yes=yes)
+            lines = [who(shown[target], whole=whole) if target in shown else target for target in targets]
             doing = f"delete {len(targets)} contact(s) for good"
             ask(plan(client, DeletesContacts, doing, lines, *remarks), yes=yes)
-            with telling(client, "delete_contacts", targets):
+            going = f"deleting {len(targets)} contact(s)"
+            with changing(client, "delete_contacts", targets, going, client.provider.delete_batch_size):
                 done = client.delete_contacts(targets)
         else:
             done = Outcome(operation="delete_contacts")
@@ -118,7 +124,7 @@ def delete(
 
 
 def remove_identifier(
-    account: Account,
+    account: RequiredAccount,
     contact_id: ContactId,
     email: Emails = None,
     phone: Phones = None,
@@ -136,7 +142,8 @@ def remove_identifier(
 
         contacts remove-identifier marketing ID --phone +12025550123
     """
-    from contacts_core.cli.prompts import ask, opened, plan, settle, telling
+    from contacts_core.cli.formatting import told
+    from contacts_core.cli.prompts import ask, opened, plan, settle, telling, to_be_asked
     from contacts_core.provider import RemovesIdentifiers
 
     wanted = identifiers(email, phone, external_id, anonymous_id)
@@ -144,7 +151,7 @@ def remove_identifier(
         raise typer.BadParameter("give exactly one identifier, such as --phone")
     with opened(account, settings) as client:
         doing = f"remove an identifier from contact {contact_id}, which stays"
-        lines = plan(client, RemovesIdentifiers, doing, [wanted[0].masked])
+        lines = plan(client, RemovesIdentifiers, doing, [told(wanted[0], whole=to_be_asked(yes=yes))])
         sendable(client.provider, [contact_id])
         ask(lines, yes=yes)
         with telling(client, "remove_identifier", wanted):
@@ -153,7 +160,7 @@ def remove_identifier(
 
 
 def remove_from_list(
-    account: Account,
+    account: RequiredAccount,
     list_id: ListId,
     members: Members = None,
     email: Emails = None,
@@ -173,23 +180,23 @@ def remove_from_list(
         contacts remove-from-list marketing LIST ID ID
         contacts remove-from-list marketing LIST --email jane@example.com --yes --wait
     """
-    from contacts_core.cli.prompts import ask, opened, plan, settle, telling
+    from contacts_core.cli.prompts import ask, changing, opened, plan, settle, to_be_asked
     from contacts_core.provider import RemovesFromLists
 
     wanted = identifiers(email, phone, external_id, anonymous_id)
     everyone = _members(members, wanted)
     with opened(account, settings) as client:
         doing = f"take {len(everyone)} member(s) off list {list_id}; they stay contacts"
-        lines = plan(client, RemovesFromLists, doing, _masked(everyone))
+        lines = plan(client, RemovesFromLists, doing, _named(everyone, whole=to_be_asked(yes=yes)))
         sendable(client.provider, members or ())
         ask(lines, yes=yes)
-        with telling(client, "remove_from_list", everyone):
+        with changing(client, "remove_from_list", everyone, f"taking {len(everyone)} member(s) off the list"):
             outcome = client.remove_from_list(list_id, everyone)
         settle(client, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
 
 
 def add_to_list(
-    account: Account,
+    account: RequiredAccount,
     list_id: ListId,
     members: Members = None,
     email: Emails = None,
@@ -207,7 +214,7 @@ def add_to_list(
 
         contacts add-to-list marketing LIST ID --email jane@example.com
     """
-    from contacts_core.cli.prompts import opened, plan, settle, telling
+    from contacts_core.cli.prompts import changing, opened, plan, settle
     from contacts_core.provider import AddsToLists
 
     wanted = identifiers(email, phone, external_id, anonymous_id)
@@ -215,7 +222,7 @@ def add_to_list(
     with opened(account, settings) as client:
         plan(client, AddsToLists, "", ())  # refuse what it cannot do before the ids are looked at
         sendable(client.provider, members or ())
-        with telling(client, "add_to_list", everyone):
+        with changing(client, "add_to_list", everyone, f"putting {len(everyone)} member(s) on the list"):
             outcome = client.add_to_list(list_id, everyone)
         settle(client, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
 
@@ -233,7 +240,8 @@ def upsert(
         ),
     ],
     on_list: Annotated[
-        list[str] | None, several("--list", "LIST", "Put them on this list, by id or exact name.")
+        list[str] | None,
+        several("--list", "LIST", "Put them on this list, by id or exact name.", autocompletion=completion.lists),
     ] = None,
     recreate_erased: Annotated[
         bool, typer.Option("--recreate-erased", help="Also write people who were erased before.")
@@ -253,6 +261,7 @@ def upsert(
         contacts upsert marketing --from-file people.jsonl --list News --wait
         contacts export crm --json | contacts upsert marketing --from-file -
     """
+    from contacts_core.cli.output import progress
     from contacts_core.cli.prompts import opened, settle, telling
     from contacts_core.errors import Interrupted, InvalidInput
     from contacts_core.formats import read_json_lines, readable
@@ -262,17 +271,19 @@ def upsert(
     with readable(from_file) as file:
         rows = sum(1 for _ in read_json_lines(file))  # nothing is sent of a file that turns out to be broken
         if not rows:
-            raise InvalidInput("there is no contact in what was read, so nothing was sent")
+            raise InvalidInput("the input holds no contact, so nothing was sent")
         with opened(account, settings) as client:
             taken: list[str] = []
 
             def contacts() -> Iterator[Contact]:
                 for row, contact in enumerate(read_json_lines(file), 1):
                     taken.append(f"row {row}")
+                    if row % BEAT == 0:
+                        far(f"(row {row} of {rows})")
                     yield contact
 
             try:
-                with telling(client, "upsert_contacts", taken):
+                with progress(f"writing {rows} contact(s)") as far, telling(client, "upsert_contacts", taken):
                     guard = None if recreate_erased else partial(blocked, storage=storage)
                     outcome = client.run(upsert_contacts(client.provider, contacts(), on_list or (), guard))
             except Interrupted as error:  # rows behind the batch that it stopped in were not read
@@ -282,7 +293,7 @@ def upsert(
 
 
 def create_list(
-    account: Account,
+    account: RequiredAccount,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name.", show_default=False)],
     settings: Settings = None,
     as_json: Json = False,
@@ -305,7 +316,7 @@ def create_list(
 
 
 def delete_list(
-    account: Account, list_id: ListId, yes: Yes = False, settings: Settings = None, as_json: Json = False
+    account: RequiredAccount, list_id: ListId, yes: Yes = False, settings: Settings = None, as_json: Json = False
 ) -> None:
     """Delete a list and keep its contacts.
 
@@ -323,6 +334,7 @@ def delete_list(
 
 def _delete_all(client: Contacts[Any], confirm: str | None, *, yes: bool) -> Outcome:
     from contacts_core.cli.errors import Refused
+    from contacts_core.cli.output import progress
     from contacts_core.cli.prompts import ask, plan
     from contacts_core.provider import Counts, DeletesAllContacts
 
@@ -334,7 +346,8 @@ def _delete_all(client: Contacts[Any], confirm: str | None, *, yes: bool) -> Out
         )
     number = f"all {int(client.count())} contacts" if isinstance(client.provider, Counts) else "every contact"
     ask(plan(client, DeletesAllContacts, f"delete {number} of the account for good", ()), yes=yes)
-    return client.delete_all_contacts(confirm=confirm or "")
+    with progress(f"deleting {number}"):
+        return client.delete_all_contacts(confirm=confirm or "")
 
 
 def _known(client: Contacts[Any], ids: list[str]) -> dict[str, Contact]:
@@ -367,7 +380,7 @@ def _targets(path: Path, client: Contacts[Any]) -> tuple[list[str], list[Identif
     with readable(path) as file:
         lines = [(number, line.strip()) for number, line in read_lines(file)]
         if not lines:
-            raise InvalidInput("there is nobody in what was read, so nothing was sent")
+            raise InvalidInput("the input names no contact, so nothing was sent")
         if path.suffix.lower() in JSON_LINES or lines[0][1].startswith("{"):
             contacts = read_json_lines(file)
             numbered = zip(lines, contacts, strict=True)
@@ -402,5 +415,7 @@ def _members(ids: list[str] | None, given: list[Identifier]) -> list[str | Ident
     return members
 
 
-def _masked(members: list[str | Identifier]) -> list[str]:
-    return [member if isinstance(member, str) else member.masked for member in members]
+def _named(members: list[str | Identifier], *, whole: bool) -> list[str]:
+    from contacts_core.cli.formatting import told
+
+    return [member if isinstance(member, str) else told(member, whole=whole) for member in members]

@@ -18,8 +18,7 @@ from contacts_core.cli.commands.sandbox import MOST_PEOPLE
 from contacts_core.cli.options import Json, number
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from contacts_core.cli.output import Table
     from contacts_core.client import Contacts
     from contacts_core.models import Contact, Identifier, Outcome
     from contacts_core.query import Query
@@ -55,7 +54,7 @@ def demo(
     people: Annotated[int, number("--contacts", "Synthetic people at each vendor.", 20, MOST_PEOPLE)] = PEOPLE,
     as_json: Json = False,
 ) -> None:
-    """Try the main operations on an emulator of every vendor.
+    """Try the main operations on emulated vendors.
 
     It serves an emulator of each vendor on this machine, searches, removes an identifier, removes from a list, deletes
     and exports through the library, over real HTTP, and reads again after each step. In the end one person is erased
@@ -355,25 +354,25 @@ def _settled(read: Callable[[], T], expected: T) -> T:
 def _screen(title: str, checks: list[Check]) -> Table:
     from contacts_core.cli import output
 
-    made = output.table("operation", "asked", "the vendor said", "a re-read found", "", title=title)
-    made.show_lines = True
+    made = output.table("operation", "asked", "the vendor said", "a re-read found", "", title=title, for_people=True)
+    made.ruled = True
     for check in checks:
         cells = (check.operation, check.asked, check.said, check.found)
-        made.add_row(*map(output.text, cells), output.text(check.verdict, _style(check)))
+        made.add_row(*cells, output.Cell(check.verdict, _style(check)))
     return made
 
 
 def _summary(checks: list[Check], seconds: Mapping[str, float]) -> Table:
     from contacts_core.cli import output
 
-    made = output.table("vendor", *OPERATIONS, "seconds", title="Summary")
+    made = output.table("vendor", *OPERATIONS, "seconds", title="Summary", for_people=True)
     for name, took in seconds.items():
-        cells = [output.text(name)]
+        cells: list[object] = [name]
         for operation in OPERATIONS:
             worst = [c for c in checks if (c.provider, c.operation) == (name, operation)]
             worst.sort(key=lambda check: check.as_expected is not False)
-            cells.append(output.text(worst[0].verdict, _style(worst[0])) if worst else output.text("not reached"))
-        made.add_row(*cells, output.text(f"{took:.1f}"))
+            cells.append(output.Cell(worst[0].verdict, _style(worst[0])) if worst else "not reached")
+        made.add_row(*cells, f"{took:.1f}")
     return made
 
 

@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from contacts_core.cli.options import Account, Json, Settings, Timeout, Wait, Yes, input_file, pairs
+from contacts_core.cli.options import Json, RequiredAccount, Settings, Timeout, Wait, Yes, input_file, pairs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from contacts_core.cli.output import Exit
     from contacts_core.models import Job
 
 READING = {"GET", "HEAD", "OPTIONS"}
+INTERRUPTED = "interrupted"  # the state of an outcome that stopped half-way
+ENDS = {0: "succeeded", 1: "failed", 3: "succeeded in part"}
 
 
 def job(
-    account: Account,
+    account: RequiredAccount,
     job: Annotated[
         str,
         typer.Argument(
@@ -38,11 +43,18 @@ def job(
     from contacts_core.cli import formatting as wording
     from contacts_core.cli import output
     from contacts_core.cli.prompts import leave, opened, waiting
-    from contacts_core.errors import InvalidInput
 
-    given = _from_stdin() if job == "-" else [job]
-    if not given:
-        raise InvalidInput("there is no job in what was read", hint="it may have been done at once")
+    given: Sequence[Job | str] = [job]
+    ended = output.Exit.DONE
+    if job == "-":
+        given, ended = _from_stdin()
+    if not given:  # nothing is left to look at
+        if as_json:
+            output.document([])
+        else:
+            output.show(f"no job: the vendor did the work at once, and it {ENDS[ended]}")
+        leave(ended)
+        return
     with opened(account, settings) as client:
         seen = [client.get_job(each) for each in given]
         if wait and not all(each.finished for each in seen):
@@ -52,11 +64,11 @@ def job(
         output.document(seen[0] if len(seen) == 1 else seen)
     else:
         output.show([wording.job(each) for each in seen])
-    leave(max(map(wording.job_code, seen)))
+    leave(max(ended, *map(wording.job_code, seen)))
 
 
 def request(
-    account: Account,
+    account: RequiredAccount,
     method: Annotated[str, typer.Argument(metavar="METHOD", help="GET, POST, …", show_default=False)],
     path: Annotated[
         str, typer.Argument(metavar="PATH", help="Below the provider's base URL, encoded.", show_default=False)
@@ -73,13 +85,13 @@ def request(
 ) -> None:
     """Send one request to the vendor's own API.
 
-    The way to what has no command. Anything but a GET is shown and asked about first.
+    For anything that has no command. Anything but a GET is shown and asked about first.
 
         contacts request marketing GET /v1/contacts --param limit=5
         contacts request marketing POST /v1/tags --data '{"name": "vip"}'
     """
     from contacts_core.cli import output
-    from contacts_core.cli.prompts import ask, opened
+    from contacts_core.cli.prompts import ask, opened, to_be_asked
     from contacts_core.models.identifiers import scrub
 
     params, body = pairs("--param", param), _body(data)
@@ -87,7 +99,8 @@ def request(
         if method.upper() not in READING:
             said = f" with {len(data or '')} characters of JSON" if data else ""
             where = f"{client.name} ({client.provider.base_url})"
-            ask([f"about to send {method.upper()} {scrub(path)}{said} to {where}"], yes=yes)
+            shown = path if to_be_asked(yes=yes) else scrub(path)
+            ask([f"about to send {method.upper()} {shown}{said} to {where}"], yes=yes)
         output.document(client.request(method, path, params=params or None, json=body))
 
 
@@ -103,15 +116,28 @@ def _body(data: str | None) -> Any:
         return _json("--data", file.read())
 
 
-def _from_stdin() -> list[Job]:
-    """The jobs of an outcome, of a job, or of several jobs, as ``--json`` printed them."""
+def _from_stdin() -> tuple[list[Job], Exit]:
+    """The jobs of an outcome, of a job, or of several jobs, as ``--json`` printed them; and how the rest ended.
+
+    Raises:
+        InvalidInput: What was read is neither.
+    """
+    from contacts_core.cli.formatting import OUTCOME_CODES
+    from contacts_core.cli.output import Exit
+    from contacts_core.errors import InvalidInput
     from contacts_core.formats import job_from_plain, readable
 
     with readable("-") as file:
-        read = _json("stdin", file.read())
-    if isinstance(read, dict) and "jobs" in read:
-        read = read["jobs"]
-    return [job_from_plain(each) for each in (read if isinstance(read, list) else [read])]
+        text = file.read()
+    if not text.strip():
+        raise InvalidInput("nothing was read", hint="the command before the pipe failed; see what it says")
+    read = _json("stdin", text)
+    if isinstance(read, dict) and "state" in read and isinstance(read.get("jobs"), list):
+        codes = {state.value: code for state, code in OUTCOME_CODES.items()} | {INTERRUPTED: Exit.PARTIAL}
+        return [job_from_plain(each) for each in read["jobs"]], codes.get(str(read["state"]), Exit.DONE)
+    if not read:
+        raise InvalidInput("there is no job in what was read", hint="pass what --json printed")
+    return [job_from_plain(each) for each in (read if isinstance(read, list) else [read])], Exit.DONE
 
 
 def _json(where: str, text: str | bytes) -> Any:

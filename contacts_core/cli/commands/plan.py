@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contacts_core.cli import completion
 from contacts_core.cli.app import Command, section
 from contacts_core.cli.options import (
     DECIMAL,
@@ -18,7 +19,8 @@ from contacts_core.cli.options import (
     Json,
     ListId,
     Phones,
-    existing,
+    RequiredAccount,
+    content,
     identifiers,
     input_file,
     number,
@@ -34,7 +36,14 @@ if TYPE_CHECKING:
 
 MOST = 10**9  # contacts that --max-contacts can name
 Accounts = Annotated[
-    list[str], several("--accounts", "NAME,NAME", "Accounts or providers to look in.", show_default=False)
+    list[str],
+    several(
+        "--accounts",
+        "NAME,NAME",
+        "Accounts or providers to look in.",
+        show_default=False,
+        autocompletion=completion.accounts,
+    ),
 ]
 To = Annotated[
     Path | None,
@@ -147,7 +156,7 @@ def plan_remove_identifier(
 ) -> None:
     """Plan to take identifiers off every contact that has them; the contacts stay.
 
-    Some vendors cannot remove every kind; what they refuse stands in the receipt.
+    Some vendors cannot remove every kind; the receipt lists what they refused.
 
         contacts plan remove-identifier --phone +12025550123 --accounts marketing,crm --to plan.json
     """
@@ -160,7 +169,7 @@ def plan_remove_identifier(
 
 @plan.command("remove-from-list", cls=Command)
 def plan_remove_from_list(
-    account: Account,
+    account: RequiredAccount,
     list_id: ListId,
     ids: Ids = None,
     email: Emails = None,
@@ -188,7 +197,9 @@ def plan_remove_from_list(
 
 @plan.command("show", cls=Command)
 def plan_show(
-    path: Annotated[Path, typer.Argument(metavar="PLAN", parser=existing, show_default=False)],
+    path: Annotated[
+        Path, typer.Argument(metavar="PLAN", parser=input_file, help="A saved plan; - is stdin.", show_default=False)
+    ],
     as_json: Json = False,
 ) -> None:
     """Show a saved plan.
@@ -200,29 +211,27 @@ def plan_show(
     from contacts_core.cli import output
     from contacts_core.plans import Plan
 
-    saved = Plan.load(path)
+    saved = Plan.from_json(content(path))
     if as_json:
         output.text_line(saved.to_json())
     else:
         show(saved)
 
 
-def show(made: Plan, *, stderr: bool = False) -> None:
-    """The plan as tables, identifiers masked."""
+def show(made: Plan, *, stderr: bool = False, whole: bool = False) -> None:
+    """The plan as tables, identifiers masked unless they are wanted whole."""
     from contacts_core.cli import output
     from contacts_core.cli.plan_formatting import account_rows, contact_rows, notes
 
-    console = output.console(stderr=stderr)
-    console.print(
-        output.text(f"plan to {made.kind.value}: {len(made.people)} asked for, {made.contacts} contact(s) found")
-    )
-    accounts = output.table("account", "vendor", "contacts", "found by", "requests", "at least", "remarks")
-    console.print(output.rows(accounts, account_rows(made)))
+    asked_for = f"plan to {made.kind.value}: {len(made.people)} asked for, {made.contacts} contact(s) found"
+    output.show(asked_for, stderr=stderr)
+    columns = ("account", "vendor", "contacts", "found by", "requests", "at least", "remarks")
+    accounts = output.table(*columns, for_people=True)
+    output.show(output.rows(accounts, account_rows(made)), stderr=stderr)
     if made.contacts:
-        contacts = output.table("account", "contact", "identifiers", "person", "because it")
-        console.print(output.rows(contacts, contact_rows(made)))
-    for line in notes(made):
-        console.print(output.text(line), soft_wrap=True)
+        contacts = output.table("account", "contact", "identifiers", "person", "because it", for_people=True)
+        output.show(output.rows(contacts, contact_rows(made, whole=whole)), stderr=stderr)
+    output.show(list(notes(made, whole=whole)), stderr=stderr)
 
 
 def erasure(
@@ -261,7 +270,7 @@ def _planned(names: list[str], make: Callable[[], Plan], to: Path | None, *, as_
     from contacts_core.cli import output
 
     made = planned(names, make)
-    path = to or Path(f"{made.kind.value}-{made.checksum[:8]}.json")
+    path = to or saved_as(made)
     made.save(path)
     if as_json:
         output.text_line(made.to_json())
@@ -270,6 +279,11 @@ def _planned(names: list[str], make: Callable[[], Plan], to: Path | None, *, as_
     output.note(f"nothing was changed; saved to {path}, which holds whole identifiers")
     if made.contacts:
         output.note(f"to do it: contacts apply {shlex.quote(str(path))}")
+
+
+def saved_as(made: Plan) -> Path:
+    """The file that a plan is saved to if none is named."""
+    return Path(f"{made.kind.value}-{made.checksum[:8]}.json")
 
 
 def _announce_scans(names: list[str]) -> None:
@@ -313,7 +327,7 @@ def _read(path: Path) -> list[tuple[Identifier, ...]]:
     if unread:
         output.note(f"{path.name}: not read: {', '.join(unread)}")
     if not people:
-        raise InvalidInput("there are no people in what was read, so no plan was made")
+        raise InvalidInput("the input names no people, so no plan was made")
     return people
 
 

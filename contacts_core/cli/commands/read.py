@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from contacts_core.cli import completion, conditions
+from contacts_core.cli.columns import CONTACT_FIELDS, FIELD_FIELDS, LIST_FIELDS, Listing, Shape
+from contacts_core.cli.conditions import Condition
 from contacts_core.cli.options import (
     Account,
     AnonymousIds,
+    Csv,
     Emails,
     ExternalIds,
+    Fields,
     Json,
     Lists,
     Phones,
+    RequiredAccount,
     Settings,
+    Sort,
     identifiers,
     number,
     one,
@@ -31,12 +36,15 @@ from contacts_core.cli.options import (
 
 if TYPE_CHECKING:
     from contacts_core.client import Contacts
-    from contacts_core.models import Contact
+    from contacts_core.errors import IncompleteSearch
+    from contacts_core.models import Contact, ContactList, FieldDefinition, FieldType
     from contacts_core.query import Query
 
+T = TypeVar("T")
+
 MOST = 10**9  # contacts that --limit can name
-NUMBER = re.compile(r"[+-]?[0-9]{1,18}(?P<fraction>\.[0-9]*)?(?P<power>[eE][+-]?[0-9]{1,3})?")
 BEAT = 100  # contacts between two signs of progress
+TIME = "Such as 2025-01-31; UTC unless it says otherwise."
 
 
 def search(
@@ -48,17 +56,41 @@ def search(
     first_name: Annotated[str | None, typer.Option("--first-name", metavar="NAME")] = None,
     last_name: Annotated[str | None, typer.Option("--last-name", metavar="NAME")] = None,
     on_list: Annotated[
-        list[str] | None, several("--list", "LIST", "On each of these lists, by id or exact name.")
+        list[str] | None,
+        several("--list", "LIST", "On each of these lists, by id or exact name.", autocompletion=completion.lists),
     ] = None,
     tag: Annotated[list[str] | None, several("--tag", "NAME", "With each of these tags.")] = None,
-    updated_since: Annotated[
-        str | None,
-        typer.Option("--updated-since", metavar="TIME", help="Such as 2025-01-31; UTC unless it says otherwise."),
-    ] = None,
+    created_since: Annotated[str | None, typer.Option("--created-since", metavar="TIME", help=TIME)] = None,
+    created_before: Annotated[str | None, typer.Option("--created-before", metavar="TIME")] = None,
+    updated_since: Annotated[str | None, typer.Option("--updated-since", metavar="TIME", help=TIME)] = None,
+    updated_before: Annotated[str | None, typer.Option("--updated-before", metavar="TIME")] = None,
     custom: Annotated[
         list[str] | None,
-        typer.Option("--custom", metavar="NAME=VALUE", help="A custom field with this value; repeatable."),
+        typer.Option(
+            "--custom",
+            metavar="NAME=VALUE",
+            help="A custom field with this value; repeatable.",
+            autocompletion=completion.custom_fields,
+        ),
     ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            metavar="FIELD=VALUE",
+            help="Any field, and other operators than =; see above. Repeatable.",
+            autocompletion=completion.fields,
+        ),
+    ] = None,
+    has: Annotated[
+        list[str] | None,
+        several("--has", "FIELD", "With any value for each of these fields.", autocompletion=completion.fields),
+    ] = None,
+    lacks: Annotated[
+        list[str] | None,
+        several("--lacks", "FIELD", "Without a value for each of these fields.", autocompletion=completion.fields),
+    ] = None,
+    any_of: Annotated[bool, typer.Option("--any", help="One of the conditions is enough.")] = False,
     native: Annotated[
         str | None, typer.Option("--native", metavar="TEXT", help="A condition in the vendor's own language.")
     ] = None,
@@ -69,48 +101,68 @@ def search(
         bool, typer.Option("--explain", help="Only tell how the search would be done, and what it costs.")
     ] = False,
     limit: Annotated[int | None, number("--limit", "Stop after so many contacts.", 1, MOST)] = None,
+    fields: Fields = None,
+    sort: Sort = None,
+    as_csv: Csv = False,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Search for contacts; conditions are joined by AND.
 
-    What is found is complete: where the vendor shows only some of the matches, that is an error (exit code 3), and
-    --scan reads every contact instead.
+    With --any, one of them is enough. What is found is complete: where the vendor shows only some of the matches, that
+    is an error (exit code 3), and --scan reads every contact instead.
 
         contacts search marketing --last-name "O'Brien" --updated-since 2025-01-01
+        contacts search marketing --where 'email$=@example.com' --lacks phone --fields id,email --csv
+        contacts search marketing --any --where 'custom.score>=10' --tag vip --sort -created_at
         contacts search marketing --tag vip --json | jq -r .id
-        contacts search marketing --custom score=10 --explain
+
+    --where takes a field, an operator and a value. In quotes, for < > ! $ * mean something to a shell:
+
+        =  !=        equal, not equal
+        <  <=  >  >= less or more, before or after
+        ^=  $=  *=   begins with, ends with, contains
+
+    Fields are id, email, phone, external_id, anonymous_id, first_name, last_name, full_name, organization, title, city,
+    region, postal_code, country, list, tag, created_at, updated_at, and custom.NAME.
     """
     from contacts_core.cli.prompts import opened
-    from contacts_core.query import F, RawQuery
+    from contacts_core.query import RawQuery
 
-    texts = (
-        (F.email, email),
-        (F.phone, phone),
-        (F.external_id, external_id),
-        (F.anonymous_id, anonymous_id),
-        (F.first_name, first_name),
-        (F.last_name, last_name),
-        *((F.list, each) for each in on_list or ()),
-        *((F.tag, each) for each in tag or ()),
-    )
-    conditions: list[Query] = [field == value for field, value in texts if value is not None]
-    if updated_since is not None:
-        conditions.append(F.updated_at >= _time(updated_since))
-    if native is not None:
-        conditions.append(RawQuery(native))
-    fields = pairs("--custom", custom)
-    if not conditions and not fields:
+    texts = {
+        "email": email,
+        "phone": phone,
+        "external_id": external_id,
+        "anonymous_id": anonymous_id,
+        "first_name": first_name,
+        "last_name": last_name,
+    }
+    given = [
+        *(Condition(f"--{name}", name, "=", value) for name, value in texts.items() if value is not None),
+        *(Condition("--list", "list", "=", each) for each in on_list or ()),
+        *(Condition("--tag", "tag", "=", each) for each in tag or ()),
+        *_times("created", created_since, created_before),
+        *_times("updated", updated_since, updated_before),
+        *(Condition("--custom", f"custom.{name}", "=", value) for name, value in pairs("--custom", custom).items()),
+        *conditions.where(where or ()),
+        *conditions.has("--has", has or (), wanted=True),
+        *conditions.has("--lacks", lacks or (), wanted=False),
+    ]
+    if not given and native is None:
         raise typer.BadParameter("give a condition, such as --email; `contacts export` reads every contact")
+    listing = Listing(_contacts(), fields, sort, as_csv=as_csv, as_json=as_json)
     with opened(account, settings) as client:
-        conditions += _custom(client, fields)
-        query = conditions[0]
-        for condition in conditions[1:]:
-            query &= condition
+        types = _types(client, given)
+        queries = [condition.query(types) for condition in given]
+        if native is not None:
+            queries.append(RawQuery(native))
+        query = queries[0]
+        for each in queries[1:]:
+            query = query | each if any_of else query & each
         if explain:
             _explain(client, query, as_json=as_json)
         else:
-            _search(client, query, scan=scan, limit=limit, as_json=as_json)
+            _search(client, query, listing, scan=scan, limit=limit)
 
 
 def find(
@@ -124,8 +176,8 @@ def find(
 ) -> None:
     """Look contacts up by exact identifier.
 
-    Addresses are compared whatever their case, phone numbers whatever their punctuation. The exit code is 3 if there is
-    an identifier that nobody has, or that the vendor could not be asked for.
+    Addresses are compared whatever their case, phone numbers whatever their punctuation. Exits 3 if no contact has
+    one of the identifiers, or if one could not be looked up.
 
         contacts find marketing --email jane@example.com --phone +12025550123
     """
@@ -148,23 +200,23 @@ def find(
             if doubt := found.unasked.get(identifier, ""):
                 output.rows(made, [[asked, "(not asked)", "", "", "", doubt]])
                 continue
-            nobody = "(not known)" if identifier in found.mismatched else "(nobody)"
+            nobody = "(not known)" if identifier in found.mismatched else "(no contact)"
             matches = [[asked, *wording.contact_row(contact)] for contact in found.get_all(identifier)]
             output.rows(made, matches or [[asked, nobody, "", "", "", ""]])
         output.show(made)
     missing = [each.masked for each in found if not (found[each] or each in found.mismatched)]
     if missing:
-        output.note(f"nobody was found who has {wording.some(missing)}")
+        output.note(f"no contact has {wording.some(missing)}")
     leave(output.Exit.PARTIAL if missing or found.unasked or found.mismatched else output.Exit.DONE)
 
 
 def get(
-    account: Account,
+    account: RequiredAccount,
     ids: Annotated[list[str], typer.Argument(metavar="ID", help="The vendor's ids.", show_default=False)],
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """Show all that the vendor tells about contacts.
+    """Show everything the vendor has on contacts.
 
     An id that the vendor does not know is shown as such, and is no error.
 
@@ -199,30 +251,36 @@ def export(
     excel_safe: Annotated[
         bool, typer.Option("--excel-safe", help="Keep spreadsheets from taking CSV cells for formulas.")
     ] = False,
+    fields: Fields = None,
+    as_csv: Csv = False,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Write every contact to a file, or to stdout.
 
-    The file gets its name when it is complete; only you may read it. Without --to, --json writes JSON Lines to stdout.
+    The file gets its name when it is complete; only you may read it. Without --to, --json writes JSON Lines to stdout,
+    and --csv writes CSV.
 
         contacts export marketing --to people.csv --excel-safe
+        contacts export marketing --csv --fields id,email,custom.score
         contacts export marketing --list ID --json > members.jsonl
     """
     from contacts_core.cli import output
     from contacts_core.cli.prompts import opened
     from contacts_core.formats import writer_for
 
-    if to is None and not as_json:
-        raise typer.BadParameter("say where to: --to FILE, or --json for stdout")
-    if to is None and excel_safe:
-        raise typer.BadParameter("--excel-safe is for CSV files: --to FILE.csv")
+    if to is None and not (as_json or as_csv):
+        raise typer.BadParameter("say where to: --to FILE, or --json or --csv for stdout")
+    if to is not None and (as_csv or fields):
+        raise typer.BadParameter("--csv and --fields are for stdout; the name of the file says which kind it is")
+    if to is None and excel_safe and not (as_csv and not fields):
+        raise typer.BadParameter("--excel-safe is for CSV: --to FILE.csv, or --csv without --fields")
+    listing = Listing(_contacts(excel_safe=excel_safe), fields, None, as_csv=as_csv, as_json=as_json)
     number = 0
     with opened(account, settings) as client:
         contacts = client.export(lists=on_list or ())
         if to is None:
-            for contact in contacts:
-                output.line(contact)
+            listing.lines(contacts)
             return
         with writer_for(to, excel_safe=excel_safe) as writer, output.progress(f"exporting {account}") as far:
             for number, contact in enumerate(contacts, 1):
@@ -236,7 +294,7 @@ def export(
 
 
 def count(account: Account, settings: Settings = None, as_json: Json = False) -> None:
-    """Count the contacts, and say how that is known.
+    """Count the contacts and name the source of the number.
 
     Some vendors keep a counter, others have to be read to the end.
 
@@ -254,50 +312,78 @@ def count(account: Account, settings: Settings = None, as_json: Json = False) ->
         output.show(f"{int(number)} contacts ({how})")
 
 
-def lists(account: Account, settings: Settings = None, as_json: Json = False) -> None:
+def lists(
+    account: Account,
+    fields: Fields = None,
+    sort: Sort = None,
+    as_csv: Csv = False,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
     """Show the lists and their ids.
 
     Counts are the vendor's own, and may lag behind.
 
         contacts lists marketing
+        contacts lists marketing --sort -contacts --fields id,name
     """
-    from contacts_core.cli import output
     from contacts_core.cli.prompts import opened
 
+    shape: Shape[ContactList] = Shape(
+        LIST_FIELDS,
+        ("id", "name", "contacts", "description"),
+        lambda each: [each.id, each.name, each.count, each.description],
+    )
+    listing = Listing(shape, fields, sort, as_csv=as_csv, as_json=as_json)
     with opened(account, settings) as client:
         found = client.lists()
-    if as_json:
-        output.document(found)
-        return
-    made = output.table("id", "name", "contacts", "description")
-    output.show(output.rows(made, ([each.id, each.name, each.count, each.description] for each in found)))
+    _listed(found, listing)
 
 
-def fields(account: Account, settings: Settings = None, as_json: Json = False) -> None:
+def fields(
+    account: Account,
+    shown: Fields = None,
+    sort: Sort = None,
+    as_csv: Csv = False,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
     """Show the custom fields.
 
     Their names are what `contacts search --custom` wants.
 
         contacts fields marketing
     """
-    from contacts_core.cli import output
     from contacts_core.cli.prompts import opened
 
+    shape: Shape[FieldDefinition] = Shape(
+        FIELD_FIELDS,
+        ("name", "type", "options", "id", ""),
+        lambda each: [
+            each.name,
+            each.type.value,
+            ", ".join(each.options),
+            each.id,
+            "read only" if each.read_only else "",
+        ],
+    )
+    listing = Listing(shape, shown, sort, as_csv=as_csv, as_json=as_json)
     with opened(account, settings) as client:
         found = client.custom_fields()
-    if as_json:
-        output.document(found)
-        return
-    made = output.table("name", "type", "options", "id", "")
-    output.show(
-        output.rows(
-            made,
-            (
-                [each.name, each.type.value, ", ".join(each.options), each.id, "read only" if each.read_only else ""]
-                for each in found
-            ),
-        )
-    )
+    _listed(found, listing)
+
+
+def _listed(found: list[T], listing: Listing[T]) -> None:
+    """Print what is short enough to be read at once."""
+    from contacts_core.cli import output
+
+    ordered = listing.sorted(found)
+    if listing.as_json:
+        output.document([listing.plain(each) for each in ordered])
+    elif listing.as_csv:
+        listing.lines(ordered)
+    else:
+        listing.show(ordered)
 
 
 def _explain(client: Contacts[Any], query: Query, *, as_json: bool) -> None:
@@ -307,94 +393,96 @@ def _explain(client: Contacts[Any], query: Query, *, as_json: bool) -> None:
     if as_json:
         output.document(told)
         return
-    cost = "nobody can tell how many requests" if told.requests is None else f"{told.requests} request(s)"
+    cost = "an unknown number of requests" if told.requests is None else f"{told.requests} request(s)"
     output.show(f"{told.strategy.value}, {cost}: {told.reason}" + (f"\n  {told.text}" if told.text else ""))
 
 
-def _search(client: Contacts[Any], query: Query, *, scan: bool, limit: int | None, as_json: bool) -> None:
-    from contacts_core.cli import formatting as wording
-    from contacts_core.cli import output
-    from contacts_core.errors import IncompleteSearch
+class _Matches:
+    """What a search finds, in the order that is wanted and not more than is wanted.
 
-    matches = client.search(query, scan=scan)
-    sample: IncompleteSearch | None = None
-    found: Iterable[Contact] = islice(matches, limit)
-    shown: list[Contact] = []
-    try:
-        if as_json:
-            for contact in found:
-                output.line(contact)
-        else:
-            with output.progress("searching") as far:
-                for contact in found:
-                    shown.append(contact)
-                    if len(shown) % BEAT == 0:
-                        far(f"{len(shown)} found")
-        more = limit is not None and next(matches, None) is not None
-    except IncompleteSearch as error:
-        sample, more = error, False
-        shown = list(error.found)[:limit]
-        if as_json:
-            for contact in shown:
-                output.line(contact)
-    if not as_json:
-        output.show(output.rows(output.table(*wording.CONTACT_COLUMNS), map(wording.contact_row, shown)))
-        if not sample:
-            output.note(f"{len(shown)} contact(s)" + (", and there are more: --limit" if more else ""))
+    Attributes:
+        shown: How many were given so far.
+        more: Whether there are others.
+        sample: The error, if the vendor showed only some of the matches; these are given all the same.
+    """
+
+    def __init__(self, found: Iterator[Contact], listing: Listing[Contact], limit: int | None) -> None:
+        self._found, self._listing, self._limit = found, listing, limit
+        self.shown, self.more = 0, False
+        self.sample: IncompleteSearch | None = None
+
+    def __iter__(self) -> Iterator[Contact]:
+        for contact in self._listing.sorted(self._all()) if self._listing.sorts else self._all():
+            if self.shown == self._limit:
+                self.more = True
+                return
+            self.shown += 1
+            yield contact
+
+    def _all(self) -> Iterator[Contact]:
+        from contacts_core.errors import IncompleteSearch
+
+        try:
+            yield from self._found
+        except IncompleteSearch as error:
+            self.sample = error
+            yield from error.found
+
+    @property
+    def enough(self) -> bool:
+        """Whether as many were given as were asked for, and in any order."""
+        return self.shown == self._limit and not (self.sample and self._listing.sorts)
+
+
+def _search(client: Contacts[Any], query: Query, listing: Listing[Contact], *, scan: bool, limit: int | None) -> None:
+    from contacts_core.cli import output
+
+    matches = _Matches(client.search(query, scan=scan), listing, limit)
+    if listing.as_json or listing.as_csv:
+        listing.lines(matches)
+    else:
+        contacts: list[Contact] = []
+        with output.progress("searching") as far:
+            for contact in matches:
+                contacts.append(contact)
+                if len(contacts) % BEAT == 0:
+                    far(f"{len(contacts)} found")
+        listing.show(contacts)
+    if matches.sample and not matches.enough:
+        raise matches.sample
+    more = matches.more or matches.sample
+    if not (listing.as_json or listing.as_csv):
+        output.note(f"{matches.shown} contact(s)" + (", and there are more: --limit" if more else ""))
     elif more:
         output.note(f"stopped after {limit}; there are more")
-    if sample:
-        raise sample
 
 
-def _custom(client: Contacts[Any], given: dict[str, str]) -> list[Query]:
-    """Conditions on custom fields, each value in the type of its field."""
+def _contacts(*, excel_safe: bool = False) -> Shape[Contact]:
+    from contacts_core.cli.formatting import CONTACT_COLUMNS, contact_row
+    from contacts_core.formats import CsvWriter
+
+    writer = partial(CsvWriter, excel_safe=excel_safe)
+    return Shape(CONTACT_FIELDS, CONTACT_COLUMNS, contact_row, open_ended=True, writer=writer)
+
+
+def _times(what: str, since: str | None, before: str | None) -> list[Condition]:
+    """The conditions on when something was created or updated, checked before anything is opened."""
+    both = ((since, "since", ">="), (before, "before", "<"))
+    given = [Condition(f"--{what}-{name}", f"{what}_at", sign, text) for text, name, sign in both if text is not None]
+    for condition in given:
+        conditions.moment(condition.text)
+    return given
+
+
+def _types(client: Contacts[Any], given: list[Condition]) -> dict[str, FieldType]:
+    """The types of the custom fields, if there is a condition on one."""
     from contacts_core.cli import output
     from contacts_core.provider import ReadsCustomFields
-    from contacts_core.query import F
 
-    if not given:
-        return []
-    known = isinstance(client.provider, ReadsCustomFields)
-    types = {each.name: each.type for each in client.custom_fields()} if known else {}
-    if known and (unknown := sorted(given.keys() - types.keys())):
+    names = {condition.custom for condition in given} - {""}
+    if not names or not isinstance(client.provider, ReadsCustomFields):
+        return {}
+    types = {each.name: each.type for each in client.custom_fields()}
+    if unknown := sorted(names - types.keys()):
         output.warn(f"there is no custom field named {', '.join(unknown)} (`contacts fields {client.name}`)")
-    return [F.custom[name] == _typed(types.get(name), name, value) for name, value in given.items()]
-
-
-def _typed(type: Any, name: str, text: str) -> Any:
-    from contacts_core.models import FieldType
-
-    try:
-        match type:
-            case FieldType.NUMBER:
-                return _number(text)
-            case FieldType.BOOLEAN:
-                return {"true": True, "false": False}[text.lower()]
-            case FieldType.DATE:
-                return _time(text)
-            case _:
-                return text
-    except (ValueError, KeyError):
-        raise typer.BadParameter(f"--custom {name}: a {type.value} is due, not {text!r}") from None
-
-
-def _number(text: str) -> float:
-    """A number of plain ASCII digits."""
-    found = NUMBER.fullmatch(text)
-    if not found:
-        raise ValueError
-    value = float(text) if found["fraction"] or found["power"] else int(text)
-    if not math.isfinite(value):
-        raise ValueError
-    return value
-
-
-def _time(text: str) -> Any:
-    from datetime import UTC, datetime
-
-    try:
-        moment = datetime.fromisoformat(text.encode("ascii").decode())
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{text!r} is not a time; write 2025-01-31 or 2025-01-31T12:00:00+01:00") from None
+    return types

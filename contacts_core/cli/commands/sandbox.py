@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contacts_core.cli import completion
 from contacts_core.cli.options import Json, number, several
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ def sandbox(
     ] = None,
     port: Annotated[int, number("--port", "0 takes a free one.", 0, 65535)] = 8025,
     contacts: Annotated[int, number("--contacts", "Synthetic people at each vendor.", 0, MOST_PEOPLE)] = 300,
-    seed: Annotated[int, number("--seed", "Another number, other people.", -MOST_SEED, MOST_SEED)] = 0,
+    seed: Annotated[int, number("--seed", "A different number gives different people.", -MOST_SEED, MOST_SEED)] = 0,
     speed: Annotated[
         float,
         number("--speed", "How much faster time passes there.", 0.001, FASTEST, whole=False, metavar="FACTOR"),
@@ -40,6 +42,7 @@ def sandbox(
             "--faults",
             "NAME[=N|=P%][@A]",
             "What goes wrong: always, N times, or in P % of requests; after A; `help` lists them.",
+            autocompletion=completion.faults,
         ),
     ] = None,
     latency: Annotated[
@@ -61,12 +64,13 @@ def sandbox(
     from contacts_core.cli import output
 
     served = imported()
+    from contacts_core.emulator.registry import emulators, known_faults
+
     chosen = faults or []
     if "help" in chosen:
-        made = output.rows(output.table("fault", "what happens"), served.FAULTS.items())
+        made = output.rows(output.table("fault", "what happens"), known_faults().items())
         output.show(made)
         return
-    from contacts_core.emulator.registry import emulators
 
     try:
         ready = served.Sandbox(
@@ -79,7 +83,12 @@ def sandbox(
         )
     except ValueError as error:
         raise typer.BadParameter(f"{error} (--faults help lists them)") from None
-    with served.running(ready, port) as server:
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(served.running(ready, port))
+        except OSError as error:
+            reason = f"cannot listen on port {port}: {error.strerror}; --port 0 takes a free one"
+            raise OSError(error.errno, reason) from None
         if command:
             raise typer.Exit(_inside(server, command))
         _announce(server, as_json=as_json)

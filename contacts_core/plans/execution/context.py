@@ -1,4 +1,4 @@
-"""What the durable workflows have in hand: the journal, the key, the accounts; and how a run is concluded."""
+"""The context of durable workflows: the journal, the key and the accounts; and how a run is concluded."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from contacts_core.http.hooks import BeforeSend, EventHook
 from contacts_core.http.wire import request_id
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans import hooks
-from contacts_core.plans.model import AccountPlan, Plan, PlanKind
+from contacts_core.plans.kinds import kind_of
+from contacts_core.plans.model import AccountPlan, Plan
 from contacts_core.plans.receipts.events import receipt_events
 from contacts_core.plans.receipts.reasons import OurWords, public_reason
 from contacts_core.plans.receipts.receipt import Receipt, Signer, write
 from contacts_core.provider import Flow, Provider, Request
 from contacts_core.storage.database import Storage, storage_error
 from contacts_core.storage.journal import Journal, Run, now
-from contacts_core.storage.leases import LEASE, Leases, Stopped
+from contacts_core.storage.leases import LEASE_S, Leases, Stopped
 from contacts_core.storage.pseudonyms import PseudonymKey
-from contacts_core.storage.tombstones import Tombstones, guard, places
+from contacts_core.storage.tombstones import Tombstones, guard, tombstone_storages
 
 __all__ = ["Runner", "Session", "Stopped", "conclude", "session"]
 
@@ -37,7 +38,7 @@ T = TypeVar("T")
 
 
 class Runner(Protocol):
-    """What is needed of an account: both clients have it, the asynchronous one behind a bridge."""
+    """What the engine needs of an account. Both clients have it, the asynchronous one through a bridge."""
 
     @property
     def provider(self) -> Provider:
@@ -49,29 +50,29 @@ class Runner(Protocol):
         ...
 
     def add_event_hook(self, hook: EventHook) -> Callable[[], None]:
-        """Call this after every exchange; gives the function that removes it."""
+        """Call this after every exchange. Return the function that removes it."""
         ...
 
     def add_before_send(self, hook: BeforeSend) -> Callable[[], None]:
-        """Ask this before every exchange; gives the function that removes it."""
+        """Call this before every exchange. Return the function that removes it."""
         ...
 
     def charge_rate_limit(self, requests: int) -> None:
-        """Count requests that another process sent against the rates."""
+        """Count requests of another process against the rate limits."""
 
 
 class Session:
-    """One process at work on one state."""
+    """One process that works on one storage."""
 
     current: Session | None = None
 
-    def __init__(self, place: Storage, runners: Mapping[str, Runner], leases: Leases | None = None) -> None:
-        """Prepare; accounts that are not among ``runners`` are opened by name."""
-        self.place, self.leases = place, leases or Leases(place, "", LEASE)
-        self.key: PseudonymKey = place.key()
-        self.signer = _signer(place)  # now: what has been done must not lack its receipt for want of a key
-        self.journal = Journal(place)
-        self.stopping = threading.Event()  # nothing new is begun
+    def __init__(self, storage: Storage, runners: Mapping[str, Runner], leases: Leases | None = None) -> None:
+        """Prepare. Accounts that are not among ``runners`` are opened by name."""
+        self.storage, self.leases = storage, leases or Leases(storage, "", LEASE_S)
+        self.key: PseudonymKey = storage.key()
+        self.signer = _signer(storage)  # read now, so that no receipt fails later because the key cannot be read
+        self.journal = Journal(storage)
+        self.stopping = threading.Event()  # nothing new is started
         self.abandoned = threading.Event()  # nothing more is sent
         self.trouble: StorageError | None = None
         self._runners: dict[str, Runner] = dict(runners)
@@ -80,24 +81,24 @@ class Session:
         self._plans: dict[str, Plan] = {}
         self._charged: set[str] = set()
         self.touched: dict[Any, set[int]] = {}
-        self.identified: set[Any] = set()  # rounds whose account was found to be the one that was planned for
+        self.identified: set[Any] = set()  # rounds whose account was checked to be the planned one
         self._working: list[str] = []
 
     @property
     def active(self) -> int:
-        """How many workflows are under way."""
+        """Number of workflows under way."""
         return len(self._working)
 
     def working(self, workflow: str) -> bool:
-        """Whether this one is."""
+        """Return whether this workflow is under way."""
         return workflow in self._working
 
     @contextlib.contextmanager
     def busy(self, workflow: str, account: str) -> Iterator[None]:
-        """Be at work in an account: nobody else is, in this process or another.
+        """Work in an account, as the only workflow of this process or another.
 
         Raises:
-            Stopped: The engine stops, or runs cannot be read or written; the workflow stays as it is.
+            Stopped: The engine stops, or runs cannot be read or written. The workflow can be continued.
         """
         self._working.append(workflow)
         try:
@@ -108,10 +109,10 @@ class Session:
 
     @contextlib.contextmanager
     def storing(self) -> Iterator[None]:
-        """End the workflow for now, where the database refuses.
+        """End the workflow for now if the database fails.
 
         Raises:
-            Stopped: It did.
+            Stopped: It failed.
         """
         try:
             yield
@@ -121,10 +122,10 @@ class Session:
             raise Stopped from None
 
     def _left(self, account: str) -> float:
-        """Seconds that a request to this account may take from now.
+        """Return how many seconds a request to this account may take from now.
 
         Raises:
-            Stopped: None may be sent any more.
+            Stopped: Nothing may be sent any more.
         """
         left = self.leases.left(f"account {account}")
         if left is None or self.abandoned.is_set() or (not left and self.stopping.is_set()):
@@ -133,46 +134,46 @@ class Session:
 
     def close(self) -> None:
         """Close the accounts that were opened here."""
-        for door in self._own:
-            door.close()
+        for client in self._own:
+            client.close()
 
     def plan(self, id: str) -> Plan:
-        """The plan of a run."""
+        """Return the plan of a run."""
         with self._lock:
             if id not in self._plans:
                 if self.journal.run(id).key != self.key.id:
                     raise ConfigurationError(
-                        OurWords(f"run {id} was begun with another receipt key"),
-                        hint="name the same key on every machine",
+                        OurWords(f"run {id} was started with another receipt key"),
+                        hint="set the same key on every machine",
                     )
-                found = kept_plan(self.journal, id)
-                if found is None:
-                    raise ConfigurationError(OurWords(f"the plan of run {id} is gone"))
-                self._plans = {id: found}  # plans are large, and runs go one after the other as a rule
+                plan = stored_plan(self.journal, id)
+                if plan is None:
+                    raise ConfigurationError(OurWords(f"the plan of run {id} was deleted"))
+                self._plans = {id: plan}  # one at a time: plans are large, and runs usually follow one another
             return self._plans[id]
 
     def part(self, id: str, account: str) -> tuple[Plan, AccountPlan, Runner]:
-        """A run's plan, the part for this account, and the account.
+        """Return a run's plan, the part for this account, and the account.
 
         Raises:
-            ConfigurationError: The account is unknown here, or belongs to another provider than when it was planned.
+            ConfigurationError: The account is unknown, or has another provider than when it was planned.
         """
         plan = self.plan(id)
         part, runner = plan.by_account[account], self.runner(account)
         if runner.provider.name != part.provider:
-            now_at = runner.provider.name
+            current = runner.provider.name
             raise ConfigurationError(
-                OurWords(f"account {account!r} belongs to {now_at} now, and the plan was made for {part.provider}")
+                OurWords(f"account {account!r} is a {current} account now, and the plan was made for {part.provider}")
             )
         return plan, part, runner
 
     def runner(self, account: str) -> Runner:
-        """The account of this name, which knows what others just sent to it."""
+        """Return the account of this name, its rate limits charged with what other processes just sent."""
         with self._lock:
             if account not in self._runners:
-                door = Contacts(open_provider(account, {}), name=account, guard=guard(None))
-                self._own.append(door)
-                self._runners[account] = door
+                client = Contacts(open_provider(account, {}), name=account, guard=guard(None))
+                self._own.append(client)
+                self._runners[account] = client
             runner = self._runners[account]
             if account not in self._charged or f"account {account}" in self.leases.taken_over:
                 self._charged.add(account)
@@ -183,34 +184,34 @@ class Session:
 
     @contextlib.contextmanager
     def watched(self, runner: Runner) -> Iterator[list[dict[str, Any]]]:
-        """Note every exchange with the vendor, as digests, and let none begin without the account's lease."""
-        account = next(name for name, each in self._runners.items() if each is runner)
+        """Record every exchange with the vendor, as digests, and allow none without the account's lease."""
+        account = next(name for name, opened in self._runners.items() if opened is runner)
         exchanges: list[dict[str, Any]] = []
 
-        def note(call: Request[Any], response: Any) -> None:
+        def record(call: Request[Any], response: Any) -> None:
             body = msgspec.json.encode([call.params, call.json], order="sorted")
-            told = {"status": None, "answer": "", "request_id": ""}
+            answer = {"status": None, "answer": "", "request_id": ""}
             if response is not None:
-                told["status"] = response.status_code
-                told["answer"] = self.key.digest(b"answer", response.content)
-                told["request_id"] = scrub(request_id(response.headers))
+                answer["status"] = response.status_code
+                answer["answer"] = self.key.digest(b"answer", response.content)
+                answer["request_id"] = scrub(request_id(response.headers))
             request = self.key.digest(b"request", call.method.encode(), call.path.encode(), body)
-            exchanges.append({"method": call.method, "request": request, **told, "at": now()})
+            exchanges.append({"method": call.method, "request": request, **answer, "at": now()})
 
         with contextlib.ExitStack() as hooked:
-            hooked.callback(runner.add_event_hook(note))
+            hooked.callback(runner.add_event_hook(record))
             hooked.callback(runner.add_before_send(lambda: self._left(account)))
             self._left(account)
             yield exchanges
             self._left(account)
 
     def conclude(self, run: Run, state: str, reason: str) -> None:
-        """Write the receipt and how the run ended, once, and tell the plugins."""
-        _conclude(self.place, self.journal, self.key, self.signer, run, state, reason)
+        """Write the receipt, record how the run ended, and call the hooks; only once for a run."""
+        _conclude(self.storage, self.journal, self.key, self.signer, run, state, reason)
 
 
 def begin_run(journal: Journal, id: str, plan: Plan, key: PseudonymKey, options: Mapping[str, Any]) -> None:
-    """Write a new run of a plan down."""
+    """Record a new run of a plan."""
     journal.begin(
         id,
         kind=plan.kind.value,
@@ -223,43 +224,43 @@ def begin_run(journal: Journal, id: str, plan: Plan, key: PseudonymKey, options:
     )
 
 
-def kept_plan(journal: Journal, id: str) -> Plan | None:
-    """The plan of a run; None once nothing is left to do with it.
+def stored_plan(journal: Journal, id: str) -> Plan | None:
+    """Return the plan of a run, or None once nothing is left to do with it.
 
     Raises:
-        StorageError: It was altered, or the receipt key is another one than when the run began.
+        StorageError: It was altered, or the receipt key has changed since the run began.
     """
     text = journal.plan(id)
     return None if text is None else Plan.from_json(text)
 
 
-def conclude(place: Storage, journal: Journal, key: PseudonymKey, run: Run, state: str, reason: str) -> None:
-    """Write the receipt and how the run ended, once, and tell the plugins."""
-    _conclude(place, journal, key, _signer(place), run, state, reason)
+def conclude(storage: Storage, journal: Journal, key: PseudonymKey, run: Run, state: str, reason: str) -> None:
+    """Write the receipt, record how the run ended, and call the hooks; only once for a run."""
+    _conclude(storage, journal, key, _signer(storage), run, state, reason)
 
 
-def _signer(place: Storage) -> Signer | None:
-    pem = place.signing_key()
+def _signer(storage: Storage) -> Signer | None:
+    pem = storage.signing_key()
     return Signer.from_pem(pem) if pem else None
 
 
 def _conclude(
-    place: Storage, journal: Journal, key: PseudonymKey, signer: Signer | None, run: Run, state: str, reason: str
+    storage: Storage, journal: Journal, key: PseudonymKey, signer: Signer | None, run: Run, state: str, reason: str
 ) -> None:
-    if run.key != key.id:  # a receipt under another key would be nobody's proof, and the plan cannot be read
+    if run.key != key.id:  # a receipt under another key would prove nothing, and the plan cannot be decrypted
         journal.end(run, state, reason, None, forget=False)
         return
-    plan = kept_plan(journal, run.id)
+    plan = stored_plan(journal, run.id)
     if plan is None:
         return
-    if plan.kind is PlanKind.ERASE:
-        _bury_touched(place, journal, key, run, plan)
+    if kind_of(plan.kind).leaves_tombstones:
+        _add_tombstones_of_touched(storage, journal, key, run, plan)
     try:
         text = "".join(write(receipt_events(run, plan, journal, key, state, reason), key, signer))
         receipt = Receipt.parse(text)
     except (StorageError, SQLAlchemyError):
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, the run ends, and says what there is not
+    except Exception as error:  # noqa: BLE001 - whatever happens, the run ends and says that there is no receipt
         why = f"{state}, and its receipt could not be written: {public_reason(error, key)}"
         journal.end(run, "failed", f"{why}; {reason}" if reason else why, None, forget=False)
         return
@@ -267,9 +268,10 @@ def _conclude(
         hooks.run_finished(receipt)
 
 
-def _bury_touched(place: Storage, journal: Journal, key: PseudonymKey, run: Run, plan: Plan) -> None:
-    """Leave tombstones for those whose deletion was begun, however the run ends; also if it was cut off before."""
-    touched = {(e.account, each) for e in journal.events(run.id, "step") for each in e.body["touched"]}
+def _add_tombstones_of_touched(storage: Storage, journal: Journal, key: PseudonymKey, run: Run, plan: Plan) -> None:
+    """Add tombstones of people whose deletion was started, however the run ends."""
+    steps = journal.events(run.id, "step")
+    touched = {(step.account, contact) for step in steps for contact in step.body["touched"]}
     if not touched:
         return
     numbers = {
@@ -279,14 +281,18 @@ def _bury_touched(place: Storage, journal: Journal, key: PseudonymKey, run: Run,
         if (part.account, key.contact(part.account, target.contact)) in touched
         for number in target.people
     }
-    gone = [i for person in plan.people if person.number in numbers for i in person.identifiers]
-    for each in places(place):
-        Tombstones(each).add(gone, run.id)
+    erased = [i for person in plan.people if person.number in numbers for i in person.identifiers]
+    for located in tombstone_storages(storage):
+        Tombstones(located).add(erased, run.id)
 
 
 def session() -> Session:
-    """The session at work; every step begins here, and goes no further when it stops."""
-    found = Session.current
-    if found is None or found.stopping.is_set():
+    """Return the session of this process. Every step begins here.
+
+    Raises:
+        Stopped: The engine stops.
+    """
+    current = Session.current
+    if current is None or current.stopping.is_set():
         raise Stopped
-    return found
+    return current

@@ -1,4 +1,4 @@
-"""Applying plans and looking after runs: what the package offers, on top of the durable engine."""
+"""Applying plans and managing runs: the public functions, on top of the durable engine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from contacts_core.client import AsyncContacts, Contacts
 from contacts_core.errors import Cancelled, ConfigurationError, InvalidInput, PlanRefused, StorageError
 from contacts_core.http.hooks import BeforeSend, EventHook
 from contacts_core.plans import hooks
-from contacts_core.plans.model import Plan, PlanKind
+from contacts_core.plans.kinds import kind_of
+from contacts_core.plans.model import Plan
 from contacts_core.plans.receipts.receipt import Receipt
 from contacts_core.provider import Flow
 from contacts_core.storage.database import Storage, locate_storage
@@ -26,7 +27,7 @@ from contacts_core.storage.tombstones import Tombstones
 
 try:
     from contacts_core.plans.execution import engine
-    from contacts_core.plans.execution.context import Runner, kept_plan
+    from contacts_core.plans.execution.context import Runner, stored_plan
     from contacts_core.plans.execution.engine import Engine
     from contacts_core.plans.execution.workflows import check_accounts
     from contacts_core.storage.journal import Journal, Progress, Run
@@ -37,7 +38,9 @@ except ModuleNotFoundError as missing:
             "applying plans needs a POSIX system (file locks)",
             hint="make and review plans here; apply them on Linux, macOS or WSL",
         ) from None
-    raise ConfigurationError(f"runs need the package {missing.name}", hint="install contacts-core[plans]") from None
+    raise ConfigurationError(
+        f"runs need the package {missing.name} (extra plans)", hint="install contacts-core[plans]"
+    ) from None
 
 __all__ = [
     "RunStopped",
@@ -56,19 +59,19 @@ __all__ = [
 logger = logging.getLogger("contacts_core")
 
 T = TypeVar("T")
-Watch = Callable[[Sequence[Progress]], None]
+Watcher = Callable[[Sequence[Progress]], None]
 
-GLANCE = 0.1  # seconds between two looks at how far a run got
+POLL_INTERVAL_S = 0.1  # between two looks at the progress of a run
 
 
 class RunStopped(Cancelled):
-    """A run was interrupted by the user and can be resumed; ``run`` is its name."""
+    """A run was interrupted by the user and can be resumed. ``run`` is its id."""
 
     def __init__(self, run: str) -> None:
         super().__init__()
         self.run = run
         self.args = (f"run {run} was interrupted after the steps that were under way",)
-        self.hint = f"nothing is lost: contacts runs resume {run}"
+        self.hint = f"nothing is lost; continue with: contacts runs resume {run}"
 
 
 def apply(
@@ -78,29 +81,32 @@ def apply(
     storage: str | Path | None = None,
     timeout: float = 900.0,
     pause: float = 0.5,
-    watch: Watch | None = None,
+    watch: Watcher | None = None,
 ) -> Receipt:
-    """Do what a plan says, durably, verify it, and give the receipt.
+    """Apply a plan durably, verify the result, and return the receipt.
 
-    If the process dies, `resume` goes on where it was. Before anything is changed, every account is read once more.
+    If the process dies, `resume` continues where it was. Before anything is changed, every account is read once more.
 
     Args:
         plan: The plan.
-        accounts: Accounts that are open already; others are opened by their names.
+        accounts: Accounts that are open already. Others are opened by name.
         storage: Where the run is kept: a folder or a PostgreSQL URL; see `contacts_core.storage.database`.
-        timeout: Seconds of patience with each account: for its jobs, and for its contacts to vanish.
-        pause: Seconds before the second look at something; each further pause is longer.
-        watch: Called now and then with how far each account got.
+        timeout: Seconds to wait in each account for the vendor's jobs, and for contacts to disappear.
+        pause: Seconds before the second check of something. Each further pause is longer.
+        watch: Called regularly with the progress of each account.
 
     Raises:
-        PlanRefused: It was altered, a plugin objected, an account leads to another workspace, or what it is about to
-            touch has changed since; nothing was changed.
-        RunStopped: Ctrl-C; what was under way was finished.
-        ConfigurationError: An account is unknown, or another process is at work in the same folder.
+        PlanRefused: It was altered, a plugin objected, an account leads to another workspace, or contacts of the plan
+            have changed since. Nothing was changed.
+        RunStopped: Ctrl-C. The steps under way were finished.
+        ConfigurationError: An account is unknown, another process is using the same folder, this process is running a
+            plan already, the program uses DBOS itself, or SQLite is too old for DBOS.
     """
-    _allowed(plan)
-    with Engine(locate_storage(storage), _runners(plan, accounts)) as running:
-        return _followed(running, running.start(plan, {"timeout": timeout, "pause": pause}), watch)
+    located = locate_storage(storage)
+    engine.check_process(located)
+    _check_allowed(plan)
+    with Engine(located, _runners(plan, accounts)) as started:
+        return _follow(started, started.start(plan, {"timeout": timeout, "pause": pause}), watch)
 
 
 async def apply_async(
@@ -110,36 +116,37 @@ async def apply_async(
     storage: str | Path | None = None,
     timeout: float = 900.0,
     pause: float = 0.5,
-    watch: Watch | None = None,
+    watch: Watcher | None = None,
 ) -> Receipt:
-    """The same as `apply`, with the requests of open accounts made in the caller's event loop."""
-    _allowed(plan)
+    """Apply a plan as `apply` does, with the requests of open accounts sent in the caller's event loop."""
+    located = locate_storage(storage)
+    engine.check_process(located)
+    _check_allowed(plan)
     options = {"timeout": timeout, "pause": pause}
 
-    def run(doors: Sequence[Any], stop: _Stop) -> Receipt:
-        with Engine(locate_storage(storage), _runners(plan, doors)) as running:
-            return _followed(running, running.start(plan, options), watch, stop)
+    def run(clients: Sequence[Any], stop: _Stop) -> Receipt:
+        with Engine(located, _runners(plan, clients)) as started:
+            return _follow(started, started.start(plan, options), watch, stop)
 
     return await _in_a_thread(accounts, run)
 
 
 def submit(plan: Plan, *, storage: str | Path | None = None, timeout: float = 900.0, pause: float = 0.5) -> str:
-    """Put a run where workers find it, and give its name.
+    """Queue a run for workers, and return its id. A program that uses DBOS itself can do this too.
 
-    Where an erasure is kept in another storage than the one in force here, its tombstones are left here at once: the
-    workers leave theirs where they are.
+    If the run of an erasure is in another storage than this process's default one, tombstones are added to the default
+    one at once. The workers add theirs to their own.
 
     Raises:
-        ConfigurationError: The storage is a folder, where no worker of another machine would find it.
+        ConfigurationError: The storage is a folder, which workers on other machines cannot reach.
         PlanRefused: It was altered, or a plugin objected.
     """
-    place = locate_storage(storage)
-    if not place.shared:
+    located = locate_storage(storage)
+    if not located.shared:
         raise ConfigurationError("workers share runs through PostgreSQL", hint="set CONTACTS_STORAGE=postgresql://…")
-    _allowed(plan)
-    with Engine(place, {}, listens=False) as running:
-        run = running.start(plan, {"timeout": timeout, "pause": pause})
-    if plan.kind is PlanKind.ERASE and place != locate_storage():
+    _check_allowed(plan)
+    run = engine.submit(located, plan, {"timeout": timeout, "pause": pause})
+    if kind_of(plan.kind).leaves_tombstones and located != locate_storage():
         Tombstones(locate_storage()).add((i for person in plan.people for i in person.identifiers), run)
     return run
 
@@ -149,18 +156,19 @@ def resume(
     accounts: Sequence[str | Contacts[Any]] = (),
     *,
     storage: str | Path | None = None,
-    watch: Watch | None = None,
+    watch: Watcher | None = None,
 ) -> Receipt:
-    """Go on with a run: where it was, if it was interrupted; else with another round for whoever is still there.
+    """Continue a run: where it was, if it was interrupted; otherwise with another round for contacts still there.
 
-    A run with nothing left to do gives its receipt.
+    If nothing is left to do, only return the receipt.
 
     Raises:
         InvalidInput: There is no such run.
         PlanRefused: It was refused when it began, or an account leads to another workspace now.
-        RunStopped: Ctrl-C; what was under way was finished.
+        RunStopped: Ctrl-C. The steps under way were finished.
+        ConfigurationError: As for `apply`.
     """
-    return _resumed(run, accounts, storage, watch, None)
+    return _resume(run, accounts, storage, watch, None)
 
 
 async def resume_async(
@@ -168,36 +176,36 @@ async def resume_async(
     accounts: Sequence[str | AsyncContacts[Any]] = (),
     *,
     storage: str | Path | None = None,
-    watch: Watch | None = None,
+    watch: Watcher | None = None,
 ) -> Receipt:
-    """The same as `resume`, with the requests of open accounts made in the caller's event loop."""
-    return await _in_a_thread(accounts, lambda doors, stop: _resumed(run, doors, storage, watch, stop))
+    """Continue a run as `resume` does, with the requests of open accounts sent in the caller's event loop."""
+    return await _in_a_thread(accounts, lambda clients, stop: _resume(run, clients, storage, watch, stop))
 
 
 def cancel(run: str, *, storage: str | Path | None = None) -> Run:
-    """End a run after the steps under way, whichever process does it; what is done stays done."""
+    """End a run after the steps under way, in whichever process. What is done stays done."""
     return engine.cancel(locate_storage(storage), run)
 
 
 def list_runs(*, storage: str | Path | None = None) -> list[Run]:
-    """Every run, the latest first."""
-    place = locate_storage(storage)
-    return [_as_it_is(place, run) for run in Journal(place).all()] if place.exists else []
+    """Return every run, the latest first."""
+    located = locate_storage(storage)
+    return [_with_state(located, run) for run in Journal(located).all()] if located.exists else []
 
 
 def overview(run: str, *, storage: str | Path | None = None) -> tuple[Run, list[Progress]]:
-    """A run, and how far it got in each account.
+    """Return a run, and its progress in each account.
 
     Raises:
         InvalidInput: There is no such run.
     """
-    place = locate_storage(storage)
-    journal = Journal(place)
-    return _as_it_is(place, journal.run(run)), journal.progress(run)
+    located = locate_storage(storage)
+    journal = Journal(located)
+    return _with_state(located, journal.run(run)), journal.progress(run)
 
 
 def get_receipt(run: str, *, storage: str | Path | None = None) -> Receipt:
-    """The receipt of a run.
+    """Return the receipt of a run.
 
     Raises:
         InvalidInput: There is no such run, or it has not ended.
@@ -211,161 +219,180 @@ def get_receipt(run: str, *, storage: str | Path | None = None) -> Receipt:
 
 
 def run_worker(*, storage: str | Path | None = None, until: Callable[[], bool] | None = None) -> None:
-    """Drain the queues of a shared storage until interrupted, or until ``until`` says so between two looks.
+    """Work on the queue of a shared storage until interrupted, or until ``until`` returns True.
 
     Raises:
-        ConfigurationError: The storage is a folder, which one process works on alone.
+        ConfigurationError: The storage is a folder, which only one process can use, or the program uses DBOS itself.
     """
-    place = locate_storage(storage)
-    if not place.shared:
+    located = locate_storage(storage)
+    engine.check_process(located)
+    if not located.shared:
         raise ConfigurationError("workers share runs through PostgreSQL", hint="set CONTACTS_STORAGE=postgresql://…")
-    with Engine(place, {}):
+    with Engine(located, {}):
         while not (until and until()):
-            time.sleep(GLANCE)
+            time.sleep(POLL_INTERVAL_S)
 
 
-def _as_it_is(place: Storage, run: Run) -> Run:
-    """The run; one that nobody is at work on, for the process is gone that was, is interrupted."""
-    if run.state != "running" or place.shared:
+def _with_state(located: Storage, run: Run) -> Run:
+    """Return the run, marked as interrupted if the process that worked on it is gone."""
+    if run.state != "running" or located.shared:
         return run
     try:
-        with engine.folder_lock(place):
+        with engine.folder_lock(located):
             return evolve(run, state="interrupted")
     except engine.Busy:
         return run
 
 
 class _Stop:
-    """How the caller's loop tells the thread of the engine to come to an end."""
+    """How the caller's event loop tells the engine's thread to stop."""
 
     def __init__(self) -> None:
         self.wanted = False  # after the steps under way
         self.abandoned = threading.Event()  # at once: nothing more is sent
 
 
-def _resumed(
-    run: str, accounts: Sequence[Any], storage: str | Path | None, watch: Watch | None, stop: _Stop | None
+def _resume(
+    run: str, accounts: Sequence[Any], storage: str | Path | None, watch: Watcher | None, stop: _Stop | None
 ) -> Receipt:
-    place = locate_storage(storage)
-    journal = Journal(place)
-    known = journal.run(run)
-    if known.state == "refused":
-        raise PlanRefused(f"run {run} was refused: {known.reason}", hint="make a new plan")
-    plan = kept_plan(journal, run)
+    located = locate_storage(storage)
+    engine.check_process(located)
+    journal = Journal(located)
+    earlier = journal.run(run)
+    if earlier.state == "refused":
+        raise PlanRefused(f"run {run} was refused: {earlier.reason}", hint="make a new plan")
+    plan = stored_plan(journal, run)
     if plan is None:
         return get_receipt(run, storage=storage)
-    with Engine(place, _runners(plan, accounts)) as running:
-        check_accounts(running.session, known)
-        running.resume(run)
-        return _followed(running, run, watch, stop)
+    with Engine(located, _runners(plan, accounts)) as started:
+        check_accounts(started.session, earlier)
+        started.resume(run)
+        return _follow(started, run, watch, stop)
 
 
 async def _in_a_thread(accounts: Sequence[Any], run: Callable[[Sequence[Any], _Stop], Receipt]) -> Receipt:
-    """Run the engine in a thread; if the task is cancelled, it stops after the steps under way, or at once if twice."""
+    """Run the engine in a thread. It stops after the steps under way if the task is cancelled, or at once if twice."""
     loop = asyncio.get_running_loop()
     stop = _Stop()
-    bridged = [each if isinstance(each, str) else _Bridge(each, loop, stop) for each in accounts]
+    bridged = [a if isinstance(a, str) else _Bridge(a, loop, stop) for a in accounts]
     task = asyncio.ensure_future(asyncio.to_thread(run, bridged, stop))
     cancelled = False
     while not task.done():
         try:
             await asyncio.wait([task])
         except asyncio.CancelledError:
-            if cancelled:  # the second one: what is under way is given up
+            if cancelled:  # for the second time: abandon the steps under way
                 stop.abandoned.set()
             cancelled = stop.wanted = True
+        except BaseException:  # Ctrl-C struck this very task: the loop ends, and the thread must not go on without it
+            stop.abandoned.set()
+            stop.wanted = True
+            raise
     if cancelled:
-        task.exception()  # it is taken note of: the caller asked for the end
+        task.exception()  # retrieved, so that asyncio does not log it: the caller asked for the end
         raise asyncio.CancelledError
     return task.result()
 
 
-def _followed(running: Engine, id: str, watch: Watch | None, stop: _Stop | None = None) -> Receipt:
+def _follow(started: Engine, id: str, watch: Watcher | None, stop: _Stop | None = None) -> Receipt:
     try:
-        while (ended := running.ended(id)) is None:
+        while (ended := started.find_ended(id)) is None:
             if watch:
-                watch(running.journal.progress(id))
+                watch(started.journal.progress(id))
             if stop and stop.wanted:
                 break
-            time.sleep(GLANCE)
+            time.sleep(POLL_INTERVAL_S)
     except KeyboardInterrupt:
-        logger.warning("interrupted; the steps that are under way are finished first")
+        logger.warning("interrupted; finishing the steps under way")
         ended = None
     if ended is None:
         raise RunStopped(id)
     if watch:
-        with contextlib.suppress(KeyboardInterrupt):  # it has ended: there is nothing to interrupt any more
-            watch(running.journal.progress(id))
+        with contextlib.suppress(KeyboardInterrupt):  # it has ended, so there is nothing left to interrupt
+            watch(started.journal.progress(id))
     if ended.state == "refused":
         raise PlanRefused(ended.reason, hint="make a new plan (--replan shows what it would be)")
-    return receipt_of(running, id)
+    return receipt_of(started, id)
 
 
-def receipt_of(running: Engine, id: str) -> Receipt:
-    """The receipt of a run that has ended.
+def receipt_of(started: Engine, id: str) -> Receipt:
+    """Return the receipt of a run that has ended.
 
     Raises:
-        StorageError: None could be written.
+        StorageError: It could not be written.
     """
-    text = running.journal.receipt(id)
+    text = started.journal.receipt(id)
     if text is None:
-        run = running.journal.run(id)
+        run = started.journal.run(id)
         raise StorageError(
-            f"run {id} ended as {run.state} and has no receipt: {run.reason or 'its receipt key is another one'}",
-            hint=f"what was done stays done; contacts runs resume {id} reads everybody again",
+            f"run {id} ended as {run.state} and has no receipt: {run.reason or 'the receipt key has changed'}",
+            hint=f"what was done stays done; contacts runs resume {id} verifies it again",
         )
     return Receipt.parse(text)
 
 
-def _allowed(plan: Plan) -> None:
-    """Refuse what was altered, and what a plugin forbids."""
+def _check_allowed(plan: Plan) -> None:
+    """Raise PlanRefused if the plan was altered, or a plugin objects."""
     plan.check()
     hooks.before_apply(plan)
-    plan.check()  # a plugin has had it in hand
+    plan.check()  # a plugin may have altered it
 
 
 def _runners(plan: Plan, accounts: Sequence[Any]) -> dict[str, Runner]:
-    doors: dict[str, Runner] = {}
-    for each in accounts:
-        name = each if isinstance(each, str) else each.name
+    clients: dict[str, Runner] = {}
+    for account in accounts:
+        name = account if isinstance(account, str) else account.name
         if name not in plan.by_account:
-            raise InvalidInput(f"the plan says nothing of {name}", hint=f"it is for {', '.join(plan.by_account)}")
-        if not isinstance(each, str):
-            doors[name] = each
-    return doors
+            raise InvalidInput(f"the plan is not about {name}", hint=f"it is for {', '.join(plan.by_account)}")
+        if not isinstance(account, str):
+            clients[name] = account
+    return clients
 
 
 class _Bridge:
-    """An `AsyncContacts` for the engine's threads: flows run in its own event loop."""
+    """An `AsyncContacts` for the engine's threads. Flows run in its own event loop."""
 
-    def __init__(self, door: AsyncContacts[Any], loop: asyncio.AbstractEventLoop, stop: _Stop) -> None:
-        self._door, self._loop, self._stop = door, loop, stop
-        self.name, self.provider = door.name, door.provider
+    def __init__(self, client: AsyncContacts[Any], loop: asyncio.AbstractEventLoop, stop: _Stop) -> None:
+        self._client, self._loop, self._stop = client, loop, stop
+        self.name, self.provider = client.name, client.provider
 
     def run(self, flow: Flow[T]) -> T:
         async def inside() -> T:
-            return await self._door.run(flow)
+            return await self._client.run(flow)
 
         if self._over():
             raise Stopped
-        running = asyncio.run_coroutine_threadsafe(inside(), self._loop)
-        while not running.done():
-            wait([running], timeout=GLANCE)
-            if not running.done() and self._over():  # the loop will not run it any more, or the caller gave up
-                running.cancel()
+        coroutine = inside()
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:  # the loop was closed meanwhile
+            coroutine.close()
+            raise Stopped from None
+        while not future.done():
+            wait([future], timeout=POLL_INTERVAL_S)
+            if not future.done() and self._over():  # the loop has stopped, or the caller gave up
+                future.cancel()
                 raise Stopped
-        if running.cancelled():
+        if future.cancelled():
             raise Stopped
-        return running.result()
+        try:
+            return future.result()
+        except (KeyboardInterrupt, SystemExit):  # they end the loop, whatever it was doing
+            self._stop.abandoned.set()
+            raise Stopped from None
+        except Exception:
+            if self._over():  # the errors of a loop that shuts down say nothing about the vendor
+                raise Stopped from None
+            raise
 
     def _over(self) -> bool:
         return self._stop.abandoned.is_set() or not self._loop.is_running()
 
     def add_event_hook(self, hook: EventHook) -> Callable[[], None]:
-        return self._door.add_event_hook(hook)
+        return self._client.add_event_hook(hook)
 
     def add_before_send(self, hook: BeforeSend) -> Callable[[], None]:
-        return self._door.add_before_send(hook)
+        return self._client.add_before_send(hook)
 
     def charge_rate_limit(self, requests: int) -> None:
-        self._door.charge_rate_limit(requests)
+        self._client.charge_rate_limit(requests)

@@ -1,7 +1,7 @@
-"""What the durable engine keeps in its tables: JSON, and nothing that could be executed when it is read.
+"""How the durable engine stores values: as JSON, and nothing that could be executed when it is read.
 
-DBOS reads a row in the format that the row names, and one of its formats is pickle: whoever may write to the tables
-could run code in every worker. So that format is switched off while an engine runs.
+DBOS reads a row in the format that the row names, and one of its formats is pickle: anyone who can write to the tables
+could run code in every worker. So that format is disabled while an engine runs.
 """
 
 from __future__ import annotations
@@ -17,25 +17,29 @@ from dbos import Serializer
 
 from contacts_core.errors import ConfigurationError, ContactsError, StorageError
 
-__all__ = ["NAME", "PlainJson", "without_pickle"]
+__all__ = ["NAME", "PlainJson", "StepFailed", "without_pickle"]
 
 NAME = "contacts-json-1"
-_lock, _users = threading.Lock(), list[None]()  # an engine, and whoever cancels a run beside it
-HINT = "somebody else wrote to the tables of the runs: find out who may; contacts runs cancel ends the run"
+_lock, _users = threading.Lock(), list[None]()  # several, if a run is cancelled while an engine runs
+HINT = "another program wrote to the tables of the runs: find out which; contacts runs cancel ends the run"
+
+
+class StepFailed(ContactsError):
+    """What a step failed with when it was done; read from the record, so that a replay ends as the first time did."""
 
 
 class PlainJson(Serializer):
     """Values as JSON, exactly as they are; errors as their kind and text."""
 
     def name(self) -> str:
-        """What stands in the rows beside the values."""
+        """Return the name of the format, which is stored with each value."""
         return NAME
 
     def serialize(self, data: Any) -> str:
         """Write a value, the arguments of a workflow, or an error.
 
         Raises:
-            TypeError: It would not come back as it is.
+            TypeError: The value would not be read back equal.
         """
         if isinstance(data, BaseException):
             text = str(data) if isinstance(data, ContactsError) else ""
@@ -48,31 +52,32 @@ class PlainJson(Serializer):
         return text
 
     def deserialize(self, serialized_data: str) -> Any:
-        """Read it.
+        """Read a value.
 
         Raises:
-            StorageError: It was not written here.
+            StorageError: It was not written by this library.
         """
         try:
-            kept = json.loads(serialized_data)
-            if "value" in kept:
-                return kept["value"]
-            kind, text = kept["error"]
-            return StorageError(f"{kind}: {text}" if text else str(kind))
+            stored = json.loads(serialized_data)
+            if "value" in stored:
+                return stored["value"]
+            kind, text = stored["error"]
+            # Not `StorageError`: that would mean that the database refuses now, and the run would never go on.
+            return StepFailed(f"{kind}: {text}" if text else str(kind))
         except (ValueError, TypeError, KeyError, RecursionError):
             raise _foreign() from None
 
 
 @contextmanager
 def without_pickle() -> Iterator[None]:
-    """Refuse DBOS's pickle format for as long as this lasts.
+    """Disable DBOS's pickle format within the block.
 
     Raises:
-        ConfigurationError: This version of DBOS keeps the format elsewhere, so that it could not be switched off.
+        ConfigurationError: This version of DBOS defines the format elsewhere, so it could not be disabled.
     """
     pickling = getattr(importlib.import_module("dbos._serialization"), "DBOSDefaultSerializer", None)
     if pickling is None:
-        raise ConfigurationError("this version of the package dbos is not known here", hint="install dbos 3.4")
+        raise ConfigurationError("this version of the package dbos is not supported", hint="install dbos 3.4")
 
     def refused(*_: Any) -> Any:
         raise _foreign()
@@ -90,4 +95,4 @@ def without_pickle() -> Iterator[None]:
 
 
 def _foreign() -> StorageError:
-    return StorageError("a row of the runs was not written by this library; it was not read", hint=HINT)
+    return StorageError("a row of the runs was not written by this library, so it was not read", hint=HINT)

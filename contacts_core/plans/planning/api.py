@@ -1,4 +1,4 @@
-"""The functions that make plans, in pairs: one that blocks, one that is awaited. All of them only read."""
+"""The functions that make plans: a blocking and an asynchronous one of each. All of them only read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from contacts_core.errors import InvalidInput
 from contacts_core.models import Identifier
 from contacts_core.plans import hooks
 from contacts_core.plans.model import DataSubject, IdentifierExpansion, Plan, PlanKind, SafetyLimits
-from contacts_core.plans.planning.planner import PlanRequest, making, persons
+from contacts_core.plans.planning.planner import PlanRequest, data_subjects, make_plan
 
 __all__ = [
     "plan_deletion",
@@ -51,16 +51,16 @@ def plan_erasure(
     Args:
         people: Each item is one person: an identifier, or several of theirs.
         accounts: Names of accounts, or open ones.
-        follow: Whether to look for the other addresses and numbers of the contacts found as well; without it, the
-            plan's suggestions tell them.
-        limits: How much of an account it may touch.
+        follow: Whether to look for the other e-mail addresses and phone numbers of the contacts found as well. If not,
+            the plan's suggestions list them.
+        limits: How many contacts of an account it may delete.
 
     Raises:
-        InvalidInput: Nobody was asked for, or an identifier is blank.
+        InvalidInput: No people were given, or an identifier is blank.
         UnsupportedOperation: A vendor cannot delete contacts, or offers no way to find them.
-        PlanRefused: It would touch more than the limits allow, or an account could not be read to its end.
+        PlanRefused: It would delete more contacts than the limits allow, or an account could not be read completely.
     """
-    return _made(PlanRequest(PlanKind.ERASE, persons(people), follow, limits=limits or SafetyLimits()), accounts)
+    return _plan(PlanRequest(PlanKind.ERASE, data_subjects(people), follow, limits=limits or SafetyLimits()), accounts)
 
 
 async def plan_erasure_async(
@@ -70,24 +70,24 @@ async def plan_erasure_async(
     follow: IdentifierExpansion = IdentifierExpansion.NO,
     limits: SafetyLimits | None = None,
 ) -> Plan:
-    """The same as `erase`, to be awaited."""
-    return await _made_async(
-        PlanRequest(PlanKind.ERASE, persons(people), follow, limits=limits or SafetyLimits()), accounts
+    """Plan as `plan_erasure` does, asynchronously."""
+    return await _plan_async(
+        PlanRequest(PlanKind.ERASE, data_subjects(people), follow, limits=limits or SafetyLimits()), accounts
     )
 
 
 def plan_deletion(
     account: Account, people: People = (), *, ids: Iterable[str] = (), limits: SafetyLimits | None = None
 ) -> Plan:
-    """Plan to delete contacts of one account, found by identifier or given by id; no tombstones are left."""
-    return _made(PlanRequest(PlanKind.DELETE, _targets(people, ids), limits=limits or SafetyLimits()), [account])
+    """Plan to delete contacts of one account, found by identifier or given by id. No tombstones are added."""
+    return _plan(PlanRequest(PlanKind.DELETE, _targets(people, ids), limits=limits or SafetyLimits()), [account])
 
 
 async def plan_deletion_async(
     account: AsyncAccount, people: People = (), *, ids: Iterable[str] = (), limits: SafetyLimits | None = None
 ) -> Plan:
-    """The same as `delete`, to be awaited."""
-    return await _made_async(
+    """Plan as `plan_deletion` does, asynchronously."""
+    return await _plan_async(
         PlanRequest(PlanKind.DELETE, _targets(people, ids), limits=limits or SafetyLimits()), [account]
     )
 
@@ -95,18 +95,18 @@ async def plan_deletion_async(
 def plan_identifier_removal(
     identifiers: Iterable[Identifier], accounts: Iterable[Account], *, limits: SafetyLimits | None = None
 ) -> Plan:
-    """Plan to take identifiers off every contact that has them; the contacts stay."""
-    return _made(
-        PlanRequest(PlanKind.REMOVE_IDENTIFIER, persons(identifiers), limits=limits or SafetyLimits()), accounts
+    """Plan to remove identifiers from every contact that has them. The contacts remain."""
+    return _plan(
+        PlanRequest(PlanKind.REMOVE_IDENTIFIER, data_subjects(identifiers), limits=limits or SafetyLimits()), accounts
     )
 
 
 async def plan_identifier_removal_async(
     identifiers: Iterable[Identifier], accounts: Iterable[AsyncAccount], *, limits: SafetyLimits | None = None
 ) -> Plan:
-    """The same as `remove_identifier`, to be awaited."""
-    return await _made_async(
-        PlanRequest(PlanKind.REMOVE_IDENTIFIER, persons(identifiers), limits=limits or SafetyLimits()), accounts
+    """Plan as `plan_identifier_removal` does, asynchronously."""
+    return await _plan_async(
+        PlanRequest(PlanKind.REMOVE_IDENTIFIER, data_subjects(identifiers), limits=limits or SafetyLimits()), accounts
     )
 
 
@@ -118,11 +118,11 @@ def plan_list_removal(
     ids: Iterable[str] = (),
     limits: SafetyLimits | None = None,
 ) -> Plan:
-    """Plan to take contacts off a list of one account, found by identifier or given by id; they stay contacts."""
+    """Plan to remove contacts from a list of one account, found by identifier or given by id. They remain contacts."""
     request = PlanRequest(
         PlanKind.REMOVE_FROM_LIST, _targets(people, ids), list_id=list_id, limits=limits or SafetyLimits()
     )
-    return _made(request, [account])
+    return _plan(request, [account])
 
 
 async def plan_list_removal_async(
@@ -133,21 +133,21 @@ async def plan_list_removal_async(
     ids: Iterable[str] = (),
     limits: SafetyLimits | None = None,
 ) -> Plan:
-    """The same as `remove_from_list`, to be awaited."""
+    """Plan as `plan_list_removal` does, asynchronously."""
     request = PlanRequest(
         PlanKind.REMOVE_FROM_LIST, _targets(people, ids), list_id=list_id, limits=limits or SafetyLimits()
     )
-    return await _made_async(request, [account])
+    return await _plan_async(request, [account])
 
 
 def replan(plan: Plan, accounts: Iterable[Account] = ()) -> Plan:
-    """Plan anew what this plan was asked for, to see what has changed."""
-    return _made(_request(plan), _named(plan, accounts))
+    """Make the same plan again, to see what has changed."""
+    return _plan(_request(plan), _named(plan, accounts))
 
 
 async def replan_async(plan: Plan, accounts: Iterable[AsyncAccount] = ()) -> Plan:
-    """The same as `remake`, to be awaited."""
-    return await _made_async(_request(plan), _named(plan, accounts))
+    """Plan as `replan` does, asynchronously."""
+    return await _plan_async(_request(plan), _named(plan, accounts))
 
 
 def _request(plan: Plan) -> PlanRequest:
@@ -156,65 +156,66 @@ def _request(plan: Plan) -> PlanRequest:
 
 
 def _named(plan: Plan, accounts: Iterable[Any]) -> list[Any]:
-    opened = {each.name: each for each in accounts if not isinstance(each, str)}
+    opened = {account.name: account for account in accounts if not isinstance(account, str)}
     return [opened.get(name, name) for name in plan.by_account]
 
 
 def _targets(people: People, ids: Iterable[str]) -> tuple[DataSubject, ...]:
     if isinstance(ids, str):
-        raise InvalidInput("a single id was given where several are due", hint="put it into a list")
-    found = persons(people)
-    given = dict.fromkeys(ids)
-    return (*found, *(DataSubject(number, contact=id) for number, id in enumerate(given, len(found) + 1)))
+        raise InvalidInput("expected a list of ids, got a str", hint="put it into a list")
+    by_identifier = data_subjects(people)
+    by_id = enumerate(dict.fromkeys(ids), len(by_identifier) + 1)
+    return (*by_identifier, *(DataSubject(number, contact=id) for number, id in by_id))
 
 
-# -- running what has to be asked, at each front door ------------------------------------------------------------------
+# -- running the planner with each kind of client ---------------------------------------------------------------------
 
 
-def _made(request: PlanRequest, accounts: Iterable[Account]) -> Plan:
+def _plan(request: PlanRequest, accounts: Iterable[Account]) -> Plan:
     with ExitStack() as opened:
-        doors = _doors(accounts, lambda name: opened.enter_context(Contacts(open_provider(name, {}), name=name)))
-        steps = making(request, {name: door.provider for name, door in doors.items()})
-        pool = opened.enter_context(ThreadPoolExecutor(len(doors) or 1, thread_name_prefix="contacts-plan"))
+        clients = _clients(accounts, lambda name: opened.enter_context(Contacts(open_provider(name, {}), name=name)))
+        planning = make_plan(request, {name: client.provider for name, client in clients.items()})
+        pool = opened.enter_context(ThreadPoolExecutor(len(clients) or 1, thread_name_prefix="contacts-plan"))
         answers: Mapping[str, Any] | None = None
         while True:
             try:
-                asks = steps.send(answers)  # type: ignore[arg-type]  # None begins a generator
+                flows_by_account = planning.send(answers)  # type: ignore[arg-type]  # None begins a generator
             except StopIteration as stop:
                 return _created(stop.value)
-            tasks = {name: pool.submit(doors[name].run, flow) for name, flow in asks.items()}
+            tasks = {name: pool.submit(clients[name].run, flow) for name, flow in flows_by_account.items()}
             answers = {name: task.result() for name, task in tasks.items()}
 
 
-async def _made_async(request: PlanRequest, accounts: Iterable[AsyncAccount]) -> Plan:
+async def _plan_async(request: PlanRequest, accounts: Iterable[AsyncAccount]) -> Plan:
     accounts = accounts if isinstance(accounts, str) else list(accounts)
     async with AsyncExitStack() as opened:
-        doors = _doors(accounts, lambda name: AsyncContacts(open_provider(name, {}), name=name))
-        for name in {each for each in accounts if isinstance(each, str)}:
-            opened.push_async_callback(doors[name].close)
-        steps = making(request, {name: door.provider for name, door in doors.items()})
+        clients = _clients(accounts, lambda name: AsyncContacts(open_provider(name, {}), name=name))
+        for name in {account for account in accounts if isinstance(account, str)}:
+            opened.push_async_callback(clients[name].close)
+        planning = make_plan(request, {name: client.provider for name, client in clients.items()})
         answers: Mapping[str, Any] | None = None
         while True:
             try:
-                asks = steps.send(answers)  # type: ignore[arg-type]  # as above
+                flows_by_account = planning.send(answers)  # type: ignore[arg-type]  # as above
             except StopIteration as stop:
                 return _created(stop.value)
-            done = await asyncio.gather(*(doors[name].run(flow) for name, flow in asks.items()))
-            answers = dict(zip(asks, done, strict=True))
+            done = await asyncio.gather(*(clients[name].run(flow) for name, flow in flows_by_account.items()))
+            answers = dict(zip(flows_by_account, done, strict=True))
 
 
-def _doors(accounts: Iterable[Any], open_: Callable[[str], D]) -> dict[str, D]:
+def _clients(accounts: Iterable[Any], open_: Callable[[str], D]) -> dict[str, D]:
     if isinstance(accounts, str):
-        raise InvalidInput("one account was given where several are due", hint="put it into a list")
-    doors: dict[str, D] = {}
-    for each in accounts:
-        name = each if isinstance(each, str) else each.name
-        if name in doors:
-            raise InvalidInput(f"account {name} was named twice")
-        doors[name] = open_(each) if isinstance(each, str) else each
-    return doors
+        raise InvalidInput("expected a list of accounts, got a str", hint="put it into a list")
+    clients: dict[str, D] = {}
+    for account in accounts:
+        name = account if isinstance(account, str) else account.name
+        if name in clients:
+            raise InvalidInput(f"account {name} is given twice")
+        clients[name] = open_(account) if isinstance(account, str) else account
+    return clients
 
 
 def _created(plan: Plan) -> Plan:
+    """Call the hooks for a new plan, and return it."""
     hooks.plan_created(plan)
     return plan

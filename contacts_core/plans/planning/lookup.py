@@ -1,13 +1,14 @@
-"""Who has an identifier, in one account: the cheapest complete look-up that the vendor allows. Pure flows.
+"""Look-ups in one account: the cheapest complete way that the vendor offers to find contacts. Pure flows.
 
-A read that shows nobody proves nothing by itself: a wrong address, a gateway or an ignored filter shows nobody as well.
-So each read here can be asked for its control: the same way of reading must show somebody who is there. Who was shown
-by the read itself is such a control; else a contact of the vendor's own sample is read in the same way. An account that
-the vendor's well-formed answer shows to be empty needs none.
+A read that finds no contact proves nothing by itself: a wrong URL, a gateway or an ignored filter finds none as well.
+So each read here can have a control: the same way of reading must find a contact that exists. A contact found by the
+read itself is such a control. Otherwise a contact of the vendor's own sample is read in the same way. An account that
+is empty by the vendor's well-formed answer needs no control.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -34,22 +35,34 @@ from contacts_core.provider import (
     flows,
 )
 
-__all__ = ["Got", "LookUp", "Members", "by_id", "by_identifier", "complete", "failure", "mismatch", "on_list", "way"]
+__all__ = [
+    "ContactsRead",
+    "ListMembers",
+    "LookUp",
+    "account_id",
+    "by_id",
+    "by_identifier",
+    "complete",
+    "failure",
+    "mismatch",
+    "on_list",
+    "way",
+]
 
-CANDIDATES = 3  # contacts, at most, that a control tries to read: one may vanish meanwhile
-NOBODY = "there is no contact to check the look-up with"
-BLIND = "the same look-up did not show a contact that is there"
+CONTROL_CANDIDATES = 3  # contacts that a control tries to read at most, because one may disappear meanwhile
+NO_CONTROL = "there is no contact to check the look-up with"
+CONTROL_FAILED = "the same look-up did not show a contact that is there"
 
 
 @frozen
 class LookUp:
-    """What a look-up by identifier showed.
+    """The result of a look-up by identifier.
 
     Attributes:
         found: The answers; see `Found`.
-        unproven: Identifiers that nobody was shown for, though the same look-up could not show anybody else either,
-            each with the reason. Empty where no control was asked for.
-        scanned: How many contacts were read, where every contact was.
+        unproven: Identifiers without a contact whose control failed as well, each with the reason. Empty if no control
+            was requested.
+        scanned: How many contacts were read, if every contact was.
     """
 
     found: Found
@@ -57,12 +70,12 @@ class LookUp:
     scanned: int = 0
 
     def of(self, identifier: Identifier) -> tuple[Contact, ...]:
-        """Who has this identifier."""
+        """Return the contacts that have this identifier."""
         return self.found.matches.get(identifier, ())
 
 
 @frozen
-class Got:
+class ContactsRead:
     """Contacts read by id: those that exist, and why the absence of the others is not proved; empty if it is."""
 
     contacts: Mapping[str, Contact]
@@ -70,15 +83,21 @@ class Got:
 
 
 @frozen
-class Members:
-    """Ids of contacts that are on a list, and why the absence of the others is not proved; empty if it is."""
+class ListMembers:
+    """Ids of contacts on a list, and why the absence of the others is not proved; empty if it is."""
 
     ids: Collection[str]
     unproven: str = ""
 
 
+def account_id(provider: Provider) -> Flow[str]:
+    """Return the fingerprint of the account behind a provider's settings. No key is part of it."""
+    vendor_id = yield from provider.account_id()
+    return hashlib.sha256(f"{provider.name}\0{vendor_id}".encode()).hexdigest()
+
+
 def way(provider: Provider) -> str:
-    """How contacts are found there: ``look-up``, or ``scan`` where the vendor has nothing better.
+    """Return how contacts are found: ``look-up``, or ``scan`` if the vendor offers no look-up.
 
     Raises:
         UnsupportedOperation: There is no way at all.
@@ -92,13 +111,13 @@ def way(provider: Provider) -> str:
 def by_identifier(
     provider: Provider, identifiers: Iterable[Identifier], *, planned: Collection[str] = (), control: bool = False
 ) -> Flow[LookUp]:
-    """Every contact that has one of these identifiers.
+    """Find every contact that has one of these identifiers.
 
     Args:
         provider: The account's provider.
         identifiers: What to look for.
-        planned: Ids of contacts that the plan touches: the last that a control relies on.
-        control: Whether to check that the look-up can show somebody, where it shows nobody.
+        planned: Ids of contacts of the plan, which a control uses last.
+        control: Whether to check, if no contact is found, that the look-up can find one.
     """
     wanted = list(dict.fromkeys(identifiers))
     if way(provider) == "scan":
@@ -114,13 +133,13 @@ def by_identifier(
 
 def by_id(
     provider: Provider, ids: Collection[str], *, planned: Collection[str] = (), control: bool = False
-) -> Flow[Got]:
-    """Those contacts of these ids that exist; arguments as for `by_identifier`."""
+) -> Flow[ContactsRead]:
+    """Return the contacts with these ids that exist. The arguments are as for `by_identifier`."""
     if isinstance(provider, GetsContacts):
-        got = yield from operations.get_contacts(provider, ids)
-        contacts = {contact_id: contact for contact_id, contact in got.items() if contact}
+        read = yield from operations.get_contacts(provider, ids)
+        contacts = {contact_id: contact for contact_id, contact in read.items() if contact}
         doubt = (yield from _get_doubt(provider, planned)) if control and ids and not contacts else ""
-        return Got(contacts, doubt)
+        return ContactsRead(contacts, doubt)
     wanted, found, shown = set(ids), dict[str, Contact](), 0
 
     def take(contacts: Sequence[Contact]) -> None:
@@ -131,36 +150,37 @@ def by_id(
     if wanted:
         yield from flows.drain(operations.require(provider, Exports).contacts(None), take)
     doubt = (yield from _empty_doubt(provider)) if control and wanted and not shown else ""
-    return Got(found, doubt)
+    return ContactsRead(found, doubt)
 
 
-def on_list(provider: Provider, list_id: str, ids: Collection[str], *, control: bool = False) -> Flow[Members]:
-    """Those of these contacts that are on a list: as they tell themselves, or else by reading the list.
+def on_list(provider: Provider, list_id: str, ids: Collection[str], *, control: bool = False) -> Flow[ListMembers]:
+    """Return which of these contacts are on a list, by the contacts' own lists or by reading the list.
 
     Raises:
-        UnexpectedPayload: An answer leaves out which lists a contact is on, where this vendor always tells.
+        UnexpectedPayload: A contact lacks its lists, although this vendor always includes them.
     """
     if isinstance(provider, GetsContacts):
-        got = yield from by_id(provider, ids, planned=ids, control=control)
-        untold = [contact for contact in got.contacts.values() if contact.lists is None]
-        if untold and provider.export_includes_lists:
+        read = yield from by_id(provider, ids, planned=ids, control=control)
+        without_lists = [contact for contact in read.contacts.values() if contact.lists is None]
+        if without_lists and not (isinstance(provider, Exports) and not provider.export_includes_lists):
             raise UnexpectedPayload("an answer leaves out which lists a contact is on", provider=provider.name)
-        if not untold:
-            on = {id for id, contact in got.contacts.items() if list_id in (contact.lists or ())}
-            return Members(on, got.unproven)
+        if not without_lists:
+            on = {id for id, contact in read.contacts.items() if list_id in (contact.lists or ())}
+            return ListMembers(on, read.unproven)
     members: set[str] = set()
+    able = operations.require(provider, Exports)
 
     def take(contacts: Sequence[Contact]) -> None:
-        if provider.export_includes_lists and any(contact.lists is None for contact in contacts):
+        if able.export_includes_lists and any(contact.lists is None for contact in contacts):
             raise UnexpectedPayload("an answer leaves out which lists a contact is on", provider=provider.name)
         members.update(contact.id for contact in contacts)
 
-    yield from flows.drain(operations.require(provider, Exports).contacts(list_id), take)
-    return Members(members, (yield from _list_doubt(provider, list_id)) if control and not members else "")
+    yield from flows.drain(able.contacts(list_id), take)
+    return ListMembers(members, (yield from _list_doubt(provider, list_id)) if control and not members else "")
 
 
 def mismatch(found: Found, who: str) -> str:
-    """What is wrong with answers that held contacts without the identifier asked for; empty if nothing is."""
+    """Return what is wrong, if answers contain contacts without the identifier asked for; else empty."""
     if not found.mismatched:
         return ""
     contacts, asked = sum(found.mismatched.values()), len(found.mismatched)
@@ -168,21 +188,22 @@ def mismatch(found: Found, who: str) -> str:
 
 
 def complete(account: str, flow: Flow[Any]) -> Flow[Any]:
-    """The flow, where a read that turned out incomplete makes the plan impossible.
+    """Run the flow. An incomplete read makes the plan impossible.
 
     Raises:
-        PlanRefused: The vendor did not show everything.
+        PlanRefused: The read was incomplete.
     """
     try:
         return (yield from flow)
     except (IncompleteExport, IncompleteSearch) as error:
         raise PlanRefused(
-            f"{account} was not read to its end, so nobody knows who else is there: {error}", hint="try again later"
+            f"{account} was not read completely, so contacts may be missing from the plan: {error}",
+            hint="try again later",
         ) from error
 
 
 def failure(error: ContactsError) -> str:
-    """An error in a receipt's words: its kind and status, none of the vendor's text."""
+    """Return an error in words fit for a receipt: its kind and status, none of the vendor's text."""
     status = f" [{error.status}]" if isinstance(error, ProviderError) and error.status else ""
     return f"{type(error).__name__}{status}"
 
@@ -191,7 +212,7 @@ def failure(error: ContactsError) -> str:
 
 
 def _scan(provider: Provider, wanted: Sequence[Identifier], *, control: bool) -> Flow[LookUp]:
-    """Read every contact. Who is shown with an identifier proves that identifiers are shown."""
+    """Read every contact. One contact with an identifier proves that the vendor returns identifiers."""
     found: dict[Identifier, dict[str, Contact]] = {identifier: {} for identifier in wanted}
     scanned = known = 0
 
@@ -214,70 +235,70 @@ def _scan(provider: Provider, wanted: Sequence[Identifier], *, control: bool) ->
 
 
 def _sample(provider: Provider, planned: Collection[str]) -> Flow[tuple[Sequence[Contact], str]]:
-    """Contacts that are there now, those outside the plan first; with the reason where they cannot be had.
+    """Return contacts that exist now, those outside the plan first, or the reason why none could be read.
 
-    No contact and no reason: the account is empty.
+    No contact and no reason means that the account is empty.
     """
     if not isinstance(provider, Exports):
-        return (), NOBODY
+        return (), NO_CONTROL
     try:
         sample = yield from provider.sample()
     except ContactsError as error:
         return (), f"the look-up could not be checked: {failure(error)}"
     if sample is None:
-        return (), NOBODY
+        return (), NO_CONTROL
     return sorted(sample, key=lambda contact: contact.id in planned), ""
 
 
 def _empty_doubt(provider: Provider) -> Flow[str]:
-    """Why a scan that showed nobody does not prove that the account is empty."""
+    """Return why a scan without contacts does not prove that the account is empty."""
     sample, doubt = yield from _sample(provider, ())
-    return BLIND if sample else doubt
+    return CONTROL_FAILED if sample else doubt
 
 
 def _get_doubt(provider: GetsContacts, planned: Collection[str]) -> Flow[str]:
     sample, doubt = yield from _sample(provider, planned)
-    for contact in sample[:CANDIDATES]:
+    for contact in sample[:CONTROL_CANDIDATES]:
         try:
-            got = yield from operations.get_contacts(provider, [contact.id])
+            read = yield from operations.get_contacts(provider, [contact.id])
         except ContactsError as error:
             return f"the look-up could not be checked: {failure(error)}"
-        if got[contact.id]:
+        if read[contact.id]:
             return ""
-        doubt = BLIND
+        doubt = CONTROL_FAILED
     return doubt
 
 
 def _doubts(
     provider: Provider, kinds: Collection[IdentifierKind], planned: Collection[str], *, proven: bool
 ) -> Flow[dict[IdentifierKind, str]]:
-    """Why a look-up that showed nobody proves nothing, by kind of identifier.
+    """Return why a look-up without contacts proves nothing, by kind of identifier.
 
-    Each kind is checked with a contact that has one. Where nobody of the sample has, the look-up of another kind
+    Each kind is checked with a contact that has one. If no contact of the sample has, the look-up of another kind
     stands for it.
 
     Args:
         provider: The account's provider.
-        kinds: Of which nobody was shown.
-        planned: Ids of contacts that the plan touches.
-        proven: Whether the look-up of another kind showed somebody already.
+        kinds: Kinds of identifiers for which no contact was found.
+        planned: Ids of contacts of the plan.
+        proven: Whether the look-up of another kind found a contact already.
     """
     if not kinds:
         return {}
     sample, doubt = yield from _sample(provider, planned)
     if not sample:
         return dict.fromkeys(kinds, doubt) if doubt and not proven else {}
-    able = operations.require(provider, FindsContacts)
+    finder = operations.require(provider, FindsContacts)
     having: dict[IdentifierKind, list[tuple[Identifier, Contact]]] = {}
     for contact in sample:
         for identifier in contact.identifiers:
-            if identifier.value.strip() and not able.cannot_find(identifier):
+            if identifier.value.strip() and not finder.cannot_find(identifier):
                 having.setdefault(identifier.kind, []).append((identifier, contact))
     doubts: dict[IdentifierKind, str] = {}
     checked = [kind for kind in kinds if kind in having] or ([] if proven else list(having)[:1])
     for kind in checked:
-        doubts[kind] = yield from _find_doubt(able, having[kind][:CANDIDATES])
-    other = NOBODY if not (checked or proven) else next((d for d in doubts.values() if d), "")
+        doubts[kind] = yield from _find_doubt(finder, having[kind][:CONTROL_CANDIDATES])
+    other = NO_CONTROL if not (checked or proven) else next((d for d in doubts.values() if d), "")
     return {kind: doubt for kind in kinds if (doubt := doubts.get(kind, other))}
 
 
@@ -287,17 +308,17 @@ def _find_doubt(provider: FindsContacts, candidates: Sequence[tuple[Identifier, 
             found = yield from operations.find(provider, [identifier])
         except ContactsError as error:
             return f"the look-up could not be checked: {failure(error)}"
-        if any(each.id == contact.id for each in found.matches[identifier]):
+        if any(match.id == contact.id for match in found.matches[identifier]):
             return ""
-    return BLIND
+    return CONTROL_FAILED
 
 
 def _list_doubt(provider: Provider, list_id: str) -> Flow[str]:
-    """Why a list that shows nobody is not proved to be empty: the vendor must still know the list."""
+    """Return why a list without contacts is not proved to be empty. The vendor must still know the list."""
     if not isinstance(provider, ReadsLists):
-        return NOBODY
+        return NO_CONTROL
     try:
         known = yield from operations.lists(provider)
     except ContactsError as error:
         return f"the list could not be checked: {failure(error)}"
-    return "" if any(each.id == list_id for each in known) else "the vendor does not know the list any more"
+    return "" if any(item.id == list_id for item in known) else "the vendor does not know the list any more"

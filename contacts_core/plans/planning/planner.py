@@ -1,7 +1,7 @@
-"""Making plans: look, count, and cut the work into steps. Nothing is changed.
+"""The planner: find contacts, count them, and divide the work into steps. Nothing is changed.
 
-What has to be asked is one generator that says which flow each account is to run; the two front doors run it, each in
-its own way.
+It is one generator that yields the flow which each account is to run next. The blocking and the asynchronous functions
+run these flows, each in its own way.
 """
 
 from __future__ import annotations
@@ -18,56 +18,46 @@ from contacts_core import operations
 from contacts_core.errors import InvalidInput, PlanRefused
 from contacts_core.models import Contact, Identifier, IdentifierKind
 from contacts_core.models.identifiers import scrub
-from contacts_core.plans.execution import changes as working
+from contacts_core.plans.kinds import Kind, PlanKind, kind_of
 from contacts_core.plans.model import (
-    OPERATIONS,
     AccountPlan,
     DataSubject,
     IdentifierExpansion,
     Plan,
-    PlanKind,
     SafetyLimits,
     Step,
     Suggestion,
     Target,
     Unasked,
 )
-from contacts_core.plans.planning import lookup as locating
+from contacts_core.plans.planning import lookup
 from contacts_core.plans.planning.lookup import LookUp
 from contacts_core.provider import (
     Counts,
     DeletesContacts,
-    ExportsFiles,
+    Exports,
     FindsContacts,
     Flow,
     GetsContacts,
     Provider,
     QueuesJobs,
     RateLimit,
-    RemovesFromLists,
-    RemovesIdentifiers,
     flows,
 )
 
-__all__ = ["PlanRequest", "making", "work"]
+__all__ = ["PlanRequest", "cut_steps", "make_plan"]
 
 T = TypeVar("T")
-Asks = Mapping[str, Flow[Any]]
-Making = Generator[Asks, Mapping[str, Any], T]
+AccountFlows = Mapping[str, Flow[Any]]  # by account
+PlanGenerator = Generator[AccountFlows, Mapping[str, Any], T]
 
-CAPABILITIES: Mapping[PlanKind, type[Provider]] = {
-    PlanKind.ERASE: DeletesContacts,
-    PlanKind.DELETE: DeletesContacts,
-    PlanKind.REMOVE_IDENTIFIER: RemovesIdentifiers,
-    PlanKind.REMOVE_FROM_LIST: RemovesFromLists,
-}
-FOLLOWED = (IdentifierKind.EMAIL, IdentifierKind.PHONE)
-REPEATED = 100  # contacts, at most, that a step repeats after a crash where the vendor takes them one by one
+EXPANDED_KINDS = (IdentifierKind.EMAIL, IdentifierKind.PHONE)
+MAX_REPEATED = 100  # contacts that a step repeats at most after a crash, if the vendor takes them one by one
 
 
 @frozen
 class PlanRequest:
-    """What a plan is asked for."""
+    """What to plan."""
 
     kind: PlanKind
     people: tuple[DataSubject, ...]
@@ -78,7 +68,7 @@ class PlanRequest:
 
 @frozen
 class Hit:
-    """Why a contact was found: an identifier it has, and the contact that led there if nobody asked for it."""
+    """Why a contact was found: an identifier it has, and the contact that led to it if it was not given."""
 
     person: int
     identifier: Identifier
@@ -86,7 +76,7 @@ class Hit:
 
     @property
     def reason(self) -> str:
-        """In words, masked."""
+        """The reason in words, with the identifier masked."""
         if self.by is None:
             return f"has {self.identifier.masked}, as asked"
         account, contact = self.by
@@ -94,11 +84,11 @@ class Hit:
 
 
 class Search:
-    """Goes through the accounts, round by round, and remembers who was found and why."""
+    """Searches the accounts, round by round, and records which contacts were found and why."""
 
     def __init__(self, request: PlanRequest) -> None:
         self._request = request
-        # Each identifier with the people it stands for, and what led to it.
+        # For each identifier, the people it belongs to, and what led to it.
         self.wanted: dict[Identifier, list[Hit]] = {}
         self.found: dict[str, dict[str, tuple[Contact, list[Hit]]]] = {}
         self.suggestions: list[Suggestion] = []
@@ -108,28 +98,28 @@ class Search:
             for identifier in person.asked:
                 self.wanted.setdefault(identifier, []).append(Hit(person.number, identifier))
 
-    def rounds(self, providers: Mapping[str, Provider]) -> Making[None]:
-        """Look for all that is wanted, then for what that led to, as far as was asked for."""
+    def rounds(self, providers: Mapping[str, Provider]) -> PlanGenerator[None]:
+        """Look up all identifiers, then the ones found on these contacts, as far as requested."""
         self.found, self.unasked = {name: {} for name in providers}, {name: {} for name in providers}
         given = [person for person in self._request.people if person.contact]
-        asks: Asks
+        flows_by_account: AccountFlows
         if given:
-            ids = [each.contact for each in given]
-            asks = {name: locating.by_id(p, ids, control=True) for name, p in providers.items()}
-            for name, got in (yield _complete(asks)).items():
-                if got.unproven:
-                    raise _unproven(name, got.unproven)
+            ids = [person.contact for person in given]
+            flows_by_account = {name: lookup.by_id(p, ids, control=True) for name, p in providers.items()}
+            for name, read in (yield _complete(flows_by_account)).items():
+                if read.unproven:
+                    raise _unproven_error(name, read.unproven)
                 for person in given:
-                    if contact := got.contacts.get(person.contact):
+                    if contact := read.contacts.get(person.contact):
                         self.found[name].setdefault(contact.id, (contact, []))[1].append(
                             Hit(person.number, Identifier.other("id", contact.id))
                         )
         fresh, further = list(self.wanted), self._request.follow is not IdentifierExpansion.NO
         while fresh:
-            asks = {name: locating.by_identifier(p, fresh, control=True) for name, p in providers.items()}
-            seen: Mapping[str, LookUp] = yield _complete(asks)
-            self._believe(seen, providers)
-            leads = self._note({name: each.found.matches for name, each in seen.items()})
+            flows_by_account = {name: lookup.by_identifier(p, fresh, control=True) for name, p in providers.items()}
+            look_ups: Mapping[str, LookUp] = yield _complete(flows_by_account)
+            self._check_answers(look_ups, providers)
+            leads = self._add_matches({name: look_up.found.matches for name, look_up in look_ups.items()})
             fresh = []
             if further:
                 fresh = list(leads)
@@ -141,31 +131,33 @@ class Search:
                     Suggestion(hit.person, i, *hit.by) for i, hits in leads.items() for hit in hits if hit.by
                 ]
 
-    def _believe(self, seen: Mapping[str, LookUp], providers: Mapping[str, Provider]) -> None:
-        """Refuse answers that cannot be true, or that prove nothing; remember what could not be asked."""
-        for name, each in seen.items():
-            if wrong := locating.mismatch(each.found, providers[name].title or providers[name].name):
+    def _check_answers(self, look_ups: Mapping[str, LookUp], providers: Mapping[str, Provider]) -> None:
+        """Refuse answers that are wrong or prove nothing, and record what the vendor cannot look up."""
+        for name, look_up in look_ups.items():
+            if wrong := lookup.mismatch(look_up.found, providers[name].title or providers[name].name):
                 raise PlanRefused(
-                    f"{name}: {wrong}; nobody knows who else it has",
+                    f"{name}: {wrong}, so contacts may be missing from the plan",
                     hint="ask the vendor; no plan can be made from such answers",
                 )
-            for reason in each.unproven.values():
-                raise _unproven(name, reason)
-            self.unasked[name] |= {i: scrub(reason) for i, reason in each.found.unasked.items()}
-            self.scanned[name] = each.scanned
+            for reason in look_up.unproven.values():
+                raise _unproven_error(name, reason)
+            self.unasked[name] |= {i: scrub(reason) for i, reason in look_up.found.unasked.items()}
+            self.scanned[name] = look_up.scanned
 
-    def _note(self, answers: Mapping[str, Mapping[Identifier, Sequence[Contact]]]) -> dict[Identifier, list[Hit]]:
-        """Take the contacts in; give the identifiers that they lead to."""
+    def _add_matches(
+        self, answers: Mapping[str, Mapping[Identifier, Sequence[Contact]]]
+    ) -> dict[Identifier, list[Hit]]:
+        """Add the contacts found, and return the identifiers that they lead to."""
         leads: dict[Identifier, list[Hit]] = {}
         for name, found in answers.items():
             for identifier, contacts in found.items():
                 for contact in contacts:
                     hits = self.found[name].setdefault(contact.id, (contact, []))[1]
                     hits.extend(self.wanted[identifier])
-                    for known_as in contact.identifiers:
-                        if known_as.kind not in FOLLOWED:
+                    for further in contact.identifiers:
+                        if further.kind not in EXPANDED_KINDS:
                             continue
-                        other = Identifier(known_as.kind, known_as.normal)  # fit for every vendor
+                        other = Identifier(further.kind, further.normal)  # a form that every vendor takes
                         for hit in self.wanted[identifier]:
                             if all(hit.person != known.person for known in self.wanted.get(other, ())) and all(
                                 hit.person != known.person for known in leads.get(other, ())
@@ -174,7 +166,7 @@ class Search:
         return leads
 
     def people(self) -> tuple[DataSubject, ...]:
-        """Who was asked for, with what was followed."""
+        """Return the people of the plan, with the identifiers that were followed."""
         followed: dict[int, list[Identifier]] = {}
         for identifier, hits in self.wanted.items():
             for hit in hits:
@@ -185,50 +177,47 @@ class Search:
         )
 
     def targets(self, name: str) -> tuple[Target, ...]:
-        """The contacts of one account, each with the reason."""
+        """Return the targets in one account, each with the reason."""
         return tuple(self._target(contact, hits) for contact, hits in self.found[name].values())
 
     def _target(self, contact: Contact, hits: Sequence[Hit]) -> Target:
-        removes: tuple[Identifier, ...] = ()
-        if self._request.kind is PlanKind.REMOVE_IDENTIFIER:
-            asked = {hit.identifier for hit in hits}
-            removes = tuple(i for i in contact.identifiers if i in asked)
+        removes = kind_of(self._request.kind).removes(contact, {hit.identifier for hit in hits})
         given = any(hit.identifier.key == "id" for hit in hits)
-        why = [hit for hit in hits if not hit.by] or hits  # what was followed explains only what was not asked for
+        why = [hit for hit in hits if not hit.by] or hits  # given identifiers explain more than followed ones
         reason = "its id was given" if given else "; ".join(dict.fromkeys(hit.reason for hit in why))
         people = tuple(dict.fromkeys(hit.person for hit in hits))
         return Target(contact.id, contact.identifiers, people, reason, removes)
 
 
-def _unproven(account: str, reason: str) -> PlanRefused:
+def _unproven_error(account: str, reason: str) -> PlanRefused:
     return PlanRefused(
-        f"{account} shows nobody, and that cannot be believed: {reason}",
+        f"{account} shows no contact, and that proves nothing: {reason}",
         hint="check base_url and the account's other settings, and any gateway in between",
     )
 
 
-def making(request: PlanRequest, providers: Mapping[str, Provider]) -> Making[Plan]:
-    """Make a plan: which flows the accounts are to run, until it is known.
+def make_plan(request: PlanRequest, providers: Mapping[str, Provider]) -> PlanGenerator[Plan]:
+    """Make a plan. Yield the flows that the accounts are to run, and return the plan.
 
     Raises:
-        InvalidInput: Nothing was asked for, or something blank.
+        InvalidInput: No people were given, or a blank identifier.
         UnsupportedOperation: A vendor cannot do it.
-        PlanRefused: It would touch more than the limits allow, or a read was incomplete.
+        PlanRefused: It would change more contacts than the limits allow, or a read was incomplete.
     """
-    capability = CAPABILITIES[request.kind]
-    _checked(request, providers)
-    ways = {name: locating.way(operations.require(provider, capability)) for name, provider in providers.items()}
-    accounts = yield {name: working.account_id(provider) for name, provider in providers.items()}
-    if request.kind is PlanKind.REMOVE_FROM_LIST:
+    kind = kind_of(request.kind)
+    _check_request(request, providers)
+    ways = {name: lookup.way(operations.require(provider, kind.capability)) for name, provider in providers.items()}
+    accounts = yield {name: lookup.account_id(provider) for name, provider in providers.items()}
+    if kind.needs_list:
         request = evolve(request, list_id=(yield from _list_id(request.list_id, providers)))
     search = Search(request)
     yield from search.rounds(providers)
     targets = {name: search.targets(name) for name in providers}
-    _acceptable(targets, providers)
-    sizes = yield from _within(request.limits, providers, targets)
-    parts = []
+    _check_ids(targets, providers)
+    sizes = yield from _check_limits(request.limits, providers, targets)
+    parts: list[AccountPlan] = []
     for name, provider in providers.items():
-        cut, seconds = work(request.kind, provider, targets[name], search.scanned.get(name, 0))
+        steps, seconds = cut_steps(kind, provider, targets[name], search.scanned.get(name, 0))
         parts.append(
             AccountPlan(
                 account=name,
@@ -238,13 +227,13 @@ def making(request: PlanRequest, providers: Mapping[str, Provider]) -> Making[Pl
                 read=ways[name],
                 size=sizes.get(name),
                 targets=targets[name],
-                steps=cut,
-                requests=sum(step.requests for step in cut),
+                steps=steps,
+                requests=sum(step.requests for step in steps),
                 seconds=seconds,
-                residual_data=dict(provider.residual_data) if capability is DeletesContacts else {},
-                emulated=capability in provider.read_modify_write,
+                residual_data=_residual_data(provider) if kind.deletes_contacts else {},
+                emulated=kind.capability in provider.read_modify_write,
                 queued=isinstance(provider, QueuesJobs),
-                unasked=tuple(Unasked(*each) for each in search.unasked[name].items()),
+                unasked=tuple(Unasked(*item) for item in search.unasked[name].items()),
             )
         )
     plan = Plan(
@@ -260,61 +249,60 @@ def making(request: PlanRequest, providers: Mapping[str, Provider]) -> Making[Pl
     return plan.summed()
 
 
-def work(
-    kind: PlanKind, provider: Provider, targets: Sequence[Target], scanned: int = 0
+def cut_steps(
+    kind: Kind, provider: Provider, targets: Sequence[Target], scanned: int = 0
 ) -> tuple[tuple[Step, ...], float]:
-    """Cut the work into steps, and tell the least time in seconds that the vendor's rates allow for it.
+    """Divide the work into steps. Return them, and the least time in seconds that the vendor's rate limits allow.
 
-    A step is as many whole batches as the vendor takes side by side, so that no request is sent half full. Each batch
-    is read just before it is touched.
+    A step has as many full batches as the vendor takes concurrently. Each batch is read just before it is changed.
 
     Args:
-        kind: What is to be done.
+        kind: The kind of the plan.
         provider: The account's provider.
         targets: The contacts.
-        scanned: How many contacts were read to find them, where the vendor has no look-up.
+        scanned: How many contacts were read to find them, if the vendor has no look-up.
     """
-    size = working.batch(kind, provider)
-    several = size * max(provider.concurrency, REPEATED // size)
-    cut: list[Step] = []
+    size = kind.batch_size(provider)
+    several = size * max(provider.concurrency, MAX_REPEATED // size)
+    steps: list[Step] = []
     total: Counter[str] = Counter()
     for number, first in enumerate(range(0, len(targets), several), 1):
         part = targets[first : first + several]
         needed = _requests(kind, provider, part, size, scanned)
-        cut.append(Step(number, OPERATIONS[kind], first, len(part), needed.total()))
+        steps.append(Step(number, kind.operation, first, len(part), needed.total()))
         total += needed
-    return tuple(cut), max(
-        (_least(provider.rate_limits.get(rate_limit), count) for rate_limit, count in total.items()), default=0.0
+    return tuple(steps), max(
+        (_least_seconds(provider.rate_limits.get(rate_limit), count) for rate_limit, count in total.items()),
+        default=0.0,
     )
 
 
-def _requests(kind: PlanKind, provider: Provider, targets: Sequence[Target], size: int, scanned: int) -> Counter[str]:
-    """The requests of a step, by lane: those that read, and those that change."""
+def _requests(kind: Kind, provider: Provider, targets: Sequence[Target], size: int, scanned: int) -> Counter[str]:
+    """Return the number of requests of a step by rate limit: those that read, and those that change."""
     parts = list(flows.chunks(targets, size))
-    acts = sum(len(target.removes) for target in targets) if kind is PlanKind.REMOVE_IDENTIFIER else len(parts)
-    needed = _times(provider, CAPABILITIES[kind], acts)
+    needed = _cost(provider, kind.capability, sum(map(kind.attempts, parts)))
     if isinstance(provider, GetsContacts):
-        reads = (
-            acts
-            if kind is PlanKind.REMOVE_IDENTIFIER
-            else sum(ceil(len(part) / provider.get_batch_size) for part in parts)
-        )
-        return needed + _times(provider, GetsContacts, reads)
-    if locating.way(provider) == "scan":  # one for the whole step
-        jobs = 4 if isinstance(provider, ExportsFiles) else max(1, ceil(scanned / provider.page_size))
-        return needed + Counter({"": jobs})
-    reads = sum(_look_ups(part, provider) * (len(part[0].removes) or 1) for part in parts)
-    return needed + _times(provider, FindsContacts, reads)
+        reads = sum(kind.attempts(part) * ceil(len(part) / provider.get_batch_size) for part in parts)
+        return needed + _cost(provider, GetsContacts, reads)
+    if lookup.way(provider) == "scan":  # one for the whole step
+        return needed + Counter({"": operations.export_requests(operations.require(provider, Exports), scanned)})
+    reads = sum(kind.attempts(part) * _look_ups(part, provider) for part in parts)
+    return needed + _cost(provider, FindsContacts, reads)
 
 
 def _look_ups(targets: Sequence[Target], provider: Provider) -> int:
-    """How many requests it takes to look these contacts up by their identifiers."""
+    """Return how many requests it takes to look up these contacts by their identifiers."""
     kinds = Counter((i.kind, i.key) for i in {i for target in targets for i in target.identifiers})
-    return sum(ceil(count / provider.find_batch_size) for count in kinds.values())
+    size = operations.require(provider, FindsContacts).find_batch_size
+    return sum(ceil(count / size) for count in kinds.values())
 
 
-def _times(provider: Provider, capability: type[Provider], batches: int) -> Counter[str]:
-    """What so many batches cost, by lane; a lane without a rate of its own counts in the general one."""
+def _residual_data(provider: Provider) -> dict[str, str]:
+    return dict(operations.require(provider, DeletesContacts).residual_data)
+
+
+def _cost(provider: Provider, capability: type[Provider], batches: int) -> Counter[str]:
+    """Return the requests of this many batches by rate limit. Unknown rate limits count as the general one."""
     costs = provider.costs.get(capability, {"": 1})
     counted: Counter[str] = Counter()
     for rate_limit, cost in costs.items():
@@ -322,20 +310,20 @@ def _times(provider: Provider, capability: type[Provider], batches: int) -> Coun
     return counted
 
 
-def _least(rate: RateLimit | None, requests: int) -> float:
-    """Seconds before the last of these may go out."""
+def _least_seconds(rate: RateLimit | None, requests: int) -> float:
+    """Return the seconds before the last of these requests may be sent."""
     return float(max(0, requests - 1) // rate.limit * rate.seconds) if rate else 0.0
 
 
-def _complete(asks: Asks) -> Asks:
-    return {name: locating.complete(name, flow) for name, flow in asks.items()}
+def _complete(flows_by_account: AccountFlows) -> AccountFlows:
+    return {name: lookup.complete(name, flow) for name, flow in flows_by_account.items()}
 
 
-def _checked(request: PlanRequest, providers: Mapping[str, Provider]) -> None:
+def _check_request(request: PlanRequest, providers: Mapping[str, Provider]) -> None:
     if not providers:
-        raise InvalidInput("no account was named", hint="say in which accounts to look")
+        raise InvalidInput("no accounts given", hint="pass at least one account")
     if not request.people:
-        raise InvalidInput("nobody was asked for", hint="give identifiers, such as an e-mail address")
+        raise InvalidInput("no people given", hint="pass at least one identifier")
     for person in request.people:
         if not (person.asked or person.contact):
             raise InvalidInput(f"person {person.number} has no identifier")
@@ -344,63 +332,63 @@ def _checked(request: PlanRequest, providers: Mapping[str, Provider]) -> None:
     for name, provider in providers.items():
         for given in filter(None, (person.contact for person in request.people)):
             if reason := provider.validate_id(given):
-                raise InvalidInput(f"not asked of {name}: {reason}", hint="pass the id as the vendor gave it")
+                raise InvalidInput(f"not sent to {name}: {reason}", hint="pass the id as the vendor gave it")
 
 
-def _list_id(list_: str, providers: Mapping[str, Provider]) -> Making[str]:
-    """The id of the list, which may have been named by its name."""
+def _list_id(list_: str, providers: Mapping[str, Provider]) -> PlanGenerator[str]:
+    """Return the id of the list, which may be given by name."""
     found = yield {name: operations.resolve_lists(provider, [list_]) for name, provider in providers.items()}
-    ids: set[str] = {list_id for several in found.values() for list_id in several}
-    return ids.pop()  # it is one list of one account
+    ids: set[str] = {list_id for account_ids in found.values() for list_id in account_ids}
+    return ids.pop()  # one list of one account
 
 
-def _acceptable(targets: Mapping[str, Sequence[Target]], providers: Mapping[str, Provider]) -> None:
-    """Refuse contacts whose ids could not be sent: they could not be touched, nor read again."""
-    for name, several in targets.items():
-        for target in several:
+def _check_ids(targets: Mapping[str, Sequence[Target]], providers: Mapping[str, Provider]) -> None:
+    """Refuse contacts whose ids could not be sent: they could be neither changed nor read again."""
+    for name, found in targets.items():
+        for target in found:
             if reason := providers[name].validate_id(target.contact):
                 raise PlanRefused(
-                    f"{name} shows a contact that cannot be asked for: {reason}",
-                    hint="its answers cannot be trusted now; check base_url, and ask the vendor",
+                    f"{name} shows a contact whose id cannot be sent: {reason}",
+                    hint="do not trust its answers now; check base_url, and ask the vendor",
                 )
 
 
-def _within(
+def _check_limits(
     limits: SafetyLimits, providers: Mapping[str, Provider], targets: Mapping[str, Sequence[Target]]
-) -> Making[dict[str, int]]:
-    """Refuse what is too large; the size of an account is asked for only where it matters."""
-    for name, touched in targets.items():
-        if len(touched) > limits.contacts:
+) -> PlanGenerator[dict[str, int]]:
+    """Refuse plans that are too large. Return the size of the accounts for which it matters."""
+    for name, affected in targets.items():
+        if len(affected) > limits.contacts:
             raise PlanRefused(
-                f"{name}: {len(touched)} contacts would be touched, more than the limit of {limits.contacts}",
-                hint=f"if that is right, raise the limit by name: contacts={len(touched)} (--max-contacts)",
+                f"{name}: {len(affected)} contacts would be changed, more than the limit of {limits.contacts}",
+                hint=f"if this is intended, raise the limit: contacts={len(affected)} (--max-contacts)",
             )
-    sizeable = [name for name, touched in targets.items() if len(touched) > limits.floor and limits.share < 1]
+    sizeable = [name for name, affected in targets.items() if len(affected) > limits.floor and limits.share < 1]
     for name in sizeable:
         if not isinstance(providers[name], Counts):
             raise PlanRefused(
-                f"{name} cannot tell how many contacts it has, so nobody knows how large a share "
-                f"{len(targets[name])} of them are",
-                hint="if that is right, raise the limit by name: share=1 (--max-share 100%)",
+                f"{name} cannot count its contacts, so the share of {len(targets[name])} contacts is not known",
+                hint="if this is intended, raise the limit: share=1 (--max-share 100%)",
             )
     sizes: dict[str, int] = {}
     if sizeable:
         counted = yield _complete({name: operations.count(providers[name]) for name in sizeable})
         sizes = {name: int(count) for name, count in counted.items()}
     for name, size in sizes.items():
-        many = len(targets[name])
-        if many > limits.share * size:
-            share = ceil(100 * many / max(size, 1))
+        affected_count = len(targets[name])
+        if affected_count > limits.share * size:
+            percent = ceil(100 * affected_count / max(size, 1))
             raise PlanRefused(
-                f"{name}: {many} of {size} contacts would be touched, more than the limit of {limits.share:.0%}",
-                hint=f"if that is right, raise the limit by name: share={share / 100} (--max-share {share}%)",
+                f"{name}: {affected_count} of {size} contacts would be changed, more than the limit of "
+                f"{limits.share:.0%}",
+                hint=f"if this is intended, raise the limit: share={percent / 100} (--max-share {percent}%)",
             )
     return sizes
 
 
-def persons(people: Iterable[Identifier | Iterable[Identifier]]) -> tuple[DataSubject, ...]:
-    """Each item is one person: an identifier, or several."""
+def data_subjects(people: Iterable[Identifier | Iterable[Identifier]]) -> tuple[DataSubject, ...]:
+    """Return the data subjects. Each item is one person: an identifier, or several."""
     if isinstance(people, (str, Identifier)):
-        raise InvalidInput("one person was given where several are due", hint="put it into a list")
-    several = [(each,) if isinstance(each, Identifier) else tuple(each) for each in people]
-    return tuple(DataSubject(number, tuple(dict.fromkeys(asked))) for number, asked in enumerate(several, 1))
+        raise InvalidInput("expected a list of people, got one identifier", hint="put it into a list")
+    asked = [(person,) if isinstance(person, Identifier) else tuple(person) for person in people]
+    return tuple(DataSubject(number, tuple(dict.fromkeys(ids))) for number, ids in enumerate(asked, 1))

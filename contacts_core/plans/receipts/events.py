@@ -1,4 +1,4 @@
-"""What a receipt tells of a run: from the plan and the journal to its events."""
+"""The events of a receipt, from the plan and the journal of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 
 from contacts_core import __version__
 from contacts_core.plans.model import AccountPlan, DataSubject, Plan
-from contacts_core.plans.receipts.format import FORMAT, LARGEST, STATES
+from contacts_core.plans.receipts.format import FORMAT, LARGEST_INTEGER, STATES
 from contacts_core.plans.receipts.reasons import request_digest
 from contacts_core.storage.journal import Event, Journal, Run, now
 from contacts_core.storage.pseudonyms import PseudonymKey
@@ -19,8 +19,8 @@ from contacts_core.storage.pseudonyms import PseudonymKey
 __all__ = ["receipt_events"]
 
 TYPES = {"step": "step", "jobs": "jobs", "read": "read", "checked": "read"}
-WITHHELD = "withheld: the reason named somebody"
-SHORTEST, SHORTEST_NUMBER = 4, 7  # characters of what is looked for in reasons
+WITHHELD = "withheld: the reason named a person"
+SHORTEST_NAME, SHORTEST_NUMBER = 4, 7  # characters; shorter values are ordinary words and numbers
 COUNTS = ("confirmed", "absent", "failed", "unconfirmed")
 JOB_COUNTS = ("requested", "succeeded", "failed")
 CUT_OFF = {"state": "cut off", "confirmed": 0, "absent": 0, "failed": 0, "unconfirmed": 0, "reasons": [], "jobs": []}
@@ -29,12 +29,12 @@ CUT_OFF = {"state": "cut off", "confirmed": 0, "absent": 0, "failed": 0, "unconf
 def receipt_events(
     run: Run, plan: Plan, journal: Journal, key: PseudonymKey, state: str, reason: str
 ) -> Iterator[dict[str, Any]]:
-    """The events of the receipt, in order; nothing in them names a person.
+    """Yield the events of the receipt, in order. Nothing in them names a person.
 
-    Reasons come from the vocabulary of `reasons`, not from vendors. Should one name an identifier or a contact of the
-    plan all the same, it is withheld as a whole.
+    Reasons come from the vocabulary of `reasons`, not from vendors. A reason that still contains an identifier or a
+    contact of the plan is withheld completely.
     """
-    fit = Fit(plan)
+    redact = Redaction(plan)
     yield {
         "type": "run",
         "format": FORMAT,
@@ -52,7 +52,7 @@ def receipt_events(
         left = [{"what": what, "why": why} for what, why in part.residual_data.items()]
         yield {"type": "scope", "account": part.account, "provider": part.provider, "unreached": left}
     for person in plan.people:
-        yield {"type": "person", "person": person.number, "identifiers": _hashed(person, key)}
+        yield {"type": "person", "person": person.number, "identifiers": _pseudonyms(person, key)}
     yield from _found(plan, key)
     attempts: Counter[tuple[Any, ...]] = Counter()
     latest: dict[str, list[dict[str, Any]]] = {}
@@ -62,16 +62,16 @@ def receipt_events(
         elif event.type == "step":
             about = (event.account, event.body["round"], event.body["step"])
             attempts[about] += 1
-            yield fit(_hidden(_step(event, attempts[about]), key))
+            yield redact(_with_digests(_step(event, attempts[about]), key))
         elif event.type in TYPES:
-            yield fit(_hidden(_reading(event), key))
+            yield redact(_with_digests(_reading(event), key))
     answers = [
-        each for part in plan.accounts for each in latest.get(part.account) or _unverified(plan, part.account, key)
+        answer for part in plan.accounts for answer in latest.get(part.account) or _unverified(plan, part.account, key)
     ]
     for answer in answers:
-        yield fit({"type": "result", **answer})
+        yield redact({"type": "result", **answer})
     counts = Counter(answer["state"] for answer in answers)
-    yield fit(
+    yield redact(
         {
             "type": "end",
             "run": run.id,
@@ -83,8 +83,8 @@ def receipt_events(
     )
 
 
-class Fit:
-    """Makes the reasons of lines name nobody of the plan; values as short as ordinary words and numbers pass."""
+class Redaction:
+    """Withholds reasons that contain an identifier or a contact of the plan, unless as short as ordinary words."""
 
     def __init__(self, plan: Plan) -> None:
         targets = [target for part in plan.accounts for target in part.targets]
@@ -93,31 +93,32 @@ class Fit:
         names = {target.contact for target in targets} | {person.contact for person in plan.people}
         names |= {name for i in identifiers for name in (i.value, i.normal)}
         names = {name.strip().casefold() for name in names}
-        self._names = [name for name in names if len(name) >= (SHORTEST_NUMBER if name.isdigit() else SHORTEST)]
-        self._text = cache(self._checked)
+        self._names = [name for name in names if len(name) >= (SHORTEST_NUMBER if name.isdigit() else SHORTEST_NAME)]
+        self._text = cache(self._safe_text)
 
     def __call__(self, line: dict[str, Any]) -> dict[str, Any]:
-        fit: dict[str, Any] = {name: self._text(line[name]) for name in ("reason", "error") if name in line}
+        """Return the line with reasons that a receipt may contain."""
+        safe: dict[str, Any] = {name: self._text(line[name]) for name in ("reason", "error") if name in line}
         if "reasons" in line:
-            fit["reasons"] = list(dict.fromkeys(map(self._text, line["reasons"])))
+            safe["reasons"] = list(dict.fromkeys(map(self._text, line["reasons"])))
         if line["type"] == "result":
-            fit["identifiers"] = [{**each, "reason": self._text(each["reason"])} for each in line["identifiers"]]
-        return line | fit
+            safe["identifiers"] = [{**item, "reason": self._text(item["reason"])} for item in line["identifiers"]]
+        return line | safe
 
-    def _checked(self, text: str) -> str:
+    def _safe_text(self, text: str) -> str:
         folded = text.casefold()
         readings = {folded, unquote_plus(folded)}
         named = any(name in reading for reading in readings for name in self._names)
-        return WITHHELD if named else text.encode(errors="replace").decode()  # no half of a character
+        return WITHHELD if named else text.encode(errors="replace").decode()  # without lone surrogates
 
 
 def _account(part: AccountPlan, key: PseudonymKey) -> dict[str, Any]:
-    """An account, with a keyed hash of what the vendor names it by: two receipts show whether it was the same."""
-    named = key.digest(b"account id", part.account_id.encode())
-    return {"account": part.account, "provider": part.provider, "title": part.title, "account_id": named}
+    """Return an account, with a hash of the vendor's id for it: two receipts show whether it was the same."""
+    account_id = key.digest(b"account id", part.account_id.encode())
+    return {"account": part.account, "provider": part.provider, "title": part.title, "account_id": account_id}
 
 
-def _hashed(person: DataSubject, key: PseudonymKey) -> list[dict[str, Any]]:
+def _pseudonyms(person: DataSubject, key: PseudonymKey) -> list[dict[str, Any]]:
     return [
         {"kind": i.kind.value, "hash": key.identifier(i), "asked": asked}
         for identifiers, asked in ((person.asked, True), (person.followed, False))
@@ -143,11 +144,11 @@ def _found(plan: Plan, key: PseudonymKey) -> Iterator[dict[str, Any]]:
             }
 
 
-def _hidden(line: dict[str, Any], key: PseudonymKey) -> dict[str, Any]:
-    """The line with keyed hashes for what the vendor chose: ids of requests and jobs."""
+def _with_digests(line: dict[str, Any], key: PseudonymKey) -> dict[str, Any]:
+    """Return the line with hashes in place of what the vendor chose: ids of requests and jobs."""
     exchanges = [
-        {**each, "request_id": request_digest(key, each["request_id"]) if each["request_id"] else ""}
-        for each in line["exchanges"]
+        {**exchange, "request_id": request_digest(key, exchange["request_id"]) if exchange["request_id"] else ""}
+        for exchange in line["exchanges"]
     ]
     if "jobs" not in line:
         return {**line, "exchanges": exchanges}
@@ -163,8 +164,8 @@ def _hidden(line: dict[str, Any], key: PseudonymKey) -> dict[str, Any]:
 
 
 def _number(value: Any, otherwise: int | None) -> int | None:
-    """A number that a provider gave, if a receipt can hold it."""
-    return value if type(value) is int and abs(value) < LARGEST else otherwise
+    """Return a number from a provider, if a receipt can contain it."""
+    return value if type(value) is int and abs(value) < LARGEST_INTEGER else otherwise
 
 
 def _step(event: Event, attempt: int) -> dict[str, Any]:
@@ -183,22 +184,22 @@ def _step(event: Event, attempt: int) -> dict[str, Any]:
 
 def _reading(event: Event) -> dict[str, Any]:
     body: Mapping[str, Any] = event.body
-    told: dict[str, Any] = {"type": TYPES[event.type], "account": event.account, "at": event.begun_at, "exchanges": []}
+    line: dict[str, Any] = {"type": TYPES[event.type], "account": event.account, "at": event.begun_at, "exchanges": []}
     if event.type == "checked":
         changed = f"{body['changes']} contact(s) changed since the plan was made" if body.get("changes") else ""
         error = (body.get("error") or changed) if event.ended_at else "cut off"
-        return {**told, "round": body["round"], "path": "check", "asked": 0, "shown": [], "error": error} | {
+        return {**line, "round": body["round"], "path": "check", "asked": 0, "shown": [], "error": error} | {
             "exchanges": body.get("exchanges", [])
         }
-    told |= body
+    line |= body
     if not event.ended_at:
-        told |= {"jobs": []} if event.type == "jobs" else {"shown": [], "error": "cut off"}
-    return told
+        line |= {"jobs": []} if event.type == "jobs" else {"shown": [], "error": "cut off"}
+    return line
 
 
 def _unverified(plan: Plan, account: str, key: PseudonymKey) -> list[dict[str, Any]]:
-    """The answers for an account that was not read again."""
-    reason = "not verified: the run did not come that far"
+    """Return the results for an account that was not verified."""
+    reason = "not verified: the run ended before"
     counts = Counter(number for target in plan.by_account[account].targets for number in target.people)
     return [
         {

@@ -1,8 +1,8 @@
-"""The format of a receipt: which fields each type of line has, and how the lines of one receipt must agree.
+"""The format of a receipt: the fields of each type of line, and how the lines of one receipt must agree.
 
 A schema is a check of one value, a list of one schema (an array of such values), or a dict of schemas (an object with
-at least these fields). Fields that are not listed are allowed: they are under the hash, the seal and the signature as
-all others are, and nothing here reads them.
+at least these fields). Other fields are allowed: the hash, the seal and the signature cover them too, and nothing here
+reads them.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["END_STATES", "FORMAT", "LARGEST", "STATES", "disagreements", "misfit"]
+__all__ = ["END_STATES", "FORMAT", "LARGEST_INTEGER", "STATES", "disagreements", "misfit"]
 
 FORMAT = 2
 STATES = ("absent", "present", "unknown")
 END_STATES = ("done", "incomplete", "refused", "cancelled", "failed")
-DEEPEST = 16  # levels of nesting in a line; the format itself uses four
-LARGEST = 2**53  # beyond it, other readers of JSON round
+MAX_DEPTH = 16  # levels of nesting in a line; the format itself uses four
+LARGEST_INTEGER = 2**53  # beyond it, other readers of JSON round
 
 Schema = Callable[[Any], bool] | list[Any] | dict[str, Any]
-Checker = Callable[[Any], str | None]  # gives the path of the first value that does not fit, or None if all do
+Checker = Callable[[Any], str | None]  # returns the path of the first wrong value, or None
 Line = Mapping[str, Any]
 
 
@@ -31,7 +31,7 @@ def _text(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    return type(value) is int and abs(value) < LARGEST
+    return type(value) is int and abs(value) < LARGEST_INTEGER
 
 
 def _positive(value: Any) -> bool:
@@ -48,7 +48,7 @@ def _hex(length: int) -> Callable[[Any], bool]:
 
 
 def _time(value: Any) -> bool:
-    """A time with its zone that can be told in UTC."""
+    """Return whether this is a time with its zone that can be converted to UTC."""
     try:
         return isinstance(value, str) and bool(datetime.fromisoformat(value).astimezone(UTC))
     except (ValueError, OverflowError):
@@ -73,7 +73,7 @@ EXCHANGE = {
     "request_id": _text,
     "at": _time,
 }
-EVERY: dict[str, Any] = {"type": _text, "n": _positive, "prev": _hash, "hash": _hash}
+COMMON_FIELDS: dict[str, Any] = {"type": _text, "n": _positive, "prev": _hash, "hash": _hash}
 LINES: dict[str, dict[str, Any]] = {
     "run": {
         "format": _one_of(FORMAT),
@@ -156,15 +156,15 @@ LINES: dict[str, dict[str, Any]] = {
 
 
 def misfit(line: Any) -> str:
-    """Where a parsed line is not what its type says, in words; empty if it is."""
-    if not isinstance(line, dict) or not EVERY.keys() <= line.keys():
-        return "it is no line of a receipt"
-    if not _shallow(line, DEEPEST):
+    """Return what is wrong with a parsed line, in words; empty if nothing is."""
+    if not isinstance(line, dict) or not COMMON_FIELDS.keys() <= line.keys():
+        return "it is not a line of a receipt"
+    if not _shallow(line, MAX_DEPTH):
         return "it is nested too deeply"
     if line["type"] == "run" and line.get("format") != FORMAT:
         return (
-            f"its format is not {FORMAT}, the only one that is read here; in format 1, neither the seal nor the "
-            "signature covers how the run ended"
+            f"its format is not {FORMAT}, the only one that is read; in format 1, neither the seal nor the signature "
+            "covers how the run ended"
         )
     if not isinstance(line["type"], str) or line["type"] not in LINES:
         return "there is no such type of line"
@@ -204,7 +204,7 @@ def _checker(schema: Schema) -> Checker:
     return check
 
 
-CHECKERS = {name: _checker(EVERY | fields) for name, fields in LINES.items()}
+CHECKERS = {name: _checker(COMMON_FIELDS | fields) for name, fields in LINES.items()}
 
 
 def _shallow(value: Any, levels: int) -> bool:
@@ -218,15 +218,15 @@ def _shallow(value: Any, levels: int) -> bool:
 
 
 def disagreements(lines: Sequence[Line]) -> Iterator[tuple[int, str]]:
-    """Where lines that are each well formed contradict one another: the number of the line, and what is wrong.
+    """Yield contradictions between well-formed lines: the number of the line, and what is wrong.
 
-    A receipt answers for every person in every account exactly once, and its end says no more than these answers do.
+    A receipt has one result for every person in every account, and its end says no more than these results.
     """
     run = lines[0]
     if run["type"] != "run":
-        yield 1, "it does not tell which run this is"
+        yield 1, "it does not name the run"
         return
-    accounts = [each["account"] for each in run["accounts"]]
+    accounts = [item["account"] for item in run["accounts"]]
     if len(set(accounts)) != len(accounts):
         yield 1, "it names an account twice"
     people = {line["person"]: {i["hash"] for i in line["identifiers"]} for line in lines if line["type"] == "person"}
@@ -253,12 +253,12 @@ def _in_results(
         if line["type"] != "result":
             continue
         if (line["account"], line["person"]) in answered:
-            yield n, "it answers for this person and account a second time"
+            yield n, "it is a second result for this person and account"
         answered.add((line["account"], line["person"]))
-        told = {each["hash"] for each in line["identifiers"]}
-        if not people[line["person"]] <= told:
-            yield n, "it says nothing of some identifiers of this person"
-        if line["state"] == "absent" and any(each["state"] != "absent" for each in line["identifiers"]):
+        hashes = {item["hash"] for item in line["identifiers"]}
+        if not people[line["person"]] <= hashes:
+            yield n, "it lacks some identifiers of this person"
+        if line["state"] == "absent" and any(item["state"] != "absent" for item in line["identifiers"]):
             yield n, "it says absent, and its identifiers do not"
     if len(answered) != len(people) * len(accounts):
         yield len(lines), "not every person has a result in every account"

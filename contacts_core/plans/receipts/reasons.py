@@ -1,7 +1,7 @@
-"""Reasons fit for a receipt: a closed vocabulary, so that no text of a vendor, a database or a plugin gets into one.
+"""Reasons fit for a receipt: a closed vocabulary, so that it contains no text of a vendor, a database or a plugin.
 
-Vendors repeat what they were sent: an error may name an address, an id or a person in any spelling. A receipt therefore
-says what kind of error it was and with which HTTP status, in words from here; the whole text goes to the log.
+Vendors repeat what they were sent: an error may name an address, an id or a person in any spelling. So a receipt only
+says what kind of error it was and with which HTTP status, in words from here. The whole text goes to the log.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ __all__ = ["OurWords", "public_reason", "public_reasons", "request_digest"]
 
 logger = logging.getLogger("contacts_core")
 
-LOGGED = 10  # different texts of one step that go to the log
-ONCE_IN = 60.0  # seconds in which the same text is logged once
-DIGEST = 16  # hexadecimal digits of a request id's keyed hash
-STATUS = re.compile(r"[\w-]+(?: [A-Z]+)? \S+ \[([1-5][0-9]{2})\]: ", re.ASCII)  # how a ProviderError begins
+MAX_LOGGED = 10  # different texts of one step
+LOG_INTERVAL_S = 60.0  # in which the same text is logged once
+DIGEST_DIGITS = 16  # of the hash of a request id
+STATUS_PATTERN = re.compile(r"[\w-]+(?: [A-Z]+)? \S+ \[([1-5][0-9]{2})\]: ", re.ASCII)  # how a ProviderError begins
 NOT_DONE = "the vendor did not carry it out"
 NOT_SENT = "not sent: the provider does not take it"
 OTHER = "an unexpected error"
@@ -58,38 +58,38 @@ BY_STATUS = {
 
 
 class OurWords(str):
-    """A sentence that a receipt may hold as it is: written here, and naming nothing but runs, accounts and providers.
+    """A sentence that a receipt may contain unchanged: written here, naming only runs, accounts and providers.
 
-    Used as the message of an error or as the reason of a failure; what comes from outside is never of this type.
+    It is the message of an error or the reason of a failure. Text from outside never has this type.
     """
 
     __slots__ = ()
 
 
 def public_reason(error: BaseException, key: PseudonymKey) -> str:
-    """What a receipt says of an error: what sort it was, its status, and the keyed hash of the vendor's request id.
+    """Return what a receipt says about an error: its kind, its status, and the hash of the vendor's request id.
 
-    The error's own text, with addresses and numbers masked, goes to the log.
+    The error's own text goes to the log, with addresses and numbers masked.
     """
     reason = _words(error, key)
-    _log(scrub(f"{type(error).__name__}: {error}"), reason, int(time.monotonic() // ONCE_IN))
+    _log(scrub(f"{type(error).__name__}: {error}"), reason, int(time.monotonic() // LOG_INTERVAL_S))
     return reason
 
 
 def public_reasons(failures: Iterable[Failure]) -> dict[str, str]:
-    """What a receipt says of each item that failed; the texts themselves go to the log, each once."""
-    told = list(failures)
-    public = {failure.reason: _sorted(failure.reason) for failure in told}
-    for text in list(public)[:LOGGED]:
-        _log(scrub(text), public[text], int(time.monotonic() // ONCE_IN))
-    if len(public) > LOGGED:
-        logger.warning("and %d more reasons of the vendor", len(public) - LOGGED)
-    return {failure.item: public[failure.reason] for failure in told}
+    """Return what a receipt says about each item that failed. The texts themselves go to the log, each once."""
+    failed = list(failures)
+    public = {failure.reason: _public_words(failure.reason) for failure in failed}
+    for text in list(public)[:MAX_LOGGED]:
+        _log(scrub(text), public[text], int(time.monotonic() // LOG_INTERVAL_S))
+    if len(public) > MAX_LOGGED:
+        logger.warning("%d more reasons of the vendor", len(public) - MAX_LOGGED)
+    return {failure.item: public[failure.reason] for failure in failed}
 
 
 @lru_cache(maxsize=128)
 def _log(text: str, reason: str, _minute: int) -> None:
-    """Log a text, but not again in the same minute: what is polled fails in the same way many times."""
+    """Log a text once a minute, because a check that is repeated fails in the same way many times."""
     logger.warning("%s: %s", reason, text)
 
 
@@ -105,22 +105,22 @@ def _words(error: BaseException, key: PseudonymKey) -> str:
         if error.status is not None:
             details.append(f"status {int(error.status)}")
         if error.request_id:
-            details.append(f"request {request_digest(key, error.request_id)[:DIGEST]}")
+            details.append(f"request {request_digest(key, error.request_id)[:DIGEST_DIGITS]}")
     return f"{words} ({', '.join(details)})"
 
 
-def _sorted(text: str) -> str:
-    """What kind of reason this is that an outcome gives for one item."""
+def _public_words(text: str) -> str:
+    """Return what a receipt says for the reason that an outcome gives for one item."""
     if isinstance(text, OurWords):
         return str(text)
     if text.startswith("not sent: "):
         return NOT_SENT
-    if found := STATUS.match(text):
+    if found := STATUS_PATTERN.match(text):
         status = int(found[1])
         return f"{BY_STATUS.get(status, 'the vendor refused it')} (status {status})"
     return NOT_DONE
 
 
 def request_digest(key: PseudonymKey, request_id: str) -> str:
-    """The keyed hash of a vendor's request id: the vendor chose it, so it may hold anything."""
+    """Return the hash of a vendor's request id, which the vendor chose, so it may contain anything."""
     return key.digest(b"request id", request_id.encode(errors="surrogatepass"))

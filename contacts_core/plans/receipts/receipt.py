@@ -1,17 +1,17 @@
-"""Receipts: JSON Lines that carry the hash of the line before, sealed and perhaps signed as a whole.
+"""Receipts: JSON Lines that form a hash chain, sealed and optionally signed as a whole.
 
-Each line is one JSON object in one spelling only (keys sorted, no spaces, ASCII), so that no byte of it is without
-meaning. Its ``hash`` is SHA-256 over the line without it, its ``prev`` the hash of the line before. The last line is of
-the type ``end``. Its ``n`` is the number of lines and its ``prev`` stands for all lines before it, so what covers the
-end covers the file:
+Each line is one JSON object in canonical form (keys sorted, no spaces, ASCII), so that no byte can change unnoticed.
+Its ``hash`` is SHA-256 over the line without it, its ``prev`` the hash of the line before. The last line has the type
+``end``. Its ``n`` is the number of lines and its ``prev`` covers all lines before it, so what covers the end covers
+the file:
 
 - ``seal``: HMAC-SHA-256 under the receipt key, over the end without ``seal``, ``signature`` and ``hash``;
-- ``signature``: Ed25519 (RFC 8032) over the end without ``signature`` and ``hash``. Optional; ``public_key`` names the
-  key, and is under both.
+- ``signature``: Ed25519 (RFC 8032) over the end without ``signature`` and ``hash``. Optional. ``public_key`` names the
+  key; both cover it.
 
-Both begin with words that name their purpose and the format, so that neither can stand for anything else. The hashes
-alone prove nothing about the author: whoever changes a line can compute them anew. No identifier stands in a receipt,
-only its keyed hash; see `contacts_core.plans.receipts.format` for the lines.
+Both begin with words that name their purpose and the format, so that neither can be used for anything else. The hashes
+alone prove nothing about the author: anyone who changes a line can compute them again. A receipt contains no
+identifier, only its pseudonym. `contacts_core.plans.receipts.format` defines the lines.
 """
 
 from __future__ import annotations
@@ -35,77 +35,77 @@ from contacts_core.storage.pseudonyms import PseudonymKey
 
 __all__ = ["Finding", "Receipt", "ReceiptBroken", "Signer", "write"]
 
-FIRST = "0" * 64
-SPELLING = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+FIRST_HASH = "0" * 64
+CANONICAL_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 SEAL = b"contacts-core receipt, format 2: seal"
 SIGNATURE = b"contacts-core receipt, format 2: signature\n"
 PUBLIC_KEY_BYTES, SIGNATURE_BYTES = 32, 64
-INSTALL = "install contacts-core[plans]"
+INSTALL_HINT = "install contacts-core[plans]"
 
 Line = Mapping[str, Any]
 
 
 class ReceiptBroken(ContactsError):
-    """A receipt is not what was written: ``line`` says where it stops to hold, ``reason`` why."""
+    """A receipt is not as it was written: ``line`` is the first wrong line, ``reason`` says why."""
 
     def __init__(self, line: int, reason: str) -> None:
-        super().__init__(f"line {line} of the receipt does not hold: {reason}", hint="do not rely on this file")
+        super().__init__(f"line {line} of the receipt is not valid: {reason}", hint="do not rely on this file")
         self.line = line
         self.reason = reason
 
 
 @frozen(repr=False)
 class Signer:
-    """Signs receipts with an Ed25519 key; ``public_key`` is its 32 bytes in base64."""
+    """Signs receipts with an Ed25519 key. ``public_key`` is its 32 bytes in base64."""
 
     _private: Any
     public_key: str
 
     @classmethod
     def from_pem(cls, pem: bytes) -> Self:
-        """The signer of a private key in PEM (PKCS#8, not encrypted).
+        """Return the signer for a private key in PEM (PKCS#8, not encrypted).
 
         Raises:
-            ConfigurationError: It is no such key, or the extra ``plans`` is missing.
+            ConfigurationError: It is not such a key, or the extra ``plans`` is missing.
         """
         try:
             from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - only who signs needs it
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
             from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
         except ModuleNotFoundError:
-            raise ConfigurationError("signing needs the package cryptography", hint=INSTALL) from None
+            raise ConfigurationError("signing needs the package cryptography", hint=INSTALL_HINT) from None
         try:
             private = load_pem_private_key(pem, None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             private = None
         if not isinstance(private, Ed25519PrivateKey):
             raise ConfigurationError(
-                "the signing key is no Ed25519 private key in PEM",
-                hint="make one with: openssl genpkey -algorithm ed25519 -out signing.pem",
+                "the signing key is not an Ed25519 private key in PEM",
+                hint="create one with: openssl genpkey -algorithm ed25519 -out signing.pem",
             )
         return cls(private, base64.b64encode(private.public_key().public_bytes_raw()).decode())
 
     def sign(self, content: bytes) -> str:
-        """The signature, in base64."""
+        """Return the signature, in base64."""
         return base64.b64encode(self._private.sign(content)).decode()
 
     def __repr__(self) -> str:
-        """Name it by its public half."""
+        """Show the public key."""
         return f"Signer({self.public_key})"
 
 
 @frozen
 class Finding:
-    """What a receipt says of one identifier in one account.
+    """What a receipt says about one identifier in one account.
 
     Attributes:
-        identifier: What was asked about.
-        account: Where.
+        identifier: The identifier.
+        account: The account.
         person: Number of the person it belongs to.
-        found: How many contacts of theirs the plan found there.
-        state: ``absent``, ``present`` or ``unknown``, of this identifier.
+        found: How many contacts of this person the plan found in the account.
+        state: ``absent``, ``present`` or ``unknown``, for this identifier.
         reason: Why.
-        asked: Whether the plan was asked for it; else it was followed.
+        asked: Whether it was given to the plan; otherwise it was followed.
     """
 
     identifier: Identifier
@@ -118,17 +118,17 @@ class Finding:
 
 
 def write(events: Iterable[Line], key: PseudonymKey, signer: Signer | None = None) -> Iterator[str]:
-    """The lines of a receipt, each with its line break.
+    """Yield the lines of a receipt, each with its line break.
 
     Args:
-        events: What happened; the last one is of the type ``end``, and no other.
+        events: What happened. The last one, and no other, has the type ``end``.
         key: Seals it.
         signer: Signs it.
 
     Raises:
-        ValueError: The last event is no end, or an earlier one is, or an event holds what is not JSON.
+        ValueError: The last event is not an end, or an earlier one is, or an event contains what is not JSON.
     """
-    previous, ended = FIRST, False
+    previous, ended = FIRST_HASH, False
     for number, event in enumerate(events, 1):
         if ended:
             raise ValueError("a receipt goes on after its end")
@@ -139,17 +139,17 @@ def write(events: Iterable[Line], key: PseudonymKey, signer: Signer | None = Non
             line["seal"] = _seal(key, line)
             line["signature"] = signer.sign(_signed(line)) if signer else ""
         previous = _hash(line)
-        yield _spelled({**line, "hash": previous}) + "\n"
+        yield _canonical({**line, "hash": previous}) + "\n"
     if not ended:
         raise ValueError("a receipt without an end")
 
 
 @frozen(slots=False)
 class Receipt:
-    """A receipt. When it was read, its lines were well formed, chained and consistent, and its signature valid, if any.
+    """A receipt whose lines are well formed, chained and consistent, and whose signature, if any, is valid.
 
-    That alone does not tell who wrote it: ask `sealed_by` with the receipt key, or `signed_by` with the public key that
-    you expect.
+    That alone does not prove who wrote it. Check that with `sealed_by` and the receipt key, or with `signed_by` and
+    the public key that you expect.
     """
 
     lines: tuple[Line, ...] = field(repr=False)
@@ -159,8 +159,8 @@ class Receipt:
         """Read a receipt and check it.
 
         Raises:
-            ReceiptBroken: It is no receipt of this format, its lines do not follow on one another or contradict one
-                another, the end is missing, or the signature is not by the key that it names.
+            ReceiptBroken: It is not a receipt of this format, its chain is broken, its lines contradict one another,
+                the end is missing, or the signature is not by the key that it names.
             ConfigurationError: It is signed, and the package cryptography is missing.
         """
         lines = tuple(_checked(text.encode(errors="surrogatepass") if isinstance(text, str) else text))
@@ -178,12 +178,12 @@ class Receipt:
 
     @property
     def text(self) -> str:
-        """The file, byte for byte."""
-        return "".join(_spelled(line) + "\n" for line in self.lines)
+        """The content of the file."""
+        return "".join(_canonical(line) + "\n" for line in self.lines)
 
     @property
     def run(self) -> str:
-        """Name of the run."""
+        """Id of the run."""
         return str(self.lines[0]["run"])
 
     @property
@@ -193,12 +193,12 @@ class Receipt:
 
     @property
     def kind(self) -> str:
-        """What the plan was for."""
+        """The kind of plan."""
         return str(self.lines[0]["kind"])
 
     @property
     def key_id(self) -> str:
-        """Id of the key of its hashes."""
+        """Id of the key of its pseudonyms."""
         return str(self.lines[0]["key"])
 
     @property
@@ -208,27 +208,27 @@ class Receipt:
 
     @property
     def reason(self) -> str:
-        """Why it ended so; empty where there is nothing to say."""
+        """Why it ended in this state; may be empty."""
         return str(self.lines[-1]["reason"])
 
     @property
     def accounts(self) -> tuple[str, ...]:
-        """The accounts that it speaks of; of others it says nothing."""
-        return tuple(each["account"] for each in self.lines[0]["accounts"])
+        """The accounts that it is about."""
+        return tuple(item["account"] for item in self.lines[0]["accounts"])
 
     @property
     def absent(self) -> int:
-        """In how many accounts how many people were verified to be absent, counted together."""
+        """Number of results, one for each person and account, in which the person was verified to be absent."""
         return self._counts["absent"]
 
     @property
     def present(self) -> int:
-        """As `absent`, of those who are still there."""
+        """Number of results in which the person is still present."""
         return self._counts["present"]
 
     @property
     def unknown(self) -> int:
-        """As `absent`, of those of whom nobody knows."""
+        """Number of results in which nothing is known of the person."""
         return self._counts["unknown"]
 
     @property
@@ -238,32 +238,32 @@ class Receipt:
 
     @property
     def signed(self) -> bool:
-        """Whether it carries a signature, which is valid; by whom, `public_key` says, and anybody can make a key."""
+        """Whether it has a valid signature. It was made with `public_key`, and anyone can create a key."""
         return bool(self.lines[-1]["signature"])
 
     @property
     def public_key(self) -> str:
-        """The key that signed it, 32 bytes in base64; empty where it is not signed."""
+        """The key that signed it, 32 bytes in base64; empty if it is not signed."""
         return str(self.lines[-1]["public_key"]) if self.signed else ""
 
     def of(self, type: str) -> list[Line]:
-        """The lines of one type."""
+        """Return the lines of one type."""
         return [line for line in self.lines if line["type"] == type]
 
     def sealed_by(self, key: PseudonymKey) -> bool:
-        """Whether every line is as it was written by a holder of this key."""
+        """Return whether every line is as a holder of this key wrote it."""
         end = self.lines[-1]
         return self.key_id == key.id and hmac.compare_digest(end["seal"], _seal(key, end))
 
     def signed_by(self, public_key: str) -> bool:
-        """Whether every line is as it was signed with this key, given as 32 bytes in base64."""
+        """Return whether every line is as it was signed with this key, given as 32 bytes in base64."""
         return self.signed and self.public_key == public_key.strip()
 
     def find(self, identifiers: Iterable[Identifier], key: PseudonymKey) -> list[Finding]:
-        """What it says of these identifiers, account by account; nothing where it does not hold them: see `uncovered`.
+        """Return what it says about these identifiers in each account. For those it does not contain, see `uncovered`.
 
         Raises:
-            ConfigurationError: The key is another than the receipt's: it would recognise nobody.
+            ConfigurationError: The receipt was made with another key.
             ReceiptBroken: It is not sealed with the key that it names, so nothing in it can be relied on.
         """
         self._check_key(key)
@@ -282,27 +282,27 @@ class Receipt:
     def uncovered(
         self, identifiers: Iterable[Identifier], key: PseudonymKey, accounts: Iterable[str] = ()
     ) -> list[tuple[Identifier, str]]:
-        """The identifiers and accounts that it says nothing about.
+        """Return the identifiers and accounts that it says nothing about.
 
         Args:
-            identifiers: What is asked about.
+            identifiers: What to look for.
             key: The receipt key.
-            accounts: Where; the accounts of the receipt if empty.
+            accounts: In which accounts; by default those of the receipt.
 
         Raises:
-            ConfigurationError: The key is another than the receipt's.
+            ConfigurationError: The key is not the receipt's.
             ReceiptBroken: It is not sealed with the key that it names.
         """
         wanted = list(dict.fromkeys(identifiers))
-        told = {(finding.identifier, finding.account) for finding in self.find(wanted, key)}
-        where = dict.fromkeys(accounts) or self.accounts
-        return [(each, name) for each in wanted for name in where if (each, name) not in told]
+        covered = {(finding.identifier, finding.account) for finding in self.find(wanted, key)}
+        names = dict.fromkeys(accounts) or self.accounts
+        return [(identifier, name) for identifier in wanted for name in names if (identifier, name) not in covered]
 
     def _check_key(self, key: PseudonymKey) -> None:
         if self.key_id != key.id:
             raise ConfigurationError(
                 f"the receipt was written with the key {self.key_id}, and this one is {key.id}",
-                hint="name the key it was written with: CONTACTS_RECEIPT_KEY",
+                hint="set CONTACTS_RECEIPT_KEY to the key it was written with",
             )
         if not self.sealed_by(key):
             raise ReceiptBroken(len(self.lines), "its seal was not made with the key that it names")
@@ -325,37 +325,37 @@ class Receipt:
 
 
 def _checked(content: bytes) -> Iterator[Line]:
-    """Each line, if it is what was written and stands where it was written."""
+    """Yield the lines, each checked to be as it was written and in its place."""
     pieces = content.split(b"\n")
     if pieces == [b""]:
         raise ReceiptBroken(1, "the file is empty")
     if pieces.pop() != b"":
         raise ReceiptBroken(len(pieces) + 1, "it has no line break; the end of the file is missing")
-    previous, ended = FIRST, False
+    previous, ended = FIRST_HASH, False
     for number, piece in enumerate(pieces, 1):
         line = _parsed(number, piece)
         if ended:
-            raise ReceiptBroken(number, "it stands after the end")
+            raise ReceiptBroken(number, "it comes after the end")
         if line["n"] != number:
             raise ReceiptBroken(number, f"it is number {line['n']}: a line was dropped, added or moved")
         if line["prev"] != previous:
-            raise ReceiptBroken(number, "it does not follow on the line before")
+            raise ReceiptBroken(number, "it does not follow the line before")
         previous, ended = str(line["hash"]), line["type"] == "end"
         yield line
     if not ended:
-        raise ReceiptBroken(len(pieces), "it is not the end; lines are missing behind it")
+        raise ReceiptBroken(len(pieces), "it is not the end; lines after it are missing")
 
 
 def _parsed(number: int, piece: bytes) -> Line:
     try:
         line: Line = json.loads(piece.decode("ascii"))
-        spelled = _spelled(line).encode()
+        spelled = _canonical(line).encode()
     except UnicodeDecodeError:
         raise ReceiptBroken(number, "it is not plain ASCII") from None
     except (ValueError, RecursionError):
         raise ReceiptBroken(number, "it is not JSON") from None
     if spelled != piece:
-        raise ReceiptBroken(number, "it is not spelled as it was written")
+        raise ReceiptBroken(number, "it is not in canonical form")
     if wrong := misfit(line):
         raise ReceiptBroken(number, wrong)
     if line["hash"] != _hash(line):
@@ -363,20 +363,20 @@ def _parsed(number: int, piece: bytes) -> Line:
     return line
 
 
-def _spelled(line: Any) -> str:
-    """The one spelling of a line.
+def _canonical(line: Any) -> str:
+    """Return a line in canonical form.
 
     Raises:
-        ValueError: It holds a number that JSON does not have, or half a character.
+        ValueError: It contains a number that JSON does not have, or a lone surrogate.
     """
-    text = SPELLING.encode(line)
-    if "\\ud" in text:  # perhaps one half of a pair without the other, which no file can hold as text
+    text = CANONICAL_JSON.encode(line)
+    if "\\ud" in text:  # perhaps a lone surrogate, which no file can contain as text
         json.dumps(line, ensure_ascii=False).encode()
     return text
 
 
 def _without(line: Line, *names: str) -> bytes:
-    return _spelled({name: value for name, value in line.items() if name not in names}).encode()
+    return _canonical({name: value for name, value in line.items() if name not in names}).encode()
 
 
 def _hash(line: Line) -> str:
@@ -388,7 +388,7 @@ def _seal(key: PseudonymKey, end: Line) -> str:
 
 
 def _signed(end: Line) -> bytes:
-    """What a signature is over."""
+    """Return what a signature covers."""
     return SIGNATURE + _without(end, "signature", "hash")
 
 
@@ -397,7 +397,7 @@ def _check_signature(number: int, end: Line) -> None:
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - only signed receipts need it
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
     except ModuleNotFoundError:
-        raise ConfigurationError("checking a signature needs the package cryptography", hint=INSTALL) from None
+        raise ConfigurationError("checking a signature needs the package cryptography", hint=INSTALL_HINT) from None
     try:
         key = Ed25519PublicKey.from_public_bytes(_bytes(end["public_key"], PUBLIC_KEY_BYTES))
         key.verify(_bytes(end["signature"], SIGNATURE_BYTES), _signed(end))
@@ -406,10 +406,10 @@ def _check_signature(number: int, end: Line) -> None:
 
 
 def _bytes(text: str, length: int) -> bytes:
-    """Bytes from base64 in its one spelling.
+    """Return bytes from canonical base64.
 
     Raises:
-        ValueError: It is not base64, not of this length, or has bits that no byte needs.
+        ValueError: It is not base64, not of this length, or has unused bits.
     """
     content = base64.b64decode(text, validate=True)
     if len(content) != length or base64.b64encode(content).decode() != text:

@@ -1,7 +1,7 @@
-"""A receipt as one page for people: nothing in it is fetched from anywhere, and it prints well.
+"""A receipt as one HTML page, which loads nothing from elsewhere and prints well.
 
-What the page claims is computed from the results. Texts are escaped, and characters that cannot be seen (controls,
-marks that change the direction of the text) are shown as replacement characters.
+What the page claims is computed from the results. Texts are escaped, and invisible characters (controls, marks that
+change the direction of the text) are shown as replacement characters.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from datetime import UTC, datetime
 from html import escape as escape_markup
 from typing import Any
 
+from contacts_core.plans.kinds import KINDS
 from contacts_core.plans.receipts.format import STATES
 from contacts_core.plans.receipts.receipt import Receipt
 
 __all__ = ["html"]
 
-MANY = 500  # people; of more, those who are absent everywhere are only counted
-SHORT = 12  # hexadecimal digits of a hash
+MAX_LISTED_PEOPLE = 500  # of more people, those who are absent everywhere are only counted
+SHOWN_DIGITS = 12  # of a hash
 
 STYLE = """
 :root { color-scheme: light; }
@@ -46,32 +47,21 @@ footer { margin-top: 2.5rem; color: #555; font-size: .85rem; }
   tr, dl, .verdict { break-inside: avoid; } thead { display: table-header-group; } }
 """
 
-WORDS = {
-    "absent": "read again after the work, by every way the vendor offers, and not found",
-    "present": "still shown by at least one of these reads",
-    "unknown": "not read again with an answer, so nothing is claimed",
+STATE_MEANINGS = {
+    "absent": "read again after the work, in every way the vendor offers, and not found",
+    "present": "still found by at least one of these reads",
+    "unknown": "not verified, so nothing is claimed",
 }
-ENDS = {
+STATE_SENTENCES = {
     "incomplete": "Not everything is verified.",
     "refused": "The run was refused.",
-    "cancelled": "The run was cancelled; what had been done stays done.",
+    "cancelled": "The run was cancelled. What was done before stays done.",
     "failed": "The run failed.",
 }
-DONE = {
-    "erase": "Everybody is verified to be absent from every account of the plan.",
-    "delete": "Every contact is verified to be gone.",
-    "remove-identifier": "Every identifier is verified to be gone from the contacts.",
-    "remove-from-list": "Everybody is verified to be off the list.",
-}
-KINDS = {
-    "erase": "Erasure of people",
-    "delete": "Deletion of contacts",
-    "remove-identifier": "Removal of identifiers",
-    "remove-from-list": "Removal from a list",
-}
-AFTERWORD = """<p>A vendor that accepts a request has not carried it out yet: accepted is not done, and neither counts
-as absent here. What other systems keep, this page does not speak of.</p>
-<footer>Made from the receipt file alone; whoever has that file can make this page again, and check it with
+KIND_OF = {name.value: kind for name, kind in KINDS.items()}
+AFTERWORD = """<p>A vendor that accepts a request has not carried it out yet, so an accepted request does not count as
+absent. This page says nothing about other systems.</p>
+<footer>Made from the receipt file alone. Anyone who has that file can make this page again, and check the file with
 <code>contacts receipt verify</code>.</footer>"""
 PAGE = """<!doctype html>
 <html lang="en">
@@ -96,14 +86,14 @@ POLICY = f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; img-src data:; b
 
 
 def html(receipt: Receipt, *, title: str = "", sealed: bool = False) -> str:
-    """The page.
+    """Return the page.
 
     Args:
         receipt: A receipt.
-        title: What to call it; named after the run otherwise.
+        title: Title of the page; by default the kind of plan.
         sealed: Whether its seal was checked with the receipt key (`Receipt.sealed_by`).
     """
-    name = title or f"{KINDS.get(receipt.kind, receipt.kind)}: receipt"
+    name = title or f"{_kind_title(receipt)}: receipt"
     parts = [
         f"<h1>{escape(name)}</h1>",
         *_verdict(receipt),
@@ -111,9 +101,9 @@ def html(receipt: Receipt, *, title: str = "", sealed: bool = False) -> str:
         *_accounts(receipt),
         *_people(receipt),
         *_work(receipt),
-        *_unreached(receipt),
+        *_residual_data(receipt),
         "<h2>What the words mean</h2>",
-        _pairs(WORDS.items()),
+        _pairs(STATE_MEANINGS.items()),
         AFTERWORD,
     ]
     return PAGE.format(name=escape(name), policy=POLICY, style=STYLE, body="\n".join(parts))
@@ -124,7 +114,9 @@ def _verdict(receipt: Receipt) -> Iterator[str]:
     kind = "done" if receipt.complete else "open"
     reason = f" <bdi>{escape(receipt.reason)}</bdi>." if receipt.reason else ""
     numbers = f"{receipt.absent} absent, {receipt.present} present, {receipt.unknown} unknown"
-    ended = DONE.get(receipt.kind, "") if receipt.complete else ENDS.get(receipt.state, ENDS["incomplete"])
+    ended = STATE_SENTENCES.get(receipt.state, STATE_SENTENCES["incomplete"])
+    if receipt.complete:
+        ended = KIND_OF[receipt.kind].done if receipt.kind in KIND_OF else ""
     if receipt.state == "refused" and not receipt.of("step"):
         ended = "The run was refused before anything was changed."
     verdict = f"<strong>{escape(ended or receipt.state)}</strong>{reason} {numbers}, counted per person and account."
@@ -132,8 +124,8 @@ def _verdict(receipt: Receipt) -> Iterator[str]:
     yield _pairs(
         [
             ("Run", run["run"]),
-            ("PlanKind", KINDS.get(receipt.kind, receipt.kind)),
-            ("People asked for", run["people"]),
+            ("Kind", _kind_title(receipt)),
+            ("People", run["people"]),
             ("Planned", _time(run["made_at"])),
             ("Begun", _time(run["begun_at"])),
             ("Ended", _time(end["ended_at"])),
@@ -149,10 +141,10 @@ def _proof(receipt: Receipt, *, sealed: bool) -> Iterator[str]:
         seal = f"the file names the receipt key {receipt.key_id}; not checked when this page was made"
     signature = "not signed"
     if receipt.signed:
-        signature = f"by the Ed25519 key {receipt.public_key}; that it is the key you expect, you have to check"
+        signature = f"by the Ed25519 key {receipt.public_key}; check that it is the key you expect"
     yield _pairs(
         [
-            ("Chain", f"whole: {len(receipt.lines)} lines, each with the hash of the one before"),
+            ("Chain", f"complete: {len(receipt.lines)} lines, each with the hash of the one before"),
             ("Last hash", end["hash"]),
             ("Plan", f"checksum {receipt.plan}"),
             ("Seal", seal),
@@ -160,7 +152,7 @@ def _proof(receipt: Receipt, *, sealed: bool) -> Iterator[str]:
         ]
     )
     if not (sealed or receipt.signed):
-        yield "<p>Nothing that was checked for this page tells who wrote the file: anybody can make such a chain.</p>"
+        yield "<p>Nothing that was checked for this page proves who wrote the file: anyone can make such a chain.</p>"
 
 
 def _accounts(receipt: Receipt) -> Iterator[str]:
@@ -171,12 +163,12 @@ def _accounts(receipt: Receipt) -> Iterator[str]:
     yield "<h2>Accounts</h2>"
     rows = [
         [
-            _text(each["account"]),
-            _text(each["title"]),
-            _number(found[each["account"]]),
-            *(_number(counts[each["account"], state]) for state in STATES),
+            _text(account["account"]),
+            _text(account["title"]),
+            _number(found[account["account"]]),
+            *(_number(counts[account["account"], state]) for state in STATES),
         ]
-        for each in receipt.lines[0]["accounts"]
+        for account in receipt.lines[0]["accounts"]
     ]
     yield _table(["Account", "Vendor", "#Contacts found", "#Absent", "#Present", "#Unknown"], rows)
 
@@ -188,21 +180,21 @@ def _people(receipt: Receipt) -> Iterator[str]:
     done = _done(receipt)
     yield "<h2>People</h2>"
     yield (
-        "<p>Nobody is named here. Each identifier shows as the beginning of its keyed hash; the holder of the receipt "
-        "key can ask for one with <code>contacts receipt find</code>.</p>"
+        "<p>No person is named here. Each identifier is shown as the beginning of its pseudonym. The holder of the "
+        "receipt key can look one up with <code>contacts receipt find</code>.</p>"
     )
     shown = results
-    if len(results) > MANY:
+    if len(results) > MAX_LISTED_PEOPLE:
         shown = {n: lines for n, lines in results.items() if any(line["state"] != "absent" for line in lines)}
         yield (
-            f"<p>{len(results) - len(shown)} of {len(results)} people are absent everywhere and are not listed one by "
-            "one; the receipt file has them all.</p>"
+            f"<p>{len(results) - len(shown)} of {len(results)} people are absent everywhere and are not listed here. "
+            "The receipt file contains all of them.</p>"
         )
     rows = []
     for number, lines in shown.items():
         for line in lines:
             identifiers = "<br>".join(
-                f"{escape(i['kind'])} <code>{escape(i['hash'][:SHORT])}</code> {_state(i['state'])}"
+                f"{escape(i['kind'])} <code>{escape(i['hash'][:SHOWN_DIGITS])}</code> {_state(i['state'])}"
                 for i in line["identifiers"]
             )
             rows.append(
@@ -219,22 +211,27 @@ def _people(receipt: Receipt) -> Iterator[str]:
         yield _table(["#Person", "Account", "#Found", "Done", "Verified", "Identifiers"], rows)
 
 
+def _kind_title(receipt: Receipt) -> str:
+    """Return what people call the kind of plan; a kind that is not known here is called by its name."""
+    return KIND_OF[receipt.kind].title if receipt.kind in KIND_OF else receipt.kind
+
+
 def _steps_of(receipt: Receipt) -> dict[tuple[str, str], list[str]]:
-    """The steps that touched a contact, by account and hash."""
+    """Return the steps that changed a contact, by account and pseudonym."""
     steps: dict[tuple[str, str], list[str]] = {}
     for line in receipt.of("step"):
-        said = f"{line['operation']} (step {line['step']}, attempt {line['attempt']}: {line['state']})"
+        step = f"{line['operation']} (step {line['step']}, attempt {line['attempt']}: {line['state']})"
         for contact in line["touched"]:
-            steps.setdefault((line["account"], contact), []).append(said)
+            steps.setdefault((line["account"], contact), []).append(step)
     return steps
 
 
 def _done(receipt: Receipt) -> dict[tuple[str, int], list[str]]:
-    """What was done for a person in an account, in words."""
+    """Return what was done for a person in an account, in words."""
     steps = _steps_of(receipt)
     return {
         (line["account"], line["person"]): list(
-            dict.fromkeys(said for contact in line["contacts"] for said in steps.get((line["account"], contact), ()))
+            dict.fromkeys(step for contact in line["contacts"] for step in steps.get((line["account"], contact), ()))
         )
         for line in receipt.of("found")
     }
@@ -254,8 +251,12 @@ def _work(receipt: Receipt) -> Iterator[str]:
             _number(line["attempt"]),
             _text(line["operation"]),
             *(_number(line[name]) for name in ("contacts", "confirmed", "absent", "failed", "unconfirmed")),
-            _text("; ".join([line["state"], *line["reasons"], *(f"job {job['id'][:SHORT]}" for job in line["jobs"])])),
-            _text(_time(line["ended_at"]) if line["ended_at"] else "cut off: its answers are not known"),
+            _text(
+                "; ".join(
+                    [line["state"], *line["reasons"], *(f"job {job['id'][:SHOWN_DIGITS]}" for job in line["jobs"])]
+                )
+            ),
+            _text(_time(line["ended_at"]) if line["ended_at"] else "cut off: its result is not known"),
         ]
         for line in steps
     ]
@@ -272,22 +273,22 @@ def _work(receipt: Receipt) -> Iterator[str]:
     ]
     yield _table([*head, "#Unconfirmed", "Outcome", "Ended"], rows)
     if any(line["ended_at"] is None for line in steps):
-        yield "<p>An attempt that was cut off was made again; repeating it changes nothing more.</p>"
+        yield "<p>An attempt that was cut off was repeated, which changes nothing more.</p>"
 
 
-def _unreached(receipt: Receipt) -> Iterator[str]:
-    yield "<h2>What was not reached</h2>"
-    yield "<p>Deleting contacts leaves this behind. It needs steps of its own where it matters.</p>"
+def _residual_data(receipt: Receipt) -> Iterator[str]:
+    yield "<h2>Residual data</h2>"
+    yield "<p>Deleting contacts leaves this behind. Where it matters, it has to be removed separately.</p>"
     for line in receipt.of("scope"):
         yield f"<h3>{escape(line['account'])}</h3>"
         if line["unreached"]:
-            yield _pairs((each["what"], each["why"]) for each in line["unreached"])
+            yield _pairs((item["what"], item["why"]) for item in line["unreached"])
         else:
-            yield "<p>The provider states nothing; that does not mean that nothing stays behind.</p>"
+            yield "<p>The provider states nothing. That does not mean that nothing is left behind.</p>"
 
 
 def escape(value: object) -> str:
-    """Text that is no markup, and in which every character can be seen."""
+    """Return text without markup, in which every character is visible."""
     return escape_markup("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value)))
 
 
@@ -308,7 +309,7 @@ def _number(value: object) -> str:
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table; heads that begin with # stand over numbers."""
+    """Return a table. Heads that begin with # are above numbers."""
     marks = [(' class="n"', name[1:]) if name.startswith("#") else ("", name) for name in head]
     heads = "".join(f'<th scope="col"{mark}>{escape(name)}</th>' for mark, name in marks)
     body = "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)

@@ -89,7 +89,7 @@ class Cases:
         contacts = [
             Contact(
                 identifiers=tuple(
-                    [Identifier.email(email) for email in (person.email, *person.alternate_emails)]
+                    [Identifier.email(email) for email in (person.email, *person.further_emails)]
                     + ([Identifier.phone(person.phone)] if person.phone else [])
                 ),
                 first_name=person.first_name,

@@ -74,6 +74,7 @@ class WriteCases(Cases):
         kept, *targets = everyone
         before = harness.requests
         outcome = harness.client.delete_contacts(contact.id for contact in targets)
+        assert issubclass(self.provider, DeletesContacts)
         assert harness.requests - before == -(-len(targets) // self.provider.delete_batch_size)
         self.wait_done(harness, outcome)
         assert [contact.id for contact in harness.client.export()] == [kept.id]

@@ -177,7 +177,7 @@ def _identifiers(person: Person) -> Iterable[tuple[str, str]]:
     yield "emailaddress", person.email
     if person.phone:
         yield "phonenumber", person.phone
-    for number, alternate in enumerate(person.alternate_emails):
+    for number, alternate in enumerate(person.further_emails):
         yield "secondaryEmailAddress" if number else "emailaddress", alternate
     if person.external_id:
         yield "externalid", person.external_id

@@ -198,7 +198,7 @@ def _item(person: Person, score: Field, plan: Field, renewal: Field, list_ids: l
         "anonymous_id": person.anonymous_id,
         "first_name": person.first_name,
         "last_name": person.last_name,
-        "alternate_emails": list(person.alternate_emails),
+        "alternate_emails": list(person.further_emails),
         "address_line_1": person.address,
         "city": person.city,
         "state_province_region": person.region,

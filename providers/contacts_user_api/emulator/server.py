@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 from starlette.responses import Response
 
@@ -23,6 +23,9 @@ class UserApiEmulator(Emulator):
     name = "user-api"
     title = "user-api (Rolodex CRM)"
     tells_truth = True
+    own_faults: ClassVar = {
+        "flat-lists": "lists, tags and notes of a contact stand without the object that is around them elsewhere",
+    }
 
     def __init__(
         self, *, clock: Clock, faults: Faults, base_url: str = "", seed: int = 0, enforce_rates: bool = False
@@ -110,7 +113,7 @@ class UserApiEmulator(Emulator):
         joined = datetime.combine(person.joined, time(9, 30), UTC)
         contact = Contact(self.store.new_id("contact"), joined, joined, _scalars(person))
         self.store.contacts[contact.id] = contact
-        contact.emails = payloads.emails([person.email, *person.alternate_emails], self.store)
+        contact.emails = payloads.emails([person.email, *person.further_emails], self.store)
         contact.phone_numbers = payloads.phone_numbers([person.phone] if person.phone else [], self.store)
         self.store.link(contact, "companies", content.positions(person))
         self.store.link(contact, "tags", {content.tags[tag].id: None for tag in person.tags})

@@ -7,7 +7,7 @@ from types import NoneType
 
 from attrs import frozen
 
-from contacts_core.models import Contact, Identifier, IdentifierKind, Outcome, Page
+from contacts_core.models import Contact, Identifier, Outcome, Page
 from contacts_core.provider import (
     DeletesContacts,
     ExportsPages,
@@ -17,10 +17,12 @@ from contacts_core.provider import (
     Provider,
     base_url_setting,
     delete,
+    done,
     get,
     hookimpl,
     path,
     secret,
+    token_page,
 )
 
 
@@ -40,7 +42,7 @@ class Humans(Payload):
 
 def contact(human: Human) -> Contact:
     """Translate the vendor's record into a contact."""
-    return Contact("example", human.id, (Identifier(IdentifierKind.EMAIL, human.mail),))
+    return Contact(provider="example", id=human.id, identifiers=(Identifier.email(human.mail),))
 
 
 @frozen(kw_only=True)
@@ -56,8 +58,9 @@ class Example(DeletesContacts, GetsContacts, ExportsPages):
         return {"Authorization": f"Bearer {self.api_key}"}
 
     def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
-        yield from delete(path("/people/{id}", id=ids[0]), NoneType)
-        return Outcome(operation="delete_contacts", provider=self.name, requested=1, confirmed=tuple(ids))
+        (contact_id,) = ids
+        yield from delete(path("/people/{id}", id=contact_id), NoneType)
+        return done(contact_id)
 
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         human = yield from get(path("/people/{id}", id=ids[0]), Human)
@@ -65,7 +68,7 @@ class Example(DeletesContacts, GetsContacts, ExportsPages):
 
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         page = yield from get("/people", Humans, {"page": cursor or "0", "size": str(self.page_size)})
-        return Page([contact(human) for human in page.people], page.next)
+        return token_page(map(contact, page.people), page.next)
 
 
 @hookimpl

@@ -1,0 +1,335 @@
+"""Commands about accounts: show, add and check them, and choose the default one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from contacts_core.cli import completion
+from contacts_core.cli.app import Command, section
+from contacts_core.cli.options import Json, chosen_account, pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from contacts_core.config.accounts import Account
+    from contacts_core.provider import Provider
+
+REFERENCES = ("env", "file", "keyring")
+PLAIN = "a plain key in the file itself; use env:NAME, file:PATH or keyring:SERVICE/USER"
+NAME = re.compile(r"[A-Za-z0-9_-]+")
+SERVICE = "contacts"  # under which the keyring keeps keys
+DEFAULT_LINE = re.compile(r"^default_account[ \t]*=.*\n?", re.MULTILINE)
+
+accounts = section("accounts")
+
+
+@accounts.callback(invoke_without_command=True)
+def all_accounts(context: typer.Context, as_json: Json = False) -> None:
+    """Show, add and check accounts and their keys.
+
+    Without a command it shows the accounts and where their keys come from. They are read from contacts.toml, here or in
+    your configuration folder, or from the file that CONTACTS_FILE names:
+
+        default_account = "marketing"
+
+        [accounts.marketing]
+        provider = "NAME"
+        api_key = "env:MARKETING_API_KEY"
+
+    `contacts accounts add` writes this for you:
+
+        contacts accounts
+        contacts accounts add marketing PROVIDER
+        contacts accounts check marketing
+    """
+    if context.invoked_subcommand:
+        if as_json:
+            raise typer.BadParameter(f"give --json behind {context.invoked_subcommand}")
+        return
+    from contacts_core.cli.errors import handled
+
+    with handled("", as_json=as_json):
+        _show(as_json=as_json)
+
+
+@accounts.command("add", cls=Command)
+def accounts_add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.", show_default=False)],
+    provider: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROVIDER",
+            help="The vendor; `contacts providers` shows them.",
+            show_default=False,
+            autocompletion=completion.providers,
+        ),
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting; a key as env:NAME, file:PATH or keyring:SERVICE/USER. Repeatable.",
+        ),
+    ] = None,
+    keyring: Annotated[
+        bool, typer.Option("--keyring", help="Ask for the key, or read it from stdin, and keep it in the keyring.")
+    ] = False,
+    default: Annotated[bool, typer.Option("--default", help="Make it the default account.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Add an account to contacts.toml.
+
+    The key itself is never written to the file. Without --set and --keyring it is expected in an environment variable
+    named after the account.
+
+        contacts accounts add marketing PROVIDER
+        contacts accounts add crm PROVIDER --set api_key=env:CRM_KEY --default
+        contacts accounts add marketing PROVIDER --keyring
+    """
+    from contacts_core.cli import output
+    from contacts_core.config import plugins
+    from contacts_core.config.accounts import accounts as in_file
+    from contacts_core.config.accounts import accounts_file, new_accounts_file
+    from contacts_core.errors import InvalidInput
+
+    kind = plugins.provider_class(provider)
+    if not NAME.fullmatch(name):
+        raise typer.BadParameter(f"{name!r}: a name is made of letters, digits, - and _")
+    path = accounts_file() or new_accounts_file()
+    if path.exists() and name in in_file():
+        raise InvalidInput(f"there is an account named {name} already", hint="choose another name, or edit the file")
+    values = _new_settings(name, kind, pairs("--set", settings), keyring=keyring)
+    lines = [f"[accounts.{name}]", f"provider = {_toml(provider)}", *(f"{k} = {_toml(v)}" for k, v in values.items())]
+    before = path.read_text("utf-8") if path.exists() else ""
+    if default:
+        before = _with_default(before, name)
+    _save(path, "\n\n".join(filter(None, (before.rstrip(), "\n".join(lines)))) + "\n")
+    if as_json:
+        output.document({"file": str(path), "account": name, "provider": provider, "settings": values})
+    else:
+        output.show(f"account {name} added to {path}")
+    unset = [v.removeprefix("env:") for v in values.values() if v.startswith("env:") and not os.environ.get(v[4:])]
+    if unset:
+        output.note(f"put the key into the environment: export {unset[0]}=…")
+    output.note(f"to see whether it works: contacts accounts check {name}")
+
+
+@accounts.command("default", cls=Command)
+def accounts_default(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The account.", show_default=False, autocompletion=completion.accounts)
+    ],
+) -> None:
+    """Choose the account that commands use where none is named.
+
+    CONTACTS_ACCOUNT in the environment goes before it.
+
+        contacts accounts default marketing
+        contacts count
+    """
+    from contacts_core.cli import output
+    from contacts_core.config import plugins
+    from contacts_core.config.accounts import accounts as in_file
+    from contacts_core.config.accounts import accounts_file, new_accounts_file
+
+    path = accounts_file() or new_accounts_file()
+    if not (path.exists() and name in in_file()):
+        plugins.provider_class(name)  # raises if there is neither
+    _save(path, _with_default(path.read_text("utf-8") if path.exists() else "", name))
+    output.show(f"{name} is the default account")
+
+
+@accounts.command("check", cls=Command)
+def accounts_check(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ACCOUNT",
+            help="Accounts or providers; all that are set up, if none is named.",
+            show_default=False,
+            autocompletion=completion.accounts,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask the vendor whether the key works, and what it may do.
+
+    It sends one request for each operation that only reads. Whether a key may change something cannot be known without
+    changing it. Exits 1 if a key is refused or the vendor cannot be reached, 3 if an operation is not allowed.
+
+        contacts accounts check
+        contacts accounts check marketing
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.probes import Allowed, probe
+    from contacts_core.cli.prompts import leave
+    from contacts_core.errors import ConfigurationError
+
+    chosen = [chosen_account(name) for name in names or ()]
+    chosen = chosen or [each["name"] for each in _known()]
+    if not chosen:
+        raise ConfigurationError("no account is set up", hint="contacts accounts add NAME PROVIDER")
+    results = []
+    for name in dict.fromkeys(chosen):
+        with output.progress(f"asking {name}"):
+            results += probe(name)
+    if as_json:
+        output.document(results)
+    else:
+        made = output.table("account", "operation", "allowed", "")
+        output.show(output.rows(made, ([r.account, r.operation, r.allowed.value, r.reason] for r in results)))
+    if any(each.allowed is Allowed.FAILED for each in results):
+        leave(output.Exit.FAILED)
+    leave(output.Exit.PARTIAL if any(each.allowed is Allowed.NO for each in results) else output.Exit.DONE)
+
+
+def _new_settings(name: str, kind: type[Provider], given: dict[str, str], *, keyring: bool) -> dict[str, str]:
+    """What to write for a new account, keys as references.
+
+    Raises:
+        ConfigurationError: A setting is unknown or missing, or a key was given itself.
+    """
+    import attrs
+
+    from contacts_core.errors import ConfigurationError
+
+    options = {each.name: each for each in attrs.fields(kind)}
+    if unknown := sorted(given.keys() - options.keys()):
+        raise ConfigurationError(
+            f"{kind.name} has no setting {', '.join(unknown)}", hint=f"its settings are {', '.join(sorted(options))}"
+        )
+    values = dict(given)
+    for setting, option in options.items():
+        secret, needed = bool(option.metadata.get("secret")), option.default is attrs.NOTHING
+        if secret and setting in given and not given[setting].startswith(tuple(f"{each}:" for each in REFERENCES)):
+            raise ConfigurationError(
+                f"{setting} was given itself, and keys do not belong in the file",
+                hint=f"--set {setting}=env:NAME, or --keyring",
+            )
+        if secret and needed and setting not in given:
+            variable = f"{name}_{setting}".upper().replace("-", "_")
+            values[setting] = _into_keyring(name, setting) if keyring else f"env:{variable}"
+        elif needed and setting not in given:
+            raise ConfigurationError(f"{kind.name} needs {setting}", hint=f"add --set {setting}=VALUE")
+    return values
+
+
+def _into_keyring(name: str, setting: str) -> str:
+    """Keep a key in the keyring; gives the reference to it."""
+    from contacts_core.cli.prompts import somebody_there
+    from contacts_core.errors import ConfigurationError
+
+    try:
+        import keyring
+        import keyring.errors
+    except ModuleNotFoundError:
+        raise ConfigurationError("the package keyring is missing", hint="install contacts-core[cli]") from None
+    if somebody_there():
+        key = typer.prompt(f"{setting} of {name}", hide_input=True, err=True)
+    else:
+        key = sys.stdin.readline() if sys.stdin else ""
+    if not key.strip():
+        raise ConfigurationError("no key was given, so nothing was written")
+    service = f"{SERVICE}/{name}"
+    try:
+        keyring.set_password(service, setting, key.strip())
+    except keyring.errors.KeyringError as error:
+        raise ConfigurationError(
+            f"the keyring cannot be written ({type(error).__name__})", hint="use --set with env: or file: instead"
+        ) from None
+    return f"keyring:{service}/{setting}"
+
+
+def _with_default(text: str, name: str) -> str:
+    """The text of an accounts file with this default account; it stands before the first table."""
+    tables = re.search(r"^[ \t]*\[", text, re.MULTILINE)
+    head, rest = (text[: tables.start()], text[tables.start() :]) if tables else (text, "")
+    head = DEFAULT_LINE.sub("", head).rstrip()
+    return "\n".join(filter(None, (head, f"default_account = {_toml(name)}"))) + ("\n\n" + rest if rest else "\n")
+
+
+def _toml(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _save(path: Path, text: str) -> None:
+    from contacts_core.formats import private_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with private_file(path.resolve()) as file:
+        file.write(text)
+
+
+def _show(*, as_json: bool) -> None:
+    from contacts_core.cli import output
+    from contacts_core.config.accounts import accounts_file, default_account
+
+    found, default = list(_known()), default_account()
+    if as_json:
+        output.document({"file": str(accounts_file() or ""), "default": default, "accounts": found})
+        return
+    made = output.table("account", "provider", "set in", "settings", "")
+    for each in found:
+        listed = [f"{name} = {value}" for name, value in _items(each["settings"])]
+        star = "default" if each["name"] == default else ""
+        output.rows(made, [[each["name"], each["provider"], each["source"], listed, star]])
+    if found:
+        output.show(made)
+    else:
+        output.note("no account is set up; contacts accounts add NAME PROVIDER adds one")
+
+
+def _known() -> Iterable[Mapping[str, Any]]:
+    """The accounts of the file, and the providers that the environment has the keys of."""
+    from contacts_core.config import plugins
+    from contacts_core.config.accounts import accounts as in_file
+
+    known = plugins.registry().providers
+    for account in in_file().values():
+        settings = _settings(account, known.get(account.provider))
+        yield {"name": account.name, "provider": account.provider, "source": "file", "settings": settings}
+    for name, provider in known.items():
+        if settings := _environment(provider):
+            yield {"name": name, "provider": name, "source": "environment", "settings": settings}
+
+
+def _settings(account: Account, provider: type[Provider] | None) -> dict[str, str]:
+    """Settings as they stand in the file; a key that stands there itself is not shown."""
+    import attrs
+
+    fields: dict[str, Any] = {each.name: each for each in attrs.fields(provider)} if provider else {}
+    said: dict[str, str] = {}
+    for name, value in account.settings.items():
+        scheme, colon, target = str(value).partition(":")
+        # What no provider declares may be a misspelt key.
+        secret = name not in fields or fields[name].metadata.get("secret", False)
+        if colon and scheme in REFERENCES:
+            missing = scheme == "env" and not os.environ.get(target)
+            said[name] = f"{value}{' (not set)' if missing else ''}"
+        else:
+            said[name] = PLAIN if secret else str(value)
+    return said if provider else {**said, "provider": "there is no such provider"}
+
+
+def _environment(provider: type[Provider]) -> dict[str, str]:
+    """Where the environment has what this provider needs; empty unless it has all of it."""
+    import attrs
+
+    from contacts_core.config.accounts import environment_name
+
+    names = {each: environment_name(provider, each) for each in attrs.fields(provider)}
+    if any(each.default is attrs.NOTHING and not os.environ.get(name) for each, name in names.items()):
+        return {}
+    return {each.name: f"env:{name}" for each, name in names.items() if os.environ.get(name)}
+
+
+def _items(settings: Any) -> list[tuple[str, str]]:
+    return list(settings.items())

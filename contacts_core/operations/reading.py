@@ -1,0 +1,126 @@
+"""Read contacts: all of them, by id, by identifier; count them; read custom fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from math import ceil
+
+from contacts_core.errors import UnexpectedPayload
+from contacts_core.models import Contact, Count, FieldDefinition, Found, Identifier
+from contacts_core.operations.checks import check_id, require, several
+from contacts_core.operations.lists import resolve_lists
+from contacts_core.provider import (
+    Counts,
+    Exports,
+    ExportsFiles,
+    FindsContacts,
+    FindsContactsByScan,
+    Flow,
+    GetsContacts,
+    Provider,
+    ReadsCustomFields,
+    Stream,
+    flows,
+)
+
+
+def export(provider: Provider, lists: Iterable[str]) -> Stream[Contact]:
+    """Read every contact, or those on any of the lists, each once."""
+    able = require(provider, Exports)
+    chosen = yield from resolve_lists(able, lists)
+    if len(chosen) <= 1:
+        yield from able.contacts(chosen[0] if chosen else None)
+        return
+    seen: set[str] = set()
+
+    def new(contacts: Sequence[Contact]) -> list[Contact]:
+        fresh = [c for c in contacts if c.id not in seen]
+        seen.update(c.id for c in fresh)
+        return fresh
+
+    for list_id in chosen:
+        yield from flows.through(able.contacts(list_id), new)
+
+
+def export_requests(provider: Exports, contacts: int = 0) -> int:
+    """Return how many requests it takes to read this many contacts, at least."""
+    if isinstance(provider, ExportsFiles):
+        return provider.export_requests
+    return max(1, ceil(contacts / provider.page_size))
+
+
+def get_contacts(provider: Provider, ids: Iterable[str]) -> Flow[dict[str, Contact | None]]:
+    """Read contacts by id; None for those that do not exist.
+
+    Raises:
+        InvalidInput: An id must not be sent; nothing was sent.
+        UnexpectedPayload: The answer has contacts that were not asked for.
+    """
+    able = require(provider, GetsContacts)
+    wanted = list(dict.fromkeys(several(ids)))
+    for contact_id in wanted:
+        check_id(able, contact_id)
+
+    def read(chunk: Sequence[str]) -> Flow[Sequence[Contact]]:
+        found = yield from able.get_contacts(chunk)
+        if others := {contact.id for contact in found} - set(chunk):
+            raise UnexpectedPayload(
+                f"the answer holds {len(others)} contact(s) that were not asked for",
+                provider=able.name,
+                operation="get_contacts",
+                hint="pass ids exactly as the vendor gave them; if they are, its answers cannot be trusted now",
+            )
+        return found
+
+    contacts = yield from flows.read_chunks(wanted, able.get_batch_size, able.concurrency, read)
+    by_id = {contact.id: contact for contact in contacts}
+    return {contact_id: by_id.get(contact_id) for contact_id in wanted}
+
+
+def find(provider: Provider, identifiers: Iterable[Identifier]) -> Flow[Found]:
+    """Find contacts by exact identifier; contacts without the identifier they are said to answer are left out."""
+    able = require(provider, FindsContacts)
+    everything = list(dict.fromkeys(identifiers))
+    unasked = {i: reason for i in everything if (reason := _cannot_find(able, i))}
+    matches: dict[Identifier, dict[str, Contact]] = {i: {} for i in everything if i not in unasked}
+    mismatched: dict[Identifier, set[str]] = {}
+    wanted = list(matches)
+    if isinstance(able, FindsContactsByScan):  # one pass answers all of them
+        groups = [wanted] if wanted else []
+    else:
+        wanted.sort(key=_kind_of)
+        groups = [list(group) for _, group in groupby(wanted, key=_kind_of)]
+    for group in groups:
+        size = len(group) if isinstance(able, FindsContactsByScan) else able.find_batch_size
+        pairs = yield from flows.read_chunks(group, size, able.concurrency, able.find)
+        for identifier, contact in pairs:
+            if isinstance(contact, str):
+                unasked[identifier] = contact
+            elif identifier in contact.identifiers:
+                matches[identifier][contact.id] = contact
+            else:
+                mismatched.setdefault(identifier, set()).add(contact.id)
+    return Found(
+        {identifier: tuple(found.values()) for identifier, found in matches.items() if identifier not in unasked},
+        unasked,
+        {identifier: len(ids) for identifier, ids in mismatched.items()},
+    )
+
+
+def _cannot_find(provider: FindsContacts, identifier: Identifier) -> str:
+    return provider.cannot_find(identifier) if identifier.value.strip() else "the identifier is blank"
+
+
+def _kind_of(identifier: Identifier) -> tuple[str, str]:
+    return identifier.kind.value, identifier.key
+
+
+def count(provider: Provider) -> Flow[Count]:
+    """Count the contacts of the account, and tell where the number comes from."""
+    return (yield from require(provider, Counts).count())
+
+
+def custom_fields(provider: Provider) -> Flow[list[FieldDefinition]]:
+    """Read every custom field."""
+    return (yield from flows.gather(require(provider, ReadsCustomFields).custom_fields_page))

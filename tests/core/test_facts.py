@@ -1,0 +1,89 @@
+"""Facts about vendors are class attributes of the capability that they are about."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar, get_origin, get_type_hints
+
+import pytest
+
+from contacts_core.provider import (
+    CAPABILITIES,
+    AddsToLists,
+    CreatesLists,
+    DeletesContacts,
+    Exports,
+    ExportsFiles,
+    FindsContacts,
+    GetsContacts,
+    Provider,
+    QueuesJobs,
+    RemovesFromLists,
+    UpsertsContacts,
+)
+
+OF_ALL = {
+    "concurrency",
+    "converter",
+    "costs",
+    "name",
+    "rate_limits",
+    "read_modify_write",
+    "secret_patterns",
+    "status_hints",
+    "title",
+}
+OF_ONE = {
+    "delete_batch_size": {DeletesContacts},
+    "residual_data": {DeletesContacts},
+    "member_batch_size": {AddsToLists, RemovesFromLists},
+    "find_batch_size": {FindsContacts},
+    "get_batch_size": {GetsContacts},
+    "page_size": {Exports},
+    "export_includes_lists": {Exports},
+    "export_requests": {ExportsFiles},
+    "max_download": {ExportsFiles},
+    "upsert_batch_size": {UpsertsContacts},
+    "list_name_lengths": {CreatesLists},
+    "poll_interval": {QueuesJobs},
+}
+CLASSES: tuple[type[Provider], ...] = (*CAPABILITIES, ExportsFiles)
+
+
+def facts(cls: type[Provider]) -> set[str]:
+    """The class attributes and settings that a class itself declares."""
+    hints = get_type_hints(cls, include_extras=True, localns={"Converter": object})
+    own = vars(cls).get("__annotations__", {})
+    declared = {name for name in own if get_origin(hints[name]) is ClassVar or name == "max_download"}
+    return {name for name in declared if not name.startswith("_")}
+
+
+def documented(cls: type[Provider]) -> set[str]:
+    return set(re.findall(r"^ {8}(\w+): ", cls.__doc__ or "", re.MULTILINE))
+
+
+def test_the_base_class_has_only_facts_that_hold_for_all_capabilities() -> None:
+    assert facts(Provider) == OF_ALL
+
+
+@pytest.mark.parametrize("name", OF_ONE)
+def test_a_fact_of_one_capability_is_an_attribute_of_it_alone(name: str) -> None:
+    assert {cls for cls in CLASSES if name in facts(cls)} == OF_ONE[name]
+    assert not hasattr(Provider, name)
+
+
+def test_there_are_no_other_facts() -> None:
+    assert set().union(*(facts(cls) for cls in CLASSES)) == set(OF_ONE)
+
+
+@pytest.mark.parametrize("cls", [Provider, *CLASSES], ids=lambda cls: str(cls.__name__))
+def test_each_fact_is_described_where_it_is_declared(cls: type[Provider]) -> None:
+    assert facts(cls) <= documented(cls)
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: str(cls.__name__))
+def test_each_fact_of_a_capability_tells_its_default(cls: type[Provider]) -> None:
+    for name in facts(cls):
+        text = re.search(rf"^ {{8}}{name}: (.*?)(?=^ {{8}}\w+: |\Z)", cls.__doc__ or "", re.MULTILINE | re.DOTALL)
+        assert text
+        assert "Default" in text[1], name
