@@ -15,8 +15,6 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from contacts_core.text import needs_extra
-
 if TYPE_CHECKING:
     from contacts_core.testing.contract import ProviderContract
     from contacts_core.testing.harness import Harness
@@ -46,6 +44,8 @@ def __getattr__(name: str) -> Any:
     try:
         value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     except ModuleNotFoundError as missing:
+        from contacts_core.text import needs_extra  # noqa: PLC0415 - pytest loads this package for its plugin
+
         raise needs_extra(__name__, missing, "testing") from None
     globals()[name] = value
     return value
