@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["printable"]
+__all__ = ["needs_extra", "printable"]
+
+
+def needs_extra(what: str, missing: ModuleNotFoundError, extra: str) -> ModuleNotFoundError:
+    """Return the error for an import that fails because an extra of this package is not installed.
+
+    Args:
+        what: What was imported, such as ``contacts_core.emulator``.
+        missing: The error that says which module is not there.
+        extra: The extra that brings it.
+    """
+    package = (missing.name or str(missing)).partition(".")[0]
+    if package == __name__.partition(".")[0]:  # a part of this package itself: no extra brings it
+        return missing
+    return ModuleNotFoundError(f"{what} needs the package {package}: install contacts-core[{extra}]", name=package)
 
 
 def printable(value: object, most: int | None = None) -> str:

@@ -27,7 +27,7 @@ EPILOG = """Exit codes:
     0    done; or accepted by the vendor, which the text then says
     1    failed: the vendor refused, could not be reached, or a job failed
     2    usage: a wrong argument, value, setting or account; nothing was sent
-    3    partial: some of it was done, or found, or is still going on; or nobody has what was looked for
+    3    partial: some of it was done, or found, or is still going on; or no contact has the identifier
     4    refused: not confirmed, or nothing this provider can do; nothing was changed
     130  interrupted with Ctrl-C; what was done, what is unclear and what was not sent is told
     143  the same by SIGTERM (129 by SIGHUP)
@@ -37,7 +37,7 @@ EPILOG = """Exit codes:
 An option that takes several values is repeatable, and splits them at commas (quotes around a value keep its commas);
 one that takes NAME=VALUE is repeatable. Any other option may be given once. `-` as a FILE to read is standard input.
 
-Accounts and their keys stand in contacts.toml; without one, name a provider and set its key in the environment.
+Accounts and their keys are in contacts.toml; without an account, name a provider and set its key in the environment.
 `contacts accounts` shows what is there, `contacts accounts add` adds one, `contacts sandbox` gives you something to try
 things on. Where ACCOUNT is left out, or is `.`, it is the default account: CONTACTS_ACCOUNT, or default_account in
 contacts.toml. Results are tables on a terminal; in a pipe or a file they are rows with tabs and no header.
@@ -49,15 +49,15 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Look around": {
         "providers": ("info", "Show the providers and what each of them can do."),
         "accounts": ("accounts", "Show, add and check accounts and their keys."),
-        "demo": ("demo", "Try the main operations on an emulator of every vendor."),
+        "demo": ("demo", "Try the main operations on emulated vendors."),
         "sandbox": ("sandbox", "Serve emulators of all vendors on this machine."),
     },
     "Read": {
-        "search": ("read", "Search for contacts; conditions are joined by AND, or by OR with --any."),
+        "search": ("read", "Search for contacts; conditions are joined by AND."),
         "find": ("read", "Look contacts up by exact identifier."),
-        "get": ("read", "Show all that the vendor tells about contacts."),
+        "get": ("read", "Show everything the vendor has on contacts."),
         "export": ("read", "Write every contact to a file, or to stdout."),
-        "count": ("read", "Count the contacts, and say how that is known."),
+        "count": ("read", "Count the contacts and name the source of the number."),
         "lists": ("read", "Show the lists and their ids."),
         "fields": ("read", "Show the custom fields."),
     },
@@ -71,7 +71,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "delete-list": ("change", "Delete a list and keep its contacts."),
     },
     "Plan, apply, prove": {
-        "erase": ("erase", "Erase people everywhere: plan, show, ask, apply, write the receipt."),
+        "erase": ("erase", "Erase people: plan, show, ask, apply, write the receipt."),
         "plan": ("plan", "Make and show plans; nothing is changed."),
         "apply": ("apply", "Apply a plan, verify it, and write a receipt."),
         "runs": ("apply", "Show, resume or cancel runs of plans."),
@@ -187,8 +187,11 @@ class Command(Strict, TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run it."""
         from contacts_core.cli.errors import handled
+        from contacts_core.cli.options import chosen_account
 
         with handled(account=str(ctx.params.get("account", "")), as_json=bool(ctx.params.get("as_json"))):
+            if "account" in ctx.params:
+                ctx.params["account"] = chosen_account(ctx.params["account"])
             return super().invoke(ctx)
 
 

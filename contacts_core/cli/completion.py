@@ -101,12 +101,11 @@ def faults(_ctx: typer.Context) -> Iterable[str]:
 
 @contextmanager
 def _client(ctx: typer.Context) -> Iterator[Any]:
-    from contacts_core.cli.options import DEFAULT_ACCOUNT, pairs
+    from contacts_core.cli.options import DEFAULT_ACCOUNT, chosen_account, pairs
     from contacts_core.client import Contacts
-    from contacts_core.config.accounts import default_account, open_provider
+    from contacts_core.config.accounts import open_provider
 
-    named = ctx.params.get("account") or DEFAULT_ACCOUNT
-    name = default_account() if named == DEFAULT_ACCOUNT else named
+    name = chosen_account(ctx.params.get("account") or DEFAULT_ACCOUNT)
     end = time.monotonic() + PATIENCE
 
     def left() -> float:

@@ -36,7 +36,7 @@ JOB_STATES = {
     JobState.DONE: "is done",
     JobState.PARTIAL: "is done in part",
     JobState.FAILED: "failed",
-    JobState.UNKNOWN: "cannot be read at this vendor; read again what it was to change",
+    JobState.UNKNOWN: "cannot be read at this vendor; read the contacts again instead",
 }
 OUTCOME_CODES = {OutcomeState.PARTIAL: Exit.PARTIAL, OutcomeState.FAILED: Exit.FAILED}
 JOB_CODES = {JobState.PARTIAL: Exit.PARTIAL, JobState.UNKNOWN: Exit.PARTIAL, JobState.FAILED: Exit.FAILED}
@@ -110,7 +110,7 @@ def _outcome(outcome: Outcome, account: str, state: str, unclear: int = 0, unsen
     if len(outcome.failed) > SHOWN:
         lines.append(f"  refused: {len(outcome.failed) - SHOWN} more (all of them with --json)")
     if outcome.dropped_fields:
-        lines.append(f"  not written, for the vendor has no place for it: {', '.join(outcome.dropped_fields)}")
+        lines.append(f"  not written, the vendor has no field for it: {', '.join(outcome.dropped_fields)}")
     if outcome.emulated:
         lines.append("  emulated: read, changed, written back and read again")
     return lines

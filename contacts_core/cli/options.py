@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from contacts_core.cli import completion
+from contacts_core.cli import completion, output
 
 if TYPE_CHECKING:
     from contacts_core.models import Identifier
@@ -169,20 +169,22 @@ def _same_as_stdin(path: Path) -> bool:
         return False
 
 
-def _named_account(context: typer.Context, name: str) -> str:
-    """The account's name, or the default account for ``.``."""
-    if name != DEFAULT_ACCOUNT or context.resilient_parsing:
+def chosen_account(name: str) -> str:
+    """The account's name, or the default account for ``.``.
+
+    Raises:
+        ConfigurationError: There is no default account.
+    """
+    if name != DEFAULT_ACCOUNT:
         return name
     from contacts_core.config.accounts import default_account
-    from contacts_core.errors import ContactsError
+    from contacts_core.errors import ConfigurationError
 
-    try:
-        named = default_account()
-    except ContactsError as error:
-        raise typer.BadParameter(str(error)) from None
+    named = default_account()
     if not named:
-        raise typer.BadParameter(
-            "no account is named and there is no default account; `contacts accounts default NAME` sets one"
+        raise ConfigurationError(
+            "no account is named, and there is no default account",
+            hint="`contacts accounts default NAME` sets one; `contacts accounts` shows which there are",
         )
     return named
 
@@ -194,7 +196,6 @@ Account = Annotated[
         help="Account or provider; without it, or as `.`, the default account.",
         default_factory=lambda: DEFAULT_ACCOUNT,
         show_default=False,
-        callback=_named_account,
         autocompletion=completion.accounts,
     ),
 ]
@@ -204,7 +205,6 @@ RequiredAccount = Annotated[
         metavar="ACCOUNT",
         help="Account or provider; `.` is the default account.",
         show_default=False,
-        callback=_named_account,
         autocompletion=completion.accounts,
     ),
 ]
@@ -275,7 +275,7 @@ def identifiers(
     anonymous_id: list[str] | None,
 ) -> list[Identifier]:
     """The identifiers that were given, each once, in the order of the options."""
-    from contacts_core.models import Identifier
+    from contacts_core.models import Identifier, IdentifierKind
 
     makers = (
         (Identifier.email, email),
@@ -283,7 +283,14 @@ def identifiers(
         (Identifier.external_id, external_id),
         (Identifier.anonymous_id, anonymous_id),
     )
-    return list(dict.fromkeys(make(value) for make, values in makers for value in values or ()))
+    wanted = list(dict.fromkeys(make(value) for make, values in makers for value in values or ()))
+    for each in wanted:
+        if each.kind is IdentifierKind.PHONE and not each.certain:
+            output.warn(
+                f"{each.masked} is not an international number, so only a contact that has exactly this text matches; "
+                "write + and the country code, as `normal` in JSON has it"
+            )
+    return wanted
 
 
 def sendable(provider: Provider, ids: Iterable[str], where: str = "") -> list[str]:

@@ -45,7 +45,7 @@ def contact_rows(plan: Plan, *, whole: bool = False) -> Iterator[list[object]]:
 def notes(plan: Plan, *, whole: bool = False) -> Iterator[str]:
     """What else there is to know before it is applied."""
     if not plan.contacts:
-        yield "nobody was found: there is nothing to do, and applying it only looks once more"
+        yield "no contact was found: applying this plan changes nothing and only looks again"
     for part in plan.accounts:
         found = {number for target in part.targets for number in target.people}
         unknown = {each.identifier for each in part.unasked}
@@ -56,7 +56,7 @@ def notes(plan: Plan, *, whole: bool = False) -> Iterator[str]:
             yield f"not in {part.account}: person {some(numbers)}"
         if part.unasked:
             unasked = [f"{told(each.identifier, whole=whole)} ({each.reason})" for each in part.unasked]
-            yield f"not looked up there, so nobody knows whether {part.account} has them: {some(unasked)}"
+            yield f"could not be looked up in {part.account}: {some(unasked)}"
     if followed := sum(len(person.followed) for person in plan.people):
         yield f"followed: {followed} more identifier(s) of the contacts found"
     if plan.suggestions:

@@ -79,13 +79,12 @@ def ask(lines: list[str], *, yes: bool) -> None:
         return
     if not somebody_there():
         note(lines)
-        raise Refused(
-            "nothing was changed: there is no terminal, so nobody can confirm this", hint="add --yes in a script"
-        )
+        raise Refused("nothing was changed: there is no terminal to confirm it at", hint="add --yes in a script")
     prompt(lines)
     try:
         sure = typer.confirm("Go on?", err=True)
     except typer.Abort as aborted:
+        prompt([""])  # ends the line of the question
         if isinstance(aborted.__context__, KeyboardInterrupt):
             raise Stopped("interrupted; nothing was changed") from None
         sure = False
@@ -141,7 +140,7 @@ def tell_missing(outcome: Outcome, asked: Sequence[Identifier]) -> bool:
     absent = set(outcome.absent)
     missing = [each.masked for each in asked if each.value in absent]
     if missing:
-        note(f"nobody was found who has {wording.some(missing)}")
+        note(f"no contact has {wording.some(missing)}")
     return bool(missing)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Generic, Self, TypeAlias, TypeVar, overload
 
 from contacts_core import operations
 from contacts_core.http.asynchronous import AsyncTransport
@@ -45,6 +45,7 @@ from contacts_core.query import Query
 
 T = TypeVar("T")
 P_co = TypeVar("P_co", bound=Provider, covariant=True)
+AnyIterable: TypeAlias = Iterable[T] | AsyncIterable[T]
 
 
 class AsyncContacts(Generic[P_co]):
@@ -52,6 +53,9 @@ class AsyncContacts(Generic[P_co]):
 
     It has the same methods as `Contacts`. Those with one result are awaited; `search` and `export` return asynchronous
     iterators. A client belongs to one event loop.
+
+    Where `Contacts` takes an iterable, this client takes an asynchronous one as well. ``upsert_contacts`` takes one
+    batch at a time from it, after the batch before was sent; the other methods read it to its end first.
     """
 
     def __init__(
@@ -148,7 +152,7 @@ class AsyncContacts(Generic[P_co]):
         """Show the account and the provider, without settings."""
         return f"AsyncContacts({self.name!r}, provider={self.provider.name!r})"
 
-    async def delete_contacts(self: AsyncContacts[DeletesContacts], ids: Iterable[str]) -> Outcome:
+    async def delete_contacts(self: AsyncContacts[DeletesContacts], ids: AnyIterable[str]) -> Outcome:
         """Delete whole contacts.
 
         Malformed ids are not sent; they are in ``Outcome.failed``. If there are no ids, nothing is sent. If the vendor
@@ -162,7 +166,7 @@ class AsyncContacts(Generic[P_co]):
                 result, and the ids that were not sent.
             ProviderError: The only request failed.
         """
-        return await self._transport.run(operations.delete_contacts(self.provider, ids))
+        return await self._transport.run(operations.delete_contacts(self.provider, await _collected(ids)))
 
     async def delete_all_contacts(self: AsyncContacts[DeletesAllContacts], *, confirm: str) -> Outcome:
         """Delete every contact of the account.
@@ -194,7 +198,7 @@ class AsyncContacts(Generic[P_co]):
         return await self._transport.run(operations.remove_identifier(self.provider, contact_id, identifier))
 
     async def remove_from_list(
-        self: AsyncContacts[RemovesFromLists], list_id: str, members: Iterable[str | Identifier]
+        self: AsyncContacts[RemovesFromLists], list_id: str, members: AnyIterable[str | Identifier]
     ) -> Outcome:
         """Remove contacts from a list, and keep the contacts.
 
@@ -206,10 +210,10 @@ class AsyncContacts(Generic[P_co]):
             InvalidInput: There is no such list, or several have this name; nothing was changed.
             Interrupted: The operation stopped half-way; see `delete_contacts`.
         """
-        return await self._transport.run(operations.remove_from_list(self.provider, list_id, members))
+        return await self._transport.run(operations.remove_from_list(self.provider, list_id, await _collected(members)))
 
     async def add_to_list(
-        self: AsyncContacts[AddsToLists], list_id: str, members: Iterable[str | Identifier]
+        self: AsyncContacts[AddsToLists], list_id: str, members: AnyIterable[str | Identifier]
     ) -> Outcome:
         """Put contacts on a list.
 
@@ -221,7 +225,7 @@ class AsyncContacts(Generic[P_co]):
             InvalidInput: There is no such list, or several have this name; nothing was changed.
             Interrupted: The operation stopped half-way; see `delete_contacts`.
         """
-        return await self._transport.run(operations.add_to_list(self.provider, list_id, members))
+        return await self._transport.run(operations.add_to_list(self.provider, list_id, await _collected(members)))
 
     def search(self: AsyncContacts[Exports], query: Query, *, scan: bool = False) -> AsyncIterator[Contact]:
         """Iterate asynchronously over all contacts that match a query.
@@ -250,7 +254,7 @@ class AsyncContacts(Generic[P_co]):
         """
         return await self._transport.run(operations.explain(self.provider, query))
 
-    def export(self: AsyncContacts[Exports], lists: Iterable[str] = ()) -> AsyncIterator[Contact]:
+    def export(self: AsyncContacts[Exports], lists: AnyIterable[str] = ()) -> AsyncIterator[Contact]:
         """Iterate asynchronously over every contact of the account, or of some lists, in constant memory.
 
         An export is not a snapshot: contacts that change while it runs may appear as before or after the change.
@@ -265,9 +269,15 @@ class AsyncContacts(Generic[P_co]):
             IncompleteExport: Fewer contacts arrived than the vendor announced. It is raised after those that arrived.
             JobFailed: The vendor's export job failed.
         """
+        if isinstance(lists, AsyncIterable):
+            return self._export_later(lists)
         return self._transport.stream(operations.export(self.provider, lists))
 
-    async def get_contacts(self: AsyncContacts[GetsContacts], ids: Iterable[str]) -> dict[str, Contact | None]:
+    async def _export_later(self, lists: AsyncIterable[str]) -> AsyncIterator[Contact]:
+        async for contact in self._transport.stream(operations.export(self.provider, await _collected(lists))):
+            yield contact
+
+    async def get_contacts(self: AsyncContacts[GetsContacts], ids: AnyIterable[str]) -> dict[str, Contact | None]:
         """Read contacts by id.
 
         Args:
@@ -279,9 +289,9 @@ class AsyncContacts(Generic[P_co]):
         Raises:
             InvalidInput: An id is malformed; nothing was sent.
         """
-        return await self._transport.run(operations.get_contacts(self.provider, ids))
+        return await self._transport.run(operations.get_contacts(self.provider, await _collected(ids)))
 
-    async def find(self: AsyncContacts[FindsContacts], identifiers: Iterable[Identifier]) -> Found:
+    async def find(self: AsyncContacts[FindsContacts], identifiers: AnyIterable[Identifier]) -> Found:
         """Look contacts up by exact identifier.
 
         Args:
@@ -291,7 +301,7 @@ class AsyncContacts(Generic[P_co]):
             The contacts by identifier, None for identifiers that no contact has. ``Found.unasked`` has the identifiers
             that this vendor cannot look up.
         """
-        return await self._transport.run(operations.find(self.provider, identifiers))
+        return await self._transport.run(operations.find(self.provider, await _collected(identifiers)))
 
     async def count(self: AsyncContacts[Counts]) -> Count:
         """Count the contacts of the account.
@@ -335,8 +345,8 @@ class AsyncContacts(Generic[P_co]):
 
     async def upsert_contacts(
         self: AsyncContacts[UpsertsContacts],
-        contacts: Iterable[Contact],
-        lists: Iterable[str] = (),
+        contacts: AnyIterable[Contact],
+        lists: AnyIterable[str] = (),
         *,
         recreate_erased: bool = False,
     ) -> Outcome:
@@ -356,7 +366,8 @@ class AsyncContacts(Generic[P_co]):
             Interrupted: The operation stopped half-way; see `delete_contacts`.
         """
         guard = None if recreate_erased else self._guard
-        return await self._transport.run(operations.upsert_contacts(self.provider, contacts, lists, guard))
+        targets = await _collected(lists)
+        return await self._transport.run(operations.upsert_contacts(self.provider, contacts, targets, guard))
 
     async def get_job(self: AsyncContacts[QueuesJobs], job: Job | str) -> Job:
         """Read a job once, as the vendor reports it now.
@@ -410,3 +421,7 @@ class AsyncContacts(Generic[P_co]):
             ProviderError: The vendor refused the request, or did not answer.
         """
         return await self._transport.run(operations.request(self.provider, method, path, params, json))
+
+
+async def _collected(items: AnyIterable[T]) -> Iterable[T]:
+    return [item async for item in items] if isinstance(items, AsyncIterable) else items

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import uvicorn
 from attrs import field, frozen
@@ -173,7 +174,7 @@ class Running:
         """Return the base URL of a vendor's emulator."""
         return f"{self.url}/{name}"
 
-    def settings(self, name: str) -> dict[str, str]:
+    def settings(self, name: str) -> dict[str, Any]:
         """Return all settings that `connect` needs to use a vendor's emulator."""
         return {**self.sandbox.emulators[name].settings(), "base_url": self.base_url(name)}
 

@@ -14,10 +14,10 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 
 from attrs import AttrsInstance
 from cattrs import Converter, transform_error
-from cattrs.gen import make_dict_unstructure_fn
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from contacts_core.errors import InvalidInput
-from contacts_core.models import Contact, Count, CustomValue, Found, Job, Outcome
+from contacts_core.models import Contact, Count, CustomValue, Found, Identifier, Job, Outcome
 from contacts_core.models.identifiers import scrub
 
 __all__ = ["contact_from_plain", "job_from_plain", "plain"]
@@ -77,6 +77,21 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "unconfirmed": outcome.unconfirmed,
         "pending": [job.id for job in outcome.pending],
     }
+
+
+def _identifier(identifier: Identifier) -> dict[str, Any]:
+    """With the form that every command and every vendor takes; what a vendor stores may be a national number."""
+    return {**_stored_identifier(identifier), "normal": identifier.normal}
+
+
+def _identifier_from(data: Any, _type: Any) -> Identifier:
+    if not isinstance(data, dict):
+        raise TypeError("expected an object")
+    rest = {name: value for name, value in data.items() if name != "normal"}
+    identifier: Identifier = _structured_identifier(rest, Identifier)
+    if data.get("normal", identifier.normal) != identifier.normal:
+        raise ValueError("normal is not the normal form of value; leave it out, or change both")
+    return identifier
 
 
 def _found(found: Found) -> dict[str, Any]:
@@ -175,6 +190,8 @@ def _converter() -> Converter:
     made.register_unstructure_hook(Enum, lambda member: member.value)
     made.register_unstructure_hook(Count, lambda count: {"count": int(count), "source": count.source})
     made.register_unstructure_hook(Found, _found)
+    made.register_unstructure_hook(Identifier, _identifier)
+    made.register_structure_hook(Identifier, _identifier_from)
     made.register_unstructure_hook(Outcome, _outcome)
     made.register_unstructure_hook_func(lambda kind: kind in SEQUENCES, _list)
     made.register_unstructure_hook_func(lambda kind: bool(kind is dict), _dict)
@@ -190,3 +207,5 @@ def _converter() -> Converter:
 
 converter = _converter()
 _stored = make_dict_unstructure_fn(Outcome, converter)
+_stored_identifier = make_dict_unstructure_fn(Identifier, converter)
+_structured_identifier = make_dict_structure_fn(Identifier, converter, _cattrs_forbid_extra_keys=True)

@@ -39,6 +39,8 @@ from contacts_core.provider import (
     Settled,
     Sleep,
     Stream,
+    Take,
+    Taken,
     Upload,
 )
 
@@ -178,6 +180,8 @@ class AsyncTransport(Transport):
                     await self._upload(effect, interruption)
                 case Blocking(function):
                     return await self._in_thread(function, interruption)
+                case Take(source, most):
+                    return await self._take(source, most, interruption)
         except asyncio.CancelledError as error:
             interruption.error = interruption.error or error
             raise Cancelled(unclear=isinstance(effect, Upload)) from None
@@ -218,6 +222,21 @@ class AsyncTransport(Transport):
         if bugs:
             raise bugs[0]
         return settled
+
+    async def _take(self, source: AsyncIterator[T], most: int, interruption: Interruption) -> Taken[T]:
+        """Wait for the next items of the caller; a cancellation ends the wait, and keeps what has come."""
+        items: list[T] = []
+        try:
+            while len(items) < most:
+                items.append(await anext(source))
+        except StopAsyncIteration:
+            return Taken(items)
+        except asyncio.CancelledError as error:
+            interruption.error = interruption.error or error
+            return Taken(items, Cancelled())
+        except Exception as error:  # noqa: BLE001 - it is the caller's, and raised with what was done until then
+            return Taken(items, error)
+        return Taken(items)
 
     async def _in_thread(self, function: Callable[[], T], interruption: Interruption) -> T:
         """Call a function in a thread; a cancellation leaves it ``cancel_timeout_s`` to end."""

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from contacts_core.errors import Cancelled, ContactsError
+from contacts_core.errors import Cancelled, ContactsError, InvalidInput
 from contacts_core.http.downloads import MAX_REDIRECTS, OpenFile
 from contacts_core.http.exchange import allowed_place, deadline
 from contacts_core.http.interruption import Interruption, not_started
@@ -33,6 +33,7 @@ from contacts_core.provider import (
     Settled,
     Sleep,
     Stream,
+    Take,
     Upload,
 )
 
@@ -172,6 +173,8 @@ class BlockingTransport(Transport):
                 case Blocking(function):
                     self._check_open()
                     return function()
+                case Take():
+                    raise InvalidInput("only AsyncContacts takes an asynchronous iterable", hint="use connect_async")
         except KeyboardInterrupt as error:
             interruption.error = error
             raise Cancelled(unclear=isinstance(effect, Upload | Blocking)) from None

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence, Sized
 from datetime import date
 from functools import partial
+from itertools import islice
 from math import isfinite
 from operator import attrgetter
-from typing import NoReturn
+from typing import NoReturn, TypeVar, cast
 
 from attrs import astuple, evolve
 
 from contacts_core.errors import Cancelled, ContactsError, Interrupted, InvalidInput
 from contacts_core.models import Contact, ContactList, Failure, Outcome
+from contacts_core.models.identifiers import scrub
 from contacts_core.operations.checks import require
 from contacts_core.operations.lists import list_id, resolve_lists
 from contacts_core.operations.outcomes import completed
-from contacts_core.provider import Blocking, Flow, Provider, ReadsLists, UpsertsContacts, flows
+from contacts_core.provider import Blocking, Flow, Provider, ReadsLists, Take, Taken, UpsertsContacts, flows
+
+T = TypeVar("T")
 
 WriteGuard = Callable[[Sequence[Contact]], Sequence[str]]
 """Called before contacts are written; returns for each why it must not be, or an empty string. It may block."""
@@ -24,7 +28,7 @@ WriteGuard = Callable[[Sequence[Contact]], Sequence[str]]
 
 def upsert_contacts(
     provider: Provider,
-    contacts: Iterable[Contact],
+    contacts: Iterable[Contact] | AsyncIterable[Contact],
     lists: Iterable[str],
     guard: WriteGuard | None = None,
 ) -> Flow[Outcome]:
@@ -35,7 +39,8 @@ def upsert_contacts(
 
     Args:
         provider: The account's provider.
-        contacts: The contacts; they are read from it as they are needed.
+        contacts: The contacts; they are read from it as they are needed. If it raises an error after something was
+            sent, that error is the cause of an `Interrupted`, whose ``unsent`` has what was read of the batch.
         lists: Lists to add every contact to, by id or name, besides those that a contact names itself.
         guard: Called before each batch; contacts that it blocks are failures in the outcome, with their row.
 
@@ -46,9 +51,15 @@ def upsert_contacts(
     targets = yield from resolve_lists(able, lists)
     directory = _Directory(able)
     total = Outcome(operation="upsert_contacts", provider=able.name)
-    rest = iter(contacts)
+    rest = iter(contacts) if isinstance(contacts, Iterable) else aiter(contacts)
     position = 0
-    for chunk in flows.chunks(rest, max(able.upsert_batch_size, able.concurrency)):
+    while True:
+        taken = yield from _next_batch(rest, max(able.upsert_batch_size, able.concurrency))
+        chunk = taken.items
+        if taken.error:
+            _raise_source_failed(taken.error, total, chunk)
+        if not chunk:
+            return total
         try:
             yield from directory.look_up(chunk)
             reasons = [""] * len(chunk) if guard is None else (yield from Blocking(partial(guard, chunk)))
@@ -56,7 +67,7 @@ def upsert_contacts(
             if not (total.requested or isinstance(error, Cancelled)):
                 raise
             error.unclear = False  # nothing of this batch was sent
-            _raise_stopped(error, total, chunk, rest if isinstance(contacts, Sized) else ())
+            _raise_stopped(error, total, chunk, _remaining(contacts, rest))
         reasons = [
             f"is held back, {why}" if why else _unsendable(contact) or directory.unknown(contact)
             for contact, why in zip(chunk, reasons, strict=True)
@@ -85,10 +96,39 @@ def upsert_contacts(
                 )
             except ContactsError as error:
                 remaining = [contact for _, later in groups[number + 1 :] for contact in later]
-                remaining += list(rest) if isinstance(contacts, Sized) else []
+                remaining += _remaining(contacts, rest)
                 _raise_stopped(error, total, group, remaining)
             total = Outcome.merge(total.operation, able.name, [total, part])
-    return total
+
+
+def _next_batch(rest: Iterator[T] | AsyncIterator[T], size: int) -> Flow[Taken[T]]:
+    """Take up to ``size`` items from the caller's iterator, and the error that it raised."""
+    if isinstance(rest, AsyncIterator):
+        return (yield from Take(rest, size))
+    items: list[T] = []
+    try:
+        items.extend(islice(rest, size))
+    except Exception as error:  # noqa: BLE001 - it is the caller's, and is raised with what was done until then
+        return Taken(items, error)
+    return Taken(items)
+
+
+def _remaining(contacts: object, rest: Iterator[T] | AsyncIterator[T]) -> list[T]:
+    """Return what was not taken yet, if that needs no work of the caller's."""
+    return list(rest) if isinstance(contacts, Sized) and isinstance(rest, Iterator) else []
+
+
+def _raise_source_failed(error: Exception, before: Outcome, batch: Sequence[Contact]) -> NoReturn:
+    """Raise the error of the caller's iterator, with the outcome of the batches before it if there were any."""
+    if not (before.requested or isinstance(error, Cancelled)):
+        raise error
+    cancelled = isinstance(error, Cancelled)
+    reason = "interrupted by the user" if cancelled else f"the contacts to write: {_named(error)}"
+    raise Interrupted(before, (), batch, reason) from error
+
+
+def _named(error: Exception) -> str:
+    return scrub(f"{type(error).__name__}: {error}") if str(error) else type(error).__name__
 
 
 def _raise_stopped(
@@ -124,7 +164,8 @@ def _unsendable(contact: Contact) -> str:
     values += [contact.first_name, contact.last_name, contact.full_name, contact.organization, contact.title]
     values += [*contact.tags, *place, *extra, *contact.custom, *contact.custom.values()]
     for value in values:
-        for part in value if isinstance(value, tuple | list) else (value,):
+        parts: Sequence[object] = cast("Sequence[object]", value) if isinstance(value, tuple | list) else (value,)
+        for part in parts:
             match part:
                 case str():
                     if not part.isascii() and any("\ud800" <= character <= "\udfff" for character in part):

@@ -63,6 +63,8 @@ from contacts_core.provider.effects import (
     Settled,
     Sleep,
     Stream,
+    Take,
+    Taken,
     Upload,
 )
 from contacts_core.provider.hooks import hookimpl
@@ -112,6 +114,8 @@ __all__ = [
     "Settled",
     "Sleep",
     "Stream",
+    "Take",
+    "Taken",
     "TakesIdentifiers",
     "TolerantFields",
     "UnknownFields",

@@ -7,7 +7,7 @@ here, and nothing in a provider, knows about sockets, clocks, threads or ``async
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import field, frozen
@@ -154,13 +154,46 @@ class Blocking(Generic[T]):
 
 
 @frozen
+class Taken(Generic[T]):
+    """The next items of the caller, and what kept more of them from coming.
+
+    Attributes:
+        items: The items, in order; none at the end.
+        error: What the caller's iterator raised after them, or `Cancelled`; None if it raised nothing.
+    """
+
+    items: Sequence[T]
+    error: Exception | None = None
+
+
+@frozen
+class Take(Generic[T]):
+    """Take the next items from an asynchronous iterator of the caller, in the caller's own task.
+
+    Only the asynchronous client can do it.
+
+    Attributes:
+        source: Where they come from.
+        most: How many to wait for, at most; fewer come only at the end, or with an error.
+    """
+
+    source: AsyncIterator[T] = field(repr=False)
+    most: int
+
+    def __iter__(self) -> Generator[Effect, Any, Taken[T]]:
+        """Take them: ``taken = yield from Take(source, 100)``."""
+        answer: Taken[T] = yield self
+        return answer
+
+
+@frozen
 class Emit(Generic[T]):
     """Pass items of a stream to the caller."""
 
     items: Sequence[T]
 
 
-Effect: TypeAlias = Request[Any] | Sleep | Gather[Any] | Download | Read | Upload | Blocking[Any]
+Effect: TypeAlias = Request[Any] | Sleep | Gather[Any] | Download | Read | Upload | Blocking[Any] | Take[Any]
 """What a flow may yield, for a transport to perform."""
 Flow: TypeAlias = Generator[Effect, Any, T]
 """A generator that yields effects, receives their results, and returns a value of type ``T``."""

@@ -78,7 +78,7 @@ class Unpacked:
     def __init__(self, limit: int, layers: int = 2) -> None:
         self._limit, self._left, self._layers = limit, limit, layers
         self._head = b""
-        self._gzip: zlib._Decompress | None = None
+        self._gzip: zlib._Decompress | None = None  # pyright: ignore[reportPrivateUsage] - it has no other name
         self._inner: Unpacked | None = None
         self._plain = layers == 0
 

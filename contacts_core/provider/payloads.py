@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 from cattrs import Converter
@@ -46,7 +46,8 @@ class Payload(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 class UnknownFields(Payload, gc=False, forbid_unknown_fields=True, kw_only=True):
     """A payload that keeps undeclared fields in ``unknown``."""
 
-    unknown: dict[str, Any] = msgspec.field(name=UNKNOWN, default_factory=dict)
+    # msgspec is fast with `dict` itself only.
+    unknown: dict[str, Any] = msgspec.field(name=UNKNOWN, default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
 
 
 class TolerantFields(UnknownFields, gc=False, forbid_unknown_fields=True, kw_only=True):
@@ -253,11 +254,11 @@ def set_aside(raw: Any, described: inspect.Type, drifted: Drift) -> Any:
             fitting = next((t for t in types if _shape(t) is type(raw)), types[0])
             return set_aside(raw, fitting, drifted)
         case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item), list():
-            return [set_aside(each, item, drifted) for each in raw]
+            return [set_aside(each, item, drifted) for each in cast("list[Any]", raw)]
         case inspect.DictType(value_type=value), dict():
-            return {key: set_aside(each, value, drifted) for key, each in raw.items()}
+            return {key: set_aside(each, value, drifted) for key, each in cast("dict[str, Any]", raw).items()}
         case inspect.StructType(cls=cls, fields=fields), dict():
-            return _object(cls, raw, {field.encode_name: field for field in fields}, drifted)
+            return _object(cls, cast("dict[str, Any]", raw), {field.encode_name: field for field in fields}, drifted)
         case _:
             return raw
 

@@ -15,6 +15,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from contacts_core.text import needs_extra
+
 if TYPE_CHECKING:
     from contacts_core.testing.contract import ProviderContract
     from contacts_core.testing.harness import Harness
@@ -41,7 +43,10 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    try:
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as missing:
+        raise needs_extra(__name__, missing, "testing") from None
     globals()[name] = value
     return value
 

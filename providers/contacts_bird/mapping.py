@@ -132,7 +132,7 @@ def custom_value(value: Any) -> CustomValue:
 
 
 def _as_text(value: Any) -> str:
-    return json_text(value) if isinstance(value, dict | list) else str(value)
+    return str(value) if value is None or isinstance(value, str | int | float) else json_text(value)
 
 
 def _is_list(value: Any) -> TypeGuard[list[Any]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from contacts_core import Identifier
 from contacts_core.cli import formatting as wording
 from contacts_core.cli.errors import handled
 from contacts_core.cli.output import Exit
@@ -92,7 +93,7 @@ def test_nobody_to_delete_is_no_question_and_is_said_plainly(run: Run, vendor: V
     done = run("delete", "acme", "--email", "x@example.com")
     assert done.code == Exit.PARTIAL
     assert "nothing was there (1 asked for, 1 not there)" in done.out
-    assert "nobody was found who has email:x***@example.com" in done.err
+    assert "no contact has email:x***@example.com" in done.err
     assert sent(vendor) == []
 
 
@@ -227,7 +228,7 @@ def test_a_refusal_of_the_vendor(run: Run, vendor: Vendor) -> None:
 
 def test_what_the_vendor_has_no_place_for_is_told(run: Run, vendor: Vendor) -> None:
     done = run("remove-identifier", "acme", "id-1", "--email", "person1@example.com", "--yes")
-    assert "no place for it: label" in done.out
+    assert "no field for it: label" in done.out
 
 
 @pytest.mark.parametrize("given", [(), ("--email", "a@example.com", "--phone", "+15550100001")])
@@ -292,3 +293,27 @@ def test_many_refusals_are_counted(vendor: Vendor) -> None:
     lines = wording.outcome(Outcome(operation="delete_contacts", requested=12, failed=failed), "acme")
     assert lines[0] == "delete_contacts: failed (12 asked for, 12 refused)"
     assert lines[-1] == "  refused: 2 more (all of them with --json)"
+
+
+def test_a_phone_number_without_its_country_is_doubted(run: Run, vendor: Vendor) -> None:
+    done = run("delete", "acme", "--phone", "5550100001", "--yes")
+    assert done.code == Exit.PARTIAL
+    assert "is not an international number" in done.err
+    assert "5550100001" not in done.err
+    assert len(vendor.people) == 5
+
+
+def test_the_normal_form_in_json_is_accepted_back(run: Run, vendor: Vendor, tmp_path: Path) -> None:
+    stored = Identifier.phone("(202) 555-0143", "+1")
+    vendor.people = {"id-1": person(1, identifiers=(stored,))}
+    (phone,) = run("search", "acme", "--list", "l1", "--json").lines[0]["identifiers"]
+    assert (phone["value"], phone["normal"]) == ("(202) 555-0143", "+12025550143")
+    found = run("find", "acme", "--phone", phone["normal"], "--json").json
+    assert found["found"] == 1
+    people = tmp_path / "people.jsonl"
+    people.write_text(run("export", "acme", "--json").out)
+    assert run("upsert", "acme", "--from-file", people).code == Exit.DONE
+    people.write_text(people.read_text().replace("+12025550143", "+12025550144"))
+    refused = run("upsert", "acme", "--from-file", people)
+    assert refused.code == Exit.USAGE
+    assert "normal is not the normal form of value" in refused.err

@@ -312,3 +312,22 @@ def test_whatever_the_width_of_the_terminal_is_said_to_be_results_are_shown(
     shown = run("search", "acme", "--first-name", "First1")
     assert shown.code == Exit.DONE
     assert "id-1" in "".join(shown.out.split())
+
+
+@pytest.mark.parametrize(("typed", "code"), [("\x03", Exit.INTERRUPTED), ("\x04", Exit.REFUSED), ("n\n", Exit.REFUSED)])
+def test_an_answer_at_a_real_terminal(typed: str, code: int, tmp_path: Path) -> None:
+    spawn = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+    arguments = [*COMMAND, "tombstones", "lift", "--email", "jane@example.com", "--storage", str(tmp_path)]
+    with subprocess.Popen(
+        [sys.executable, "-c", spawn, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as started:
+        assert started.stdin
+        assert started.stdout
+        shown = ""
+        while "[y/N]" not in shown:
+            shown += started.stdout.read(1).decode("latin-1")
+        started.stdin.write(typed.encode())
+        shown += started.stdout.read().decode("latin-1")
+        assert started.wait(20) == code
+    assert "email:jane@example.com" in shown
+    assert "nothing was changed" in shown.splitlines()[-1]

@@ -51,7 +51,32 @@ def test_waiting_for_a_job_may_end_before_it(run: Run, vendor: Vendor) -> None:
     assert "still pending" in done.err
 
 
-@pytest.mark.parametrize("stdin", ["", "{", "{}", "[]", '{"jobs": []}', '"x"'])
+@pytest.mark.parametrize(("account", "state"), [("acme", "done"), ("queue", "done")])
+def test_work_that_was_done_at_once_has_no_job_and_is_no_error(
+    account: str, state: str, run: Run, vendor: Vendor
+) -> None:
+    told = run("delete", account, "id-1", "--yes", "--json").out
+    done = run("job", account, "-", "--wait", stdin=told)
+    assert done.code == Exit.DONE
+    assert "the vendor did the work at once, and it succeeded" in done.out
+    assert run("job", account, "-", "--wait", "--json", stdin=told).json == []
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [("done", Exit.DONE), ("partial", Exit.PARTIAL), ("failed", Exit.FAILED), ("interrupted", 3)]
+)
+def test_the_exit_code_of_what_was_done_at_once_is_passed_on(state: str, code: int, run: Run, vendor: Vendor) -> None:
+    told = json.dumps({"operation": "delete_contacts", "state": state, "jobs": []})
+    assert run("job", "acme", "-", "--wait", stdin=told).code == code
+
+
+def test_a_part_that_failed_at_once_is_not_hidden_by_a_job_that_ends_well(run: Run, vendor: Vendor) -> None:
+    vendor.queues = True
+    told = run("delete", "queue", "id-1", "--yes", "--json").json
+    assert run("job", "queue", "-", "--wait", stdin=json.dumps({**told, "state": "partial"})).code == Exit.PARTIAL
+
+
+@pytest.mark.parametrize("stdin", ["", "{", '{"state": "done", "jobs": 1}', "{}", "[]", '{"jobs": []}', '"x"'])
 def test_what_is_no_job(stdin: str, run: Run, vendor: Vendor) -> None:
     assert run("job", "queue", "-", stdin=stdin).code == Exit.USAGE
 

@@ -97,7 +97,7 @@ def test_a_cell_of_few_words_is_never_broken(
 ) -> None:
     terminal(width)
     done = run("find", "acme", "--phone", "12", "--email", "nobody@example.com")
-    assert "(nobody)" in done.out
+    assert "(no contact)" in done.out
     made = output.table("asked for", "id", "because")
     output.rows(made, [["+12025550143", "(not asked)", "the vendor does not know this kind of identifier " * 3]])
     assert "(not asked)" in drawn(made)
@@ -133,6 +133,7 @@ def test_a_table_that_does_not_fit_becomes_blocks_of_lines(terminal: Callable[[i
         "id     2",
         "email  y@example.com",
         "phone  +12025550143",
+        "",
     ]
 
 
@@ -316,7 +317,7 @@ def test_verbose_shows_requests_and_debug_tracebacks_as_well(
     ("command", "shown"),
     [
         (("delete", "acme", "id-1"), "email:person1@example.com"),
-        (("remove-identifier", "acme", "id-1", "--phone", "+1 (555) 010-0001"), "phone:+1 (555) 010-0001"),
+        (("remove-identifier", "acme", "id-1", "--phone", "+1 (555) 010-0001"), "phone:+15550100001"),
         (("remove-from-list", "acme", "l1", "--email", "person1@example.com"), "email:person1@example.com"),
         (("tombstones", "lift", "--email", "person1@example.com"), "email:person1@example.com"),
         (("request", "acme", "DELETE", "/contacts/person1@example.com"), "/contacts/person1@example.com"),
@@ -343,22 +344,16 @@ def test_who_confirms_sees_whom_and_a_log_does_not(
 def test_ctrl_c_at_the_question_changes_nothing_and_exits_130(
     run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def pressed() -> None:
-        raise KeyboardInterrupt
-
     def interrupted(*_arguments: object, **_options: object) -> bool:
-        try:
-            pressed()
-        except KeyboardInterrupt:
-            raise typer.Abort from None
-        return True
+        aborted = typer.Abort()
+        aborted.__context__ = KeyboardInterrupt()  # as the library under Typer leaves it
+        raise aborted
 
     monkeypatch.setattr(typer, "confirm", interrupted)
     done = run("delete", "acme", "id-1", types="")
     assert done.code == Exit.INTERRUPTED
     assert "interrupted; nothing was changed" in done.err
     assert "id-1" in vendor.people
-    monkeypatch.undo()
 
 
 def test_the_end_of_input_at_the_question_is_a_no(run: Run, vendor: Vendor) -> None:

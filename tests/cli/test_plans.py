@@ -83,6 +83,27 @@ class TestErase:
         assert list_runs() == []
         assert run("apply", "plan.json", types="y\n").code == Exit.DONE
 
+    def test_plans_and_receipts_come_from_standard_input_as_well(self, here: Ground, person: str, run: Run) -> None:
+        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
+        saved = Path("plan.json").read_text("utf-8")
+        assert run("plan", "show", "-", stdin=saved).out == run("plan", "show", "plan.json").out
+        compared = run("apply", "-", "--replan", stdin=saved)
+        assert compared.code == Exit.DONE
+        assert list(Path().glob("erase-*-new.json"))
+        assert run("apply", "-", stdin=saved).code == Exit.REFUSED
+        done = run("apply", "-", "--yes", "--receipt", "receipt.jsonl", stdin=saved)
+        assert done.code == Exit.DONE
+        written = Path("receipt.jsonl").read_text("ascii")
+        for command in (("verify", "-"), ("find", "-", "--email", person), ("report", "-", "--to", "page.html")):
+            assert run("receipt", *command, stdin=written).code == Exit.DONE
+        assert run("receipt", "verify", "-", stdin="").code in {Exit.USAGE, Exit.FAILED}
+
+    def test_whoever_confirms_sees_whole_identifiers(self, here: Ground, person: str, run: Run) -> None:
+        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
+        assert person in run("apply", "plan.json", types="n\n").err
+        assert person in run("erase", "--email", person, "--accounts", "bird", types="n\n").err
+        assert person not in run("apply", "plan.json").err
+
     def test_people_come_from_a_file(self, here: Ground, run: Run) -> None:
         first, second = here.emails(2)
         Path("people.csv").write_text(

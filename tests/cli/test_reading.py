@@ -126,7 +126,7 @@ def test_explain_searches_nothing(run: Run, vendor: Vendor) -> None:
     done = run("search", "acme", "--first-name", "x", "--explain", "--json")
     assert (done.json["strategy"], done.json["requests"]) == ("scan", 1)
     done = run("search", "bare", "--first-name", "x", "--explain")
-    assert "nobody can tell how many requests" in done.out
+    assert "an unknown number of requests" in done.out
     assert not {"search", "page 0"} & set(vendor.calls)
 
 
@@ -137,8 +137,8 @@ def test_find(run: Run, vendor: Vendor) -> None:
     assert done.code == Exit.PARTIAL
     assert "id-1" in done.out
     assert "id-2" in done.out
-    assert "(nobody)" in done.out
-    assert done.err == "nobody was found who has email:n***@example.com\n"
+    assert "(no contact)" in done.out
+    assert done.err == "no contact has email:n***@example.com\n"
     assert run("find", "acme", "--email", "person1@example.com").code == Exit.DONE
     done = run("find", "acme", "--email", "nobody@example.com", "--json")
     assert done.code == Exit.PARTIAL

@@ -116,10 +116,10 @@ class TestFind:
         written()
         told = run("receipt", "find", FILE, "--email", JANE.value)
         assert told.code == Exit.DONE
-        assert "erase in marketing, crm, incomplete; of other accounts it says nothing" in told.out
+        assert "erase in marketing, crm, incomplete; it covers no other accounts" in told.out
         told = run("receipt", "find", FILE, "--email", JANE.value, "--accounts", "marketing,shop")
         assert told.code == Exit.PARTIAL
-        assert "the receipt does not speak of this account" in told.out
+        assert "the receipt does not cover this account" in told.out
         told = run("receipt", "find", FILE, "--email", JANE.value, "--accounts", "marketing,shop", "--json")
         rows = [(row["account"], row["state"]) for row in json.loads(told.out)]
         assert (told.code, rows) == (Exit.PARTIAL, [("marketing", "absent"), ("shop", "not covered")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,14 @@ from attrs import field, frozen
 
 from contacts_core import Contacts, connect, connect_async, errors
 from contacts_core.config import plugins
-from contacts_core.config.accounts import PlainSecretWarning, accounts, accounts_file, open_provider
+from contacts_core.config.accounts import (
+    PlainSecretWarning,
+    accounts,
+    accounts_file,
+    default_account,
+    open_provider,
+    reference,
+)
 from contacts_core.emulator.registry import emulators
 from contacts_core.provider import DeletesContacts, Provider, base_url_setting, hookimpl, secret, setting
 
@@ -185,10 +193,16 @@ class TestAccounts:
         with pytest.raises(errors.ConfigurationError, match="need the package keyring"):
             open_provider("mine", {})
 
-    @pytest.mark.parametrize("reference", ["env:NOT_THERE", "file:/not/there"])
-    def test_a_reference_to_nothing_is_an_error(self, file: Path, reference: str) -> None:
+    @pytest.mark.parametrize(
+        ("reference", "told"),
+        [
+            ("env:NOT_THERE", "environment variable NOT_THERE is not set"),
+            ("file:/not/there", "file /not/there cannot be read"),
+        ],
+    )
+    def test_a_reference_to_nothing_is_an_error(self, file: Path, reference: str, told: str) -> None:
         write(file, f'api_key = "{reference}"')
-        with pytest.raises(errors.ConfigurationError, match="there is nothing"):
+        with pytest.raises(errors.ConfigurationError, match=f"^api_key of account 'mine': {told}"):
             open_provider("mine", {})
 
     def test_a_plain_key_works_with_a_warning_that_does_not_show_it(self, file: Path) -> None:
@@ -260,3 +274,37 @@ def test_the_matrix_asks_the_classes() -> None:
     assert any("emulated" in row for row in rows)
     assert any("by scan" in row for row in rows)
     assert len({row.count("|") for row in rows}) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[acounts.x]\nprovider = 'p'", "unknown key: acounts"),
+        ("default = 'x'", "unknown key: default"),
+        ("[receipts]\nkeys = 'x'", "[receipts] in contacts.toml has an unknown key: keys"),
+        ("accounts = 'x'", "accounts in contacts.toml is not a table"),
+        ("[accounts]\nx = 1", "account 'x' in contacts.toml names no provider"),
+        ("default_account = 1", "default_account in contacts.toml is not the name of an account"),
+    ],
+)
+def test_an_unknown_key_of_the_accounts_file_is_an_error(
+    text: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "contacts.toml"
+    path.write_text(text, "utf-8")
+    monkeypatch.setenv("CONTACTS_FILE", str(path))
+    monkeypatch.delenv("CONTACTS_ACCOUNT", raising=False)
+    with pytest.raises(errors.ConfigurationError, match=re.escape(told)):
+        (accounts(), default_account())
+
+
+@pytest.mark.parametrize(
+    ("reference_", "told"),
+    [
+        ("env:NOT_SET_ANYWHERE", "api_key of account 'x': environment variable NOT_SET_ANYWHERE is not set"),
+        ("file:/not/there", "file /not/there cannot be read, or is empty"),
+    ],
+)
+def test_a_reference_without_a_value_says_what_is_missing(reference_: str, told: str) -> None:
+    with pytest.raises(errors.ConfigurationError, match=re.escape(told)):
+        reference("api_key of account 'x'", reference_)

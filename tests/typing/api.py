@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, assert_type
 
 import httpx
@@ -33,7 +33,7 @@ from contacts_core.plans import (
     plan_erasure,
     plan_erasure_async,
 )
-from contacts_core.provider import Flow
+from contacts_core.provider import DeletesContacts, Flow
 from contacts_sendgrid import SendGrid, api
 from contacts_sendgrid.payloads import Accepted
 
@@ -61,10 +61,41 @@ async def awaited(key: str) -> None:
         assert_type(await bird.wait(await bird.delete_contacts([])), Outcome)
 
 
+async def async_iterables(
+    bird: AsyncContacts[Bird], contacts: Iterable[Contact], ids: AsyncIterator[str], identifiers: list[Identifier]
+) -> None:
+    assert_type(await bird.upsert_contacts(bird.export()), Outcome)
+    assert_type(await bird.upsert_contacts(contacts), Outcome)
+    assert_type(await bird.delete_contacts(ids), Outcome)
+    assert_type(await bird.get_contacts(ids), dict[str, Contact | None])
+    assert_type(await bird.find(identifiers), Found)
+    assert_type(await bird.add_to_list("1", ids), Outcome)
+    assert_type(await bird.remove_from_list("1", identifiers), Outcome)
+
+
 def by_name(client: httpx.Client, other: httpx2.Client) -> None:
     assert_type(connect("acme"), Contacts[Any])
     assert_type(connect_async("acme"), AsyncContacts[Any])
     _ = connect("acme", client=client), connect("acme", client=other)
+
+
+async def by_class(client: httpx.AsyncClient, other: httpx2.AsyncClient) -> None:
+    assert_type(connect(SendGrid, api_key="key"), Contacts[SendGrid])
+    assert_type(connect(SendGrid).count(), Count)
+    assert_type(connect_async(Bird, access_key="key", http={"attempts": 2}), AsyncContacts[Bird])
+    assert_type(await connect_async(Bird, client=client).count(), Count)
+    _ = connect_async(Bird, client=other)
+
+
+def by_capability(able: Contacts[DeletesContacts]) -> None:
+    """A function may ask for the capability that it needs, and take any client that has it."""
+    assert_type(able.delete_contacts(["1"]), Outcome)
+
+
+def capable(key: str) -> None:
+    by_capability(connect(SendGrid))
+    by_capability(Contacts(Bird(access_key=key, workspace_id=key)))
+    by_capability(connect("acme"))
 
 
 def queries() -> None:

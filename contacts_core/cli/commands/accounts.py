@@ -13,7 +13,7 @@ import typer
 
 from contacts_core.cli import completion
 from contacts_core.cli.app import Command, section
-from contacts_core.cli.options import DEFAULT_ACCOUNT, Json, pairs
+from contacts_core.cli.options import Json, chosen_account, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,8 +34,8 @@ accounts = section("accounts")
 def all_accounts(context: typer.Context, as_json: Json = False) -> None:
     """Show, add and check accounts and their keys.
 
-    Without a command it shows the accounts and where their keys come from. They stand in contacts.toml, here or in your
-    configuration folder, or in the file that CONTACTS_FILE names:
+    Without a command it shows the accounts and where their keys come from. They are read from contacts.toml, here or in
+    your configuration folder, or from the file that CONTACTS_FILE names:
 
         default_account = "marketing"
 
@@ -46,7 +46,7 @@ def all_accounts(context: typer.Context, as_json: Json = False) -> None:
     `contacts accounts add` writes this for you:
 
         contacts accounts
-        contacts accounts add marketing sendgrid
+        contacts accounts add marketing PROVIDER
         contacts accounts check marketing
     """
     if context.invoked_subcommand:
@@ -90,9 +90,9 @@ def accounts_add(
     The key itself is never written to the file. Without --set and --keyring it is expected in an environment variable
     named after the account.
 
-        contacts accounts add marketing sendgrid
-        contacts accounts add crm bird --set workspace_id=ID --set access_key=env:BIRD_KEY --default
-        contacts accounts add marketing sendgrid --keyring
+        contacts accounts add marketing PROVIDER
+        contacts accounts add crm PROVIDER --set api_key=env:CRM_KEY --default
+        contacts accounts add marketing PROVIDER --keyring
     """
     from contacts_core.cli import output
     from contacts_core.config import plugins
@@ -103,10 +103,10 @@ def accounts_add(
     kind = plugins.provider_class(provider)
     if not NAME.fullmatch(name):
         raise typer.BadParameter(f"{name!r}: a name is made of letters, digits, - and _")
-    if name in in_file():
+    path = accounts_file() or new_accounts_file()
+    if path.exists() and name in in_file():
         raise InvalidInput(f"there is an account named {name} already", hint="choose another name, or edit the file")
     values = _new_settings(name, kind, pairs("--set", settings), keyring=keyring)
-    path = accounts_file() or new_accounts_file()
     lines = [f"[accounts.{name}]", f"provider = {_toml(provider)}", *(f"{k} = {_toml(v)}" for k, v in values.items())]
     before = path.read_text("utf-8") if path.exists() else ""
     if default:
@@ -140,9 +140,9 @@ def accounts_default(
     from contacts_core.config.accounts import accounts as in_file
     from contacts_core.config.accounts import accounts_file, new_accounts_file
 
-    if name not in in_file():
-        plugins.provider_class(name)  # raises if there is neither
     path = accounts_file() or new_accounts_file()
+    if not (path.exists() and name in in_file()):
+        plugins.provider_class(name)  # raises if there is neither
     _save(path, _with_default(path.read_text("utf-8") if path.exists() else "", name))
     output.show(f"{name} is the default account")
 
@@ -171,10 +171,9 @@ def accounts_check(
     from contacts_core.cli import output
     from contacts_core.cli.probes import Allowed, probe
     from contacts_core.cli.prompts import leave
-    from contacts_core.config.accounts import default_account
     from contacts_core.errors import ConfigurationError
 
-    chosen = [default_account() if name == DEFAULT_ACCOUNT else name for name in names or ()]
+    chosen = [chosen_account(name) for name in names or ()]
     chosen = chosen or [each["name"] for each in _known()]
     if not chosen:
         raise ConfigurationError("no account is set up", hint="contacts accounts add NAME PROVIDER")

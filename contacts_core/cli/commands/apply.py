@@ -44,7 +44,8 @@ def apply(
     path: PlanFile,
     yes: Yes = False,
     replan: Annotated[
-        bool, typer.Option("--replan", help="Change nothing; make the plan anew, save it beside, and compare.")
+        bool,
+        typer.Option("--replan", help="Change nothing; make the plan again, save it next to the old one, and compare."),
     ] = False,
     detach: Annotated[
         bool, typer.Option("--detach", help="Leave the work to `contacts worker`; needs PostgreSQL.")
@@ -57,8 +58,9 @@ def apply(
     """Apply a plan, verify it, and write a receipt.
 
     It shows the plan and asks. Then it reads every account once more, and refuses if what it would touch has changed
-    since. Each contact is read again afterwards, by id and by look-up: only who is found by neither counts as absent.
-    After a crash or Ctrl-C, `contacts runs resume` goes on. The exit code is 3 if anybody is still there, or unknown.
+    since. Each contact is read again afterwards, by id and by look-up: only contacts found by neither count as absent.
+    After a crash or Ctrl-C, `contacts runs resume` continues. Exits 3 if a contact is still there, or if that is not
+    known.
 
         contacts apply plan.json
         contacts apply plan.json --replan
@@ -92,7 +94,7 @@ def confirm(plan: Plan, storage: str | None, *, yes: bool) -> None:
 
     show(plan, stderr=True, whole=to_be_asked(yes=yes))
     if not plan.contacts:
-        output.note("there is nothing to do; that nobody is there is verified all the same")
+        output.note("there is nothing to do; the accounts are read again all the same")
     if kind_of(plan.kind).leaves_tombstones and storage is not None:
         output.note("tombstones are left in that --storage and in the usual one, where every upsert looks")
     ask([f"about to {plan.kind.value} {plan.contacts} contact(s) in {', '.join(plan.by_account)}"], yes=yes)
@@ -176,7 +178,7 @@ def run_show(run: RunId, receipt: ReceiptFile = None, storage: Storage = None, a
 def run_resume(
     run: RunId, yes: Yes = False, receipt: ReceiptFile = None, storage: Storage = None, as_json: Json = False
 ) -> None:
-    """Go on with a run: where it was, or once more for whoever is still there.
+    """Resume a run, or try again for contacts that are still there.
 
     An interrupted run goes on at the step that was in flight. One that ended with people still there, or was
     cancelled, begins another round; it touches only contacts of the plan that are who they were.
@@ -216,7 +218,7 @@ def worker(storage: Storage = None) -> None:
     """Work on runs that machines share through PostgreSQL.
 
     Any number of workers, on any machines, drain the same queue; one at a time speaks to an account, so that its rate
-    and concurrency hold across all of them. What a worker leaves behind that dies is taken up by another. All need the
+    and concurrency hold across all of them. If a worker dies, another one takes over its runs. All need the
     same accounts and the same receipt key (CONTACTS_RECEIPT_KEY). Ctrl-C or SIGTERM stops it after the steps under way,
     with exit code 0.
 

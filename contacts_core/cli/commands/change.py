@@ -71,9 +71,9 @@ def delete(
 ) -> None:
     """Delete whole contacts, after asking.
 
-    Identifiers are looked up first; if nobody has one of them, the exit code is 3. An id that the vendor does not have
-    is not an error: the contact may be gone already. Many vendors delete later, as a job: without --wait, accepted is
-    not done.
+    Identifiers are looked up first; if no contact has one of them, the exit code is 3. An id that the vendor does not
+    have is not an error: the contact may be gone already. Many vendors delete later, as a job: without --wait, accepted
+    is not done.
 
         contacts delete marketing ID ID
         contacts delete marketing --email jane@example.com --wait
@@ -271,7 +271,7 @@ def upsert(
     with readable(from_file) as file:
         rows = sum(1 for _ in read_json_lines(file))  # nothing is sent of a file that turns out to be broken
         if not rows:
-            raise InvalidInput("there is no contact in what was read, so nothing was sent")
+            raise InvalidInput("the input holds no contact, so nothing was sent")
         with opened(account, settings) as client:
             taken: list[str] = []
 
@@ -380,7 +380,7 @@ def _targets(path: Path, client: Contacts[Any]) -> tuple[list[str], list[Identif
     with readable(path) as file:
         lines = [(number, line.strip()) for number, line in read_lines(file)]
         if not lines:
-            raise InvalidInput("there is nobody in what was read, so nothing was sent")
+            raise InvalidInput("the input names no contact, so nothing was sent")
         if path.suffix.lower() in JSON_LINES or lines[0][1].startswith("{"):
             contacts = read_json_lines(file)
             numbered = zip(lines, contacts, strict=True)

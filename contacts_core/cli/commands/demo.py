@@ -54,7 +54,7 @@ def demo(
     people: Annotated[int, number("--contacts", "Synthetic people at each vendor.", 20, MOST_PEOPLE)] = PEOPLE,
     as_json: Json = False,
 ) -> None:
-    """Try the main operations on an emulator of every vendor.
+    """Try the main operations on emulated vendors.
 
     It serves an emulator of each vendor on this machine, searches, removes an identifier, removes from a list, deletes
     and exports through the library, over real HTTP, and reads again after each step. In the end one person is erased

@@ -85,7 +85,7 @@ def request(
 ) -> None:
     """Send one request to the vendor's own API.
 
-    The way to what has no command. Anything but a GET is shown and asked about first.
+    For anything that has no command. Anything but a GET is shown and asked about first.
 
         contacts request marketing GET /v1/contacts --param limit=5
         contacts request marketing POST /v1/tags --data '{"name": "vip"}'

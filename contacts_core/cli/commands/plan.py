@@ -156,7 +156,7 @@ def plan_remove_identifier(
 ) -> None:
     """Plan to take identifiers off every contact that has them; the contacts stay.
 
-    Some vendors cannot remove every kind; what they refuse stands in the receipt.
+    Some vendors cannot remove every kind; the receipt lists what they refused.
 
         contacts plan remove-identifier --phone +12025550123 --accounts marketing,crm --to plan.json
     """
@@ -327,7 +327,7 @@ def _read(path: Path) -> list[tuple[Identifier, ...]]:
     if unread:
         output.note(f"{path.name}: not read: {', '.join(unread)}")
     if not people:
-        raise InvalidInput("there are no people in what was read, so no plan was made")
+        raise InvalidInput("the input names no people, so no plan was made")
     return people
 
 

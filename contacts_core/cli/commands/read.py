@@ -107,10 +107,10 @@ def search(
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """Search for contacts; conditions are joined by AND, or by OR with --any.
+    """Search for contacts; conditions are joined by AND.
 
-    What is found is complete: where the vendor shows only some of the matches, that is an error (exit code 3), and
-    --scan reads every contact instead.
+    With --any, one of them is enough. What is found is complete: where the vendor shows only some of the matches, that
+    is an error (exit code 3), and --scan reads every contact instead.
 
         contacts search marketing --last-name "O'Brien" --updated-since 2025-01-01
         contacts search marketing --where 'email$=@example.com' --lacks phone --fields id,email --csv
@@ -176,8 +176,8 @@ def find(
 ) -> None:
     """Look contacts up by exact identifier.
 
-    Addresses are compared whatever their case, phone numbers whatever their punctuation. The exit code is 3 if there is
-    an identifier that nobody has, or that the vendor could not be asked for.
+    Addresses are compared whatever their case, phone numbers whatever their punctuation. Exits 3 if no contact has
+    one of the identifiers, or if one could not be looked up.
 
         contacts find marketing --email jane@example.com --phone +12025550123
     """
@@ -200,13 +200,13 @@ def find(
             if doubt := found.unasked.get(identifier, ""):
                 output.rows(made, [[asked, "(not asked)", "", "", "", doubt]])
                 continue
-            nobody = "(not known)" if identifier in found.mismatched else "(nobody)"
+            nobody = "(not known)" if identifier in found.mismatched else "(no contact)"
             matches = [[asked, *wording.contact_row(contact)] for contact in found.get_all(identifier)]
             output.rows(made, matches or [[asked, nobody, "", "", "", ""]])
         output.show(made)
     missing = [each.masked for each in found if not (found[each] or each in found.mismatched)]
     if missing:
-        output.note(f"nobody was found who has {wording.some(missing)}")
+        output.note(f"no contact has {wording.some(missing)}")
     leave(output.Exit.PARTIAL if missing or found.unasked or found.mismatched else output.Exit.DONE)
 
 
@@ -216,7 +216,7 @@ def get(
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """Show all that the vendor tells about contacts.
+    """Show everything the vendor has on contacts.
 
     An id that the vendor does not know is shown as such, and is no error.
 
@@ -294,7 +294,7 @@ def export(
 
 
 def count(account: Account, settings: Settings = None, as_json: Json = False) -> None:
-    """Count the contacts, and say how that is known.
+    """Count the contacts and name the source of the number.
 
     Some vendors keep a counter, others have to be read to the end.
 
@@ -393,7 +393,7 @@ def _explain(client: Contacts[Any], query: Query, *, as_json: bool) -> None:
     if as_json:
         output.document(told)
         return
-    cost = "nobody can tell how many requests" if told.requests is None else f"{told.requests} request(s)"
+    cost = "an unknown number of requests" if told.requests is None else f"{told.requests} request(s)"
     output.show(f"{told.strategy.value}, {cost}: {told.reason}" + (f"\n  {told.text}" if told.text else ""))
 
 

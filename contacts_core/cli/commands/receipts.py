@@ -41,7 +41,7 @@ receipt = section("receipt", no_args_is_help=True)
 def receipts() -> None:
     """Verify, search and print receipts; works offline.
 
-    A receipt holds no identifier; whoever has the receipt key can ask it for one.
+    A receipt holds no identifier; with the receipt key you can look one up.
 
         contacts receipt verify receipt.jsonl
         contacts receipt find receipt.jsonl --email jane@example.com
@@ -58,11 +58,11 @@ def receipt_verify(
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Check that a receipt is as it was written, and who vouches for it.
+    """Check that a receipt is unchanged, and who sealed or signed it.
 
-    The hashes alone only show that a file was not damaged: anybody can compute them anew. That every line is ours only
-    the seal proves (it takes the receipt key) or the signature (name the public key that you expect). Exits 0 if one of
-    them vouches for the file, 3 if there was nothing to check it by, and 1 if it is not what it should be.
+    The hashes only show that the file is not damaged; anyone can recompute them. Only the seal (needs the receipt key)
+    or the signature (pass the public key you expect) proves who wrote it. Exits 0 if one of them is valid, 3 if neither
+    could be checked, and 1 if one is wrong.
 
         contacts receipt verify receipt.jsonl
         contacts receipt verify receipt.jsonl --public-key BASE64
@@ -90,7 +90,7 @@ def receipt_verify(
         else:
             output.show("signed by that key" if signed else f"NOT signed by that key but by {found.public_key}")
         if not authentic:
-            output.show("nothing here proves who wrote this file: anybody can write one whose hashes agree")
+            output.show("nothing proves who wrote this file: anyone can write one with matching hashes")
     foreign = sealed is False and key is not None and found.key_id != key.id  # another key than ours made the seal
     if signed is False or (sealed is False and not (foreign and signed)):
         leave(output.Exit.FAILED)
@@ -111,9 +111,9 @@ def receipt_find(
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Ask whether an identifier was erased; only the holder of the receipt key can.
+    """Look up whether an identifier was erased; needs the receipt key.
 
-    A receipt speaks of its own accounts only. Exits 0 if it lists every identifier as absent in every account asked
+    A receipt covers only the accounts it names. Exits 0 if it lists every identifier as absent in every account asked
     about, otherwise 3.
 
         contacts receipt find receipt.jsonl --email jane@example.com
@@ -131,7 +131,7 @@ def receipt_find(
     read, key = Receipt.parse(content(path)), _key(storage)
     if key is None:
         raise ConfigurationError(
-            "there is no receipt key here, and only its holder can ask a receipt for somebody",
+            "there is no receipt key here, and a receipt cannot be searched without it",
             hint="name the key it was written with: CONTACTS_RECEIPT_KEY",
         )
     findings = [each for each in read.find(wanted, key) if not where or each.account in where]
@@ -140,7 +140,7 @@ def receipt_find(
         missing = [{"identifier": each, "account": name, "state": NOT_COVERED} for each, name in uncovered]
         output.document([*findings, *missing])
     else:
-        output.show(f"{read.kind} in {', '.join(read.accounts)}, {read.state}; of other accounts it says nothing")
+        output.show(f"{read.kind} in {', '.join(read.accounts)}, {read.state}; it covers no other accounts")
         columns = ("identifier", "account", "person", "contacts found", "now", "because")
         rows = [[f.identifier.masked, f.account, f.person, f.found, f.state, f.reason] for f in findings]
         rows += [
@@ -162,7 +162,8 @@ def receipt_report(
 ) -> None:
     """Write a receipt as one page to read and print.
 
-    The page is one file that fetches nothing, and names nobody. With the receipt key, the seal is checked first.
+    The page is a single file, loads nothing from the network and contains no identifiers. With the receipt key, the
+    seal is checked first.
 
         contacts receipt report receipt.jsonl --to report.html
     """
@@ -266,4 +267,4 @@ def _about_seal(theirs: str, ours: str, sealed: bool | None) -> str:
 
 
 def _why_not(account: str, accounts: Sequence[str]) -> str:
-    return "not in this receipt" if account in accounts else "the receipt does not speak of this account"
+    return "not in this receipt" if account in accounts else "the receipt does not cover this account"

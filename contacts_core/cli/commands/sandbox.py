@@ -31,7 +31,7 @@ def sandbox(
     ] = None,
     port: Annotated[int, number("--port", "0 takes a free one.", 0, 65535)] = 8025,
     contacts: Annotated[int, number("--contacts", "Synthetic people at each vendor.", 0, MOST_PEOPLE)] = 300,
-    seed: Annotated[int, number("--seed", "Another number, other people.", -MOST_SEED, MOST_SEED)] = 0,
+    seed: Annotated[int, number("--seed", "A different number gives different people.", -MOST_SEED, MOST_SEED)] = 0,
     speed: Annotated[
         float,
         number("--speed", "How much faster time passes there.", 0.001, FASTEST, whole=False, metavar="FACTOR"),
@@ -62,7 +62,6 @@ def sandbox(
         contacts sandbox --faults help
     """
     from contacts_core.cli import output
-    from contacts_core.errors import ConfigurationError
 
     served = imported()
     from contacts_core.emulator.registry import emulators, known_faults
@@ -88,9 +87,8 @@ def sandbox(
         try:
             server = stack.enter_context(served.running(ready, port))
         except OSError as error:
-            raise ConfigurationError(
-                f"cannot listen on port {port}: {error.strerror}", hint="--port 0 takes a free one"
-            ) from None
+            reason = f"cannot listen on port {port}: {error.strerror}; --port 0 takes a free one"
+            raise OSError(error.errno, reason) from None
         if command:
             raise typer.Exit(_inside(server, command))
         _announce(server, as_json=as_json)

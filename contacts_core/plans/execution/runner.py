@@ -38,7 +38,9 @@ except ModuleNotFoundError as missing:
             "applying plans needs a POSIX system (file locks)",
             hint="make and review plans here; apply them on Linux, macOS or WSL",
         ) from None
-    raise ConfigurationError(f"runs need the package {missing.name}", hint="install contacts-core[plans]") from None
+    raise ConfigurationError(
+        f"runs need the package {missing.name} (extra plans)", hint="install contacts-core[plans]"
+    ) from None
 
 __all__ = [
     "RunStopped",

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from contacts_bird.emulator.errors import refuse
 from contacts_bird.emulator.store import MIRRORED, READ_ONLY, Identifier
-from contacts_core.emulator import Incoming
+from contacts_core.emulator import Incoming, json_array, json_object
 
 MAX_LIMIT = 100
 MAX_TOKEN = 8_000
@@ -30,20 +30,20 @@ _S = TypeVar("_S")
 
 def body_object(incoming: Incoming) -> dict[str, Any]:
     """The body, which must be a JSON object."""
-    body = incoming.json()
-    if not isinstance(body, dict):
+    body = json_object(incoming.json())
+    if body is None:
         raise refuse(422, "the request body is not a JSON object")
     return body
 
 
 def array(body: dict[str, Any], name: str, at_most: int | None = None, at_least: int = 0) -> list[Any]:
     """An array of the body; absent and null count as empty."""
-    value = body.get(name)
-    if value is None:
+    if body.get(name) is None:
         return []
-    if not isinstance(value, list) or len(value) < at_least or (at_most is not None and len(value) > at_most):
+    items = json_array(body[name])
+    if items is None or len(items) < at_least or (at_most is not None and len(items) > at_most):
         raise refuse(422, f"{name} must be an array of {at_least} to {at_most or 'any number of'} items")
-    return value
+    return items
 
 
 def uuids(body: dict[str, Any], name: str, at_most: int | None = MAX_LINKS, at_least: int = 0) -> list[str]:
@@ -65,9 +65,10 @@ def is_uuid(value: object) -> bool:
 
 def identifier_ref(raw: object) -> tuple[str, str]:
     """A key and a value."""
-    if not isinstance(raw, dict):
+    item = json_object(raw)
+    if item is None:
         raise refuse(422, "an identifier must be an object")
-    key, value = raw.get("key"), raw.get("value")
+    key, value = item.get("key"), item.get("value")
     if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY:
         raise refuse(422, f"key must have 1 to {MAX_KEY} characters")
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_VALUE:
@@ -79,10 +80,11 @@ def new_identifier(raw: object, now: datetime) -> Identifier:
     """An identifier to be added."""
     key, value = identifier_ref(raw)
     check_value(key, value)
-    properties = raw.get("properties") if isinstance(raw, dict) else None
-    if properties is not None and not (isinstance(properties, dict) and all(map(_is_scalar, properties.values()))):
+    given = (json_object(raw) or {}).get("properties")
+    properties = {} if given is None else json_object(given)
+    if properties is None or not all(map(_is_scalar, properties.values())):
         raise refuse(422, "properties must be an object of scalars")
-    return Identifier(key, value, properties or {}, now)
+    return Identifier(key, value, properties, now)
 
 
 def check_value(key: str, value: str) -> None:
@@ -95,17 +97,18 @@ def check_value(key: str, value: str) -> None:
 
 def attributes(body: dict[str, Any], read_only: Collection[str]) -> dict[str, Any]:
     """Attributes to be written. The mirrors of identifiers are read-only, and so is what its definition calls so."""
-    given = body.get("attributes")
-    if given is None:
+    if body.get("attributes") is None:
         return {}
-    if not isinstance(given, dict):
+    given = json_object(body["attributes"])
+    if given is None:
         raise refuse(422, "attributes must be an object")
     for key, value in given.items():
         if not 1 <= len(key) <= MAX_KEY:
             raise refuse(422, f"an attribute key must have 1 to {MAX_KEY} characters")
         if key in MIRRORED or key in READ_ONLY or key in read_only:
             raise refuse(422, f"attribute {key} is read-only")
-        if not _is_scalar(value) and not (isinstance(value, list) and value and all(map(_is_scalar, value))):
+        items = json_array(value)
+        if not _is_scalar(value) and not (items and all(map(_is_scalar, items))):
             raise refuse(422, f"attribute {key} must be a scalar or a non-empty array of scalars")
     return given
 

@@ -35,10 +35,10 @@ class Contact:
     id: str
     created_at: datetime
     updated_at: datetime
-    attributes: dict[str, Any] = Factory(dict)
-    identifiers: list[Identifier] = Factory(list)
-    list_ids: dict[str, None] = Factory(dict)
-    account_ids: dict[str, None] = Factory(dict)
+    attributes: dict[str, Any] = Factory(dict[str, Any])
+    identifiers: list[Identifier] = Factory(list[Identifier])
+    list_ids: dict[str, None] = Factory(dict[str, None])
+    account_ids: dict[str, None] = Factory(dict[str, None])
     gone_at: datetime | None = None
 
 
@@ -50,7 +50,7 @@ class ContactList:
     fields: dict[str, Any]
     created_at: datetime
     updated_at: datetime
-    members: dict[str, None] = Factory(dict)
+    members: dict[str, None] = Factory(dict[str, None])
 
 
 def index_key(key: str, value: str) -> tuple[str, str]:

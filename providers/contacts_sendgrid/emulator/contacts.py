@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from contacts_core.emulator import Incoming, Operation, Refused, json_response
+from contacts_core.emulator import Incoming, Operation, Refused, json_array, json_object, json_response
 from contacts_sendgrid.emulator import sgql, shapes
 from contacts_sendgrid.emulator.account import Account
 from contacts_sendgrid.emulator.errors import html, refuse, refuse_empty, refuse_flat
@@ -33,8 +33,8 @@ def comma_list(text: str | None) -> list[str]:
 
 def body_object(incoming: Incoming) -> dict[str, Any]:
     """The body, which must be a JSON object."""
-    body = incoming.json()
-    if not isinstance(body, dict):
+    body = json_object(incoming.json())
+    if body is None:
         raise refuse(400, "invalid json")
     return body
 
@@ -189,8 +189,8 @@ class Contacts:
         return self._found(found, incoming)
 
     def _looked_up(self, incoming: Incoming, name: str, *, flat: bool = False) -> list[str]:
-        values = body_object(incoming).get(name)
-        if not isinstance(values, list) or not values or not all(isinstance(value, str) and value for value in values):
+        values = json_array(body_object(incoming).get(name))
+        if not values or not all(isinstance(value, str) and value for value in values):
             message = f"{name} must be an array of strings"
         elif len(values) > MAX_LOOKUPS:
             message = f"{name} must hold at most {MAX_LOOKUPS} items"

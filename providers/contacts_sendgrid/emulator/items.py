@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
-from contacts_core.emulator import Refused, json_response
+from contacts_core.emulator import Refused, json_array, json_object, json_response
 from contacts_sendgrid.emulator.account import Account
 from contacts_sendgrid.emulator.errors import refuse
 from contacts_sendgrid.emulator.store import (
@@ -32,11 +32,12 @@ class _Problem:
 
 def normalized(account: Account, contacts: object, list_ids: object) -> list[dict[str, Any]]:
     """The items of an upsert as they will be stored; one problem refuses the whole batch."""
-    if not isinstance(contacts, list) or not 1 <= len(contacts) <= MAX_CONTACTS:
+    given = json_array(contacts)
+    if given is None or not 1 <= len(given) <= MAX_CONTACTS:
         raise refuse(400, f"contacts must hold 1 to {MAX_CONTACTS} items", "contacts")
     lists = known_lists(account, list_ids)
     problems: list[_Problem] = []
-    items = [_item(account, index, item, lists, problems) for index, item in enumerate(contacts)]
+    items = [_item(account, index, item, lists, problems) for index, item in enumerate(given)]
     if problems:
         errors = [{"field": problem.field, "message": problem.message} for problem in problems]
         raise Refused(json_response({"errors": errors}, 400))
@@ -47,17 +48,19 @@ def known_lists(account: Account, list_ids: object, status: int = 400) -> list[s
     """The lists that a request names; an unknown one refuses the request."""
     if list_ids is None:
         return []
-    if not isinstance(list_ids, list):
+    given = json_array(list_ids)
+    if given is None:
         raise refuse(400, "list_ids must be an array", "list_ids")
-    for list_id in list_ids:
+    for list_id in given:
         if not isinstance(list_id, str) or list_id not in account.store.lists:
             raise refuse(status, f"invalid list id '{list_id}'", "list_ids")
-    return list_ids
+    return given
 
 
-def _item(account: Account, index: int, raw: object, lists: list[str], problems: list[_Problem]) -> dict[str, Any]:
+def _item(account: Account, index: int, contact: object, lists: list[str], problems: list[_Problem]) -> dict[str, Any]:
     where = f"contacts[{index}]"
-    if not isinstance(raw, dict):
+    raw = json_object(contact)
+    if raw is None:
         problems.append(_Problem(where, "a contact must be an object"))
         return {}
     # Keys that are not known are ignored without a word, `id` among them.
@@ -86,22 +89,24 @@ def _email(email: str, where: str, problems: list[_Problem]) -> str:
 def _alternates(emails: object, where: str, problems: list[_Problem]) -> list[str] | None:
     if emails is None:
         return None
-    if not isinstance(emails, list) or len(emails) > MAX_ALTERNATE_EMAILS:
+    given = json_array(emails)
+    if given is None or len(given) > MAX_ALTERNATE_EMAILS:
         problems.append(_Problem(f"{where}.alternate_emails", f"at most {MAX_ALTERNATE_EMAILS} alternate emails"))
         return None
-    return [_email(str(email), f"{where}.alternate_emails", problems) for email in emails]
+    return [_email(str(email), f"{where}.alternate_emails", problems) for email in given]
 
 
 def _custom(account: Account, values: object, where: str, problems: list[_Problem]) -> dict[str, Any]:
     where = f"{where}.custom_fields"
     if values is None:
         return {}
-    if not isinstance(values, dict):
+    given = json_object(values)
+    if given is None:
         problems.append(_Problem(where, "custom_fields must be an object"))
         return {}
     stored: dict[str, Any] = {}
     unknown: list[str] = []
-    for field_id, value in values.items():
+    for field_id, value in given.items():
         # Names may be accepted by now [unverified]; only ids are documented.
         field = account.usable_field(field_id)
         if field is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from contacts_core.emulator import Incoming, Operation, Refused, json_response
+from contacts_core.emulator import Incoming, Operation, Refused, json_array, json_response
 from contacts_sendgrid.emulator import shapes
 from contacts_sendgrid.emulator.account import Account
 from contacts_sendgrid.emulator.contacts import apply_items, body_object
@@ -155,14 +155,15 @@ class Jobs:
         return json_response({"job_id": job.id, "upload_uri": uri, "upload_headers": headers})
 
     def _columns(self, mappings: object) -> list[str | None]:
-        if not isinstance(mappings, list) or not mappings:
+        given = json_array(mappings)
+        if not given:
             raise refuse(400, "field_mappings is required", "field_mappings")
         reserved = {field_id: name for field_id, name, _, read_only in RESERVED_FIELDS if not read_only}
-        for field_id in mappings:
+        for field_id in given:
             known = isinstance(field_id, str) and (field_id in reserved or self._account.usable_field(field_id))
             if field_id is not None and not known:
                 raise refuse(400, f"invalid field id '{field_id}'", "field_mappings")
-        columns = [reserved.get(field_id, field_id) for field_id in mappings]
+        columns = [reserved.get(field_id, field_id) for field_id in given]
         if not set(columns) & set(IDENTIFIERS):
             raise refuse(400, "an identifier column is required", "field_mappings")
         return columns

@@ -6,7 +6,7 @@ NULL, and a comparison with NULL is neither true nor false [unverified].
 
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,7 +49,7 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
-    "/": operator.truediv,
+    "/": lambda one, other: one / other,
     "%": operator.mod,
 }
 _SECONDS = {
@@ -142,7 +142,7 @@ class _Parser:
         self._operators = 0
 
     @contextmanager
-    def _deeper(self) -> Iterator[None]:
+    def _deeper(self) -> Generator[None, None, None]:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise SgqlError("the query is nested too deeply")
@@ -438,7 +438,7 @@ def _call(name: str, arguments: list[_Node], now: datetime) -> _Node:
         array, wanted = (argument.evaluate for argument in arguments)
         return _Node(BOOLEAN, lambda lookup: wanted(lookup) in array(lookup))
     if name == "LOWER" and kinds == [STRING]:
-        return _Node(STRING, _strict(arguments, lambda text: text.lower()))
+        return _Node(STRING, _strict(arguments, lambda text: str(text).lower()))
     if name == "LENGTH" and kinds in ([STRING], [ARRAY]):
         return _Node(NUMBER, _strict(arguments, len))
     if name == "CONCAT" and arguments and set(kinds) == {STRING}:

@@ -70,11 +70,11 @@ class Contact:
     id: str
     created_at: datetime
     updated_at: datetime
-    identifiers: dict[str, str] = Factory(dict)
-    text: dict[str, str] = Factory(dict)
-    alternate_emails: list[str] = Factory(list)
-    custom: dict[str, Any] = Factory(dict)
-    list_ids: dict[str, None] = Factory(dict)
+    identifiers: dict[str, str] = Factory(dict[str, str])
+    text: dict[str, str] = Factory(dict[str, str])
+    alternate_emails: list[str] = Factory(list[str])
+    custom: dict[str, Any] = Factory(dict[str, Any])
+    list_ids: dict[str, None] = Factory(dict[str, None])
 
 
 @define(eq=False)
@@ -83,7 +83,7 @@ class ContactList:
 
     id: str
     name: str
-    members: dict[str, None] = Factory(dict)
+    members: dict[str, None] = Factory(dict[str, None])
 
 
 @define(eq=False)
@@ -104,7 +104,7 @@ class Results:
     created: int = 0
     updated: int = 0
     deleted: int = 0
-    errors: list[tuple[str, str]] = Factory(list)
+    errors: list[tuple[str, str]] = Factory(list[tuple[str, str]])
 
 
 @define(eq=False)
@@ -159,7 +159,7 @@ class Export:
     message: str = ""
     contact_count: int = 0
     completed_at: datetime | None = None
-    files: dict[str, bytes] = Factory(dict)
+    files: dict[str, bytes] = Factory(dict[str, bytes])
 
 
 _COUNTED = {"anonymous_id": "AID", "email": "EID", "external_id": "EXTID", "phone_number_id": "PHNID"}
@@ -260,7 +260,8 @@ class Store:
                 contact.text[name] = str(item[name] or "")
         if item.get("alternate_emails") is not None:
             self._set_alternates(contact, item["alternate_emails"])
-        for field_id, value in (item.get("custom_fields") or {}).items():
+        custom: dict[str, Any] = item.get("custom_fields") or {}
+        for field_id, value in custom.items():
             if value is None:
                 contact.custom.pop(field_id, None)
             else:

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from contacts_core.emulator import Incoming
+from contacts_core.emulator import Incoming, json_array, json_object
 from contacts_user_api.emulator.errors import refuse
 from contacts_user_api.emulator.store import Email, Phone, Position, Record, Store
 
@@ -46,8 +46,8 @@ _TWO_DIGITS = frozenset(
 
 def body_object(incoming: Incoming) -> dict[str, Any]:
     """The body, which must be a JSON object."""
-    body = incoming.json()
-    if not isinstance(body, dict):
+    body = json_object(incoming.json())
+    if body is None:
         raise refuse(422, "the body must be a JSON object")
     return body
 
@@ -87,9 +87,10 @@ def order(incoming: Incoming, keys: Iterable[str], default: str) -> tuple[str, b
 
 def array(value: object, name: str) -> list[Any]:
     """An array of the body."""
-    if not isinstance(value, list):
+    items = json_array(value)
+    if items is None:
         raise refuse(422, f"{name} must be an array")
-    return value
+    return items
 
 
 def ids(value: object, name: str, known: Iterable[str]) -> dict[str, None]:
@@ -101,7 +102,8 @@ def ids(value: object, name: str, known: Iterable[str]) -> dict[str, None]:
 
 
 def _id(item: object, name: str) -> str:
-    found = item.get("id") if isinstance(item, dict) else item
+    fields = json_object(item)
+    found = item if fields is None else fields.get("id")
     if not isinstance(found, str):
         raise refuse(422, f"{name} must hold ids")
     return found
@@ -133,8 +135,8 @@ def phone_numbers(value: object, store: Store) -> list[Phone]:
 
 
 def _contact_point(item: object, name: str) -> dict[str, Any]:
-    fields = {name: item} if isinstance(item, str) else item
-    if not isinstance(fields, dict) or not isinstance(fields.get(name), str) or not fields[name]:
+    fields = {name: item} if isinstance(item, str) else json_object(item)
+    if fields is None or not isinstance(fields.get(name), str) or not fields[name]:
         raise refuse(422, f"{name} is required")
     return fields
 
@@ -157,7 +159,7 @@ def companies(value: object, present: dict[str, Position], known: Iterable[str])
     for item in array(value, "companies"):
         company_id = _id(item, "companies")
         old = present.get(company_id, Position())
-        fields = item if isinstance(item, dict) else {}
+        fields = json_object(item) or {}
         start = fields.get("start_date", old.start_date)
         title, active = fields.get("title", old.title), fields.get("is_active", old.is_active)
         if not isinstance(title, str | None) or not isinstance(active, bool):
@@ -179,13 +181,13 @@ def custom_fields(value: object, fields: dict[str, Record]) -> dict[str, Any]:
     """Values of custom fields, by the id of the field."""
     values: dict[str, Any] = {}
     for item in array(value, "custom_fields"):
-        field = fields.get(_id(item, "custom_fields"))
-        if field is None or not isinstance(item, dict) or "value" not in item:
+        field, given = fields.get(_id(item, "custom_fields")), json_object(item)
+        if field is None or given is None or "value" not in given:
             raise refuse(422, "custom_fields must hold the id of a field and a value")
-        if not _fits(field, item["value"]):
+        if not _fits(field, given["value"]):
             raise refuse(422, f"value of {field.values['name']} does not fit {field.values['field_type']}")
-        if item["value"] is not None:
-            values[field.id] = item["value"]
+        if given["value"] is not None:
+            values[field.id] = given["value"]
     return values
 
 
@@ -203,6 +205,7 @@ def _fits(field: Record, value: object) -> bool:
         case "SINGLE_SELECT":
             return isinstance(value, str) and value in options
         case "MULTI_SELECT":
-            return isinstance(value, list) and all(isinstance(item, str) and item in options for item in value)
+            items = json_array(value)
+            return items is not None and all(isinstance(item, str) and item in options for item in items)
         case _:
             return isinstance(value, str)

@@ -6,7 +6,7 @@ from typing import Any
 from attrs import frozen
 from starlette.responses import Response
 
-from contacts_core.emulator import Clock, Faults, Incoming, Operation, json_response
+from contacts_core.emulator import Clock, Faults, Incoming, Operation, json_object, json_response
 from contacts_user_api.emulator import payloads, shapes
 from contacts_user_api.emulator.errors import refuse
 from contacts_user_api.emulator.store import FIELD_TYPES, Record, Store
@@ -158,7 +158,7 @@ class Records:
     def _options(self, given: object) -> list[dict[str, str]]:
         options: list[dict[str, str]] = []
         for item in payloads.array(given, "multi_select_options"):
-            fields = item if isinstance(item, dict) else {"value": item}
+            fields = json_object(item) or {"value": item}
             text = fields.get("value")
             if not isinstance(text, str) or not 1 <= len(text) <= MAX_NAME:
                 raise refuse(422, f"an option must have 1 to {MAX_NAME} characters")

@@ -50,14 +50,14 @@ class Contact:
     id: str
     created_at: datetime
     updated_at: datetime
-    scalars: dict[str, Any] = Factory(dict)
-    emails: list[Email] = Factory(list)
-    phone_numbers: list[Phone] = Factory(list)
-    companies: dict[str, Position] = Factory(dict)
-    tags: dict[str, None] = Factory(dict)
-    lists: dict[str, None] = Factory(dict)
-    notes: dict[str, None] = Factory(dict)
-    custom_fields: dict[str, Any] = Factory(dict)
+    scalars: dict[str, Any] = Factory(dict[str, Any])
+    emails: list[Email] = Factory(list[Email])
+    phone_numbers: list[Phone] = Factory(list[Phone])
+    companies: dict[str, Position] = Factory(dict[str, Position])
+    tags: dict[str, None] = Factory(dict[str, None])
+    lists: dict[str, None] = Factory(dict[str, None])
+    notes: dict[str, None] = Factory(dict[str, None])
+    custom_fields: dict[str, Any] = Factory(dict[str, Any])
     gone_at: datetime | None = None
 
     @property
@@ -75,7 +75,7 @@ class Record:
     values: dict[str, Any]
     created_at: datetime
     updated_at: datetime
-    contacts: dict[str, None] = Factory(dict)
+    contacts: dict[str, None] = Factory(dict[str, None])
 
 
 class Store:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from contacts_core import Contacts
-from contacts_core.provider import DeletesContacts
+from contacts_core import Contacts, connect, connect_async
+from contacts_core.provider import DeletesContacts, DeletesLists
 from contacts_core.provider import Flow
 from contacts_core.models import Outcome
 from contacts_core.provider import base_url_setting
@@ -25,6 +25,19 @@ Half()  # error: abstract
 
 door = Contacts(UserApi(api_key="x", base_url="https://x.example"))
 door.delete_list("1")  # error: undeclared capability
+connect(UserApi, api_key="x").delete_list("1")  # error: undeclared capability, by class
+connect_async(UserApi, api_key="x").delete_list("1")  # error: undeclared capability, awaited
+connect(DeletesContacts)  # error: abstract
+connect(int)  # error: no provider
+connect(UserApi, client=object())  # error: no HTTP client
+door.upsert_contacts(connect_async(UserApi).export())  # error: an asynchronous iterable in the blocking client
+
+
+def deletes_lists(able: Contacts[DeletesLists]) -> None:
+    able.delete_list("1")
+
+
+deletes_lists(door)  # error: a client without the capability that is asked for
 list(door.search("email = 'x'"))  # error: no query
 
 
