@@ -37,6 +37,7 @@ def test_only_the_vendor_that_stores_data_by_region_hints_at_it() -> None:
 def test_a_member_that_is_looked_up_first_is_named_as_it_was_asked_for() -> None:
     with account("bird", contacts=5, email_keys="emailaddress,workemail") as (client, _):
         target = next(contact for contact in client.export() if contact.email)
+        assert target.email
         news = client.create_list("News")
         nobody = Identifier.email("nobody@example.com")
         for change in (client.add_to_list, client.remove_from_list):

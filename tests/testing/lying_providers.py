@@ -271,7 +271,8 @@ class ListRemovalDoesNothing(MemoryProvider):
 
 class ListRemovalLeavesEveryList(MemoryProvider):
     def remove_from_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
-        return (yield from self._change("remove_from_list", members, lambda _: []))
+        yield from ()
+        return self._put_on(self._member(members), [])
 
 
 class ListRemovalDeletesTheContact(MemoryProvider):
@@ -290,7 +291,8 @@ class AddingToAListDoesNothing(MemoryProvider):
 
 class AddingToAListLeavesTheOthers(MemoryProvider):
     def add_to_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
-        return (yield from self._change("add_to_list", members, lambda _: [list_id]))
+        yield from ()
+        return self._put_on(self._member(members), [list_id])
 
 
 class AddingToAListLosesNames(MemoryProvider):
