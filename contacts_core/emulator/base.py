@@ -98,7 +98,7 @@ class Truth:
     identifiers: tuple[tuple[str, str], ...]
     lists: tuple[str, ...]
     digest: str
-    fields: Mapping[str, str] = field(factory=dict, repr=False)
+    fields: Mapping[str, str] = field(factory=dict[str, str], repr=False)
 
 
 def truth(

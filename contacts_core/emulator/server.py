@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -180,7 +180,7 @@ class Running:
 
 
 @contextmanager
-def running(sandbox: Sandbox, port: int = 0) -> Iterator[Running]:
+def running(sandbox: Sandbox, port: int = 0) -> Generator[Running, None, None]:
     """Serve a sandbox on 127.0.0.1 from a background thread. Port 0 chooses a free port."""
     with _listener(port) as listener:
         server = _Server(_config(sandbox))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 import httpx
@@ -64,9 +64,10 @@ BEHIND: Mapping[str, str] = {
 }
 LIES: Mapping[str, str] = {**BROKEN, **FALSE, **BEHIND}
 
+_NOTHING: list[object] = []
 ODD: Sequence[object] = (
     "", "\x00\x1b[31m\u202e", "x" * 5000, "-1", "1e400", "9999-99-99T99:99:99Z", "0001-01-01T00:00:00+23:59", -1, 0,
-    10**30, 1e308, True, [], {}, [[]], [None], {"a": None}, "\ud800", 253402300800, "https://attacker.example/x",
+    10**30, 1e308, True, _NOTHING, {}, [_NOTHING], [None], {"a": None}, "\ud800", 253402300800, "https://attacker.example/x",
 )  # fmt: skip
 MOST_REQUESTS = 500  # of one case; a client that sends more does not come to an end
 HOST = "127.0.0.1"
@@ -145,9 +146,9 @@ class Adversary(httpx.BaseTransport, httpx.AsyncBaseTransport):
     bodies: list[bytes] = field(factory=list[bytes])
     pace: float = 0.0
     _slept: float = 0.0
-    _truth: dict[str, Truth] = field(factory=dict)
-    _answers: dict[str, list[httpx.Response]] = field(factory=dict)
-    _items: dict[str, list[Any]] = field(factory=dict)
+    answers: dict[str, list[httpx.Response]] = field(factory=dict[str, list[httpx.Response]])
+    items: dict[str, list[Any]] = field(factory=dict[str, list[Any]])
+    _truth: dict[str, Truth] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._truth = self.emulator.truth()
@@ -272,19 +273,21 @@ class Adversary(httpx.BaseTransport, httpx.AsyncBaseTransport):
             case "denied":
                 refusal = self.emulator.error(404, "not found")
                 return httpx.Response(404, content=bytes(refusal.body), headers=_typed(refusal), request=request)
-            case "pretended" if self._answers.get(place):
-                return _copy(self._answers[place][-1], request)
+            case "pretended" if self.answers.get(place):
+                return _copy(self.answers[place][-1], request)
+            case _:
+                pass
         response = self._passed_on(request)
         if lie and lie.kind in CHANGES:
             return CHANGES[lie.kind](self, request, place, response, random.Random(f"{lie.kind}/{lie.choice}"))
-        self._remember(place, response)
+        self.remember(place, response)
         return response
 
-    def _remember(self, place: str, response: httpx.Response) -> None:
+    def remember(self, place: str, response: httpx.Response) -> None:
         if response.status_code < 300:
-            self._answers.setdefault(place, []).append(response)
+            self.answers.setdefault(place, []).append(response)
             for path, items in _lists(_json(response)):
-                self._items.setdefault(f"{place} {path}", []).extend(items)
+                self.items.setdefault(f"{place} {path}", []).extend(items)
 
     def _passed_on(self, request: httpx.Request) -> httpx.Response:
         """The vendor's own answer: the emulator's application, run here and now."""
@@ -349,7 +352,8 @@ def _truncated(
 def _other_shape(
     _: Adversary, __: httpx.Request, ___: str, response: httpx.Response, dice: random.Random
 ) -> httpx.Response:
-    return _with_json(response, dice.choice([[], "nope", 7, None, [[]], {"unheard": "of"}, True]))
+    shapes: list[object] = [_NOTHING, "nope", 7, None, [_NOTHING], {"unheard": "of"}, True]
+    return _with_json(response, dice.choice(shapes))
 
 
 def _edited(change: Callable[[dict[Any, Any] | list[Any], Any, random.Random], None]) -> Changed:
@@ -390,11 +394,11 @@ def _relisted(change: Callable[[list[Any], list[Any], random.Random], None]) -> 
     ) -> httpx.Response:
         body = _json(response)
         lists = _lists(body)
-        adversary._remember(place, response)  # noqa: SLF001 - its own
+        adversary.remember(place, response)
         if not lists:
             return response
         path, items = dice.choice(lists)
-        change(items, adversary._items.get(f"{place} {path}", []), dice)  # noqa: SLF001 - its own
+        change(items, adversary.items.get(f"{place} {path}", []), dice)
         return _with_json(response, body)
 
     return relisted
@@ -422,8 +426,8 @@ def _everyone(items: list[Any], earlier: list[Any], _: random.Random) -> None:
 def _another(
     adversary: Adversary, request: httpx.Request, place: str, response: httpx.Response, dice: random.Random
 ) -> httpx.Response:
-    earlier = adversary._answers.get(place)  # noqa: SLF001 - its own
-    adversary._remember(place, response)  # noqa: SLF001 - its own
+    earlier = adversary.answers.get(place)
+    adversary.remember(place, response)
     return _copy(dice.choice(earlier), request) if earlier else response
 
 
@@ -482,9 +486,9 @@ def _places(body: Any) -> Iterator[tuple[dict[Any, Any] | list[Any], Any]]:
     while waiting:
         holder = waiting.pop()
         if isinstance(holder, dict):
-            keys: list[Any] = list(holder)
+            keys: list[Any] = list(cast("dict[Any, Any]", holder))
         elif isinstance(holder, list):
-            keys = list(range(len(holder)))
+            keys = list(range(len(cast("list[Any]", holder))))
         else:
             continue
         for key in keys:
@@ -497,8 +501,10 @@ def _lists(body: Any) -> list[tuple[str, list[Any]]]:
     found: list[tuple[str, list[Any]]] = [("$", body)] if isinstance(body, list) else []
     for holder, key in _places(body):
         value = holder[key]
-        if isinstance(value, list) and all(isinstance(each, dict) for each in value):
-            found.append((str(key), value))
+        if isinstance(value, list):
+            items = cast("list[Any]", value)
+            if all(isinstance(each, dict) for each in items):
+                found.append((str(key), items))
     return found
 
 

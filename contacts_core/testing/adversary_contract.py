@@ -400,7 +400,7 @@ class AdversaryContract:
             max_examples=examples,
             deadline=None,
             database=None,
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=tuple(HealthCheck),
         )
         kinds = st.sampled_from(list(LIES))
         lie = st.builds(Lie, st.integers(0, 9), kinds, st.integers(0, 999), st.sampled_from([1, 1, 1, 2, 1000]))
@@ -454,7 +454,8 @@ class AdversaryContract:
         address = f"http://{HOST}/{self.emulator.name}"
         patient = type(self.provider.__name__, (self.provider,), {"poll_interval": PATIENCE / 10})
         http = {"attempts": 3, "max_connections": 1}
-        made = patient(**{**adversary.emulator.settings(), "base_url": address, "http": http, **self.settings})
+        given: dict[str, Any] = {**adversary.emulator.settings(), "base_url": address, "http": http, **self.settings}
+        made = patient(**given)
         if not awaiting:
             client = stack.enter_context(httpx.Client(transport=adversary))
             transport = BlockingTransport(

@@ -82,7 +82,7 @@ class PlanAdversaryContract(AdversaryContract):
             max_examples=int(os.environ.get(PLAN_ENVIRONMENT, self.examples)),
             deadline=None,
             database=None,
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=tuple(HealthCheck),
         )
         kinds = st.sampled_from(list(LIES))
         lie = st.builds(Lie, st.integers(0, 25), kinds, st.integers(0, 999), st.sampled_from([1, 1, 2, 1000]))
@@ -171,9 +171,10 @@ class PlanAdversaryContract(AdversaryContract):
             case "erase" | "delete":
                 return change.after is None
             case "remove-identifier":
-                gone = set(identifiers_of(change.before)) - set(identifiers_of(change.after)) if change.after else set()
-                kept = change.after is not None and _lists_lost(change) == set() and same_fields(change)
-                return kept and gone <= set(target.removes)
+                if change.after is None:
+                    return False
+                gone = set(identifiers_of(change.before)) - set(identifiers_of(change.after))
+                return _lists_lost(change) == set() and same_fields(change) and gone <= set(target.removes)
             case _:
                 return (
                     change.after is not None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
-import vcr
+import vcr  # pyright: ignore[reportMissingTypeStubs] - it ships types of its own, in part
 import yaml
 
 __all__ = ["impurities", "playing", "recording"]
@@ -37,7 +37,7 @@ class Annotated:
 
 
 @contextmanager
-def recording(path: Path, origin: str, replace: Mapping[str, str]) -> Iterator[None]:
+def recording(path: Path, origin: str, replace: Mapping[str, str]) -> Generator[None, None, None]:
     """Record a new cassette over the old one.
 
     Args:
@@ -54,7 +54,7 @@ def recording(path: Path, origin: str, replace: Mapping[str, str]) -> Iterator[N
 
 
 @contextmanager
-def playing(path: Path) -> Iterator[Any]:
+def playing(path: Path) -> Generator[Any, None, None]:
     """Answer from a cassette, whose every interaction must be asked for once."""
     recorder = _vcr("")
     recorder.before_record_request = _request_scrubber({})
@@ -73,7 +73,7 @@ def impurities(path: Path, secrets: Mapping[str, str]) -> list[str]:
 
 def _vcr(origin: str) -> Any:
     recorder = vcr.VCR(serializer="annotated", decode_compressed_response=False)
-    recorder.register_serializer("annotated", Annotated(origin))
+    cast("Any", recorder).register_serializer("annotated", Annotated(origin))
     return recorder
 
 

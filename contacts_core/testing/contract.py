@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FunctionType
@@ -61,8 +61,9 @@ class ProviderContract(ReadCases, WriteCases, FaultCases):
         declared = capabilities(cls.provider)
         backends: list[Backend] = []
         if all(each in declared for each in case.needs) and cls._can_set_up(case):
-            backends = ["emulator" if cls.emulator else "direct"]
-            backends += ["cassette"] if case.recorded and cls.cassettes else []
+            backends.append("emulator" if cls.emulator else "direct")
+            if case.recorded and cls.cassettes:
+                backends.append("cassette")
         if not backends:
             return None
         modes: tuple[Mode, ...] = ("sync", "async")
@@ -91,7 +92,7 @@ class ProviderContract(ReadCases, WriteCases, FaultCases):
             yield harness
 
     @contextmanager
-    def open_harness(self, name: str, *, backend: Backend, mode: Mode) -> Iterator[Harness]:
+    def open_harness(self, name: str, *, backend: Backend, mode: Mode) -> Generator[Harness, None, None]:
         """Set up the account that a case starts from.
 
         Args:

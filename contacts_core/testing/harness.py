@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import attrs
 import httpx
@@ -83,7 +83,7 @@ class BlockingAdapter:
             result = method(*args, **options)
             if inspect.iscoroutine(result):
                 return self._runner.run(result)
-            return self._items(result) if isinstance(result, AsyncIterator) else result
+            return self._items(cast("AsyncIterator[Any]", result)) if isinstance(result, AsyncIterator) else result
 
         return call
 
@@ -143,7 +143,7 @@ def open_harness(
     case: str,
     contacts: int = 0,
     observer: Callable[[Exchange], None] | None = None,
-) -> Iterator[Harness]:
+) -> Generator[Harness, None, None]:
     """Open a fresh account for a case."""
     with ExitStack() as stack:
         recording = RECORDING.source if backend == "cassette" else ""
@@ -180,8 +180,12 @@ def _client(
     live: bool,
 ) -> Any:
     if runner is None:
+
+        def note_request(request: httpx.Request) -> None:
+            sent.append(_line(request))
+
         http_client = stack.enter_context(
-            httpx.Client(event_hooks={"request": [lambda r: sent.append(_line(r))]}, timeout=30, verify=certificates())
+            httpx.Client(event_hooks={"request": [note_request]}, timeout=30, verify=certificates())
         )
         sleep, monotonic = (time.sleep, time.monotonic) if live else (clock.sleep, clock.monotonic)
         paced = provider
@@ -237,7 +241,9 @@ def _sample(provider: type[Provider], emulator: type[Emulator] | None) -> dict[s
 
 
 @contextmanager
-def _cassette(path: Path, provider: Provider, emulator: type[Emulator] | None, recording: str) -> Iterator[None]:
+def _cassette(
+    path: Path, provider: Provider, emulator: type[Emulator] | None, recording: str
+) -> Generator[None, None, None]:
     if not recording:
         with cassettes.playing(path):
             yield

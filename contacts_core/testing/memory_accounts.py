@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ __all__ = ["registered_accounts"]
 
 
 @contextmanager
-def registered_accounts(accounts_file: Path) -> Iterator[Callable[[str], Contacts[MemoryProvider]]]:
+def registered_accounts(accounts_file: Path) -> Generator[Callable[[str], Contacts[MemoryProvider]], None, None]:
     """Have accounts in memory opened by name as well, as long as the context lasts.
 
     Args:

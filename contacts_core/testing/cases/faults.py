@@ -166,7 +166,7 @@ class FaultCases(Cases):
         target, _ = self.people(harness)
         harness.faults.set("job-fails", 1)
         outcome: Outcome = harness.client.wait(harness.client.delete_contacts([target.id]))
-        assert outcome.state is OutcomeState.FAILED
+        assert outcome.state is OutcomeState.FAILED, f"the job failed, and the outcome is {outcome.state.value}"
         assert outcome.succeeded_count == 0
         self.expect_there(harness, target)
 
@@ -190,7 +190,7 @@ class FaultCases(Cases):
         outcome = harness.client.wait(harness.client.remove_from_list(new_list.id, [target.id]))
         assert target.id in self.members(harness, new_list.id), "the emulator does not implement list-removal-ignored"
         assert outcome.emulated, "the outcome does not say that the removal was emulated"
-        assert outcome.state is OutcomeState.FAILED
+        assert outcome.state is OutcomeState.FAILED, f"nothing was removed, and the outcome is {outcome.state.value}"
         assert [failure.item for failure in outcome.failed] == [target.id]
 
     @case(RemovesFromLists, UpsertsContacts, CreatesLists, Exports, FindsContacts, GetsContacts, emulated=True)

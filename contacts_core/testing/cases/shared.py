@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, TypeVar
 from zlib import crc32
 
-from attrs import frozen
+from attrs import astuple, frozen
 
 from contacts_core.models import Contact, Identifier, Outcome, OutcomeState
 from contacts_core.provider import CAPABILITIES, Exports, Provider, UpsertsContacts
 from contacts_core.testing.harness import Harness
 
-__all__ = ["Case", "Cases", "case", "shared_fields"]
+__all__ = ["Case", "Cases", "case", "lost_fields", "repeated", "shared_fields"]
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -51,10 +52,24 @@ def case(
     return mark
 
 
+def repeated(items: Iterable[str]) -> list[str]:
+    """Those that are there more than once."""
+    return [item for item, count in Counter(items).items() if count > 1]
+
+
 def shared_fields(contact: Contact) -> dict[str, Any]:
     """What a write must keep of a contact besides its identifiers and lists."""
     names = ("first_name", "last_name", "address", "organization", "title", "tags")
     return {name: getattr(contact, name) for name in names}
+
+
+def lost_fields(given: Contact, stored: Contact) -> set[str]:
+    """The fields that a vendor did not keep; an address may come back as one text, if that holds all of its parts."""
+    lost = {name for name, value in shared_fields(given).items() if value != getattr(stored, name)}
+    if given.address and stored.address:
+        text = " ".join(filter(None, astuple(stored.address)))
+        lost -= {"address"} if all(part in text for part in astuple(given.address) if part) else set()
+    return lost
 
 
 class Cases:
