@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -159,7 +159,7 @@ class Leases:
             self._failed(error)
 
     @contextmanager
-    def holding(self, name: str, stopping: threading.Event) -> Iterator[None]:
+    def holding(self, name: str, stopping: threading.Event) -> Generator[None]:
         """Hold a lease within the block, as the only thread of this process.
 
         Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from attrs import evolve, field, frozen
 
@@ -192,11 +192,11 @@ def _without_retries(flow: Flow[T], patience: float) -> Flow[T]:
     try:
         effect: Any = next(flow)
         while True:
-            match effect:
-                case Request() if effect.method not in READ_METHODS:
-                    effect = evolve(effect, patience=patience)
-                case Gather():
-                    effect = evolve(effect, flows=[_without_retries(inner, patience) for inner in effect.flows])
+            if isinstance(effect, Request) and effect.method not in READ_METHODS:
+                effect = evolve(cast("Request[Any]", effect), patience=patience)
+            elif isinstance(effect, Gather):
+                gather = cast("Gather[Any]", effect)
+                effect = evolve(gather, flows=[_without_retries(inner, patience) for inner in gather.flows])
             try:
                 answer = yield effect
             except Exception as error:  # noqa: BLE001 - whatever an effect raises is raised in the flow
