@@ -17,7 +17,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import attrs
 from attrs import frozen
@@ -342,7 +342,7 @@ def _values(contact: Contact, compare: Compare) -> Iterable[Any]:
     else:
         value = getattr(contact, name)
     if isinstance(value, tuple):
-        return value
+        return cast("tuple[Any, ...]", value)
     return () if value is None or value == "" else (value,)
 
 
