@@ -1,14 +1,14 @@
-"""The portable query: what to look for, whoever the vendor is.
+"""The portable query, the same for every vendor.
 
     F.email == "jane@example.com"
     (F.last_name == "O'Brien") & ~(F.list == "3c1f…")
     F.custom["score"] > 10
 
-`Query.matches` is the meaning of a query; adapters translate what their vendor can answer itself, and the core filters
-the rest with it. A field with several values (``F.email``, ``F.list``, ``F.tag``) matches when any value does, with
+`Query.matches` defines what a query means. Providers translate what their vendor can answer, and the core filters the
+answers with it. A field with several values (``F.email``, ``F.list``, ``F.tag``) matches when any value does, with
 one exception: the text operators (``startswith``, ``endswith``, ``contains``) on e-mail addresses and phone numbers
 look at the ones marked primary where a contact has such marks, because that is what vendors index. A missing value
-matches nothing. Text compares exactly, identifiers by their normal form, times must be aware.
+matches nothing. Text is compared exactly, identifiers by their normal form. Times must have a time zone.
 """
 
 from __future__ import annotations

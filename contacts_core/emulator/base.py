@@ -139,18 +139,21 @@ class _Cut(Response):
 
 
 class Emulator(ABC):
-    """A stateful stand-in for one vendor.
+    """An emulator of one vendor, with its own state.
 
-    Handlers are plain functions that run one after the other under one lock, so the state behind them needs none.
+    Handlers are plain functions. They run one at a time under a lock, so the state needs no lock of its own.
 
-    `crashes` are the exceptions that no handler should have raised; their requests were answered with 500.
+    Tests of a provider read what is stored with `truth`, and change contacts as another client of the vendor would with
+    `create`, `mutate`, `merge` and `delete`, from any thread. These call methods of the subclass: ``_ids``, ``_truth``,
+    ``_create``, ``_mutate`` and ``_delete``. A subclass that has them sets ``tells_truth``.
 
-    Whoever tests an adapter knows the truth by `truth`, and changes the store behind the adapter's back by `create`,
-    `mutate`, `merge` and `delete`, from any thread. These rest on methods of the subclass: `_ids`, `_truth`, `_create`,
-    `_mutate` and `_delete`. One that has them sets `tells_truth`; without them an emulator answers requests only.
-
-    `own_faults` are faults of this vendor alone: names, each with what happens. Handlers take them from `faults`; the
-    answer need not have its documented shape then.
+    Attributes:
+        name: The provider's name.
+        title: The vendor's own name.
+        tells_truth: Whether the subclass has the methods above.
+        own_faults: Faults of this vendor alone, by name, each with what happens. Handlers take them from ``faults``.
+            With such a fault, an answer may deviate from its documented shape.
+        crashes: Exceptions that handlers raised by mistake; their requests were answered with 500.
     """
 
     name: ClassVar[str]

@@ -1,4 +1,4 @@
-"""Things that go wrong on purpose, chosen by name. Faults of one vendor alone are with its emulator."""
+"""Faults that emulators can be told to have. Faults of one vendor alone are in its emulator."""
 
 import random
 import threading
@@ -52,8 +52,8 @@ class _Setting:
 class Faults:
     """The faults that are switched on.
 
-    A spec is `name` (every request), `name=3` (the next three requests that it fits) or `name=10%` (that share of
-    them; which ones follows from `seed`). Behind each may stand `@N`: it then begins after N requests that it fits.
+    A fault is given as ``name`` (every request), ``name=3`` (the next three requests it applies to) or ``name=10%``
+    (this share of them, chosen by ``seed``). With ``@N`` at the end it starts after N such requests.
     """
 
     def __init__(self, specs: Iterable[str] = (), seed: int = 0) -> None:
@@ -66,14 +66,14 @@ class Faults:
         self.switch_on(specs)
 
     def add(self, names: Mapping[str, str]) -> None:
-        """Add faults of one vendor: their names, each with what happens."""
+        """Add faults of one vendor, by name, each with what happens."""
         self._names.update(names)
 
     def switch_on(self, specs: Iterable[str]) -> None:
-        """Switch faults on, as the specs say.
+        """Switch faults on.
 
         Raises:
-            ValueError: A spec cannot be understood, or there is no such fault.
+            ValueError: A fault is unknown, or its number is malformed.
         """
         for spec in specs:
             self._parse(spec)
@@ -104,25 +104,25 @@ class Faults:
             self._dice[name] = random.Random(f"{self._seed}/{name}")
 
     def set(self, name: str, times: int | None, after: int = 0) -> None:
-        """Switch a fault on for the next `times` requests that it fits; `None` is all of them, 0 is none.
+        """Switch a fault on for the next ``times`` requests it applies to; None for all, 0 for none.
 
-        It begins after the next `after` requests that it fits.
+        It starts after the next ``after`` such requests.
         """
         self._switch(name, _Setting(times, after=after))
 
     def remaining(self, name: str) -> int | None:
-        """How many more times a fault strikes: 0 if it is off or used up, `None` without a limit."""
+        """Return how many more times a fault happens: 0 if it is off or used up, None without a limit."""
         with self._lock:
             setting = self._settings.get(name)
             return setting.times if setting else 0
 
     def clear(self) -> None:
-        """Switch everything off."""
+        """Switch all faults off."""
         with self._lock:
             self._settings.clear()
 
     def take(self, name: str) -> bool:
-        """Whether this fault strikes now; one of its times is then used up."""
+        """Return whether this fault happens now, and count it."""
         self._check(name)
         with self._lock:
             setting = self._settings.get(name)
@@ -139,15 +139,15 @@ class Faults:
             return True
 
     def struck(self) -> list[str]:
-        """The faults that struck since this was last asked."""
+        """Return the faults that happened since the last call."""
         with self._lock:
             names, self._struck = self._struck, []
         return names
 
     def hold_back(self, contacts: Sequence[dict[str, Any]], relations: Iterable[str], *, one: bool) -> None:
-        """Leave relations out of the contacts of an answer, or make them null, where a fault says so.
+        """Leave relations out of the contacts of an answer, or set them to null, if a fault says so.
 
-        `one` is set where the answer is about one contact that the request names.
+        ``one`` is true if the answer is about one contact that the request names.
         """
         present = [name for name in relations if any(name in contact for contact in contacts)]
         if not present:
@@ -163,9 +163,9 @@ class Faults:
     def look_up(
         self, exact: Iterable[T], everyone: Iterable[T], wanted: Iterable[str], values: Callable[[T], Iterable[str]]
     ) -> list[T]:
-        """What a look-up answers with: those who match exactly, or others where a fault says so.
+        """Return what a look-up answers with: the contacts that match exactly, or others if a fault says so.
 
-        `values` gives the identifiers of one of `everyone`, which are compared with those that are `wanted`.
+        ``values`` returns the identifiers of one of ``everyone``, which are compared with those ``wanted``.
         """
         stems = tuple(map(stem, wanted))
         if stems and self.take("matches-too-much"):

@@ -50,7 +50,7 @@ class HttpSettings:
     """How often and how long an account's requests are tried, and how much is accepted as an answer.
 
     The defaults suit all known vendors. Give others to `connect` as ``http=HttpSettings(attempts=2)``, or write them
-    into the accounts file::
+    into the accounts file:
 
         [accounts.marketing.http]
         attempts = 2

@@ -254,7 +254,8 @@ def set_aside(raw: Any, described: inspect.Type, drifted: Drift) -> Any:
             fitting = next((t for t in types if _shape(t) is type(raw)), types[0])
             return set_aside(raw, fitting, drifted)
         case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item), list():
-            return [set_aside(each, item, drifted) for each in cast("list[Any]", raw)]
+            elements: list[Any] = raw
+            return [set_aside(each, item, drifted) for each in elements]
         case inspect.DictType(value_type=value), dict():
             return {key: set_aside(each, value, drifted) for key, each in cast("dict[str, Any]", raw).items()}
         case inspect.StructType(cls=cls, fields=fields), dict():

@@ -1,4 +1,4 @@
-"""Every operation against an adversary: nothing false is claimed, and nobody else is touched, whatever the answers.
+"""Every operation against an adversary: whatever it answers, results are true and no other contact is changed.
 
     class TestAcmeAgainstAnAdversary(AdversaryContract):
         provider = Acme
@@ -6,10 +6,10 @@
 
 Hypothesis chooses an operation's arguments and up to three lies (see `adversary`), and four things have to hold:
 
-1. the vendor's store changes only for the contacts that the operation is about, and only in what it is about;
-2. what the result claims is true in the store, unless the vendor said so in a well-formed answer;
-3. only `ContactsError` comes out;
-4. it ends, after a bounded number of requests and seconds.
+1. only the contacts that the operation is about are changed, and only as it says;
+2. the result is true, unless a well-formed answer of the vendor was wrong;
+3. only `ContactsError` is raised;
+4. the operation ends after a bounded number of requests and seconds.
 """
 
 from __future__ import annotations
@@ -57,12 +57,11 @@ ENVIRONMENT = "CONTACTS_ADVERSARY_EXAMPLES"  # how many cases an operation gets,
 
 # Answers that leave something out in a way that the vendor's documents allow: no client can tell.
 UNEXPOSED: Mapping[str, str] = {
-    "an end of pages": "an answer without a cursor is the documented end, and not every vendor tells a total",
-    "a smaller number": "a counter is the vendor's word",
-    "a relation written back": "where a change is made by writing a whole relation back, one that was told wrongly is "
-    "written back wrong",
-    "between read and write": "no vendor here takes a condition along with a change, so what others do between the "
-    "last read of a contact and the request that changes it is not seen",
+    "an end of pages": "an answer without a cursor is the documented end, and not every vendor gives a total",
+    "a smaller number": "a counter cannot be checked",
+    "a relation written back": "a change that writes a whole relation back also writes what the answer got wrong",
+    "between read and write": "no vendor here supports conditional changes, so what others do between the last read of "
+    "a contact and the request that changes it cannot be detected",
 }
 
 Store = Mapping[str, "Truth"]

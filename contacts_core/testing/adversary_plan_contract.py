@@ -4,9 +4,9 @@
         provider = Acme
         emulator = AcmeEmulator
 
-Plans have to keep more than single operations do: they read again before they act, and beside every read that shows
-nobody they read a control. So even a well-formed lie must not lead to a false receipt, unless it is told on every path;
-see `UNEXPOSED`.
+Plans promise more than single operations: they read again before they act, and every read that returns no contact needs
+a control. So even a well-formed wrong answer must not lead to a false receipt, unless every kind of read gives it; see
+`UNEXPOSED`.
 """
 
 from __future__ import annotations

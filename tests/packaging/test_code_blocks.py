@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -248,12 +249,20 @@ def unknown(line: str) -> str:
             return f"no command {words[0]!r}"
     if "--" in words:
         words = words[: words.index("--")]
-    wrong = [word for word in words if word.startswith("-") and word != "-" and word.partition("=")[0] not in options]
+    values = {word for option, word in pairwise(words) if options.get(option)}
+    given = [word for word in words if word.startswith("-") and word != "-" and word not in values]
+    wrong = [word for word in given if word.partition("=")[0] not in options]
     return f"no option {wrong}" if wrong else ""
 
 
-def accepted(command: Any) -> set[str]:
-    return {"--help"} | {option for param in command.params for option in (*param.opts, *param.secondary_opts)}
+def accepted(command: Any) -> dict[str, bool]:
+    """The options of a command, and whether each takes a value."""
+    options = {
+        option: not getattr(param, "is_flag", False)
+        for param in command.params
+        for option in (*param.opts, *param.secondary_opts)
+    }
+    return {"--help": False, **options}
 
 
 def test_what_a_block_is() -> None:
@@ -276,5 +285,6 @@ def test_a_name_or_command_that_does_not_exist_is_seen() -> None:
     assert not exists("contacts_core.no_such_module")
     assert unknown("contacts count sendgrid --json") == ""
     assert unknown("contacts sandbox --speed 60 -- sh --no-such-option") == ""
+    assert unknown("contacts search sendgrid --sort -custom.score") == ""
     assert unknown("contacts no-such-command") == "no command 'no-such-command'"
     assert unknown("contacts count sendgrid --no-such-option=3") == "no option ['--no-such-option=3']"

@@ -238,7 +238,7 @@ class Receipt:
 
     @property
     def signed(self) -> bool:
-        """Whether it has a valid signature. By whom, `public_key` says; anyone can create a key."""
+        """Whether it has a valid signature. It was made with `public_key`, and anyone can create a key."""
         return bool(self.lines[-1]["signature"])
 
     @property
@@ -263,7 +263,7 @@ class Receipt:
         """Return what it says about these identifiers in each account. For those it does not contain, see `uncovered`.
 
         Raises:
-            ConfigurationError: The key is not the receipt's, so it would recognise nobody.
+            ConfigurationError: The receipt was made with another key.
             ReceiptBroken: It is not sealed with the key that it names, so nothing in it can be relied on.
         """
         self._check_key(key)

@@ -119,7 +119,9 @@ class FaultCases(Cases):
         with pytest.raises(error) as raised:
             probe()
         assert raised.value.provider == self.provider.name
-        assert not any(value in f"{raised.value!r}{raised.value}" for value in self._secrets(harness.provider))
+        assert self._shown(harness.provider, f"{raised.value!r}{raised.value}") == [], (
+            "the error shows a secret setting"
+        )
 
     @case(emulated=True)
     def test_a_wrong_key_is_named_without_the_key(self, harness: Harness) -> None:
@@ -151,9 +153,12 @@ class FaultCases(Cases):
     @case(DeletesContacts, Exports, emulated=True)
     def test_a_contact_shown_after_its_deletion_is_not_taken_for_gone(self, harness: Harness) -> None:
         target, _ = self.people(harness)
-        harness.faults.set("stale-reads", None)
+        harness.faults.set("stale-reads", 1)
         self.wait_done(harness, harness.client.delete_contacts([target.id]))
-        assert not self.gone(harness, target), "the vendor still shows the contact, and the provider says it is gone"
+        gone = self.gone(harness, target)
+        if harness.faults.take("stale-reads"):
+            pytest.skip("this emulator never shows a deleted contact")
+        assert not gone, "the vendor still shows the contact, and the provider says it is gone"
         self.expect_gone(harness, target)
 
     @case(DeletesContacts, QueuesJobs, Exports, UpsertsContacts, FindsContacts, GetsContacts, emulated=True)
@@ -224,7 +229,11 @@ class FaultCases(Cases):
     @case()
     def test_no_secret_shows(self, harness: Harness) -> None:
         shown = f"{harness.provider!r} {harness.client!r}"
-        assert not any(value in shown for value in self._secrets(harness.provider))
+        assert self._shown(harness.provider, shown) == [], "repr shows a secret setting"
+
+    def _shown(self, provider: Provider, text: str) -> list[str]:
+        """The names of the secret settings whose value is in a text."""
+        return [name for name in self._secret_names() if str(getattr(provider, name)) in text]
 
     def _secret_names(self) -> list[str]:
         return [a.name for a in attrs.fields(self.provider) if a.metadata.get("secret")]
