@@ -300,6 +300,7 @@ def _draw(made: Table, target: Console) -> None:
         target.print(_grid(made, cells, widths), crop=False)
     else:
         _draw_blocks(made, cells, target)
+    target.print()
 
 
 def _grid(made: Table, cells: list[list[list[str]]], widths: list[int]) -> Any:

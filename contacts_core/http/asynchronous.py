@@ -218,9 +218,9 @@ class AsyncTransport(Transport):
                     task.cancel()
         if interruption.error:
             settled = not_started(settled)
-        for task in tasks:
-            if not task.cancelled():
-                task.result()
+        bugs = [bug for task in tasks if not task.cancelled() and (bug := task.exception())]
+        if bugs:
+            raise bugs[0]
         return settled
 
     async def _take(self, source: AsyncIterator[T], most: int, interruption: Interruption) -> Taken[T]:

@@ -47,6 +47,8 @@ class Hooks:
 
     def notify(self, request: Request[Any], answer: Answer | None) -> None:
         """Call the event hooks; if one fails, log a warning and go on."""
+        if not self._after:
+            return
         for hook in list(self._after.values()):
             try:
                 hook(request, answer)

@@ -43,6 +43,10 @@ class Store:
     fields: dict[str, FieldType] = field(factory=dict[str, FieldType])
     ids: Any = field(factory=lambda: count(1))
 
+    def all_contacts(self) -> list[Contact]:
+        """The contacts there are now; other threads may change the store meanwhile."""
+        return list(self.contacts.values())
+
 
 @frozen(kw_only=True)
 class MemoryProvider(
@@ -108,7 +112,7 @@ class MemoryProvider(
 
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         yield from ()
-        chosen = [c for c in self.store.contacts.values() if list_id is None or list_id in (c.lists or ())]
+        chosen = [c for c in self.store.all_contacts() if list_id is None or list_id in (c.lists or ())]
         start = offset(cursor)
         shown = chosen[start : start + self.page_size]
         return offset_page(shown, cursor, size=self.page_size, total=len(chosen))
@@ -137,7 +141,7 @@ class MemoryProvider(
 
     def _change_all(self, list_id: str) -> Flow[None]:
         yield from ()
-        for contact in list(self.store.contacts.values()):
+        for contact in self.store.all_contacts():
             lists = tuple(each for each in contact.lists or () if each != list_id)
             self.store.contacts[contact.id] = evolve(contact, lists=lists)
 
@@ -155,7 +159,7 @@ class MemoryProvider(
         (contact,) = contacts
         known = self.store.contacts.get(contact.id) if contact.provider == self.name else None
         known = known or next(
-            (c for c in self.store.contacts.values() if set(c.identifiers) & set(contact.identifiers)), None
+            (c for c in self.store.all_contacts() if set(c.identifiers) & set(contact.identifiers)), None
         )
         contact_id = known.id if known else f"contact-{next(self.store.ids)}"
         identifiers = tuple(dict.fromkeys([*(known.identifiers if known else ()), *contact.identifiers]))

@@ -214,7 +214,7 @@ class Bird(
                 outcomes.append(failed(member.value, reason))
             else:
                 outcomes.append(absent(member.value))
-        told: dict[Member, Callable[[str], Outcome]] = {}
+        results: dict[Member, Callable[[str], Outcome]] = {}
         unsure: list[Member] = []
 
         def send(part: Sequence[Member]) -> Flow[None]:
@@ -222,19 +222,21 @@ class Bird(
             known = [mapping.reference(m, self.keys) for m in part if isinstance(m, Identifier)]
             body = api.members(ids, [reference for reference in known if reference])
             if (yield from change(list_id, body)).items_processed == len(part):
-                told.update(dict.fromkeys(part, done))
+                results.update(dict.fromkeys(part, done))
             else:
                 unsure.extend(part)
 
-        everything = dict.fromkeys(sent for several in sent_for.values() for sent in several)
+        everything = dict.fromkeys(sent for targets in sent_for.values() for sent in targets)
         for part in flows.chunks(everything, self.member_batch_size):
             _, refused = yield from flows.apart(part, send)
-            told.update((sent, partial(failed, reason=str(error))) for sent, error in refused)
+            results.update((sent, partial(failed, reason=str(error))) for sent, error in refused)
         checks = [self._read_back(list_id, sent, wanted=wanted) for sent in unsure]
         settled = yield from flows.run_together(checks, self.concurrency)
-        for sent, each in zip(unsure, settled, strict=True):
-            told[sent] = each.value or _unknown
-        outcomes += [_worst([told[sent](spelled(member)) for sent in several]) for member, several in sent_for.items()]
+        for sent, end in zip(unsure, settled, strict=True):
+            results[sent] = end.value or _unknown
+        outcomes += [
+            _worst([results[sent](spelled(member)) for sent in targets]) for member, targets in sent_for.items()
+        ]
         return combined(outcomes)
 
     def _read_back(self, list_id: str, sent: Member, *, wanted: bool) -> Flow[Callable[[str], Outcome]]:
@@ -323,7 +325,7 @@ class Bird(
     def _complete(self, found: Sequence[ContactDetails]) -> Flow[list[Contact]]:
         """Return contacts with all their identifiers; those that an answer leaves out are read contact by contact."""
         if any(self.validate_id(details.id) for details in found):
-            raise UnexpectedPayload("the answer holds a contact whose id is not one", provider=self.name)
+            raise UnexpectedPayload("the answer has a contact with an invalid id", provider=self.name)
         known = {details.id: mapping.known_identifiers(details, self.keys) for details in found}
         lacking = [details.id for details in found if not mapping.is_told(details, known[details.id])]
         read = yield from flows.read_each(lacking, self.concurrency, self._identifiers_told)
@@ -337,12 +339,12 @@ class Bird(
             return (yield from self._identifiers(contact_id))
         except NotFound as error:
             yield from api.contact(contact_id)
-            raise UnexpectedPayload("no answer tells a contact's identifiers", provider=self.name) from error
+            raise UnexpectedPayload("no answer has the identifiers of a contact", provider=self.name) from error
 
     def _identifiers(self, contact_id: str) -> Flow[tuple[Identifier, ...]]:
         found = yield from flows.gather(lambda cursor: self._identifiers_page(contact_id, cursor))
         if any(each.contact_id not in {None, contact_id} for each in found):
-            raise UnexpectedPayload("the answer holds identifiers of another contact", provider=self.name)
+            raise UnexpectedPayload("the answer has identifiers of another contact", provider=self.name)
         return mapping.identifiers(found, self.keys)
 
     def _identifiers_page(self, contact_id: str, cursor: str | None) -> Flow[Page[Any]]:

@@ -189,7 +189,7 @@ class SendGrid(
             found = yield from self.find([identifier])
             if not any(isinstance(each, str) or each.id == contact_id for _, each in found):
                 return absent(identifier.value)
-            raise UnexpectedPayload("the contact's own answer does not tell its identifier", provider=self.name)
+            raise UnexpectedPayload("the answer about the contact leaves out its identifier", provider=self.name)
         if not stored.primary:
             # The type EMAIL means the primary address; what an alternate one would do is documented nowhere.
             return failed(identifier.value, "not sent: SendGrid offers no way to remove an alternate e-mail address")
@@ -209,7 +209,7 @@ class SendGrid(
         for details in found:
             body = mapping.to_write(evolve(mapping.contact(details), custom={}), {}, set())
             if reason := mapping.unfit(body, {}):
-                parts.append(failed(details.id, f"not sent: as SendGrid tells the contact, {reason}"))
+                parts.append(failed(details.id, f"not sent: in SendGrid's answer about the contact, {reason}"))
             else:
                 items.append((details.id, body))
         parts.append((yield from self._upsert(items, [list_id], {}, set(), needs_list=True)))
@@ -227,7 +227,7 @@ class SendGrid(
         alone = yield from flows.read_each(again, self.concurrency, self._alone)
         found |= alone
         if found.keys() - set(ids):
-            raise UnexpectedPayload("the answer holds contacts that were not asked for", provider=self.name)
+            raise UnexpectedPayload("the answer has contacts that were not asked for", provider=self.name)
         return [details for id, details in found.items() if id not in again or id in alone]
 
     def _alone(self, contact_id: str) -> Flow[ContactDetails]:
@@ -243,7 +243,7 @@ class SendGrid(
         found = yield from api.search(query.text)
         contacts = [mapping.contact(details) for details in found.result or ()]
         if found.contact_count < len(contacts):
-            raise UnexpectedPayload("the answer holds more contacts than it counts", provider=self.name)
+            raise UnexpectedPayload("the answer has more contacts than it counts", provider=self.name)
         return PartialResult(contacts, found.contact_count)
 
     def cannot_find(self, identifier: Identifier) -> str:
@@ -330,7 +330,7 @@ class SendGrid(
     def lists_page(self, cursor: str | None) -> Flow[Page[ContactList]]:
         found = yield from api.lists(cursor)
         if found.result is None:
-            raise UnexpectedPayload("the answer does not tell the lists", provider=self.name)
+            raise UnexpectedPayload("the answer leaves out the lists", provider=self.name)
         return token_page(map(mapping.contact_list, found.result), mapping.page_token(found.metadata.next))
 
     def create_list(self, name: str) -> Flow[ContactList]:

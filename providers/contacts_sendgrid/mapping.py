@@ -126,7 +126,7 @@ def exported(found: ExportedContact) -> Contact:
 
 def _contact(contact_id: str, a: Attributes) -> Contact:
     if not contact_id:
-        raise UnexpectedPayload("the answer holds a contact without an id", provider=NAME)
+        raise UnexpectedPayload("the answer has a contact without an id", provider=NAME)
     extra: dict[str, Any] = dict(a.unknown)
     if a.phone_number:  # by far the most frequent of them, and a loop costs as much as a fifth of a contact
         extra["phone_number"] = a.phone_number
@@ -309,7 +309,7 @@ def export_job(job: Job, status: ExportStatus) -> Job:
     state = EXPORT_STATES.get(status.status, JobState.PENDING)
     count = status.contact_count if status.contact_count is not None and status.contact_count >= 0 else None
     if state is JobState.DONE and not status.urls and (count is None or (count and status.urls is None)):
-        raise UnexpectedPayload("a ready export does not tell its files", provider=NAME)
+        raise UnexpectedPayload("a ready export leaves out its files", provider=NAME)
     return Job(
         id=job.id,
         operation="export",
@@ -368,10 +368,10 @@ def unfit(body: Mapping[str, Any], definitions: Mapping[str, FieldDetails]) -> s
         return "it has no e-mail address, phone number, external id or anonymous id"
     emails = [body[name] for name in ("email",) if name in body] + body.get("alternate_emails", [])
     if not all(EMAIL_SYNTAX.fullmatch(email) and len(email) <= LONGEST["email"] for email in emails):
-        return "its e-mail address is not one"
+        return "its e-mail address is invalid"
     phone = body.get("phone_number_id", "")
     if phone and (re.search(r"[^\W\d_]", phone) or len(re.findall(r"\d", phone)) < FEWEST_DIGITS):
-        return "its phone number is not one"
+        return "its phone number is invalid"
     for name, longest in LONGEST.items():
         if len(body.get(name) or "") > longest:
             return f"its {name} is longer than {longest} characters"

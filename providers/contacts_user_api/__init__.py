@@ -209,7 +209,7 @@ class UserApi(
         if not all(mapping.is_readable(after, name) for name in names):
             return unconfirmed(1)
         if reached(after) and not kept(after):
-            return failed(item, "done, but a re-read lacks others that were written back with it: look at them")
+            return failed(item, "done, but a re-read lacks others that were written back with it: check them")
         if reached(after):
             return done(item)
         return failed(item, "written, but a re-read shows the old value: another writer may have been in between")
@@ -286,7 +286,7 @@ class UserApi(
     def _completed(self, found: Sequence[ContactDetails]) -> Flow[list[ContactDetails]]:
         """Return contacts with all their relations; contacts whose relations a page leaves out are read one by one."""
         if any(self.validate_id(details.id) for details in found):
-            raise UnexpectedPayload("the answer holds a contact whose id is not one", provider=self.name)
+            raise UnexpectedPayload("the answer has a contact with an invalid id", provider=self.name)
         lacking = [each.id for each in found if mapping.untold(each, mapping.SHARED_RELATIONS)]
         read = yield from flows.read_each(lacking, self.concurrency, self._alone)
         return [read.get(each.id, each) for each in found if each.id not in lacking or each.id in read]
@@ -358,7 +358,7 @@ class UserApi(
             if owner:
                 before = yield from self._told(owner.id)
                 if not set(contact.identifiers) & set(mapping.identifiers(before)):
-                    reason = "the contact that had its identifier has it no more"
+                    reason = "the contact that had its identifier no longer has it"
                     return _not_sent(contact.display_id, reason)
             elif known:
                 return _not_sent(contact.display_id, f"it may exist already: {known[0]}")
@@ -366,7 +366,7 @@ class UserApi(
             return _not_sent(contact.display_id, _ununderstood(unread))
         if before and mapping.is_another(contact, before):
             # Ids are counted up in each workspace, so an id of one workspace is somebody else's in the next.
-            reason = "the contact of this id has none of these identifiers; is it another account's?"
+            reason = "the contact with this id has none of these identifiers; the id may be of another account"
             return _not_sent(contact.display_id, reason)
         lost: set[str] = set()
         body = mapping.to_write(contact, before, fields, lists, lost)
@@ -393,9 +393,9 @@ def _ununderstood(names: Sequence[str]) -> str:
 
 def _untold(names: Sequence[str]) -> UnexpectedPayload:
     return UnexpectedPayload(
-        f"no answer tells a contact's {', '.join(names)}",
+        f"no answer has the {', '.join(names)} of a contact",
         provider=mapping.NAME,
-        hint="that is not the same as none, so nothing was written and nobody is said to be absent",
+        hint="missing is not the same as empty: nothing was written, and nothing is reported as absent",
     )
 
 

@@ -132,7 +132,7 @@ def test_a_retry_is_told_in_words(run: Run) -> None:
     with running(Sandbox([emulators()[name]], faults=["rate-limit=1"])) as server:
         done = run("lists", name, *[o for each in server.settings(name).items() for o in ("--set", "=".join(each))])
     assert done.code == Exit.DONE
-    assert done.err == "warning: RateLimited; retrying in 1.0 s\n"
+    assert done.err == "warning: RateLimited; asking again in 1.0 s\n"
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -133,6 +133,7 @@ def test_a_table_that_does_not_fit_becomes_blocks_of_lines(terminal: Callable[[i
         "id     2",
         "email  y@example.com",
         "phone  +12025550143",
+        "",
     ]
 
 

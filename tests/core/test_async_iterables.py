@@ -37,7 +37,7 @@ def written(client: AsyncContacts[MemoryProvider]) -> list[str | None]:
 def test_every_method_that_takes_an_iterable_takes_an_asynchronous_one() -> None:
     async def scenario() -> None:
         client = AsyncContacts(MemoryProvider())
-        news, events = (await client.create_list(name) for name in ("news", "events"))
+        news, events = await client.create_list("news"), await client.create_list("events")
         outcome = await client.upsert_contacts(each(*map(person, range(10))), lists=each(news.id))
         assert (outcome.requested, outcome.succeeded_count) == (10, 10)
         first, second, *_ = [contact async for contact in client.export(lists=each(news.id))]

@@ -26,12 +26,12 @@ KINDS = ["sync", "async"]
 def run(kind: str, server: RawServer, flow: Flow[Any], settings: HttpSettings = QUICK) -> Any:
     provider = bare(base_url=server.address, http=settings)
     if kind == "sync":
-        with Contacts(provider) as door:
-            return door.run(flow)
+        with Contacts(provider) as contacts:
+            return contacts.run(flow)
 
     async def main() -> Any:
-        async with AsyncContacts(provider) as door:
-            return await door.run(flow)
+        async with AsyncContacts(provider) as contacts:
+            return await contacts.run(flow)
 
     return asyncio.run(main())
 

@@ -56,9 +56,9 @@ async def cancelled(work: Coroutine[Any, Any, Any], *, after: float) -> asyncio.
 
 def test_a_cancelled_deletion_tells_what_was_done() -> None:
     async def main(server: RawServer) -> None:
-        async with AsyncContacts(deleting(server)) as door:
+        async with AsyncContacts(deleting(server)) as contacts:
             ids = [f"c{n}" for n in range(40)]
-            error = await cancelled(door.delete_contacts(["not an id!", *ids]), after=0.25)
+            error = await cancelled(contacts.delete_contacts(["not an id!", *ids]), after=0.25)
             why = error.__cause__
             assert isinstance(why, errors.Interrupted)
             assert isinstance(why.__cause__, errors.Cancelled)
@@ -78,8 +78,8 @@ def test_a_cancelled_deletion_tells_what_was_done() -> None:
 @pytest.mark.parametrize("ids", [["c1"], ["c1", "c2"]])
 def test_what_is_under_way_when_cancelled_is_finished_and_counts(ids: list[str]) -> None:
     async def main(server: RawServer) -> None:
-        async with AsyncContacts(deleting(server)) as door:
-            error = await cancelled(door.delete_contacts(ids), after=0.1)
+        async with AsyncContacts(deleting(server)) as contacts:
+            error = await cancelled(contacts.delete_contacts(ids), after=0.1)
             assert isinstance(error.__cause__, errors.Interrupted)
             assert error.__cause__.outcome.confirmed == tuple(ids)
             assert (error.__cause__.uncertain, error.__cause__.unsent) == ((), ())
@@ -91,9 +91,9 @@ def test_what_is_under_way_when_cancelled_is_finished_and_counts(ids: list[str])
 @pytest.mark.parametrize("ids", [["c1"], ["c1", "c2", "c3", "c4", "c5"]])
 def test_what_does_not_end_in_time_is_uncertain(ids: list[str]) -> None:
     async def main(server: RawServer) -> None:
-        async with AsyncContacts(deleting(server, cancel_timeout_s=0.2)) as door:
+        async with AsyncContacts(deleting(server, cancel_timeout_s=0.2)) as contacts:
             began = time.monotonic()
-            error = await cancelled(door.delete_contacts(ids), after=0.1)
+            error = await cancelled(contacts.delete_contacts(ids), after=0.1)
             assert time.monotonic() - began < 2
             why = error.__cause__
             assert isinstance(why, errors.Interrupted)
@@ -107,8 +107,8 @@ def test_what_does_not_end_in_time_is_uncertain(ids: list[str]) -> None:
 
 def test_a_second_cancellation_is_immediate() -> None:
     async def main(server: RawServer) -> None:
-        async with AsyncContacts(deleting(server)) as door:
-            task = asyncio.ensure_future(door.delete_contacts(["c1", "c2"]))
+        async with AsyncContacts(deleting(server)) as contacts:
+            task = asyncio.ensure_future(contacts.delete_contacts(["c1", "c2"]))
             await asyncio.sleep(0.1)
             task.cancel()
             await asyncio.sleep(0.1)
@@ -126,10 +126,10 @@ def test_a_second_cancellation_is_immediate() -> None:
 
 def test_a_deadline_of_the_callers_tells_what_was_done() -> None:
     async def main(server: RawServer) -> None:
-        async with AsyncContacts(deleting(server)) as door:
+        async with AsyncContacts(deleting(server)) as contacts:
             with pytest.raises(TimeoutError) as caught:
                 async with asyncio.timeout(0.15):
-                    await door.delete_contacts([f"c{n}" for n in range(40)])
+                    await contacts.delete_contacts([f"c{n}" for n in range(40)])
             assert caught.value.__cause__ is not None
             assert isinstance(caught.value.__cause__.__cause__, errors.Interrupted)
 
@@ -144,8 +144,8 @@ def test_cancelled_while_waiting_for_the_rate_nothing_was_sent() -> None:
         rate_limits = {"": RateLimit(1, 60)}  # noqa: RUF012 - as providers write it
 
     async def main(server: RawServer) -> None:
-        async with AsyncContacts(Paced(api_key="k", base_url=server.address)) as door:
-            error = await cancelled(door.delete_contacts(["c1", "c2"]), after=0.3)
+        async with AsyncContacts(Paced(api_key="k", base_url=server.address)) as contacts:
+            error = await cancelled(contacts.delete_contacts(["c1", "c2"]), after=0.3)
             assert isinstance(error.__cause__, errors.Interrupted)
             assert (error.__cause__.outcome.confirmed, error.__cause__.unsent) == (("c1",), ("c2",))
             assert len(server.requests) == 1
@@ -159,14 +159,14 @@ def test_a_client_survives_any_number_of_cancellations(own: bool) -> None:
     async def main(server: RawServer) -> None:
         client = None if own else httpx.AsyncClient(limits=httpx.Limits(max_connections=10))
         provider = deleting(server, cancel_timeout_s=0.5 if own else 5)
-        async with AsyncContacts(provider, client) as door:
+        async with AsyncContacts(provider, client) as contacts:
             for n in range(120):
-                task = asyncio.ensure_future(door.request("GET", f"/{n}"))
+                task = asyncio.ensure_future(contacts.request("GET", f"/{n}"))
                 await asyncio.sleep(0.002 * (n % 7))
                 task.cancel()
                 await asyncio.wait([task])
             async with asyncio.timeout(5):
-                assert await door.request("GET", "/last") == 5
+                assert await contacts.request("GET", "/last") == 5
         if client:
             await client.aclose()
 
@@ -185,17 +185,17 @@ def test_connections_that_were_given_up_are_replaced_and_closed() -> None:
         return [30.0] if next(turns) < 30 else [whole(b"5")]
 
     async def main(server: RawServer) -> None:
-        async with AsyncContacts(deleting(server, cancel_timeout_s=0.01)) as door:
+        async with AsyncContacts(deleting(server, cancel_timeout_s=0.01)) as contacts:
             before = _open_files()
             for n in range(30):
-                task = asyncio.ensure_future(door.request("GET", f"/{n}"))
+                task = asyncio.ensure_future(contacts.request("GET", f"/{n}"))
                 await asyncio.sleep(0.02)
                 task.cancel()
                 await asyncio.wait([task])
             await asyncio.sleep(0.1)
             assert _open_files() < before + 40  # 30 are the server's own side
-            assert len(door._transport._users) == 0
-            assert await door.request("GET", "/last") == 5
+            assert len(contacts._transport._users) == 0
+            assert await contacts.request("GET", "/last") == 5
 
     with serving(script) as server:
         asyncio.run(main(server))
@@ -205,10 +205,10 @@ CTRL_C = """
 import os, signal, sys, threading
 from tests.core.test_interruptions import Deleting
 from contacts_core import Contacts
-with Contacts(Deleting(api_key="k", base_url=sys.argv[1])) as door:
+with Contacts(Deleting(api_key="k", base_url=sys.argv[1])) as contacts:
     threading.Timer(0.35, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     try:
-        door.delete_contacts([f"c{n}" for n in range(int(sys.argv[2]))])
+        contacts.delete_contacts([f"c{n}" for n in range(int(sys.argv[2]))])
     except KeyboardInterrupt as interrupt:
         why = interrupt.__cause__
         print(type(why).__name__, len(why.outcome.confirmed), len(why.uncertain), len(why.unsent))
@@ -247,8 +247,8 @@ class Vendor(httpx.AsyncBaseTransport):
 
 async def main():
     async with httpx.AsyncClient(transport=Vendor()) as client:
-        door = AsyncContacts(Deleting(api_key="k", base_url="http://127.0.0.1:1"), client)
-        await door.delete_contacts([f"c{n}" for n in range(20)])
+        contacts = AsyncContacts(Deleting(api_key="k", base_url="http://127.0.0.1:1"), client)
+        await contacts.delete_contacts([f"c{n}" for n in range(20)])
 
 asyncio.run(main())
 """
@@ -273,8 +273,8 @@ def test_a_flow_that_was_cancelled_asks_for_nothing_more() -> None:
             yield from get(f"/{n}", object)
 
     async def main(server: RawServer) -> None:
-        async with AsyncContacts(deleting(server)) as door:
-            error = await cancelled(door.run(flow()), after=0.1)
+        async with AsyncContacts(deleting(server)) as contacts:
+            error = await cancelled(contacts.run(flow()), after=0.1)
             assert isinstance(error.__cause__, errors.Cancelled)
         assert len(server.requests) == 1
 
@@ -309,37 +309,37 @@ provider = bare(base_url=sys.argv[1])
 kind = "{kind}"
 
 def sync():
-    door = Contacts(provider)
-    door.request("GET", "/before")
+    contacts = Contacts(provider)
+    contacts.request("GET", "/before")
     children = []
     for n in range(3):
         child = os.fork()
         if child == 0:
-            os._exit(0 if [door.request("GET", "/child") for _ in range(20)] == [5] * 20 else 1)
+            os._exit(0 if [contacts.request("GET", "/child") for _ in range(20)] == [5] * 20 else 1)
         children.append(child)
     for child in children:
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    print("parent", door.request("GET", "/after"))
+    print("parent", contacts.request("GET", "/after"))
 
-async def parent(door, use):
-    return await door.request("GET", use)
+async def parent(contacts, use):
+    return await contacts.request("GET", use)
 
 def awaiting():
-    door = AsyncContacts(provider)
+    contacts = AsyncContacts(provider)
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(parent(door, "/before"))
+    loop.run_until_complete(parent(contacts, "/before"))
     children = []
     for n in range(3):
         child = os.fork()
         if child == 0:
             asyncio.events._set_running_loop(None)
             async def use():
-                return [await door.request("GET", "/child") for _ in range(20)]
+                return [await contacts.request("GET", "/child") for _ in range(20)]
             os._exit(0 if asyncio.run(use()) == [5] * 20 else 1)
         children.append(child)
     for child in children:
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    print("parent", loop.run_until_complete(parent(door, "/after")))
+    print("parent", loop.run_until_complete(parent(contacts, "/after")))
 
 sync() if kind == "sync" else awaiting()
 """
@@ -347,20 +347,20 @@ sync() if kind == "sync" else awaiting()
 
 def test_a_callers_client_is_not_shared_with_a_forked_child(monkeypatch: pytest.MonkeyPatch) -> None:
     with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=5))) as mine:
-        door = Contacts(bare(), mine)
-        assert door.request("GET", "/x") == 5
+        contacts = Contacts(bare(), mine)
+        assert contacts.request("GET", "/x") == 5
         real = os.getpid()
         monkeypatch.setattr(os, "getpid", lambda: real + 1)
         with pytest.raises(errors.ConfigurationError, match="forked") as caught:
-            door.request("GET", "/x")
+            contacts.request("GET", "/x")
         assert "child" in caught.value.hint
 
 
 def test_a_closed_client_says_so() -> None:
-    door = Contacts(bare())
-    door.close()
+    contacts = Contacts(bare())
+    contacts.close()
     with pytest.raises(errors.ConfigurationError, match="closed"):
-        door.request("GET", "/x")
+        contacts.request("GET", "/x")
     mine = httpx.Client()
     mine.close()
     with pytest.raises(errors.ConfigurationError, match="closed"):
@@ -381,18 +381,18 @@ def test_a_closed_client_says_so() -> None:
 
 def test_a_second_event_loop_is_an_error_with_a_hint() -> None:
     with serving(lambda: [whole(b"5")]) as server:
-        door = AsyncContacts(bare(base_url=server.address))
+        contacts = AsyncContacts(bare(base_url=server.address))
         with asyncio.Runner() as first, asyncio.Runner() as second:
-            assert first.run(_ask(door)) == 5
+            assert first.run(_ask(contacts)) == 5
             with pytest.raises(errors.ConfigurationError, match="another event loop") as caught:
-                second.run(_ask(door))
-            assert first.run(_ask(door)) == 5
-            first.run(door.close())
+                second.run(_ask(contacts))
+            assert first.run(_ask(contacts)) == 5
+            first.run(contacts.close())
         assert "connect_async" in caught.value.hint
 
 
-async def _ask(door: AsyncContacts[Any]) -> Any:
-    return await door.request("GET", "/x")
+async def _ask(contacts: AsyncContacts[Any]) -> Any:
+    return await contacts.request("GET", "/x")
 
 
 # -- the settings of time ---------------------------------------------------------------------------------------------
@@ -442,11 +442,11 @@ def test_a_5xx_with_a_rate_window_holds_nothing_up() -> None:
 
 def test_a_client_has_an_end_if_the_settings_say_so() -> None:
     with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=5))) as mine:
-        door = Contacts(bare(http=HttpSettings(client_deadline_s=0.2)), mine)
-        assert door.request("GET", "/x") == 5
+        contacts = Contacts(bare(http=HttpSettings(client_deadline_s=0.2)), mine)
+        assert contacts.request("GET", "/x") == 5
         time.sleep(0.25)
         with pytest.raises(errors.DeadlineExceeded):
-            door.request("GET", "/x")
+            contacts.request("GET", "/x")
 
 
 def test_after_an_unclear_attempt_no_later_one_says_that_nothing_was_sent() -> None:
@@ -482,8 +482,8 @@ def test_requests_are_counted_when_they_are_sent() -> None:
         return httpx.Response(200, json=1)
 
     with httpx.Client(transport=httpx.MockTransport(vendor)) as mine:
-        door = Contacts(Paced(api_key="k"), mine)
-        threads = [threading.Thread(target=door.request, args=("GET", "/x")) for _ in range(40)]
+        contacts = Contacts(Paced(api_key="k"), mine)
+        threads = [threading.Thread(target=contacts.request, args=("GET", "/x")) for _ in range(40)]
         for thread in threads:
             thread.start()
         for thread in threads:

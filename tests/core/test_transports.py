@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -290,7 +291,7 @@ def test_errors_that_concern_one_do_not_stop_the_others(run: Runner, status: int
     assert settled[0].value == {"message": "x"}
 
 
-def test_a_bug_in_a_flow_is_not_swallowed(run: Runner) -> None:
+def test_a_bug_in_a_flow_is_not_swallowed(run: Runner, caplog: pytest.LogCaptureFixture) -> None:
     def bug() -> Flow[None]:
         yield from ask()
         raise ZeroDivisionError
@@ -300,6 +301,8 @@ def test_a_bug_in_a_flow_is_not_swallowed(run: Runner) -> None:
 
     with pytest.raises((ZeroDivisionError, ExceptionGroup)):
         run(together(), sequence(200)[0])
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 def test_ctrl_c_leaves_nothing_half_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,8 +439,8 @@ def test_a_callers_client_stays_open_and_our_own_is_closed() -> None:
         with Contacts(ACME, mine):
             pass
         assert not mine.is_closed
-    with Contacts(ACME) as door:
-        own = door._transport._own
+    with Contacts(ACME) as contacts:
+        own = contacts._transport._own
         assert own is not None
     assert own.is_closed
 
@@ -455,6 +458,6 @@ def test_a_callers_client_stays_open_and_our_own_is_closed() -> None:
 
 
 def test_our_own_client_has_a_read_timeout() -> None:
-    with Contacts(ACME) as door:
-        assert door._transport._own is not None
-        assert door._transport._own.timeout.read
+    with Contacts(ACME) as contacts:
+        assert contacts._transport._own is not None
+        assert contacts._transport._own.timeout.read

@@ -358,8 +358,8 @@ class Wrapped:
 def test_anything_with_the_interface_of_a_client_works_and_stays_open() -> None:
     with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=5))) as inner:
         client = Wrapped(inner)
-        with Contacts(bare(), client) as door:
-            assert door.request("get", "/x") == 5
+        with Contacts(bare(), client) as contacts:
+            assert contacts.request("get", "/x") == 5
         assert not client.closed
 
 
@@ -391,8 +391,8 @@ def test_a_cut_connection_over_a_real_socket_is_unreachable() -> None:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        with Contacts(bare(base_url=f"http://127.0.0.1:{port}")) as door, pytest.raises(errors.Unreachable):
-            door.request("GET", "/x")
+        with Contacts(bare(base_url=f"http://127.0.0.1:{port}")) as contacts, pytest.raises(errors.Unreachable):
+            contacts.request("GET", "/x")
         thread.join(5)
         assert not thread.is_alive()
 

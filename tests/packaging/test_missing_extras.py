@@ -13,7 +13,7 @@ CASES = [
     ("import contacts_core.emulator", "starlette", "install contacts-core[sandbox]"),
     ("import contacts_core.emulator", "uvicorn", "install contacts-core[sandbox]"),
     ("from contacts_core.testing import ProviderContract", "pytest", "install contacts-core[testing]"),
-    ("from contacts_core.testing.contract import ProviderContract", "vcr", "install contacts-core[testing]"),
+    ("from contacts_core.testing import Harness", "vcr", "install contacts-core[testing]"),
     ("from contacts_core.plans import apply", "dbos", "the package dbos (extra plans)"),
     ("from contacts_core.plans import apply", "sqlalchemy", "the package sqlalchemy (extra plans)"),
 ]

@@ -224,7 +224,7 @@ class TestLeases:
                 time.sleep(0.05)
             assert time.monotonic() - silent >= 2.0 - 1 / 3
             assert one.left("account a") == 0.0
-            one._beat()
+            one._renew()
             assert one.left("account a") is None
             assert two.left("account a")
 

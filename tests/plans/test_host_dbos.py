@@ -156,12 +156,11 @@ class TestSQLiteVersion:
     def test_one_that_is_too_old_for_dbos_is_refused_before_anything_is_touched(
         self, here: Ground, saved: Path, tmp_path: Path
     ) -> None:
-        for attempt in (
-            lambda: apply(Plan.load(saved), here.accounts, storage=tmp_path / "storage"),
-            lambda: resume("erase-1", here.accounts, storage=tmp_path / "storage"),
-        ):
-            with pytest.raises(ConfigurationError, match=r"needs SQLite 3\.42 or later, and this Python has 3\.41\.2"):
-                attempt()
+        refusal = r"needs SQLite 3\.42 or later, and this Python has 3\.41\.2"
+        with pytest.raises(ConfigurationError, match=refusal):
+            apply(Plan.load(saved), here.accounts, storage=tmp_path / "storage")
+        with pytest.raises(ConfigurationError, match=refusal):
+            resume("erase-1", here.accounts, storage=tmp_path / "storage")
         assert here.seen == []
         assert not (tmp_path / "storage").exists()
 

@@ -28,6 +28,7 @@ from contacts_core.plans import (
 )
 from contacts_core.plans.execution import changes
 from contacts_core.plans.model import checksum_of, converter
+from contacts_core.plans.planning import lookup
 from contacts_core.provider import (
     DeletesContacts,
     Emit,
@@ -231,11 +232,11 @@ def test_a_gateway_that_knows_nothing_makes_no_plan(here: Ground, name: str, fau
 def test_a_look_up_that_shows_nobody_must_be_able_to_show_somebody() -> None:
     here = world(person("jane"), person("john"))
     here.lie = lambda what, _: [] if what == "find" else None
-    with desk(here) as door, pytest.raises(PlanRefused, match=r"desk shows nobody.*did not show") as caught:
+    with desk(here) as door, pytest.raises(PlanRefused, match=r"desk shows no contact.*did not show") as caught:
         plan_erasure([email("jane")], [door])
     assert "base_url" in caught.value.hint
     here.lie = lambda what, _: [] if what == "get" else None
-    with desk(here) as door, pytest.raises(PlanRefused, match="desk shows nobody"):
+    with desk(here) as door, pytest.raises(PlanRefused, match="desk shows no contact"):
         plan_deletion(door, ids=["jane"])
 
 
@@ -748,7 +749,7 @@ def test_two_providers_at_one_address_are_two_accounts() -> None:
         name = "other"
 
     with desk(here) as door, desk(here, "other", Other) as other:
-        one, two = (door.run(changes.account_id(each.provider)) for each in (door, other))
+        one, two = (door.run(lookup.account_id(each.provider)) for each in (door, other))
     assert one != two
 
 

@@ -173,7 +173,7 @@ def test_a_run_of_an_odd_name_is_none(name: str) -> None:
 def test_a_key_file_that_holds_something_else_is_a_typed_error() -> None:
     locate_storage().key()
     (locate_storage().folder / "receipt.key").write_bytes(b"\xff\xfe\0k\0e\0y" * 8)
-    with pytest.raises(ConfigurationError, match=r"receipt\.key holds no key"):
+    with pytest.raises(ConfigurationError, match=r"receipt\.key does not hold a receipt key"):
         locate_storage().key()
 
 

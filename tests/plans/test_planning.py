@@ -121,12 +121,12 @@ class TestLocating:
     @pytest.mark.parametrize(
         ("people", "accounts", "words"),
         [
-            ([], ["acme"], "nobody"),
+            ([], ["acme"], "no people given"),
             ([Identifier.email(" ")], ["acme"], "blank"),
             ([[]], ["acme"], "no identifier"),
             ([Identifier.email("a@example.com")], [], "no account"),
-            (Identifier.email("a@example.com"), ["acme"], "one person"),
-            ([Identifier.email("a@example.com")], "acme", "one account"),
+            (Identifier.email("a@example.com"), ["acme"], "expected a list of people"),
+            ([Identifier.email("a@example.com")], "acme", "expected a list of accounts"),
         ],
     )
     def test_what_asks_for_nothing_is_refused(self, here: Ground, people: Any, accounts: Any, words: str) -> None:
@@ -307,7 +307,7 @@ class TestOtherPlans:
         assert plan_deletion(door, ids=[unknown]).contacts == 0
 
     def test_an_id_that_could_be_none_is_refused_before_anything_is_asked(self, here: Ground) -> None:
-        with pytest.raises(InvalidInput, match="not asked of bird"):
+        with pytest.raises(InvalidInput, match="not sent to bird"):
             plan_deletion(here.doors["bird"], ids=["../contacts"])
         with pytest.raises(InvalidInput, match="expected a list of ids, got a str"):
             plan_deletion(here.doors["bird"], ids="abc")

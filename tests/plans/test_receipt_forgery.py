@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contacts_core.plans import Receipt, ReceiptBroken
-from contacts_core.plans.receipts.receipt import FIRST, Signer, write
+from contacts_core.plans.receipts.receipt import FIRST_HASH, Signer, write
 from contacts_core.storage.pseudonyms import PseudonymKey
 from tests.plans.samples import AT, KEY, events
 from tests.plans.test_receipt import signer
@@ -46,7 +46,7 @@ def links(lines: Iterable[dict[str, Any]], before: Sequence[Link] = ()) -> list[
     """A chain that goes on with these lines after those before."""
     chain = [*before]
     for line in lines:
-        previous = chain[-1].hash if chain else FIRST
+        previous = chain[-1].hash if chain else FIRST_HASH
         content = {name: value for name, value in line.items() if name != "hash"} | {"n": len(chain) + 1}
         content["prev"] = previous
         hashed = hashlib.sha256(spelled(content).encode()).hexdigest()

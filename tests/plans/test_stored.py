@@ -233,7 +233,7 @@ class TestErrors:
 
     def test_statements_stay_out(self) -> None:
         error = sa.exc.ProgrammingError("SELECT address FROM people", {"a": "jane@example.com"}, ValueError("at db1"))
-        assert str(storage_error(error)) == "the database where runs are kept refused a statement (ProgrammingError)"
+        assert str(storage_error(error)) == "the storage's database refused a statement (ProgrammingError)"
 
 
 class TestClock:

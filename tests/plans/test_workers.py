@@ -246,7 +246,7 @@ def test_a_program_that_uses_dbos_in_the_same_database_submits_runs_and_keeps_it
     plan, ready = everybody(here, 2), tmp_path / "ready"
     plan.save(tmp_path / "plan.json")
     everybody(here, 1).save(tmp_path / "other.json")
-    command = [sys.executable, "-c", PROGRAM, tmp_path / "plan.json", tmp_path / "other.json", ready]
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "plan.json"), str(tmp_path / "other.json"), str(ready)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout
         try:

@@ -109,6 +109,8 @@ class Cases:
         wanted = [contact.identifiers[0] for contact in new]
         self.eventually(harness, lambda: all(harness.client.find(wanted).values()), f"a look-up finds all of {wanted}")
         found = harness.client.find(wanted)
+        ids = [found[identifier].id for identifier in wanted]
+        assert len(set(ids)) == len(ids), f"people without a common identifier became one contact: {ids}"
         return [found[identifier] for identifier in wanted]
 
     def wait_done(self, harness: Harness, outcome: Outcome) -> Outcome:
