@@ -1,6 +1,6 @@
 """JSON values of requests, with types."""
 
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 __all__ = ["json_array", "json_object"]
 
@@ -12,5 +12,8 @@ def json_object(value: object) -> dict[str, Any] | None:
 
 def json_array(value: object) -> list[Any] | None:
     """Return a value that is a JSON array; None for any other."""
-    items: list[Any] | None = value if isinstance(value, list) else None
-    return items
+    return value if _is_array(value) else None
+
+
+def _is_array(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import unquote
 
 import httpx
@@ -480,15 +480,23 @@ def _json(response: httpx.Response) -> Any:
         return None
 
 
+def _is_object(value: Any) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
 def _places(body: Any) -> Iterator[tuple[dict[Any, Any] | list[Any], Any]]:
     """Every value in a body, as what holds it and its key."""
     waiting = [body]
     while waiting:
         holder = waiting.pop()
-        if isinstance(holder, dict):
-            keys: list[Any] = list(cast("dict[Any, Any]", holder))
-        elif isinstance(holder, list):
-            keys = list(range(len(cast("list[Any]", holder))))
+        if _is_object(holder):
+            keys: list[Any] = list(holder)
+        elif _is_list(holder):
+            keys = list(range(len(holder)))
         else:
             continue
         for key in keys:
@@ -501,10 +509,8 @@ def _lists(body: Any) -> list[tuple[str, list[Any]]]:
     found: list[tuple[str, list[Any]]] = [("$", body)] if isinstance(body, list) else []
     for holder, key in _places(body):
         value = holder[key]
-        if isinstance(value, list):
-            items = cast("list[Any]", value)
-            if all(isinstance(each, dict) for each in items):
-                found.append((str(key), items))
+        if _is_list(value) and all(_is_object(each) for each in value):
+            found.append((str(key), value))
     return found
 
 

@@ -19,7 +19,7 @@ import os
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 from zlib import crc32
 
 import httpx
@@ -400,7 +400,7 @@ class AdversaryContract:
             max_examples=examples,
             deadline=None,
             database=None,
-            suppress_health_check=tuple(HealthCheck),
+            suppress_health_check=cast("tuple[HealthCheck, ...]", tuple(HealthCheck)),
         )
         kinds = st.sampled_from(list(LIES))
         lie = st.builds(Lie, st.integers(0, 9), kinds, st.integers(0, 999), st.sampled_from([1, 1, 1, 2, 1000]))

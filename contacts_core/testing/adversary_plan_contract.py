@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from attrs import define
@@ -82,7 +82,7 @@ class PlanAdversaryContract(AdversaryContract):
             max_examples=int(os.environ.get(PLAN_ENVIRONMENT, self.examples)),
             deadline=None,
             database=None,
-            suppress_health_check=tuple(HealthCheck),
+            suppress_health_check=cast("tuple[HealthCheck, ...]", tuple(HealthCheck)),
         )
         kinds = st.sampled_from(list(LIES))
         lie = st.builds(Lie, st.integers(0, 25), kinds, st.integers(0, 999), st.sampled_from([1, 1, 2, 1000]))

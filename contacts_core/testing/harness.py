@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mappin
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, TypeVar
 
 import attrs
 import httpx
@@ -67,6 +67,10 @@ class VirtualTime:
         self.sleep(seconds)
 
 
+def _is_stream(value: Any) -> TypeGuard[AsyncIterator[Any]]:
+    return isinstance(value, AsyncIterator)
+
+
 class BlockingAdapter:
     """An `AsyncContacts` with the interface of `Contacts`, so that a case is written once."""
 
@@ -83,7 +87,7 @@ class BlockingAdapter:
             result = method(*args, **options)
             if inspect.iscoroutine(result):
                 return self._runner.run(result)
-            return self._items(cast("AsyncIterator[Any]", result)) if isinstance(result, AsyncIterator) else result
+            return self._items(result) if _is_stream(result) else result
 
         return call
 
