@@ -17,7 +17,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from enum import Enum
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import attrs
 from attrs import frozen
@@ -342,7 +342,8 @@ def _values(contact: Contact, compare: Compare) -> Iterable[Any]:
     else:
         value = getattr(contact, name)
     if isinstance(value, tuple):
-        return cast("tuple[Any, ...]", value)
+        values: tuple[Any, ...] = value
+        return values
     return () if value is None or value == "" else (value,)
 
 

@@ -176,7 +176,10 @@ def _guarded_wrapper(plugin: str, function: Callable[..., Any], *args: Any, **kw
 
 
 def _as_list(answers: Any) -> list[Any]:
-    return cast("list[Any]", answers) if isinstance(answers, list) else [answers]
+    if isinstance(answers, list):
+        known: list[Any] = answers
+        return known
+    return [answers]
 
 
 def _begun(wrapper: Generator[None, Any, Any]) -> Generator[None, Any, Any]:

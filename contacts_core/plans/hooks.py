@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from contacts_core.config import plugins
 from contacts_core.errors import PlanRefused
@@ -39,7 +39,8 @@ def before_apply(plan: Plan) -> None:
             f"plugin {name or 'with a wrapper'} answered with {kind}, not with the list of reasons",
             hint="a wrapper of contacts_before_apply ends with: return (yield), or a list of reasons",
         )
-    for reason in cast("list[Any]", called.result):
+    reasons: list[Any] = called.result
+    for reason in reasons:
         if reason:
             raise PlanRefused(f"plugin {called.origin(reason)} objects: {reason}")
 

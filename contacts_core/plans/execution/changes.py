@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -193,9 +193,10 @@ def _without_retries(flow: Flow[T], patience: float) -> Flow[T]:
         effect: Any = next(flow)
         while True:
             if isinstance(effect, Request) and effect.method not in READ_METHODS:
-                effect = evolve(cast("Request[Any]", effect), patience=patience)
+                request: Request[Any] = effect
+                effect = evolve(request, patience=patience)
             elif isinstance(effect, Gather):
-                gather = cast("Gather[Any]", effect)
+                gather: Gather[Any] = effect
                 effect = evolve(gather, flows=[_without_retries(inner, patience) for inner in gather.flows])
             try:
                 answer = yield effect

@@ -181,7 +181,7 @@ def _checker(schema: Schema) -> Checker:
             def check(value: Any) -> str | None:
                 if not isinstance(value, dict):
                     return ""
-                found = cast("dict[str, Any]", value)
+                found: dict[str, Any] = value
                 for name, inner in fields:
                     if (wrong := inner(found.get(name, ...))) is not None:
                         return f".{name}{wrong}"
@@ -193,7 +193,8 @@ def _checker(schema: Schema) -> Checker:
             def check(value: Any) -> str | None:
                 if not isinstance(value, list):
                     return ""
-                for n, element in enumerate(cast("list[Any]", value)):
+                elements: list[Any] = value
+                for n, element in enumerate(elements):
                     if (wrong := item(element)) is not None:
                         return f"[{n}]{wrong}"
                 return None
@@ -210,10 +211,12 @@ CHECKERS = {name: _checker(COMMON_FIELDS | fields) for name, fields in LINES.ite
 
 
 def _shallow(value: Any, levels: int) -> bool:
+    inner: list[Any]
     if isinstance(value, dict):
-        inner = list(cast("dict[str, Any]", value).values())
+        fields: dict[str, Any] = value
+        inner = list(fields.values())
     elif isinstance(value, list):
-        inner = cast("list[Any]", value)
+        inner = value
     else:
         return True
     if levels <= 0:
