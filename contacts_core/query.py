@@ -342,7 +342,8 @@ def _values(contact: Contact, compare: Compare) -> Iterable[Any]:
     else:
         value = getattr(contact, name)
     if isinstance(value, tuple):
-        return value
+        values: tuple[Any, ...] = value
+        return values
     return () if value is None or value == "" else (value,)
 
 

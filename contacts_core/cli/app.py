@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Generator, Iterator, MutableMapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
@@ -134,7 +134,7 @@ def _refuse_odd(param: Any, value: Any, times: int) -> None:
 
 
 @contextmanager
-def _usage(ctx: Any) -> Iterator[None]:
+def _usage(ctx: Any) -> Generator[None]:
     """Make the text of usage errors printable: it repeats what a script passed on. With ``--json`` it is JSON."""
     with output.messages(as_json=ctx.meta[AS_JSON]):
         try:

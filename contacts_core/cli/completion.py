@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import Any
 
@@ -100,7 +100,7 @@ def faults(_ctx: typer.Context) -> Iterable[str]:
 
 
 @contextmanager
-def _client(ctx: typer.Context) -> Iterator[Any]:
+def _client(ctx: typer.Context) -> Generator[Any]:
     from contacts_core.cli.options import DEFAULT_ACCOUNT, chosen_account, pairs
     from contacts_core.client import Contacts
     from contacts_core.config.accounts import open_provider

@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,7 +49,7 @@ class Stopped(Refused):
 
 
 @contextmanager
-def handled(account: str, *, as_json: bool) -> Iterator[None]:
+def handled(account: str, *, as_json: bool) -> Generator[None]:
     """Run a command, and turn whatever it raises into words and an exit code."""
     with _reported():
         try:
@@ -135,7 +135,7 @@ def reached(error: errors.Interrupted, account: str, *, as_json: bool) -> None:
 
 
 @contextmanager
-def _reported() -> Iterator[None]:
+def _reported() -> Generator[None]:
     """Let warnings and log records come out as single lines on stderr, scrubbed."""
     verbose = output.is_verbose()
     handler = _Lines(logging.DEBUG if verbose else logging.WARNING)

@@ -14,7 +14,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -108,7 +108,7 @@ _messages = _Messages()
 
 
 @contextmanager
-def messages(*, as_json: bool) -> Iterator[None]:
+def messages(*, as_json: bool) -> Generator[None]:
     """Collect what is said on stderr if the result is JSON, and print it as one document at the end."""
     global _messages
     before, _messages = _messages, _Messages(as_json)
@@ -277,7 +277,7 @@ def shows_progress() -> bool:
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[str], None]]:
+def progress(what: str) -> Generator[Callable[[str], None]]:
     """Show on stderr that something goes on; call what is given to say how far it got.
 
     Shown on a terminal only, and neither with ``--json`` nor with ``--quiet``.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,7 +41,7 @@ NOT_LOOKED_UP = "not looked up: "  # what the reason begins with where an identi
 
 
 @contextmanager
-def opened(account: str, settings: list[str] | None) -> Iterator[Client]:
+def opened(account: str, settings: list[str] | None) -> Generator[Client]:
     """The account of this name, or the provider's with what the environment and ``--set`` say."""
     provider = open_provider(account, pairs("--set", settings))
     with Contacts(provider, name=account, guard=guard(None)) as client:
@@ -178,7 +178,7 @@ def settle(
 
 
 @contextmanager
-def telling(client: Client, operation: str, items: Sequence[object]) -> Iterator[None]:
+def telling(client: Client, operation: str, items: Sequence[object]) -> Generator[None]:
     """If what changes these items ends without a word about them, say that it is unclear what became of them.
 
     Raises:
@@ -199,7 +199,7 @@ def telling(client: Client, operation: str, items: Sequence[object]) -> Iterator
 
 
 @contextmanager
-def changing(client: Client, operation: str, items: Sequence[object], doing: str, batch: int = 0) -> Iterator[None]:
+def changing(client: Client, operation: str, items: Sequence[object], doing: str, batch: int = 0) -> Generator[None]:
     """Show how far a long change got, and what is unclear if it ends without a word; see `telling`.
 
     Args:
@@ -227,7 +227,7 @@ def changing(client: Client, operation: str, items: Sequence[object], doing: str
 
 
 @contextmanager
-def waiting(jobs: int) -> Iterator[None]:
+def waiting(jobs: int) -> Generator[None]:
     """Say on stderr that jobs are waited for."""
     what = f"waiting for {jobs} job(s)"
     if not sys.stderr.isatty():

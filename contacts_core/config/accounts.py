@@ -57,7 +57,7 @@ class Account:
 
     name: str
     provider: str
-    settings: Mapping[str, Any] = field(factory=dict, repr=False)
+    settings: Mapping[str, Any] = field(factory=dict[str, Any], repr=False)
 
 
 def accounts_file() -> Path | None:
@@ -92,7 +92,7 @@ def accounts(path: Path | None = None) -> dict[str, Account]:
                 f"account {name!r} in {path.name} names no provider",
                 hint='add: provider = "…" (`contacts providers`)',
             )
-        settings = cast("dict[str, Any]", dict(cast("dict[str, Any]", table)))
+        settings = dict(cast("dict[str, Any]", table))
         found[name] = Account(name, settings.pop("provider"), settings)
     return found
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
@@ -84,8 +84,8 @@ class HookCall:
     """
 
     result: Any = None
-    answers: list[tuple[str, Any]] = field(factory=list)
-    failures: list[tuple[str, BaseException]] = field(factory=list)
+    answers: list[tuple[str, Any]] = field(factory=list[tuple[str, Any]])
+    failures: list[tuple[str, BaseException]] = field(factory=list[tuple[str, BaseException]])
 
     def origin(self, answer: Any) -> str:
         """The name of the plugin that gave this answer; empty if none did."""
@@ -131,7 +131,7 @@ def call(hook: pluggy.HookCaller, **arguments: Any) -> HookCall:
 
 
 @contextmanager
-def _failures_of(plugin: str) -> Iterator[None]:
+def _failures_of(plugin: str) -> Generator[None]:
     """Note what a plugin raises, SystemExit included; only the user's own Ctrl-C goes on."""
     try:
         yield
@@ -169,10 +169,17 @@ def _guarded_wrapper(plugin: str, function: Callable[..., Any], *args: Any, **kw
     changed = result
     with _failures_of(plugin):
         changed = _ended(go_on)
-        known, answers = (each if isinstance(each, list) else [each] for each in (result, changed))
-        new = [answer for answer in answers if not any(answer is one for one in known)]
+        before, after = _as_list(result), _as_list(changed)
+        new = [answer for answer in after if not any(answer is earlier for earlier in before)]
         _under_way.get(HookCall()).answers.extend((plugin, answer) for answer in new)
     return changed
+
+
+def _as_list(answers: Any) -> list[Any]:
+    if isinstance(answers, list):
+        known: list[Any] = answers
+        return known
+    return [answers]
 
 
 def _begun(wrapper: Generator[None, Any, Any]) -> Generator[None, Any, Any]:

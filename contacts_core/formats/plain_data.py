@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 from attrs import AttrsInstance
 from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+from cattrs.v import format_exception
 
 from contacts_core.errors import InvalidInput
 from contacts_core.models import Contact, Count, CustomValue, Found, Identifier, Job, Outcome
@@ -62,10 +63,15 @@ def _structured(data: Any, model: type[T]) -> T:
     try:
         return converter.structure(data, model)
     except Exception as error:  # noqa: BLE001 - cattrs raises groups of whatever the hooks raised
-        where = scrub("; ".join(transform_error(error)))
+        where = scrub("; ".join(transform_error(error, format_exception=_explained)))
         printable = where if where.isprintable() else repr(where)[1:-1]
         hint = "a field that is not written anywhere would be lost" if "extra fields found" in where else ""
         raise InvalidInput(f"this is no {model.__name__.lower()}: {printable}", hint=hint) from None
+
+
+def _explained(error: BaseException, expected: type | None) -> str:
+    """Return what is wrong with a value: in our words where there are some."""
+    return str(error) if isinstance(error, InvalidInput) else format_exception(error, expected)
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
@@ -87,10 +93,11 @@ def _identifier(identifier: Identifier) -> dict[str, Any]:
 def _identifier_from(data: Any, _type: Any) -> Identifier:
     if not isinstance(data, dict):
         raise TypeError("expected an object")
-    rest = {name: value for name, value in data.items() if name != "normal"}
+    fields = cast("dict[str, Any]", data)
+    rest = {name: value for name, value in fields.items() if name != "normal"}
     identifier: Identifier = _structured_identifier(rest, Identifier)
-    if data.get("normal", identifier.normal) != identifier.normal:
-        raise ValueError("normal is not the normal form of value; leave it out, or change both")
+    if fields.get("normal", identifier.normal) != identifier.normal:
+        raise InvalidInput("normal is not the normal form of value (leave it out, or change both)")
     return identifier
 
 

@@ -6,7 +6,7 @@ import contextvars
 import itertools
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from queue import SimpleQueue
@@ -125,11 +125,10 @@ class BlockingTransport(Transport):
         with ExitStack() as open_files:
             open_files.callback(stream.close)
             try:
-                effect = next(stream)
+                effect: Effect | Emit[T] = next(stream)
                 while True:
                     if isinstance(effect, Emit):
-                        items: Sequence[T] = effect.items
-                        yield from items
+                        yield from effect.items
                         effect = next(stream)
                         continue
                     effect = self._step(stream, effect, open_files, interruption)

@@ -14,6 +14,10 @@ from contacts_core.models.identifiers import Identifier, IdentifierKind
 __all__ = ["Address", "Contact"]
 
 
+def _empty() -> dict[str, Any]:
+    return {}
+
+
 @frozen(repr=False, weakref_slot=False)
 class Address:
     """A postal address. ``formatted`` has the whole address, from vendors that store it as one text."""
@@ -64,10 +68,10 @@ class Contact:
     title: str | None = None
     lists: tuple[str, ...] | None = None
     tags: tuple[str, ...] = ()
-    custom: Mapping[str, CustomValue] = field(factory=dict)
+    custom: Mapping[str, CustomValue] = field(factory=_empty)
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=_empty)
 
     def identifiers_of(self, kind: IdentifierKind) -> tuple[Identifier, ...]:
         """Return all identifiers of one kind."""

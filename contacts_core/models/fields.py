@@ -49,4 +49,4 @@ class FieldDefinition:
     type: FieldType
     options: tuple[str, ...] = ()
     read_only: bool = False
-    extra: Mapping[str, Any] = field(factory=dict, repr=False)
+    extra: Mapping[str, Any] = field(factory=dict[str, Any], repr=False)

@@ -49,7 +49,7 @@ class Job:
     requested: int = 0
     succeeded: int | None = None
     failed: int | None = None
-    counts: Mapping[str, int] = field(factory=dict)
+    counts: Mapping[str, int] = field(factory=dict[str, int])
     created_at: datetime | None = None
     finished_at: datetime | None = None
     expires_at: datetime | None = None

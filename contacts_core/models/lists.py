@@ -33,4 +33,4 @@ class ContactList:
     description: str = ""
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    extra: Mapping[str, Any] = field(factory=dict, repr=False)
+    extra: Mapping[str, Any] = field(factory=dict[str, Any], repr=False)

@@ -65,8 +65,8 @@ class Found(Mapping[Identifier, Contact | None]):
     """
 
     matches: Mapping[Identifier, tuple[Contact, ...]]
-    unasked: Mapping[Identifier, str] = field(factory=dict)
-    mismatched: Mapping[Identifier, int] = field(factory=dict)
+    unasked: Mapping[Identifier, str] = field(factory=dict[Identifier, str])
+    mismatched: Mapping[Identifier, int] = field(factory=dict[Identifier, int])
 
     def __getitem__(self, identifier: Identifier) -> Contact | None:
         """Return the first contact with this identifier, or None.

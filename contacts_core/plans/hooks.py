@@ -39,7 +39,8 @@ def before_apply(plan: Plan) -> None:
             f"plugin {name or 'with a wrapper'} answered with {kind}, not with the list of reasons",
             hint="a wrapper of contacts_before_apply ends with: return (yield), or a list of reasons",
         )
-    for reason in called.result:
+    reasons: list[Any] = called.result
+    for reason in reasons:
         if reason:
             raise PlanRefused(f"plugin {called.origin(reason)} objects: {reason}")
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from attrs import evolve, field, frozen
 from cattrs import Converter, transform_error
@@ -258,10 +258,11 @@ class Plan:
             PlanRefused: It is not a plan, or was altered since it was made.
         """
         try:
-            data = json.loads(text)
+            parsed = json.loads(text)
         except (ValueError, RecursionError):
             raise PlanRefused("this is not a plan: it is not JSON") from None
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
+        data = cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else {}
+        if data.get("format") != FORMAT:
             raise PlanRefused(
                 "this is not a plan, or one of another version",
                 hint="make a new plan: earlier versions do not name the workspace they are for",

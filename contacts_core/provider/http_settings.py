@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from attrs import field, frozen
@@ -102,7 +102,8 @@ def http_settings(settings: HttpSettings | Mapping[str, Any] | str) -> HttpSetti
     if isinstance(settings, str):
         pairs = (part.partition("=") for part in settings.split(",") if part.strip())
         settings = {name.strip(): value.strip() for name, _, value in pairs}
-    if not isinstance(settings, Mapping):
+    given = cast("object", settings)  # at run time it may be anything
+    if not isinstance(given, Mapping):
         raise ConfigurationError("http must be a table of settings", hint="such as http.attempts = 2")
     known = [each.name for each in attrs.fields(HttpSettings)]
     if unknown := sorted(str(name) for name in settings if name not in known):

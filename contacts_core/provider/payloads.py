@@ -254,7 +254,8 @@ def set_aside(raw: Any, described: inspect.Type, drifted: Drift) -> Any:
             fitting = next((t for t in types if _shape(t) is type(raw)), types[0])
             return set_aside(raw, fitting, drifted)
         case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item), list():
-            elements: list[Any] = raw
+            # By way of `object`: pyright needs the cast from `list`, and mypy calls that one redundant.
+            elements = cast("list[Any]", cast("object", raw))
             return [set_aside(each, item, drifted) for each in elements]
         case inspect.DictType(value_type=value), dict():
             return {key: set_aside(each, value, drifted) for key, each in cast("dict[str, Any]", raw).items()}

@@ -236,13 +236,19 @@ class _Watchdog:
         self._patience, self._until = patience, dict[Any, float]()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        event.listen(engine, "checkout", lambda connection, _record, _proxy: self._begin(connection))
-        event.listen(engine, "checkin", lambda connection, _record: self._end(connection))
-        event.listen(
-            engine,
-            "before_cursor_execute",
-            lambda connection, *_: self._begin(connection.connection.dbapi_connection),
-        )
+
+        def begin(connection: Any, *_: Any) -> None:
+            self._begin(connection)
+
+        def end(connection: Any, *_: Any) -> None:
+            self._end(connection)
+
+        def begin_again(connection: Any, *_: Any) -> None:
+            self._begin(connection.connection.dbapi_connection)
+
+        event.listen(engine, "checkout", begin)
+        event.listen(engine, "checkin", end)
+        event.listen(engine, "before_cursor_execute", begin_again)
 
     def _begin(self, connection: Any) -> None:
         with self._lock:

@@ -326,7 +326,7 @@ class Journal:
             chosen = chosen.where(events.c.type == type)
         if account:
             chosen = chosen.where(events.c.account == account)
-        page = self._rows(chosen)
+        page: Sequence[Any] = self._rows(chosen)
         while page:
             for row in page:
                 try:

@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -80,7 +80,7 @@ class Leases:
         self._lock = threading.Lock()
         self._held: dict[str, float] = {}
         self._seen: dict[str, tuple[str, float]] = {}
-        self._mine: dict[str, threading.Lock] = {}
+        self._locks: dict[str, threading.Lock] = {}
         self._done = threading.Event()
         self._renewing: threading.Thread | None = None
 
@@ -149,9 +149,9 @@ class Leases:
             held = self._held.pop(name, None)
         if held is None:
             return
-        mine = sa.and_(table.c.name == name, table.c.holder == self.holder)
-        gone = table.delete().where(mine) if name.startswith("worker ") else None
-        freed = table.update().where(mine).values(free=True, stamp=uuid.uuid4().hex)
+        own = sa.and_(table.c.name == name, table.c.holder == self.holder)
+        gone = table.delete().where(own) if name.startswith("worker ") else None
+        freed = table.update().where(own).values(free=True, stamp=uuid.uuid4().hex)
         try:
             with self._engine.begin() as connection:
                 connection.execute(freed if gone is None else gone)
@@ -159,15 +159,15 @@ class Leases:
             self._failed(error)
 
     @contextmanager
-    def holding(self, name: str, stopping: threading.Event) -> Iterator[None]:
+    def holding(self, name: str, stopping: threading.Event) -> Generator[None]:
         """Hold a lease within the block, as the only thread of this process.
 
         Raises:
             Stopped: The engine stopped before the lease was free.
         """
         with self._lock:
-            mine = self._mine.setdefault(name, threading.Lock())
-        while not mine.acquire(timeout=RETRY_INTERVAL_S):
+            lock = self._locks.setdefault(name, threading.Lock())
+        while not lock.acquire(timeout=RETRY_INTERVAL_S):
             if stopping.is_set():
                 raise Stopped
         try:
@@ -179,7 +179,7 @@ class Leases:
             finally:
                 self.drop(name)
         finally:
-            mine.release()
+            lock.release()
 
     def left(self, name: str) -> float | None:
         """Return the seconds that this lease certainly lasts; 0 if it must be renewed first, None if it is lost."""
@@ -206,8 +206,8 @@ class Leases:
         with self._lock:
             before = dict(self._held)
         begun = elapsed()
-        mine = sa.and_(table.c.name.in_(list(before)), table.c.holder == self.holder, table.c.free.is_(False))
-        renewed = table.update().where(mine).values(stamp=sa.func.md5(sa.func.concat(table.c.name, uuid.uuid4().hex)))
+        own = sa.and_(table.c.name.in_(list(before)), table.c.holder == self.holder, table.c.free.is_(False))
+        renewed = table.update().where(own).values(stamp=sa.func.md5(sa.func.concat(table.c.name, uuid.uuid4().hex)))
         with self._engine.begin() as connection:
             still = {row.name for row in connection.execute(renewed.returning(table.c.name))}
         with self._lock:

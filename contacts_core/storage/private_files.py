@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
@@ -16,7 +16,7 @@ __all__ = ["owner_only", "private_file", "private_folder"]
 
 
 @contextmanager
-def owner_only(path: Path) -> Iterator[TextIO]:
+def owner_only(path: Path) -> Generator[TextIO]:
     """Write a text file that only its owner can read, completely or not at all.
 
     The text is written to a temporary file in the same folder, which replaces the old file when the block ends without

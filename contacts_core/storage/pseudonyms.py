@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -95,7 +95,7 @@ def kept_key(path: Path) -> PseudonymKey:
 
 
 @contextmanager
-def _locked(file: TextIO) -> Iterator[None]:
+def _locked(file: TextIO) -> Generator[None]:
     try:
         import fcntl  # noqa: PLC0415 - not on every system
     except ImportError:

@@ -44,7 +44,7 @@ def __getattr__(name: str) -> Any:
     try:
         value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     except ModuleNotFoundError as missing:
-        from contacts_core.text import needs_extra
+        from contacts_core.text import needs_extra  # late: pytest loads this package for its plugin
 
         raise needs_extra(__name__, missing, "testing") from None
     globals()[name] = value

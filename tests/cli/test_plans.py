@@ -344,7 +344,7 @@ class TestReceipts:
         receipt.write_bytes(receipt.read_bytes().replace(b'"absent"', b'"Absent"', 1))
         told = run("receipt", "verify", receipt)
         assert told.code == Exit.FAILED
-        assert "does not hold" in told.err
+        assert "is not valid" in told.err
 
     def test_a_signature_by_reference(
         self, here: Ground, person: str, run: Run, monkeypatch: pytest.MonkeyPatch

@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -381,7 +381,7 @@ def _style(check: Check) -> str:
 
 
 @contextmanager
-def _direct() -> Iterator[None]:
+def _direct() -> Generator[None]:
     """Reach this machine without any proxy that the environment names."""
     names = ("NO_PROXY", "no_proxy")
     before = {name: os.environ.get(name) for name in names}

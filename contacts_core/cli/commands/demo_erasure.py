@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,7 +130,7 @@ class _Erasure:
 
 
 @contextmanager
-def _storage() -> Iterator[Path]:
+def _storage() -> Generator[Path]:
     """A storage of the demo's own, whatever is set up here."""
     names = ("CONTACTS_STORAGE", "CONTACTS_RECEIPT_KEY", "CONTACTS_SIGNING_KEY")
     before = {name: os.environ.pop(name, None) for name in names}

@@ -141,9 +141,9 @@ def act(plan: Plan, targets: Sequence[Target], provider: Provider) -> Flow[Outco
         read = partial(_already_read, contacts)
     kind = kind_of(plan.kind)
     batches = list(flows.chunks(targets, kind.batch_size(provider)))
-    changes = [kind.change(plan, each, provider, partial(_attempts, kind.operation, each, read)) for each in batches]
+    changes = [kind.change(plan, batch, provider, partial(_attempts, kind.operation, batch, read)) for batch in batches]
     settled = yield from flows.run_together(changes, provider.concurrency)
-    items = [[item for target in each for item in kind.items(target)] for each in batches]
+    items = [[item for target in batch for item in kind.items(target)] for batch in batches]
     return flows.added_up(kind.operation, provider.name, items, settled, str)
 
 
@@ -192,11 +192,12 @@ def _without_retries(flow: Flow[T], patience: float) -> Flow[T]:
     try:
         effect: Any = next(flow)
         while True:
-            match effect:
-                case Request() if effect.method not in READ_METHODS:
-                    effect = evolve(effect, patience=patience)
-                case Gather():
-                    effect = evolve(effect, flows=[_without_retries(inner, patience) for inner in effect.flows])
+            if isinstance(effect, Request) and effect.method not in READ_METHODS:
+                request: Request[Any] = effect
+                effect = evolve(request, patience=patience)
+            elif isinstance(effect, Gather):
+                gather: Gather[Any] = effect
+                effect = evolve(gather, flows=[_without_retries(inner, patience) for inner in gather.flows])
             try:
                 answer = yield effect
             except Exception as error:  # noqa: BLE001 - whatever an effect raises is raised in the flow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -94,7 +94,7 @@ class Session:
         return workflow in self._working
 
     @contextlib.contextmanager
-    def busy(self, workflow: str, account: str) -> Iterator[None]:
+    def busy(self, workflow: str, account: str) -> Generator[None]:
         """Work in an account, as the only workflow of this process or another.
 
         Raises:
@@ -108,7 +108,7 @@ class Session:
             self._working.remove(workflow)
 
     @contextlib.contextmanager
-    def storing(self) -> Iterator[None]:
+    def storing(self) -> Generator[None]:
         """End the workflow for now if the database fails.
 
         Raises:
@@ -183,7 +183,7 @@ class Session:
             return runner
 
     @contextlib.contextmanager
-    def watched(self, runner: Runner) -> Iterator[list[dict[str, Any]]]:
+    def watched(self, runner: Runner) -> Generator[list[dict[str, Any]]]:
         """Record every exchange with the vendor, as digests, and allow none without the account's lease."""
         account = next(name for name, opened in self._runners.items() if opened is runner)
         exchanges: list[dict[str, Any]] = []

@@ -24,7 +24,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import sqlalchemy as sa
@@ -391,7 +391,7 @@ def _lease_seconds() -> float:
 
 
 @contextlib.contextmanager
-def _typed_errors() -> Iterator[None]:
+def _typed_errors() -> Generator[None]:
     """Turn errors of the database into typed ones."""
     try:
         yield
@@ -400,7 +400,7 @@ def _typed_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _client(storage: Storage) -> Iterator[DBOSClient]:
+def _client(storage: Storage) -> Generator[DBOSClient]:
     """Yield a client of DBOS's tables, which needs no engine. No values are read through it."""
     # If the program uses DBOS itself, pickle stays: switching it off would break the program's own workflows.
     with contextlib.nullcontext() if _host_uses_dbos() else without_pickle(), _typed_errors():
@@ -417,7 +417,7 @@ def _client(storage: Storage) -> Iterator[DBOSClient]:
 
 
 @contextlib.contextmanager
-def _queues(storage: Storage) -> Iterator[sa.Connection]:
+def _queues(storage: Storage) -> Generator[sa.Connection]:
     """Yield a connection to DBOS's tables."""
     engine = storage.engine() if storage.shared else sa.create_engine(storage.queues, poolclass=sa.NullPool)
     with engine.begin() as connection:
@@ -462,7 +462,7 @@ def _workflows(run: Run) -> Sequence[Any]:
 
 
 @contextlib.contextmanager
-def folder_lock(storage: Storage) -> Iterator[None]:
+def folder_lock(storage: Storage) -> Generator[None]:
     """Lock this folder against other processes. The lock ends with the process.
 
     Raises:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from dbos import Serializer
 
@@ -44,11 +44,13 @@ class PlainJson(Serializer):
         if isinstance(data, BaseException):
             text = str(data) if isinstance(data, ContactsError) else ""
             return json.dumps({"error": [type(data).__name__, text]})
-        if isinstance(data, dict) and data.keys() == {"args", "kwargs"}:
-            data = {"args": list(data["args"]), "kwargs": data["kwargs"]}
+        if isinstance(data, dict):
+            arguments: dict[str, Any] = data
+            if arguments.keys() == {"args", "kwargs"}:
+                data = {"args": list(arguments["args"]), "kwargs": arguments["kwargs"]}
         text = json.dumps({"value": data}, allow_nan=False)
         if json.loads(text)["value"] != data:
-            raise TypeError(f"a {type(data).__name__} that is not plain JSON")
+            raise TypeError(f"a {type(cast('object', data)).__name__} that is not plain JSON")
         return text
 
     def deserialize(self, serialized_data: str) -> Any:
@@ -69,7 +71,7 @@ class PlainJson(Serializer):
 
 
 @contextmanager
-def without_pickle() -> Iterator[None]:
+def without_pickle() -> Generator[None]:
     """Disable DBOS's pickle format within the block.
 
     Raises:

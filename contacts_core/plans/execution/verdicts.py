@@ -88,24 +88,24 @@ class _Account:
         self._subjects = subjects(plan, part)
         self._index = {identifier: n for n, identifier in enumerate(sought(plan, part))}
         self._unasked = {unasked.identifier: unasked.reason for unasked in part.unasked}
-        self._mine: dict[int, list[int]] = {}
+        self._indexes: dict[int, list[int]] = {}
         for n, subject in enumerate(self._subjects):
             for number in subject.people:
-                self._mine.setdefault(number, []).append(n)
+                self._indexes.setdefault(number, []).append(n)
 
-    def mine(self, person: DataSubject) -> Sequence[int]:
+    def indexes_of(self, person: DataSubject) -> Sequence[int]:
         """Return the indexes of this person's contacts."""
-        return self._mine.get(person.number, ())
+        return self._indexes.get(person.number, ())
 
     def found(self, person: DataSubject) -> int:
         """Return how many of their contacts the plan found."""
-        return sum(n < len(self._part.targets) for n in self.mine(person))
+        return sum(n < len(self._part.targets) for n in self.indexes_of(person))
 
     def identifiers(self, person: DataSubject) -> list[Answer]:
         """Return the state of each identifier, with the reason."""
-        evidence, mine = self._evidence, self.mine(person)
-        carried = {i for n in mine if n in evidence.targets for i in self._subjects[n].identifiers}
-        unread = {n: reason for n in mine if (reason := evidence.unread_targets.get(n))}
+        evidence, indexes = self._evidence, self.indexes_of(person)
+        carried = {i for n in indexes if n in evidence.targets for i in self._subjects[n].identifiers}
+        unread = {n: reason for n in indexes if (reason := evidence.unread_targets.get(n))}
         unclear = {i: reason for n, reason in unread.items() for i in self._subjects[n].identifiers}
         answers: list[Answer] = []
         for identifier in identifiers_of(person, self._part):
@@ -130,31 +130,31 @@ class _Account:
 
     def person(self, person: DataSubject, answers: Sequence[Answer]) -> tuple[str, str]:
         """Return the state of a person, with the reason."""
-        evidence, mine, still = self._evidence, self.mine(person), kind_of(self._plan.kind).still
-        shown = [n for n in mine if n in evidence.targets]
+        evidence, indexes, still = self._evidence, self.indexes_of(person), kind_of(self._plan.kind).still
+        shown = [n for n in indexes if n in evidence.targets]
         reasons = {state: reason for _, state, reason in reversed(answers)}
-        why = self._why(mine)
+        why = self._why(indexes)
         if shown or PRESENT in reasons:
-            words = [f"{len(shown)} of {len(mine)} contacts {still}" if shown else reasons[PRESENT]]
+            words = [f"{len(shown)} of {len(indexes)} contacts {still}" if shown else reasons[PRESENT]]
             if changed := sum(n in evidence.changed and n not in evidence.failed for n in shown):
                 words.append(f"{changed} of them with other identifiers than when the plan was made, and left alone")
             return PRESENT, "; ".join([*words, *why])
-        unread = [reason for n in mine if (reason := evidence.unread_targets.get(n))]
+        unread = [reason for n in indexes if (reason := evidence.unread_targets.get(n))]
         if unread or UNKNOWN in reasons or evidence.unread:
             words = [evidence.unread, *unread, reasons.get(UNKNOWN, ""), *why]
             return UNKNOWN, "; ".join(dict.fromkeys(filter(None, words)))
         looked = any(identifier in self._index for identifier, _, _ in answers)
-        used = [path for path in evidence.paths if (looked if path == "find" else mine)]
+        used = [path for path in evidence.paths if (looked if path == "find" else indexes)]
         if not used:
             return UNKNOWN, "there was no id or identifier to read again"
         only = ", the only way there is" if len(evidence.paths) == 1 else ""
         before = "not found any more" if self.found(person) else "was not there and is not"
         return ABSENT, f"{before}: {' and '.join(BY[path] for path in used)}{only}"
 
-    def _why(self, mine: Sequence[int]) -> list[str]:
+    def _why(self, indexes: Sequence[int]) -> list[str]:
         evidence = self._evidence
         return [
-            *dict.fromkeys(evidence.failed[n] for n in mine if n in evidence.failed),
+            *dict.fromkeys(evidence.failed[n] for n in indexes if n in evidence.failed),
             *([f"{evidence.pending} job(s) of the vendor not finished"] if evidence.pending else []),
             *([f"the work was stopped: {evidence.stopped}"] if evidence.stopped else []),
         ]

@@ -482,6 +482,6 @@ def _identify(here: Session, at: AccountRun) -> None:
         raise
     finally:
         if exchanges:
-            body = {"round": at.round, "path": "account", "asked": 0, "shown": [], "error": error}
+            body: dict[str, Any] = {"round": at.round, "path": "account", "asked": 0, "shown": [], "error": error}
             here.journal.note(at.run, at.account, "read", body | {"exchanges": exchanges})
     here.identified.add(at)

@@ -66,7 +66,7 @@ class LookUp:
     """
 
     found: Found
-    unproven: Mapping[Identifier, str] = field(factory=dict)
+    unproven: Mapping[Identifier, str] = field(factory=dict[Identifier, str])
     scanned: int = 0
 
     def of(self, identifier: Identifier) -> tuple[Contact, ...]:

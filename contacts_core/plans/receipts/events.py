@@ -23,7 +23,7 @@ WITHHELD = "withheld: the reason named a person"
 SHORTEST_NAME, SHORTEST_NUMBER = 4, 7  # characters; shorter values are ordinary words and numbers
 COUNTS = ("confirmed", "absent", "failed", "unconfirmed")
 JOB_COUNTS = ("requested", "succeeded", "failed")
-CUT_OFF = {"state": "cut off", "confirmed": 0, "absent": 0, "failed": 0, "unconfirmed": 0, "reasons": [], "jobs": []}
+CUT_OFF: Mapping[str, Any] = {"state": "cut off", **dict.fromkeys(COUNTS, 0), "reasons": [], "jobs": []}
 
 
 def receipt_events(
@@ -169,7 +169,7 @@ def _number(value: Any, otherwise: int | None) -> int | None:
 
 
 def _step(event: Event, attempt: int) -> dict[str, Any]:
-    ended = {name: _number(event.body[name], 0) for name in COUNTS} if event.ended_at else CUT_OFF
+    counts = {name: _number(event.body[name], 0) for name in COUNTS} if event.ended_at else CUT_OFF
     return {
         "type": "step",
         "account": event.account,
@@ -178,7 +178,7 @@ def _step(event: Event, attempt: int) -> dict[str, Any]:
         "ended_at": event.ended_at,
         "exchanges": [],
         **event.body,
-        **ended,
+        **counts,
     }
 
 
@@ -188,9 +188,8 @@ def _reading(event: Event) -> dict[str, Any]:
     if event.type == "checked":
         changed = f"{body['changes']} contact(s) changed since the plan was made" if body.get("changes") else ""
         error = (body.get("error") or changed) if event.ended_at else "cut off"
-        return {**line, "round": body["round"], "path": "check", "asked": 0, "shown": [], "error": error} | {
-            "exchanges": body.get("exchanges", [])
-        }
+        check: dict[str, Any] = {"round": body["round"], "path": "check", "asked": 0, "shown": [], "error": error}
+        return line | check | {"exchanges": body.get("exchanges", [])}
     line |= body
     if not event.ended_at:
         line |= {"jobs": []} if event.type == "jobs" else {"shown": [], "error": "cut off"}

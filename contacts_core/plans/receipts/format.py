@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["END_STATES", "FORMAT", "LARGEST_INTEGER", "STATES", "disagreements", "misfit"]
 
@@ -157,31 +157,33 @@ LINES: dict[str, dict[str, Any]] = {
 
 def misfit(line: Any) -> str:
     """Return what is wrong with a parsed line, in words; empty if nothing is."""
-    if not isinstance(line, dict) or not COMMON_FIELDS.keys() <= line.keys():
+    fields = cast("dict[str, Any]", line) if isinstance(line, dict) else {}
+    if not COMMON_FIELDS.keys() <= fields.keys():
         return "it is not a line of a receipt"
-    if not _shallow(line, MAX_DEPTH):
+    if not _shallow(fields, MAX_DEPTH):
         return "it is nested too deeply"
-    if line["type"] == "run" and line.get("format") != FORMAT:
+    if fields["type"] == "run" and fields.get("format") != FORMAT:
         return (
             f"its format is not {FORMAT}, the only one that is read; in format 1, neither the seal nor the signature "
             "covers how the run ended"
         )
-    if not isinstance(line["type"], str) or line["type"] not in LINES:
+    if not isinstance(fields["type"], str) or fields["type"] not in LINES:
         return "there is no such type of line"
-    where = CHECKERS[line["type"]](line)
+    where = CHECKERS[fields["type"]](fields)
     return f"its field {where.lstrip('.')} is missing or is not of its type" if where else ""
 
 
 def _checker(schema: Schema) -> Checker:
     match schema:
         case dict():
-            fields = [(name, _checker(each)) for name, each in schema.items()]
+            fields = [(name, _checker(inner)) for name, inner in schema.items()]
 
             def check(value: Any) -> str | None:
                 if not isinstance(value, dict):
                     return ""
+                found: dict[str, Any] = value
                 for name, inner in fields:
-                    if (wrong := inner(value.get(name, ...))) is not None:
+                    if (wrong := inner(found.get(name, ...))) is not None:
                         return f".{name}{wrong}"
                 return None
 
@@ -191,8 +193,9 @@ def _checker(schema: Schema) -> Checker:
             def check(value: Any) -> str | None:
                 if not isinstance(value, list):
                     return ""
-                for n, each in enumerate(value):
-                    if (wrong := item(each)) is not None:
+                elements: list[Any] = value
+                for n, element in enumerate(elements):
+                    if (wrong := item(element)) is not None:
                         return f"[{n}]{wrong}"
                 return None
 
@@ -208,13 +211,17 @@ CHECKERS = {name: _checker(COMMON_FIELDS | fields) for name, fields in LINES.ite
 
 
 def _shallow(value: Any, levels: int) -> bool:
+    inner: list[Any]
     if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list):
+        fields: dict[str, Any] = value
+        inner = list(fields.values())
+    elif isinstance(value, list):
+        inner = value
+    else:
         return True
     if levels <= 0:
         return False
-    return all(_shallow(each, levels - 1) for each in value if isinstance(each, (dict, list)))
+    return all(_shallow(item, levels - 1) for item in inner if isinstance(item, (dict, list)))
 
 
 def disagreements(lines: Sequence[Line]) -> Iterator[tuple[int, str]]:

@@ -270,11 +270,11 @@ class Receipt:
         findings: list[Finding] = []
         for identifier in dict.fromkeys(identifiers):
             hashed = key.identifier(identifier)
-            for line, each in self._mentions.get(hashed, ()):
+            for line, item in self._mentions.get(hashed, ()):
                 asked = hashed in self._asked[line["person"]]
                 findings.append(
                     Finding(
-                        identifier, line["account"], line["person"], line["found"], each["state"], each["reason"], asked
+                        identifier, line["account"], line["person"], line["found"], item["state"], item["reason"], asked
                     )
                 )
         return findings
@@ -315,8 +315,8 @@ class Receipt:
     def _mentions(self) -> Mapping[str, list[tuple[Line, Line]]]:
         found: dict[str, list[tuple[Line, Line]]] = {}
         for line in self.of("result"):
-            for each in line["identifiers"]:
-                found.setdefault(each["hash"], []).append((line, each))
+            for item in line["identifiers"]:
+                found.setdefault(item["hash"], []).append((line, item))
         return found
 
     @cached_property

@@ -190,7 +190,7 @@ def _people(receipt: Receipt) -> Iterator[str]:
             f"<p>{len(results) - len(shown)} of {len(results)} people are absent everywhere and are not listed here. "
             "The receipt file contains all of them.</p>"
         )
-    rows = []
+    rows: list[list[str]] = []
     for number, lines in shown.items():
         for line in lines:
             identifiers = "<br>".join(
