@@ -88,8 +88,8 @@ def base_url_setting(default: Any = attrs.NOTHING, *, env: str = "") -> Any:
         default: The vendor's address, where there is one for all accounts.
         env: Its environment variable. Default: ``<NAME>_BASE_URL``.
     """
-    declared: Any = field(default=default, converter=_base_url, metadata={"env": env})
-    return declared
+    metadata = {"env": env}
+    return field(default=default, converter=_base_url, metadata=metadata)  # pyright: ignore[reportUnknownVariableType]
 
 
 def _base_url(value: str) -> str:

@@ -102,7 +102,7 @@ def http_settings(settings: HttpSettings | Mapping[str, Any] | str) -> HttpSetti
     if isinstance(settings, str):
         pairs = (part.partition("=") for part in settings.split(",") if part.strip())
         settings = {name.strip(): value.strip() for name, _, value in pairs}
-    if not isinstance(settings, Mapping):
+    if not isinstance(settings, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - a caller may be untyped
         raise ConfigurationError("http must be a table of settings", hint="such as http.attempts = 2")
     known = [each.name for each in attrs.fields(HttpSettings)]
     if unknown := sorted(str(name) for name in settings if name not in known):
