@@ -12,5 +12,5 @@ def json_object(value: object) -> dict[str, Any] | None:
 
 def json_array(value: object) -> list[Any] | None:
     """Return a value that is a JSON array; None for any other."""
-    items: list[Any] | None = value if isinstance(value, list) else None
+    items: list[Any] | None = value if isinstance(value, list) else None  # pyright: ignore[reportUnknownVariableType]
     return items
