@@ -430,6 +430,10 @@ def _calculate(left: _Node, symbol: str, right: _Node) -> _Node:
     return _Node(left.kind, calculation)
 
 
+def _lower(text: str) -> str:
+    return text.lower()
+
+
 def _call(name: str, arguments: list[_Node], now: datetime) -> _Node:
     kinds = [argument.kind for argument in arguments]
     if name == "NOW" and not arguments:
@@ -438,7 +442,7 @@ def _call(name: str, arguments: list[_Node], now: datetime) -> _Node:
         array, wanted = (argument.evaluate for argument in arguments)
         return _Node(BOOLEAN, lambda lookup: wanted(lookup) in array(lookup))
     if name == "LOWER" and kinds == [STRING]:
-        return _Node(STRING, _strict(arguments, lambda text: str(text).lower()))
+        return _Node(STRING, _strict(arguments, _lower))
     if name == "LENGTH" and kinds in ([STRING], [ARRAY]):
         return _Node(NUMBER, _strict(arguments, len))
     if name == "CONCAT" and arguments and set(kinds) == {STRING}:
