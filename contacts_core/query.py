@@ -17,7 +17,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import attrs
 from attrs import frozen
@@ -341,8 +341,8 @@ def _values(contact: Contact, compare: Compare) -> Iterable[Any]:
         value = getattr(contact.address, name, None)
     else:
         value = getattr(contact, name)
+    values = cast("tuple[Any, ...]", value)
     if isinstance(value, tuple):
-        values: tuple[Any, ...] = value
         return values
     return () if value is None or value == "" else (value,)
 

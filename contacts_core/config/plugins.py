@@ -176,10 +176,8 @@ def _guarded_wrapper(plugin: str, function: Callable[..., Any], *args: Any, **kw
 
 
 def _as_list(answers: Any) -> list[Any]:
-    if isinstance(answers, list):
-        known: list[Any] = answers
-        return known
-    return [answers]
+    several = cast("list[Any]", answers)
+    return several if isinstance(answers, list) else [answers]
 
 
 def _begun(wrapper: Generator[None, Any, Any]) -> Generator[None, Any, Any]:

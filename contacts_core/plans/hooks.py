@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from contacts_core.config import plugins
 from contacts_core.errors import PlanRefused
@@ -33,13 +33,13 @@ def before_apply(plan: Plan) -> None:
     called = _call("contacts_before_apply", plan=plan)
     for name, error in called.failures:
         raise PlanRefused(f"plugin {name} failed when asked: {type(error).__name__}", hint="fix or uninstall it")
+    reasons = cast("list[Any]", called.result)
     if not isinstance(called.result, list):
         name, kind = called.origin(called.result), type(called.result).__name__
         raise PlanRefused(
             f"plugin {name or 'with a wrapper'} answered with {kind}, not with the list of reasons",
             hint="a wrapper of contacts_before_apply ends with: return (yield), or a list of reasons",
         )
-    reasons: list[Any] = called.result
     for reason in reasons:
         if reason:
             raise PlanRefused(f"plugin {called.origin(reason)} objects: {reason}")

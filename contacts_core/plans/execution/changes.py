@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from attrs import evolve, field, frozen
 
@@ -192,11 +192,10 @@ def _without_retries(flow: Flow[T], patience: float) -> Flow[T]:
     try:
         effect: Any = next(flow)
         while True:
-            if isinstance(effect, Request) and effect.method not in READ_METHODS:
-                request: Request[Any] = effect
+            request, gather = cast("Request[Any]", effect), cast("Gather[Any]", effect)
+            if isinstance(effect, Request) and request.method not in READ_METHODS:
                 effect = evolve(request, patience=patience)
             elif isinstance(effect, Gather):
-                gather: Gather[Any] = effect
                 effect = evolve(gather, flows=[_without_retries(inner, patience) for inner in gather.flows])
             try:
                 answer = yield effect

@@ -44,10 +44,9 @@ class PlainJson(Serializer):
         if isinstance(data, BaseException):
             text = str(data) if isinstance(data, ContactsError) else ""
             return json.dumps({"error": [type(data).__name__, text]})
-        if isinstance(data, dict):
-            arguments: dict[str, Any] = data
-            if arguments.keys() == {"args", "kwargs"}:
-                data = {"args": list(arguments["args"]), "kwargs": arguments["kwargs"]}
+        arguments = cast("dict[str, Any]", data)
+        if isinstance(data, dict) and arguments.keys() == {"args", "kwargs"}:
+            data = {"args": list(arguments["args"]), "kwargs": arguments["kwargs"]}
         text = json.dumps({"value": data}, allow_nan=False)
         if json.loads(text)["value"] != data:
             raise TypeError(f"a {type(cast('object', data)).__name__} that is not plain JSON")

@@ -179,9 +179,9 @@ def _checker(schema: Schema) -> Checker:
             fields = [(name, _checker(inner)) for name, inner in schema.items()]
 
             def check(value: Any) -> str | None:
+                found = cast("dict[str, Any]", value)
                 if not isinstance(value, dict):
                     return ""
-                found: dict[str, Any] = value
                 for name, inner in fields:
                     if (wrong := inner(found.get(name, ...))) is not None:
                         return f".{name}{wrong}"
@@ -191,9 +191,9 @@ def _checker(schema: Schema) -> Checker:
             item = _checker(schema[0])
 
             def check(value: Any) -> str | None:
+                elements = cast("list[Any]", value)
                 if not isinstance(value, list):
                     return ""
-                elements: list[Any] = value
                 for n, element in enumerate(elements):
                     if (wrong := item(element)) is not None:
                         return f"[{n}]{wrong}"
@@ -211,16 +211,12 @@ CHECKERS = {name: _checker(COMMON_FIELDS | fields) for name, fields in LINES.ite
 
 
 def _shallow(value: Any, levels: int) -> bool:
-    inner: list[Any]
-    if isinstance(value, dict):
-        fields: dict[str, Any] = value
-        inner = list(fields.values())
-    elif isinstance(value, list):
-        inner = value
-    else:
+    fields, elements = cast("dict[str, Any]", value), cast("list[Any]", value)
+    if not isinstance(value, (dict, list)):
         return True
     if levels <= 0:
         return False
+    inner = fields.values() if isinstance(value, dict) else elements
     return all(_shallow(item, levels - 1) for item in inner if isinstance(item, (dict, list)))
 
 
