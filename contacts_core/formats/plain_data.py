@@ -93,9 +93,10 @@ def _identifier(identifier: Identifier) -> dict[str, Any]:
 def _identifier_from(data: Any, _type: Any) -> Identifier:
     if not isinstance(data, dict):
         raise TypeError("expected an object")
-    rest = {name: value for name, value in data.items() if name != "normal"}
+    fields = cast("dict[str, Any]", data)
+    rest = {name: value for name, value in fields.items() if name != "normal"}
     identifier: Identifier = _structured_identifier(rest, Identifier)
-    if data.get("normal", identifier.normal) != identifier.normal:
+    if fields.get("normal", identifier.normal) != identifier.normal:
         raise InvalidInput("normal is not the normal form of value (leave it out, or change both)")
     return identifier
 
