@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Generator, Iterator, MutableMapping
+from collections.abc import Generator, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 import typer.main
@@ -107,12 +107,19 @@ class Strict:
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse, after a look at what is there."""
         if not ctx.resilient_parsing:
-            values, _, given = self.make_parser(ctx).parse_args(list(args))  # type: ignore[attr-defined]
+            parser: Any = cast("Any", self).make_parser(ctx)
+            values: dict[str, Any]
+            given: list[Any]
+            values, _, given = parser.parse_args(list(args))
             times = Counter(param.name for param in given)
             for param in dict.fromkeys(given):
                 _refuse_odd(param, values.get(param.name), times[param.name])
-        rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        rest: list[str] = cast("Any", super()).parse_args(ctx, args)
         return rest
+
+
+def _several(value: object) -> Sequence[object]:
+    return cast("Sequence[object]", value) if isinstance(value, (list, tuple)) else [value]
 
 
 def _refuse_odd(param: Any, value: Any, times: int) -> None:
@@ -122,7 +129,7 @@ def _refuse_odd(param: Any, value: Any, times: int) -> None:
     idempotent = param.multiple or (param.is_flag and not param.secondary_opts) if option else True
     if times > 1 and not idempotent:
         raise typer.BadParameter(f"{name} is given {times} times; it takes one value")
-    for text in value if isinstance(value, (list, tuple)) else [value]:
+    for text in _several(value):
         if not isinstance(text, str):
             continue
         if not text.strip() and param.name not in BLANK:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import typer
 
@@ -179,7 +179,7 @@ def cell(value: Any) -> Any:
         case bool():
             return str(value).lower()
         case list() | tuple():
-            return [cell(each) for each in value]
+            return [cell(each) for each in cast("Sequence[Any]", value)]
         case Mapping():
             return json.dumps(plain(value), ensure_ascii=False) if value else ""
         case date():

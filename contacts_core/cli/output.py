@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,15 +75,15 @@ class Cell(NamedTuple):
 class Table:
     """Rows under a header.
 
-    On a terminal it is drawn, and no word in a cell is ever broken: where the terminal is too narrow for that, each row
-    XX
+    On a terminal it is drawn, and no word in a cell is ever broken: if the terminal is too narrow for that, each row is
+    shown as a block of lines.
     """
 
     columns: Sequence[str]
     title: str = ""
     for_people: bool = False
     ruled: bool = False
-    rows: list[list[Cell]] = field(default_factory=list)
+    rows: list[list[Cell]] = field(default_factory=list[list[Cell]])
 
     def add_row(self, *cells: object) -> None:
         """Add a row; None is an empty cell, a list or tuple is a cell of several lines."""
@@ -98,7 +98,7 @@ class _Messages:
     quiet: bool = False
     verbose: bool = False
     debug: bool = False
-    kept: dict[str, Any] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def keep(self, kind: str, lines: Iterable[str]) -> None:
         self.kept.setdefault(kind, []).extend(lines)
@@ -203,7 +203,7 @@ def csv_rows(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     writer = csv.writer(CsvOut())
     writer.writerow(columns)
     for row in rows:
-        writer.writerow(";".join(map(str, cell)) if isinstance(cell, (list, tuple)) else cell for cell in row)
+        writer.writerow(cell if _several(cell) is None else ";".join(map(str, _several(cell) or ())) for cell in row)
 
 
 def note(message: str | list[str], style: str = "", *, even_if_quiet: bool = False) -> None:
@@ -383,8 +383,13 @@ def _wrapped(lines: Iterable[str], width: int) -> list[str]:
 
 def _lines(value: object) -> list[str]:
     """A value as lines that are fit to be printed, at least one."""
-    lines = value if isinstance(value, (list, tuple)) else [value]
-    return ["" if each is None else clean(each) for each in lines] or [""]
+    several = _several(value)
+    lines = [value] if several is None else several
+    return ["" if line is None else clean(line) for line in lines] or [""]
+
+
+def _several(cell: object) -> Sequence[object] | None:
+    return cast("Sequence[object]", cell) if isinstance(cell, (list, tuple)) else None
 
 
 def _plain(value: Any) -> Any:

@@ -18,6 +18,7 @@ from contacts_core.cli.options import Json, chosen_account, pairs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from contacts_core.cli.probes import Probed
     from contacts_core.config.accounts import Account
     from contacts_core.provider import Provider
 
@@ -177,7 +178,7 @@ def accounts_check(
     chosen = chosen or [each["name"] for each in _known()]
     if not chosen:
         raise ConfigurationError("no account is set up", hint="contacts accounts add NAME PROVIDER")
-    results = []
+    results: list[Probed] = []
     for name in dict.fromkeys(chosen):
         with output.progress(f"asking {name}"):
             results += probe(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -235,7 +235,7 @@ def worker(storage: Storage = None) -> None:
 
 
 @contextmanager
-def bars() -> Iterator[Callable[[Sequence[Progress]], None]]:
+def bars() -> Generator[Callable[[Sequence[Progress]], None]]:
     """One bar for each account on stderr; where that is no terminal, a line for each phase."""
     from contacts_core.cli import output
 

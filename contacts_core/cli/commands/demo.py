@@ -83,7 +83,7 @@ def demo(
             # Made from the emulator's settings alone, whatever accounts and keys are set up here.
             provider = plugins.provider_class(name)(**server.settings(name))
             with Contacts(provider) as client, output.progress(f"trying {name}") as far:
-                of_vendor = []
+                of_vendor: list[Check] = []
                 for check in Tour(client).checks():
                     of_vendor.append(check)
                     far(check.operation)

@@ -60,7 +60,8 @@ class _Erasure:
         before = {name: list(client.export()) for name, client in self._clients.items()}
         least = min(LEAST, len(before))
         addresses = [{c.email for c in contacts if c.email} for contacts in before.values()]
-        shared = sorted(a for a in set().union(*addresses) if sum(a in each for each in addresses) >= least)
+        everywhere = set[str]().union(*addresses)
+        shared = sorted(a for a in everywhere if sum(a in each for each in addresses) >= least)
         person = Identifier.email(shared[0])
         plan = plan_erasure([person], list(self._clients.values()), follow=IdentifierExpansion.ONCE)
         if not self._quiet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -132,12 +132,15 @@ def _from_stdin() -> tuple[list[Job], Exit]:
     if not text.strip():
         raise InvalidInput("nothing was read", hint="the command before the pipe failed; see what it says")
     read = _json("stdin", text)
-    if isinstance(read, dict) and "state" in read and isinstance(read.get("jobs"), list):
-        codes = {state.value: code for state, code in OUTCOME_CODES.items()} | {INTERRUPTED: Exit.PARTIAL}
-        return [job_from_plain(each) for each in read["jobs"]], codes.get(str(read["state"]), Exit.DONE)
+    if isinstance(read, dict):
+        outcome = cast("dict[str, Any]", read)
+        if "state" in outcome and isinstance(outcome.get("jobs"), list):
+            codes = {state.value: code for state, code in OUTCOME_CODES.items()} | {INTERRUPTED: Exit.PARTIAL}
+            return [job_from_plain(job) for job in outcome["jobs"]], codes.get(str(outcome["state"]), Exit.DONE)
     if not read:
         raise InvalidInput("there is no job in what was read", hint="pass what --json printed")
-    return [job_from_plain(each) for each in (read if isinstance(read, list) else [read])], Exit.DONE
+    jobs = cast("list[Any]", read if isinstance(read, list) else [read])
+    return [job_from_plain(job) for job in jobs], Exit.DONE
 
 
 def _json(where: str, text: str | bytes) -> Any:
