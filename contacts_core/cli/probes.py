@@ -70,7 +70,7 @@ def probe(name: str) -> list[Probed]:
 
 
 def _probed(client: Contacts[Any]) -> Iterator[Probed]:
-    provider = client.provider
+    provider: Provider = client.provider
     for row in matrix.rows({client.name: type(provider)}):
         capability = next(each for each in CAPABILITIES if each.__name__ == row.capability)
         if capability is QueuesJobs or not isinstance(provider, capability):
