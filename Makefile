@@ -25,7 +25,7 @@ demo: $(RUN) ## the five operations on all three vendors, against emulators on t
 	@$(BIN)/contacts demo
 
 test: $(DEV) ## every test with branch coverage; ARGS="-k name" runs a few, without
-	$(BIN)/pytest $(if $(ARGS),$(ARGS),-n 2 --cov --cov-report=term)
+	$(BIN)/pytest $(if $(ARGS),$(ARGS),-n 3 --dist worksteal --durations=40 --cov --cov-report=term)
 
 test-postgres: $(DEV) ## workers and storage on a real PostgreSQL, started for this and gone afterwards
 	scripts/postgres.sh $(BIN)/pytest $(or $(ARGS),tests/plans/test_workers.py tests/plans/test_fencing.py tests/plans/test_stored.py)
