@@ -216,7 +216,7 @@ def changing(client: Client, operation: str, items: Sequence[object], doing: str
             nonlocal answered
             answered += response is not None and response.status_code < CLIENT_ERROR
             reached = f"{min(answered * batch, len(items))} of {len(items)}" if batch else f"{answered} request(s)"
-            far(f"({reached} done)")
+            far(f"({reached} answered)")  # not done: the vendor may only have accepted them
 
         remove = client.add_event_hook(count)
         try:

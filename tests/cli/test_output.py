@@ -395,7 +395,7 @@ def test_a_long_change_says_how_far_it_got(run: Run, vendor: Vendor, monkeypatch
     monkeypatch.setattr(prompts, "progress", progress)
     done = run("delete", "acme", *(f"id-{n}" for n in range(1, 4)), "--yes")
     assert done.code == Exit.DONE
-    assert told == ["deleting 3 contact(s)", "(2 of 3 done)", "(3 of 3 done)", "(3 of 3 done)"]
+    assert told == ["deleting 3 contact(s)", "(2 of 3 answered)", "(3 of 3 answered)", "(3 of 3 answered)"]
     assert not hooks
 
 
