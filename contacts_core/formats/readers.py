@@ -113,7 +113,7 @@ def read_people(source: Source) -> tuple[list[tuple[Identifier, ...]], list[str]
 
     Raises:
         InvalidInput: No column is known, or a row is not one person with certain identifiers; the message names the
-        line.
+            line.
     """
     name, people = _name(source), list[tuple[Identifier, ...]]()
     header: list[str] | None = None
