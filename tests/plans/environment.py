@@ -20,7 +20,7 @@ from contacts_core.emulator.registry import emulators
 from contacts_core.formats import plain
 from contacts_core.plans.execution import engine, runner
 from contacts_core.plans.execution.engine import Engine
-from contacts_core.provider import HttpSettings
+from contacts_core.provider import HttpSettings, flows
 from contacts_core.storage import database
 from contacts_core.storage.database import locate_storage
 from contacts_core.storage.tombstones import guard
@@ -53,6 +53,7 @@ def lively() -> Iterator[None]:
         patch.setattr(engine, "private", private)
         patch.setattr(engine, "POLL_INTERVAL_S", 0.02)
         patch.setattr(runner, "POLL_INTERVAL_S", 0.02)
+        patch.setattr(flows.pauses, "__defaults__", (0.02,))
         for begin in (runner.apply, runner.apply_async):
             patch.setattr(begin, "__kwdefaults__", {**(begin.__kwdefaults__ or {}), "pause": 0.02})
         yield

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,32 +13,11 @@ import pytest
 
 from contacts_core.emulator import Exchange
 from contacts_core.plans import Plan, list_runs, plan_erasure, resume
+from tests.plans import dying_process
 from tests.plans.environment import Ground, ground, holders, without
 
 PEOPLE = 2
 SLICES = 4  # of the loop, so that several processes can share it
-
-APPLY = """
-import os, signal, sys
-from contacts_core.config import plugins
-from contacts_core.plans import Plan, apply
-from contacts_core.provider import hookimpl
-
-kill_at = int(sys.argv[2])
-
-class Killer:
-    steps = 0
-
-    @hookimpl
-    def contacts_step_finished(self, step, outcome):
-        self.steps += 1
-        if self.steps == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-plugins.manager().register(Killer(), name="killer")
-receipt = apply(Plan.load(sys.argv[1]), pause=0.02, timeout=30)
-print(receipt.state)
-"""
 
 
 class Killing:
@@ -48,25 +26,27 @@ class Killing:
     def __init__(self) -> None:
         self.after = 0
         self.count = 0
-        self.process: subprocess.Popen[str] | None = None
+        self.process: BaseProcess | None = None
 
     def told(self, exchange: Exchange) -> None:
         if self.process is None:
             return
         self.count += 1
         if self.count == self.after:
-            self.process.send_signal(signal.SIGKILL)
+            self.process.kill()
 
 
-def apply_elsewhere(plan: Path, killing: Killing, *, requests: int = 0, steps: int = 0) -> subprocess.Popen[str]:
-    """Apply a plan in a process of its own, which dies after so many requests, or when so many steps are written."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", APPLY, str(plan), str(steps)], stdout=subprocess.PIPE, text=True, env={**os.environ}
-    )
-    killing.after, killing.count, killing.process = requests, 0, process
-    process.communicate()
+def apply_elsewhere(plan: Path, killing: Killing, *, requests: int = 0, steps: int = 0) -> int | None:
+    """Apply a plan in a process of its own, which dies after so many requests, or when so many steps are written.
+
+    Returns:
+        The exit code of the process; the negative number of the signal that killed it.
+    """
+    killing.after, killing.count = requests, 0
+    process = killing.process = dying_process.start(plan, steps)
+    process.join()
     killing.process = None
-    return process
+    return process.exitcode
 
 
 def deleted_by(exchange: Exchange) -> list[str]:
@@ -110,8 +90,7 @@ def requests_needed(tmp_path: Path) -> tuple[int, int]:
     killing = Killing()
     with ground(told=killing.told) as here:
         plan = planned(here, tmp_path)
-        process = apply_elsewhere(tmp_path / "plan.json", killing)
-        assert process.returncode == 0
+        assert apply_elsewhere(tmp_path / "plan.json", killing) == 0
         return killing.count, sum(len(part.steps) for part in plan.accounts)
 
 
@@ -134,8 +113,7 @@ def crash(tmp_path: Path, where: str, **when: int) -> None:
         plan = planned(here, folder)
         before = without(here.everyone(), plan)
         here.seen.clear()
-        process = apply_elsewhere(folder / "plan.json", killing, **when)
-        assert process.returncode == -signal.SIGKILL, where
+        assert apply_elsewhere(folder / "plan.json", killing, **when) == -signal.SIGKILL, where
         check(here, plan, before, where)
 
 
