@@ -25,7 +25,7 @@ from contacts_core.http.interruption import Finishing, Interruption, not_started
 from contacts_core.http.protocols import AsyncClient, AsyncHttpResponse, HttpRequest
 from contacts_core.http.retry import Attempts
 from contacts_core.http.transport import ASK_AGAIN_S, Transport, client_error, random_jitter
-from contacts_core.http.wire import OK, REDIRECTS, Answer, masked_log
+from contacts_core.http.wire import OK, REDIRECTS, Answer, masked_log, transport_errors
 from contacts_core.provider import (
     Blocking,
     Download,
@@ -73,7 +73,7 @@ class AsyncTransport(Transport):
             monotonic: The clock of pauses and deadlines, in seconds.
             jitter: Gives random numbers from 0 to 1, for the pauses between attempts.
         """
-        super().__init__(provider, client, monotonic, jitter)
+        super().__init__(provider, monotonic, jitter)
         self._sleep = sleep
         self._own: httpx.AsyncClient | None = None
         self._users: dict[int, int] = {}  # of each client of our own, by its id
@@ -86,6 +86,7 @@ class AsyncTransport(Transport):
 
             self._own = connections.async_client(self._settings)
         self._client: AsyncClient = client or cast("AsyncClient", self._own)
+        self._broken = transport_errors(self._client)  # now: the library of our own client was not imported before
         self._slots = asyncio.Semaphore(self._settings.max_connections)
         self._loop: asyncio.AbstractEventLoop | None = None
 

@@ -19,7 +19,7 @@ from contacts_core.http.interruption import Interruption, not_started
 from contacts_core.http.protocols import BlockingHttpResponse, Client, HttpRequest
 from contacts_core.http.retry import Attempts
 from contacts_core.http.transport import ASK_AGAIN_S, Transport, client_error, random_jitter
-from contacts_core.http.wire import OK, REDIRECTS, Answer, masked_log
+from contacts_core.http.wire import OK, REDIRECTS, Answer, masked_log, transport_errors
 from contacts_core.provider import (
     Blocking,
     Download,
@@ -66,7 +66,7 @@ class BlockingTransport(Transport):
             monotonic: The clock of pauses and deadlines, in seconds.
             jitter: Gives random numbers from 0 to 1, for the pauses between attempts.
         """
-        super().__init__(provider, client, monotonic, jitter)
+        super().__init__(provider, monotonic, jitter)
         self._sleep = sleep
         self._own: httpx.Client | None = None
         self._fork_lock = threading.Lock()
@@ -78,6 +78,7 @@ class BlockingTransport(Transport):
 
             self._own = connections.client(self._settings)
         self._client: Client = client or cast("Client", self._own)
+        self._broken = transport_errors(self._client)  # now: the library of our own client was not imported before
         # A semaphore made of a queue: threading's own is written in Python, and shows in the cost of a request.
         self._slots: SimpleQueue[None] = SimpleQueue()
         for _ in range(self._settings.max_connections):

@@ -14,7 +14,7 @@ from contacts_core.http.hooks import BeforeSend, EventHook, Hooks
 from contacts_core.http.interruption import Interruption
 from contacts_core.http.rate_limits import RateLimiter
 from contacts_core.http.retry import Attempts, Raise
-from contacts_core.http.wire import OK, Answer, Wire, exhausted, transport_errors
+from contacts_core.http.wire import OK, Answer, Wire, exhausted
 from contacts_core.models.identifiers import scrub
 from contacts_core.provider import Provider, Request
 
@@ -34,9 +34,7 @@ ASK_AGAIN_S = 0.1  # until a `BeforeSend` hook is asked again
 class Transport:
     """The shared half of a transport: hooks, pacing, deadlines, and what an answer means."""
 
-    def __init__(
-        self, provider: Provider, client: object, monotonic: Callable[[], float], jitter: Callable[[], float]
-    ) -> None:
+    def __init__(self, provider: Provider, monotonic: Callable[[], float], jitter: Callable[[], float]) -> None:
         """Prepare to send the requests of a provider.
 
         Raises:
@@ -48,7 +46,7 @@ class Transport:
         self._limiter = RateLimiter(provider.rate_limits)
         self._hooks = Hooks()
         self._monotonic, self._jitter = monotonic, jitter
-        self._broken = transport_errors(client)
+        self._broken: tuple[type[Exception], ...] = ()
         self._process = os.getpid()
         self._closed = False
         self._first_request: float | None = None

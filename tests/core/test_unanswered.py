@@ -8,6 +8,8 @@ import ipaddress
 import re
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -145,3 +147,35 @@ def test_the_first_line_of_each_capability_says_what_a_provider_cannot_do() -> N
         verb, _, _ = (capability.__doc__ or "").partition(" ")
         assert not verb.endswith("s"), f"{SendGrid.name} cannot {verb.lower()} …"
     assert declared(SendGrid)
+
+
+PROGRAM = """
+import asyncio, sys
+from contacts_core import connect, connect_async
+from contacts_core.errors import Unreachable
+
+assert not {"httpx", "httpx2"} & sys.modules.keys()
+settings = {"api_key": "k", "base_url": sys.argv[2], "http": {"attempts": 1}}
+
+def blocking():
+    with connect("sendgrid", **settings) as contacts:
+        contacts.count()
+
+async def asynchronous():
+    async with connect_async("sendgrid", **settings) as contacts:
+        await contacts.count()
+
+try:
+    blocking() if sys.argv[1] == "blocking" else asyncio.run(asynchronous())
+except Unreachable as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("kind", ["blocking", "asynchronous"])
+def test_a_program_that_imports_no_http_library_itself_gets_the_same_errors(kind: str, refusing: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, kind, refusing], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stderr == ""
+    assert done.stdout.endswith(": the connection was refused\n")
