@@ -13,7 +13,9 @@ from contacts_core import Contact, Contacts, Identifier, OutcomeState, errors
 from contacts_core.emulator import json_response
 from contacts_sendgrid import mapping
 from contacts_sendgrid.payloads import User
+from contacts_user_api import UserApi
 from contacts_user_api.emulator import shapes
+from contacts_user_api.payloads import ContactAnswer, ContactDetails
 from tests.providers.conftest import SEEN
 from tests.providers.test_on_emulators import account, person
 
@@ -49,6 +51,32 @@ def reshaped(served: Any, change: Callable[[dict[str, Any]], None]) -> None:
         return made
 
     contacts._shapes = shapes
+
+
+def refuse(served: Any, name: str, applies: Callable[[Any], bool], status: int = 403) -> None:
+    """Answer the requests to which this applies with an error."""
+    emulator = served.sandbox.emulators[name]
+    original = emulator.answer
+
+    def answer(operation: Any, incoming: Any, scope: Any) -> Any:
+        return emulator.error(status, "refused") if applies(incoming) else original(operation, incoming, scope)
+
+    emulator.answer = answer
+
+
+def reads_after_puts() -> Callable[[Any], bool]:
+    """Return whether a request is the first to read what a PUT has changed."""
+    changed: set[str] = set()
+
+    def applies(incoming: Any) -> bool:
+        if incoming.method == "PUT":
+            changed.add(incoming.path)
+        elif incoming.path in changed:
+            changed.remove(incoming.path)
+            return True
+        return False
+
+    return applies
 
 
 FAULTS = ("no-relations", "no-relations-anywhere", "null-relations", "flat-lists")
@@ -202,6 +230,33 @@ class TestUserApi:
                 flow.throw(errors.NotFound("none"))
             base = served.settings("user-api")["base_url"] + "/user-api/v1"
             assert stopped.value.value == base
+
+    @pytest.mark.parametrize("status", [401, 403, 404, 422])
+    def test_a_change_whose_re_read_is_refused_is_unconfirmed(self, status: int) -> None:
+        with account("user-api", contacts=12) as (door, served):
+            target = next(c for c in door.export() if c.identifiers and c.lists)
+            assert target.lists
+            newsletter = target.lists[0]
+            members = [contact.id for contact in door.export([newsletter])]
+            refuse(served, "user-api", reads_after_puts(), status)
+            changes = (
+                door.remove_identifier(target.id, target.identifiers[0]),
+                door.remove_from_list(newsletter, members),
+                door.add_to_list(newsletter, members),
+            )
+            for outcome in changes:
+                assert (outcome.unconfirmed, outcome.state) == (outcome.requested, OutcomeState.PARTIAL)
+            assert target.identifiers[0] not in door.get_contacts([target.id])[target.id].identifiers
+
+    @pytest.mark.parametrize("error", [errors.Cancelled, lambda: errors.DeadlineExceeded("over")])
+    def test_a_change_whose_re_read_is_given_up_is_not_unsent(self, error: Callable[[], errors.ContactsError]) -> None:
+        read = ContactAnswer(data=ContactDetails(id="1", lists=[]))
+        flow = UserApi(api_key="k", base_url="https://api.example.com").add_to_list("7", ["1"])
+        sent: list[Any] = [next(flow), flow.send(read), flow.send(read)]
+        assert [each.method for each in sent] == ["GET", "PUT", "GET"]
+        with pytest.raises(errors.ContactsError) as caught:
+            flow.throw(error())
+        assert caught.value.unclear
 
 
 def bird_answers(served: Any, change: Callable[[dict[str, Any]], None]) -> None:
