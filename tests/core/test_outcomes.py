@@ -189,6 +189,34 @@ def test_the_outcome_of_an_interruption_inside_a_provider_is_completed() -> None
         assert str(caught.value).startswith(f"{outcome.operation} stopped: ")
 
 
+@pytest.mark.parametrize("operation", CHANGES)
+def test_jobs_of_an_interruption_inside_a_provider_are_the_callers(operation: str) -> None:
+    def stopped(_: Sequence[str]) -> Outcome:
+        raise errors.Interrupted(queued(Job(provider="another", id="j1", operation="another")), ["b"], ["c"], "cut")
+
+    scripted = client(stopped)
+    with pytest.raises(errors.Interrupted) as caught:
+        CHANGES[operation][0](scripted)
+    jobs = caught.value.outcome.jobs
+    assert {(job.provider, job.operation, job.id) for job in jobs} == {("scripted", operation, "j1")}
+    assert [job.state for job in map(scripted.get_job, jobs)] == [JobState.DONE] * len(jobs)
+
+
+@pytest.mark.parametrize("operation", [name for name in CHANGES if name != "upsert_contacts"])
+@pytest.mark.parametrize("say", [done, absent, lambda items: failed(items, "no")], ids=["done", "absent", "failed"])
+def test_an_interruption_says_nothing_of_items_that_were_not_asked_for(operation: str, say: Say) -> None:
+    def stopped(items: Sequence[str]) -> Outcome:
+        raise errors.Interrupted(say(["x", *items[:1], *items[:1], "y"]), items[1:], [], "cut")
+
+    with pytest.raises(errors.Interrupted) as caught:
+        CHANGES[operation][0](client(stopped))
+    outcome = caught.value.outcome
+    said = [*outcome.confirmed, *outcome.absent, *(failure.item for failure in outcome.failed)]
+    assert said
+    assert not {"x", "y"} & set(said)
+    assert len(said) == len(set(said))
+
+
 def test_one_item_may_be_named_by_itself() -> None:
     assert done("abc") == done(["abc"]) == Outcome(requested=1, confirmed=("abc",))
     assert absent("abc") == Outcome(requested=1, absent=("abc",))
