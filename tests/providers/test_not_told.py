@@ -246,7 +246,9 @@ class TestUserApi:
             )
             for outcome in changes:
                 assert (outcome.unconfirmed, outcome.state) == (outcome.requested, OutcomeState.PARTIAL)
-            assert target.identifiers[0] not in door.get_contacts([target.id])[target.id].identifiers
+            after = door.get_contacts([target.id])[target.id]
+            assert after
+            assert target.identifiers[0] not in after.identifiers
 
     @pytest.mark.parametrize("error", [errors.Cancelled, lambda: errors.DeadlineExceeded("over")])
     def test_a_change_whose_re_read_is_given_up_is_not_unsent(self, error: Callable[[], errors.ContactsError]) -> None:
@@ -398,6 +400,19 @@ def drop_alternates(path: str, body: dict[str, Any]) -> None:
 
 
 class TestSendGrid:
+    @pytest.mark.parametrize("number", [0, -1])
+    def test_the_deletion_of_all_contacts_without_a_job_is_not_done(self, number: int) -> None:
+        with account("sendgrid", contacts=3) as (door, served):
+
+            def change(path: str, body: dict[str, Any]) -> None:
+                body.pop("job_id", None)
+                if path.endswith("/count"):
+                    body["contact_count"] = number
+
+            sendgrid_answers(served, change)
+            outcome = door.delete_all_contacts(confirm=door.provider.name)
+            assert (outcome.jobs, outcome.succeeded_count, outcome.state) == ((), 0, OutcomeState.PARTIAL)
+
     def test_contacts_read_in_a_batch_that_tells_nothing_are_read_one_by_one(self) -> None:
         with account("sendgrid", contacts=4) as (door, served):
             people = {contact.id: contact for contact in door.export()}
