@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 from contacts_bird import Bird
+from contacts_bird.payloads import ContactDetails as BirdContact
+from contacts_bird.payloads import IdentifierRef, Identifiers
 from contacts_core import Contact, Contacts, Identifier, OutcomeState, errors
 from contacts_core.emulator import json_response
 from contacts_sendgrid import mapping
@@ -366,6 +368,79 @@ class TestBird:
             outcome = door.add_to_list(newsletter, people)
             assert [failure.item for failure in outcome.failed] == [people[7]]
             assert set(outcome.confirmed) == set(people) - {people[7]}
+
+    @pytest.mark.parametrize("status", [401, 403, 422])
+    def test_a_removal_under_one_key_is_told_if_the_next_is_refused(self, status: int) -> None:
+        address = "first@example.com"
+        twice = (Identifier.email(address), Identifier.other("secondaryEmailAddress", address))
+        with account("bird", email_keys="emailaddress, secondaryEmailAddress") as (door, served):
+            with Contacts(Bird(**served.settings("bird"))) as plain:
+                (created,) = plain.upsert_contacts([Contact(identifiers=twice)]).confirmed
+            removals = iter([False, True])
+            refuse(served, "bird", lambda incoming: incoming.method == "DELETE" and next(removals), status)
+            (failure,) = door.remove_identifier(created, Identifier.email(address)).failed
+            assert failure.reason.startswith("removed under secondaryEmailAddress, but not under emailaddress: ")
+
+    @pytest.mark.parametrize("error", [errors.Cancelled, lambda: errors.DeadlineExceeded("over")])
+    def test_a_removal_under_one_key_is_not_unsent(self, error: Callable[[], errors.ContactsError]) -> None:
+        provider = Bird(access_key="k", workspace_id="w", email_keys="a,b")
+        stored = [IdentifierRef(key=key, value="first@example.com") for key in "ab"]
+        flow = provider.remove_identifier("1", Identifier.email("first@example.com"))
+        sent: list[Any] = [next(flow), flow.send(Identifiers(results=stored)), flow.send(None)]
+        assert [each.method for each in sent] == ["GET", "DELETE", "DELETE"]
+        with pytest.raises(errors.ContactsError) as caught:
+            flow.throw(error())
+        assert caught.value.unclear
+
+    def test_an_identifier_that_is_gone_under_the_next_key_is_removed(self) -> None:
+        provider = Bird(access_key="k", workspace_id="w", email_keys="a,b")
+        stored = [IdentifierRef(key=key, value="first@example.com") for key in "ab"]
+        flow = provider.remove_identifier("1", Identifier.email("first@example.com"))
+        _ = [next(flow), flow.send(Identifiers(results=stored)), flow.send(None)]
+        with pytest.raises(StopIteration) as stopped:
+            flow.throw(errors.NotFound("none"))
+        assert stopped.value.value.confirmed == ("first@example.com",)
+
+    @pytest.mark.parametrize("status", [401, 403, 404, 503])
+    def test_members_that_were_added_are_told_if_the_next_request_is_refused(
+        self, status: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with account("bird", contacts=6, email_keys="emailaddress, secondaryEmailAddress") as (door, served):
+            people = [contact for contact in door.export() if contact.email][:4]
+            newsletter = door.create_list("Another").id
+            monkeypatch.setattr(Bird, "member_batch_size", 2)
+            nobody = Identifier.email("nobody@example.com")
+            members = [nobody, *(Identifier.email(str(contact.email)) for contact in people)]
+            first = {contact.id for contact in people[:2]}
+
+            def later(incoming: Any) -> bool:
+                return incoming.path.endswith("/contacts") and not any(id in incoming.body.decode() for id in first)
+
+            refuse(served, "bird", lambda incoming: incoming.method == "POST" and later(incoming), status)
+            flow = door.provider.add_to_list(newsletter, members)
+            with pytest.raises(errors.Interrupted) as caught:
+                door.run(flow)
+            outcome = caught.value.outcome
+            assert (outcome.requested, outcome.absent) == (3, (nobody.value,))
+            assert outcome.confirmed == tuple(member.value for member in members[1:3])
+            left = (caught.value.uncertain, caught.value.unsent)
+            assert left == ((tuple(members[3:]), ()) if status == 503 else ((), tuple(members[3:])))
+
+    def test_a_written_contact_is_told_if_its_further_lists_are_refused(self) -> None:
+        with account("bird") as (door, served):
+            lists = [door.create_list(f"List {number}").id for number in range(11)]
+            refuse(served, "bird", lambda incoming: lists[10] in incoming.body.decode())
+            outcome = door.upsert_contacts([person(1)], lists=lists)
+            assert (outcome.succeeded_count, outcome.dropped_fields) == (1, (f"list {lists[10]}",))
+
+    def test_a_written_contact_is_not_unsent_if_its_further_lists_are_given_up(self) -> None:
+        lists = [f"{number}" for number in range(11)]
+        flow = Bird(access_key="k", workspace_id="w").upsert_contacts([person(1)], lists)
+        next(flow)
+        flow.send(BirdContact(id="1"))
+        with pytest.raises(errors.Cancelled) as caught:
+            flow.throw(errors.Cancelled())
+        assert caught.value.unclear
 
     def test_a_404_of_a_gateway_is_not_an_absence(self) -> None:
         with account("bird", contacts=3) as (door, served):
