@@ -34,18 +34,22 @@ def completed(
         Interrupted: The method was interrupted; the outcome that the error carries is completed as well.
     """
     emulated = capability in provider.read_modify_write
+
+    def ours(said: Outcome) -> Outcome:
+        if items is not None and not isinstance(items, int):
+            said = about(said, items)
+        jobs = tuple(evolve(job, provider=provider.name, operation=operation) for job in said.jobs)
+        return evolve(said, operation=operation, provider=provider.name, jobs=jobs, emulated=emulated)
+
     try:
-        outcome = yield from flow
+        outcome = ours((yield from flow))
     except Interrupted as error:
         cause = error.__cause__ or error
-        reached = evolve(error.outcome, operation=operation, provider=provider.name, emulated=emulated)
+        reached = ours(error.outcome)
         raise Interrupted(reached, error.uncertain, error.unsent, str(cause)) from cause
-    if isinstance(items, int):
-        outcome = counted(outcome, items)
-    elif items is not None:
-        outcome = counted(about(outcome, items), len(items))
-    jobs = tuple(evolve(job, provider=provider.name, operation=operation) for job in outcome.jobs)
-    return evolve(outcome, operation=operation, provider=provider.name, jobs=jobs, emulated=emulated)
+    if items is None:
+        return outcome
+    return counted(outcome, items if isinstance(items, int) else len(items))
 
 
 def completed_job(provider: Provider, job: Job, known: Job) -> Job:

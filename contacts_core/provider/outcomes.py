@@ -55,8 +55,13 @@ def queued(job: Job | str, requested: int = 0) -> Outcome:
 
 
 def unconfirmed(requested: int = 0) -> Outcome:
-    """Say that the vendor accepted the items without telling what became of them; arguments as for `queued`."""
-    return Outcome(requested=requested)
+    """Say that the vendor accepted the items without telling what became of them.
+
+    Args:
+        requested: Number of these items, where the core cannot know it; see `queued`. Where nobody knows it, at least
+            one item has no result, and that is what the outcome says.
+    """
+    return Outcome(requested=max(requested, 1))
 
 
 def combined(parts: Iterable[Outcome]) -> Outcome:
@@ -67,20 +72,23 @@ def combined(parts: Iterable[Outcome]) -> Outcome:
 def counted(outcome: Outcome, requested: int) -> Outcome:
     """Return the outcome with the number of items that were asked for.
 
-    Numbers that the provider gave yield to it: no more items are processed than nothing else is said of, and a single
-    job holds the rest.
+    Numbers that the provider gave yield to it: no more items are confirmed or processed than nothing else is said of,
+    and a single job holds the rest, or fewer if the provider says how many.
     """
-    left = max(0, requested - len(outcome.confirmed) - len(outcome.absent) - len(outcome.failed))
+    confirmed = outcome.confirmed[: max(0, requested - len(outcome.absent) - len(outcome.failed))]
+    left = max(0, requested - len(confirmed) - len(outcome.absent) - len(outcome.failed))
     processed = min(outcome.processed, left)
+    rest = left - processed
     jobs = outcome.jobs
     if len(jobs) == 1:
-        jobs = (evolve(jobs[0], requested=left - processed),)
-    return evolve(outcome, requested=requested, processed=processed, jobs=jobs)
+        jobs = (evolve(jobs[0], requested=min(jobs[0].requested or rest, rest)),)
+    return evolve(outcome, requested=requested, confirmed=confirmed, processed=processed, jobs=jobs)
 
 
 def about(outcome: Outcome, items: Iterable[str]) -> Outcome:
     """Return the outcome without items that were not asked for, and with each item once."""
     left = Counter(items)
+    copies = {contact.id: contact for contact in outcome.deleted if contact.id in left}
 
     def asked(name: str) -> bool:
         left[name] -= 1
@@ -91,6 +99,7 @@ def about(outcome: Outcome, items: Iterable[str]) -> Outcome:
         failed=tuple(failure for failure in outcome.failed if asked(failure.item)),
         absent=tuple(name for name in outcome.absent if asked(name)),
         confirmed=tuple(name for name in outcome.confirmed if asked(name)),
+        deleted=tuple(copies.values()),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,7 +14,7 @@ from attrs import frozen
 
 from contacts_bird import api, mapping
 from contacts_bird.payloads import ContactDetails, ListDetails, Processed
-from contacts_core.errors import NotFound, Rejected, UnexpectedPayload
+from contacts_core.errors import ContactsError, Interrupted, NotFound, ProviderError, Rejected, UnexpectedPayload
 from contacts_core.models import (
     Contact,
     ContactList,
@@ -178,8 +178,22 @@ class Bird(
         stored = [i for i in (yield from self._identifiers(contact_id)) if i == identifier]
         if not stored:
             return absent(identifier.value)
+        removed: list[str] = []
         for each in stored:  # one address may stand under several keys
-            yield from api.delete_identifier(contact_id, each.key, each.value)
+            try:
+                yield from api.delete_identifier(contact_id, each.key, each.value)
+            except NotFound:
+                if not removed:
+                    raise
+            except ContactsError as error:
+                if not removed:
+                    raise
+                if _is_refusal(error):
+                    reason = f"removed under {', '.join(removed)}, but not under {each.key}: {error}"
+                    return failed(identifier.value, reason)
+                error.unclear = True
+                raise
+            removed.append(each.key)
         return done(identifier.value)
 
     def remove_from_list(self, list_id: str, members: Sequence[Member]) -> Flow[Outcome]:
@@ -196,7 +210,12 @@ class Bird(
         *,
         wanted: bool,
     ) -> Flow[Outcome]:
-        """Change membership. Bird returns only how many it processed; if not all, read back which."""
+        """Change membership. Bird returns only how many it processed; if not all, read back which.
+
+        Raises:
+            Interrupted: A later request failed; with the members of the earlier ones.
+            ContactsError: The first request failed, or a look-up.
+        """
         outcomes: list[Outcome] = []
         sent_for: dict[Member, list[Member]] = {}  # what is sent for each member
         for member in members:
@@ -228,15 +247,19 @@ class Bird(
 
         everything = dict.fromkeys(sent for targets in sent_for.values() for sent in targets)
         for part in flows.chunks(everything, self.member_batch_size):
-            _, refused = yield from flows.apart(part, send)
+            try:
+                _, refused = yield from flows.apart(part, send)
+            except ContactsError as error:
+                if not (results or unsure):
+                    raise
+                results.update(dict.fromkeys(unsure, _unknown))
+                raise _interrupted(error, part, sent_for, results, outcomes) from error
             results.update((sent, partial(failed, reason=str(error))) for sent, error in refused)
         checks = [self._read_back(list_id, sent, wanted=wanted) for sent in unsure]
         settled = yield from flows.run_together(checks, self.concurrency)
         for sent, end in zip(unsure, settled, strict=True):
             results[sent] = end.value or _unknown
-        outcomes += [
-            _worst([results[sent](spelled(member)) for sent in targets]) for member, targets in sent_for.items()
-        ]
+        outcomes += [_of_member(member, targets, results) for member, targets in sent_for.items()]
         return combined(outcomes)
 
     def _read_back(self, list_id: str, sent: Member, *, wanted: bool) -> Flow[Callable[[str], Outcome]]:
@@ -399,7 +422,10 @@ class Bird(
                     yield from api.update_contact(written.id, more)
                 else:
                     yield from api.upsert_contact(**references[0], body=more)
-            except (NotFound, Rejected):  # the contact itself is written
+            except ContactsError as error:  # the contact itself is written
+                if not _is_refusal(error):
+                    error.unclear = True
+                    raise
                 lost.update(f"list {each}" for each in part)
         return done(written.id, dropped_fields=lost)
 
@@ -411,6 +437,42 @@ def spelled(member: Member) -> str:
 
 def _unknown(_: str) -> Outcome:
     return unconfirmed(1)
+
+
+def _is_refusal(error: ContactsError) -> bool:
+    """Whether the vendor answered that it did not carry the request out."""
+    return isinstance(error, ProviderError) and not error.unclear
+
+
+def _of_member(
+    member: Member, targets: Sequence[Member], results: Mapping[Member, Callable[[str], Outcome]]
+) -> Outcome:
+    return _worst([results[sent](spelled(member)) for sent in targets])
+
+
+def _interrupted(
+    error: ContactsError,
+    part: Sequence[Member],
+    sent_for: Mapping[Member, Sequence[Member]],
+    results: Mapping[Member, Callable[[str], Outcome]],
+    outcomes: Sequence[Outcome],
+) -> Interrupted:
+    """Return the error of a later request of a membership change, with what is known of each member.
+
+    Args:
+        error: The error.
+        part: What was to be sent then.
+        sent_for: What is sent for each member.
+        results: What is known of what was sent.
+        outcomes: The outcomes of members for which nothing is sent.
+    """
+    begun = {*results, *part} if error.unclear else {*results}
+    known = [each for each, targets in sent_for.items() if results.keys() >= set(targets)]
+    others = [each for each in sent_for if each not in known]
+    uncertain = [each for each in others if begun.intersection(sent_for[each])]
+    unsent = [each for each in others if each not in uncertain]
+    reached = combined([*outcomes, *(_of_member(each, sent_for[each], results) for each in known)])
+    return Interrupted(reached, uncertain, unsent, str(error))
 
 
 def _worst(outcomes: Sequence[Outcome]) -> Outcome:

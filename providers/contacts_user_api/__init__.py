@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import msgspec
 from attrs import frozen
 
-from contacts_core.errors import UnexpectedPayload
+from contacts_core.errors import ContactsError, ProviderError, UnexpectedPayload
 from contacts_core.models import Contact, ContactList, Count, FieldDefinition, Identifier, Outcome, Page
 from contacts_core.provider import (
     AddsToLists,
@@ -190,7 +190,7 @@ class UserApi(
         reached: Callable[[ContactDetails], bool],
         kept: Callable[[ContactDetails], bool],
     ) -> Flow[Outcome]:
-        """Write a relation back and read it again; if it is missing then, the item is neither confirmed nor failed.
+        """Write a relation back and read it again; if it cannot be read then, the item is neither confirmed nor failed.
 
         Args:
             item: What it is about, for the outcome.
@@ -198,14 +198,20 @@ class UserApi(
             body: The relation as it is to be.
             reached: Whether a re-read shows what was wanted.
             kept: Whether a re-read still shows all else that was written back.
+
+        Raises:
+            ContactsError: It was not written; or, if ``unclear``, it may have been.
         """
         written = (yield from api.update_contact(contact_id, body)).data
         _ = about_id(written, contact_id, provider=self.name)
         names = tuple(body)
         try:
             after = yield from self._told(contact_id, names)
-        except UnexpectedPayload:
+        except ProviderError:
             return unconfirmed(1)
+        except ContactsError as error:  # the re-read was not sent, but the change was
+            error.unclear = True
+            raise
         if not all(mapping.is_readable(after, name) for name in names):
             return unconfirmed(1)
         if reached(after) and not kept(after):

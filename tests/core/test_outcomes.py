@@ -133,6 +133,14 @@ def test_a_job_holds_the_items_that_nothing_else_is_said_of() -> None:
     assert (outcome.absent, outcome.failed, outcome.requested) == (("a",), (Failure("b", "no"),), 3)
 
 
+def test_a_job_holds_no_more_items_than_the_provider_says() -> None:
+    scripted = client(lambda _: combined([queued("j1", 1), unconfirmed(2)]))
+    outcome = scripted.delete_contacts(["a", "b", "c"])
+    assert [job.requested for job in outcome.jobs] == [1]
+    ended = outcome.with_jobs(map(scripted.get_job, outcome.jobs))
+    assert (ended.requested, ended.unconfirmed, ended.state) == (3, 3, OutcomeState.PARTIAL)
+
+
 @pytest.mark.parametrize("operation", CHANGES)
 def test_what_is_accepted_without_a_word_is_unconfirmed(operation: str) -> None:
     change, count = CHANGES[operation]
@@ -149,6 +157,20 @@ def test_what_is_said_of_items_that_were_not_asked_for_is_dropped(operation: str
     assert not {"x", "y"} & set(said)
     assert len(said) == len(set(said)) < count
     assert outcome.unconfirmed == count - len(said)
+
+
+@pytest.mark.parametrize("refused", [0, 1])
+def test_no_more_contacts_are_written_than_were_given(refused: int) -> None:
+    said = combined([failed(["x"] * refused, "no"), done(["1", "2"]), done(["3", "4", "5"])])
+    outcome = client(lambda _: said).upsert_contacts(PEOPLE[:2])
+    assert (outcome.requested, outcome.succeeded_count, outcome.failed_count) == (2, 2 - refused, refused)
+    assert outcome.state is (OutcomeState.PARTIAL if refused else OutcomeState.DONE)
+
+
+def test_copies_of_contacts_that_were_not_asked_for_are_dropped() -> None:
+    copies = [Contact("scripted", id) for id in ("x", "a", "a", "b")]
+    outcome = client(lambda ids: done(ids, deleted=copies)).delete_contacts(["a", "b"])
+    assert [contact.id for contact in outcome.deleted] == ["a", "b"]
 
 
 @pytest.mark.parametrize("operation", CHANGES)
@@ -171,6 +193,22 @@ def test_all_contacts_are_counted_by_the_core_where_it_deletes_them_one_by_one()
     assert (lied.requested, lied.succeeded_count) == (7, 0)
 
 
+@frozen(kw_only=True)
+class AtOnce(Scripted):
+    def delete_all_contacts(self) -> Flow[Outcome]:
+        return self._said([])
+
+
+@pytest.mark.parametrize(
+    ("say", "state"),
+    [(lambda _: unconfirmed(), OutcomeState.PARTIAL), (done, OutcomeState.DONE)],
+    ids=["silent", "none"],
+)
+def test_the_deletion_of_all_contacts_is_not_done_where_nothing_is_said_of_it(say: Say, state: OutcomeState) -> None:
+    outcome = Contacts(AtOnce(say=say)).delete_all_contacts(confirm="scripted")
+    assert (outcome.state, outcome.succeeded_count) == (state, 0)
+
+
 def test_a_job_that_was_read_again_is_still_the_callers() -> None:
     known = Job(provider="scripted", id="j", operation="delete_contacts", requested=3)
     job = client(done).get_job(known)
@@ -187,6 +225,34 @@ def test_the_outcome_of_an_interruption_inside_a_provider_is_completed() -> None
         outcome = caught.value.outcome
         assert (outcome.provider, bool(outcome.operation)) == ("scripted", True)
         assert str(caught.value).startswith(f"{outcome.operation} stopped: ")
+
+
+@pytest.mark.parametrize("operation", CHANGES)
+def test_jobs_of_an_interruption_inside_a_provider_are_the_callers(operation: str) -> None:
+    def stopped(_: Sequence[str]) -> Outcome:
+        raise errors.Interrupted(queued(Job(provider="another", id="j1", operation="another")), ["b"], ["c"], "cut")
+
+    scripted = client(stopped)
+    with pytest.raises(errors.Interrupted) as caught:
+        CHANGES[operation][0](scripted)
+    jobs = caught.value.outcome.jobs
+    assert {(job.provider, job.operation, job.id) for job in jobs} == {("scripted", operation, "j1")}
+    assert [job.state for job in map(scripted.get_job, jobs)] == [JobState.DONE] * len(jobs)
+
+
+@pytest.mark.parametrize("operation", [name for name in CHANGES if name != "upsert_contacts"])
+@pytest.mark.parametrize("say", [done, absent, lambda items: failed(items, "no")], ids=["done", "absent", "failed"])
+def test_an_interruption_says_nothing_of_items_that_were_not_asked_for(operation: str, say: Say) -> None:
+    def stopped(items: Sequence[str]) -> Outcome:
+        raise errors.Interrupted(say(["x", *items[:1], *items[:1], "y"]), items[1:], [], "cut")
+
+    with pytest.raises(errors.Interrupted) as caught:
+        CHANGES[operation][0](client(stopped))
+    outcome = caught.value.outcome
+    said = [*outcome.confirmed, *outcome.absent, *(failure.item for failure in outcome.failed)]
+    assert said
+    assert not {"x", "y"} & set(said)
+    assert len(said) == len(set(said))
 
 
 def test_one_item_may_be_named_by_itself() -> None:

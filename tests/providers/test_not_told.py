@@ -9,11 +9,15 @@ import msgspec
 import pytest
 
 from contacts_bird import Bird
+from contacts_bird.payloads import ContactDetails as BirdContact
+from contacts_bird.payloads import IdentifierRef, Identifiers
 from contacts_core import Contact, Contacts, Identifier, OutcomeState, errors
 from contacts_core.emulator import json_response
 from contacts_sendgrid import mapping
 from contacts_sendgrid.payloads import User
+from contacts_user_api import UserApi
 from contacts_user_api.emulator import shapes
+from contacts_user_api.payloads import ContactAnswer, ContactDetails
 from tests.providers.conftest import SEEN
 from tests.providers.test_on_emulators import account, person
 
@@ -49,6 +53,32 @@ def reshaped(served: Any, change: Callable[[dict[str, Any]], None]) -> None:
         return made
 
     contacts._shapes = shapes
+
+
+def refuse(served: Any, name: str, applies: Callable[[Any], bool], status: int = 403) -> None:
+    """Answer the requests to which this applies with an error."""
+    emulator = served.sandbox.emulators[name]
+    original = emulator.answer
+
+    def answer(operation: Any, incoming: Any, scope: Any) -> Any:
+        return emulator.error(status, "refused") if applies(incoming) else original(operation, incoming, scope)
+
+    emulator.answer = answer
+
+
+def reads_after_puts() -> Callable[[Any], bool]:
+    """Return whether a request is the first to read what a PUT has changed."""
+    changed: set[str] = set()
+
+    def applies(incoming: Any) -> bool:
+        if incoming.method == "PUT":
+            changed.add(incoming.path)
+        elif incoming.path in changed:
+            changed.remove(incoming.path)
+            return True
+        return False
+
+    return applies
 
 
 FAULTS = ("no-relations", "no-relations-anywhere", "null-relations", "flat-lists")
@@ -203,6 +233,35 @@ class TestUserApi:
             base = served.settings("user-api")["base_url"] + "/user-api/v1"
             assert stopped.value.value == base
 
+    @pytest.mark.parametrize("status", [401, 403, 404, 422])
+    def test_a_change_whose_re_read_is_refused_is_unconfirmed(self, status: int) -> None:
+        with account("user-api", contacts=12) as (door, served):
+            target = next(c for c in door.export() if c.identifiers and c.lists)
+            assert target.lists
+            newsletter = target.lists[0]
+            members = [contact.id for contact in door.export([newsletter])]
+            refuse(served, "user-api", reads_after_puts(), status)
+            changes = (
+                door.remove_identifier(target.id, target.identifiers[0]),
+                door.remove_from_list(newsletter, members),
+                door.add_to_list(newsletter, members),
+            )
+            for outcome in changes:
+                assert (outcome.unconfirmed, outcome.state) == (outcome.requested, OutcomeState.PARTIAL)
+            after = door.get_contacts([target.id])[target.id]
+            assert after
+            assert target.identifiers[0] not in after.identifiers
+
+    @pytest.mark.parametrize("error", [errors.Cancelled, lambda: errors.DeadlineExceeded("over")])
+    def test_a_change_whose_re_read_is_given_up_is_not_unsent(self, error: Callable[[], errors.ContactsError]) -> None:
+        read = ContactAnswer(data=ContactDetails(id="1", lists=[]))
+        flow = UserApi(api_key="k", base_url="https://api.example.com").add_to_list("7", ["1"])
+        sent: list[Any] = [next(flow), flow.send(read), flow.send(read)]
+        assert [each.method for each in sent] == ["GET", "PUT", "GET"]
+        with pytest.raises(errors.ContactsError) as caught:
+            flow.throw(error())
+        assert caught.value.unclear
+
 
 def bird_answers(served: Any, change: Callable[[dict[str, Any]], None]) -> None:
     """Change every contact that the emulator answers with."""
@@ -310,6 +369,79 @@ class TestBird:
             assert [failure.item for failure in outcome.failed] == [people[7]]
             assert set(outcome.confirmed) == set(people) - {people[7]}
 
+    @pytest.mark.parametrize("status", [401, 403, 422])
+    def test_a_removal_under_one_key_is_told_if_the_next_is_refused(self, status: int) -> None:
+        address = "first@example.com"
+        twice = (Identifier.email(address), Identifier.other("secondaryEmailAddress", address))
+        with account("bird", email_keys="emailaddress, secondaryEmailAddress") as (door, served):
+            with Contacts(Bird(**served.settings("bird"))) as plain:
+                (created,) = plain.upsert_contacts([Contact(identifiers=twice)]).confirmed
+            removals = iter([False, True])
+            refuse(served, "bird", lambda incoming: incoming.method == "DELETE" and next(removals), status)
+            (failure,) = door.remove_identifier(created, Identifier.email(address)).failed
+            assert failure.reason.startswith("removed under secondaryEmailAddress, but not under emailaddress: ")
+
+    @pytest.mark.parametrize("error", [errors.Cancelled, lambda: errors.DeadlineExceeded("over")])
+    def test_a_removal_under_one_key_is_not_unsent(self, error: Callable[[], errors.ContactsError]) -> None:
+        provider = Bird(access_key="k", workspace_id="w", email_keys="a,b")
+        stored = [IdentifierRef(key=key, value="first@example.com") for key in "ab"]
+        flow = provider.remove_identifier("1", Identifier.email("first@example.com"))
+        sent: list[Any] = [next(flow), flow.send(Identifiers(results=stored)), flow.send(None)]
+        assert [each.method for each in sent] == ["GET", "DELETE", "DELETE"]
+        with pytest.raises(errors.ContactsError) as caught:
+            flow.throw(error())
+        assert caught.value.unclear
+
+    def test_an_identifier_that_is_gone_under_the_next_key_is_removed(self) -> None:
+        provider = Bird(access_key="k", workspace_id="w", email_keys="a,b")
+        stored = [IdentifierRef(key=key, value="first@example.com") for key in "ab"]
+        flow = provider.remove_identifier("1", Identifier.email("first@example.com"))
+        _ = [next(flow), flow.send(Identifiers(results=stored)), flow.send(None)]
+        with pytest.raises(StopIteration) as stopped:
+            flow.throw(errors.NotFound("none"))
+        assert stopped.value.value.confirmed == ("first@example.com",)
+
+    @pytest.mark.parametrize("status", [401, 403, 404, 503])
+    def test_members_that_were_added_are_told_if_the_next_request_is_refused(
+        self, status: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with account("bird", contacts=6, email_keys="emailaddress, secondaryEmailAddress") as (door, served):
+            people = [contact for contact in door.export() if contact.email][:4]
+            newsletter = door.create_list("Another").id
+            monkeypatch.setattr(Bird, "member_batch_size", 2)
+            nobody = Identifier.email("nobody@example.com")
+            members = [nobody, *(Identifier.email(str(contact.email)) for contact in people)]
+            first = {contact.id for contact in people[:2]}
+
+            def later(incoming: Any) -> bool:
+                return incoming.path.endswith("/contacts") and not any(id in incoming.body.decode() for id in first)
+
+            refuse(served, "bird", lambda incoming: incoming.method == "POST" and later(incoming), status)
+            flow = door.provider.add_to_list(newsletter, members)
+            with pytest.raises(errors.Interrupted) as caught:
+                door.run(flow)
+            outcome = caught.value.outcome
+            assert (outcome.requested, outcome.absent) == (3, (nobody.value,))
+            assert outcome.confirmed == tuple(member.value for member in members[1:3])
+            left = (caught.value.uncertain, caught.value.unsent)
+            assert left == ((tuple(members[3:]), ()) if status == 503 else ((), tuple(members[3:])))
+
+    def test_a_written_contact_is_told_if_its_further_lists_are_refused(self) -> None:
+        with account("bird") as (door, served):
+            lists = [door.create_list(f"List {number}").id for number in range(11)]
+            refuse(served, "bird", lambda incoming: lists[10] in incoming.body.decode())
+            outcome = door.upsert_contacts([person(1)], lists=lists)
+            assert (outcome.succeeded_count, outcome.dropped_fields) == (1, (f"list {lists[10]}",))
+
+    def test_a_written_contact_is_not_unsent_if_its_further_lists_are_given_up(self) -> None:
+        lists = [f"{number}" for number in range(11)]
+        flow = Bird(access_key="k", workspace_id="w").upsert_contacts([person(1)], lists)
+        next(flow)
+        flow.send(BirdContact(id="1"))
+        with pytest.raises(errors.Cancelled) as caught:
+            flow.throw(errors.Cancelled())
+        assert caught.value.unclear
+
     def test_a_404_of_a_gateway_is_not_an_absence(self) -> None:
         with account("bird", contacts=3) as (door, served):
             someone = next(iter(door.export()))
@@ -343,6 +475,19 @@ def drop_alternates(path: str, body: dict[str, Any]) -> None:
 
 
 class TestSendGrid:
+    @pytest.mark.parametrize("number", [0, -1])
+    def test_the_deletion_of_all_contacts_without_a_job_is_not_done(self, number: int) -> None:
+        with account("sendgrid", contacts=3) as (door, served):
+
+            def change(path: str, body: dict[str, Any]) -> None:
+                body.pop("job_id", None)
+                if path.endswith("/count"):
+                    body["contact_count"] = number
+
+            sendgrid_answers(served, change)
+            outcome = door.delete_all_contacts(confirm=door.provider.name)
+            assert (outcome.jobs, outcome.succeeded_count, outcome.state) == ((), 0, OutcomeState.PARTIAL)
+
     def test_contacts_read_in_a_batch_that_tells_nothing_are_read_one_by_one(self) -> None:
         with account("sendgrid", contacts=4) as (door, served):
             people = {contact.id: contact for contact in door.export()}
