@@ -183,7 +183,7 @@ class AsyncTransport(Transport):
                 case Take(source, most):
                     return await self._take(source, most, interruption)
         except asyncio.CancelledError as error:
-            interruption.error = interruption.error or error
+            interruption.note(interruption.error or error)
             raise Cancelled(unclear=isinstance(effect, Upload)) from None
         return None
 
@@ -212,7 +212,7 @@ class AsyncTransport(Transport):
             try:
                 _, pending = await asyncio.wait(pending)
             except asyncio.CancelledError as error:  # each finishes what it has under way
-                interruption.error = interruption.error or error
+                interruption.note(interruption.error or error)
                 pending = {task for task in pending if not task.done()}
                 for task in pending:
                     task.cancel()
@@ -232,7 +232,7 @@ class AsyncTransport(Transport):
         except StopAsyncIteration:
             return Taken(items)
         except asyncio.CancelledError as error:
-            interruption.error = interruption.error or error
+            interruption.note(interruption.error or error)
             return Taken(items, Cancelled())
         except Exception as error:  # noqa: BLE001 - it is the caller's, and raised with what was done until then
             return Taken(items, error)
@@ -277,7 +277,7 @@ class AsyncTransport(Transport):
                     raise pause
                 await self._sleep(pause)
         except asyncio.CancelledError as error:  # while waiting
-            interruption.error = interruption.error or error
+            interruption.note(interruption.error or error)
             raise Cancelled(unclear=attempts.unclear) from None
 
     async def _attempt(self, request: Request[T], attempts: Attempts, interruption: Interruption) -> T:
@@ -358,7 +358,7 @@ class AsyncTransport(Transport):
         except asyncio.CancelledError as error:
             if under_way.given_up and not under_way.cancels:
                 raise TimeoutError from None
-            interruption.error = interruption.error or error
+            interruption.note(interruption.error or error)
             if under_way.done() and not under_way.cancelled():
                 return under_way.result()
             raise Cancelled(unclear=True) from None

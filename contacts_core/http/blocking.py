@@ -161,22 +161,22 @@ class BlockingTransport(Transport):
                 case Request():
                     return self._request(effect, interruption)
                 case Sleep(seconds):
-                    self._sleep(seconds)
+                    self._pause(seconds, interruption)
                 case Gather():
                     return self._gather(effect, interruption)
                 case Download():
-                    return self._download(effect, open_files)
+                    return self._download(effect, open_files, interruption)
                 case Read(source):
                     return self._read(cast("OpenFile[Iterator[bytes]]", source))
                 case Upload():
-                    self._upload(effect)
+                    self._upload(effect, interruption)
                 case Blocking(function):
                     self._check_open()
                     return function()
                 case Take():
                     raise InvalidInput("only AsyncContacts takes an asynchronous iterable", hint="use connect_async")
         except KeyboardInterrupt as error:
-            interruption.error = error
+            interruption.note(error)
             raise Cancelled(unclear=isinstance(effect, Upload | Blocking)) from None
         return None
 
@@ -208,7 +208,7 @@ class BlockingTransport(Transport):
         try:
             wait(tasks)
         except KeyboardInterrupt as error:
-            interruption.error = error
+            interruption.note(error)
             try:
                 wait(tasks)
             except KeyboardInterrupt:  # what is not waited for is unclear
@@ -234,9 +234,9 @@ class BlockingTransport(Transport):
                     pause = self._pause_after(attempts, error, interruption)
                 if isinstance(pause, ContactsError):
                     raise pause
-                self._sleep(pause)
+                self._pause(pause, interruption, attempts)
         except KeyboardInterrupt as error:  # while waiting
-            interruption.error = error
+            interruption.note(error)
             raise Cancelled(unclear=attempts.unclear) from None
 
     def _attempt(self, request: Request[T], attempts: Attempts, interruption: Interruption) -> T:
@@ -244,13 +244,30 @@ class BlockingTransport(Transport):
         while True:
             self._slots.get()
             try:  # a request counts when nothing holds it back any more, not while it waits for a slot
+                self._check_goes_on(interruption, attempts)
                 pause_s, allowed_s = self._turn(request, attempts)
                 if pause_s <= 0:
                     answer = self._answer(request, built, min(limit_s, allowed_s), interruption)
                     return self._delivered(request, answer)
             finally:
                 self._slots.put(None)
-            self._sleep(pause_s)
+            self._pause(pause_s, interruption, attempts)
+
+    def _pause(self, seconds: float, interruption: Interruption, attempts: Attempts | None = None) -> None:
+        """Pause, but no longer than until Ctrl-C.
+
+        Raises:
+            Cancelled: It was pressed; only the main thread gets a `KeyboardInterrupt`.
+        """
+        if self._sleep is time.sleep and threading.current_thread() is not threading.main_thread():
+            interruption.noted.wait(seconds)
+        else:
+            self._sleep(seconds)
+        self._check_goes_on(interruption, attempts)
+
+    def _check_goes_on(self, interruption: Interruption, attempts: Attempts | None) -> None:
+        if interruption.error:
+            raise Cancelled(unclear=attempts is not None and attempts.unclear)
 
     def _answer(self, request: Request[Any], built: HttpRequest, limit_s: float, interruption: Interruption) -> Answer:
         token = deadline.set(time.monotonic() + limit_s)
@@ -266,7 +283,7 @@ class BlockingTransport(Transport):
         except RuntimeError as error:
             raise client_error(error) from None
         except KeyboardInterrupt as error:
-            interruption.error = error
+            interruption.note(error)
             raise Cancelled(unclear=True) from None
         finally:
             deadline.reset(token)
@@ -293,13 +310,15 @@ class BlockingTransport(Transport):
 
     # -- files --------------------------------------------------------------------------------------------------------
 
-    def _download(self, download: Download, open_files: ExitStack) -> OpenFile[Iterator[bytes]]:
+    def _download(
+        self, download: Download, open_files: ExitStack, interruption: Interruption
+    ) -> OpenFile[Iterator[bytes]]:
         self._check_usable()
         url, origin, timeout_s = download.url, "", self._settings.timeout_s
         try:
             for _ in range(MAX_REDIRECTS):
                 request = self._wire.file_request(self._client, url, origin)
-                response = self._send_elsewhere(request, min(timeout_s, self._allowed_s()))
+                response = self._send_elsewhere(request, min(timeout_s, self._allowed_s(interruption)))
                 open_files.callback(response.close)
                 if response.status_code in OK:
                     read = response.is_stream_consumed  # a transport in this process may answer whole
@@ -328,11 +347,13 @@ class BlockingTransport(Transport):
             deadline.reset(token)
         return b""
 
-    def _upload(self, upload: Upload) -> None:
+    def _upload(self, upload: Upload, interruption: Interruption) -> None:
         self._check_usable()
         request = self._wire.upload_request(self._client, upload)
         try:
-            response = self._send_elsewhere(request, min(self._wire.limit(upload.content), self._allowed_s()))
+            response = self._send_elsewhere(
+                request, min(self._wire.limit(upload.content), self._allowed_s(interruption))
+            )
             try:
                 answer = self._content_within(response, self._settings.timeout_s)
             finally:
@@ -342,10 +363,10 @@ class BlockingTransport(Transport):
         if answer.status_code not in OK:
             self._raise_refused("upload", answer)
 
-    def _allowed_s(self) -> float:
+    def _allowed_s(self, interruption: Interruption) -> float:
         """Wait until something may be sent, and return the seconds that it may take."""
         while (allowed_s := self._hooks.allowed_s()) <= 0:
-            self._sleep(ASK_AGAIN_S)
+            self._pause(ASK_AGAIN_S, interruption)
         return allowed_s
 
     def _send_elsewhere(self, request: HttpRequest, limit_s: float) -> BlockingHttpResponse:

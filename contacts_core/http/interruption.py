@@ -7,10 +7,11 @@ is answered with `Cancelled`. What the flow then says of its outcome is the ``__
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
 
-from attrs import define
+from attrs import define, field
 
 from contacts_core.errors import Cancelled, ContactsError, Interrupted
 from contacts_core.models import Outcome
@@ -27,9 +28,16 @@ class Interruption:
 
     Attributes:
         error: `KeyboardInterrupt` or ``asyncio.CancelledError``; None while nothing was interrupted.
+        noted: Set as soon as there is an error; ends the pauses of other threads.
     """
 
     error: BaseException | None = None
+    noted: threading.Event = field(factory=threading.Event)
+
+    def note(self, error: BaseException) -> None:
+        """Begin nothing new from here on, because of this."""
+        self.error = error
+        self.noted.set()
 
     def raise_with(self, result: object) -> NoReturn:
         """Let the interruption go on, with what was done until then as its cause.

@@ -19,7 +19,7 @@ from attrs import frozen
 
 from contacts_core import AsyncContacts, Contacts, errors
 from contacts_core.models import Outcome
-from contacts_core.provider import DeletesContacts, Flow, HttpSettings, delete
+from contacts_core.provider import DeletesContacts, Flow, HttpSettings, Sleep, delete
 from tests.core.fake_providers import Bare, bare
 from tests.core.raw_server import RawServer, serving, whole
 
@@ -228,6 +228,57 @@ def test_ctrl_c_tells_what_was_done(count: int, pause: float) -> None:
         else:
             assert int(confirmed) == len(server.requests)
             assert int(unsent) > 0
+
+
+CTRL_C_IN_A_PAUSE = """
+import os, signal, sys, threading, time
+from attrs import frozen
+from tests.core.test_interruptions import Deleting, Resting
+from contacts_core import Contacts
+made = {"deletion": Deleting, "resting": Resting}[sys.argv[2]]
+with Contacts(made(api_key="k", base_url=sys.argv[1])) as contacts:
+    if sys.argv[3] == "hook":
+        began = time.monotonic()
+        contacts.add_before_send(lambda: 10.0 if time.monotonic() - began > 3 else 0.0)
+    def strike():
+        global struck
+        struck = time.monotonic()
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Timer(1.0, strike).start()
+    try:
+        contacts.delete_contacts([f"c{n}" for n in range(6)])
+    except KeyboardInterrupt as interrupt:
+        why = interrupt.__cause__
+        print(type(why).__name__, len(why.outcome.confirmed), len(why.uncertain), len(why.unsent))
+        print(time.monotonic() - struck)
+"""
+
+
+@frozen(kw_only=True)
+class Resting(Deleting):
+    """A vendor where each deletion waits for a while first."""
+
+    def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
+        yield from Sleep(3)
+        return (yield from super().delete_contacts(ids))
+
+
+@pytest.mark.parametrize(
+    ("vendor", "held_back", "asked"),
+    [("deletion", "vendor", 4), ("deletion", "hook", 0), ("resting", "no", 0)],
+    ids=["asked-to-wait", "held-back", "resting"],
+)
+def test_ctrl_c_while_threads_pause_ends_the_pauses_and_sends_nothing_more(
+    vendor: str, held_back: str, asked: int
+) -> None:
+    with serving(lambda: [whole(b"", "Retry-After: 3", status="429 No")]) as server:
+        command = [sys.executable, "-c", CTRL_C_IN_A_PAUSE, server.address, vendor, held_back]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert told.stdout, told.stderr
+        kind, confirmed, uncertain, unsent, seconds = told.stdout.split()
+        assert (kind, confirmed, uncertain, unsent) == ("Interrupted", "0", "0", "6")
+        assert float(seconds) < 1.5
+        assert len(server.requests) == asked
 
 
 SECOND_CTRL_C = """
