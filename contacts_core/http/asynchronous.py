@@ -155,6 +155,8 @@ class AsyncTransport(Transport):
                     else:
                         effect = stream.send(answer)
             except StopIteration:
+                if interruption.error:
+                    interruption.raise_with(None)
                 return
             except ContactsError as error:
                 if interruption.error:

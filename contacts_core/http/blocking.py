@@ -133,6 +133,8 @@ class BlockingTransport(Transport):
                         continue
                     effect = self._step(stream, effect, open_files, interruption)
             except StopIteration:
+                if interruption.error:
+                    interruption.raise_with(None)
                 return
             except ContactsError as error:
                 if interruption.error:

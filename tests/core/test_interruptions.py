@@ -18,8 +18,19 @@ import pytest
 from attrs import frozen
 
 from contacts_core import AsyncContacts, Contacts, errors
-from contacts_core.models import Outcome
-from contacts_core.provider import DeletesContacts, Flow, HttpSettings, Sleep, delete
+from contacts_core.models import Contact, Outcome
+from contacts_core.provider import (
+    DeletesContacts,
+    Emit,
+    Exports,
+    Flow,
+    Gather,
+    HttpSettings,
+    Sleep,
+    Stream,
+    delete,
+    get,
+)
 from tests.core.fake_providers import Bare, bare
 from tests.core.raw_server import RawServer, serving, whole
 
@@ -317,8 +328,6 @@ def test_a_flow_that_was_cancelled_asks_for_nothing_more() -> None:
     seen: list[int] = []
 
     def flow() -> Flow[None]:
-        from contacts_core.provider import get
-
         for n in range(5):
             seen.append(n)
             yield from get(f"/{n}", object)
@@ -331,6 +340,60 @@ def test_a_flow_that_was_cancelled_asks_for_nothing_more() -> None:
 
     with serving(after(0.3)) as server:
         asyncio.run(main(server))
+
+
+@frozen(kw_only=True)
+class Exporting(Bare, Exports):
+    """A vendor whose export is a single page."""
+
+    side_by_side: bool = False
+
+    def contacts(self, list_id: str | None) -> Stream[Contact]:
+        if self.side_by_side:
+            yield from Gather([iter(get(f"/{n}", object)) for n in range(2)], 2)
+        else:
+            yield from get("/contacts", object)
+        yield Emit([Contact(id="c1"), Contact(id="c2")])
+
+
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_a_cancellation_during_the_last_page_of_an_export_is_not_lost(side_by_side: bool) -> None:
+    seen: list[str | None] = []
+
+    async def exported(contacts: AsyncContacts[Exporting]) -> None:
+        async for contact in contacts.export():
+            seen.append(contact.id)  # noqa: PERF401 - what came before the error counts
+
+    async def main(server: RawServer) -> None:
+        provider = Exporting(api_key="k", base_url=server.address, side_by_side=side_by_side)
+        async with AsyncContacts(provider) as contacts:
+            await cancelled(exported(contacts), after=0.15)
+        assert seen == ["c1", "c2"]
+
+    with serving(after(0.4, whole(b"5"))) as server:
+        asyncio.run(main(server))
+
+
+CTRL_C_IN_AN_EXPORT = """
+import os, signal, sys, threading
+from tests.core.test_interruptions import Exporting
+from contacts_core import Contacts
+with Contacts(Exporting(api_key="k", base_url=sys.argv[1], side_by_side=True)) as contacts:
+    threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    seen = []
+    try:
+        for contact in contacts.export():
+            seen.append(contact.id)
+    except KeyboardInterrupt:
+        print("interrupted after", *seen)
+"""
+
+
+def test_ctrl_c_during_the_last_page_of_an_export_is_not_lost() -> None:
+    with serving(after(1.0, whole(b"5"))) as server:
+        command = [sys.executable, "-c", CTRL_C_IN_AN_EXPORT, server.address]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert told.stdout.split() == ["interrupted", "after", "c1", "c2"], told.stderr
 
 
 # -- forks, loops, closed clients -------------------------------------------------------------------------------------
