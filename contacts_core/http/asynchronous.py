@@ -112,7 +112,7 @@ class AsyncTransport(Transport):
         interruption = Interruption()
         try:
             result = await self._run(flow, interruption)
-        except ContactsError as error:
+        except Exception as error:
             if interruption.error:
                 interruption.raise_with(error)
             raise
@@ -158,7 +158,7 @@ class AsyncTransport(Transport):
                 if interruption.error:
                     interruption.raise_with(None)
                 return
-            except ContactsError as error:
+            except Exception as error:
                 if interruption.error:
                     interruption.raise_with(error)
                 raise

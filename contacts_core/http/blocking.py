@@ -101,7 +101,7 @@ class BlockingTransport(Transport):
         interruption = Interruption()
         try:
             result = self._run(flow, interruption)
-        except ContactsError as error:
+        except Exception as error:
             if interruption.error:
                 interruption.raise_with(error)
             raise
@@ -136,7 +136,7 @@ class BlockingTransport(Transport):
                 if interruption.error:
                     interruption.raise_with(None)
                 return
-            except ContactsError as error:
+            except Exception as error:
                 if interruption.error:
                     interruption.raise_with(error)
                 raise

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 from attrs import define, field
 
-from contacts_core.errors import Cancelled, ContactsError, Interrupted
+from contacts_core.errors import Cancelled, Interrupted
 from contacts_core.models import Outcome
 from contacts_core.provider import Settled
 
@@ -46,7 +46,7 @@ class Interruption:
             result: What the flow returned, or the error that it ended with.
         """
         assert self.error is not None
-        cause = result if isinstance(result, ContactsError) else None
+        cause = result if isinstance(result, Exception) else None
         if isinstance(result, Outcome):
             cause = Interrupted(result, (), (), "interrupted by the user")
         raise self.error from cause

@@ -20,6 +20,7 @@ from attrs import frozen
 from contacts_core import AsyncContacts, Contacts, errors
 from contacts_core.models import Contact, Outcome
 from contacts_core.provider import (
+    Blocking,
     DeletesContacts,
     Emit,
     Exports,
@@ -28,6 +29,7 @@ from contacts_core.provider import (
     HttpSettings,
     Sleep,
     Stream,
+    UpsertsContacts,
     delete,
     get,
 )
@@ -394,6 +396,76 @@ def test_ctrl_c_during_the_last_page_of_an_export_is_not_lost() -> None:
         command = [sys.executable, "-c", CTRL_C_IN_AN_EXPORT, server.address]
         told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         assert told.stdout.split() == ["interrupted", "after", "c1", "c2"], told.stderr
+
+
+def _fails_late() -> None:
+    time.sleep(0.3)
+    raise ValueError("late")
+
+
+def test_an_error_after_a_cancellation_does_not_take_its_place() -> None:
+    def flow() -> Flow[None]:
+        yield from Blocking(_fails_late)
+
+    def stream() -> Stream[str]:
+        yield from Blocking(_fails_late)
+
+    async def read(contacts: AsyncContacts[Any]) -> None:
+        async for _ in contacts._transport.stream(stream()):
+            pass
+
+    async def main() -> None:
+        async with AsyncContacts(bare()) as contacts:
+            for work in (contacts.run(flow()), read(contacts)):
+                error = await cancelled(work, after=0.1)
+                assert isinstance(error.__cause__, ValueError)
+
+    asyncio.run(main())
+
+
+def test_an_error_of_the_guard_after_a_cancellation_does_not_take_its_place() -> None:
+    class Taking(Bare, UpsertsContacts):
+        def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
+            raise AssertionError("the guard comes first")
+
+    def guard(_: Sequence[Contact]) -> Sequence[str]:
+        _fails_late()
+        return []
+
+    async def main() -> None:
+        async with AsyncContacts(Taking(api_key="k"), guard=guard) as contacts:
+            await cancelled(contacts.upsert_contacts([Contact(id="c1")]), after=0.1)
+
+    asyncio.run(main())
+
+
+CTRL_C_BEFORE_AN_ERROR = """
+import os, signal, time
+from contacts_core import Contacts
+from contacts_core.provider import Blocking, Gather
+from tests.core.fake_providers import bare
+
+def fail():
+    time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.3)
+    raise ValueError("late")
+
+def flow():
+    yield from Gather([iter(Blocking(fail))], 1)
+
+with Contacts(bare()) as contacts:
+    try:
+        contacts.run(flow())
+    except KeyboardInterrupt as interrupt:
+        print(type(interrupt.__cause__).__name__)
+"""
+
+
+def test_an_error_in_a_thread_after_ctrl_c_does_not_take_its_place() -> None:
+    command = [sys.executable, "-c", CTRL_C_BEFORE_AN_ERROR]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert told.stdout.split() == ["ValueError"], told.stderr
 
 
 # -- forks, loops, closed clients -------------------------------------------------------------------------------------
