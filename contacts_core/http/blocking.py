@@ -7,7 +7,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -179,7 +179,7 @@ class BlockingTransport(Transport):
                     raise InvalidInput("only AsyncContacts takes an asynchronous iterable", hint="use connect_async")
         except KeyboardInterrupt as error:
             interruption.note(error)
-            raise Cancelled(unclear=isinstance(effect, Upload | Blocking)) from None
+            raise Cancelled(unclear=isinstance(effect, Gather | Upload | Blocking)) from None
         return None
 
     def _gather(self, gather: Gather[T], interruption: Interruption) -> list[Settled[T]]:
@@ -204,13 +204,16 @@ class BlockingTransport(Transport):
         workers = min(gather.limit, self._settings.max_connections, len(flows))
         if not workers:
             return settled
+        # A task is known before its thread is: Ctrl-C may strike while threads are started.
+        tasks: list[Future[None]] = [Future() for _ in range(workers)]
         pool = ThreadPoolExecutor(workers, thread_name_prefix="contacts")
-        # Each thread gets the caller's context, so that spans and log fields of the caller are there too.
-        tasks = [pool.submit(contextvars.copy_context().run, work) for _ in range(workers)]
         try:
+            for task in tasks:  # each thread gets the caller's context, for the caller's spans and log fields
+                pool.submit(contextvars.copy_context().run, _carry_out, work, task)
             wait(tasks)
         except KeyboardInterrupt as error:
             interruption.note(error)
+            tasks = [task for task in tasks if not task.cancel()]  # those that have begun
             try:
                 wait(tasks)
             except KeyboardInterrupt:  # what is not waited for is unclear
@@ -389,3 +392,15 @@ class BlockingTransport(Transport):
             return self._content(response)
         finally:
             deadline.reset(token)
+
+
+def _carry_out(work: Callable[[], None], task: Future[None]) -> None:
+    """Do the work of a task, unless it was cancelled before it began."""
+    if not task.set_running_or_notify_cancel():
+        return
+    try:
+        work()
+    except BaseException as error:  # noqa: BLE001 - it is raised where the task is waited for
+        task.set_exception(error)
+    else:
+        task.set_result(None)

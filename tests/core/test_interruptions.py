@@ -468,6 +468,42 @@ def test_an_error_in_a_thread_after_ctrl_c_does_not_take_its_place() -> None:
     assert told.stdout.split() == ["ValueError"], told.stderr
 
 
+CTRL_C_WHILE_THREADS_START = """
+import os, signal, sys, threading
+from tests.core.test_interruptions import Deleting
+from contacts_core import Contacts
+
+start, started = threading.Thread.start, []
+
+def struck(self):
+    start(self)
+    if self.name.startswith("contacts"):
+        started.append(self)
+        if len(started) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread.start = struck
+with Contacts(Deleting(api_key="k", base_url=sys.argv[1])) as contacts:
+    try:
+        contacts.delete_contacts([f"c{n}" for n in range(12)])
+    except KeyboardInterrupt as interrupt:
+        why = interrupt.__cause__
+        print(type(why).__name__, len(why.outcome.confirmed), len(why.uncertain), len(why.unsent), flush=True)
+for thread in started:
+    thread.join()
+"""
+
+
+def test_ctrl_c_while_the_threads_start_tells_what_was_done() -> None:
+    with serving(after(0.4)) as server:
+        command = [sys.executable, "-c", CTRL_C_WHILE_THREADS_START, server.address]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert told.stdout.split()[:1] == ["Interrupted"], told.stderr
+        confirmed, uncertain, unsent = map(int, told.stdout.split()[1:])
+        assert (confirmed, uncertain, unsent) == (len(server.requests), 0, 12 - len(server.requests))
+        assert confirmed in {1, 2}
+
+
 # -- forks, loops, closed clients -------------------------------------------------------------------------------------
 
 
