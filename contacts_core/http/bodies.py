@@ -8,6 +8,7 @@ __all__ = ["Body"]
 
 GZIP_MAGIC = b"\x1f\x8b"
 PLAIN = ("", "identity")
+MOST_AT_ONCE = 1 << 30  # bytes that zlib is asked for; it takes no number above that of an address
 WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's number for the format
 
 
@@ -69,7 +70,7 @@ class Body:
                     return
                 self._undo = zlib.decompressobj(wbits=31)
             try:
-                piece = self._undo.decompress(data, self._left + 1)
+                piece = self._undo.decompress(data, min(self._left + 1, MOST_AT_ONCE))
             except zlib.error:
                 self.problem = "the answer's compression is damaged"
                 return

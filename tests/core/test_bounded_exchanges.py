@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import itertools
+import sys
 import time
 import tracemalloc
 import zlib
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from contacts_core import AsyncContacts, Contacts, errors
+from contacts_core.http.bodies import Body
 from contacts_core.provider import Download, Flow, HttpSettings, Read, Upload
 from tests.core.fake_providers import bare
 from tests.core.raw_server import RawServer, Script, serving, whole
@@ -201,3 +203,12 @@ def _refusing(host: str) -> errors.UnexpectedPayload:
 
     refuse_place(host, local=False)
     raise AssertionError("it is public")
+
+
+@pytest.mark.parametrize("most", [sys.maxsize, 10**30])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_the_largest_limit_of_an_answer_is_one_that_can_be_kept(most: int, encoding: str) -> None:
+    packed = gzip.compress(b"[1]") if encoding == "gzip" else zlib.compress(b"[1]")
+    body = Body(encoding, most)
+    assert body.feed(packed)
+    assert (body.end(), body.problem) == (b"[1]", "")
