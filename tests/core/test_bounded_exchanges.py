@@ -212,3 +212,22 @@ def test_the_largest_limit_of_an_answer_is_one_that_can_be_kept(most: int, encod
     body = Body(encoding, most)
     assert body.feed(packed)
     assert (body.end(), body.problem) == (b"[1]", "")
+
+
+@pytest.mark.parametrize("cut", range(1, 25))
+def test_a_second_gzip_member_counts_wherever_the_pieces_are_cut(cut: int) -> None:
+    first, second = gzip.compress(b"[1,"), gzip.compress(b"2]")
+    whole_body = first + second
+    at = len(first) - 5 + cut
+    body = Body("gzip", 100)
+    assert body.feed(whole_body[:at])
+    assert body.feed(whole_body[at:])
+    assert (body.end(), body.problem) == (b"[1,2]", "")
+
+
+@pytest.mark.parametrize("rest", [[b"\x1f"], [b"\x1f", b"x"], [b"x\x1f", b"\x8b"], [b"\0"]])
+def test_what_follows_a_gzip_member_and_is_none_is_dropped(rest: list[bytes]) -> None:
+    body = Body("gzip", 100)
+    for piece in (gzip.compress(b"[1]"), *rest):
+        assert body.feed(piece)
+    assert (body.end(), body.problem) == (b"[1]", "")
