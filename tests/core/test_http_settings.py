@@ -15,7 +15,7 @@ import attrs
 import httpx
 import pytest
 
-from contacts_core import connect, connect_async, errors
+from contacts_core import AsyncContacts, Contacts, connect, connect_async, errors
 from contacts_core.config import plugins
 from contacts_core.http import retry
 from contacts_core.models import Contact, Page
@@ -319,6 +319,42 @@ def test_what_is_wrong_with_a_setting_is_said(account: Account, wrong: dict[str,
 def test_not_a_number_is_no_number_of_seconds() -> None:
     with pytest.raises(errors.ConfigurationError, match="deadline_s"):
         HttpSettings(deadline_s=float("nan"))
+
+
+SECONDS = [each.name for each in attrs.fields(HttpSettings) if each.name.endswith("_s")]
+
+
+@pytest.mark.parametrize("value", [float("inf"), 1e300, 100_000_001, 10**400], ids=["inf", "1e300", "1e8+1", "10**400"])
+@pytest.mark.parametrize("name", SECONDS)
+def test_seconds_have_an_end(name: str, value: float) -> None:
+    settings: dict[str, Any] = {name: value}
+    with pytest.raises(errors.ConfigurationError, match=f"http.{name} must be at most 100000000") as caught:
+        HttpSettings(**settings)
+    assert "three years" in caught.value.hint
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("value", [10_001, 3_000_000, 10**400], ids=["10001", "3e6", "10**400"])
+@pytest.mark.parametrize("name", ["attempts", "max_connections"])
+def test_counts_of_attempts_and_connections_have_an_end(name: str, value: int) -> None:
+    settings: dict[str, Any] = {name: value}
+    with pytest.raises(errors.ConfigurationError, match=f"http.{name} must be at most 10000") as caught:
+        HttpSettings(**settings)
+    assert caught.value.hint
+
+
+def test_the_largest_settings_are_fine() -> None:
+    seconds: dict[str, Any] = dict.fromkeys(SECONDS, 1e8)
+    largest = HttpSettings(attempts=10_000, max_connections=10_000, max_answer_bytes=2**62, max_pages=2**62, **seconds)
+    with serving(lambda: [whole(b"5")]) as server:
+        with Contacts(Bare(api_key="k", base_url=server.address, http=largest)) as contacts:
+            assert contacts.request("GET", "/x") == 5
+
+        async def main() -> None:
+            async with AsyncContacts(Bare(api_key="k", base_url=server.address, http=largest)) as later:
+                assert await later.request("GET", "/x") == 5
+
+        asyncio.run(main())
 
 
 def test_the_argument_goes_before_the_accounts_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
