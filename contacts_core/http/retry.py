@@ -110,11 +110,11 @@ class Attempts:
             jitter: A random number from 0 to 1.
         """
         self.made += 1
-        self._under_way = False
         if self._last and isinstance(error, DeadlineExceeded):  # which would say that nothing was sent
             return Raise(self._last)
-        error.unclear = error.unclear or self.unclear
+        error.unclear = error.unclear or (self._last is not None and self._last.unclear)
         self._last = error
+        self._under_way = False  # not before: Ctrl-C may strike in between
         if not isinstance(error, ProviderError) or not error.retryable or self.made >= self._settings.attempts:
             return Raise(error)
         if self._request.patience is not None or not (self._request.idempotent or isinstance(error, RateLimited)):
