@@ -197,6 +197,7 @@ class AsyncTransport(Transport):
 
         async def work() -> None:
             while not (halt.is_set() or interruption.error) and (turn := next(turns)) < len(flows):
+                settled[turn] = Settled(error=Cancelled(unclear=True))  # unless it ends
                 try:
                     settled[turn] = Settled(await self._run(flows[turn], interruption))
                 except ContactsError as error:

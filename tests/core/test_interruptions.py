@@ -27,6 +27,7 @@ from contacts_core.provider import (
     Flow,
     Gather,
     HttpSettings,
+    Settled,
     Sleep,
     Stream,
     UpsertsContacts,
@@ -502,6 +503,25 @@ def test_ctrl_c_while_the_threads_start_tells_what_was_done() -> None:
         confirmed, uncertain, unsent = map(int, told.stdout.split()[1:])
         assert (confirmed, uncertain, unsent) == (len(server.requests), 0, 12 - len(server.requests))
         assert confirmed in {1, 2}
+
+
+def test_a_flow_that_was_stopped_from_within_counts_as_started() -> None:
+    def stopped() -> Flow[None]:
+        yield from get("/x", object)
+        raise asyncio.CancelledError
+
+    def flow() -> Flow[list[Settled[None]]]:
+        return (yield from Gather([stopped(), stopped()], 1))
+
+    async def main() -> list[Settled[None]]:
+        vendor = httpx.MockTransport(lambda _: httpx.Response(200, json=5))
+        async with httpx.AsyncClient(transport=vendor) as mine:
+            return await AsyncContacts(bare(), mine).run(flow())
+
+    first, second = asyncio.run(main())
+    assert (first.started, second.started) == (True, False)
+    assert isinstance(first.error, errors.Cancelled)
+    assert first.error.unclear
 
 
 # -- forks, loops, closed clients -------------------------------------------------------------------------------------
