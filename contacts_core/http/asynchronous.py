@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from attrs import frozen
 
-from contacts_core.errors import Cancelled, ConfigurationError, ContactsError
+from contacts_core.errors import Cancelled, ConfigurationError, ContactsError, DeadlineExceeded
 from contacts_core.http.downloads import MAX_REDIRECTS, OpenFile
 from contacts_core.http.exchange import allowed_place
 from contacts_core.http.interruption import Finishing, Interruption, not_started
 from contacts_core.http.protocols import AsyncClient, AsyncHttpResponse, HttpRequest
-from contacts_core.http.retry import Attempts
+from contacts_core.http.retry import TOO_LATE, Attempts
 from contacts_core.http.transport import ASK_AGAIN_S, Transport, client_error, random_jitter
 from contacts_core.http.wire import OK, REDIRECTS, Answer, masked_log
 from contacts_core.provider import (
@@ -286,11 +286,22 @@ class AsyncTransport(Transport):
     async def _attempt(self, request: Request[T], attempts: Attempts, interruption: Interruption) -> T:
         built, limit_s = self._wire.request(self._client, request)
         while True:
-            async with self._slots:  # a request counts when nothing holds it back any more
+            slots = self._slots
+            if slots.locked():
+                try:
+                    async with asyncio.timeout(self._left_s(attempts)):
+                        await slots.acquire()
+                except TimeoutError:
+                    raise DeadlineExceeded(TOO_LATE) from None
+            else:
+                await slots.acquire()
+            try:  # a request counts when nothing holds it back any more
                 pause_s, allowed_s = self._turn(request, attempts)
                 if pause_s <= 0:
                     answer = await self._answer(request, built, min(limit_s, allowed_s), interruption)
                     return self._delivered(request, answer)
+            finally:
+                slots.release()
             await self._sleep(pause_s)
 
     async def _answer(

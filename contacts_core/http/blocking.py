@@ -9,15 +9,15 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from contacts_core.errors import Cancelled, ContactsError, InvalidInput
+from contacts_core.errors import Cancelled, ContactsError, DeadlineExceeded, InvalidInput
 from contacts_core.http.downloads import MAX_REDIRECTS, OpenFile
 from contacts_core.http.exchange import allowed_place, deadline
 from contacts_core.http.interruption import Interruption, not_started
 from contacts_core.http.protocols import BlockingHttpResponse, Client, HttpRequest
-from contacts_core.http.retry import Attempts
+from contacts_core.http.retry import TOO_LATE, Attempts
 from contacts_core.http.transport import ASK_AGAIN_S, Transport, client_error, random_jitter
 from contacts_core.http.wire import OK, REDIRECTS, Answer, masked_log
 from contacts_core.provider import (
@@ -247,7 +247,10 @@ class BlockingTransport(Transport):
     def _attempt(self, request: Request[T], attempts: Attempts, interruption: Interruption) -> T:
         built, limit_s = self._wire.request(self._client, request)
         while True:
-            self._slots.get()
+            try:
+                self._slots.get(timeout=min(self._left_s(attempts), threading.TIMEOUT_MAX))
+            except Empty:
+                raise DeadlineExceeded(TOO_LATE) from None
             try:  # a request counts when nothing holds it back any more, not while it waits for a slot
                 self._check_goes_on(interruption, attempts)
                 pause_s, allowed_s = self._turn(request, attempts)
@@ -265,7 +268,7 @@ class BlockingTransport(Transport):
             Cancelled: It was pressed; only the main thread gets a `KeyboardInterrupt`.
         """
         if self._sleep is time.sleep and threading.current_thread() is not threading.main_thread():
-            interruption.noted.wait(seconds)
+            interruption.noted.wait(min(seconds, threading.TIMEOUT_MAX))
         else:
             self._sleep(seconds)
         self._check_goes_on(interruption, attempts)

@@ -14,9 +14,10 @@ from attrs import frozen
 from contacts_core.errors import ContactsError, DeadlineExceeded, ProviderError, RateLimited
 from contacts_core.provider import HttpSettings, Request
 
-__all__ = ["SEND", "Attempts", "Raise", "Wait", "backoff_s"]
+__all__ = ["SEND", "TOO_LATE", "Attempts", "Raise", "Wait", "backoff_s"]
 
 FIRST_BACKOFF_S = 0.1
+TOO_LATE = "the time for requests is over; this one was not sent"
 
 
 @frozen
@@ -81,7 +82,7 @@ class Attempts:
             rate_limit_s: Gives the seconds that a rate limit asks to wait, by its name and the time; 0 counts as sent.
         """
         if now >= self.deadline:
-            return Raise(DeadlineExceeded("the time for requests is over; this one was not sent"))
+            return Raise(DeadlineExceeded(TOO_LATE))
         pause_s = rate_limit_s(self._request.rate_limit, now)
         if pause_s <= 0:
             self._under_way = True

@@ -21,7 +21,7 @@ from contacts_core.http import retry
 from contacts_core.models import Contact, Page
 from contacts_core.provider import Download, Flow, Gather, HttpSettings, Provider, Read, get, hookimpl
 from tests.core.fake_providers import Bare, Paged
-from tests.core.raw_server import serving, whole
+from tests.core.raw_server import RawServer, serving, whole
 
 KINDS = ["sync", "async"]
 PLACES = ["argument", "file", "environment"]
@@ -175,6 +175,53 @@ def test_deadline_s(account: Account) -> None:
             account(ask, server.address, deadline_s=4)
         assert len(server.requests) == 1
     assert timer.seconds < QUICK_S
+
+
+def test_deadline_s_holds_for_a_hook_that_never_allows_anything(account: Account) -> None:
+    def held(contacts: Any) -> Any:
+        contacts.add_before_send(lambda: 0.0)
+        return ask(contacts)
+
+    timer = Timer()
+    with serving(lambda: [whole(b"5")]) as server:
+        with pytest.raises(errors.DeadlineExceeded, match="the time for requests is over"):
+            account(held, server.address, deadline_s=0.4)
+        assert not server.requests
+    assert timer.seconds < QUICK_S
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_deadline_s_holds_for_the_wait_for_a_connection(kind: str) -> None:
+    settings = HttpSettings(max_connections=1, deadline_s=0.4)
+    waited: list[float] = []
+
+    async def both(server: RawServer) -> None:
+        async with AsyncContacts(Bare(api_key="k", base_url=server.address, http=settings)) as contacts:
+            first = asyncio.ensure_future(contacts.request("GET", "/first"))
+            await asyncio.sleep(0.2)
+            timer = Timer()
+            with pytest.raises(errors.DeadlineExceeded, match="the time for requests is over"):
+                await contacts.request("GET", "/second")
+            waited.append(timer.seconds)
+            assert await first == 5
+            assert await contacts.request("GET", "/third") == 5
+
+    with serving(lambda: [2.0, whole(b"5")]) as server:
+        if kind == "async":
+            asyncio.run(both(server))
+        else:
+            with Contacts(Bare(api_key="k", base_url=server.address, http=settings)) as contacts:
+                first = threading.Thread(target=contacts.request, args=("GET", "/first"))
+                first.start()
+                time.sleep(0.2)
+                timer = Timer()
+                with pytest.raises(errors.DeadlineExceeded, match="the time for requests is over"):
+                    contacts.request("GET", "/second")
+                waited.append(timer.seconds)
+                first.join()
+                assert contacts.request("GET", "/third") == 5
+        assert len(server.requests) == 2
+    assert waited[0] < 1.5
 
 
 def test_client_deadline_s(account: Account) -> None:
