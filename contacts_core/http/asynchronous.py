@@ -107,7 +107,8 @@ class AsyncTransport(Transport):
 
         Raises:
             asyncio.CancelledError: The task was cancelled. Its cause tells what was done: an `Interrupted` with the
-                outcome for what changes many contacts.
+                outcome for what changes many contacts, else the error that the flow ended with; a `Cancelled` that is
+                unclear if the flow has had its effect, and its result was lost.
         """
         interruption = Interruption()
         try:
@@ -156,7 +157,7 @@ class AsyncTransport(Transport):
                         effect = stream.send(answer)
             except StopIteration:
                 if interruption.error:
-                    interruption.raise_with(None)
+                    interruption.raise_with(Cancelled())
                 return
             except Exception as error:
                 if interruption.error:

@@ -96,7 +96,8 @@ class BlockingTransport(Transport):
 
         Raises:
             KeyboardInterrupt: The user pressed Ctrl-C. Its cause tells what was done: an `Interrupted` with the outcome
-                for what changes many contacts.
+                for what changes many contacts, else the error that the flow ended with; a `Cancelled` that is
+                unclear if the flow has had its effect, and its result was lost.
         """
         interruption = Interruption()
         try:
@@ -134,7 +135,7 @@ class BlockingTransport(Transport):
                     effect = self._step(stream, effect, open_files, interruption)
             except StopIteration:
                 if interruption.error:
-                    interruption.raise_with(None)
+                    interruption.raise_with(Cancelled())
                 return
             except Exception as error:
                 if interruption.error:

@@ -43,12 +43,13 @@ class Interruption:
         """Let the interruption go on, with what was done until then as its cause.
 
         Args:
-            result: What the flow returned, or the error that it ended with.
+            result: What the flow returned, or the error that it ended with. A result that nobody gets any more is told
+                as a `Cancelled` that is unclear, unless it is an outcome.
         """
         assert self.error is not None
-        cause = result if isinstance(result, Exception) else None
         if isinstance(result, Outcome):
-            cause = Interrupted(result, (), (), "interrupted by the user")
+            raise self.error from Interrupted(result, (), (), "interrupted by the user")
+        cause = result if isinstance(result, Exception) else Cancelled(unclear=True)
         raise self.error from cause
 
 

@@ -27,6 +27,7 @@ from contacts_core.provider import (
     Flow,
     Gather,
     HttpSettings,
+    Request,
     Settled,
     Sleep,
     Stream,
@@ -370,10 +371,27 @@ def test_a_cancellation_during_the_last_page_of_an_export_is_not_lost(side_by_si
     async def main(server: RawServer) -> None:
         provider = Exporting(api_key="k", base_url=server.address, side_by_side=side_by_side)
         async with AsyncContacts(provider) as contacts:
-            await cancelled(exported(contacts), after=0.15)
+            error = await cancelled(exported(contacts), after=0.15)
+            assert isinstance(error.__cause__, errors.Cancelled)
+            assert not error.__cause__.unclear
         assert seen == ["c1", "c2"]
 
     with serving(after(0.4, whole(b"5"))) as server:
+        asyncio.run(main(server))
+
+
+def test_a_single_change_that_was_carried_out_while_cancelled_is_unclear() -> None:
+    def created() -> Flow[str]:
+        yield from Request("POST", "/lists", object, json={}, idempotent=False)
+        return "list-42"
+
+    async def main(server: RawServer) -> None:
+        async with AsyncContacts(deleting(server)) as contacts:
+            error = await cancelled(contacts.run(created()), after=0.1)
+            assert isinstance(error.__cause__, errors.Cancelled)
+            assert error.__cause__.unclear
+
+    with serving(after(0.3, whole(b"{}"))) as server:
         asyncio.run(main(server))
 
 
