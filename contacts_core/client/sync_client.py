@@ -140,6 +140,9 @@ class Contacts(Generic[P_co]):
 
         Args:
             requests: How many requests were sent.
+
+        Raises:
+            InvalidInput: It is negative, or no whole number.
         """
         self._transport.charge(requests)
 

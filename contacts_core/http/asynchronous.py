@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from attrs import frozen
 
-from contacts_core.errors import Cancelled, ConfigurationError, ContactsError
+from contacts_core.errors import Cancelled, ConfigurationError, ContactsError, DeadlineExceeded
 from contacts_core.http.downloads import MAX_REDIRECTS, OpenFile
 from contacts_core.http.exchange import allowed_place
 from contacts_core.http.interruption import Finishing, Interruption, not_started
 from contacts_core.http.protocols import AsyncClient, AsyncHttpResponse, HttpRequest
-from contacts_core.http.retry import Attempts
+from contacts_core.http.retry import TOO_LATE, Attempts
 from contacts_core.http.transport import ASK_AGAIN_S, Transport, client_error, random_jitter
 from contacts_core.http.wire import OK, REDIRECTS, Answer, masked_log, transport_errors
 from contacts_core.provider import (
@@ -108,12 +108,13 @@ class AsyncTransport(Transport):
 
         Raises:
             asyncio.CancelledError: The task was cancelled. Its cause tells what was done: an `Interrupted` with the
-                outcome for what changes many contacts.
+                outcome for what changes many contacts, else the error that the flow ended with; a `Cancelled` that is
+                unclear if the flow has had its effect, and its result was lost.
         """
         interruption = Interruption()
         try:
             result = await self._run(flow, interruption)
-        except ContactsError as error:
+        except Exception as error:
             if interruption.error:
                 interruption.raise_with(error)
             raise
@@ -156,8 +157,10 @@ class AsyncTransport(Transport):
                     else:
                         effect = stream.send(answer)
             except StopIteration:
+                if interruption.error:
+                    interruption.raise_with(Cancelled())
                 return
-            except ContactsError as error:
+            except Exception as error:
                 if interruption.error:
                     interruption.raise_with(error)
                 raise
@@ -184,7 +187,7 @@ class AsyncTransport(Transport):
                 case Take(source, most):
                     return await self._take(source, most, interruption)
         except asyncio.CancelledError as error:
-            interruption.error = interruption.error or error
+            interruption.note(interruption.error or error)
             raise Cancelled(unclear=isinstance(effect, Upload)) from None
         return None
 
@@ -196,6 +199,7 @@ class AsyncTransport(Transport):
 
         async def work() -> None:
             while not (halt.is_set() or interruption.error) and (turn := next(turns)) < len(flows):
+                settled[turn] = Settled(error=Cancelled(unclear=True))  # unless it ends
                 try:
                     settled[turn] = Settled(await self._run(flows[turn], interruption))
                 except ContactsError as error:
@@ -213,7 +217,7 @@ class AsyncTransport(Transport):
             try:
                 _, pending = await asyncio.wait(pending)
             except asyncio.CancelledError as error:  # each finishes what it has under way
-                interruption.error = interruption.error or error
+                interruption.note(interruption.error or error)
                 pending = {task for task in pending if not task.done()}
                 for task in pending:
                     task.cancel()
@@ -233,7 +237,7 @@ class AsyncTransport(Transport):
         except StopAsyncIteration:
             return Taken(items)
         except asyncio.CancelledError as error:
-            interruption.error = interruption.error or error
+            interruption.note(interruption.error or error)
             return Taken(items, Cancelled())
         except Exception as error:  # noqa: BLE001 - it is the caller's, and raised with what was done until then
             return Taken(items, error)
@@ -278,17 +282,28 @@ class AsyncTransport(Transport):
                     raise pause
                 await self._sleep(pause)
         except asyncio.CancelledError as error:  # while waiting
-            interruption.error = interruption.error or error
+            interruption.note(interruption.error or error)
             raise Cancelled(unclear=attempts.unclear) from None
 
     async def _attempt(self, request: Request[T], attempts: Attempts, interruption: Interruption) -> T:
         built, limit_s = self._wire.request(self._client, request)
         while True:
-            async with self._slots:  # a request counts when nothing holds it back any more
+            slots = self._slots
+            if slots.locked():
+                try:
+                    async with asyncio.timeout(self._left_s(attempts)):
+                        await slots.acquire()
+                except TimeoutError:
+                    raise DeadlineExceeded(TOO_LATE) from None
+            else:
+                await slots.acquire()
+            try:  # a request counts when nothing holds it back any more
                 pause_s, allowed_s = self._turn(request, attempts)
                 if pause_s <= 0:
                     answer = await self._answer(request, built, min(limit_s, allowed_s), interruption)
                     return self._delivered(request, answer)
+            finally:
+                slots.release()
             await self._sleep(pause_s)
 
     async def _answer(
@@ -359,7 +374,7 @@ class AsyncTransport(Transport):
         except asyncio.CancelledError as error:
             if under_way.given_up and not under_way.cancels:
                 raise TimeoutError from None
-            interruption.error = interruption.error or error
+            interruption.note(interruption.error or error)
             if under_way.done() and not under_way.cancelled():
                 return under_way.result()
             raise Cancelled(unclear=True) from None

@@ -7,17 +7,17 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from contacts_core.errors import Cancelled, ContactsError, InvalidInput
+from contacts_core.errors import Cancelled, ContactsError, DeadlineExceeded, InvalidInput
 from contacts_core.http.downloads import MAX_REDIRECTS, OpenFile
 from contacts_core.http.exchange import allowed_place, deadline
 from contacts_core.http.interruption import Interruption, not_started
 from contacts_core.http.protocols import BlockingHttpResponse, Client, HttpRequest
-from contacts_core.http.retry import Attempts
+from contacts_core.http.retry import TOO_LATE, Attempts
 from contacts_core.http.transport import ASK_AGAIN_S, Transport, client_error, random_jitter
 from contacts_core.http.wire import OK, REDIRECTS, Answer, masked_log, transport_errors
 from contacts_core.provider import (
@@ -97,12 +97,13 @@ class BlockingTransport(Transport):
 
         Raises:
             KeyboardInterrupt: The user pressed Ctrl-C. Its cause tells what was done: an `Interrupted` with the outcome
-                for what changes many contacts.
+                for what changes many contacts, else the error that the flow ended with; a `Cancelled` that is
+                unclear if the flow has had its effect, and its result was lost.
         """
         interruption = Interruption()
         try:
             result = self._run(flow, interruption)
-        except ContactsError as error:
+        except Exception as error:
             if interruption.error:
                 interruption.raise_with(error)
             raise
@@ -134,8 +135,10 @@ class BlockingTransport(Transport):
                         continue
                     effect = self._step(stream, effect, open_files, interruption)
             except StopIteration:
+                if interruption.error:
+                    interruption.raise_with(Cancelled())
                 return
-            except ContactsError as error:
+            except Exception as error:
                 if interruption.error:
                     interruption.raise_with(error)
                 raise
@@ -162,23 +165,23 @@ class BlockingTransport(Transport):
                 case Request():
                     return self._request(effect, interruption)
                 case Sleep(seconds):
-                    self._sleep(seconds)
+                    self._pause(seconds, interruption)
                 case Gather():
                     return self._gather(effect, interruption)
                 case Download():
-                    return self._download(effect, open_files)
+                    return self._download(effect, open_files, interruption)
                 case Read(source):
                     return self._read(cast("OpenFile[Iterator[bytes]]", source))
                 case Upload():
-                    self._upload(effect)
+                    self._upload(effect, interruption)
                 case Blocking(function):
                     self._check_open()
                     return function()
                 case Take():
                     raise InvalidInput("only AsyncContacts takes an asynchronous iterable", hint="use connect_async")
         except KeyboardInterrupt as error:
-            interruption.error = error
-            raise Cancelled(unclear=isinstance(effect, Upload | Blocking)) from None
+            interruption.note(error)
+            raise Cancelled(unclear=isinstance(effect, Gather | Upload | Blocking)) from None
         return None
 
     def _gather(self, gather: Gather[T], interruption: Interruption) -> list[Settled[T]]:
@@ -203,13 +206,16 @@ class BlockingTransport(Transport):
         workers = min(gather.limit, self._settings.max_connections, len(flows))
         if not workers:
             return settled
+        # A task is known before its thread is: Ctrl-C may strike while threads are started.
+        tasks: list[Future[None]] = [Future() for _ in range(workers)]
         pool = ThreadPoolExecutor(workers, thread_name_prefix="contacts")
-        # Each thread gets the caller's context, so that spans and log fields of the caller are there too.
-        tasks = [pool.submit(contextvars.copy_context().run, work) for _ in range(workers)]
         try:
+            for task in tasks:  # each thread gets the caller's context, for the caller's spans and log fields
+                pool.submit(contextvars.copy_context().run, _carry_out, work, task)
             wait(tasks)
         except KeyboardInterrupt as error:
-            interruption.error = error
+            interruption.note(error)
+            tasks = [task for task in tasks if not task.cancel()]  # those that have begun
             try:
                 wait(tasks)
             except KeyboardInterrupt:  # what is not waited for is unclear
@@ -235,23 +241,43 @@ class BlockingTransport(Transport):
                     pause = self._pause_after(attempts, error, interruption)
                 if isinstance(pause, ContactsError):
                     raise pause
-                self._sleep(pause)
+                self._pause(pause, interruption, attempts)
         except KeyboardInterrupt as error:  # while waiting
-            interruption.error = error
+            interruption.note(error)
             raise Cancelled(unclear=attempts.unclear) from None
 
     def _attempt(self, request: Request[T], attempts: Attempts, interruption: Interruption) -> T:
         built, limit_s = self._wire.request(self._client, request)
         while True:
-            self._slots.get()
+            try:
+                self._slots.get(timeout=min(self._left_s(attempts), threading.TIMEOUT_MAX))
+            except Empty:
+                raise DeadlineExceeded(TOO_LATE) from None
             try:  # a request counts when nothing holds it back any more, not while it waits for a slot
+                self._check_goes_on(interruption, attempts)
                 pause_s, allowed_s = self._turn(request, attempts)
                 if pause_s <= 0:
                     answer = self._answer(request, built, min(limit_s, allowed_s), interruption)
                     return self._delivered(request, answer)
             finally:
                 self._slots.put(None)
-            self._sleep(pause_s)
+            self._pause(pause_s, interruption, attempts)
+
+    def _pause(self, seconds: float, interruption: Interruption, attempts: Attempts | None = None) -> None:
+        """Pause, but no longer than until Ctrl-C.
+
+        Raises:
+            Cancelled: It was pressed; only the main thread gets a `KeyboardInterrupt`.
+        """
+        if self._sleep is time.sleep and threading.current_thread() is not threading.main_thread():
+            interruption.noted.wait(min(seconds, threading.TIMEOUT_MAX))
+        else:
+            self._sleep(seconds)
+        self._check_goes_on(interruption, attempts)
+
+    def _check_goes_on(self, interruption: Interruption, attempts: Attempts | None) -> None:
+        if interruption.error:
+            raise Cancelled(unclear=attempts is not None and attempts.unclear)
 
     def _answer(self, request: Request[Any], built: HttpRequest, limit_s: float, interruption: Interruption) -> Answer:
         token = deadline.set(time.monotonic() + limit_s)
@@ -267,7 +293,7 @@ class BlockingTransport(Transport):
         except RuntimeError as error:
             raise client_error(error) from None
         except KeyboardInterrupt as error:
-            interruption.error = error
+            interruption.note(error)
             raise Cancelled(unclear=True) from None
         finally:
             deadline.reset(token)
@@ -294,13 +320,15 @@ class BlockingTransport(Transport):
 
     # -- files --------------------------------------------------------------------------------------------------------
 
-    def _download(self, download: Download, open_files: ExitStack) -> OpenFile[Iterator[bytes]]:
+    def _download(
+        self, download: Download, open_files: ExitStack, interruption: Interruption
+    ) -> OpenFile[Iterator[bytes]]:
         self._check_usable()
         url, origin, timeout_s = download.url, "", self._settings.timeout_s
         try:
             for _ in range(MAX_REDIRECTS):
                 request = self._wire.file_request(self._client, url, origin)
-                response = self._send_elsewhere(request, min(timeout_s, self._allowed_s()))
+                response = self._send_elsewhere(request, min(timeout_s, self._allowed_s(interruption)))
                 open_files.callback(response.close)
                 if response.status_code in OK:
                     read = response.is_stream_consumed  # a transport in this process may answer whole
@@ -329,11 +357,13 @@ class BlockingTransport(Transport):
             deadline.reset(token)
         return b""
 
-    def _upload(self, upload: Upload) -> None:
+    def _upload(self, upload: Upload, interruption: Interruption) -> None:
         self._check_usable()
         request = self._wire.upload_request(self._client, upload)
         try:
-            response = self._send_elsewhere(request, min(self._wire.limit(upload.content), self._allowed_s()))
+            response = self._send_elsewhere(
+                request, min(self._wire.limit(upload.content), self._allowed_s(interruption))
+            )
             try:
                 answer = self._content_within(response, self._settings.timeout_s)
             finally:
@@ -343,10 +373,10 @@ class BlockingTransport(Transport):
         if answer.status_code not in OK:
             self._raise_refused("upload", answer)
 
-    def _allowed_s(self) -> float:
+    def _allowed_s(self, interruption: Interruption) -> float:
         """Wait until something may be sent, and return the seconds that it may take."""
         while (allowed_s := self._hooks.allowed_s()) <= 0:
-            self._sleep(ASK_AGAIN_S)
+            self._pause(ASK_AGAIN_S, interruption)
         return allowed_s
 
     def _send_elsewhere(self, request: HttpRequest, limit_s: float) -> BlockingHttpResponse:
@@ -367,3 +397,15 @@ class BlockingTransport(Transport):
             return self._content(response)
         finally:
             deadline.reset(token)
+
+
+def _carry_out(work: Callable[[], None], task: Future[None]) -> None:
+    """Do the work of a task, unless it was cancelled before it began."""
+    if not task.set_running_or_notify_cancel():
+        return
+    try:
+        work()
+    except BaseException as error:  # noqa: BLE001 - it is raised where the task is waited for
+        task.set_exception(error)
+    else:
+        task.set_result(None)

@@ -8,6 +8,7 @@ __all__ = ["Body"]
 
 GZIP_MAGIC = b"\x1f\x8b"
 PLAIN = ("", "identity")
+MOST_AT_ONCE = 1 << 30  # bytes that zlib is asked for; it takes no number above that of an address
 WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's number for the format
 
 
@@ -28,6 +29,7 @@ class Body:
         self._format = WINDOW_BITS.get(names[0], 0) if len(names) == 1 else 0
         self._undo: zlib._Decompress | None = None  # pyright: ignore[reportPrivateUsage] - it has no other name
         self._begun = False
+        self._half_magic = b""  # after a member: whether another one begins is known with the next byte
         if names and not self._format:
             self.problem = "the answer is compressed in a way that was not asked for"
 
@@ -65,11 +67,15 @@ class Body:
         assert self._undo is not None
         while data and not self.problem:
             if self._undo.eof:  # gzip may come in several members
+                data, self._half_magic = self._half_magic + data, b""
+                if data == GZIP_MAGIC[:1]:
+                    self._half_magic = data
+                    return
                 if not data.startswith(GZIP_MAGIC):
                     return
                 self._undo = zlib.decompressobj(wbits=31)
             try:
-                piece = self._undo.decompress(data, self._left + 1)
+                piece = self._undo.decompress(data, min(self._left + 1, MOST_AT_ONCE))
             except zlib.error:
                 self.problem = "the answer's compression is damaged"
                 return

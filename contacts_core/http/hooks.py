@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from contacts_core.http.wire import Answer
 from contacts_core.models.identifiers import scrub
 from contacts_core.provider import Request
+from contacts_core.provider.secrets import redact
+from contacts_core.text import printable
 
 __all__ = ["BeforeSend", "EventHook", "Hooks"]
 
@@ -54,7 +56,17 @@ class Hooks:
                 hook(request, answer)
             except Exception as error:  # noqa: BLE001 - the caller's code may raise anything
                 name = getattr(hook, "__qualname__", type(hook).__qualname__)
-                logger.warning("event hook %s failed: %s", name, scrub(f"{type(error).__name__}: {error}"))
+                logger.warning("event hook %s failed: %s", name, _told(error))
+
+
+def _told(error: Exception) -> str:
+    """Return what an exception of the caller's says, fit for a log."""
+    name = type(error).__name__
+    try:
+        told = f"{name}: {error}"
+    except Exception:  # noqa: BLE001 - the text of an exception is the caller's code, too
+        return name
+    return printable(redact(scrub(told)))
 
 
 def _add(hooks: dict[object, T], hook: T) -> Callable[[], None]:

@@ -7,12 +7,13 @@ is answered with `Cancelled`. What the flow then says of its outcome is the ``__
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
 
-from attrs import define
+from attrs import define, field
 
-from contacts_core.errors import Cancelled, ContactsError, Interrupted
+from contacts_core.errors import Cancelled, Interrupted
 from contacts_core.models import Outcome
 from contacts_core.provider import Settled
 
@@ -27,20 +28,28 @@ class Interruption:
 
     Attributes:
         error: `KeyboardInterrupt` or ``asyncio.CancelledError``; None while nothing was interrupted.
+        noted: Set as soon as there is an error; ends the pauses of other threads.
     """
 
     error: BaseException | None = None
+    noted: threading.Event = field(factory=threading.Event)
+
+    def note(self, error: BaseException) -> None:
+        """Begin nothing new from here on, because of this."""
+        self.error = error
+        self.noted.set()
 
     def raise_with(self, result: object) -> NoReturn:
         """Let the interruption go on, with what was done until then as its cause.
 
         Args:
-            result: What the flow returned, or the error that it ended with.
+            result: What the flow returned, or the error that it ended with. A result that nobody gets any more is told
+                as a `Cancelled` that is unclear, unless it is an outcome.
         """
         assert self.error is not None
-        cause = result if isinstance(result, ContactsError) else None
         if isinstance(result, Outcome):
-            cause = Interrupted(result, (), (), "interrupted by the user")
+            raise self.error from Interrupted(result, (), (), "interrupted by the user")
+        cause = result if isinstance(result, Exception) else Cancelled(unclear=True)
         raise self.error from cause
 
 

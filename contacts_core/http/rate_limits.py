@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from contacts_core.errors import InvalidInput
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -47,11 +49,21 @@ class RateLimiter:
             return 0.0 if bucket.put(item) else max(bucket.waiting(item), 1) / 1000  # type: ignore[operator,type-var]
 
     def charge(self, requests: int, now: float) -> None:
-        """Count requests that another process just sent for every limit: which limits they took is not known."""
+        """Count requests that another process just sent for every limit: which limits they took is not known.
+
+        More than a limit has left take all of it.
+
+        Raises:
+            InvalidInput: It is no number of requests.
+        """
+        if isinstance(requests, bool) or not isinstance(requests, int) or requests < 0:
+            raise InvalidInput("requests to count must be a whole number that is not negative")
+        moment = round(now * 1000)
         with self._lock:
             for bucket in self._buckets.values():
-                if weight := min(requests, bucket.rates[0].limit):
-                    bucket.put(self._item("", round(now * 1000), weight=weight))
+                bucket.leak(moment)
+                if weight := min(requests, bucket.rates[0].limit - bucket.count()):
+                    bucket.put(self._item("", moment, weight=weight))
 
     def hold(self, rate_limit: str, until: float) -> None:
         """Send nothing under this limit before ``until``: the vendor said that nothing is left."""

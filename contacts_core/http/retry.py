@@ -14,9 +14,10 @@ from attrs import frozen
 from contacts_core.errors import ContactsError, DeadlineExceeded, ProviderError, RateLimited
 from contacts_core.provider import HttpSettings, Request
 
-__all__ = ["SEND", "Attempts", "Raise", "Wait", "backoff_s"]
+__all__ = ["SEND", "TOO_LATE", "Attempts", "Raise", "Wait", "backoff_s"]
 
 FIRST_BACKOFF_S = 0.1
+TOO_LATE = "the time for requests is over; this one was not sent"
 
 
 @frozen
@@ -81,7 +82,7 @@ class Attempts:
             rate_limit_s: Gives the seconds that a rate limit asks to wait, by its name and the time; 0 counts as sent.
         """
         if now >= self.deadline:
-            return Raise(DeadlineExceeded("the time for requests is over; this one was not sent"))
+            return Raise(DeadlineExceeded(TOO_LATE))
         pause_s = rate_limit_s(self._request.rate_limit, now)
         if pause_s <= 0:
             self._under_way = True
@@ -110,11 +111,11 @@ class Attempts:
             jitter: A random number from 0 to 1.
         """
         self.made += 1
-        self._under_way = False
         if self._last and isinstance(error, DeadlineExceeded):  # which would say that nothing was sent
             return Raise(self._last)
-        error.unclear = error.unclear or self.unclear
+        error.unclear = error.unclear or (self._last is not None and self._last.unclear)
         self._last = error
+        self._under_way = False  # not before: Ctrl-C may strike in between
         if not isinstance(error, ProviderError) or not error.retryable or self.made >= self._settings.attempts:
             return Raise(error)
         if self._request.patience is not None or not (self._request.idempotent or isinstance(error, RateLimited)):

@@ -73,6 +73,10 @@ class Transport:
             deadline = min(deadline, self._first_request + self._settings.client_deadline_s)
         return Attempts(request, self._settings, deadline)
 
+    def _left_s(self, attempts: Attempts) -> float:
+        """Return the seconds until the deadline of a request, or 0 after it."""
+        return max(attempts.deadline - self._monotonic(), 0.0)
+
     def _turn(self, request: Request[Any], attempts: Attempts) -> tuple[float, float]:
         """Return the seconds until the request may be sent, and the seconds that its exchange may take then.
 
@@ -83,7 +87,7 @@ class Transport:
             RateLimited: It would have to wait for longer than its patience.
         """
         allowed_s = self._hooks.allowed_s()
-        if allowed_s <= 0:
+        if allowed_s <= 0 and self._left_s(attempts) > 0:
             return ASK_AGAIN_S, 0.0
         decision = attempts.before_sending(self._monotonic(), self._limiter.delay)
         if isinstance(decision, Raise):

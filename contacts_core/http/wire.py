@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 import attrs
 import msgspec
-from attrs import frozen
+from attrs import field, frozen
 
 from contacts_core import errors
 from contacts_core.errors import (
@@ -116,7 +116,7 @@ class Answer:
 
     status_code: int
     headers: Mapping[str, str]
-    content: bytes
+    content: bytes = field(repr=False)
     problem: str = ""
 
 

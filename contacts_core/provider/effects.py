@@ -36,7 +36,7 @@ class Request(Generic[T]):
     method: str
     path: str
     response_type: type[T]
-    params: Mapping[str, str] | None = None
+    params: Mapping[str, str] | None = field(default=None, repr=False)
     json: Any = field(default=None, repr=False)
     rate_limit: str = ""
     idempotent: bool = True

@@ -14,6 +14,8 @@ from contacts_core.provider.values import number
 
 __all__ = ["HttpSettings", "http_settings"]
 
+MOST_SECONDS = 100_000_000  # clocks and sockets take no number of any size
+MOST_TIMES = 10_000
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -33,11 +35,19 @@ def _flag(value: Any) -> Any:
 def _positive(_: object, setting: attrs.Attribute[Any], value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         raise ConfigurationError(f"http.{setting.name} must be a positive number, not {value!r}")
+    if value > MOST_SECONDS:
+        raise ConfigurationError(f"http.{setting.name} must be at most {MOST_SECONDS}", hint="that is three years")
 
 
 def _count(_: object, setting: attrs.Attribute[Any], value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
         raise ConfigurationError(f"http.{setting.name} must be a positive whole number, not {value!r}")
+
+
+def _few(_: object, setting: attrs.Attribute[Any], value: Any) -> None:
+    _count(_, setting, value)
+    if value > MOST_TIMES:
+        raise ConfigurationError(f"http.{setting.name} must be at most {MOST_TIMES}", hint="vendors allow far fewer")
 
 
 def _boolean(_: object, setting: attrs.Attribute[Any], value: Any) -> None:
@@ -58,6 +68,8 @@ class HttpSettings:
 
     or into the environment as ``ACME_HTTP="attempts=2,deadline_s=60"``.
 
+    Seconds are 100 million at most; attempts and connections 10,000.
+
     Attributes:
         attempts: How often one request is sent, at most, the first time included.
         timeout_s: Seconds from sending a request to the last byte of its answer; long bodies get more time, at 10 kB/s.
@@ -76,7 +88,7 @@ class HttpSettings:
         allow_private_files: Whether a vendor may name files at private, link-local or loopback addresses.
     """
 
-    attempts: int = field(default=5, converter=_number, validator=_count)
+    attempts: int = field(default=5, converter=_number, validator=_few)
     timeout_s: float = field(default=120.0, converter=_number, validator=_positive)
     connect_timeout_s: float = field(default=10.0, converter=_number, validator=_positive)
     read_timeout_s: float = field(default=60.0, converter=_number, validator=_positive)
@@ -84,7 +96,7 @@ class HttpSettings:
     client_deadline_s: float | None = field(default=None, converter=_number, validator=optional(_positive))
     cancel_timeout_s: float = field(default=10.0, converter=_number, validator=_positive)
     max_pause_s: float = field(default=120.0, converter=_number, validator=_positive)
-    max_connections: int = field(default=8, converter=_number, validator=_count)
+    max_connections: int = field(default=8, converter=_number, validator=_few)
     max_answer_bytes: int = field(default=64 * 2**20, converter=_number, validator=_count)
     max_pages: int = field(default=1_000_000, converter=_number, validator=_count)
     allow_plain_http: bool = field(default=False, converter=_flag, validator=_boolean)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import itertools
+import sys
 import time
 import tracemalloc
 import zlib
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from contacts_core import AsyncContacts, Contacts, errors
+from contacts_core.http.bodies import Body
 from contacts_core.provider import Download, Flow, HttpSettings, Read, Upload
 from tests.core.fake_providers import bare
 from tests.core.raw_server import RawServer, Script, serving, whole
@@ -201,3 +203,31 @@ def _refusing(host: str) -> errors.UnexpectedPayload:
 
     refuse_place(host, local=False)
     raise AssertionError("it is public")
+
+
+@pytest.mark.parametrize("most", [sys.maxsize, 10**30])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_the_largest_limit_of_an_answer_is_one_that_can_be_kept(most: int, encoding: str) -> None:
+    packed = gzip.compress(b"[1]") if encoding == "gzip" else zlib.compress(b"[1]")
+    body = Body(encoding, most)
+    assert body.feed(packed)
+    assert (body.end(), body.problem) == (b"[1]", "")
+
+
+@pytest.mark.parametrize("cut", range(1, 25))
+def test_a_second_gzip_member_counts_wherever_the_pieces_are_cut(cut: int) -> None:
+    first, second = gzip.compress(b"[1,"), gzip.compress(b"2]")
+    whole_body = first + second
+    at = len(first) - 5 + cut
+    body = Body("gzip", 100)
+    assert body.feed(whole_body[:at])
+    assert body.feed(whole_body[at:])
+    assert (body.end(), body.problem) == (b"[1,2]", "")
+
+
+@pytest.mark.parametrize("rest", [[b"\x1f"], [b"\x1f", b"x"], [b"x\x1f", b"\x8b"], [b"\0"]])
+def test_what_follows_a_gzip_member_and_is_none_is_dropped(rest: list[bytes]) -> None:
+    body = Body("gzip", 100)
+    for piece in (gzip.compress(b"[1]"), *rest):
+        assert body.feed(piece)
+    assert (body.end(), body.problem) == (b"[1]", "")

@@ -11,9 +11,10 @@ import pytest
 from attrs import frozen
 
 from contacts_core import AsyncContacts, Contacts, errors
+from contacts_core.http import wire
 from contacts_core.http.asynchronous import AsyncTransport
 from contacts_core.http.blocking import BlockingTransport
-from contacts_core.provider import Provider, base_url_setting
+from contacts_core.provider import Provider, Request, base_url_setting
 
 KINDS = ["sync", "async"]
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -108,6 +109,50 @@ def test_a_hook_that_fails_is_logged_and_the_request_continues(kind: str, caplog
     assert seen == ["/a", "/b"]
     assert caplog.text.count("broken failed: ValueError") == 2
     assert "jane@" not in caplog.text
+
+
+class Mute(Exception):
+    """An exception that cannot be shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_warning_of_a_hook_that_fails_forges_nothing_and_holds_no_key(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = Client(kind)
+    said = ["a\nERROR:root:forged\x1b[31m", "Authorization: Bearer sk_live_abcdef0123456789"]
+
+    def broken(*_: object) -> None:
+        raise ValueError(" ".join(said))
+
+    here.client.add_event_hook(broken)
+    here.get("/a")
+    message = caplog.records[-1].getMessage()
+    assert "broken failed: ValueError: a ERROR:root:forged" in message
+    assert message.isprintable()
+    assert "abcdef" not in message
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hook_may_fail_without_a_text(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    here = Client(kind)
+
+    def broken(*_: object) -> None:
+        raise Mute
+
+    here.client.add_event_hook(broken)
+    here.get("/a", "/b")
+    assert caplog.text.count("broken failed: Mute") == 2
+
+
+def test_what_hooks_get_shows_no_personal_data() -> None:
+    request = Request("GET", "/contacts", object, params={"email": "jane@example.com"}, json={"a": "jane@example.com"})
+    answer = wire.Answer(200, {}, b'{"email": "jane@example.com"}')
+    assert "jane" not in repr(request) + repr(answer)
+    assert "200" in repr(answer)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -15,13 +15,13 @@ import attrs
 import httpx
 import pytest
 
-from contacts_core import connect, connect_async, errors
+from contacts_core import AsyncContacts, Contacts, connect, connect_async, errors
 from contacts_core.config import plugins
 from contacts_core.http import retry
 from contacts_core.models import Contact, Page
 from contacts_core.provider import Download, Flow, Gather, HttpSettings, Provider, Read, get, hookimpl
 from tests.core.fake_providers import Bare, Paged
-from tests.core.raw_server import serving, whole
+from tests.core.raw_server import RawServer, serving, whole
 
 KINDS = ["sync", "async"]
 PLACES = ["argument", "file", "environment"]
@@ -177,6 +177,53 @@ def test_deadline_s(account: Account) -> None:
     assert timer.seconds < QUICK_S
 
 
+def test_deadline_s_holds_for_a_hook_that_never_allows_anything(account: Account) -> None:
+    def held(contacts: Any) -> Any:
+        contacts.add_before_send(lambda: 0.0)
+        return ask(contacts)
+
+    timer = Timer()
+    with serving(lambda: [whole(b"5")]) as server:
+        with pytest.raises(errors.DeadlineExceeded, match="the time for requests is over"):
+            account(held, server.address, deadline_s=0.4)
+        assert not server.requests
+    assert timer.seconds < QUICK_S
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_deadline_s_holds_for_the_wait_for_a_connection(kind: str) -> None:
+    settings = HttpSettings(max_connections=1, deadline_s=0.4)
+    waited: list[float] = []
+
+    async def both(server: RawServer) -> None:
+        async with AsyncContacts(Bare(api_key="k", base_url=server.address, http=settings)) as contacts:
+            first = asyncio.ensure_future(contacts.request("GET", "/first"))
+            await asyncio.sleep(0.2)
+            timer = Timer()
+            with pytest.raises(errors.DeadlineExceeded, match="the time for requests is over"):
+                await contacts.request("GET", "/second")
+            waited.append(timer.seconds)
+            assert await first == 5
+            assert await contacts.request("GET", "/third") == 5
+
+    with serving(lambda: [2.0, whole(b"5")]) as server:
+        if kind == "async":
+            asyncio.run(both(server))
+        else:
+            with Contacts(Bare(api_key="k", base_url=server.address, http=settings)) as contacts:
+                first = threading.Thread(target=contacts.request, args=("GET", "/first"))
+                first.start()
+                time.sleep(0.2)
+                timer = Timer()
+                with pytest.raises(errors.DeadlineExceeded, match="the time for requests is over"):
+                    contacts.request("GET", "/second")
+                waited.append(timer.seconds)
+                first.join()
+                assert contacts.request("GET", "/third") == 5
+        assert len(server.requests) == 2
+    assert waited[0] < 1.5
+
+
 def test_client_deadline_s(account: Account) -> None:
     def twice(contacts: Any) -> Any:
         def flow() -> Flow[None]:
@@ -319,6 +366,42 @@ def test_what_is_wrong_with_a_setting_is_said(account: Account, wrong: dict[str,
 def test_not_a_number_is_no_number_of_seconds() -> None:
     with pytest.raises(errors.ConfigurationError, match="deadline_s"):
         HttpSettings(deadline_s=float("nan"))
+
+
+SECONDS = [each.name for each in attrs.fields(HttpSettings) if each.name.endswith("_s")]
+
+
+@pytest.mark.parametrize("value", [float("inf"), 1e300, 100_000_001, 10**400], ids=["inf", "1e300", "1e8+1", "10**400"])
+@pytest.mark.parametrize("name", SECONDS)
+def test_seconds_have_an_end(name: str, value: float) -> None:
+    settings: dict[str, Any] = {name: value}
+    with pytest.raises(errors.ConfigurationError, match=f"http.{name} must be at most 100000000") as caught:
+        HttpSettings(**settings)
+    assert "three years" in caught.value.hint
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("value", [10_001, 3_000_000, 10**400], ids=["10001", "3e6", "10**400"])
+@pytest.mark.parametrize("name", ["attempts", "max_connections"])
+def test_counts_of_attempts_and_connections_have_an_end(name: str, value: int) -> None:
+    settings: dict[str, Any] = {name: value}
+    with pytest.raises(errors.ConfigurationError, match=f"http.{name} must be at most 10000") as caught:
+        HttpSettings(**settings)
+    assert caught.value.hint
+
+
+def test_the_largest_settings_are_fine() -> None:
+    seconds: dict[str, Any] = dict.fromkeys(SECONDS, 1e8)
+    largest = HttpSettings(attempts=10_000, max_connections=10_000, max_answer_bytes=2**62, max_pages=2**62, **seconds)
+    with serving(lambda: [whole(b"5")]) as server:
+        with Contacts(Bare(api_key="k", base_url=server.address, http=largest)) as contacts:
+            assert contacts.request("GET", "/x") == 5
+
+        async def main() -> None:
+            async with AsyncContacts(Bare(api_key="k", base_url=server.address, http=largest)) as later:
+                assert await later.request("GET", "/x") == 5
+
+        asyncio.run(main())
 
 
 def test_the_argument_goes_before_the_accounts_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

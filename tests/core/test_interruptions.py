@@ -18,8 +18,23 @@ import pytest
 from attrs import frozen
 
 from contacts_core import AsyncContacts, Contacts, errors
-from contacts_core.models import Outcome
-from contacts_core.provider import DeletesContacts, Flow, HttpSettings, delete
+from contacts_core.models import Contact, Outcome
+from contacts_core.provider import (
+    Blocking,
+    DeletesContacts,
+    Emit,
+    Exports,
+    Flow,
+    Gather,
+    HttpSettings,
+    Request,
+    Settled,
+    Sleep,
+    Stream,
+    UpsertsContacts,
+    delete,
+    get,
+)
 from tests.core.fake_providers import Bare, bare
 from tests.core.raw_server import RawServer, serving, whole
 
@@ -230,6 +245,57 @@ def test_ctrl_c_tells_what_was_done(count: int, pause: float) -> None:
             assert int(unsent) > 0
 
 
+CTRL_C_IN_A_PAUSE = """
+import os, signal, sys, threading, time
+from attrs import frozen
+from tests.core.test_interruptions import Deleting, Resting
+from contacts_core import Contacts
+made = {"deletion": Deleting, "resting": Resting}[sys.argv[2]]
+with Contacts(made(api_key="k", base_url=sys.argv[1])) as contacts:
+    if sys.argv[3] == "hook":
+        began = time.monotonic()
+        contacts.add_before_send(lambda: 10.0 if time.monotonic() - began > 3 else 0.0)
+    def strike():
+        global struck
+        struck = time.monotonic()
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Timer(1.0, strike).start()
+    try:
+        contacts.delete_contacts([f"c{n}" for n in range(6)])
+    except KeyboardInterrupt as interrupt:
+        why = interrupt.__cause__
+        print(type(why).__name__, len(why.outcome.confirmed), len(why.uncertain), len(why.unsent))
+        print(time.monotonic() - struck)
+"""
+
+
+@frozen(kw_only=True)
+class Resting(Deleting):
+    """A vendor where each deletion waits for a while first."""
+
+    def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
+        yield from Sleep(3)
+        return (yield from super().delete_contacts(ids))
+
+
+@pytest.mark.parametrize(
+    ("vendor", "held_back", "asked"),
+    [("deletion", "vendor", 4), ("deletion", "hook", 0), ("resting", "no", 0)],
+    ids=["asked-to-wait", "held-back", "resting"],
+)
+def test_ctrl_c_while_threads_pause_ends_the_pauses_and_sends_nothing_more(
+    vendor: str, held_back: str, asked: int
+) -> None:
+    with serving(lambda: [whole(b"", "Retry-After: 3", status="429 No")]) as server:
+        command = [sys.executable, "-c", CTRL_C_IN_A_PAUSE, server.address, vendor, held_back]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert told.stdout, told.stderr
+        kind, confirmed, uncertain, unsent, seconds = told.stdout.split()
+        assert (kind, confirmed, uncertain, unsent) == ("Interrupted", "0", "0", "6")
+        assert float(seconds) < 1.5
+        assert len(server.requests) == asked
+
+
 SECOND_CTRL_C = """
 import asyncio, httpx
 from tests.core.test_interruptions import Deleting
@@ -266,8 +332,6 @@ def test_a_flow_that_was_cancelled_asks_for_nothing_more() -> None:
     seen: list[int] = []
 
     def flow() -> Flow[None]:
-        from contacts_core.provider import get
-
         for n in range(5):
             seen.append(n)
             yield from get(f"/{n}", object)
@@ -280,6 +344,202 @@ def test_a_flow_that_was_cancelled_asks_for_nothing_more() -> None:
 
     with serving(after(0.3)) as server:
         asyncio.run(main(server))
+
+
+@frozen(kw_only=True)
+class Exporting(Bare, Exports):
+    """A vendor whose export is a single page."""
+
+    side_by_side: bool = False
+
+    def contacts(self, list_id: str | None) -> Stream[Contact]:
+        if self.side_by_side:
+            yield from Gather([iter(get(f"/{n}", object)) for n in range(2)], 2)
+        else:
+            yield from get("/contacts", object)
+        yield Emit([Contact(id="c1"), Contact(id="c2")])
+
+
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_a_cancellation_during_the_last_page_of_an_export_is_not_lost(side_by_side: bool) -> None:
+    seen: list[str | None] = []
+
+    async def exported(contacts: AsyncContacts[Exporting]) -> None:
+        async for contact in contacts.export():
+            seen.append(contact.id)  # noqa: PERF401 - what came before the error counts
+
+    async def main(server: RawServer) -> None:
+        provider = Exporting(api_key="k", base_url=server.address, side_by_side=side_by_side)
+        async with AsyncContacts(provider) as contacts:
+            error = await cancelled(exported(contacts), after=0.15)
+            assert isinstance(error.__cause__, errors.Cancelled)
+            assert not error.__cause__.unclear
+        assert seen == ["c1", "c2"]
+
+    with serving(after(0.4, whole(b"5"))) as server:
+        asyncio.run(main(server))
+
+
+def test_a_single_change_that_was_carried_out_while_cancelled_is_unclear() -> None:
+    def created() -> Flow[str]:
+        yield from Request("POST", "/lists", object, json={}, idempotent=False)
+        return "list-42"
+
+    async def main(server: RawServer) -> None:
+        async with AsyncContacts(deleting(server)) as contacts:
+            error = await cancelled(contacts.run(created()), after=0.1)
+            assert isinstance(error.__cause__, errors.Cancelled)
+            assert error.__cause__.unclear
+
+    with serving(after(0.3, whole(b"{}"))) as server:
+        asyncio.run(main(server))
+
+
+CTRL_C_IN_AN_EXPORT = """
+import os, signal, sys, threading
+from tests.core.test_interruptions import Exporting
+from contacts_core import Contacts
+with Contacts(Exporting(api_key="k", base_url=sys.argv[1], side_by_side=True)) as contacts:
+    threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    seen = []
+    try:
+        for contact in contacts.export():
+            seen.append(contact.id)
+    except KeyboardInterrupt:
+        print("interrupted after", *seen)
+"""
+
+
+def test_ctrl_c_during_the_last_page_of_an_export_is_not_lost() -> None:
+    with serving(after(1.0, whole(b"5"))) as server:
+        command = [sys.executable, "-c", CTRL_C_IN_AN_EXPORT, server.address]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert told.stdout.split() == ["interrupted", "after", "c1", "c2"], told.stderr
+
+
+def _fails_late() -> None:
+    time.sleep(0.3)
+    raise ValueError("late")
+
+
+def test_an_error_after_a_cancellation_does_not_take_its_place() -> None:
+    def flow() -> Flow[None]:
+        yield from Blocking(_fails_late)
+
+    def stream() -> Stream[str]:
+        yield from Blocking(_fails_late)
+
+    async def read(contacts: AsyncContacts[Any]) -> None:
+        async for _ in contacts._transport.stream(stream()):
+            pass
+
+    async def main() -> None:
+        async with AsyncContacts(bare()) as contacts:
+            for work in (contacts.run(flow()), read(contacts)):
+                error = await cancelled(work, after=0.1)
+                assert isinstance(error.__cause__, ValueError)
+
+    asyncio.run(main())
+
+
+def test_an_error_of_the_guard_after_a_cancellation_does_not_take_its_place() -> None:
+    class Taking(Bare, UpsertsContacts):
+        def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
+            raise AssertionError("the guard comes first")
+
+    def guard(_: Sequence[Contact]) -> Sequence[str]:
+        _fails_late()
+        return []
+
+    async def main() -> None:
+        async with AsyncContacts(Taking(api_key="k"), guard=guard) as contacts:
+            await cancelled(contacts.upsert_contacts([Contact(id="c1")]), after=0.1)
+
+    asyncio.run(main())
+
+
+CTRL_C_BEFORE_AN_ERROR = """
+import os, signal, time
+from contacts_core import Contacts
+from contacts_core.provider import Blocking, Gather
+from tests.core.fake_providers import bare
+
+def fail():
+    time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.3)
+    raise ValueError("late")
+
+def flow():
+    yield from Gather([iter(Blocking(fail))], 1)
+
+with Contacts(bare()) as contacts:
+    try:
+        contacts.run(flow())
+    except KeyboardInterrupt as interrupt:
+        print(type(interrupt.__cause__).__name__)
+"""
+
+
+def test_an_error_in_a_thread_after_ctrl_c_does_not_take_its_place() -> None:
+    command = [sys.executable, "-c", CTRL_C_BEFORE_AN_ERROR]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert told.stdout.split() == ["ValueError"], told.stderr
+
+
+CTRL_C_WHILE_THREADS_START = """
+import os, signal, sys, threading
+from tests.core.test_interruptions import Deleting
+from contacts_core import Contacts
+
+start, started = threading.Thread.start, []
+
+def struck(self):
+    start(self)
+    if self.name.startswith("contacts"):
+        started.append(self)
+        if len(started) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread.start = struck
+with Contacts(Deleting(api_key="k", base_url=sys.argv[1])) as contacts:
+    try:
+        contacts.delete_contacts([f"c{n}" for n in range(12)])
+    except KeyboardInterrupt as interrupt:
+        why = interrupt.__cause__
+        print(type(why).__name__, len(why.outcome.confirmed), len(why.uncertain), len(why.unsent), flush=True)
+for thread in started:
+    thread.join()
+"""
+
+
+def test_ctrl_c_while_the_threads_start_tells_what_was_done() -> None:
+    with serving(after(0.4)) as server:
+        command = [sys.executable, "-c", CTRL_C_WHILE_THREADS_START, server.address]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert told.stdout.split()[:1] == ["Interrupted"], told.stderr
+        confirmed, uncertain, unsent = map(int, told.stdout.split()[1:])
+        assert (confirmed, uncertain, unsent) == (len(server.requests), 0, 12 - len(server.requests))
+        assert confirmed in {1, 2}
+
+
+def test_a_flow_that_was_stopped_from_within_counts_as_started() -> None:
+    def stopped() -> Flow[None]:
+        yield from get("/x", object)
+        raise asyncio.CancelledError
+
+    def flow() -> Flow[list[Settled[None]]]:
+        return (yield from Gather([stopped(), stopped()], 1))
+
+    async def main() -> list[Settled[None]]:
+        vendor = httpx.MockTransport(lambda _: httpx.Response(200, json=5))
+        async with httpx.AsyncClient(transport=vendor) as mine:
+            return await AsyncContacts(bare(), mine).run(flow())
+
+    first, second = asyncio.run(main())
+    assert (first.started, second.started) == (True, False)
+    assert isinstance(first.error, errors.Cancelled)
+    assert first.error.unclear
 
 
 # -- forks, loops, closed clients -------------------------------------------------------------------------------------

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contacts_core import errors
 from contacts_core.http.rate_limits import RateLimiter
 from contacts_core.provider import RateLimit
 
@@ -92,3 +94,30 @@ def test_threads_together_get_no_more_than_is_allowed() -> None:
     for thread in threads:
         thread.join()
     assert len(allowed) == 50
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "left"), [(5, 10, 0), (5, 5, 0), (5, 3, 2), (0, 99, 0), (10, 1, 0), (4, 0, 6)]
+)
+def test_a_charge_that_does_not_fit_takes_all_that_is_left(own: int, others: int, left: int) -> None:
+    limiter = RateLimiter({"": RateLimit(10, 60.0)})
+    for _ in range(own):
+        assert limiter.delay("", 100.0) == 0
+    limiter.charge(others, 100.1)
+    assert [limiter.delay("", 100.2) == 0 for _ in range(10)] == [n < left for n in range(10)]
+
+
+def test_what_is_past_leaves_room_for_a_charge() -> None:
+    limiter = RateLimiter({"": RateLimit(10, 60.0)})
+    for _ in range(10):
+        assert limiter.delay("", 100.0) == 0
+    limiter.charge(10, 200.0)
+    assert limiter.delay("", 200.1) == pytest.approx(60, abs=0.2)
+
+
+@pytest.mark.parametrize("odd", [-1, 2.5, "3", None, True, float("nan")])
+def test_only_a_number_of_requests_can_be_charged(odd: Any) -> None:
+    for limiter in (RateLimiter({"": RateLimit(10, 60.0)}), RateLimiter({})):
+        with pytest.raises(errors.InvalidInput, match="whole number"):
+            limiter.charge(odd, 100.0)
+        assert limiter.delay("", 100.0) == 0

@@ -232,3 +232,31 @@ def test_never_too_often_never_too_late_and_never_twice_what_could_act_twice(
     if patience is not None:
         assert len(sent) <= 1
     assert any(error.unclear for error in failed) <= (failed[-1].unclear if failed else False)
+
+
+class Striking(errors.Unreachable):
+    """An error during whose note Ctrl-C strikes."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "unclear" and hasattr(self, "ready"):
+            raise KeyboardInterrupt
+        super().__setattr__(name, value)
+
+
+def test_ctrl_c_while_a_lost_request_is_noted_leaves_it_unclear() -> None:
+    asked = attempts()
+    assert asked.before_sending(NOW, limit(0)) == SEND
+    error = Striking("x")
+    error.unclear = True
+    error.ready = True  # type: ignore[attr-defined]
+    with pytest.raises(KeyboardInterrupt):
+        asked.after_failure(error, NOW, 0.5)
+    assert asked.unclear
+
+
+def test_an_attempt_that_surely_failed_is_clear_afterwards() -> None:
+    asked = attempts()
+    assert asked.before_sending(NOW, limit(0)) == SEND
+    assert asked.unclear
+    asked.after_failure(limited(1), NOW, 0.5)
+    assert not asked.unclear
