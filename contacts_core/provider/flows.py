@@ -17,6 +17,7 @@ from contacts_core.errors import (
     UnexpectedPayload,
 )
 from contacts_core.models import Outcome, Page
+from contacts_core.models.identifiers import scrub
 from contacts_core.provider.effects import Emit, Flow, Gather, Request, Settled, Stream
 from contacts_core.provider.outcomes import absent, counted, failed
 
@@ -34,6 +35,7 @@ __all__ = [
     "pauses",
     "read_chunks",
     "read_each",
+    "reason",
     "run_together",
     "through",
 ]
@@ -223,9 +225,30 @@ def in_chunks(
     Raises:
         Interrupted: The operation stopped after it changed something, or because the caller cancelled it.
         ContactsError: There was only one chunk, or nothing was sent.
+        Exception: A chunk raised an error that is not ours, and nothing is known to be done. Otherwise that error is
+            the cause of an `Interrupted`, in which the chunk is uncertain.
     """
     parts = list(chunks(items, size))
-    settled = yield from run_together([act(part) for part in parts], limit)
+    ends: list[Settled[Outcome]] = [Settled(started=False) for _ in parts]
+
+    def noted(turn: int, flow: Flow[Outcome]) -> Flow[Outcome]:
+        ends[turn] = Settled(error=Cancelled(unclear=True))  # unless it ends
+        try:
+            outcome = yield from flow
+        except ContactsError as error:
+            ends[turn] = Settled(error=error)
+            raise
+        ends[turn] = Settled(outcome)
+        return outcome
+
+    try:
+        settled = yield from run_together([noted(turn, act(part)) for turn, part in enumerate(parts)], limit)
+    except Exception as error:
+        outcomes, uncertain, unsent, _ = _sorted(parts, ends, name, besides)
+        if len(parts) == 1 or not outcomes:  # then the caller knows the items: all of them
+            raise
+        total = Outcome.merge(operation, provider, outcomes)
+        raise Interrupted(total, uncertain, unsent, reason(error)) from error
     return added_up(operation, provider, parts, settled, name, besides)
 
 
@@ -238,6 +261,27 @@ def added_up(
     besides: Outcome | None = None,
 ) -> Outcome:
     """Add up how the parts of an operation ended; see `in_chunks`."""
+    outcomes, uncertain, unsent, fatal = _sorted(parts, settled, name, besides)
+    total = Outcome.merge(operation, provider, outcomes)
+    if fatal is None:
+        return total
+    alone = len(parts) == 1 and not (besides and besides.requested)  # then the caller knows the items: all of them
+    if isinstance(fatal, Interrupted):
+        if alone:
+            raise fatal
+        raise Interrupted(total, uncertain, unsent, reason(fatal.__cause__ or fatal)) from (fatal.__cause__ or fatal)
+    if (alone or not (outcomes or uncertain)) and not isinstance(fatal, Cancelled):
+        raise fatal
+    raise Interrupted(total, uncertain, unsent, str(fatal)) from fatal
+
+
+def _sorted(
+    parts: Sequence[Sequence[T]],
+    settled: Sequence[Settled[Outcome]],
+    name: Callable[[T], str],
+    besides: Outcome | None,
+) -> tuple[list[Outcome], list[T], list[T], ContactsError | None]:
+    """Return the outcomes, the uncertain items, the unsent items, and the first error that stopped the rest."""
     outcomes: list[Outcome] = []
     uncertain: list[T] = []
     unsent: list[T] = []
@@ -260,17 +304,7 @@ def added_up(
                 (uncertain if each.started and error and error.unclear else unsent).extend(part)
     if besides and besides.requested:
         outcomes.append(besides)
-    total = Outcome.merge(operation, provider, outcomes)
-    if fatal is None:
-        return total
-    alone = len(parts) == 1 and not (besides and besides.requested)  # then the caller knows the items: all of them
-    if isinstance(fatal, Interrupted):
-        if alone:
-            raise fatal
-        raise Interrupted(total, uncertain, unsent, str(fatal.__cause__ or fatal)) from (fatal.__cause__ or fatal)
-    if (alone or not (outcomes or uncertain)) and not isinstance(fatal, Cancelled):
-        raise fatal
-    raise Interrupted(total, uncertain, unsent, str(fatal)) from fatal
+    return outcomes, uncertain, unsent, fatal
 
 
 def apart(
@@ -303,17 +337,27 @@ def apart(
     return results, refused
 
 
-def continued(
-    error: ContactsError, before: Outcome, batch: Sequence[object], remaining: Sequence[object]
-) -> ContactsError:
+def continued(error: Exception, before: Outcome, batch: Sequence[object], remaining: Sequence[object]) -> Exception:
     """Return the error of a later batch, with the outcome of the batches before and the items of those after it."""
     if isinstance(error, Interrupted):
         outcome = Outcome.merge(before.operation, before.provider, [before, error.outcome])
-        return Interrupted(outcome, error.uncertain, [*error.unsent, *remaining], str(error.__cause__))
+        return Interrupted(outcome, error.uncertain, [*error.unsent, *remaining], reason(error.__cause__ or error))
     if not (before.requested or remaining):
         return error
-    rest = remaining if error.unclear else [*batch, *remaining]
-    return Interrupted(before, batch if error.unclear else [], rest, str(error))
+    unclear = error.unclear if isinstance(error, ContactsError) else True
+    rest = remaining if unclear else [*batch, *remaining]
+    return Interrupted(before, batch if unclear else [], rest, reason(error))
+
+
+def reason(error: BaseException) -> str:
+    """Return why something stopped, in one line; the values in an error that is not ours are masked."""
+    if isinstance(error, ContactsError):
+        return str(error)
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the caller's error may raise anything
+        text = ""
+    return scrub(f"{type(error).__name__}: {text}") if text else type(error).__name__
 
 
 def through(stream: Stream[T], change: Callable[[Sequence[T]], Sequence[R]]) -> Stream[R]:
