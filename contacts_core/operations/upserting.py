@@ -17,7 +17,7 @@ from contacts_core.models import Contact, ContactList, Failure, Outcome
 from contacts_core.operations.checks import require
 from contacts_core.operations.lists import list_id, resolve_lists
 from contacts_core.operations.outcomes import completed
-from contacts_core.provider import Blocking, Flow, Provider, ReadsLists, Take, Taken, UpsertsContacts, flows
+from contacts_core.provider import Blocking, Flow, Provider, ReadsLists, Take, UpsertsContacts, flows
 
 T = TypeVar("T")
 
@@ -46,6 +46,7 @@ def upsert_contacts(
     Raises:
         Interrupted: It stopped on the way, for whatever reason (its cause); contacts after the batch it stopped in were
             not read from ``contacts``.
+        BaseException: Such as `KeyboardInterrupt`; its cause is an `Interrupted` with what was done.
     """
     able = require(provider, UpsertsContacts)
     targets = yield from resolve_lists(able, lists)
@@ -53,7 +54,7 @@ def upsert_contacts(
     progress = _Progress(_Reached(Outcome(operation="upsert_contacts", provider=able.name)))
     try:
         yield from _write(able, rest, targets, guard, progress)
-    except Exception as error:  # noqa: BLE001 - the guard and the source are the caller's, and may raise anything
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it goes on with what was done until then
         _raise_stopped(error, progress, [] if progress.source_failed else _remaining(contacts, rest))
     return progress.reached.done
 
@@ -98,12 +99,11 @@ def _write(
     total = progress.reached.done
     position = 0
     while True:
-        taken = yield from _next_batch(rest, max(able.upsert_batch_size, able.concurrency))
-        chunk = taken.items
+        chunk: list[Contact] = []
         progress.reached = _Reached(total, waiting=chunk)
-        if taken.error:
+        if error := (yield from _take(chunk, rest, max(able.upsert_batch_size, able.concurrency))):
             progress.source_failed = True
-            raise taken.error
+            raise error
         if not chunk:
             return
         reasons = yield from _reasons(directory, guard, chunk)
@@ -147,16 +147,17 @@ def _reasons(directory: _Directory, guard: WriteGuard | None, chunk: Sequence[Co
     return [reason or directory.unknown(contact) for contact, reason in zip(chunk, reasons, strict=True)]
 
 
-def _next_batch(rest: Iterator[T] | AsyncIterator[T], size: int) -> Flow[Taken[T]]:
-    """Take up to ``size`` items from the caller's iterator, and the error that it raised."""
+def _take(items: list[T], rest: Iterator[T] | AsyncIterator[T], size: int) -> Flow[Exception | None]:
+    """Take up to ``size`` items from the caller's iterator, and return the error that it raised, if any."""
     if isinstance(rest, AsyncIterator):
-        return (yield from Take(rest, size))
-    items: list[T] = []
+        taken = yield from Take(rest, size)
+        items.extend(taken.items)
+        return taken.error
     try:
         items.extend(islice(rest, size))
     except Exception as error:  # noqa: BLE001 - it is the caller's, and is raised with what was done until then
-        return Taken(items, error)
-    return Taken(items)
+        return error
+    return None
 
 
 def _remaining(contacts: object, rest: Iterator[T] | AsyncIterator[T]) -> list[T]:
@@ -164,16 +165,24 @@ def _remaining(contacts: object, rest: Iterator[T] | AsyncIterator[T]) -> list[T
     return list(rest) if isinstance(contacts, Sized) and isinstance(rest, Iterator) else []
 
 
-def _raise_stopped(error: Exception, progress: _Progress, remaining: Sequence[Contact]) -> NoReturn:
-    """Raise the error, with what was done until then if anything was."""
+def _raise_stopped(error: BaseException, progress: _Progress, remaining: Sequence[Contact]) -> NoReturn:
+    """Raise the error, with what was done until then if anything was.
+
+    An `Exception` is the cause of the `Interrupted` that tells it; for a `KeyboardInterrupt` and its like, which must
+    stay what they are, that is the cause.
+    """
     reached = progress.reached
     waiting = [*reached.waiting, *remaining]
     if reached.sending:
         whole = flows.continued(error, reached.done, reached.sending, waiting)
         if whole is error:
             raise error
+        if not isinstance(error, Exception):
+            raise error from whole
         raise whole from (error.__cause__ or error if isinstance(error, Interrupted) else error)
     why = flows.reason(error)
+    if not isinstance(error, Exception):
+        raise error from Interrupted(reached.done, (), waiting, why)
     if isinstance(error, Cancelled):
         error.unclear = False  # nothing of this batch was sent
     elif not reached.done.requested:

@@ -227,6 +227,7 @@ def in_chunks(
         ContactsError: There was only one chunk, or nothing was sent.
         Exception: A chunk raised an error that is not ours, and nothing is known to be done. Otherwise that error is
             the cause of an `Interrupted`, in which the chunk is uncertain.
+        BaseException: Such as `KeyboardInterrupt`; its cause is an `Interrupted` with what was done.
     """
     parts = list(chunks(items, size))
     ends: list[Settled[Outcome]] = [Settled(started=False) for _ in parts]
@@ -235,20 +236,24 @@ def in_chunks(
         ends[turn] = Settled(error=Cancelled(unclear=True))  # unless it ends
         try:
             outcome = yield from flow
-        except ContactsError as error:
-            ends[turn] = Settled(error=error)
+        except BaseException as error:
+            told = error if isinstance(error, Exception) else error.__cause__
+            if isinstance(told, ContactsError):
+                ends[turn] = Settled(error=told)
             raise
         ends[turn] = Settled(outcome)
         return outcome
 
     try:
         settled = yield from run_together([noted(turn, act(part)) for turn, part in enumerate(parts)], limit)
-    except Exception as error:
+    except BaseException as error:
         outcomes, uncertain, unsent, _ = _sorted(parts, ends, name, besides)
+        whole = Interrupted(Outcome.merge(operation, provider, outcomes), uncertain, unsent, reason(error))
+        if not isinstance(error, Exception):
+            raise error from whole
         if len(parts) == 1 or not outcomes:  # then the caller knows the items: all of them
             raise
-        total = Outcome.merge(operation, provider, outcomes)
-        raise Interrupted(total, uncertain, unsent, reason(error)) from error
+        raise whole from error
     return added_up(operation, provider, parts, settled, name, besides)
 
 
@@ -337,12 +342,19 @@ def apart(
     return results, refused
 
 
-def continued(error: Exception, before: Outcome, batch: Sequence[object], remaining: Sequence[object]) -> Exception:
-    """Return the error of a later batch, with the outcome of the batches before and the items of those after it."""
-    if isinstance(error, Interrupted):
-        outcome = Outcome.merge(before.operation, before.provider, [before, error.outcome])
-        return Interrupted(outcome, error.uncertain, [*error.unsent, *remaining], reason(error.__cause__ or error))
-    if not (before.requested or remaining):
+def continued(
+    error: BaseException, before: Outcome, batch: Sequence[object], remaining: Sequence[object]
+) -> BaseException:
+    """Return the error of a later batch, with the outcome of the batches before and the items of those after it.
+
+    The outcome of the batch itself is told by the error, or by the cause of a `KeyboardInterrupt` and its like.
+    """
+    told = error if isinstance(error, Exception) else error.__cause__
+    if isinstance(told, Interrupted):
+        outcome = Outcome.merge(before.operation, before.provider, [before, told.outcome])
+        why = reason(told.__cause__ or told if told is error else error)
+        return Interrupted(outcome, told.uncertain, [*told.unsent, *remaining], why)
+    if told is error and not (before.requested or remaining):
         return error
     unclear = error.unclear if isinstance(error, ContactsError) else True
     rest = remaining if unclear else [*batch, *remaining]
@@ -353,6 +365,8 @@ def reason(error: BaseException) -> str:
     """Return why something stopped, in one line; the values in an error that is not ours are masked."""
     if isinstance(error, ContactsError):
         return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return str(Cancelled())
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - the caller's error may raise anything

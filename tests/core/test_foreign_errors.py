@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import httpx
 import pytest
 
-from contacts_core import AsyncContacts, Contacts, errors
+from contacts_core import AsyncContacts, Contacts, errors, operations
 from contacts_core.models import Contact, Identifier, IdentifierKind, Outcome
-from contacts_core.operations import WriteGuard
+from contacts_core.operations import WriteGuard, upserting
+from contacts_core.provider import Flow
 from contacts_core.storage.database import locate_storage
 from contacts_core.storage.tombstones import Tombstones, blocked
-from tests.core.fake_providers import Acme, Script, person
+from tests.core.fake_providers import Acme, Script, fine, person, run
 from tests.core.test_blocking_effect import KINDS
 
 PEOPLE = [person(number, provider="", id="", lists=None) for number in range(1, 10)]  # three batches
@@ -162,3 +166,116 @@ def test_a_hook_that_fails_before_anything_was_sent_raises_its_own_error(kind: s
     contacts.add_before_send(failing_from(1))
     with pytest.raises(ValueError, match="the hook"):
         call(contacts, "delete_contacts", list("abcdef"))
+
+
+# -- what is no Exception ---------------------------------------------------------------------------------------------
+
+ENDS = [KeyboardInterrupt, SystemExit, GeneratorExit]
+
+
+def told_by(error: BaseException) -> errors.Interrupted:
+    assert isinstance(error.__cause__, errors.Interrupted)
+    return error.__cause__
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("before", [1, BATCH + 1])
+def test_a_source_that_ends_it_all_leaves_the_outcome_so_far(kind: str, end: type[BaseException], before: int) -> None:
+    def source() -> Iterator[Contact]:
+        yield from PEOPLE[:before]
+        raise end
+
+    with pytest.raises(end) as caught:
+        upsert(kind, source())
+    told = told_by(caught.value)
+    assert told.outcome.succeeded_count == before - 1
+    assert (told.uncertain, list(told.unsent)) == ((), PEOPLE[before - 1 : before])
+
+
+def test_ctrl_c_in_a_provider_leaves_the_outcome_so_far() -> None:
+    class Struck(Acme):
+        concurrency = 1
+        upsert_batch_size = 1
+
+        def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
+            outcome = yield from self.script.act("struck", ids)
+            if len(self.script.asked) == 2:
+                raise KeyboardInterrupt
+            return outcome
+
+        def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
+            return self.delete_contacts([contact.display_id for contact in contacts])
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run(operations.upsert_contacts(Struck(script=Script()), PEOPLE, []), fine)
+    told = told_by(caught.value)
+    assert "interrupted by the user" in str(told)
+    assert told.outcome.succeeded_count == 1
+    assert (list(told.uncertain), list(told.unsent)) == (PEOPLE[1:2], PEOPLE[2:])
+
+    provider = Struck(script=Script())
+    provider.script.note("earlier", None)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run(operations.delete_contacts(provider, ["a", "b", "../x"]), fine)
+    told = told_by(caught.value)
+    assert (told.outcome.failed_count, told.uncertain, told.unsent) == (1, ("a", "b"), ())
+
+
+def test_ctrl_c_at_any_line_of_an_upsert_leaves_the_outcome_so_far() -> None:
+    sent, lines = [0], 0
+    while True:
+        lines += 1
+        sent[0] = 0
+        try:
+            with struck_at(lines):
+                run(operations.upsert_contacts(Acme(script=Script()), list(PEOPLE), []), counting(sent))
+        except KeyboardInterrupt as error:
+            if sent[0]:
+                told = told_by(error)
+                counted = told.outcome.requested + len(told.uncertain) + len(told.unsent)
+                assert counted == len(PEOPLE), f"line {lines}"
+        else:
+            break
+    assert lines > 100
+
+
+def counting(sent: list[int]) -> Callable[[Any], Any]:
+    def answer(effect: Any) -> Any:
+        sent[0] += 1
+        return fine(effect)
+
+    return answer
+
+
+@contextmanager
+def struck_at(line: int) -> Iterator[None]:
+    """Raise `KeyboardInterrupt` before this line of those that upserting runs."""
+    passed = [0]
+
+    def inside(_frame: FrameType, event: str, _: Any) -> Any:
+        if event == "line":
+            passed[0] += 1
+            if passed[0] == line:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return inside
+
+    def called(frame: FrameType, _event: str, _: Any) -> Any:
+        return inside if frame.f_code is upserting._write.__code__ else None
+
+    before = sys.gettrace()
+    sys.settrace(called)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+def test_a_flow_that_is_closed_just_ends() -> None:
+    for flow in (
+        operations.upsert_contacts(Acme(script=Script()), iter(PEOPLE), []),
+        operations.delete_contacts(Acme(script=Script()), ["a", "b", "c"]),
+    ):
+        next(flow)
+        flow.close()
