@@ -50,7 +50,8 @@ def upsert_contacts(
     """
     able = require(provider, UpsertsContacts)
     targets = yield from resolve_lists(able, lists)
-    rest = iter(contacts) if isinstance(contacts, Iterable) else aiter(contacts)
+    # An iterator of the caller's may have no more than ``__next__`` or ``__anext__``.
+    rest = chain(contacts) if isinstance(contacts, Iterable) else aiter(contacts)
     progress = _Progress(_Reached(Outcome(operation="upsert_contacts", provider=able.name)))
     try:
         yield from _write(able, rest, targets, guard, progress)
@@ -149,7 +150,7 @@ def _reasons(directory: _Directory, guard: WriteGuard | None, chunk: Sequence[Co
 
 def _take(items: list[T], rest: Iterator[T] | AsyncIterator[T], size: int) -> Flow[Exception | None]:
     """Take up to ``size`` items from the caller's iterator, and return the error that it raised, if any."""
-    if isinstance(rest, AsyncIterator):
+    if not isinstance(rest, Iterator):
         taken = yield from Take(rest, size)
         items.extend(taken.items)
         return taken.error
