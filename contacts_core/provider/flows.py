@@ -209,7 +209,8 @@ def in_chunks(
     """Act on items in chunks, side by side, and add the outcomes up.
 
     A refusal of one chunk (404 for a single item, another 4xx) becomes part of the outcome. An error that the next
-    chunk would meet as well (no permission, no answer, too many requests) stops the rest.
+    chunk would meet as well (no permission, no answer, too many requests) stops the rest. A refusal that comes after a
+    lost answer tells nothing of the first attempt, which may have been carried out: the chunk is uncertain.
 
     Args:
         operation: Name of the operation, for the outcome.
@@ -297,7 +298,7 @@ def _sorted(
                 outcomes.append(counted(each.value, len(part)))
             case NotFound() if len(part) == 1:
                 outcomes.append(absent(name(part[0])))
-            case Rejected() | NotFound() as error:
+            case Rejected() | NotFound() as error if not error.unclear:
                 outcomes.append(failed(map(name, part), str(error)))
             case Interrupted() as error:  # a part that was itself made of parts
                 fatal = fatal or error
