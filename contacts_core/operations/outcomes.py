@@ -8,7 +8,7 @@ from attrs import evolve
 
 from contacts_core.errors import Interrupted
 from contacts_core.models import Job, Outcome
-from contacts_core.provider import Flow, Provider
+from contacts_core.provider import Flow, Provider, flows
 from contacts_core.provider.outcomes import about, counted
 
 
@@ -46,7 +46,7 @@ def completed(
     except Interrupted as error:
         cause = error.__cause__ or error
         reached = ours(error.outcome)
-        raise Interrupted(reached, error.uncertain, error.unsent, str(cause)) from cause
+        raise Interrupted(reached, error.uncertain, error.unsent, flows.reason(cause)) from cause
     if items is None:
         return outcome
     return counted(outcome, items if isinstance(items, int) else len(items))

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence, Sized
 from datetime import date
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from math import isfinite
 from operator import attrgetter
 from typing import NoReturn, TypeVar, cast
 
-from attrs import astuple, evolve
+from attrs import astuple, define, evolve, frozen
 
-from contacts_core.errors import Cancelled, ContactsError, Interrupted, InvalidInput
+from contacts_core.errors import Cancelled, Interrupted, InvalidInput
 from contacts_core.models import Contact, ContactList, Failure, Outcome
-from contacts_core.models.identifiers import scrub
 from contacts_core.operations.checks import require
 from contacts_core.operations.lists import list_id, resolve_lists
 from contacts_core.operations.outcomes import completed
-from contacts_core.provider import Blocking, Flow, Provider, ReadsLists, Take, Taken, UpsertsContacts, flows
+from contacts_core.provider import Blocking, Flow, Provider, ReadsLists, Take, UpsertsContacts, flows
 
 T = TypeVar("T")
 
@@ -45,72 +44,121 @@ def upsert_contacts(
         guard: Called before each batch; contacts that it blocks are failures in the outcome, with their row.
 
     Raises:
-        Interrupted: It stopped on the way; contacts after the batch it stopped in were not read from ``contacts``.
+        Interrupted: It stopped on the way, for whatever reason (its cause); contacts after the batch it stopped in were
+            not read from ``contacts``.
+        BaseException: Such as `KeyboardInterrupt`; its cause is an `Interrupted` with what was done.
     """
     able = require(provider, UpsertsContacts)
     targets = yield from resolve_lists(able, lists)
+    # An iterator of the caller's may have no more than ``__next__`` or ``__anext__``.
+    rest = chain(contacts) if isinstance(contacts, Iterable) else aiter(contacts)
+    progress = _Progress(_Reached(Outcome(operation="upsert_contacts", provider=able.name)))
+    try:
+        yield from _write(able, rest, targets, guard, progress)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it goes on with what was done until then
+        _raise_stopped(error, progress, [] if progress.source_failed else _remaining(contacts, rest))
+    return progress.reached.done
+
+
+@frozen
+class _Reached:
+    """How far the writing got.
+
+    Attributes:
+        done: The outcome of what was sent, and of what was held back.
+        sending: Contacts that are being sent.
+        waiting: Contacts that were taken from the caller and not sent yet.
+    """
+
+    done: Outcome
+    sending: Sequence[Contact] = ()
+    waiting: Iterable[Contact] = ()
+
+
+@define
+class _Progress:
+    """How far the writing got, for whoever must tell it when it stops.
+
+    Attributes:
+        reached: Replaced as a whole, so that no interruption finds half of it.
+        source_failed: Whether it stopped because the caller's iterator raised an error.
+    """
+
+    reached: _Reached
+    source_failed: bool = False
+
+
+def _write(
+    able: UpsertsContacts,
+    rest: Iterator[Contact] | AsyncIterator[Contact],
+    targets: Sequence[str],
+    guard: WriteGuard | None,
+    progress: _Progress,
+) -> Flow[None]:
+    """Write the contacts, and note how far it got."""
     directory = _Directory(able)
-    total = Outcome(operation="upsert_contacts", provider=able.name)
-    rest = iter(contacts) if isinstance(contacts, Iterable) else aiter(contacts)
+    total = progress.reached.done
     position = 0
     while True:
-        taken = yield from _next_batch(rest, max(able.upsert_batch_size, able.concurrency))
-        chunk = taken.items
-        if taken.error:
-            _raise_source_failed(taken.error, total, chunk)
+        chunk: list[Contact] = []
+        progress.reached = _Reached(total, waiting=chunk)
+        if error := (yield from _take(chunk, rest, max(able.upsert_batch_size, able.concurrency))):
+            progress.source_failed = True
+            raise error
         if not chunk:
-            return total
-        try:
-            yield from directory.look_up(chunk)
-            reasons = [""] * len(chunk) if guard is None else (yield from Blocking(partial(guard, chunk)))
-        except ContactsError as error:
-            if not (total.requested or isinstance(error, Cancelled)):
-                raise
-            error.unclear = False  # nothing of this batch was sent
-            _raise_stopped(error, total, chunk, _remaining(contacts, rest))
-        reasons = [
-            f"is held back, {why}" if why else _unsendable(contact) or directory.unknown(contact)
-            for contact, why in zip(chunk, reasons, strict=True)
-        ]
+            return
+        reasons = yield from _reasons(directory, guard, chunk)
         batch = [contact for contact, reason in zip(chunk, reasons, strict=True) if not reason]
         failed = tuple(
-            Failure(contact.display_id, f"not sent: row {row} {reason}")
+            Failure(str(contact.display_id), f"not sent: row {row} {reason}")
             for row, (contact, reason) in enumerate(zip(chunk, reasons, strict=True), position + 1)
             if reason
         )
         position += len(chunk)
         held = Outcome(requested=len(failed), failed=failed)
-        total = Outcome.merge(total.operation, able.name, [total, held])
         groups = _groups(batch, directory.lists_of)
+        total = Outcome.merge(total.operation, able.name, [total, held])
         for number, (own_lists, group) in enumerate(groups):
+            later = chain.from_iterable(each for _, each in groups[number + 1 :])
+            progress.reached = _Reached(total, group, later)
             joined = list(dict.fromkeys([*targets, *own_lists]))
-            try:
-                part = yield from flows.in_chunks(
-                    total.operation,
-                    able.name,
-                    group,
-                    able.upsert_batch_size,
-                    able.concurrency,
-                    partial(_upsert, able, joined, directory),
-                    attrgetter("display_id"),
-                )
-            except ContactsError as error:
-                remaining = [contact for _, later in groups[number + 1 :] for contact in later]
-                remaining += _remaining(contacts, rest)
-                _raise_stopped(error, total, group, remaining)
+            part = yield from flows.in_chunks(
+                total.operation,
+                able.name,
+                group,
+                able.upsert_batch_size,
+                able.concurrency,
+                partial(_upsert, able, joined, directory),
+                attrgetter("display_id"),
+            )
             total = Outcome.merge(total.operation, able.name, [total, part])
+            progress.reached = _Reached(total, waiting=later)
+        progress.reached = _Reached(total)
 
 
-def _next_batch(rest: Iterator[T] | AsyncIterator[T], size: int) -> Flow[Taken[T]]:
-    """Take up to ``size`` items from the caller's iterator, and the error that it raised."""
-    if isinstance(rest, AsyncIterator):
-        return (yield from Take(rest, size))
-    items: list[T] = []
+def _reasons(directory: _Directory, guard: WriteGuard | None, chunk: Sequence[Contact]) -> Flow[list[str]]:
+    """Return for each contact why it is not sent; empty if it is."""
+    yield from directory.look_up(chunk)
+    reasons = [_unsendable(contact) for contact in chunk]
+    rows = [row for row, reason in enumerate(reasons) if not reason]
+    if guard is not None and rows:
+        answers = yield from Blocking(partial(guard, [chunk[row] for row in rows]))
+        for row, why in zip(rows, answers, strict=True):
+            reasons[row] = f"is held back, {why}" if why else ""
+    return [reason or directory.unknown(contact) for contact, reason in zip(chunk, reasons, strict=True)]
+
+
+def _take(items: list[T], rest: Iterator[T] | AsyncIterator[T], size: int) -> Flow[Exception | None]:
+    """Take up to ``size`` items from the caller's iterator, and return the error that it raised, if any."""
+    if not isinstance(rest, Iterator):
+        taken = yield from Take(rest, size)
+        items.extend(taken.items)
+        return taken.error
     try:
         items.extend(islice(rest, size))
     except Exception as error:  # noqa: BLE001 - it is the caller's, and is raised with what was done until then
-        return Taken(items, error)
-    return Taken(items)
+        return error
+    return None
 
 
 def _remaining(contacts: object, rest: Iterator[T] | AsyncIterator[T]) -> list[T]:
@@ -118,27 +166,31 @@ def _remaining(contacts: object, rest: Iterator[T] | AsyncIterator[T]) -> list[T
     return list(rest) if isinstance(contacts, Sized) and isinstance(rest, Iterator) else []
 
 
-def _raise_source_failed(error: Exception, before: Outcome, batch: Sequence[Contact]) -> NoReturn:
-    """Raise the error of the caller's iterator, with the outcome of the batches before it if there were any."""
-    if not (before.requested or isinstance(error, Cancelled)):
+def _raise_stopped(error: BaseException, progress: _Progress, remaining: Sequence[Contact]) -> NoReturn:
+    """Raise the error, with what was done until then if anything was.
+
+    An `Exception` is the cause of the `Interrupted` that tells it; for a `KeyboardInterrupt` and its like, which must
+    stay what they are, that is the cause.
+    """
+    reached = progress.reached
+    waiting = [*reached.waiting, *remaining]
+    if reached.sending:
+        whole = flows.continued(error, reached.done, reached.sending, waiting)
+        if whole is error:
+            raise error
+        if not isinstance(error, Exception):
+            raise error from whole
+        raise whole from (error.__cause__ or error if isinstance(error, Interrupted) else error)
+    why = flows.reason(error)
+    if not isinstance(error, Exception):
+        raise error from Interrupted(reached.done, (), waiting, why)
+    if isinstance(error, Cancelled):
+        error.unclear = False  # nothing of this batch was sent
+    elif not reached.done.requested:
         raise error
-    cancelled = isinstance(error, Cancelled)
-    reason = "interrupted by the user" if cancelled else f"the contacts to write: {_named(error)}"
-    raise Interrupted(before, (), batch, reason) from error
-
-
-def _named(error: Exception) -> str:
-    return scrub(f"{type(error).__name__}: {error}") if str(error) else type(error).__name__
-
-
-def _raise_stopped(
-    error: ContactsError, before: Outcome, batch: Sequence[Contact], remaining: Iterable[Contact]
-) -> NoReturn:
-    """Raise the error of a batch, with the outcome of the batches before it if there were any."""
-    whole = flows.continued(error, before, batch, list(remaining))
-    if whole is error:
-        raise error
-    raise whole from (error.__cause__ if isinstance(error, Interrupted) else error)
+    elif progress.source_failed:
+        why = f"the contacts to write: {why}"
+    raise Interrupted(reached.done, (), waiting, why) from error
 
 
 def _upsert(
@@ -158,9 +210,12 @@ def _upsert(
 
 def _unsendable(contact: Contact) -> str:
     """Return why a contact cannot be written as JSON without loss; empty if it can."""
+    values: list[object] = [i.value for i in contact.identifiers]
+    for value in values:
+        if not isinstance(value, str):
+            return f"holds an identifier of the type {type(value).__name__}, which cannot be sent"
     extra = (value for value in contact.extra.values() if isinstance(value, str))
     place = astuple(contact.address) if contact.address else ()
-    values: list[object] = [i.value for i in contact.identifiers]
     values += [contact.first_name, contact.last_name, contact.full_name, contact.organization, contact.title]
     values += [*contact.tags, *place, *extra, *contact.custom, *contact.custom.values()]
     for value in values:

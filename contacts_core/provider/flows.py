@@ -17,6 +17,7 @@ from contacts_core.errors import (
     UnexpectedPayload,
 )
 from contacts_core.models import Outcome, Page
+from contacts_core.models.identifiers import scrub
 from contacts_core.provider.effects import Emit, Flow, Gather, Request, Settled, Stream
 from contacts_core.provider.outcomes import absent, counted, failed
 
@@ -34,6 +35,7 @@ __all__ = [
     "pauses",
     "read_chunks",
     "read_each",
+    "reason",
     "run_together",
     "through",
 ]
@@ -207,7 +209,8 @@ def in_chunks(
     """Act on items in chunks, side by side, and add the outcomes up.
 
     A refusal of one chunk (404 for a single item, another 4xx) becomes part of the outcome. An error that the next
-    chunk would meet as well (no permission, no answer, too many requests) stops the rest.
+    chunk would meet as well (no permission, no answer, too many requests) stops the rest. A refusal that comes after a
+    lost answer tells nothing of the first attempt, which may have been carried out: the chunk is uncertain.
 
     Args:
         operation: Name of the operation, for the outcome.
@@ -223,9 +226,35 @@ def in_chunks(
     Raises:
         Interrupted: The operation stopped after it changed something, or because the caller cancelled it.
         ContactsError: There was only one chunk, or nothing was sent.
+        Exception: A chunk raised an error that is not ours, and nothing is known to be done. Otherwise that error is
+            the cause of an `Interrupted`, in which the chunk is uncertain.
+        BaseException: Such as `KeyboardInterrupt`; its cause is an `Interrupted` with what was done.
     """
     parts = list(chunks(items, size))
-    settled = yield from run_together([act(part) for part in parts], limit)
+    ends: list[Settled[Outcome]] = [Settled(started=False) for _ in parts]
+
+    def noted(turn: int, flow: Flow[Outcome]) -> Flow[Outcome]:
+        ends[turn] = Settled(error=Cancelled(unclear=True))  # unless it ends
+        try:
+            outcome = yield from flow
+        except BaseException as error:
+            told = error if isinstance(error, Exception) else error.__cause__
+            if isinstance(told, ContactsError):
+                ends[turn] = Settled(error=told)
+            raise
+        ends[turn] = Settled(outcome)
+        return outcome
+
+    try:
+        settled = yield from run_together([noted(turn, act(part)) for turn, part in enumerate(parts)], limit)
+    except BaseException as error:
+        outcomes, uncertain, unsent, _ = _sorted(parts, ends, name, besides)
+        whole = Interrupted(Outcome.merge(operation, provider, outcomes), uncertain, unsent, reason(error))
+        if not isinstance(error, Exception):
+            raise error from whole
+        if len(parts) == 1 or not outcomes:  # then the caller knows the items: all of them
+            raise
+        raise whole from error
     return added_up(operation, provider, parts, settled, name, besides)
 
 
@@ -238,6 +267,27 @@ def added_up(
     besides: Outcome | None = None,
 ) -> Outcome:
     """Add up how the parts of an operation ended; see `in_chunks`."""
+    outcomes, uncertain, unsent, fatal = _sorted(parts, settled, name, besides)
+    total = Outcome.merge(operation, provider, outcomes)
+    if fatal is None:
+        return total
+    alone = len(parts) == 1 and not (besides and besides.requested)  # then the caller knows the items: all of them
+    if isinstance(fatal, Interrupted):
+        if alone:
+            raise fatal
+        raise Interrupted(total, uncertain, unsent, reason(fatal.__cause__ or fatal)) from (fatal.__cause__ or fatal)
+    if (alone or not (outcomes or uncertain)) and not isinstance(fatal, Cancelled):
+        raise fatal
+    raise Interrupted(total, uncertain, unsent, str(fatal)) from fatal
+
+
+def _sorted(
+    parts: Sequence[Sequence[T]],
+    settled: Sequence[Settled[Outcome]],
+    name: Callable[[T], str],
+    besides: Outcome | None,
+) -> tuple[list[Outcome], list[T], list[T], ContactsError | None]:
+    """Return the outcomes, the uncertain items, the unsent items, and the first error that stopped the rest."""
     outcomes: list[Outcome] = []
     uncertain: list[T] = []
     unsent: list[T] = []
@@ -248,7 +298,7 @@ def added_up(
                 outcomes.append(counted(each.value, len(part)))
             case NotFound() if len(part) == 1:
                 outcomes.append(absent(name(part[0])))
-            case Rejected() | NotFound() as error:
+            case Rejected() | NotFound() as error if not error.unclear:
                 outcomes.append(failed(map(name, part), str(error)))
             case Interrupted() as error:  # a part that was itself made of parts
                 fatal = fatal or error
@@ -260,17 +310,7 @@ def added_up(
                 (uncertain if each.started and error and error.unclear else unsent).extend(part)
     if besides and besides.requested:
         outcomes.append(besides)
-    total = Outcome.merge(operation, provider, outcomes)
-    if fatal is None:
-        return total
-    alone = len(parts) == 1 and not (besides and besides.requested)  # then the caller knows the items: all of them
-    if isinstance(fatal, Interrupted):
-        if alone:
-            raise fatal
-        raise Interrupted(total, uncertain, unsent, str(fatal.__cause__ or fatal)) from (fatal.__cause__ or fatal)
-    if (alone or not (outcomes or uncertain)) and not isinstance(fatal, Cancelled):
-        raise fatal
-    raise Interrupted(total, uncertain, unsent, str(fatal)) from fatal
+    return outcomes, uncertain, unsent, fatal
 
 
 def apart(
@@ -304,16 +344,35 @@ def apart(
 
 
 def continued(
-    error: ContactsError, before: Outcome, batch: Sequence[object], remaining: Sequence[object]
-) -> ContactsError:
-    """Return the error of a later batch, with the outcome of the batches before and the items of those after it."""
-    if isinstance(error, Interrupted):
-        outcome = Outcome.merge(before.operation, before.provider, [before, error.outcome])
-        return Interrupted(outcome, error.uncertain, [*error.unsent, *remaining], str(error.__cause__))
-    if not (before.requested or remaining):
+    error: BaseException, before: Outcome, batch: Sequence[object], remaining: Sequence[object]
+) -> BaseException:
+    """Return the error of a later batch, with the outcome of the batches before and the items of those after it.
+
+    The outcome of the batch itself is told by the error, or by the cause of a `KeyboardInterrupt` and its like.
+    """
+    told = error if isinstance(error, Exception) else error.__cause__
+    if isinstance(told, Interrupted):
+        outcome = Outcome.merge(before.operation, before.provider, [before, told.outcome])
+        why = reason(told.__cause__ or told if told is error else error)
+        return Interrupted(outcome, told.uncertain, [*told.unsent, *remaining], why)
+    if told is error and not (before.requested or remaining):
         return error
-    rest = remaining if error.unclear else [*batch, *remaining]
-    return Interrupted(before, batch if error.unclear else [], rest, str(error))
+    unclear = error.unclear if isinstance(error, ContactsError) else True
+    rest = remaining if unclear else [*batch, *remaining]
+    return Interrupted(before, batch if unclear else [], rest, reason(error))
+
+
+def reason(error: BaseException) -> str:
+    """Return why something stopped, in one line; the values in an error that is not ours are masked."""
+    if isinstance(error, ContactsError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return str(Cancelled())
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the caller's error may raise anything
+        text = ""
+    return scrub(f"{type(error).__name__}: {text}") if text else type(error).__name__
 
 
 def through(stream: Stream[T], change: Callable[[Sequence[T]], Sequence[R]]) -> Stream[R]:

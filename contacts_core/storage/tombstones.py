@@ -132,8 +132,12 @@ def blocked(contacts: Sequence[Contact], storage: str | Path | None = None) -> S
         ConfigurationError: There are tombstones, and they cannot be read.
         StorageError: The same, because the database is unreachable or refuses.
     """
+    return _blocked(contacts, locate_storage(storage))
+
+
+def _blocked(contacts: Sequence[Contact], own: Storage) -> Sequence[str]:
     reasons = [""] * len(contacts)
-    for located in tombstone_storages(locate_storage(storage)):
+    for located in tombstone_storages(own):
         if located.exists:
             further = Tombstones(located).reasons(contacts)
             reasons = [one or other for one, other in zip(reasons, further, strict=True)]
@@ -141,5 +145,12 @@ def blocked(contacts: Sequence[Contact], storage: str | Path | None = None) -> S
 
 
 def guard(storage: str | Path | None) -> Callable[[Sequence[Contact]], Sequence[str]]:
-    """Return `blocked` for this storage, as a client takes it."""
-    return lambda contacts: blocked(contacts, storage)
+    """Return `blocked` for this storage, as a client takes it.
+
+    A relative folder is one in the folder that the program is in now.
+
+    Raises:
+        ConfigurationError: The storage is of an unknown kind, or a reference that cannot be resolved.
+    """
+    own = locate_storage(storage) if storage else None
+    return lambda contacts: _blocked(contacts, own or locate_storage())

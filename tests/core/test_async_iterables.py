@@ -151,6 +151,40 @@ def test_an_iterator_is_taken_from_where_it_stands() -> None:
     assert run(scenario()).requested == 2
 
 
+class NextOnly:
+    def __init__(self) -> None:
+        self.items = map(person, range(3))
+
+    def __next__(self) -> Contact:
+        return next(self.items)
+
+
+class AnextOnly(NextOnly):
+    async def __anext__(self) -> Contact:
+        try:
+            return next(self)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+
+class Source:
+    def __iter__(self) -> Any:
+        return NextOnly()
+
+
+class AsyncSource:
+    def __aiter__(self) -> Any:
+        return AnextOnly()
+
+
+@pytest.mark.parametrize("source", [Source, AsyncSource])
+def test_an_iterator_needs_no_more_than_to_give_the_next_item(source: type[Source | AsyncSource]) -> None:
+    async def scenario() -> Outcome:
+        return await AsyncContacts(MemoryProvider()).upsert_contacts(source())
+
+    assert run(scenario()).succeeded_count == 3
+
+
 def test_the_blocking_client_refuses_an_asynchronous_iterable() -> None:
     with pytest.raises(InvalidInput, match="AsyncContacts"):
         Contacts(MemoryProvider()).upsert_contacts(each(person(1)))  # type: ignore[arg-type]

@@ -724,6 +724,29 @@ def test_after_an_unclear_attempt_no_later_one_says_that_nothing_was_sent() -> N
     assert caught.value.unsent == ("c2",)
 
 
+@pytest.mark.parametrize("status", [409, 404])
+def test_a_refusal_after_a_lost_answer_leaves_the_item_uncertain_unless_it_is_gone(status: int) -> None:
+    seen: set[str] = set()
+
+    def vendor(request: Any) -> httpx.Response:
+        if request.url.path.endswith("c2") and "c2" not in seen:
+            seen.add("c2")
+            raise httpx.ReadError("the answer is lost")
+        return httpx.Response(status, json={}) if request.url.path.endswith("c2") else httpx.Response(204)
+
+    ids = ["c1", "c2", "c3"]
+    with httpx.Client(transport=httpx.MockTransport(vendor)) as mine:
+        contacts = Contacts(Deleting(api_key="k"), mine)
+        if status == 404:
+            assert contacts.delete_contacts(ids).absent == ("c2",)
+            return
+        with pytest.raises(errors.Interrupted) as caught:
+            contacts.delete_contacts(ids)
+    assert isinstance(caught.value.__cause__, errors.Rejected)
+    assert set(caught.value.outcome.confirmed) == {"c1", "c3"}
+    assert (caught.value.uncertain, caught.value.unsent) == (("c2",), ())
+
+
 def test_requests_are_counted_when_they_are_sent() -> None:
     from contacts_core.provider import RateLimit
 

@@ -47,6 +47,18 @@ def test_a_client_looks_in_its_own_state_too(here: Ground, person: Contact, tmp_
         assert told.upsert_contacts([person]).failed_count == 1
 
 
+def test_a_client_looks_in_the_same_place_after_a_change_of_folder(
+    here: Ground, person: Contact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Tombstones(locate_storage("state")).add(person.identifiers, "run-1")
+    settings: dict[str, Any] = dict(here.server.settings("bird"))
+    with connect("bird", storage="state", **settings) as told:
+        (tmp_path / "below").mkdir()
+        monkeypatch.chdir(tmp_path / "below")
+        assert told.upsert_contacts([person]).failed_count == 1
+
+
 def test_where_they_cannot_be_left_nothing_is_begun(
     here: Ground, person: Contact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
