@@ -220,12 +220,57 @@ def offered(complete: completion.Complete, begun: str, command: str = "count", *
 def test_names_are_completed(run: Run, vendor: Vendor, file: Path) -> None:
     assert offered(completion.accounts, "") == ["old", *offered(completion.providers, "")]
     assert offered(completion.accounts, "acme,ol") == ["acme,old"]
-    assert offered(completion.lists, "Ne", account="old") == ["News [bold]"]
+    assert offered(completion.lists, "Ne", account="old") == []  # its name, "News [bold]", means something to a shell
     assert offered(completion.lists, "l", account="old") == ["l1"]
     assert offered(completion.custom_fields, "sc", account="old") == ["score="]
     assert offered(completion.fields, "crea") == ["created_at"]
     assert offered(completion.shown_fields, "cont", "lists") == ["contacts"]
     assert offered(completion.faults, "job-f") == ["job-fails"]
+
+
+HOSTILE = [
+    "x$(touch /tmp/never)",
+    r"x\$(touch /tmp/never)",
+    "Autumn fair; touch never",
+    "Autumn fair",
+    "`never`",
+    "a|b",
+    "a>b",
+    "a&b",
+    "*",
+    "~root",
+    "x\nnever",
+    "x\x1b[31m",
+    "x\u202enever",
+    "Grüße",
+    '"quoted"',
+    "--yes",
+    "-y",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_text_of_a_vendor_that_means_something_to_a_shell_is_offered(
+    name: str, run: Run, vendor: Vendor, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contacts_core import plans
+    from contacts_core.client import Contacts
+    from contacts_core.models import ContactList, FieldDefinition, FieldType
+
+    class Run:
+        id = name
+
+    named = [ContactList("acme", *each) for each in (("l1", name), ("l2", "News"), (name, "Old"))]
+    monkeypatch.setattr(Contacts, "lists", lambda _self: named)
+    custom = [FieldDefinition("acme", each, each, FieldType.TEXT) for each in (name, "score")]
+    monkeypatch.setattr(Contacts, "custom_fields", lambda _self: custom)
+    monkeypatch.setattr(plans, "list_runs", lambda storage: [Run()])
+    assert offered(completion.lists, "", account="old") == ["l1", "News", "l2", "Old"]
+    assert offered(completion.lists, f"{name},Ne", account="old") == []
+    assert offered(completion.custom_fields, "", account="old") == ["score="]
+    assert offered(completion.runs, "") == []
+    file.write_text(f"[accounts.{json.dumps(name)}]\nprovider = 'acme'\n[accounts.old]\nprovider = 'acme'\n", "utf-8")
+    assert offered(completion.accounts, "") == ["old", *offered(completion.providers, "")]
 
 
 def test_runs_are_completed(
