@@ -23,6 +23,7 @@ from contacts_core.storage.tombstones import guard
 
 __all__ = [
     "ask",
+    "can_type",
     "changing",
     "leave",
     "looked_up",
@@ -98,7 +99,12 @@ def to_be_asked(*, yes: bool) -> bool:
 
 
 def somebody_there() -> bool:
-    """Whether there is a terminal at which somebody could answer."""
+    """Whether there is a terminal at which somebody could see a question, on stderr, and answer it."""
+    return can_type() and sys.stderr is not None and sys.stderr.isatty()
+
+
+def can_type() -> bool:
+    """Whether stdin is a terminal."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 

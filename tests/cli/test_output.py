@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from attrs import evolve
 
 from contacts_core import Identifier
 from contacts_core.cli import output, prompts
+from contacts_core.cli.app import app
 from contacts_core.cli.output import Exit
 from contacts_core.errors import Unreachable
 from contacts_core.models import Contact
@@ -402,3 +404,49 @@ def test_a_long_change_says_how_far_it_got(run: Run, vendor: Vendor, monkeypatch
 def test_a_contact_without_address_has_empty_cells(run: Run, vendor: Vendor) -> None:
     vendor.people = {"id-1": evolve(Contact("acme", "id-1"), lists=("l1",))}
     assert run("search", "acme", "--list", "l1", "--fields", "id,city,email,phones").out == "id-1\t\t\t\n"
+
+
+# -- questions that nobody could see ---------------------------------------------------------------------------------
+
+
+class Stream(io.StringIO):
+    def __init__(self, text: str = "", *, terminal: bool) -> None:
+        super().__init__(text)
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+@pytest.mark.parametrize(("typing", "seeing"), [(True, False), (False, True), (False, False)])
+def test_without_a_terminal_on_stdin_and_stderr_nobody_is_asked_and_identifiers_are_masked(
+    typing: bool, seeing: bool, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stderr = Stream(terminal=seeing)
+    monkeypatch.setattr(sys, "stdin", Stream("y\n", terminal=typing))
+    monkeypatch.setattr(sys, "stderr", stderr)
+    arguments = ["delete", "acme", "--email", "person1@example.com", "id-2"]
+    with pytest.raises(SystemExit) as ended:
+        app(arguments)
+    told = stderr.getvalue()
+    assert ended.value.code == Exit.REFUSED
+    assert "there is no terminal to confirm it at" in " ".join(told.split())
+    assert "Go on?" not in told
+    assert "person1@example.com" not in told
+    assert "person2@example.com" not in told
+    assert "id-1" in vendor.people
+
+
+def test_a_key_is_not_typed_where_the_question_cannot_be_seen(
+    vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONTACTS_FILE", str(tmp_path / "contacts.toml"))
+    stdin, stderr = Stream("sesame-1\n", terminal=True), Stream(terminal=False)
+    monkeypatch.setattr(sys, "stdin", stdin)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    with pytest.raises(SystemExit) as ended:
+        app(["accounts", "add", "news", "acme", "--keyring"])
+    assert ended.value.code == Exit.USAGE
+    assert "stderr is no terminal" in stderr.getvalue()
+    assert stdin.tell() == 0  # a key read here would be shown on the terminal
+    assert not (tmp_path / "contacts.toml").exists()

@@ -225,7 +225,7 @@ def _new_settings(name: str, kind: type[Provider], given: dict[str, str], *, key
 
 def _into_keyring(name: str, setting: str) -> str:
     """Keep a key in the keyring; gives the reference to it."""
-    from contacts_core.cli.prompts import somebody_there
+    from contacts_core.cli.prompts import can_type, somebody_there
     from contacts_core.errors import ConfigurationError
 
     try:
@@ -235,6 +235,8 @@ def _into_keyring(name: str, setting: str) -> str:
         raise ConfigurationError("the package keyring is missing", hint="install contacts-core[cli]") from None
     if somebody_there():
         key = typer.prompt(f"{setting} of {name}", hide_input=True, err=True)
+    elif can_type():
+        raise ConfigurationError("the key cannot be asked for: stderr is no terminal", hint="do not redirect stderr")
     else:
         key = sys.stdin.readline() if sys.stdin else ""
     if not key.strip():
