@@ -406,6 +406,27 @@ def test_a_contact_without_address_has_empty_cells(run: Run, vendor: Vendor) -> 
     assert run("search", "acme", "--list", "l1", "--fields", "id,city,email,phones").out == "id-1\t\t\t\n"
 
 
+ERASE = ("erase", "--email", "person1@example.com", "--accounts", "acme", "--max-share", "100%", "--json")
+
+
+@pytest.mark.parametrize("command", [ERASE, ("apply", "plan.json", "--json")], ids=lambda command: command[0])
+def test_an_erasure_prints_one_json_document_on_stderr(
+    command: tuple[str, ...], run: Run, vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "storage"))
+    run("plan", *ERASE, "--to", "plan.json")
+    refused = run(*command)
+    told = json.loads(refused.err)
+    assert (refused.code, refused.out, told["error"]["exit_code"]) == (Exit.REFUSED, "", Exit.REFUSED)
+    assert "about to erase 1 contact(s) in acme" in told["notes"]
+    asked = run(*command, types="n\n")
+    assert "email:person1@example.com" in asked.err  # whoever is asked sees what it is about
+    done = run(*command, "--yes")
+    assert (done.code, done.json["state"]) == (Exit.DONE, "done")
+    assert json.loads(done.err).keys() == {"notes"}
+
+
 # -- questions that nobody could see ---------------------------------------------------------------------------------
 
 
