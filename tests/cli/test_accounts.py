@@ -26,6 +26,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CONTACTS_FILE", str(path))
     path.parent.mkdir()
     path.write_text('[accounts.old]\nprovider = "acme"\napi_key = "env:ACME_API_KEY"\n', "utf-8")
+    path.chmod(0o600)
     return path
 
 
@@ -138,6 +139,54 @@ def test_the_default_account_is_used_where_none_is_named(
     assert run("accounts", "--json").json["default"] == "old"
     monkeypatch.setenv("CONTACTS_ACCOUNT", "nobody")
     assert "'nobody'" in run("count").err
+
+
+TABLE = '[accounts.old]\nprovider = "acme"\napi_key = "env:ACME_API_KEY"\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "becomes"),
+    [
+        ('default_account = "acme"  # ours', 'default_account = "old"  # ours'),
+        ('  default_account="acme"', '  default_account="old"'),
+        ('"default_account" = "acme" # "quoted"', '"default_account" = "old" # "quoted"'),
+        ("'default_account'\t=\t'acme'#x", "'default_account'\t=\t\"old\"#x"),
+        ('default_account = "ac\\"me" # x', 'default_account = "old" # x'),
+        ('# default_account = "acme"', '# default_account = "acme"\ndefault_account = "old"'),
+    ],
+)
+def test_of_the_line_of_the_default_account_only_the_value_is_replaced(
+    line: str, becomes: str, run: Run, vendor: Vendor, file: Path
+) -> None:
+    file.write_text(f"# before\n{line}\n\n{TABLE}", "utf-8")
+    assert run("accounts", "default", "old").code == Exit.DONE
+    assert file.read_text("utf-8") == f"# before\n{becomes}\n\n{TABLE}"
+    assert run("accounts", "add", "more", "acme", "--default").code == Exit.DONE
+    assert tomllib.loads(file.read_text("utf-8"))["default_account"] == "more"
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("accounts = {old = {provider = 'acme', api_key = 'env:ACME_API_KEY'}}\n", ("add", "new", "acme")),
+        (f'default_account = """acme"""\n{TABLE}', ("default", "old")),
+    ],
+)
+def test_a_file_that_could_not_be_read_afterwards_is_not_written(
+    text: str, command: tuple[str, ...], run: Run, vendor: Vendor, file: Path
+) -> None:
+    file.write_text(text, "utf-8")
+    done = run("accounts", *command)
+    assert done.code == Exit.USAGE
+    assert "nothing was written" in done.err
+    assert file.read_text("utf-8") == text
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o600, 0o400])
+def test_the_file_keeps_its_mode(mode: int, run: Run, vendor: Vendor, file: Path) -> None:
+    file.chmod(mode)
+    assert run("accounts", "add", "new", "acme", "--default").code == Exit.DONE
+    assert stat.S_IMODE(file.stat().st_mode) == mode
 
 
 def test_an_id_is_never_taken_for_a_missing_account(run: Run, vendor: Vendor, file: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +28,11 @@ REFERENCES = ("env", "file", "keyring")
 PLAIN = "a plain key in the file itself; use env:NAME, file:PATH or keyring:SERVICE/USER"
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 SERVICE = "contacts"  # under which the keyring keeps keys
-DEFAULT_LINE = re.compile(r"^default_account[ \t]*=.*\n?", re.MULTILINE)
+DEFAULT_LINE = re.compile(
+    r"""^([ \t]*(?:default_account|"default_account"|'default_account')[ \t]*=[ \t]*)"""
+    r"""(?:"(?:[^"\\\n]|\\.)*"|'[^'\n]*')(?=[ \t]*(?:#|$))""",
+    re.MULTILINE,
+)
 
 accounts = section("accounts")
 
@@ -110,9 +116,12 @@ def accounts_add(
     values = _new_settings(name, kind, pairs("--set", settings), keyring=keyring)
     lines = [f"[accounts.{name}]", f"provider = {_toml(provider)}", *(f"{k} = {_toml(v)}" for k, v in values.items())]
     before = path.read_text("utf-8") if path.exists() else ""
+    text, wanted = before, tomllib.loads(before)
     if default:
-        before = _with_default(before, name)
-    _save(path, "\n\n".join(filter(None, (before.rstrip(), "\n".join(lines)))) + "\n")
+        text = _with_default(text, name)
+        wanted["default_account"] = name
+    wanted["accounts"] = {**wanted.get("accounts", {}), name: {"provider": provider, **values}}
+    _save(path, "\n\n".join(filter(None, (text.rstrip(), "\n".join(lines)))) + "\n", wanted)
     if as_json:
         output.document({"file": str(path), "account": name, "provider": provider, "settings": values})
     else:
@@ -144,7 +153,8 @@ def accounts_default(
     path = accounts_file() or new_accounts_file()
     if not (path.exists() and name in in_file()):
         plugins.provider_class(name)  # raises if there is neither
-    _save(path, _with_default(path.read_text("utf-8") if path.exists() else "", name))
+    before = path.read_text("utf-8") if path.exists() else ""
+    _save(path, _with_default(before, name), {**tomllib.loads(before), "default_account": name})
     output.show(f"{name} is the default account")
 
 
@@ -255,7 +265,10 @@ def _with_default(text: str, name: str) -> str:
     """The text of an accounts file with this default account; it stands before the first table."""
     tables = re.search(r"^[ \t]*\[", text, re.MULTILINE)
     head, rest = (text[: tables.start()], text[tables.start() :]) if tables else (text, "")
-    head = DEFAULT_LINE.sub("", head).rstrip()
+    head, found = DEFAULT_LINE.subn(lambda line: line[1] + _toml(name), head)
+    if found:
+        return head + rest
+    head = head.rstrip()
     return "\n".join(filter(None, (head, f"default_account = {_toml(name)}"))) + ("\n\n" + rest if rest else "\n")
 
 
@@ -263,11 +276,29 @@ def _toml(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _save(path: Path, text: str) -> None:
+def _save(path: Path, text: str, wanted: Mapping[str, Any]) -> None:
+    """Write the accounts file if its text says what is wanted and nothing else; an existing file keeps its mode.
+
+    Raises:
+        ConfigurationError: It does not; nothing was written.
+    """
+    from contacts_core.errors import ConfigurationError
     from contacts_core.formats import private_file
 
+    try:
+        says = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        says = {}
+    if says != wanted:
+        raise ConfigurationError(
+            f"{path.name} is not written in a way that can be added to here, so nothing was written",
+            hint="edit it, with one [accounts.NAME] for each account and default_account in a line before them",
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
     with private_file(path.resolve()) as file:
+        if mode is not None and os.chmod in os.supports_fd:
+            os.chmod(file.fileno(), mode)  # noqa: PTH101 - the file has no name yet
         file.write(text)
 
 
