@@ -339,7 +339,7 @@ def _delete_all(client: Contacts[Any], confirm: str | None, *, yes: bool) -> Out
     from contacts_core.provider import Counts, DeletesAllContacts
 
     plan(client, DeletesAllContacts, "", ())  # refuse before anything is read
-    if confirm not in {client.name, client.provider.name}:
+    if confirm != client.name:
         raise Refused(
             "nothing was deleted: every contact would be, and the name was not confirmed",
             hint=f"add --confirm {client.name}",
@@ -347,7 +347,7 @@ def _delete_all(client: Contacts[Any], confirm: str | None, *, yes: bool) -> Out
     number = f"all {int(client.count())} contacts" if isinstance(client.provider, Counts) else "every contact"
     ask(plan(client, DeletesAllContacts, f"delete {number} of the account for good", ()), yes=yes)
     with progress(f"deleting {number}"):
-        return client.delete_all_contacts(confirm=confirm or "")
+        return client.delete_all_contacts(confirm=confirm)
 
 
 def _known(client: Contacts[Any], ids: list[str]) -> dict[str, Contact]:
