@@ -323,6 +323,8 @@ def test_verbose_shows_requests_and_debug_tracebacks_as_well(
         (("remove-from-list", "acme", "l1", "--email", "person1@example.com"), "email:person1@example.com"),
         (("tombstones", "lift", "--email", "person1@example.com"), "email:person1@example.com"),
         (("request", "acme", "DELETE", "/contacts/person1@example.com"), "/contacts/person1@example.com"),
+        (("request", "acme", "DELETE", "/x", "--param", "mail=person1@example.com"), "mail=person1@example.com"),
+        (("request", "acme", "POST", "/x", "--data", '{"a": ["person1@example.com"]}'), '"person1@example.com"'),
     ],
     ids=lambda c: c[0] if isinstance(c, tuple) else "",
 )
@@ -404,6 +406,25 @@ def test_a_long_change_says_how_far_it_got(run: Run, vendor: Vendor, monkeypatch
 def test_a_contact_without_address_has_empty_cells(run: Run, vendor: Vendor) -> None:
     vendor.people = {"id-1": evolve(Contact("acme", "id-1"), lists=("l1",))}
     assert run("search", "acme", "--list", "l1", "--fields", "id,city,email,phones").out == "id-1\t\t\t\n"
+
+
+@pytest.mark.parametrize("types", ["n\n", None])
+def test_a_raw_request_shows_its_parameters_and_its_body_before_it_is_sent(
+    types: str | None, run: Run, vendor: Vendor, tmp_path: Path
+) -> None:
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps({"delete": ["id-1", "Zoë\x1b[2J"], "really": True}), "utf-8")
+    done = run(
+        *("request", "acme", "DELETE", "/v1/contacts", "--param", "delete_all_contacts=true", "--param", "b=a b"),
+        *("--data", f"@{body}"),
+        types=types,
+    )
+    assert done.code == Exit.REFUSED
+    assert "about to send DELETE /v1/contacts to acme (https://api.acme.example)" in done.err
+    assert "  parameter delete_all_contacts=true\n  parameter b=a b\n" in done.err
+    told = done.err.replace("\n", " ")
+    assert all(text in told for text in ("  body: {", '"delete"', '"id-1"', "Zoë", '"really": true'))
+    assert "\x1b" not in done.err
 
 
 ERASE = ("erase", "--email", "person1@example.com", "--accounts", "acme", "--max-share", "100%", "--json")

@@ -85,7 +85,7 @@ def request(
 ) -> None:
     """Send one request to the vendor's own API.
 
-    For anything that has no command. Anything but a GET is shown and asked about first.
+    For anything that has no command. Anything but a GET is shown, with its parameters and body, and asked about first.
 
         contacts request marketing GET /v1/contacts --param limit=5
         contacts request marketing POST /v1/tags --data '{"name": "vip"}'
@@ -97,10 +97,12 @@ def request(
     params, body = pairs("--param", param), _body(data)
     with opened(account, settings) as client:
         if method.upper() not in READING:
-            said = f" with {len(data or '')} characters of JSON" if data else ""
-            where = f"{client.name} ({client.provider.base_url})"
-            shown = path if to_be_asked(yes=yes) else scrub(path)
-            ask([f"about to send {method.upper()} {shown}{said} to {where}"], yes=yes)
+            lines = [
+                f"about to send {method.upper()} {path} to {client.name} ({client.provider.base_url})",
+                *(f"  parameter {name}={value}" for name, value in params.items()),
+                *([f"  body: {json.dumps(body, ensure_ascii=False)}"] if data is not None else []),
+            ]
+            ask(lines if to_be_asked(yes=yes) else list(map(scrub, lines)), yes=yes)
         output.document(client.request(method, path, params=params or None, json=body))
 
 
