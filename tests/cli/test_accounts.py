@@ -16,8 +16,8 @@ from contacts_core.cli import completion
 from contacts_core.cli.output import Exit
 from contacts_core.emulator import Exchange, Sandbox, running
 from contacts_core.emulator.registry import emulators
-from contacts_core.errors import Forbidden, Unauthenticated, Unreachable
-from tests.cli.fake_provider import Run, Vendor
+from contacts_core.errors import Forbidden, NotFound, RateLimited, Unauthenticated, Unreachable
+from tests.cli.fake_provider import Acme, Run, Vendor
 
 
 @pytest.fixture
@@ -223,6 +223,21 @@ def test_a_key_that_does_not_work_is_a_failure_at_once(error: Exception, run: Ru
     assert done.code == Exit.FAILED
     assert done.out.startswith("old\tconnect\tfailed\t")
     assert len(vendor.calls) == 1
+
+
+@pytest.mark.parametrize("error", [NotFound("no", status=404), RateLimited("slow down", status=429)])
+def test_an_account_of_which_nothing_is_known_to_work_is_not_called_good(
+    error: Exception, run: Run, vendor: Vendor, file: Path
+) -> None:
+    reads = ("search", "find", "get", "page 0", "count", "lists")
+    vendor.errors = dict.fromkeys(reads, error)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Acme, "custom_fields_page", Acme.lists_page)
+        done = run("accounts", "check", "old", "--json")
+    assert {each["allowed"] for each in done.json} == {"not known"}
+    assert done.code == Exit.PARTIAL
+    vendor.errors.pop("count")
+    assert run("accounts", "check", "old").code == Exit.DONE
 
 
 def test_all_accounts_are_checked_if_none_is_named(

@@ -174,13 +174,14 @@ def accounts_check(
     """Ask the vendor whether the key works, and what it may do.
 
     It sends one request for each operation that only reads. Whether a key may change something cannot be known without
-    changing it. Exits 1 if a key is refused or the vendor cannot be reached, 3 if an operation is not allowed.
+    changing it. Exits 1 if a key is refused or the vendor cannot be reached, 3 if an operation is not allowed, or if
+    every request ended in an error.
 
         contacts accounts check
         contacts accounts check marketing
     """
     from contacts_core.cli import output
-    from contacts_core.cli.probes import Allowed, probe
+    from contacts_core.cli.probes import Allowed, nothing_works, probe
     from contacts_core.cli.prompts import leave
     from contacts_core.errors import ConfigurationError
 
@@ -188,10 +189,11 @@ def accounts_check(
     chosen = chosen or [each["name"] for each in _known()]
     if not chosen:
         raise ConfigurationError("no account is set up", hint="contacts accounts add NAME PROVIDER")
-    results: list[Probed] = []
+    by_account: dict[str, list[Probed]] = {}
     for name in dict.fromkeys(chosen):
         with output.progress(f"asking {name}"):
-            results += probe(name)
+            by_account[name] = probe(name)
+    results = [each for told in by_account.values() for each in told]
     if as_json:
         output.document(results)
     else:
@@ -199,7 +201,8 @@ def accounts_check(
         output.show(output.rows(made, ([r.account, r.operation, r.allowed.value, r.reason] for r in results)))
     if any(each.allowed is Allowed.FAILED for each in results):
         leave(output.Exit.FAILED)
-    leave(output.Exit.PARTIAL if any(each.allowed is Allowed.NO for each in results) else output.Exit.DONE)
+    doubtful = any(each.allowed is Allowed.NO for each in results) or any(map(nothing_works, by_account.values()))
+    leave(output.Exit.PARTIAL if doubtful else output.Exit.DONE)
 
 
 def _new_settings(name: str, kind: type[Provider], given: dict[str, str], *, keyring: bool) -> dict[str, str]:

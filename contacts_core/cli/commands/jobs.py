@@ -49,13 +49,10 @@ class Given:
 
     def number(self, name: str) -> int:
         """A number of the document, or how many items it has of this name."""
-        match self.document.get(name):
-            case list() as items:
-                return len(cast("list[object]", items))
-            case int(number):
-                return number
-            case _:
-                return 0
+        value = self.document.get(name)
+        if isinstance(value, list):
+            return len(cast("list[object]", value))
+        return value if isinstance(value, int) else 0
 
     def code(self, seen: Sequence[Job]) -> int:
         """The exit code that tells how it stands, now that the jobs were read again."""
