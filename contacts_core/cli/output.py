@@ -195,7 +195,8 @@ class CsvOut:
         if is_terminal(sys.stdout):
             body = whole.rstrip("\r\n")
             whole = clean(body) + whole[len(body) :]
-        return sys.stdout.write(whole)
+        encoding = sys.stdout.encoding or "utf-8"  # half a character is written as a file has it, as \ud83d
+        return sys.stdout.write(whole.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def csv_rows(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

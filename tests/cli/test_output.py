@@ -173,6 +173,30 @@ def test_csv_on_stdout_is_what_a_file_would_hold(run: Run, vendor: Vendor, tmp_p
     assert run("fields", "acme", "--csv").out.startswith("name,type,options,id,read_only")
 
 
+HALF = "\ud83d"  # half of a character, as vendors send it
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("export", "acme", "--csv"),
+        ("export", "acme", "--csv", "--fields", "id,first_name"),
+        ("search", "acme", "--list", "l1", "--csv"),
+    ],
+    ids=" ".join,
+)
+def test_csv_on_stdout_holds_half_a_character_as_a_file_does(
+    command: tuple[str, ...], run: Run, vendor: Vendor, tmp_path: Path
+) -> None:
+    vendor.people = {"id-1": person(1, first_name=f"a{HALF}"), "id-2": person(2)}
+    run("export", "acme", "--to", tmp_path / "people.csv")
+    assert "a\\ud83d" in (tmp_path / "people.csv").read_text("utf-8")
+    done = run(*command)
+    assert done.code == Exit.DONE, done.err
+    assert "a\\ud83d" in done.out
+    assert "id-2" in done.out
+
+
 def test_csv_steers_no_terminal(run: Run, vendor: Vendor, terminal: Callable[[int], None]) -> None:
     vendor.people = {"id-1": person(1, first_name="\x1b[2Jx")}
     assert "\x1b[2J" in run("export", "acme", "--csv").out
