@@ -173,6 +173,54 @@ def test_csv_on_stdout_is_what_a_file_would_hold(run: Run, vendor: Vendor, tmp_p
     assert run("fields", "acme", "--csv").out.startswith("name,type,options,id,read_only")
 
 
+def test_several_values_in_a_cell_of_csv_are_escaped_as_in_a_file(run: Run, vendor: Vendor) -> None:
+    vendor.people = {"id-1": person(1, tags=("a;b", "c\\d", "e"))}
+    chosen = csv.DictReader(io.StringIO(run("export", "acme", "--csv", "--fields", "id,tags").out))
+    whole = csv.DictReader(io.StringIO(run("export", "acme", "--csv").out))
+    assert next(chosen)["tags"] == next(whole)["tags"] == "a\\;b;c\\\\d;e"
+
+
+@pytest.mark.parametrize("fields", [(), ("--fields", "id,first_name,tags,phone")])
+@pytest.mark.parametrize("command", [("export", "acme"), ("search", "acme", "--list", "l1")])
+def test_csv_on_stdout_can_be_made_safe_for_spreadsheets(
+    command: tuple[str, ...], fields: tuple[str, ...], run: Run, vendor: Vendor
+) -> None:
+    vendor.people = {"id-1": person(1, first_name="=HYPERLINK(1)", tags=("a", "@b"))}
+    asked = (*command, *fields, "--csv")
+    raw = next(csv.DictReader(io.StringIO(run(*asked).out)))
+    assert (raw["first_name"], raw["tags"]) == ("=HYPERLINK(1)", "a;@b")
+    done = run(*asked, "--excel-safe")
+    safe = next(csv.DictReader(io.StringIO(done.out)))
+    assert (safe["id"], safe["first_name"], safe["tags"]) == ("id-1", "'=HYPERLINK(1)", "a;'@b")
+    assert safe["phone"] == "'+15550100001"
+    assert '"id-1"' in done.out  # every cell in quotes, as in a file
+
+
+@pytest.mark.parametrize("command", ["lists", "fields"])
+def test_lists_and_fields_can_be_made_safe_for_spreadsheets(
+    command: str, run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contacts_core.client import Contacts
+    from contacts_core.models import ContactList, FieldDefinition, FieldType
+
+    monkeypatch.setattr(Contacts, "lists", lambda _self: [ContactList("acme", "l1", "=1+1")])
+    monkeypatch.setattr(
+        Contacts, "custom_fields", lambda _self: [FieldDefinition("acme", "f1", "=1+1", FieldType.TEXT)]
+    )
+    for more, name in (((), "=1+1"), (("--excel-safe",), "'=1+1")):
+        (row,) = csv.DictReader(io.StringIO(run(command, "acme", "--csv", *more).out))
+        assert row["name"] == name
+
+
+@pytest.mark.parametrize("command", [("search", "acme", "--list", "l1"), ("lists", "acme"), ("fields", "acme")])
+def test_only_csv_can_be_made_safe_for_spreadsheets(command: tuple[str, ...], run: Run, vendor: Vendor) -> None:
+    for more in ((), ("--json",)):
+        done = run(*command, *more, "--excel-safe")
+        assert done.code == Exit.USAGE
+        assert "--excel-safe is for CSV" in done.err
+    assert vendor.calls == []
+
+
 HALF = "\ud83d"  # half of a character, as vendors send it
 
 
