@@ -11,6 +11,7 @@ from pathlib import Path
 import keyring
 import keyring.backend
 import pytest
+import typer
 
 from contacts_core.cli import completion
 from contacts_core.cli.output import Exit
@@ -90,6 +91,36 @@ def test_a_key_may_be_kept_in_the_keyring(
     assert keys.kept == {("contacts/news", "api_key"): "sesame-1"}
     assert "sesame" not in file.read_text("utf-8") + done.out + done.err
     assert run("count", "news").out.startswith("5 contacts")
+
+
+@pytest.mark.parametrize(
+    ("pressed", "code", "told"),
+    [(KeyboardInterrupt(), Exit.INTERRUPTED, "interrupted"), (EOFError(), Exit.USAGE, "no key was given")],
+    ids=["Ctrl-C", "Ctrl-D"],
+)
+def test_what_ends_the_question_for_a_key_writes_nothing(
+    pressed: BaseException,
+    code: int,
+    told: str,
+    run: Run,
+    vendor: Vendor,
+    file: Path,
+    keys: InMemory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ended(*_arguments: object, **_options: object) -> str:
+        aborted = typer.Abort()
+        aborted.__context__ = pressed  # as the library under Typer leaves it
+        raise aborted
+
+    before = file.read_text("utf-8")
+    monkeypatch.setattr(typer, "prompt", ended)
+    done = run("accounts", "add", "news", "acme", "--keyring", types="")
+    assert (done.code, "Abort" in done.err) == (code, False)
+    assert told in done.err
+    done = run("accounts", "add", "news", "acme", "--keyring", "--json", types="")
+    assert json.loads(done.err)["error"]["exit_code"] == done.code == code
+    assert (file.read_text("utf-8"), keys.kept) == (before, {})
 
 
 @pytest.mark.parametrize(

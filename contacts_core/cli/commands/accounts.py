@@ -238,7 +238,7 @@ def _new_settings(name: str, kind: type[Provider], given: dict[str, str], *, key
 
 def _into_keyring(name: str, setting: str) -> str:
     """Keep a key in the keyring; gives the reference to it."""
-    from contacts_core.cli.prompts import can_type, somebody_there
+    from contacts_core.cli.prompts import ask_secret, can_type, somebody_there
     from contacts_core.errors import ConfigurationError
 
     try:
@@ -247,7 +247,7 @@ def _into_keyring(name: str, setting: str) -> str:
     except ModuleNotFoundError:
         raise ConfigurationError("the package keyring is missing", hint="install contacts-core[cli]") from None
     if somebody_there():
-        key = typer.prompt(f"{setting} of {name}", hide_input=True, err=True)
+        key = ask_secret(f"{setting} of {name}")
     elif can_type():
         raise ConfigurationError("the key cannot be asked for: stderr is no terminal", hint="do not redirect stderr")
     else:
