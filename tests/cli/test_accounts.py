@@ -73,6 +73,14 @@ def test_an_account_is_added_with_a_reference_to_its_key(
     assert run("count", "my-news").out.startswith("5 contacts")
 
 
+@pytest.mark.parametrize("name", ["1x", "2-b", "_x", "x-1"])
+def test_the_variable_for_a_key_has_a_name_that_a_shell_takes(name: str, run: Run, vendor: Vendor, file: Path) -> None:
+    done = run("accounts", "add", name, "acme", "--json")
+    variable = done.json["settings"]["api_key"].removeprefix("env:")
+    assert variable.isidentifier()
+    assert f"export {variable}=" in done.err.encode().decode("unicode_escape")
+
+
 def test_the_first_account_makes_the_file(
     run: Run, vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +142,8 @@ def test_what_ends_the_question_for_a_key_writes_nothing(
         (("new", "bare", "--set", "base_url"), "NAME=VALUE"),
         (("new", "bird"), "needs workspace_id"),
         (("new", "acme", "--keyring"), "no key was given"),
+        (("new", "acme", "--keyring", "--set", "api_key=env:X"), "--keyring"),
+        (("new", "bare", "--keyring", "--set", "base_url=https://x.example"), "--keyring"),
     ],
 )
 def test_what_cannot_be_added_changes_no_file(
@@ -218,6 +228,21 @@ def test_the_file_keeps_its_mode(mode: int, run: Run, vendor: Vendor, file: Path
     file.chmod(mode)
     assert run("accounts", "add", "new", "acme", "--default").code == Exit.DONE
     assert stat.S_IMODE(file.stat().st_mode) == mode
+
+
+def test_a_dot_among_several_accounts_is_the_default_account_too(
+    run: Run, vendor: Vendor, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "storage"))
+    people = ("--email", "person1@example.com", "--max-share", "100%")
+    assert run("erase", *people, "--accounts", ".", "--dry-run").code == Exit.USAGE
+    run("accounts", "default", "old")
+    for accounts, looked_in in ((".", ["old"]), ("acme,.", ["acme", "old"]), (".,old", ["old"])):
+        done = run("erase", *people, "--accounts", accounts, "--dry-run", "--json")
+        assert done.code == Exit.DONE, done.err
+        assert [each["account"] for each in done.json["accounts"]] == looked_in
+        assert run("plan", "erase", *people, "--accounts", accounts, "--to", "plan.json").code == Exit.DONE
 
 
 def test_an_id_is_never_taken_for_a_missing_account(run: Run, vendor: Vendor, file: Path) -> None:

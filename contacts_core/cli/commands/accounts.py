@@ -221,6 +221,11 @@ def _new_settings(name: str, kind: type[Provider], given: dict[str, str], *, key
             f"{kind.name} has no setting {', '.join(unknown)}", hint=f"its settings are {', '.join(sorted(options))}"
         )
     values = dict(given)
+    keys = {name for name, each in options.items() if each.metadata.get("secret") and each.default is attrs.NOTHING}
+    if keyring and not keys - given.keys():
+        raise ConfigurationError(
+            "--keyring is for a key that is not given with --set, and there is none", hint="leave one of them out"
+        )
     for setting, option in options.items():
         secret, needed = bool(option.metadata.get("secret")), option.default is attrs.NOTHING
         if secret and setting in given and not given[setting].startswith(tuple(f"{each}:" for each in REFERENCES)):
@@ -230,6 +235,7 @@ def _new_settings(name: str, kind: type[Provider], given: dict[str, str], *, key
             )
         if secret and needed and setting not in given:
             variable = f"{name}_{setting}".upper().replace("-", "_")
+            variable = variable if variable.isidentifier() else f"ACCOUNT_{variable}"  # it began with a digit
             values[setting] = _into_keyring(name, setting) if keyring else f"env:{variable}"
         elif needed and setting not in given:
             raise ConfigurationError(f"{kind.name} needs {setting}", hint=f"add --set {setting}=VALUE")
