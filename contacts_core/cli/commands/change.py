@@ -354,7 +354,7 @@ def _delete_all(client: Contacts[Any], confirm: str | None, *, yes: bool) -> Out
     number = f"all {int(client.count())} contacts" if isinstance(client.provider, Counts) else "every contact"
     ask(plan(client, DeletesAllContacts, f"delete {number} of the account for good", ()), yes=yes)
     with changing(client, "delete_all_contacts", [number], f"deleting {number}"):
-        return client.delete_all_contacts(confirm=confirm)
+        return client.delete_all_contacts(confirm=client.name)
 
 
 def _known(client: Contacts[Any], ids: list[str]) -> dict[str, Contact]:
