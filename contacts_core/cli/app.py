@@ -199,6 +199,8 @@ class Command(Strict, TyperCommand):
         with handled(account=str(ctx.params.get("account", "")), as_json=bool(ctx.params.get("as_json"))):
             if "account" in ctx.params:
                 ctx.params["account"] = chosen_account(ctx.params["account"])
+            if several := ctx.params.get("accounts"):
+                ctx.params["accounts"] = list(dict.fromkeys(map(chosen_account, several)))
             return super().invoke(ctx)
 
 

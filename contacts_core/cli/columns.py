@@ -96,7 +96,7 @@ class Shape(Generic[T]):
     columns: Sequence[str]
     row: Callable[[T], Iterable[object]]
     open_ended: bool = False
-    writer: Callable[[Any], Any] | None = None
+    writer: Callable[..., Any] | None = None
 
     def getter(self, option: str, name: str) -> Getter:
         """What gives the value of a field.
@@ -117,16 +117,26 @@ class Listing(Generic[T]):
     """Rows as ``--fields``, ``--sort``, ``--csv`` and ``--json`` want them."""
 
     def __init__(
-        self, shape: Shape[T], fields: list[str] | None, sort: list[str] | None, *, as_csv: bool, as_json: bool
+        self,
+        shape: Shape[T],
+        fields: list[str] | None,
+        sort: list[str] | None,
+        *,
+        as_csv: bool,
+        as_json: bool,
+        excel_safe: bool,
     ) -> None:
         """Check what was asked for.
 
         Raises:
-            typer.BadParameter: A field is not known, or both formats are wanted.
+            typer.BadParameter: A field is not known, both formats are wanted, or what is no CSV is to be safe for
+                spreadsheets.
         """
         if as_csv and as_json:
             raise typer.BadParameter("choose one of --csv and --json")
-        self.shape, self.as_csv, self.as_json = shape, as_csv, as_json
+        if excel_safe and not as_csv:
+            raise typer.BadParameter("--excel-safe is for CSV: add --csv")
+        self.shape, self.as_csv, self.as_json, self.excel_safe = shape, as_csv, as_json, excel_safe
         self._fields = {name: shape.getter("--fields", name) for name in fields or ()}
         self._keys = [(shape.getter("--sort", name.removeprefix("-")), name.startswith("-")) for name in sort or ()]
 
@@ -153,12 +163,13 @@ class Listing(Generic[T]):
             for item in items:
                 output.line(self.plain(item))
         elif self.shape.writer and not self._fields:
-            writer = self.shape.writer(output.CsvOut())
+            writer = self.shape.writer(output.CsvOut(), excel_safe=self.excel_safe)
             for item in items:
                 writer.write(item)
         else:
             fields = self._fields or self.shape.fields
-            output.csv_rows(fields, ([cell(get(item)) for get in fields.values()] for item in items))
+            rows = ([cell(get(item)) for get in fields.values()] for item in items)
+            output.csv_rows(fields, rows, excel_safe=self.excel_safe)
 
     def show(self, items: Iterable[T]) -> None:
         """Print the items as a table."""

@@ -1,10 +1,13 @@
 """What a shell offers on Tab. Nothing here may fail or print: what cannot be known is not offered.
 
 Names of accounts, runs and faults are known on this machine; names of lists and custom fields are asked of the vendor.
+A shell puts what is offered into the command line as it is, so a text with any character that means something to a
+shell or a terminal is left out. A list with such a name is still offered by its id.
 """
 
 from __future__ import annotations
 
+import re
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable
@@ -17,6 +20,7 @@ __all__ = ["accounts", "custom_fields", "faults", "fields", "lists", "providers"
 
 Complete = Callable[[typer.Context, str], list[str]]
 PATIENCE = 5.0  # seconds; nobody waits longer for a Tab
+SAFE = re.compile(r"[A-Za-z0-9_.@%+:,/][A-Za-z0-9_.@%+:=,/-]*")  # to any shell one word, and no option
 
 
 def _quiet(names: Callable[[typer.Context], Iterable[str]]) -> Complete:
@@ -27,7 +31,8 @@ def _quiet(names: Callable[[typer.Context], Iterable[str]]) -> Complete:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return [f"{before}{comma}{name}" for name in names(ctx) if name.startswith(begun)]
+                values = [f"{before}{comma}{name}" for name in names(ctx) if name.startswith(begun)]
+                return [value for value in values if SAFE.fullmatch(value)]
         except Exception:  # noqa: BLE001 - a traceback in the middle of a command line helps nobody
             return []
 

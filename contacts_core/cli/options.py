@@ -260,6 +260,7 @@ Sort = Annotated[
     ),
 ]
 Csv = Annotated[bool, typer.Option("--csv", help="CSV on stdout.")]
+ExcelSafe = Annotated[bool, typer.Option("--excel-safe", help="Keep spreadsheets from taking CSV cells for formulas.")]
 
 Emails = Annotated[list[str] | None, several("--email", "ADDRESS", "")]
 Phones = Annotated[list[str] | None, several("--phone", "NUMBER", "Best as +12025550123.")]

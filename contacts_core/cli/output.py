@@ -195,15 +195,20 @@ class CsvOut:
         if is_terminal(sys.stdout):
             body = whole.rstrip("\r\n")
             whole = clean(body) + whole[len(body) :]
-        return sys.stdout.write(whole)
+        encoding = sys.stdout.encoding or "utf-8"  # half a character is written as a file has it, as \ud83d
+        return sys.stdout.write(whole.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def csv_rows(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print rows as CSV with a header; several values in one cell are joined by ``;``."""
-    writer = csv.writer(CsvOut())
+def csv_rows(columns: Iterable[str], rows: Iterable[Iterable[object]], *, excel_safe: bool = False) -> None:
+    """Print rows as CSV with a header, written as `contacts_core.formats.CsvWriter` writes contacts."""
+    from contacts_core.formats.writers import guarded, joined
+
+    guard: Callable[[str], str] = guarded if excel_safe else str
+    writer = csv.writer(CsvOut(), quoting=csv.QUOTE_ALL if excel_safe else csv.QUOTE_MINIMAL)
     writer.writerow(columns)
     for row in rows:
-        writer.writerow(cell if _several(cell) is None else ";".join(map(str, _several(cell) or ())) for cell in row)
+        cells = ((cell, _several(cell)) for cell in row)
+        writer.writerow(guard(str(c) if s is None else joined(map(str, s), guard)) for c, s in cells)
 
 
 def note(message: str | list[str], style: str = "", *, even_if_quiet: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
@@ -30,7 +30,7 @@ from contacts_core.provider import (
 )
 from contacts_core.query import F
 
-__all__ = ["Allowed", "Probed", "probe"]
+__all__ = ["Allowed", "Probed", "nothing_works", "probe"]
 
 NOBODY = "nobody@example.com"  # reserved by RFC 2606, so nobody's
 OPENING = "connect"
@@ -67,6 +67,13 @@ def probe(name: str) -> list[Probed]:
             return list(_probed(client))
     except ContactsError as error:
         return [Probed(name, OPENING, Allowed.FAILED, str(error))]
+
+
+def nothing_works(results: Iterable[Probed]) -> bool:
+    """Whether requests of an account ended in errors and none in an answer."""
+    told = list(results)
+    errors = [each for each in told if each.allowed is Allowed.UNKNOWN and each.reason not in {CHANGES, COSTLY}]
+    return bool(errors) and all(each.allowed is not Allowed.YES for each in told)
 
 
 def _probed(client: Contacts[Any]) -> Iterator[Probed]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 
@@ -23,6 +23,8 @@ from contacts_core.storage.tombstones import guard
 
 __all__ = [
     "ask",
+    "ask_secret",
+    "can_type",
     "changing",
     "leave",
     "looked_up",
@@ -35,6 +37,7 @@ __all__ = [
     "waiting",
 ]
 
+T = TypeVar("T")
 Client = Contacts[Any]
 CLIENT_ERROR = 400  # HTTP statuses from here on are refusals
 NOT_LOOKED_UP = "not looked up: "  # what the reason begins with where an identifier could not be asked for
@@ -81,15 +84,28 @@ def ask(lines: list[str], *, yes: bool) -> None:
         note(lines)
         raise Refused("nothing was changed: there is no terminal to confirm it at", hint="add --yes in a script")
     prompt(lines)
+    if not _answer(lambda: typer.confirm("Go on?", err=True)):
+        raise Refused("nothing was changed: it was not confirmed")
+
+
+def ask_secret(question: str) -> str:
+    """What somebody types who is not to see it; empty at the end of the input.
+
+    Raises:
+        Stopped: They pressed Ctrl-C.
+    """
+    return _answer(lambda: str(typer.prompt(question, hide_input=True, err=True))) or ""
+
+
+def _answer(question: Callable[[], T]) -> T | None:
+    """The answer to a question, or None at the end of the input."""
     try:
-        sure = typer.confirm("Go on?", err=True)
+        return question()
     except typer.Abort as aborted:
         prompt([""])  # ends the line of the question
         if isinstance(aborted.__context__, KeyboardInterrupt):
             raise Stopped("interrupted; nothing was changed") from None
-        sure = False
-    if not sure:
-        raise Refused("nothing was changed: it was not confirmed")
+        return None
 
 
 def to_be_asked(*, yes: bool) -> bool:
@@ -98,7 +114,12 @@ def to_be_asked(*, yes: bool) -> bool:
 
 
 def somebody_there() -> bool:
-    """Whether there is a terminal at which somebody could answer."""
+    """Whether there is a terminal at which somebody could see a question, on stderr, and answer it."""
+    return can_type() and sys.stderr is not None and sys.stderr.isatty()
+
+
+def can_type() -> bool:
+    """Whether stdin is a terminal."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 

@@ -119,8 +119,7 @@ class CsvWriter(ContactWriter):
         }
 
     def _joined(self, values: Iterable[str]) -> str:
-        """Each value is guarded by itself: a spreadsheet may cut the cell at the semicolons."""
-        return ";".join(self._guard(value).replace("\\", "\\\\").replace(";", "\\;") for value in values)
+        return joined(values, self._guard)
 
 
 FORMATS: Mapping[str, Callable[..., ContactWriter]] = {
@@ -159,6 +158,14 @@ def writer_for(path: Path, *, excel_safe: bool = False) -> Generator[ContactWrit
 def guarded(cell: str) -> str:
     """Return the cell, with an apostrophe before it if a spreadsheet could take it for a formula."""
     return f"'{cell}" if FORMULA.match(cell) else cell
+
+
+def joined(values: Iterable[str], guard: Callable[[str], str] = str) -> str:
+    """Return several values as one cell, joined by ``;``; a ``;`` or backslash inside one gets a backslash before it.
+
+    Each value is guarded by itself: a spreadsheet may cut the cell at the semicolons.
+    """
+    return ";".join(guard(value).replace("\\", "\\\\").replace(";", "\\;") for value in values)
 
 
 def _first_and_rest(contact: Contact, kind: IdentifierKind) -> list[Identifier]:

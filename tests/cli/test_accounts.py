@@ -11,13 +11,14 @@ from pathlib import Path
 import keyring
 import keyring.backend
 import pytest
+import typer
 
 from contacts_core.cli import completion
 from contacts_core.cli.output import Exit
 from contacts_core.emulator import Exchange, Sandbox, running
 from contacts_core.emulator.registry import emulators
-from contacts_core.errors import Forbidden, Unauthenticated, Unreachable
-from tests.cli.fake_provider import Run, Vendor
+from contacts_core.errors import Forbidden, NotFound, RateLimited, Unauthenticated, Unreachable
+from tests.cli.fake_provider import Acme, Run, Vendor
 
 
 @pytest.fixture
@@ -26,6 +27,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CONTACTS_FILE", str(path))
     path.parent.mkdir()
     path.write_text('[accounts.old]\nprovider = "acme"\napi_key = "env:ACME_API_KEY"\n', "utf-8")
+    path.chmod(0o600)
     return path
 
 
@@ -71,6 +73,14 @@ def test_an_account_is_added_with_a_reference_to_its_key(
     assert run("count", "my-news").out.startswith("5 contacts")
 
 
+@pytest.mark.parametrize("name", ["1x", "2-b", "_x", "x-1"])
+def test_the_variable_for_a_key_has_a_name_that_a_shell_takes(name: str, run: Run, vendor: Vendor, file: Path) -> None:
+    done = run("accounts", "add", name, "acme", "--json")
+    variable = done.json["settings"]["api_key"].removeprefix("env:")
+    assert variable.isidentifier()
+    assert f"export {variable}=" in done.err.encode().decode("unicode_escape")
+
+
 def test_the_first_account_makes_the_file(
     run: Run, vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +102,36 @@ def test_a_key_may_be_kept_in_the_keyring(
 
 
 @pytest.mark.parametrize(
+    ("pressed", "code", "told"),
+    [(KeyboardInterrupt(), Exit.INTERRUPTED, "interrupted"), (EOFError(), Exit.USAGE, "no key was given")],
+    ids=["Ctrl-C", "Ctrl-D"],
+)
+def test_what_ends_the_question_for_a_key_writes_nothing(
+    pressed: BaseException,
+    code: int,
+    told: str,
+    run: Run,
+    vendor: Vendor,
+    file: Path,
+    keys: InMemory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ended(*_arguments: object, **_options: object) -> str:
+        aborted = typer.Abort()
+        aborted.__context__ = pressed  # as the library under Typer leaves it
+        raise aborted
+
+    before = file.read_text("utf-8")
+    monkeypatch.setattr(typer, "prompt", ended)
+    done = run("accounts", "add", "news", "acme", "--keyring", types="")
+    assert (done.code, "Abort" in done.err) == (code, False)
+    assert told in done.err
+    done = run("accounts", "add", "news", "acme", "--keyring", "--json", types="")
+    assert json.loads(done.err)["error"]["exit_code"] == done.code == code
+    assert (file.read_text("utf-8"), keys.kept) == (before, {})
+
+
+@pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (("old", "acme"), "already"),
@@ -102,6 +142,8 @@ def test_a_key_may_be_kept_in_the_keyring(
         (("new", "bare", "--set", "base_url"), "NAME=VALUE"),
         (("new", "bird"), "needs workspace_id"),
         (("new", "acme", "--keyring"), "no key was given"),
+        (("new", "acme", "--keyring", "--set", "api_key=env:X"), "--keyring"),
+        (("new", "bare", "--keyring", "--set", "base_url=https://x.example"), "--keyring"),
     ],
 )
 def test_what_cannot_be_added_changes_no_file(
@@ -140,6 +182,69 @@ def test_the_default_account_is_used_where_none_is_named(
     assert "'nobody'" in run("count").err
 
 
+TABLE = '[accounts.old]\nprovider = "acme"\napi_key = "env:ACME_API_KEY"\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "becomes"),
+    [
+        ('default_account = "acme"  # ours', 'default_account = "old"  # ours'),
+        ('  default_account="acme"', '  default_account="old"'),
+        ('"default_account" = "acme" # "quoted"', '"default_account" = "old" # "quoted"'),
+        ("'default_account'\t=\t'acme'#x", "'default_account'\t=\t\"old\"#x"),
+        ('default_account = "ac\\"me" # x', 'default_account = "old" # x'),
+        ('# default_account = "acme"', '# default_account = "acme"\ndefault_account = "old"'),
+    ],
+)
+def test_of_the_line_of_the_default_account_only_the_value_is_replaced(
+    line: str, becomes: str, run: Run, vendor: Vendor, file: Path
+) -> None:
+    file.write_text(f"# before\n{line}\n\n{TABLE}", "utf-8")
+    assert run("accounts", "default", "old").code == Exit.DONE
+    assert file.read_text("utf-8") == f"# before\n{becomes}\n\n{TABLE}"
+    assert run("accounts", "add", "more", "acme", "--default").code == Exit.DONE
+    assert tomllib.loads(file.read_text("utf-8"))["default_account"] == "more"
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("accounts = {old = {provider = 'acme', api_key = 'env:ACME_API_KEY'}}\n", ("add", "new", "acme")),
+        (f'default_account = """acme"""\n{TABLE}', ("default", "old")),
+    ],
+)
+def test_a_file_that_could_not_be_read_afterwards_is_not_written(
+    text: str, command: tuple[str, ...], run: Run, vendor: Vendor, file: Path
+) -> None:
+    file.write_text(text, "utf-8")
+    done = run("accounts", *command)
+    assert done.code == Exit.USAGE
+    assert "nothing was written" in done.err
+    assert file.read_text("utf-8") == text
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o600, 0o400])
+def test_the_file_keeps_its_mode(mode: int, run: Run, vendor: Vendor, file: Path) -> None:
+    file.chmod(mode)
+    assert run("accounts", "add", "new", "acme", "--default").code == Exit.DONE
+    assert stat.S_IMODE(file.stat().st_mode) == mode
+
+
+def test_a_dot_among_several_accounts_is_the_default_account_too(
+    run: Run, vendor: Vendor, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "storage"))
+    people = ("--email", "person1@example.com", "--max-share", "100%")
+    assert run("erase", *people, "--accounts", ".", "--dry-run").code == Exit.USAGE
+    run("accounts", "default", "old")
+    for accounts, looked_in in ((".", ["old"]), ("acme,.", ["acme", "old"]), (".,old", ["old"])):
+        done = run("erase", *people, "--accounts", accounts, "--dry-run", "--json")
+        assert done.code == Exit.DONE, done.err
+        assert [each["account"] for each in done.json["accounts"]] == looked_in
+        assert run("plan", "erase", *people, "--accounts", accounts, "--to", "plan.json").code == Exit.DONE
+
+
 def test_an_id_is_never_taken_for_a_missing_account(run: Run, vendor: Vendor, file: Path) -> None:
     run("accounts", "default", "old")
     assert run("delete", "id-1", "--yes").code == Exit.USAGE
@@ -174,6 +279,21 @@ def test_a_key_that_does_not_work_is_a_failure_at_once(error: Exception, run: Ru
     assert done.code == Exit.FAILED
     assert done.out.startswith("old\tconnect\tfailed\t")
     assert len(vendor.calls) == 1
+
+
+@pytest.mark.parametrize("error", [NotFound("no", status=404), RateLimited("slow down", status=429)])
+def test_an_account_of_which_nothing_is_known_to_work_is_not_called_good(
+    error: Exception, run: Run, vendor: Vendor, file: Path
+) -> None:
+    reads = ("search", "find", "get", "page 0", "count", "lists")
+    vendor.errors = dict.fromkeys(reads, error)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Acme, "custom_fields_page", Acme.lists_page)
+        done = run("accounts", "check", "old", "--json")
+    assert {each["allowed"] for each in done.json} == {"not known"}
+    assert done.code == Exit.PARTIAL
+    vendor.errors.pop("count")
+    assert run("accounts", "check", "old").code == Exit.DONE
 
 
 def test_all_accounts_are_checked_if_none_is_named(
@@ -220,12 +340,57 @@ def offered(complete: completion.Complete, begun: str, command: str = "count", *
 def test_names_are_completed(run: Run, vendor: Vendor, file: Path) -> None:
     assert offered(completion.accounts, "") == ["old", *offered(completion.providers, "")]
     assert offered(completion.accounts, "acme,ol") == ["acme,old"]
-    assert offered(completion.lists, "Ne", account="old") == ["News [bold]"]
+    assert offered(completion.lists, "Ne", account="old") == []  # its name, "News [bold]", means something to a shell
     assert offered(completion.lists, "l", account="old") == ["l1"]
     assert offered(completion.custom_fields, "sc", account="old") == ["score="]
     assert offered(completion.fields, "crea") == ["created_at"]
     assert offered(completion.shown_fields, "cont", "lists") == ["contacts"]
     assert offered(completion.faults, "job-f") == ["job-fails"]
+
+
+HOSTILE = [
+    "x$(touch /tmp/never)",
+    r"x\$(touch /tmp/never)",
+    "Autumn fair; touch never",
+    "Autumn fair",
+    "`never`",
+    "a|b",
+    "a>b",
+    "a&b",
+    "*",
+    "~root",
+    "x\nnever",
+    "x\x1b[31m",
+    "x\u202enever",
+    "Grüße",
+    '"quoted"',
+    "--yes",
+    "-y",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_text_of_a_vendor_that_means_something_to_a_shell_is_offered(
+    name: str, run: Run, vendor: Vendor, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contacts_core import plans
+    from contacts_core.client import Contacts
+    from contacts_core.models import ContactList, FieldDefinition, FieldType
+
+    class Run:
+        id = name
+
+    named = [ContactList("acme", *each) for each in (("l1", name), ("l2", "News"), (name, "Old"))]
+    monkeypatch.setattr(Contacts, "lists", lambda _self: named)
+    custom = [FieldDefinition("acme", each, each, FieldType.TEXT) for each in (name, "score")]
+    monkeypatch.setattr(Contacts, "custom_fields", lambda _self: custom)
+    monkeypatch.setattr(plans, "list_runs", lambda storage: [Run()])
+    assert offered(completion.lists, "", account="old") == ["l1", "News", "l2", "Old"]
+    assert offered(completion.lists, f"{name},Ne", account="old") == []
+    assert offered(completion.custom_fields, "", account="old") == ["score="]
+    assert offered(completion.runs, "") == []
+    file.write_text(f"[accounts.{json.dumps(name)}]\nprovider = 'acme'\n[accounts.old]\nprovider = 'acme'\n", "utf-8")
+    assert offered(completion.accounts, "") == ["old", *offered(completion.providers, "")]
 
 
 def test_runs_are_completed(

@@ -148,6 +148,20 @@ def test_everyone_is_deleted_only_by_the_exact_name(confirm: tuple[str, ...], ru
     assert "5 confirmed" in done.out
 
 
+def test_everyone_is_not_deleted_by_the_name_of_the_vendor(
+    run: Run, vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "contacts.toml"
+    file.write_text('[accounts.crm]\nprovider = "acme"\napi_key = "env:ACME_API_KEY"\n', "utf-8")
+    monkeypatch.setenv("CONTACTS_FILE", str(file))
+    monkeypatch.setenv("CONTACTS_ACCOUNT", "crm")
+    done = run("delete", "--all", "--confirm", "acme", "--yes")
+    assert done.code == Exit.REFUSED
+    assert "--confirm crm" in done.err
+    assert sent(vendor) == []
+    assert run("delete", "--all", "--confirm", "crm", "--yes").code == Exit.DONE
+
+
 def test_accepted_is_not_done(run: Run, vendor: Vendor) -> None:
     vendor.queues = True
     done = run("delete", "queue", "id-1", "--yes")

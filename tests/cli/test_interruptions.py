@@ -69,6 +69,29 @@ def test_a_single_request_that_breaks_is_called_unclear(
     assert (len(done.json["uncertain"]), done.json["unsent"]) == (1, [])
 
 
+@pytest.mark.parametrize(("error", "code"), BREAKS, ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    ("command", "call", "item"),
+    [
+        (("delete", "acme", "--all", "--confirm", "acme", "--yes"), "delete all", "all 5 contacts"),
+        (("delete-list", "acme", "l1", "--yes"), "delete list", "list l1"),
+        (("create-list", "acme", "Autumn fair"), "create list", "list Autumn fair"),
+    ],
+    ids=lambda c: c[0] if isinstance(c, tuple) else "",
+)
+def test_a_whole_account_or_list_whose_answer_is_cut_off_is_called_unclear(
+    command: tuple[str, ...], call: str, item: str, error: BaseException, code: int, run: Run, vendor: Vendor
+) -> None:
+    vendor.errors[call] = error
+    done = run(*command)
+    assert done.code == code
+    assert f"unclear, may or may not have been carried out: {item}" in done.out
+    done = run(*command, "--json")
+    assert (done.code, done.json["state"], done.json["uncertain"]) == (code, "interrupted", [item])
+    if call == "create list" and not isinstance(error, KeyboardInterrupt):
+        assert "contacts lists" in done.error["hint"]  # to repeat it is not safe
+
+
 def test_rows_that_were_never_read_are_counted_as_not_sent(
     run: Run, vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

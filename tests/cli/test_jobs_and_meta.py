@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from contacts_core.cli.output import Exit
 from contacts_core.client import Contacts
+from contacts_core.errors import Unreachable
 from contacts_core.models import JobState
 from tests.cli.fake_provider import Broken, Run, Vendor
 
@@ -74,6 +76,60 @@ def test_a_part_that_failed_at_once_is_not_hidden_by_a_job_that_ends_well(run: R
     vendor.queues = True
     told = run("delete", "queue", "id-1", "--yes", "--json").json
     assert run("job", "queue", "-", "--wait", stdin=json.dumps({**told, "state": "partial"})).code == Exit.PARTIAL
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"requested": 2, "failed": [{"item": "row 2", "reason": "no"}]}, Exit.PARTIAL),
+        ({"requested": 2, "confirmed": ["id-2"]}, Exit.DONE),
+        ({"requested": 1}, Exit.DONE),
+        ({"requested": 3}, Exit.PARTIAL),
+    ],
+)
+def test_a_row_that_failed_before_the_job_began_counts_when_the_job_has_ended(
+    more: dict[str, object], code: int, run: Run, vendor: Vendor
+) -> None:
+    vendor.queues = True
+    told = run("delete", "queue", "id-1", "--yes", "--json").json
+    assert told["state"] == "accepted"
+    done = run("job", "queue", "-", "--wait", stdin=json.dumps({**told, **more}))
+    assert "job job-1 is done" in done.out
+    assert done.code == code
+
+
+def test_a_job_that_fails_beside_work_that_was_done_is_a_part(run: Run, vendor: Vendor) -> None:
+    vendor.queues = True
+    told = run("delete", "queue", "id-1", "--yes", "--json").json
+    vendor.ends_as = JobState.FAILED
+    assert run("job", "queue", "-", "--wait", stdin=json.dumps(told)).code == Exit.FAILED
+    more = {"requested": 2, "confirmed": ["id-2"]}
+    assert run("job", "queue", "-", "--wait", stdin=json.dumps({**told, **more})).code == Exit.PARTIAL
+
+
+def test_a_job_that_failed_counts_while_another_one_is_pending(
+    run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor.queues = True
+    told = run("delete", "queue", "id-1", "id-2", "id-3", "--yes", "--json").out
+    states = {"job-1": JobState.FAILED, "job-2": JobState.PENDING}
+    monkeypatch.setattr(Contacts, "get_job", lambda _self, job: evolve(job, state=states[job.id]))
+    assert run("job", "queue", "-", stdin=told).code == Exit.FAILED
+
+
+def test_an_interrupted_outcome_without_a_job_is_told_by_its_numbers(run: Run, vendor: Vendor) -> None:
+    vendor.errors["delete id-1,id-2"] = Unreachable("gone")
+    told = run("delete", "acme", "id-1", "id-2", "--yes", "--json").out
+    done = run("job", "acme", "-", "--wait", stdin=told)
+    assert done.code == Exit.PARTIAL
+    assert "succeeded" not in done.out
+    assert done.out == "no job: the operation was interrupted (2 asked for, 0 confirmed, 2 unclear)\n"
+    partial = {"state": "partial", "jobs": [], "requested": 2, "confirmed": [], "absent": ["a"]}
+    done = run("job", "acme", "-", stdin=json.dumps(partial))
+    assert done.out == "no job: not all of it was done (2 asked for, 0 confirmed, 1 not there)\n"
+    failed = {"state": "failed", "jobs": [], "requested": 1, "failed": [{"item": "a", "reason": "no"}]}
+    done = run("job", "acme", "-", stdin=json.dumps(failed))
+    assert done.out == "no job: it failed (1 asked for, 0 confirmed, 1 refused)\n"
 
 
 @pytest.mark.parametrize("stdin", ["", "{", '{"state": "done", "jobs": 1}', "{}", "[]", '{"jobs": []}', '"x"'])

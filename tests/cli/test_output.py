@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from attrs import evolve
 
 from contacts_core import Identifier
 from contacts_core.cli import output, prompts
+from contacts_core.cli.app import app
 from contacts_core.cli.output import Exit
 from contacts_core.errors import Unreachable
 from contacts_core.models import Contact
@@ -171,6 +173,78 @@ def test_csv_on_stdout_is_what_a_file_would_hold(run: Run, vendor: Vendor, tmp_p
     assert run("fields", "acme", "--csv").out.startswith("name,type,options,id,read_only")
 
 
+def test_several_values_in_a_cell_of_csv_are_escaped_as_in_a_file(run: Run, vendor: Vendor) -> None:
+    vendor.people = {"id-1": person(1, tags=("a;b", "c\\d", "e"))}
+    chosen = csv.DictReader(io.StringIO(run("export", "acme", "--csv", "--fields", "id,tags").out))
+    whole = csv.DictReader(io.StringIO(run("export", "acme", "--csv").out))
+    assert next(chosen)["tags"] == next(whole)["tags"] == "a\\;b;c\\\\d;e"
+
+
+@pytest.mark.parametrize("fields", [(), ("--fields", "id,first_name,tags,phone")])
+@pytest.mark.parametrize("command", [("export", "acme"), ("search", "acme", "--list", "l1")])
+def test_csv_on_stdout_can_be_made_safe_for_spreadsheets(
+    command: tuple[str, ...], fields: tuple[str, ...], run: Run, vendor: Vendor
+) -> None:
+    vendor.people = {"id-1": person(1, first_name="=HYPERLINK(1)", tags=("a", "@b"))}
+    asked = (*command, *fields, "--csv")
+    raw = next(csv.DictReader(io.StringIO(run(*asked).out)))
+    assert (raw["first_name"], raw["tags"]) == ("=HYPERLINK(1)", "a;@b")
+    done = run(*asked, "--excel-safe")
+    safe = next(csv.DictReader(io.StringIO(done.out)))
+    assert (safe["id"], safe["first_name"], safe["tags"]) == ("id-1", "'=HYPERLINK(1)", "a;'@b")
+    assert safe["phone"] == "'+15550100001"
+    assert '"id-1"' in done.out  # every cell in quotes, as in a file
+
+
+@pytest.mark.parametrize("command", ["lists", "fields"])
+def test_lists_and_fields_can_be_made_safe_for_spreadsheets(
+    command: str, run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contacts_core.client import Contacts
+    from contacts_core.models import ContactList, FieldDefinition, FieldType
+
+    monkeypatch.setattr(Contacts, "lists", lambda _self: [ContactList("acme", "l1", "=1+1")])
+    monkeypatch.setattr(
+        Contacts, "custom_fields", lambda _self: [FieldDefinition("acme", "f1", "=1+1", FieldType.TEXT)]
+    )
+    for more, name in (((), "=1+1"), (("--excel-safe",), "'=1+1")):
+        (row,) = csv.DictReader(io.StringIO(run(command, "acme", "--csv", *more).out))
+        assert row["name"] == name
+
+
+@pytest.mark.parametrize("command", [("search", "acme", "--list", "l1"), ("lists", "acme"), ("fields", "acme")])
+def test_only_csv_can_be_made_safe_for_spreadsheets(command: tuple[str, ...], run: Run, vendor: Vendor) -> None:
+    for more in ((), ("--json",)):
+        done = run(*command, *more, "--excel-safe")
+        assert done.code == Exit.USAGE
+        assert "--excel-safe is for CSV" in done.err
+    assert vendor.calls == []
+
+
+HALF = "\ud83d"  # half of a character, as vendors send it
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("export", "acme", "--csv"),
+        ("export", "acme", "--csv", "--fields", "id,first_name"),
+        ("search", "acme", "--list", "l1", "--csv"),
+    ],
+    ids=" ".join,
+)
+def test_csv_on_stdout_holds_half_a_character_as_a_file_does(
+    command: tuple[str, ...], run: Run, vendor: Vendor, tmp_path: Path
+) -> None:
+    vendor.people = {"id-1": person(1, first_name=f"a{HALF}"), "id-2": person(2)}
+    run("export", "acme", "--to", tmp_path / "people.csv")
+    assert "a\\ud83d" in (tmp_path / "people.csv").read_text("utf-8")
+    done = run(*command)
+    assert done.code == Exit.DONE, done.err
+    assert "a\\ud83d" in done.out
+    assert "id-2" in done.out
+
+
 def test_csv_steers_no_terminal(run: Run, vendor: Vendor, terminal: Callable[[int], None]) -> None:
     vendor.people = {"id-1": person(1, first_name="\x1b[2Jx")}
     assert "\x1b[2J" in run("export", "acme", "--csv").out
@@ -321,6 +395,8 @@ def test_verbose_shows_requests_and_debug_tracebacks_as_well(
         (("remove-from-list", "acme", "l1", "--email", "person1@example.com"), "email:person1@example.com"),
         (("tombstones", "lift", "--email", "person1@example.com"), "email:person1@example.com"),
         (("request", "acme", "DELETE", "/contacts/person1@example.com"), "/contacts/person1@example.com"),
+        (("request", "acme", "DELETE", "/x", "--param", "mail=person1@example.com"), "mail=person1@example.com"),
+        (("request", "acme", "POST", "/x", "--data", '{"a": ["person1@example.com"]}'), '"person1@example.com"'),
     ],
     ids=lambda c: c[0] if isinstance(c, tuple) else "",
 )
@@ -402,3 +478,89 @@ def test_a_long_change_says_how_far_it_got(run: Run, vendor: Vendor, monkeypatch
 def test_a_contact_without_address_has_empty_cells(run: Run, vendor: Vendor) -> None:
     vendor.people = {"id-1": evolve(Contact("acme", "id-1"), lists=("l1",))}
     assert run("search", "acme", "--list", "l1", "--fields", "id,city,email,phones").out == "id-1\t\t\t\n"
+
+
+@pytest.mark.parametrize("types", ["n\n", None])
+def test_a_raw_request_shows_its_parameters_and_its_body_before_it_is_sent(
+    types: str | None, run: Run, vendor: Vendor, tmp_path: Path
+) -> None:
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps({"delete": ["id-1", "Zoë\x1b[2J"], "really": True}), "utf-8")
+    done = run(
+        *("request", "acme", "DELETE", "/v1/contacts", "--param", "delete_all_contacts=true", "--param", "b=a b"),
+        *("--data", f"@{body}"),
+        types=types,
+    )
+    assert done.code == Exit.REFUSED
+    assert "about to send DELETE /v1/contacts to acme (https://api.acme.example)" in done.err
+    assert "  parameter delete_all_contacts=true\n  parameter b=a b\n" in done.err
+    told = done.err.replace("\n", " ")
+    assert all(text in told for text in ("  body: {", '"delete"', '"id-1"', "Zoë", '"really": true'))
+    assert "\x1b" not in done.err
+
+
+ERASE = ("erase", "--email", "person1@example.com", "--accounts", "acme", "--max-share", "100%", "--json")
+
+
+@pytest.mark.parametrize("command", [ERASE, ("apply", "plan.json", "--json")], ids=lambda command: command[0])
+def test_an_erasure_prints_one_json_document_on_stderr(
+    command: tuple[str, ...], run: Run, vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "storage"))
+    run("plan", *ERASE, "--to", "plan.json")
+    refused = run(*command)
+    told = json.loads(refused.err)
+    assert (refused.code, refused.out, told["error"]["exit_code"]) == (Exit.REFUSED, "", Exit.REFUSED)
+    assert "about to erase 1 contact(s) in acme" in told["notes"]
+    asked = run(*command, types="n\n")
+    assert "email:person1@example.com" in asked.err  # whoever is asked sees what it is about
+    done = run(*command, "--yes")
+    assert (done.code, done.json["state"]) == (Exit.DONE, "done")
+    assert json.loads(done.err).keys() == {"notes"}
+
+
+# -- questions that nobody could see ---------------------------------------------------------------------------------
+
+
+class Stream(io.StringIO):
+    def __init__(self, text: str = "", *, terminal: bool) -> None:
+        super().__init__(text)
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+@pytest.mark.parametrize(("typing", "seeing"), [(True, False), (False, True), (False, False)])
+def test_without_a_terminal_on_stdin_and_stderr_nobody_is_asked_and_identifiers_are_masked(
+    typing: bool, seeing: bool, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stderr = Stream(terminal=seeing)
+    monkeypatch.setattr(sys, "stdin", Stream("y\n", terminal=typing))
+    monkeypatch.setattr(sys, "stderr", stderr)
+    arguments = ["delete", "acme", "--email", "person1@example.com", "id-2"]
+    with pytest.raises(SystemExit) as ended:
+        app(arguments)
+    told = stderr.getvalue()
+    assert ended.value.code == Exit.REFUSED
+    assert "there is no terminal to confirm it at" in " ".join(told.split())
+    assert "Go on?" not in told
+    assert "person1@example.com" not in told
+    assert "person2@example.com" not in told
+    assert "id-1" in vendor.people
+
+
+def test_a_key_is_not_typed_where_the_question_cannot_be_seen(
+    vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONTACTS_FILE", str(tmp_path / "contacts.toml"))
+    stdin, stderr = Stream("sesame-1\n", terminal=True), Stream(terminal=False)
+    monkeypatch.setattr(sys, "stdin", stdin)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    with pytest.raises(SystemExit) as ended:
+        app(["accounts", "add", "news", "acme", "--keyring"])
+    assert ended.value.code == Exit.USAGE
+    assert "stderr is no terminal" in stderr.getvalue()
+    assert stdin.tell() == 0  # a key read here would be shown on the terminal
+    assert not (tmp_path / "contacts.toml").exists()

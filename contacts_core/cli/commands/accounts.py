@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +28,11 @@ REFERENCES = ("env", "file", "keyring")
 PLAIN = "a plain key in the file itself; use env:NAME, file:PATH or keyring:SERVICE/USER"
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 SERVICE = "contacts"  # under which the keyring keeps keys
-DEFAULT_LINE = re.compile(r"^default_account[ \t]*=.*\n?", re.MULTILINE)
+DEFAULT_LINE = re.compile(
+    r"""^([ \t]*(?:default_account|"default_account"|'default_account')[ \t]*=[ \t]*)"""
+    r"""(?:"(?:[^"\\\n]|\\.)*"|'[^'\n]*')(?=[ \t]*(?:#|$))""",
+    re.MULTILINE,
+)
 
 accounts = section("accounts")
 
@@ -110,9 +116,12 @@ def accounts_add(
     values = _new_settings(name, kind, pairs("--set", settings), keyring=keyring)
     lines = [f"[accounts.{name}]", f"provider = {_toml(provider)}", *(f"{k} = {_toml(v)}" for k, v in values.items())]
     before = path.read_text("utf-8") if path.exists() else ""
+    text, wanted = before, tomllib.loads(before)
     if default:
-        before = _with_default(before, name)
-    _save(path, "\n\n".join(filter(None, (before.rstrip(), "\n".join(lines)))) + "\n")
+        text = _with_default(text, name)
+        wanted["default_account"] = name
+    wanted["accounts"] = {**wanted.get("accounts", {}), name: {"provider": provider, **values}}
+    _save(path, "\n\n".join(filter(None, (text.rstrip(), "\n".join(lines)))) + "\n", wanted)
     if as_json:
         output.document({"file": str(path), "account": name, "provider": provider, "settings": values})
     else:
@@ -144,7 +153,8 @@ def accounts_default(
     path = accounts_file() or new_accounts_file()
     if not (path.exists() and name in in_file()):
         plugins.provider_class(name)  # raises if there is neither
-    _save(path, _with_default(path.read_text("utf-8") if path.exists() else "", name))
+    before = path.read_text("utf-8") if path.exists() else ""
+    _save(path, _with_default(before, name), {**tomllib.loads(before), "default_account": name})
     output.show(f"{name} is the default account")
 
 
@@ -164,13 +174,14 @@ def accounts_check(
     """Ask the vendor whether the key works, and what it may do.
 
     It sends one request for each operation that only reads. Whether a key may change something cannot be known without
-    changing it. Exits 1 if a key is refused or the vendor cannot be reached, 3 if an operation is not allowed.
+    changing it. Exits 1 if a key is refused or the vendor cannot be reached, 3 if an operation is not allowed, or if
+    every request ended in an error.
 
         contacts accounts check
         contacts accounts check marketing
     """
     from contacts_core.cli import output
-    from contacts_core.cli.probes import Allowed, probe
+    from contacts_core.cli.probes import Allowed, nothing_works, probe
     from contacts_core.cli.prompts import leave
     from contacts_core.errors import ConfigurationError
 
@@ -178,10 +189,11 @@ def accounts_check(
     chosen = chosen or [each["name"] for each in _known()]
     if not chosen:
         raise ConfigurationError("no account is set up", hint="contacts accounts add NAME PROVIDER")
-    results: list[Probed] = []
+    by_account: dict[str, list[Probed]] = {}
     for name in dict.fromkeys(chosen):
         with output.progress(f"asking {name}"):
-            results += probe(name)
+            by_account[name] = probe(name)
+    results = [each for told in by_account.values() for each in told]
     if as_json:
         output.document(results)
     else:
@@ -189,7 +201,8 @@ def accounts_check(
         output.show(output.rows(made, ([r.account, r.operation, r.allowed.value, r.reason] for r in results)))
     if any(each.allowed is Allowed.FAILED for each in results):
         leave(output.Exit.FAILED)
-    leave(output.Exit.PARTIAL if any(each.allowed is Allowed.NO for each in results) else output.Exit.DONE)
+    doubtful = any(each.allowed is Allowed.NO for each in results) or any(map(nothing_works, by_account.values()))
+    leave(output.Exit.PARTIAL if doubtful else output.Exit.DONE)
 
 
 def _new_settings(name: str, kind: type[Provider], given: dict[str, str], *, keyring: bool) -> dict[str, str]:
@@ -208,6 +221,11 @@ def _new_settings(name: str, kind: type[Provider], given: dict[str, str], *, key
             f"{kind.name} has no setting {', '.join(unknown)}", hint=f"its settings are {', '.join(sorted(options))}"
         )
     values = dict(given)
+    keys = {name for name, each in options.items() if each.metadata.get("secret") and each.default is attrs.NOTHING}
+    if keyring and not keys - given.keys():
+        raise ConfigurationError(
+            "--keyring is for a key that is not given with --set, and there is none", hint="leave one of them out"
+        )
     for setting, option in options.items():
         secret, needed = bool(option.metadata.get("secret")), option.default is attrs.NOTHING
         if secret and setting in given and not given[setting].startswith(tuple(f"{each}:" for each in REFERENCES)):
@@ -217,6 +235,7 @@ def _new_settings(name: str, kind: type[Provider], given: dict[str, str], *, key
             )
         if secret and needed and setting not in given:
             variable = f"{name}_{setting}".upper().replace("-", "_")
+            variable = variable if variable.isidentifier() else f"ACCOUNT_{variable}"  # it began with a digit
             values[setting] = _into_keyring(name, setting) if keyring else f"env:{variable}"
         elif needed and setting not in given:
             raise ConfigurationError(f"{kind.name} needs {setting}", hint=f"add --set {setting}=VALUE")
@@ -225,7 +244,7 @@ def _new_settings(name: str, kind: type[Provider], given: dict[str, str], *, key
 
 def _into_keyring(name: str, setting: str) -> str:
     """Keep a key in the keyring; gives the reference to it."""
-    from contacts_core.cli.prompts import somebody_there
+    from contacts_core.cli.prompts import ask_secret, can_type, somebody_there
     from contacts_core.errors import ConfigurationError
 
     try:
@@ -234,7 +253,9 @@ def _into_keyring(name: str, setting: str) -> str:
     except ModuleNotFoundError:
         raise ConfigurationError("the package keyring is missing", hint="install contacts-core[cli]") from None
     if somebody_there():
-        key = typer.prompt(f"{setting} of {name}", hide_input=True, err=True)
+        key = ask_secret(f"{setting} of {name}")
+    elif can_type():
+        raise ConfigurationError("the key cannot be asked for: stderr is no terminal", hint="do not redirect stderr")
     else:
         key = sys.stdin.readline() if sys.stdin else ""
     if not key.strip():
@@ -253,7 +274,10 @@ def _with_default(text: str, name: str) -> str:
     """The text of an accounts file with this default account; it stands before the first table."""
     tables = re.search(r"^[ \t]*\[", text, re.MULTILINE)
     head, rest = (text[: tables.start()], text[tables.start() :]) if tables else (text, "")
-    head = DEFAULT_LINE.sub("", head).rstrip()
+    head, found = DEFAULT_LINE.subn(lambda line: line[1] + _toml(name), head)
+    if found:
+        return head + rest
+    head = head.rstrip()
     return "\n".join(filter(None, (head, f"default_account = {_toml(name)}"))) + ("\n\n" + rest if rest else "\n")
 
 
@@ -261,11 +285,29 @@ def _toml(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _save(path: Path, text: str) -> None:
+def _save(path: Path, text: str, wanted: Mapping[str, Any]) -> None:
+    """Write the accounts file if its text says what is wanted and nothing else; an existing file keeps its mode.
+
+    Raises:
+        ConfigurationError: It does not; nothing was written.
+    """
+    from contacts_core.errors import ConfigurationError
     from contacts_core.formats import private_file
 
+    try:
+        says = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        says = {}
+    if says != wanted:
+        raise ConfigurationError(
+            f"{path.name} is not written in a way that can be added to here, so nothing was written",
+            hint="edit it, with one [accounts.NAME] for each account and default_account in a line before them",
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
     with private_file(path.resolve()) as file:
+        if mode is not None and os.chmod in os.supports_fd:
+            os.chmod(file.fileno(), mode)  # noqa: PTH101 - the file has no name yet
         file.write(text)
 
 

@@ -92,7 +92,9 @@ def confirm(plan: Plan, storage: str | None, *, yes: bool) -> None:
     from contacts_core.cli.prompts import ask, to_be_asked
     from contacts_core.plans.kinds import kind_of
 
-    show(plan, stderr=True, whole=to_be_asked(yes=yes))
+    asked = to_be_asked(yes=yes)
+    if asked or not output.is_json():  # whoever reads JSON has the plan
+        show(plan, stderr=True, whole=asked)
     if not plan.contacts:
         output.note("there is nothing to do; the accounts are read again all the same")
     if kind_of(plan.kind).leaves_tombstones and storage is not None:

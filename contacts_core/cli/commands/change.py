@@ -305,10 +305,16 @@ def create_list(
         contacts create-list marketing "Autumn fair"
     """
     from contacts_core.cli import output
-    from contacts_core.cli.prompts import opened
+    from contacts_core.cli.prompts import opened, telling
+    from contacts_core.errors import Interrupted
 
     with opened(account, settings) as client:
-        made = client.create_list(name)
+        try:
+            with telling(client, "create_list", [f"list {name}"]):
+                made = client.create_list(name)
+        except Interrupted as error:
+            error.hint = "look before it is repeated: contacts lists"  # a second list of that name could be made
+            raise
     if as_json:
         output.document(made)
     else:
@@ -324,30 +330,31 @@ def delete_list(
 
         contacts delete-list marketing LIST
     """
-    from contacts_core.cli.prompts import ask, opened, plan, settle
+    from contacts_core.cli.prompts import ask, opened, plan, settle, telling
     from contacts_core.provider import DeletesLists
 
     with opened(account, settings) as client:
         ask(plan(client, DeletesLists, "delete a list; its contacts stay", [list_id]), yes=yes)
-        settle(client, client.delete_list(list_id), wait=False, timeout=0, as_json=as_json)
+        with telling(client, "delete_list", [f"list {list_id}"]):
+            outcome = client.delete_list(list_id)
+        settle(client, outcome, wait=False, timeout=0, as_json=as_json)
 
 
 def _delete_all(client: Contacts[Any], confirm: str | None, *, yes: bool) -> Outcome:
     from contacts_core.cli.errors import Refused
-    from contacts_core.cli.output import progress
-    from contacts_core.cli.prompts import ask, plan
+    from contacts_core.cli.prompts import ask, changing, plan
     from contacts_core.provider import Counts, DeletesAllContacts
 
     plan(client, DeletesAllContacts, "", ())  # refuse before anything is read
-    if confirm not in {client.name, client.provider.name}:
+    if confirm != client.name:
         raise Refused(
             "nothing was deleted: every contact would be, and the name was not confirmed",
             hint=f"add --confirm {client.name}",
         )
     number = f"all {int(client.count())} contacts" if isinstance(client.provider, Counts) else "every contact"
     ask(plan(client, DeletesAllContacts, f"delete {number} of the account for good", ()), yes=yes)
-    with progress(f"deleting {number}"):
-        return client.delete_all_contacts(confirm=confirm or "")
+    with changing(client, "delete_all_contacts", [number], f"deleting {number}"):
+        return client.delete_all_contacts(confirm=client.name)
 
 
 def _known(client: Contacts[Any], ids: list[str]) -> dict[str, Contact]:

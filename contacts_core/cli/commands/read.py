@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -17,6 +16,7 @@ from contacts_core.cli.options import (
     AnonymousIds,
     Csv,
     Emails,
+    ExcelSafe,
     ExternalIds,
     Fields,
     Json,
@@ -104,6 +104,7 @@ def search(
     fields: Fields = None,
     sort: Sort = None,
     as_csv: Csv = False,
+    excel_safe: ExcelSafe = False,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
@@ -150,7 +151,7 @@ def search(
     ]
     if not given and native is None:
         raise typer.BadParameter("give a condition, such as --email; `contacts export` reads every contact")
-    listing = Listing(_contacts(), fields, sort, as_csv=as_csv, as_json=as_json)
+    listing = Listing(_contacts(), fields, sort, as_csv=as_csv, as_json=as_json, excel_safe=excel_safe)
     with opened(account, settings) as client:
         types = _types(client, given)
         queries = [condition.query(types) for condition in given]
@@ -248,11 +249,9 @@ def export(
         ),
     ] = None,
     on_list: Lists = None,
-    excel_safe: Annotated[
-        bool, typer.Option("--excel-safe", help="Keep spreadsheets from taking CSV cells for formulas.")
-    ] = False,
     fields: Fields = None,
     as_csv: Csv = False,
+    excel_safe: ExcelSafe = False,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
@@ -273,9 +272,8 @@ def export(
         raise typer.BadParameter("say where to: --to FILE, or --json or --csv for stdout")
     if to is not None and (as_csv or fields):
         raise typer.BadParameter("--csv and --fields are for stdout; the name of the file says which kind it is")
-    if to is None and excel_safe and not (as_csv and not fields):
-        raise typer.BadParameter("--excel-safe is for CSV: --to FILE.csv, or --csv without --fields")
-    listing = Listing(_contacts(excel_safe=excel_safe), fields, None, as_csv=as_csv, as_json=as_json)
+    safe_stdout = excel_safe and to is None  # with --to, the writer of the file is told
+    listing = Listing(_contacts(), fields, None, as_csv=as_csv, as_json=as_json, excel_safe=safe_stdout)
     number = 0
     with opened(account, settings) as client:
         contacts = client.export(lists=on_list or ())
@@ -317,6 +315,7 @@ def lists(
     fields: Fields = None,
     sort: Sort = None,
     as_csv: Csv = False,
+    excel_safe: ExcelSafe = False,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
@@ -334,7 +333,7 @@ def lists(
         ("id", "name", "contacts", "description"),
         lambda each: [each.id, each.name, each.count, each.description],
     )
-    listing = Listing(shape, fields, sort, as_csv=as_csv, as_json=as_json)
+    listing = Listing(shape, fields, sort, as_csv=as_csv, as_json=as_json, excel_safe=excel_safe)
     with opened(account, settings) as client:
         found = client.lists()
     _listed(found, listing)
@@ -345,6 +344,7 @@ def fields(
     shown: Fields = None,
     sort: Sort = None,
     as_csv: Csv = False,
+    excel_safe: ExcelSafe = False,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
@@ -367,7 +367,7 @@ def fields(
             "read only" if each.read_only else "",
         ],
     )
-    listing = Listing(shape, shown, sort, as_csv=as_csv, as_json=as_json)
+    listing = Listing(shape, shown, sort, as_csv=as_csv, as_json=as_json, excel_safe=excel_safe)
     with opened(account, settings) as client:
         found = client.custom_fields()
     _listed(found, listing)
@@ -457,12 +457,11 @@ def _search(client: Contacts[Any], query: Query, listing: Listing[Contact], *, s
         output.note(f"stopped after {limit}; there are more")
 
 
-def _contacts(*, excel_safe: bool = False) -> Shape[Contact]:
+def _contacts() -> Shape[Contact]:
     from contacts_core.cli.formatting import CONTACT_COLUMNS, contact_row
     from contacts_core.formats import CsvWriter
 
-    writer = partial(CsvWriter, excel_safe=excel_safe)
-    return Shape(CONTACT_FIELDS, CONTACT_COLUMNS, contact_row, open_ended=True, writer=writer)
+    return Shape(CONTACT_FIELDS, CONTACT_COLUMNS, contact_row, open_ended=True, writer=CsvWriter)
 
 
 def _times(what: str, since: str | None, before: str | None) -> list[Condition]:
