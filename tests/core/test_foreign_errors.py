@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -249,7 +249,7 @@ def counting(sent: list[int]) -> Callable[[Any], Any]:
 
 
 @contextmanager
-def struck_at(line: int) -> Iterator[None]:
+def struck_at(line: int) -> Generator[None]:
     """Raise `KeyboardInterrupt` before this line of those that upserting runs."""
     passed = [0]
 
