@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from contacts_core.errors import InvalidInput
 
@@ -56,7 +56,8 @@ class RateLimiter:
         Raises:
             InvalidInput: It is no number of requests.
         """
-        if isinstance(requests, bool) or not isinstance(requests, int) or requests < 0:
+        given = cast("object", requests)  # at run time it may be anything
+        if isinstance(given, bool) or not isinstance(given, int) or given < 0:
             raise InvalidInput("requests to count must be a whole number that is not negative")
         moment = round(now * 1000)
         with self._lock:

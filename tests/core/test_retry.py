@@ -248,7 +248,7 @@ def test_ctrl_c_while_a_lost_request_is_noted_leaves_it_unclear() -> None:
     assert asked.before_sending(NOW, limit(0)) == SEND
     error = Striking("x")
     error.unclear = True
-    error.ready = True  # type: ignore[attr-defined]
+    error.ready = True
     with pytest.raises(KeyboardInterrupt):
         asked.after_failure(error, NOW, 0.5)
     assert asked.unclear
