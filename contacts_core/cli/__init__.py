@@ -23,6 +23,10 @@ def main() -> None:
     except KeyboardInterrupt:  # before or after a command ran; while one runs, it says more than this
         print("interrupted; nothing was under way", file=sys.stderr)
         sys.exit(stopping.exit_code())
+    except SystemExit as ended:
+        if ended.code == stopping.CTRL_C:  # Typer's own code, whichever signal came between its start and the command's
+            sys.exit(stopping.exit_code())
+        raise
 
 
 def _fill_closed_streams() -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-__all__ = ["exit_code", "heed"]
+__all__ = ["CTRL_C", "exit_code", "heed"]
 
 SIGNALS = ("SIGTERM", "SIGHUP")  # SIGHUP is not known everywhere
 BASE = 128  # what shells add to the number of a signal
+CTRL_C = BASE + signal.SIGINT
 
 
 class _Received:

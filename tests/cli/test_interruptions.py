@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from contacts_core import Identifier
+from contacts_core import Identifier, cli
+from contacts_core.cli import signals
 from contacts_core.cli.output import Exit
 from contacts_core.config import plugins
 from contacts_core.emulator import Sandbox, running
@@ -220,6 +221,23 @@ def test_an_erased_person_stays_out_whichever_state_keeps_the_tombstone(
     assert done.code == Exit.FAILED
     assert len(done.json["failed"]) == 2
     assert run("upsert", "acme", "--from-file", path, "--storage", third, "--recreate-erased").code == Exit.DONE
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_before_the_command_begins_has_its_exit_code_too(
+    number: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def struck(**_: object) -> None:
+        with pytest.raises(KeyboardInterrupt):
+            signals._interrupt(number, None)
+        sys.exit(130)  # as Typer does, whichever signal it was
+
+    monkeypatch.setattr(signals, "heed", lambda: None)
+    monkeypatch.setattr(signals._Received, "number", signal.SIGINT)
+    monkeypatch.setattr("contacts_core.cli.app.app", struck)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == code
 
 
 # -- real processes and signals ---------------------------------------------------------------------------------------
