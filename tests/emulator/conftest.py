@@ -80,7 +80,11 @@ def serve() -> Iterator[Serve]:
             )
             server = stack.enter_context(running(sandbox))
             client = httpx.Client(
-                base_url=server.base_url(name), headers=HEADERS[name], trust_env=False, verify=certificates()
+                base_url=server.base_url(name),
+                headers=HEADERS[name],
+                trust_env=False,
+                verify=certificates(),
+                timeout=60,  # several tests share the processors; what does not end still fails
             )
             vendor = Vendor(name, server, stack.enter_context(client), exchanges)
             served.append(vendor)
