@@ -115,11 +115,9 @@ class AsyncTransport(Transport):
         try:
             result = await self._run(flow, interruption)
         except Exception as error:
-            if interruption.error:
-                interruption.raise_with(error)
+            interruption.check(error)
             raise
-        if interruption.error:
-            interruption.raise_with(result)
+        interruption.check(result)
         return result
 
     async def _run(self, flow: Flow[T], interruption: Interruption) -> T:
@@ -157,12 +155,10 @@ class AsyncTransport(Transport):
                     else:
                         effect = stream.send(answer)
             except StopIteration:
-                if interruption.error:
-                    interruption.raise_with(Cancelled())
+                interruption.check(Cancelled())
                 return
             except Exception as error:
-                if interruption.error:
-                    interruption.raise_with(error)
+                interruption.check(error)
                 raise
 
     async def _perform(self, effect: Effect, open_files: AsyncExitStack, interruption: Interruption) -> object:
@@ -187,7 +183,7 @@ class AsyncTransport(Transport):
                 case Take(source, most):
                     return await self._take(source, most, interruption)
         except asyncio.CancelledError as error:
-            interruption.note(interruption.error or error)
+            interruption.note(error)
             raise Cancelled(unclear=isinstance(effect, Upload)) from None
         return None
 
@@ -217,7 +213,7 @@ class AsyncTransport(Transport):
             try:
                 _, pending = await asyncio.wait(pending)
             except asyncio.CancelledError as error:  # each finishes what it has under way
-                interruption.note(interruption.error or error)
+                interruption.note(error)
                 pending = {task for task in pending if not task.done()}
                 for task in pending:
                     task.cancel()
@@ -237,7 +233,7 @@ class AsyncTransport(Transport):
         except StopAsyncIteration:
             return Taken(items)
         except asyncio.CancelledError as error:
-            interruption.note(interruption.error or error)
+            interruption.note(error)
             return Taken(items, Cancelled())
         except Exception as error:  # noqa: BLE001 - it is the caller's, and raised with what was done until then
             return Taken(items, error)
@@ -282,7 +278,7 @@ class AsyncTransport(Transport):
                     raise pause
                 await self._sleep(pause)
         except asyncio.CancelledError as error:  # while waiting
-            interruption.note(interruption.error or error)
+            interruption.note(error)
             raise Cancelled(unclear=attempts.unclear) from None
 
     async def _attempt(self, request: Request[T], attempts: Attempts, interruption: Interruption) -> T:
@@ -374,7 +370,7 @@ class AsyncTransport(Transport):
         except asyncio.CancelledError as error:
             if under_way.given_up and not under_way.cancels:
                 raise TimeoutError from None
-            interruption.note(interruption.error or error)
+            interruption.note(error)
             if under_way.done() and not under_way.cancelled():
                 return under_way.result()
             raise Cancelled(unclear=True) from None

@@ -104,11 +104,9 @@ class BlockingTransport(Transport):
         try:
             result = self._run(flow, interruption)
         except Exception as error:
-            if interruption.error:
-                interruption.raise_with(error)
+            interruption.check(error)
             raise
-        if interruption.error:
-            interruption.raise_with(result)
+        interruption.check(result)
         return result
 
     def _run(self, flow: Flow[T], interruption: Interruption) -> T:
@@ -135,12 +133,10 @@ class BlockingTransport(Transport):
                         continue
                     effect = self._step(stream, effect, open_files, interruption)
             except StopIteration:
-                if interruption.error:
-                    interruption.raise_with(Cancelled())
+                interruption.check(Cancelled())
                 return
             except Exception as error:
-                if interruption.error:
-                    interruption.raise_with(error)
+                interruption.check(error)
                 raise
 
     def _step(
@@ -206,6 +202,7 @@ class BlockingTransport(Transport):
         workers = min(gather.limit, self._settings.max_connections, len(flows))
         if not workers:
             return settled
+        interruption.noted = interruption.noted or threading.Event()
         # A task is known before its thread is: Ctrl-C may strike while threads are started.
         tasks: list[Future[None]] = [Future() for _ in range(workers)]
         pool = ThreadPoolExecutor(workers, thread_name_prefix="contacts")
@@ -269,8 +266,9 @@ class BlockingTransport(Transport):
         Raises:
             Cancelled: It was pressed; only the main thread gets a `KeyboardInterrupt`.
         """
-        if self._sleep is time.sleep and threading.current_thread() is not threading.main_thread():
-            interruption.noted.wait(min(seconds, threading.TIMEOUT_MAX))
+        noted = interruption.noted if threading.current_thread() is not threading.main_thread() else None
+        if noted and self._sleep is time.sleep:
+            noted.wait(min(seconds, threading.TIMEOUT_MAX))
         else:
             self._sleep(seconds)
         self._check_goes_on(interruption, attempts)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import define
 
 from contacts_core.errors import Cancelled, Interrupted
 from contacts_core.models import Outcome
@@ -27,26 +27,28 @@ class Interruption:
     """Why a run of a flow begins nothing new; shared by all that runs side by side in it.
 
     Attributes:
-        error: `KeyboardInterrupt` or ``asyncio.CancelledError``; None while nothing was interrupted.
-        noted: Set as soon as there is an error; ends the pauses of other threads.
+        error: `KeyboardInterrupt` or ``asyncio.CancelledError``, the first one; None while nothing was interrupted.
+        noted: Set as soon as there is an error, to end the pauses of other threads; None while there are no others.
     """
 
     error: BaseException | None = None
-    noted: threading.Event = field(factory=threading.Event)
+    noted: threading.Event | None = None
 
     def note(self, error: BaseException) -> None:
         """Begin nothing new from here on, because of this."""
-        self.error = error
-        self.noted.set()
+        self.error = self.error or error
+        if self.noted:
+            self.noted.set()
 
-    def raise_with(self, result: object) -> NoReturn:
-        """Let the interruption go on, with what was done until then as its cause.
+    def check(self, result: object) -> None:
+        """Let an interruption go on, if there was one, with what was done until then as its cause.
 
         Args:
             result: What the flow returned, or the error that it ended with. A result that nobody gets any more is told
                 as a `Cancelled` that is unclear, unless it is an outcome.
         """
-        assert self.error is not None
+        if self.error is None:
+            return
         if isinstance(result, Outcome):
             raise self.error from Interrupted(result, (), (), "interrupted by the user")
         cause = result if isinstance(result, Exception) else Cancelled(unclear=True)
