@@ -147,7 +147,12 @@ QUERY_LANGUAGE = (
     ),
     *("(" * 5_000 + "email = 'x'" + ")" * 5_000, "NOT " * 5_000 + "email = 'x'", "-" * 5_000 + "1 = 1"),
     *("1" + "+1" * 5_000 + " = 1", "score = " + "9" * 5_000, "score = 1." + "9" * 5_000, "LOWER(" * 5_000 + "email"),
-    *(" OR ".join(["email = 'x'"] * 5_000), "email IN (" + ",".join(["'x'"] * 5_000) + ")", "email = " + "'" * 5_001),
+    *(
+        " OR ".join(["email = 'x'"] * 1_000),
+        " OR ".join(["email = 'x'"] * 5_000),
+        "email IN (" + ",".join(["'x'"] * 5_000) + ")",
+        "email = " + "'" * 5_001,
+    ),
     *("score * score * score * score * score > 9", "score = 1e5", "score = 1..2", "1 / 0 = 1", "score % 0 = 1"),
     *("9" * 300 + " * " + "9" * 300 + " > score * 1.5", "score * 1.5 > " + "9" * 400, "-(email) = 1", "- 'x' = 1"),
     *("NOW() - interval 99999999999 year > created_at", "NOW() - interval 9999 year > created_at", "NOW() = 1"),

@@ -65,7 +65,7 @@ _SECONDS = {
 
 MAX_DEPTH = 40  # of conditions, functions and signs within each other
 MAX_OPERATORS = 200  # of arithmetic
-MAX_TERMS = 1_000
+MAX_VALUES = 2_000  # of fields and literals
 MAX_DIGITS = 30
 
 
@@ -140,6 +140,7 @@ class _Parser:
         self._conditions = 0
         self._depth = 0
         self._operators = 0
+        self._values = 0
 
     @contextmanager
     def _deeper(self) -> Generator[None, None, None]:
@@ -317,6 +318,9 @@ class _Parser:
 
     def _primary(self) -> _Node:
         token = self._next()
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise SgqlError("the query has too many values")
         if token.kind == "string":
             return _constant(STRING, _unquote(token.text))
         if token.kind == "number":
