@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from attrs import frozen
@@ -75,31 +75,35 @@ class AsyncTransport(Transport):
         """
         super().__init__(provider, monotonic, jitter)
         self._sleep = sleep
-        self._own: httpx.AsyncClient | None = None
-        self._users: dict[int, int] = {}  # of each client of our own, by its id
+        self._idle: list[httpx.AsyncClient] = []  # of our own, the one used last at the end
         self._executor: tuple[int, ThreadPoolExecutor] | None = None  # and the process that it belongs to
         self._open(client)
 
     def _open(self, client: AsyncClient | None) -> None:
+        self._owner = client is None
         if client is None:
-            from contacts_core.http import connections  # noqa: PLC0415 - httpcore is for those who need no other client
-
-            self._own = connections.async_client(self._settings)
-        self._client: AsyncClient = client or cast("AsyncClient", self._own)
+            self._idle = [self._new_client()]
+            client = cast("AsyncClient", self._idle[0])
+        self._client = client
         self._broken = transport_errors(self._client)  # now: the library of our own client was not imported before
         self._slots = asyncio.Semaphore(self._settings.max_connections)
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    def _new_client(self) -> httpx.AsyncClient:
+        from contacts_core.http import connections  # noqa: PLC0415 - httpcore is for those who need no other client
+
+        return connections.async_client(self._settings)
+
     async def close(self) -> None:
-        """Close the connections, unless the client is the caller's."""
+        """Close the connections, unless the client is the caller's; those in use, when they are no longer."""
         self._closed = True
         if self._executor:
             self._executor[1].shutdown(wait=False)
-        if self._own:
-            try:
-                await self._own.aclose()
-            except RuntimeError as error:
-                raise client_error(error) from None
+        try:
+            while self._idle:
+                await self._idle.pop().aclose()
+        except RuntimeError as error:
+            raise client_error(error) from None
 
     # -- flows --------------------------------------------------------------------------------------------------------
 
@@ -250,7 +254,7 @@ class AsyncTransport(Transport):
                 return _Ended(error=error)
 
         call = asyncio.get_running_loop().run_in_executor(self._threads(), contextvars.copy_context().run, ended)
-        end = await self._finished(call, math.inf, interruption, lambda: None)
+        end = await self._finished(call, math.inf, interruption)
         if end.error is not None:
             raise end.error
         return cast("T", end.value)
@@ -311,18 +315,16 @@ class AsyncTransport(Transport):
             raise self._unanswered(request, error) from None
 
     async def _exchange(self, built: HttpRequest) -> Answer:
-        client = self._use()
         try:
-            with masked_log:
-                response = await client.send(built, stream=True, follow_redirects=False)
-            try:
-                return await self._content(response)
-            finally:
-                await response.aclose()
+            async with self._connection() as client:
+                with masked_log:
+                    response = await client.send(built, stream=True, follow_redirects=False)
+                try:
+                    return await self._content(response)
+                finally:
+                    await response.aclose()
         except RuntimeError as error:
             raise client_error(error) from None
-        finally:
-            await self._release(client)
 
     async def _content(self, response: AsyncHttpResponse) -> Answer:
         if answer := self._wire.whole(response):
@@ -335,7 +337,7 @@ class AsyncTransport(Transport):
 
     def _check_usable(self) -> None:
         self._check_open()
-        if self._check_process(own_client=self._own is not None):
+        if self._check_process(own_client=self._owner):
             self._open(None)
             self._forget_parent()
         loop = asyncio.get_running_loop()
@@ -353,18 +355,16 @@ class AsyncTransport(Transport):
         work: Awaitable[T],
         limit_s: float,
         interruption: Interruption,
-        give_up: Callable[[], None] | None = None,
     ) -> T:
-        """Let work come to its end: cancelling an exchange half-way would leave its connection behind in the pool.
+        """Let work come to its end: what a vendor has begun to answer should be known.
 
-        A cancellation gives it ``cancel_timeout_s`` more, a second one no more time. ``give_up`` is called before it is
-        given up; by default, new connections are used from then on.
+        A cancellation gives it ``cancel_timeout_s`` more, a second one no more time.
 
         Raises:
             TimeoutError: It took longer than ``limit_s``.
             Cancelled: It was given up; nobody knows whether it has had its effect.
         """
-        under_way = Finishing(work, limit_s, self._settings.cancel_timeout_s, give_up or self._renew)
+        under_way = Finishing(work, limit_s, self._settings.cancel_timeout_s)
         try:
             return await under_way
         except asyncio.CancelledError as error:
@@ -377,25 +377,29 @@ class AsyncTransport(Transport):
         finally:
             under_way.timer.cancel()
 
-    def _renew(self) -> None:
-        """Use new connections from here on; the old ones are closed when nobody uses them any more."""
-        if self._own:
-            from contacts_core.http import connections  # noqa: PLC0415 - as above
+    # -- connections --------------------------------------------------------------------------------------------------
 
-            self._own = connections.async_client(self._settings)
-            self._client = cast("AsyncClient", self._own)
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncClient]:
+        """Give one exchange a client to itself, unless there is only the caller's.
 
-    def _use(self) -> AsyncClient:
-        client = self._client
-        self._users[id(client)] = self._users.get(id(client), 0) + 1
-        return client
-
-    async def _release(self, client: AsyncClient) -> None:
-        left = self._users.pop(id(client)) - 1
-        if left:
-            self._users[id(client)] = left
-        elif client is not self._client:
-            await cast("httpx.AsyncClient", client).aclose()
+        Each client of our own holds one connection: a pool of httpcore asks every idle connection, twice a request,
+        whether it still lives, and gives two requests that begin at once the same one. A client whose exchange was
+        given up, or failed, is closed.
+        """
+        if not self._owner:
+            yield self._client
+            return
+        own = self._idle.pop() if self._idle else self._new_client()
+        try:
+            yield cast("AsyncClient", own)
+        except BaseException:
+            await own.aclose()
+            raise
+        if self._closed or len(self._idle) >= self._settings.max_connections:
+            await own.aclose()
+        else:
+            self._idle.append(own)
 
     # -- files --------------------------------------------------------------------------------------------------------
 
@@ -404,8 +408,7 @@ class AsyncTransport(Transport):
     ) -> OpenFile[AsyncIterator[bytes]]:
         self._check_usable()
         url, origin, timeout_s = download.url, "", self._settings.timeout_s
-        client = self._use()
-        open_files.push_async_callback(self._release, client)
+        client = await open_files.enter_async_context(self._connection())
         try:
             for _ in range(MAX_REDIRECTS):
                 request = self._wire.file_request(client, url, origin)
@@ -439,24 +442,22 @@ class AsyncTransport(Transport):
 
     async def _upload(self, upload: Upload, interruption: Interruption) -> None:
         self._check_usable()
-        client = self._use()
         try:
-            request = self._wire.upload_request(client, upload)
+            request = self._wire.upload_request(self._client, upload)
             limit_s = min(self._wire.limit(upload.content), await self._allowed_s())
-            answer = await self._finished(self._uploaded(client, request), limit_s, interruption)
+            answer = await self._finished(self._uploaded(request), limit_s, interruption)
         except self._broken as error:
             raise self._wire.unreachable("upload", error) from None
-        finally:
-            await self._release(client)
         if answer.status_code not in OK:
             self._raise_refused("upload", answer)
 
-    async def _uploaded(self, client: AsyncClient, request: HttpRequest) -> Answer:
-        response = await self._send_elsewhere(client, request)
-        try:
-            return await self._content(response)
-        finally:
-            await response.aclose()
+    async def _uploaded(self, request: HttpRequest) -> Answer:
+        async with self._connection() as client:
+            response = await self._send_elsewhere(client, request)
+            try:
+                return await self._content(response)
+            finally:
+                await response.aclose()
 
     async def _allowed_s(self) -> float:
         """Wait until something may be sent, and return the seconds that it may take."""

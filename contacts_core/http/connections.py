@@ -50,10 +50,9 @@ def client(settings: HttpSettings) -> httpx.Client:
 
 
 def async_client(settings: HttpSettings) -> httpx.AsyncClient:
-    """Open an asynchronous client."""
-    made = httpx.AsyncClient(
-        timeout=timeout(settings), limits=limits(settings), cookies=_no_cookies(), verify=certificates()
-    )
+    """Open an asynchronous client of one connection, which has one exchange at a time."""
+    one = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+    made = httpx.AsyncClient(timeout=timeout(settings), limits=one, cookies=_no_cookies(), verify=certificates())
     for pool, direct in _pools(made):
         if direct:
             pool._network_backend = _AsyncBackend(pool._network_backend)  # noqa: SLF001 - as above

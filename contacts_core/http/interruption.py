@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from attrs import define
@@ -72,20 +72,17 @@ class Finishing(asyncio.Future[T]):
         given_up: Whether the work was stopped before its end.
     """
 
-    def __init__(
-        self, work: Awaitable[T], limit_s: float, cancel_timeout_s: float, before_giving_up: Callable[[], None]
-    ) -> None:
+    def __init__(self, work: Awaitable[T], limit_s: float, cancel_timeout_s: float) -> None:
         """Begin the work.
 
         Args:
             work: What is to be finished.
             limit_s: Seconds that it may take.
             cancel_timeout_s: Seconds that it may still take once the task is cancelled.
-            before_giving_up: Called before it is stopped.
         """
         loop = asyncio.get_running_loop()
         super().__init__(loop=loop)
-        self._cancel_timeout_s, self._before_giving_up = cancel_timeout_s, before_giving_up
+        self._cancel_timeout_s = cancel_timeout_s
         self._end = loop.time() + limit_s
         self.timer = loop.call_at(self._end, self._give_up)
         self.cancels = 0
@@ -119,5 +116,4 @@ class Finishing(asyncio.Future[T]):
 
     def _give_up(self) -> None:
         self.given_up = True
-        self._before_giving_up()
         self._task.cancel()

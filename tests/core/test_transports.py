@@ -450,9 +450,9 @@ def test_a_callers_client_stays_open_and_our_own_is_closed() -> None:
                 pass
             assert not client.is_closed
         async with AsyncContacts(ACME) as waiting:
-            ours = waiting._transport._own
-            assert ours is not None
+            (ours,) = waiting._transport._idle
         assert ours.is_closed
+        assert not waiting._transport._idle
 
     asyncio.run(main())
 
@@ -461,3 +461,10 @@ def test_our_own_client_has_a_read_timeout() -> None:
     with Contacts(ACME) as contacts:
         assert contacts._transport._own is not None
         assert contacts._transport._own.timeout.read
+
+    async def main() -> None:
+        async with AsyncContacts(ACME) as waiting:
+            (ours,) = waiting._transport._idle
+            assert ours.timeout.read
+
+    asyncio.run(main())
