@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 import yaml
 from attrs import frozen
+from jsonschema_path import SchemaPath
 from openapi_core import OpenAPI
 from openapi_core.datatypes import RequestParameters
 from openapi_core.templating.paths.exceptions import PathError
@@ -160,6 +161,7 @@ class Conformance:
         self.used: Counter[str] = Counter()
         self._documents = tuple(documents)
         self._known: dict[Hashable, tuple[str, ...]] = {}
+        self._found: dict[tuple[str, str], tuple[OpenAPI, str] | None] = {}
 
     @classmethod
     def for_vendor(cls, name: str) -> Conformance:
@@ -209,6 +211,12 @@ class Conformance:
         assert not problems, f"{self.vendor} {operation}:\n" + "\n".join(problems)
 
     def _find(self, exchange: Exchange) -> tuple[OpenAPI, str] | None:
+        place = (exchange.method, exchange.path)
+        if place not in self._found:
+            self._found[place] = self._search(exchange)
+        return self._found[place]
+
+    def _search(self, exchange: Exchange) -> tuple[OpenAPI, str] | None:
         for document in self._documents:
             finder: Any = document.request_validator.path_finder  # type: ignore[attr-defined]
             try:
@@ -276,7 +284,8 @@ def _document(path: Path) -> OpenAPI:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # also reads JSON, which is YAML
     content: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), loader)  # noqa: S506
     content["servers"] = [{"url": HOST}]
-    return OpenAPI.from_dict(content)
+    # What a reference leads to is looked up some hundred thousand times.
+    return OpenAPI(SchemaPath.from_dict(content, resolved_cache_maxsize=100_000))
 
 
 def _problems(error: Exception) -> Iterator[str]:
