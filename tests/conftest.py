@@ -31,7 +31,7 @@ KEPT = frozenset(
 
 
 def pytest_configure() -> None:
-    """Hear Ctrl-C, which a shell's background jobs and all that they start ignore; and let bytecode be kept.
+    """Hear what ends a process, which background jobs and all that they start may ignore; and let bytecode be kept.
 
     Tests start some hundred processes; without bytecode, each of them would compile all modules that it imports.
     """
@@ -39,6 +39,8 @@ def pytest_configure() -> None:
     sys.dont_write_bytecode = False
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class NetworkBlockedError(RuntimeError):

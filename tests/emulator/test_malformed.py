@@ -17,6 +17,7 @@ from tests.emulator.test_conformance import INCLUDE
 from tests.emulator.test_faults import member
 
 NAMES = list(EMULATORS)
+pytestmark = pytest.mark.no_cover  # some ten thousand requests, which take three times as long when lines are counted
 LONGEST = 5.0  # seconds for any one answer, on a busy machine
 DEEP = 100_000
 

@@ -158,22 +158,22 @@ def flipped(content: bytes) -> Iterator[bytes]:
 @pytest.mark.no_cover  # 80,000 times the same lines
 @pytest.mark.timeout(600)
 @each_alone
-def test_every_bit_of_every_byte_counts_where_the_hashes_are_computed_anew(by: By) -> None:
+@pytest.mark.parametrize("n", range(len(LINES)))
+def test_every_bit_of_every_byte_counts_where_the_hashes_are_computed_anew(by: By, n: int) -> None:
     noticed, signed_by = by
     whole = "".join(write(events(), KEY, signed_by))
     lines, tried = split(whole), 0
     chain = Chain(lines)
-    for n, line in enumerate(whole.splitlines()):
-        for changed in flipped(line.encode()):
-            try:
-                parsed = json.loads(changed)
-            except ValueError:
-                continue
-            if not isinstance(parsed, dict) or (forged := chain.with_line(n, parsed)) == whole:
-                continue
-            tried += 1
-            assert noticed(forged), changed
-    assert tried > 5000
+    for changed in flipped(whole.splitlines()[n].encode()):
+        try:
+            parsed = json.loads(changed)
+        except ValueError:
+            continue
+        if not isinstance(parsed, dict) or (forged := chain.with_line(n, parsed)) == whole:
+            continue
+        tried += 1
+        assert noticed(forged), changed
+    assert tried > 100
 
 
 @each_alone

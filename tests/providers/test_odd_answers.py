@@ -220,6 +220,7 @@ def lies(title: str, result: Any, people: list[Contact]) -> bool:
     return title == "export" and len(result) < len(people)
 
 
+@pytest.mark.no_cover  # thousands of answers, in the same lines
 @pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
 def test_one_odd_value_ends_in_a_value_or_a_typed_error(name: str) -> None:
     assert tried(name, every=23, start=7) > 100

@@ -16,7 +16,8 @@ from contacts_core.query import Compare, Op
 from tests.providers.conftest import SEEN
 from tests.providers.test_on_emulators import account
 
-pytestmark = pytest.mark.timeout(600)  # 300 searches, each beside an export
+# 300 searches, each beside an export
+pytestmark = [pytest.mark.timeout(600), pytest.mark.no_cover]
 
 TEXTS = ["a", "A", "ab", "aB", "a%b", "a_b", "%", "_", "o'b", "a\\b", "ä", " a", "a ", "a\nb", '"']
 LOCALS = ["a", "ab", "a_b", "a%b", "b.a", "x+a", "o'b"]
