@@ -12,7 +12,7 @@ A provider is a frozen attrs class: its fields are its settings, its class attri
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import quote
 
@@ -21,7 +21,7 @@ import msgspec
 from attrs import field, frozen
 
 from contacts_core.errors import ConfigurationError, InvalidInput
-from contacts_core.provider.effects import Flow, Request
+from contacts_core.provider.effects import IDEMPOTENT, Flow, Request, Values
 from contacts_core.provider.http_settings import HttpSettings, http_settings
 from contacts_core.provider.payloads import (
     payload_converter,
@@ -42,12 +42,12 @@ __all__ = [
     "path",
     "post",
     "put",
+    "request",
     "secret",
     "setting",
 ]
 
 T = TypeVar("T")
-Params = Mapping[str, str]
 
 LONGEST_ID = 255  # characters
 SAFE_ID = re.compile(r"[A-Za-z0-9_.~:=+-]+")
@@ -141,8 +141,20 @@ class Provider:
         add_secret_patterns(cls.secret_patterns)
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that authenticate a request; they are sent to ``base_url`` only."""
+        """Return the headers that authenticate a request; they are sent where credentials may go, see `trusts_host`."""
         return {}
+
+    def trusts_host(self, host: str) -> bool:
+        """Return whether credentials may be sent to this host, which an answer names; to ``base_url`` they always may.
+
+        For vendors that name the server of an account in an answer. Compare whole host names, or a suffix that begins
+        with a dot: every host that this accepts gets the key.
+
+        Args:
+            host: A host name in lower case, without its port. Only ``https`` addresses are sent to.
+        """
+        del host
+        return False
 
     def path_prefix(self) -> str:
         """Return what every path begins with, after ``base_url``; empty by default."""
@@ -210,40 +222,101 @@ def path(template: str, *, safe: str = "", **values: str) -> str:
     return template.format(**{name: quote(value, safe=safe) for name, value in values.items()})
 
 
-def get(path: str, response_type: type[T], params: Params | None = None, *, rate_limit: str = "") -> Request[T]:
+def request(
+    method: str,
+    path: str,
+    response_type: type[T],
+    params: Values | None = None,
+    *,
+    json: Any = None,
+    form: Values | None = None,
+    content: bytes | str | None = None,
+    headers: Mapping[str, str] | None = None,
+    rate_limit: str = "",
+    idempotent: bool | None = None,
+    authorized: bool = True,
+    statuses: Collection[int] = (),
+) -> Request[T]:
+    """Build any request; see `Request` for what the arguments mean.
+
+    ``idempotent`` is by default what the method's RFC says: yes for all but POST, PATCH and unknown methods.
+    """
+    return Request(
+        method,
+        path,
+        response_type,
+        params,
+        json,
+        rate_limit,
+        method in IDEMPOTENT if idempotent is None else idempotent,
+        form=form,
+        content=content,
+        headers=headers,
+        authorized=authorized,
+        statuses=statuses,
+    )
+
+
+def get(
+    path: str,
+    response_type: type[T],
+    params: Values | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    rate_limit: str = "",
+) -> Request[T]:
     """Build a GET request."""
-    return Request("GET", path, response_type, params, rate_limit=rate_limit)
+    return Request("GET", path, response_type, params, rate_limit=rate_limit, headers=headers)
 
 
 def post(
     path: str,
     response_type: type[T],
     json: Any,
-    params: Params | None = None,
+    params: Values | None = None,
     *,
+    headers: Mapping[str, str] | None = None,
     rate_limit: str = "",
     idempotent: bool = False,
 ) -> Request[T]:
     """Build a POST request; set ``idempotent`` if it only reads, or if sending it twice has the effect of once."""
-    return Request("POST", path, response_type, params, json, rate_limit, idempotent)
+    return Request("POST", path, response_type, params, json, rate_limit, idempotent, headers=headers)
 
 
 def put(
-    path: str, response_type: type[T], json: Any, params: Params | None = None, *, rate_limit: str = ""
+    path: str,
+    response_type: type[T],
+    json: Any,
+    params: Values | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    rate_limit: str = "",
 ) -> Request[T]:
     """Build a PUT request."""
-    return Request("PUT", path, response_type, params, json, rate_limit)
+    return Request("PUT", path, response_type, params, json, rate_limit, headers=headers)
 
 
 def patch(
-    path: str, response_type: type[T], json: Any, params: Params | None = None, *, rate_limit: str = ""
+    path: str,
+    response_type: type[T],
+    json: Any,
+    params: Values | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    rate_limit: str = "",
 ) -> Request[T]:
     """Build a PATCH request that sets values, and is idempotent for that reason."""
-    return Request("PATCH", path, response_type, params, json, rate_limit)
+    return Request("PATCH", path, response_type, params, json, rate_limit, headers=headers)
 
 
 def delete(
-    path: str, response_type: type[T], params: Params | None = None, *, json: Any = None, rate_limit: str = ""
+    path: str,
+    response_type: type[T],
+    params: Values | None = None,
+    *,
+    json: Any = None,
+    headers: Mapping[str, str] | None = None,
+    rate_limit: str = "",
 ) -> Request[T]:
     """Build a DELETE request, with a body where the vendor wants one."""
-    return Request("DELETE", path, response_type, params, json, rate_limit)
+    return Request("DELETE", path, response_type, params, json, rate_limit, headers=headers)
