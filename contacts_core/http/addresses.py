@@ -8,9 +8,17 @@ import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from contacts_core.errors import ConfigurationError, UnexpectedPayload
+from contacts_core.errors import ConfigurationError, InvalidInput, UnexpectedPayload
 
-__all__ = ["checked_base_url", "file_address", "is_loopback", "refuse_place", "upload_headers"]
+__all__ = [
+    "checked_base_url",
+    "file_address",
+    "is_loopback",
+    "origin",
+    "refuse_place",
+    "request_headers",
+    "upload_headers",
+]
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -19,10 +27,9 @@ MAX_HEADERS = 50
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,4000}")
 # They describe how a request is carried, or who sends it; the vendor must not set either.
-NOT_FOR_UPLOADS = re.compile(
-    r"(?i)connection|keep-alive|te|trailer|transfer-encoding|upgrade|host|content-length|expect"
-    r"|authorization|cookie|proxy-.*|x-forwarded-.*|forwarded"
-)
+CARRIAGE = r"connection|keep-alive|te|trailer|transfer-encoding|upgrade|host|content-length|expect"
+FRAMING = re.compile(rf"(?i){CARRIAGE}")
+NOT_FOR_UPLOADS = re.compile(rf"(?i){CARRIAGE}|authorization|cookie|proxy-.*|x-forwarded-.*|forwarded")
 
 
 def checked_base_url(url: str, *, allow_plain_http: bool) -> tuple[str, str]:
@@ -69,6 +76,13 @@ def _ip(host: str) -> IPAddress | None:
     return address
 
 
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port of an address, each in its normal form."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, (parts.hostname or "").rstrip("."), port
+
+
 def refuse_place(host: str, *, local: bool) -> None:
     """Refuse a host where no vendor keeps files.
 
@@ -105,6 +119,18 @@ def file_address(url: str, origin: str = "") -> str:
     if origin.lower().startswith("https:") and scheme != "https":
         raise UnexpectedPayload("the vendor names a file that would be carried unencrypted")
     return url
+
+
+def request_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Check and return a request's own headers.
+
+    Raises:
+        InvalidInput: One has a name or a value that HTTP cannot carry, or is the business of the HTTP client.
+    """
+    for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(value) or FRAMING.fullmatch(name):
+            raise InvalidInput("a header has a name or a value that cannot be sent")
+    return dict(headers)
 
 
 def upload_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -41,7 +41,6 @@ from contacts_core.provider import (
     Stream,
     Take,
     Taken,
-    Upload,
 )
 
 if TYPE_CHECKING:
@@ -180,15 +179,13 @@ class AsyncTransport(Transport):
                     return await self._download(effect, open_files, interruption)
                 case Read(source):
                     return await self._read(cast("OpenFile[AsyncIterator[bytes]]", source))
-                case Upload():
-                    await self._upload(effect, interruption)
                 case Blocking(function):
                     return await self._in_thread(function, interruption)
                 case Take(source, most):
                     return await self._take(source, most, interruption)
         except asyncio.CancelledError as error:
             interruption.note(error)
-            raise Cancelled(unclear=isinstance(effect, Upload)) from None
+            raise Cancelled from None
         return None
 
     async def _gather(self, gather: Gather[T], interruption: Interruption) -> list[Settled[T]]:
@@ -310,26 +307,29 @@ class AsyncTransport(Transport):
         self, request: Request[Any], built: HttpRequest, limit_s: float, interruption: Interruption
     ) -> Answer:
         try:
-            return await self._finished(self._exchange(built), limit_s, interruption)
+            return await self._finished(self._exchange(request, built), limit_s, interruption)
         except self._broken as error:
             raise self._unanswered(request, error) from None
 
-    async def _exchange(self, built: HttpRequest) -> Answer:
+    async def _exchange(self, request: Request[Any], built: HttpRequest) -> Answer:
         try:
             async with self._connection() as client:
-                with masked_log:
-                    response = await client.send(built, stream=True, follow_redirects=False)
+                if self._wire.goes_elsewhere(request):
+                    response = await self._send_elsewhere(client, built)
+                else:
+                    with masked_log:
+                        response = await client.send(built, stream=True, follow_redirects=False)
                 try:
-                    return await self._content(response)
+                    return await self._content(response, request)
                 finally:
                     await response.aclose()
         except RuntimeError as error:
             raise client_error(error) from None
 
-    async def _content(self, response: AsyncHttpResponse) -> Answer:
+    async def _content(self, response: AsyncHttpResponse, request: Request[Any] | None = None) -> Answer:
         if answer := self._wire.whole(response):
             return answer
-        body = self._wire.body(response)
+        body = self._wire.body(response, request)
         async for data in response.aiter_raw():
             if not body.feed(data):
                 break
@@ -439,25 +439,6 @@ class AsyncTransport(Transport):
         except self._broken as error:
             raise self._wire.unreachable("download", error) from None
         return b""
-
-    async def _upload(self, upload: Upload, interruption: Interruption) -> None:
-        self._check_usable()
-        try:
-            request = self._wire.upload_request(self._client, upload)
-            limit_s = min(self._wire.limit(upload.content), await self._allowed_s())
-            answer = await self._finished(self._uploaded(request), limit_s, interruption)
-        except self._broken as error:
-            raise self._wire.unreachable("upload", error) from None
-        if answer.status_code not in OK:
-            self._raise_refused("upload", answer)
-
-    async def _uploaded(self, request: HttpRequest) -> Answer:
-        async with self._connection() as client:
-            response = await self._send_elsewhere(client, request)
-            try:
-                return await self._content(response)
-            finally:
-                await response.aclose()
 
     async def _allowed_s(self) -> float:
         """Wait until something may be sent, and return the seconds that it may take."""

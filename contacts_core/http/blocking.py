@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from contacts_core.errors import Cancelled, ContactsError, DeadlineExceeded, InvalidInput
 from contacts_core.http.downloads import MAX_REDIRECTS, OpenFile
-from contacts_core.http.exchange import allowed_place, deadline
+from contacts_core.http.exchange import allowed_place, deadline, within
 from contacts_core.http.interruption import Interruption, not_started
 from contacts_core.http.protocols import BlockingHttpResponse, Client, HttpRequest
 from contacts_core.http.retry import TOO_LATE, Attempts
@@ -34,7 +34,6 @@ from contacts_core.provider import (
     Sleep,
     Stream,
     Take,
-    Upload,
 )
 
 if TYPE_CHECKING:
@@ -168,8 +167,6 @@ class BlockingTransport(Transport):
                     return self._download(effect, open_files, interruption)
                 case Read(source):
                     return self._read(cast("OpenFile[Iterator[bytes]]", source))
-                case Upload():
-                    self._upload(effect, interruption)
                 case Blocking(function):
                     self._check_open()
                     return function()
@@ -177,7 +174,7 @@ class BlockingTransport(Transport):
                     raise InvalidInput("only AsyncContacts takes an asynchronous iterable", hint="use connect_async")
         except KeyboardInterrupt as error:
             interruption.note(error)
-            raise Cancelled(unclear=isinstance(effect, Gather | Upload | Blocking)) from None
+            raise Cancelled(unclear=isinstance(effect, Gather | Blocking)) from None
         return None
 
     def _gather(self, gather: Gather[T], interruption: Interruption) -> list[Settled[T]]:
@@ -280,10 +277,13 @@ class BlockingTransport(Transport):
     def _answer(self, request: Request[Any], built: HttpRequest, limit_s: float, interruption: Interruption) -> Answer:
         token = deadline.set(time.monotonic() + limit_s)
         try:
-            with masked_log:
-                response = self._client.send(built, stream=True, follow_redirects=False)
+            if self._wire.goes_elsewhere(request):
+                response = self._send_elsewhere(built)
+            else:
+                with masked_log:
+                    response = self._client.send(built, stream=True, follow_redirects=False)
             try:
-                return self._content(response)
+                return self._content(response, request)
             finally:
                 response.close()
         except self._broken as error:
@@ -296,10 +296,10 @@ class BlockingTransport(Transport):
         finally:
             deadline.reset(token)
 
-    def _content(self, response: BlockingHttpResponse) -> Answer:
+    def _content(self, response: BlockingHttpResponse, request: Request[Any] | None = None) -> Answer:
         if answer := self._wire.whole(response):
             return answer
-        body, end = self._wire.body(response), deadline.get()
+        body, end = self._wire.body(response, request), deadline.get()
         for data in response.iter_raw():
             if not body.feed(data):
                 break
@@ -326,13 +326,15 @@ class BlockingTransport(Transport):
         try:
             for _ in range(MAX_REDIRECTS):
                 request = self._wire.file_request(self._client, url, origin)
-                response = self._send_elsewhere(request, min(timeout_s, self._allowed_s(interruption)))
+                with within(min(timeout_s, self._allowed_s(interruption))):
+                    response = self._send_elsewhere(request)
                 open_files.callback(response.close)
                 if response.status_code in OK:
                     read = response.is_stream_consumed  # a transport in this process may answer whole
                     return OpenFile(response.iter_bytes() if read else response.iter_raw())
                 if response.status_code not in REDIRECTS:
-                    self._raise_refused("download", self._content_within(response, timeout_s))
+                    with within(timeout_s):
+                        self._raise_refused("download", self._content(response))
                 url, origin = self._wire.redirected(request, response), url
         except self._broken as error:
             raise self._wire.unreachable("download", error) from None
@@ -340,36 +342,18 @@ class BlockingTransport(Transport):
 
     def _read(self, source: OpenFile[Iterator[bytes]]) -> bytes:
         timeout_s = self._settings.timeout_s
-        token = deadline.set(time.monotonic() + timeout_s)
         try:
-            began = time.monotonic()
-            for data in source.chunks:
-                now = time.monotonic()
-                source.note(now - began, data, timeout_s)
-                began = now
-                if data:
-                    return bytes(data)
+            with within(timeout_s):
+                began = time.monotonic()
+                for data in source.chunks:
+                    now = time.monotonic()
+                    source.note(now - began, data, timeout_s)
+                    began = now
+                    if data:
+                        return bytes(data)
         except self._broken as error:
             raise self._wire.unreachable("download", error) from None
-        finally:
-            deadline.reset(token)
         return b""
-
-    def _upload(self, upload: Upload, interruption: Interruption) -> None:
-        self._check_usable()
-        request = self._wire.upload_request(self._client, upload)
-        try:
-            response = self._send_elsewhere(
-                request, min(self._wire.limit(upload.content), self._allowed_s(interruption))
-            )
-            try:
-                answer = self._content_within(response, self._settings.timeout_s)
-            finally:
-                response.close()
-        except self._broken as error:
-            raise self._wire.unreachable("upload", error) from None
-        if answer.status_code not in OK:
-            self._raise_refused("upload", answer)
 
     def _allowed_s(self, interruption: Interruption) -> float:
         """Wait until something may be sent, and return the seconds that it may take."""
@@ -377,8 +361,7 @@ class BlockingTransport(Transport):
             self._pause(ASK_AGAIN_S, interruption)
         return allowed_s
 
-    def _send_elsewhere(self, request: HttpRequest, limit_s: float) -> BlockingHttpResponse:
-        token = deadline.set(time.monotonic() + limit_s)
+    def _send_elsewhere(self, request: HttpRequest) -> BlockingHttpResponse:
         checked = allowed_place.set(self._wire.place_check(request))
         try:
             with masked_log:
@@ -387,14 +370,6 @@ class BlockingTransport(Transport):
             raise client_error(error) from None
         finally:
             allowed_place.reset(checked)
-            deadline.reset(token)
-
-    def _content_within(self, response: BlockingHttpResponse, limit_s: float) -> Answer:
-        token = deadline.set(time.monotonic() + limit_s)
-        try:
-            return self._content(response)
-        finally:
-            deadline.reset(token)
 
 
 def _carry_out(work: Callable[[], None], task: Future[None]) -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["allowed_place", "deadline"]
+__all__ = ["allowed_place", "deadline", "within"]
 
 deadline: ContextVar[float] = ContextVar("contacts_core.deadline", default=float("inf"))
 """When the exchange under way must be over, by ``time.monotonic``; our own blocking clients keep to it."""
 
 allowed_place: ContextVar[Callable[[str], None] | None] = ContextVar("contacts_core.allowed_place", default=None)
 """Raises if a connection of the exchange under way leads to an address where it must not; for our own clients."""
+
+
+@contextmanager
+def within(seconds: float) -> Generator[None]:
+    """Let what is done here take these seconds, at most."""
+    token = deadline.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        deadline.reset(token)

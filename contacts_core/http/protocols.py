@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol
 
 __all__ = [
@@ -106,7 +106,7 @@ class BuildsRequests(Protocol):
         url: str,
         /,
         *,
-        params: Mapping[str, str] | None = ...,
+        params: Mapping[str, str | Sequence[str]] | None = ...,
         headers: Mapping[str, str] | None = ...,
         content: bytes | None = ...,
     ) -> HttpRequest:

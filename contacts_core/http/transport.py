@@ -14,7 +14,7 @@ from contacts_core.http.hooks import BeforeSend, EventHook, Hooks
 from contacts_core.http.interruption import Interruption
 from contacts_core.http.rate_limits import RateLimiter
 from contacts_core.http.retry import Attempts, Raise
-from contacts_core.http.wire import OK, Answer, Wire, exhausted
+from contacts_core.http.wire import Answer, Wire, exhausted, is_answer
 from contacts_core.models.identifiers import scrub
 from contacts_core.provider import Provider, Request
 
@@ -91,7 +91,7 @@ class Transport:
             return ASK_AGAIN_S, 0.0
         decision = attempts.before_sending(self._monotonic(), self._limiter.delay)
         if isinstance(decision, Raise):
-            raise self._wire.labelled(decision.error, f"{request.method} {request.path}")
+            raise self._wire.labelled(decision.error, request.operation)
         return decision.seconds, allowed_s
 
     def _pause_after(
@@ -109,7 +109,7 @@ class Transport:
     def _unanswered(self, request: Request[Any], error: Exception) -> Unreachable:
         """Return the error of an exchange that broke off."""
         self._hooks.notify(request, None)
-        return self._wire.unreachable(f"{request.method} {request.path}", error)
+        return self._wire.unreachable(request.operation, error)
 
     def _delivered(self, request: Request[T], answer: Answer) -> T:
         """Return the payload of an answer.
@@ -119,12 +119,13 @@ class Transport:
         """
         self._hooks.notify(request, answer)
         if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("%s %s: %s", request.method, scrub(request.path), answer.status_code)
+            logger.debug("%s: %s", scrub(request.operation), answer.status_code)
         if (seconds := exhausted(answer.headers, time.time())) is not None:
             self._limiter.hold(request.rate_limit, self._monotonic() + min(seconds, self._settings.max_pause_s))
-        if answer.problem and answer.status_code in OK:
-            raise self._wire.flawed(f"{request.method} {request.path}", answer)
-        return self._wire.decoded(request, answer.status_code, answer.headers, answer.content)
+        if answer.problem and is_answer(answer.status_code, request):
+            raise self._wire.flawed(request.operation, answer)
+        delivered: T = self._wire.decoded(request, answer.status_code, answer.headers, answer.content)
+        return delivered
 
     def _raise_refused(self, operation: str, answer: Answer) -> NoReturn:
         raise self._wire.refusal(operation, answer.status_code, answer.headers, answer.content)

@@ -8,9 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from email.message import Message
 from email.utils import parsedate_to_datetime
 from types import NoneType
 from typing import Any, TypeVar, cast
+from urllib.parse import urlencode
 
 import attrs
 import msgspec
@@ -30,7 +32,9 @@ from contacts_core.http.bodies import Body
 from contacts_core.http.protocols import BuildsRequests, HttpRequest, HttpResponse
 from contacts_core.http.unanswered import why
 from contacts_core.models.identifiers import scrub
-from contacts_core.provider import Provider, Request, Upload, moment, number
+from contacts_core.provider import Provider, Request, Response, moment, number
+from contacts_core.provider.effects import is_relative
+from contacts_core.provider.payloads import is_web_page
 from contacts_core.provider.secrets import redact
 from contacts_core.text import printable
 
@@ -39,6 +43,9 @@ E = TypeVar("E", bound=ProviderError)
 
 OK = range(200, 206)
 REDIRECTS = (301, 302, 303, 307, 308)
+ONE_BODY = "at most one of json, form and content is the body"
+XML_TEXT = re.compile(r">([^<>]+)<")
+LONGEST_XML = 10_000  # bytes of an error in XML that are looked at
 PARTS = (206, 207, 208, 226)  # answers that hold a part only, or say of several things how each went
 BY_STATUS: dict[int, type[ProviderError]] = {
     401: errors.Unauthenticated,
@@ -71,6 +78,8 @@ SLOWEST_BYTES_PER_S = 10_000  # what is slower than this for long is not waited 
 MAX_REQUEST_ID_CHARACTERS = 200
 BOM = b"\xef\xbb\xbf"
 ACCEPTED_ENCODINGS = "gzip, deflate"  # what `bodies` can undo within bounds
+STANDARD_HEADERS = {"Accept": "application/json", "Accept-Encoding": ACCEPTED_ENCODINGS}
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 KEY_HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 QUERIES = re.compile(r"\?[^\s\"]+")
 
@@ -135,9 +144,9 @@ class Wire:
             provider.base_url, allow_plain_http=self.settings.allow_plain_http
         )
         self._root = provider.base_url + provider.path_prefix()
+        self._origin = addresses.origin(provider.base_url)
         keys = self._key_headers()
-        self._headers = {"Accept": "application/json", "Accept-Encoding": ACCEPTED_ENCODINGS, **keys}
-        self._json_headers = {**self._headers, "Content-Type": "application/json"}
+        self._headers = {**STANDARD_HEADERS, **keys}
         self._secret_headers = {name.lower() for name in keys}
         kept = (getattr(provider, a.name) for a in attrs.fields(type(provider)) if a.metadata.get("secret"))
         self._secrets = [str(value) for value in (*keys.values(), *kept) if value]
@@ -160,27 +169,77 @@ class Wire:
 
         Raises:
             InvalidInput: A value in it cannot be sent, such as half of a character, or an address far too long.
+            UnexpectedPayload: It goes to an address that an answer named, and must not.
         """
-        try:
-            content = None if request.json is None else msgspec.json.encode(request.json)
-            headers = self._headers if content is None else self._json_headers
-            built = client.build_request(
-                request.method, self._root + request.path, params=request.params, headers=headers, content=content
-            )
-        except Exception as error:  # noqa: BLE001 - nothing was sent, and whatever it is, it is about these values
-            raise InvalidInput(
-                f"the request cannot be sent ({type(error).__name__})", hint="check its values"
-            ) from None
+        if self.goes_elsewhere(request):
+            return self._request_elsewhere(client, request)
+        return self._built(client, request, self._root + request.path, self._headers)
 
+    def _request_elsewhere(self, client: BuildsRequests, request: Request[Any]) -> tuple[HttpRequest, float]:
+        """Build a request without credentials, or to an absolute address."""
+        standard = self._headers if request.authorized else STANDARD_HEADERS
+        if is_relative(request.path):
+            built, limit_s = self._built(client, request, self._root + request.path, standard)
+        else:
+            try:
+                built, limit_s = self._built_absolute(client, request, standard)
+            except UnexpectedPayload as error:
+                raise self.about(error, request.operation) from None
+            if addresses.origin(str(built.url)) != self._origin:
+                self.refuse_place(built.url.host)
+        if not request.authorized:
+            self._strip_credentials(built)
+        return built, limit_s
+
+    def _built_absolute(
+        self, client: BuildsRequests, request: Request[Any], standard: Mapping[str, str]
+    ) -> tuple[HttpRequest, float]:
+        url = addresses.file_address(request.path, self._root)
+        if not request.authorized:
+            addresses.upload_headers(request.headers or {})
+        try:
+            built = self._built(client, request, url, standard)
+        except InvalidInput:
+            raise UnexpectedPayload("the vendor names an invalid address") from None
+        if request.authorized and not self._may_authorize(str(built[0].url)):
+            raise UnexpectedPayload(
+                "the vendor names an address on another host, to which no key is sent",
+                hint="a provider names such hosts in trusts_host, or sends the request with authorized=False",
+            )
+        return built
+
+    def _built(
+        self, client: BuildsRequests, request: Request[Any], url: str, standard: Mapping[str, str]
+    ) -> tuple[HttpRequest, float]:
+        try:
+            content, content_type = _content(request)
+            headers = standard
+            if content_type or request.headers or request.response_type in (bytes, str):
+                headers = _with_headers(standard, request, content_type)
+            params = request.params
+            if params and "?" in url:  # which a client would replace
+                url, params = f"{url}&{urlencode(params, doseq=True)}", None
+            built = client.build_request(request.method, url, params=params, headers=headers, content=content)
+        except Exception as error:  # noqa: BLE001 - nothing was sent, and whatever it is, it is about these values
+            hint = str(error) if isinstance(error, InvalidInput) else "check its values"
+            raise InvalidInput(f"the request cannot be sent ({type(error).__name__})", hint=hint) from None
         return built, self.limit(content)
+
+    def _may_authorize(self, url: str) -> bool:
+        origin = addresses.origin(url)
+        if origin == self._origin:
+            return True
+        scheme, host, _ = origin
+        return scheme == "https" and self._provider.trusts_host(host)
 
     def limit(self, content: bytes | None) -> float:
         """Return the seconds for one exchange: those of the settings, and time to send a long body over a slow line."""
         return self.settings.timeout_s + (len(content) / SLOWEST_BYTES_PER_S if content else 0.0)
 
-    def body(self, response: HttpResponse) -> Body:
-        """Return what collects the body of an answer."""
-        most = self.settings.max_answer_bytes if response.status_code in OK else MAX_REFUSAL_BYTES
+    def body(self, response: HttpResponse, request: Request[Any] | None = None) -> Body:
+        """Return what collects the body of an answer, to this request or to that for a file."""
+        wanted = is_answer(response.status_code, request) if request else response.status_code in OK
+        most = self.settings.max_answer_bytes if wanted else MAX_REFUSAL_BYTES
         return Body(response.headers.get("content-encoding", ""), most)
 
     def whole(self, response: HttpResponse) -> Answer | None:
@@ -203,33 +262,21 @@ class Wire:
             UnexpectedPayload: The address is invalid, or one where no vendor keeps files.
         """
         headers = {"Accept": "*/*", "Accept-Encoding": "gzip"}  # gzip is what `files` can undo
-        return self._elsewhere(client, "GET", url, origin, headers=headers)
-
-    def upload_request(self, client: BuildsRequests, upload: Upload) -> HttpRequest:
-        """Build the request that uploads a file, without any key.
-
-        Raises:
-            UnexpectedPayload: The address is invalid, or one where no vendor takes files; or a header is not allowed.
-        """
-        try:
-            headers = addresses.upload_headers(upload.headers)
-        except UnexpectedPayload as error:
-            raise self.about(error, "upload") from None
-        return self._elsewhere(client, "PUT", upload.url, "", headers=headers, content=upload.content)
-
-    def _elsewhere(self, client: BuildsRequests, method: str, url: str, origin: str, **options: Any) -> HttpRequest:
         try:
             addresses.file_address(url, origin or self._provider.base_url)
             try:
-                request = client.build_request(method, url, **options)
+                request = client.build_request("GET", url, headers=headers)
             except Exception:  # noqa: BLE001 - nothing was sent, and whatever it is, it is about this address
                 raise UnexpectedPayload("the vendor names a file at an invalid address") from None
         except UnexpectedPayload as error:
-            raise self.about(error, "download" if method == "GET" else "upload") from None
+            raise self.about(error, "download") from None
         self.refuse_place(request.url.host)
+        self._strip_credentials(request)
+        return request
+
+    def _strip_credentials(self, request: HttpRequest) -> None:
         for name in {*self._secret_headers, "authorization", "cookie"}:  # the caller's client may add keys, too
             request.headers.pop(name, None)
-        return request
 
     def redirected(self, request: HttpRequest, response: HttpResponse) -> str:
         """Return the address that an answer redirects to."""
@@ -248,40 +295,52 @@ class Wire:
         except UnexpectedPayload as error:
             raise self.about(error, "file") from None
 
+    def goes_elsewhere(self, request: Request[Any]) -> bool:
+        """Return whether a request goes where the caller's client must not add anything, and places are checked."""
+        return not (request.authorized and is_relative(request.path))
+
     def place_check(self, request: HttpRequest) -> Callable[[str], None] | None:
         """Return the check for a connection of a file's request; None if it may lead anywhere."""
         return None if request.url.host == self._host else self.refuse_place
 
-    def decoded(self, request: Request[T], status: int, headers: Mapping[str, str], content: bytes) -> T:
-        """Return the payload of a 2xx answer.
+    def decoded(self, request: Request[T], status: int, headers: Mapping[str, str], content: bytes) -> Any:
+        """Return the payload of an answer, within a `Response` where the request asks for one.
 
         Raises:
             ProviderError: The vendor refused, or its answer has another shape.
         """
-        operation = f"{request.method} {request.path}"
-        if status == 404 and not self._provider.is_not_found(request, content):
-            raise self._misdirected(operation, headers)
-        if status not in OK:
+        operation = request.operation
+        if not is_answer(status, request):
+            if status == 404 and request.authorized and not self._provider.is_not_found(request, content):
+                raise self._misdirected(operation, headers)
             raise self.refusal(operation, status, headers, content)
-        page = content.lstrip()[:1] == b"<"
-        if not content and request.response_type is object:  # no JSON is as good as null where nothing is expected
-            return None  # type: ignore[return-value]
-        if page and request.response_type is NoneType:  # something else has answered, so nothing was done
-            told = UnexpectedPayload("the answer is a web page, not the API's", status=status, hint=WEB_PAGE)
-            raise self.about(told, operation, headers)
+        body = self._payload(request, status, headers, content)
+        return Response(body, status, headers) if request.whole else body
+
+    def _payload(self, request: Request[Any], status: int, headers: Mapping[str, str], content: bytes) -> Any:
+        wanted = request.response_type
+        if wanted is bytes:
+            return content
+        if not content and wanted is object:  # no JSON is as good as null where nothing is expected
+            return None
+        if wanted is NoneType and status not in OK:  # such as a redirect, which may say in HTML where it leads
+            return None
         try:
-            return self._provider.converter.structure(content.removeprefix(BOM), request.response_type)
+            if wanted is str:
+                return text(content, headers)
+            return self._provider.converter.structure(content.removeprefix(BOM), wanted)
         except UnexpectedPayload as error:
-            self.about(error, operation, headers)
+            self.about(error, request.operation, headers)
             error.status = status
-            if page:
+            if is_web_page(content):  # something else has answered, so nothing was done
                 error.hint = WEB_PAGE
             raise
         except ContactsError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a provider's hooks raise, it is about this answer
-            misfit = UnexpectedPayload(f"the answer cannot be read ({type(error).__name__})", status=status)
-            raise self.about(misfit, operation, headers) from None
+            hint = WEB_PAGE if is_web_page(content) else ""
+            misfit = UnexpectedPayload(f"the answer cannot be read ({type(error).__name__})", status=status, hint=hint)
+            raise self.about(misfit, request.operation, headers) from None
 
     def flawed(self, operation: str, answer: Answer) -> UnexpectedPayload:
         """Return the error for an answer whose body could not be read completely."""
@@ -335,6 +394,53 @@ class Wire:
         return scrub(redact(printable(text)))[:EXCERPT_CHARACTERS]
 
 
+def is_answer(status: int, request: Request[Any]) -> bool:
+    """Return whether an answer of this status is what the request asked for, and not a refusal."""
+    return status in OK or status in request.statuses
+
+
+def text(content: bytes, headers: Mapping[str, str]) -> str:
+    """Return a body as text, in the charset of its Content-Type, UTF-8 if it names none.
+
+    Raises:
+        UnexpectedPayload: It is not text of this charset.
+    """
+    message = Message()
+    message["content-type"] = headers.get("content-type", "")
+    charset = message.get_content_charset("utf-8")
+    try:
+        return content.decode("utf-8-sig" if charset == "utf-8" else charset)
+    except (UnicodeDecodeError, LookupError):
+        raise UnexpectedPayload(f"the answer is not text in the charset {printable(charset, 40)}") from None
+
+
+def _content(request: Request[Any]) -> tuple[bytes | None, str]:
+    """Return the body of a request, and its type where that is known."""
+    if request.json is not None:
+        if request.form is not None or request.content is not None:
+            raise InvalidInput(ONE_BODY)
+        return msgspec.json.encode(request.json), JSON
+    if request.form is not None:
+        if request.content is not None:
+            raise InvalidInput(ONE_BODY)
+        return urlencode(request.form, doseq=True).encode(), FORM
+    return request.content.encode() if isinstance(request.content, str) else request.content, ""
+
+
+def _with_headers(standard: Mapping[str, str], request: Request[Any], content_type: str) -> dict[str, str]:
+    """Return the headers of a request: the standard ones, what its body and answer are, and its own."""
+    headers = dict(standard)
+    if content_type:
+        headers["Content-Type"] = content_type
+    if request.response_type in (bytes, str):
+        headers["Accept"] = "*/*"
+    if request.headers:
+        own = {name.lower() for name in request.headers}
+        headers = {name: value for name, value in headers.items() if name.lower() not in own}
+        headers |= addresses.request_headers(request.headers)
+    return headers
+
+
 def request_id(headers: Mapping[str, str]) -> str:
     """Return the vendor's own id of a request; empty if it gives none."""
     named = next((headers[name] for name in REQUEST_IDS if name in headers), "")
@@ -343,13 +449,15 @@ def request_id(headers: Mapping[str, str]) -> str:
 
 def reason(content: bytes, headers: Mapping[str, str]) -> str:
     """Return the vendor's own words for a refusal, from any of the shapes that vendors use."""
-    if content.lstrip()[:1] == b"<":
+    if is_web_page(content):
         return "the answer is a web page, not the API's"
     try:
         words = _words(msgspec.json.decode(content))
     except (msgspec.DecodeError, ValueError, RecursionError):
-        plain = "text/plain" in headers.get("content-type", "")
-        words = [content.decode(errors="replace").strip()] if plain else []
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        words = [content.decode(errors="replace").strip()] if kind == "text/plain" else []
+        if kind.endswith("xml"):
+            words = [word.strip() for word in XML_TEXT.findall(content[:LONGEST_XML].decode(errors="replace"))]
     return "; ".join(dict.fromkeys(word for word in words if word)) or "no reason given"
 
 

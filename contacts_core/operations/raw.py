@@ -8,9 +8,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from contacts_core.errors import InvalidInput
-from contacts_core.provider import Flow, Provider, Request
-
-IDEMPOTENT = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}  # RFC 9110, section 9.2.2
+from contacts_core.provider import Flow, Provider
+from contacts_core.provider import request as build
 
 
 def request(provider: Provider, method: str, path: str, params: Mapping[str, str] | None, json: Any) -> Flow[Any]:
@@ -32,7 +31,7 @@ def request(provider: Provider, method: str, path: str, params: Mapping[str, str
     _check_path(path)
     verb = method.upper()
     below = path.removeprefix(provider.path_prefix())
-    return (yield from Request(verb, below, object, params, json, idempotent=verb in IDEMPOTENT))
+    return (yield from build(verb, below, object, params, json=json))
 
 
 def _check_path(path: str) -> None:

@@ -18,6 +18,7 @@ from contacts_core.provider.base import (
     path,
     post,
     put,
+    request,
     secret,
     setting,
 )
@@ -60,12 +61,12 @@ from contacts_core.provider.effects import (
     Gather,
     Read,
     Request,
+    Response,
     Settled,
     Sleep,
     Stream,
     Take,
     Taken,
-    Upload,
 )
 from contacts_core.provider.hooks import hookimpl
 from contacts_core.provider.http_settings import HttpSettings
@@ -110,6 +111,7 @@ __all__ = [
     "RemovesFromLists",
     "RemovesIdentifiers",
     "Request",
+    "Response",
     "Searches",
     "Settled",
     "Sleep",
@@ -119,7 +121,6 @@ __all__ = [
     "TakesIdentifiers",
     "TolerantFields",
     "UnknownFields",
-    "Upload",
     "UpsertsContacts",
     "about_id",
     "absent",
@@ -148,6 +149,7 @@ __all__ = [
     "put",
     "query_value",
     "queued",
+    "request",
     "secret",
     "setting",
     "token_page",

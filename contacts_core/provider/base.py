@@ -12,7 +12,7 @@ A provider is a frozen attrs class: its fields are its settings, its class attri
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import quote
 
@@ -21,7 +21,7 @@ import msgspec
 from attrs import field, frozen
 
 from contacts_core.errors import ConfigurationError, InvalidInput
-from contacts_core.provider.effects import Flow, Request
+from contacts_core.provider.effects import IDEMPOTENT, Flow, Request, Values
 from contacts_core.provider.http_settings import HttpSettings, http_settings
 from contacts_core.provider.payloads import (
     payload_converter,
@@ -42,15 +42,16 @@ __all__ = [
     "path",
     "post",
     "put",
+    "request",
     "secret",
     "setting",
 ]
 
 T = TypeVar("T")
-Params = Mapping[str, str]
 
 LONGEST_ID = 255  # characters
-SAFE_ID = re.compile(r"[A-Za-z0-9_.~:=+-]+")
+MOST_ID_CHARACTERS = 2 * LONGEST_ID  # that a provider may allow, for they fit into a path
+SAFE_ID = r"[A-Za-z0-9_.~:=+-]+"
 
 
 @frozen
@@ -116,6 +117,9 @@ class Provider:
             writer's change in between is lost. Default: none.
         secret_patterns: Regular expressions of what this vendor's keys look like, in upper or lower case. Text that
             matches is redacted from errors of every account, besides the values of the account's own secrets.
+        id_pattern: Regular expression of the vendor's ids, where they have more characters than letters, digits and
+            ``_.~:=+-``, such as the UIDs of contact cards. Ids with control characters are refused in any case.
+        longest_id: Characters of an id, at most 510. Default 255.
         status_hints: What to do about an HTTP status that means something of its own at this vendor, by status.
         converter: Structures answers into payloads; register hooks on it for a vendor's oddities.
         base_url: Where the API is.
@@ -129,6 +133,8 @@ class Provider:
     costs: ClassVar[Mapping[type[Provider], Mapping[str, int]]] = {}
     read_modify_write: ClassVar[tuple[type[Provider], ...]] = ()
     secret_patterns: ClassVar[tuple[str, ...]] = ()
+    id_pattern: ClassVar[str] = SAFE_ID
+    longest_id: ClassVar[int] = LONGEST_ID
     status_hints: ClassVar[Mapping[int, str]] = {}
     converter: ClassVar[Converter] = payload_converter()
 
@@ -138,11 +144,26 @@ class Provider:
     def __init_subclass__(cls, **options: Any) -> None:
         """Have keys of this provider redacted wherever they appear."""
         super().__init_subclass__(**options)
+        if not 0 < cls.longest_id <= MOST_ID_CHARACTERS:
+            raise TypeError(f"{cls.__name__}.longest_id must be from 1 to {MOST_ID_CHARACTERS}")
+        re.compile(cls.id_pattern)
         add_secret_patterns(cls.secret_patterns)
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that authenticate a request; they are sent to ``base_url`` only."""
+        """Return the headers that authenticate a request; they are sent where credentials may go, see `trusts_host`."""
         return {}
+
+    def trusts_host(self, host: str) -> bool:
+        """Return whether credentials may be sent to this host, which an answer names; to ``base_url`` they always may.
+
+        For vendors that name the server of an account in an answer. Compare whole host names, or a suffix that begins
+        with a dot: every host that this accepts gets the key.
+
+        Args:
+            host: A host name in lower case, without its port. Only ``https`` addresses are sent to.
+        """
+        del host
+        return False
 
     def path_prefix(self) -> str:
         """Return what every path begins with, after ``base_url``; empty by default."""
@@ -150,7 +171,7 @@ class Provider:
 
     def validate_id(self, id: str) -> str:
         """Return why this id must not be sent; empty if it may be. Extend it if the vendor's ids are narrower."""
-        return check_id(id)
+        return check_id(id, self.id_pattern, self.longest_id)
 
     def account_id(self) -> Flow[str]:
         """Return a name of the account behind these settings, so that a plan is never applied to another one.
@@ -176,18 +197,24 @@ class Provider:
             return False
 
 
-def check_id(id: str) -> str:
+def check_id(id: str, pattern: str = SAFE_ID, longest: int = LONGEST_ID) -> str:
     """Return why an id must not be sent; empty if it may be.
 
-    Ids are opaque, but no vendor's id holds a character that could end a segment of a path, before or after decoding.
+    Ids are opaque. Most vendors' ids hold no character that could end a segment of a path, before or after decoding; a
+    provider whose ids do says so with ``id_pattern``. An id that may be sent always fits into a `path`.
+
+    Args:
+        id: The id.
+        pattern: Regular expression of the ids.
+        longest: Characters of an id, at most.
     """
     if not id or id.isspace():
         return "the id is blank"
-    if len(id) > LONGEST_ID:
-        return f"the id is longer than {LONGEST_ID} characters"
-    if "@" in id:
-        return "it is an e-mail address, not an id"
-    if not SAFE_ID.fullmatch(id) or set(id) == {"."} or id.startswith(".."):
+    if len(id) > longest:
+        return f"the id is longer than {longest} characters"
+    if not re.fullmatch(pattern, id):
+        return "it is an e-mail address, not an id" if "@" in id else "the id holds characters that no id has"
+    if set(id) == {"."} or id.startswith("..") or not id.isprintable():
         return "the id holds characters that no id has"
     return ""
 
@@ -204,46 +231,107 @@ def path(template: str, *, safe: str = "", **values: str) -> str:
         InvalidInput: A value is empty, a dot segment, or too long.
     """
     for name, value in values.items():
-        if not value.strip() or value in {".", ".."} or len(value) > 2 * LONGEST_ID:
+        if not value.strip() or value in {".", ".."} or len(value) > MOST_ID_CHARACTERS:
             message = f"{name} cannot be part of a path"
             raise InvalidInput(message, hint="it is empty, made of dots, or too long")
     return template.format(**{name: quote(value, safe=safe) for name, value in values.items()})
 
 
-def get(path: str, response_type: type[T], params: Params | None = None, *, rate_limit: str = "") -> Request[T]:
+def request(
+    method: str,
+    path: str,
+    response_type: type[T],
+    params: Values | None = None,
+    *,
+    json: Any = None,
+    form: Values | None = None,
+    content: bytes | str | None = None,
+    headers: Mapping[str, str] | None = None,
+    rate_limit: str = "",
+    idempotent: bool | None = None,
+    authorized: bool = True,
+    statuses: Collection[int] = (),
+) -> Request[T]:
+    """Build any request; see `Request` for what the arguments mean.
+
+    ``idempotent`` is by default what the method's RFC says: yes for all but POST, PATCH and unknown methods.
+    """
+    return Request(
+        method,
+        path,
+        response_type,
+        params,
+        json,
+        rate_limit,
+        method in IDEMPOTENT if idempotent is None else idempotent,
+        form=form,
+        content=content,
+        headers=headers,
+        authorized=authorized,
+        statuses=statuses,
+    )
+
+
+def get(
+    path: str,
+    response_type: type[T],
+    params: Values | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    rate_limit: str = "",
+) -> Request[T]:
     """Build a GET request."""
-    return Request("GET", path, response_type, params, rate_limit=rate_limit)
+    return Request("GET", path, response_type, params, rate_limit=rate_limit, headers=headers)
 
 
 def post(
     path: str,
     response_type: type[T],
     json: Any,
-    params: Params | None = None,
+    params: Values | None = None,
     *,
+    headers: Mapping[str, str] | None = None,
     rate_limit: str = "",
     idempotent: bool = False,
 ) -> Request[T]:
     """Build a POST request; set ``idempotent`` if it only reads, or if sending it twice has the effect of once."""
-    return Request("POST", path, response_type, params, json, rate_limit, idempotent)
+    return Request("POST", path, response_type, params, json, rate_limit, idempotent, headers=headers)
 
 
 def put(
-    path: str, response_type: type[T], json: Any, params: Params | None = None, *, rate_limit: str = ""
+    path: str,
+    response_type: type[T],
+    json: Any,
+    params: Values | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    rate_limit: str = "",
 ) -> Request[T]:
     """Build a PUT request."""
-    return Request("PUT", path, response_type, params, json, rate_limit)
+    return Request("PUT", path, response_type, params, json, rate_limit, headers=headers)
 
 
 def patch(
-    path: str, response_type: type[T], json: Any, params: Params | None = None, *, rate_limit: str = ""
+    path: str,
+    response_type: type[T],
+    json: Any,
+    params: Values | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    rate_limit: str = "",
 ) -> Request[T]:
     """Build a PATCH request that sets values, and is idempotent for that reason."""
-    return Request("PATCH", path, response_type, params, json, rate_limit)
+    return Request("PATCH", path, response_type, params, json, rate_limit, headers=headers)
 
 
 def delete(
-    path: str, response_type: type[T], params: Params | None = None, *, json: Any = None, rate_limit: str = ""
+    path: str,
+    response_type: type[T],
+    params: Values | None = None,
+    *,
+    json: Any = None,
+    headers: Mapping[str, str] | None = None,
+    rate_limit: str = "",
 ) -> Request[T]:
     """Build a DELETE request, with a body where the vendor wants one."""
-    return Request("DELETE", path, response_type, params, json, rate_limit)
+    return Request("DELETE", path, response_type, params, json, rate_limit, headers=headers)

@@ -7,45 +7,112 @@ here, and nothing in a provider, knows about sockets, clocks, threads or ``async
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from contacts_core.errors import ContactsError
 
 T = TypeVar("T")
 
 
+Values: TypeAlias = Mapping[str, "str | Sequence[str]"]
+"""Query parameters or fields of a form, not yet encoded; several values under one name are sent one after the other."""
+
+SAFE = {"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY"}
+IDEMPOTENT = SAFE | {"PUT", "DELETE", "PROPPATCH", "MKCOL", "COPY", "MOVE"}
+"""Methods that may be sent twice: RFC 9110 (section 9.2.2), 4918 (WebDAV), 3253 (REPORT), 5323 (SEARCH)."""
+
+
+def is_relative(path: str) -> bool:
+    """Return whether a request's path is relative to ``base_url``, and not an absolute address."""
+    return path[:1] in {"/", "?", ""}
+
+
+def shown_path(path: str) -> str:
+    """Return what may be shown of a path; of an absolute address the host only, for the rest may be a signature."""
+    if is_relative(path):
+        return path
+    scheme, _, rest = path.partition("://")
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+    return f"{scheme}://{host}" if rest else "an address"
+
+
+def _path_repr(path: str) -> str:
+    return repr(shown_path(path))
+
+
+@frozen
+class Response(Generic[T]):
+    """An answer with its status and headers; what `Request.response` returns.
+
+    Attributes:
+        body: The payload; None for an answer that has none.
+        status: The HTTP status.
+        headers: The headers, whose names are found in any case; a repeated header's values are joined by ``", "``.
+    """
+
+    body: T = field(repr=False)
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+
+
 @frozen(slots=True)
 class Request(Generic[T]):
-    """One exchange with the vendor's API, and the shape of its answer.
+    """One exchange with the vendor's API, and the shape of its answer. Build it with `request`, `get` and so on.
 
     Attributes:
         method: HTTP method.
-        path: Relative to the provider's ``base_url`` and path prefix, percent-encoded: build it with `path`.
-        response_type: Payload type of a 2xx answer; ``NoneType`` to ignore the body, ``object`` for plain JSON.
-        params: Query parameters, not yet encoded.
+        path: Relative to the provider's ``base_url`` and path prefix, percent-encoded: build it with `path`. Or an
+            absolute address, as an answer names it.
+        response_type: Payload type of a 2xx answer; ``NoneType`` to ignore the body, ``object`` for plain JSON,
+            ``bytes`` for the body as it came, ``str`` for its text.
+        params: Query parameters, not yet encoded; a name may have several values.
         json: Body, as plain data.
         rate_limit: Name of the provider's rate limit that counts it; empty for the general one.
         idempotent: Whether it may be sent again when its answer was lost.
         patience: Seconds that it may wait for its turn, at most; it is then sent once only, because the caller wants to
             read before another attempt. None: it waits as long as the rate limit requires, and may be sent again.
+        form: Body, as the fields of a form; at most one of ``json``, ``form`` and ``content`` is given.
+        content: Body, as it is; its type is one of the ``headers``.
+        headers: Headers besides the provider's own, or in place of them.
+        authorized: Whether the provider's credentials are sent. Without them an absolute address may be at any public
+            host; with them it must be at the host of ``base_url``, or one that `Provider.trusts_host` names.
+        statuses: Statuses that are answers, not errors, besides 200 to 205: such as 207 (WebDAV) or 304.
+        whole: Whether the answer is a `Response`; `response` sets it.
     """
 
     method: str
-    path: str
+    path: str = field(repr=_path_repr)
     response_type: type[T]
-    params: Mapping[str, str] | None = field(default=None, repr=False)
+    params: Values | None = field(default=None, repr=False)
     json: Any = field(default=None, repr=False)
     rate_limit: str = ""
     idempotent: bool = True
     patience: float | None = None
+    form: Values | None = field(default=None, repr=False, kw_only=True)
+    content: bytes | str | None = field(default=None, repr=False, kw_only=True)
+    headers: Mapping[str, str] | None = field(default=None, repr=False, kw_only=True)
+    authorized: bool = field(default=True, kw_only=True)
+    statuses: Collection[int] = field(default=(), kw_only=True)
+    whole: bool = field(default=False, kw_only=True)
 
     def __iter__(self) -> Generator[Effect, Any, T]:
         """Send it and return the answer: ``answer = yield from request``."""
         answer: T = yield self
         return answer
+
+    def response(self) -> Generator[Effect, Any, Response[T]]:
+        """Send it and return body, status and headers: ``response = yield from request.response()``."""
+        answer: Response[T] = yield evolve(self, whole=True)
+        return answer
+
+    @property
+    def operation(self) -> str:
+        """What it does, for errors and logs: method and path, or the host of an absolute address."""
+        return f"{self.method} {shown_path(self.path)}"
 
 
 @frozen
@@ -116,19 +183,6 @@ class Read:
 
 
 @frozen
-class Upload:
-    """PUT bytes to an absolute address with exactly these headers and no key."""
-
-    url: str = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
-    content: bytes = field(repr=False)
-
-    def __iter__(self) -> Generator[Effect, Any, None]:
-        """Send it."""
-        yield self
-
-
-@frozen
 class Blocking(Generic[T]):
     """Call a function that blocks: a database, a directory, a vendor's SDK.
 
@@ -193,7 +247,7 @@ class Emit(Generic[T]):
     items: Sequence[T]
 
 
-Effect: TypeAlias = Request[Any] | Sleep | Gather[Any] | Download | Read | Upload | Blocking[Any] | Take[Any]
+Effect: TypeAlias = Request[Any] | Sleep | Gather[Any] | Download | Read | Blocking[Any] | Take[Any]
 """What a flow may yield, for a transport to perform."""
 Flow: TypeAlias = Generator[Effect, Any, T]
 """A generator that yields effects, receives their results, and returns a value of type ``T``."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
@@ -71,6 +72,12 @@ MAX_LEARNED_FIELDS = 64  # of one payload class
 MAX_LEARNED_NAME_LENGTH = 100  # characters
 LONGEST_MISFIT = 300  # characters; a path may be as deep as the answer
 LONGEST_FIELD = 60  # characters of the name of one
+# A document or a fragment of HTML, after a byte order mark, an XML declaration and comments.
+WEB_PAGE = re.compile(
+    rb"(?is)(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*"
+    rb"<(!doctype\s+html|(html|head|body|title|script|meta|center|h1|div|p)\b)"
+)
+LONGEST_PROLOGUE = 2000  # bytes that are looked at
 UNREADABLE = (msgspec.DecodeError, ValueError, OverflowError, TypeError, RecursionError)
 
 
@@ -93,8 +100,13 @@ def nothing(raw: bytes, _: Any = None) -> None:
     Raises:
         UnexpectedPayload: It is a web page.
     """
-    if raw.lstrip()[:1] == b"<":
+    if is_web_page(raw):
         raise UnexpectedPayload("the answer is a web page, not the API's")
+
+
+def is_web_page(raw: bytes) -> bool:
+    """Return whether a body is HTML: what a gateway or a log-in page answers. Other XML is not."""
+    return WEB_PAGE.match(raw[:LONGEST_PROLOGUE]) is not None
 
 
 def decoder(type_: Any) -> Callable[[bytes, Any], Any]:

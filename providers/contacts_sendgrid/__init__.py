@@ -45,7 +45,6 @@ from contacts_core.provider import (
     RemovesIdentifiers,
     Request,
     Searches,
-    Upload,
     UpsertsContacts,
     about_id,
     absent,
@@ -430,8 +429,7 @@ class SendGrid(
             fields = yield from api.field_definitions()
         columns, content = mapping.import_file(bodies, fields, lost)
         started = yield from api.start_import(columns, lists)
-        headers = {each.header: each.value for each in started.upload_headers}
-        yield from Upload(started.upload_uri, headers, content)
+        yield from api.upload(started, content)
         return _queued(Accepted(started.job_id))
 
     def get_job(self, job: Job) -> Flow[Job]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any
 
-from contacts_core.provider import Request, delete, get, path, post, put
+from contacts_core.provider import Request, delete, get, path, post, put, request
 from contacts_sendgrid.payloads import (
     Accepted,
     ContactCount,
@@ -110,6 +110,12 @@ def start_import(field_mappings: Sequence[str], list_ids: Sequence[str]) -> Requ
     """Ask where to upload a CSV file with these columns."""
     body: dict[str, Any] = {"file_type": "csv", "field_mappings": field_mappings}
     return put(CONTACTS + "/imports", ImportStarted, body | {"list_ids": list_ids} if list_ids else body)
+
+
+def upload(started: ImportStarted, content: bytes) -> Request[None]:
+    """Upload the file of an import, to the storage that the answer names and with the headers that it asks for."""
+    headers = {each.header: each.value for each in started.upload_headers}
+    return request("PUT", started.upload_uri, NoneType, content=content, headers=headers, authorized=False)
 
 
 def import_status(job_id: str) -> Request[ImportStatus]:

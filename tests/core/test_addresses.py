@@ -12,10 +12,10 @@ import pytest
 from contacts_core import Contacts, errors
 from contacts_core.http.addresses import checked_base_url, refuse_place, upload_headers
 from contacts_core.http.wire import Wire
-from contacts_core.provider import Download, Flow, HttpSettings, Read, Request, UnknownFields, Upload, decoder
+from contacts_core.provider import Download, Flow, HttpSettings, Read, Request, UnknownFields, decoder
 from contacts_core.provider.http_settings import http_settings
 from tests.core.fake_providers import bare
-from tests.core.transport_harness import WAYS, Rig
+from tests.core.transport_harness import WAYS, Rig, upload
 
 
 @pytest.fixture(params=WAYS, ids=lambda way: f"{way[0]}-{way[1].__name__}")
@@ -148,7 +148,7 @@ def fetch(url: str) -> Flow[bytes]:
 
 
 def send(url: str, headers: Mapping[str, str] | None = None) -> Flow[None]:
-    yield from Upload(url, headers or {}, b"people")
+    yield from upload(url, headers or {}, b"people")
 
 
 def untouched(request: Any) -> Any:

@@ -16,9 +16,10 @@ import pytest
 
 from contacts_core import AsyncContacts, Contacts, errors
 from contacts_core.http.bodies import Body
-from contacts_core.provider import Download, Flow, HttpSettings, Read, Upload
+from contacts_core.provider import Download, Flow, HttpSettings, Read
 from tests.core.fake_providers import bare
 from tests.core.raw_server import RawServer, Script, serving, whole
+from tests.core.transport_harness import upload
 
 QUICK = HttpSettings(attempts=1, timeout_s=0.6, cancel_timeout_s=0.3, max_answer_bytes=1 << 20)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -149,7 +150,7 @@ def test_a_slow_reader_is_not_taken_for_a_slow_vendor(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_upload_that_is_never_answered_is_given_up_in_time(kind: str) -> None:
     def send(url: str) -> Flow[None]:
-        yield from Upload(url, {}, b"x" * 1000)
+        yield from upload(url, {}, b"x" * 1000)
 
     with serving(forever(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n", 0.01)) as server:
         began = time.monotonic()

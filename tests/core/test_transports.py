@@ -28,10 +28,10 @@ from contacts_core.provider import (
     Settled,
     Sleep,
     Stream,
-    Upload,
     base_url_setting,
     secret,
 )
+from tests.core.transport_harness import upload
 
 Answer = Callable[[Any], Any]
 KEY = "a-secret-key"
@@ -387,7 +387,7 @@ def test_a_file_that_is_gone_or_cut_is_an_error(run: Runner) -> None:
 
 def test_an_upload_has_the_given_headers_and_no_key(run: Runner) -> None:
     def send() -> Flow[None]:
-        yield from Upload("https://files.example/in", {"x-amz": "1"}, b"content")
+        yield from upload("https://files.example/in", {"x-amz": "1"}, b"content")
 
     answer, seen = sequence(200)
     run(send(), answer, headers={"Authorization": "theirs"})

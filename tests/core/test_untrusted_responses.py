@@ -17,9 +17,9 @@ from contacts_core.http import retry
 from contacts_core.http.addresses import file_address
 from contacts_core.http.blocking import BlockingTransport
 from contacts_core.http.wire import Wire, pause, reason, reset
-from contacts_core.provider import Download, Emit, Flow, Gather, Read, Request, Settled, Stream, Upload, get, post
+from contacts_core.provider import Download, Emit, Flow, Gather, Read, Request, Settled, Stream, get, post
 from tests.core.fake_providers import KEY, Limited, bare
-from tests.core.transport_harness import WAYS, Body, Rig
+from tests.core.transport_harness import WAYS, Body, Rig, upload
 
 NOW = 1_763_477_424.0
 
@@ -78,7 +78,7 @@ def test_neither_redirects_nor_downloads_nor_uploads_carry_the_key(rig: Rig) -> 
     def flow() -> Flow[bytes]:
         source = yield from Download("https://files.example.com/moved")
         data = yield from Read(source)
-        yield from Upload("https://files.example.com/in", {"x-amz-meta": "1", "Content-Type": "text/csv"}, b"c")
+        yield from upload("https://files.example.com/in", {"x-amz-meta": "1", "Content-Type": "text/csv"}, b"c")
         return data
 
     assert rig.run(bare(), flow(), vendor) == b"data"
@@ -174,7 +174,7 @@ def test_a_file_that_leads_astray_is_an_error_of_ours(rig: Rig, url: str, locati
 
 def test_an_upload_to_an_address_that_is_none_is_an_error_of_ours(rig: Rig) -> None:
     def flow(url: str) -> Flow[None]:
-        yield from Upload(url, {}, b"x")
+        yield from upload(url, {}, b"x")
 
     for url in ("ftp://files.example.com", "https://files.example.com:port/"):
         with pytest.raises(errors.ProviderError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -12,12 +12,17 @@ import httpx2
 
 from contacts_core.http.asynchronous import AsyncTransport
 from contacts_core.http.blocking import BlockingTransport
-from contacts_core.provider import Flow, Provider, Stream
+from contacts_core.provider import Flow, Provider, Request, Stream, request
 
 T = TypeVar("T")
 Vendor = Callable[[Any], Any]
 
 WAYS = [(kind, library) for kind in ("sync", "async") for library in (httpx, httpx2)]
+
+
+def upload(url: str, headers: Mapping[str, str], content: bytes) -> Request[None]:
+    """A file for the storage that an answer names."""
+    return request("PUT", url, type(None), content=content, headers=headers, authorized=False)
 
 
 class Body(httpx.SyncByteStream, httpx.AsyncByteStream, httpx2.SyncByteStream, httpx2.AsyncByteStream):

@@ -189,7 +189,10 @@ class Session:
         exchanges: list[dict[str, Any]] = []
 
         def record(call: Request[Any], response: Any) -> None:
-            body = msgspec.json.encode([call.params, call.json], order="sorted")
+            sent = [call.params, call.json]
+            if call.form is not None or call.content is not None:
+                sent += [call.form, call.content]
+            body = msgspec.json.encode(sent, order="sorted")
             answer = {"status": None, "answer": "", "request_id": ""}
             if response is not None:
                 answer["status"] = response.status_code
