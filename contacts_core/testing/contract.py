@@ -28,6 +28,14 @@ EMPTY_ACCOUNT = (
     "Without an emulator each case needs an empty account: override the fixture `account` of the contract, and have it "
     "yield the settings of a new account, or empty the one that there is before it yields."
 )
+NEEDED_WITHOUT_EMULATOR = (
+    f"{EMPTY_ACCOUNT} A case also reads what is stored, so the provider must export, and it brings people in:"
+    " declare UpsertsContacts (and CreatesLists for lists), or override `populate` of the contract."
+)
+NEEDED_WITH_EMULATOR = (
+    "A case compares what is stored before and after: let the emulator tell it (`tells_truth = True`), or the provider "
+    "export it. Remove overrides that leave the capability's cases out."
+)
 
 
 class ProviderContract(ReadCases, WriteCases, ChangeCases, FaultCases):
@@ -60,6 +68,28 @@ class ProviderContract(ReadCases, WriteCases, ChangeCases, FaultCases):
             case: Case | None = getattr(getattr(cls, name), "case", None)
             if case is not None:
                 setattr(cls, name, cls._chosen(cast("FunctionType", getattr(cls, name)), case))
+
+    @classmethod
+    def tried(cls) -> dict[type[Provider], list[str]]:
+        """The names of the cases that try each declared capability, without those that prove nothing of a provider."""
+        found: dict[type[Provider], list[str]] = {capability: [] for capability in capabilities(cls.provider)}
+        for name in dir(cls):
+            case: Case | None = getattr(getattr(ProviderContract, name, None), "case", None)
+            function = getattr(cls, name)
+            skipped = any(mark.name in {"skip", "xfail"} for mark in getattr(function, "pytestmark", ()))
+            if case is None or function is None or skipped or not case.proves:
+                continue
+            for capability in case.needs:
+                if capability in found:
+                    found[capability].append(name)
+        return found
+
+    def test_every_declared_capability_is_tried(self) -> None:
+        untried = [capability.__name__ for capability, names in type(self).tried().items() if not names]
+        assert untried == [], (
+            f"{', '.join(untried)} of {self.provider.__name__} ran no case: nothing shows that the provider can do it. "
+            f"{NEEDED_WITH_EMULATOR if self.emulator else NEEDED_WITHOUT_EMULATOR}"
+        )
 
     @classmethod
     def _chosen(cls, function: FunctionType, case: Case) -> FunctionType | None:
@@ -97,11 +127,9 @@ class ProviderContract(ReadCases, WriteCases, ChangeCases, FaultCases):
 
     @pytest.fixture
     def account(self) -> Iterator[Mapping[str, Any]]:
-        """Settings of an account that is empty, for one case; override it where there is no emulator.
+        """Settings of an account that is empty, for one case.
 
-            @pytest.fixture
-            def account(self, server):
-                yield {"base_url": server.new_account()}  # or empty the one there is, before the yield
+        Override it where there is no emulator: yield the settings of a new account, or empty the one that there is.
         """
         yield {}
 

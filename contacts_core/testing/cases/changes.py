@@ -196,9 +196,7 @@ class ChangeCases(Cases):
         phones = any(each.kind is IdentifierKind.PHONE for record in several for each in record.identifiers)
         return [IdentifierKind.PHONE if phones else IdentifierKind.EMAIL]
 
-    def removal(
-        self, _: Harness, records: Records, turn: int, kind: IdentifierKind = IdentifierKind.PHONE
-    ) -> Change:
+    def removal(self, _: Harness, records: Records, turn: int, kind: IdentifierKind = IdentifierKind.PHONE) -> Change:
         """The removal of one of several identifiers, of this kind if anybody has one."""
 
         def removable(record: Record) -> Identifier | None:
@@ -276,7 +274,9 @@ class ChangeCases(Cases):
 
     def check_numbers(self, outcome: Outcome, change: Change) -> None:
         """Fail unless the numbers of an outcome add up to the items that were given."""
-        assert outcome.requested == change.items, f"{change.items} items were given, and requested is {outcome.requested}"
+        assert outcome.requested == change.items, (
+            f"{change.items} items were given, and requested is {outcome.requested}"
+        )
         if outcome.jobs:
             others = len(outcome.confirmed) + outcome.processed + len(outcome.absent) + len(outcome.failed)
             held = sum(job.requested for job in outcome.jobs)
@@ -314,9 +314,7 @@ class ChangeCases(Cases):
         needed = harness.requests - sent
         return needed if harness.tells_truth else max(1, needed - 2 * reading)
 
-    def _strike_once(
-        self, harness: Harness, make: Maker, turn: int, fault: str, times: int | None, place: int
-    ) -> None:
+    def _strike_once(self, harness: Harness, make: Maker, turn: int, fault: str, times: int | None, place: int) -> None:
         before = self.records(harness)
         if make == self.deletion_of_everyone:
             before = self._with_people(harness, before)
@@ -349,7 +347,9 @@ class ChangeCases(Cases):
         if error is not None:
             assert times is None or fault not in OUTLASTED, f"{struck} is not outlasted: {error!r}"
             unclear = getattr(error, "unclear", False) or isinstance(error, (Interrupted, JobTimeout))
-            assert unclear or not happened, f"after {struck} the error says that nothing was done, and it was: {error!r}"
+            assert unclear or not happened, (
+                f"after {struck} the error says that nothing was done, and it was: {error!r}"
+            )
             return
         if isinstance(outcome, Outcome):
             lost = fault in PROCESSED  # then a second request meets what the first has done
@@ -360,9 +360,7 @@ class ChangeCases(Cases):
             told = isinstance(outcome, ContactList) or outcome is None or outcome.state is OutcomeState.DONE
             assert not told, f"after {struck} nothing can have been done, and it is told as done: {outcome}"
 
-    def _judge_told(
-        self, outcome: Outcome, missing: list[str], struck: str, *, happened: bool, lost: bool
-    ) -> None:
+    def _judge_told(self, outcome: Outcome, missing: list[str], struck: str, *, happened: bool, lost: bool) -> None:
         """Fail unless an outcome tells what has become of it."""
         if outcome.state is OutcomeState.DONE:
             assert missing == [], f"after {struck} the outcome is done, and it is not so: {missing}, {outcome}"

@@ -75,7 +75,13 @@ def _resembling(identifier: Identifier) -> list[Identifier]:
     value = identifier.normal
     match identifier.kind:
         case IdentifierKind.EMAIL:
-            texts = [value[1:], f"x{value}", f"{value}.example", value.replace("@", "x@"), f"x@{value.partition('@')[2]}"]
+            texts = [
+                value[1:],
+                f"x{value}",
+                f"{value}.example",
+                value.replace("@", "x@"),
+                f"x@{value.partition('@')[2]}",
+            ]
         case IdentifierKind.PHONE:
             texts = [value[:-1] + str((int(value[-1]) + 1) % 10), value[:-2] + value[-1] + value[-2]]
         case _:

@@ -16,6 +16,7 @@ from contacts_core.provider import (
     DeletesContacts,
     Exports,
     FindsContacts,
+    GetsContacts,
     Provider,
     UpsertsContacts,
 )
@@ -164,6 +165,18 @@ class Cases:
             assert harness.emulator
             return {each.id: stored_record(each) for each in harness.emulator.truth().values()}
         return {contact.id: record_of(contact) for contact in harness.client.export()}
+
+    def read(self, harness: Harness, contact_id: str, identifier: Identifier) -> Contact | None:
+        """A contact as the provider reads it, in the way that it can; None if it reads none or cannot."""
+        if issubclass(self.provider, GetsContacts):
+            found: Contact | None = harness.client.get_contacts([contact_id])[contact_id]
+            return found
+        if issubclass(self.provider, Exports):
+            return next((each for each in harness.client.export() if each.id == contact_id), None)
+        if issubclass(self.provider, FindsContacts):
+            answer: Contact | None = harness.client.find([identifier])[identifier]
+            return answer
+        return None
 
     def person(self, harness: Harness, number: int = 1, **changes: Any) -> Contact:
         """A contact that no other case knows, as a caller makes it."""
