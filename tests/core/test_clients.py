@@ -75,9 +75,9 @@ def test_deleting(door: Both) -> None:
     assert (outcome.state, outcome.succeeded_count) == (OutcomeState.DONE, 5)
     assert sorted(map(len, door.script.chunks("delete_contacts"))) == [1, 2, 2]
     assert door("delete_all_contacts", confirm="mine").state is OutcomeState.DONE
-    assert door("delete_all_contacts", confirm="acme").state is OutcomeState.DONE
-    with pytest.raises(errors.InvalidInput):
-        door("delete_all_contacts", confirm="other")
+    for wrong in ("other", "acme"):  # the second is the provider's name, and other accounts may have it too
+        with pytest.raises(errors.InvalidInput, match="nothing was sent"):
+            door("delete_all_contacts", confirm=wrong)
     assert door("remove_identifier", "c1", EMAIL).operation == "remove_identifier"
 
 

@@ -485,7 +485,7 @@ class TestSendGrid:
                     body["contact_count"] = number
 
             sendgrid_answers(served, change)
-            outcome = door.delete_all_contacts(confirm=door.provider.name)
+            outcome = door.delete_all_contacts(confirm=door.name)
             assert (outcome.jobs, outcome.succeeded_count, outcome.state) == ((), 0, OutcomeState.PARTIAL)
 
     def test_contacts_read_in_a_batch_that_tells_nothing_are_read_one_by_one(self) -> None:

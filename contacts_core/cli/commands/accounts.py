@@ -173,9 +173,9 @@ def accounts_check(
 ) -> None:
     """Ask the vendor whether the key works, and what it may do.
 
-    It sends one request for each operation that only reads. Whether a key may change something cannot be known without
-    changing it. Exits 1 if a key is refused or the vendor cannot be reached, 3 if an operation is not allowed, or if
-    every request ended in an error.
+    It tries the operations that only read, with one or two requests each. It does not try those that would start a job
+    or read every contact, nor any that change something. Exits 1 if a key is refused or the vendor cannot be reached,
+    and 3 if an operation is not allowed or every request ended in an error.
 
         contacts accounts check
         contacts accounts check marketing
