@@ -284,7 +284,18 @@ def test_the_first_of_a_sample_are_not_the_first_of_all(run: Run, vendor: Vendor
     "options",
     [("--fields", "nonsense"), ("--sort", "nonsense"), ("--csv", "--json"), ("--fields", "lists.x"), ("--sort", "id,")],
 )
-@pytest.mark.parametrize("command", [("search", "acme", "--tag", "x"), ("lists", "acme"), ("fields", "acme")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("search", "acme", "--tag", "x"),
+        ("find", "acme", "--email", "person1@example.com"),
+        ("lists", "acme"),
+        ("fields", "acme"),
+        ("accounts",),
+        ("runs",),
+    ],
+    ids=lambda command: command[0],
+)
 def test_an_unknown_field_or_two_formats_are_usage_errors(
     command: tuple[str, ...], options: tuple[str, ...], run: Run, vendor: Vendor
 ) -> None:
@@ -306,6 +317,20 @@ def test_lists_are_sorted_and_their_fields_chosen(run: Run, vendor: Vendor, monk
         "id": "c",
         "contacts": None,
     }
+
+
+def test_found_contacts_are_shown_as_a_search_shows_them(run: Run, vendor: Vendor) -> None:
+    wanted = ("--email", "person1@example.com,person3@example.com", "--phone", "+15550100001")
+    chosen = ("--fields", "id,email", "--sort", "-id")
+    assert run("find", "acme", *wanted, *chosen).out == "id-3\tperson3@example.com\nid-1\tperson1@example.com\n"
+    told = run("find", "acme", *wanted, *chosen, "--json").json
+    assert told == [{"id": "id-3", "email": "person3@example.com"}, {"id": "id-1", "email": "person1@example.com"}]
+    rows = list(csv.DictReader(io.StringIO(run("find", "acme", *wanted, "--csv").out)))
+    searched = list(csv.DictReader(io.StringIO(run("search", "acme", "--list", "l1", "--csv").out)))
+    assert rows == [row for row in searched if row["id"] in {"id-1", "id-3"}]
+    missing = run("find", "acme", "--email", "nobody@example.com", "--csv")
+    assert (missing.code, len(missing.out.splitlines())) == (Exit.PARTIAL, 1)
+    assert "no contact has" in missing.err
 
 
 ENDS = [

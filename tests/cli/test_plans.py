@@ -314,6 +314,9 @@ class TestRuns:
         name = Receipt.load(receipt).run
         assert name in run("runs").out
         assert [one["id"] for one in json.loads(run("runs", "--json").out)] == [name]
+        assert run("runs", "--fields", "id,state,accounts", "--sort", "-begun_at").out == f"{name}\tdone\tbird\n"
+        assert json.loads(run("runs", "--fields", "id,people", "--json").out) == [{"id": name, "people": 1}]
+        assert run("runs", "--csv").out.startswith("id,kind,state,reason,accounts,people,round,begun_at,ended_at")
         assert "bird\tdone\t" in run("runs", "show", name).out
         told = json.loads(run("runs", "show", name, "--json").out)
         assert told["run"]["state"] == "done"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from contacts_core.errors import IncompleteSearch
     from contacts_core.models import Contact, ContactList, FieldDefinition, FieldType
     from contacts_core.query import Query
-
-T = TypeVar("T")
 
 MOST = 10**9  # contacts that --limit can name
 BEAT = 100  # contacts between two signs of progress
@@ -172,15 +170,21 @@ def find(
     phone: Phones = None,
     external_id: ExternalIds = None,
     anonymous_id: AnonymousIds = None,
+    fields: Fields = None,
+    sort: Sort = None,
+    as_csv: Csv = False,
+    excel_safe: ExcelSafe = False,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Look contacts up by exact identifier.
 
-    Addresses are compared whatever their case, phone numbers whatever their punctuation. Exits 3 if no contact has
-    one of the identifiers, or if one could not be looked up.
+    The case of e-mail addresses and the punctuation of phone numbers do not matter. With --fields, --sort or --csv, the
+    result has each contact once, as `contacts search` shows it; otherwise it is arranged by identifier. Exits 3 if no
+    contact has one of the identifiers, or if one could not be looked up.
 
         contacts find marketing --email jane@example.com --phone +12025550123
+        contacts find marketing --email jane@example.com --fields id,lists
     """
     from contacts_core.cli import formatting as wording
     from contacts_core.cli import output
@@ -189,10 +193,13 @@ def find(
     wanted = identifiers(email, phone, external_id, anonymous_id)
     if not wanted:
         raise typer.BadParameter("give an identifier, such as --email")
+    listing = Listing(_contacts(), fields, sort, as_csv=as_csv, as_json=as_json, excel_safe=excel_safe)
     with opened(account, settings) as client, output.progress(f"looking up {len(wanted)} identifier(s)"):
         found = client.find(wanted)
     tell_doubts(client, found)
-    if as_json:
+    if listing.chooses:
+        listing.everything({each.id: each for asked in wanted for each in found.get_all(asked)}.values())
+    elif as_json:
         output.document(found)
     else:
         made = output.table("asked for", *wording.CONTACT_COLUMNS)
@@ -336,7 +343,7 @@ def lists(
     listing = Listing(shape, fields, sort, as_csv=as_csv, as_json=as_json, excel_safe=excel_safe)
     with opened(account, settings) as client:
         found = client.lists()
-    _listed(found, listing)
+    listing.everything(found)
 
 
 def fields(
@@ -370,20 +377,7 @@ def fields(
     listing = Listing(shape, shown, sort, as_csv=as_csv, as_json=as_json, excel_safe=excel_safe)
     with opened(account, settings) as client:
         found = client.custom_fields()
-    _listed(found, listing)
-
-
-def _listed(found: list[T], listing: Listing[T]) -> None:
-    """Print what is short enough to be read at once."""
-    from contacts_core.cli import output
-
-    ordered = listing.sorted(found)
-    if listing.as_json:
-        output.document([listing.plain(each) for each in ordered])
-    elif listing.as_csv:
-        listing.lines(ordered)
-    else:
-        listing.show(ordered)
+    listing.everything(found)
 
 
 def _explain(client: Contacts[Any], query: Query, *, as_json: bool) -> None:
