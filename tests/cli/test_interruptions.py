@@ -280,8 +280,8 @@ def ids_of(server: Any, name: str) -> list[str]:
     from contacts_core import Contacts
 
     provider: Any = plugins.provider_class(name)(**server.settings(name))
-    with Contacts(provider) as door:
-        return [contact.id for contact in door.export()]
+    with Contacts(provider) as client:
+        return [contact.id for contact in client.export()]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

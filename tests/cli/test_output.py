@@ -20,7 +20,7 @@ from contacts_core.cli.output import Exit
 from contacts_core.errors import Unreachable
 from contacts_core.models import Contact
 from contacts_core.provider import Flow
-from tests.cli import fake_provider as acme
+from tests.cli import fake_provider
 from tests.cli.fake_provider import Run, Vendor, person
 
 WIDTHS = range(60, 146, 5)
@@ -311,7 +311,7 @@ def test_lists_are_sorted_and_their_fields_chosen(run: Run, vendor: Vendor, monk
         yield from ()
         return Page([ContactList("acme", "a", "x", 1), ContactList("acme", "b", "y", 2), ContactList("acme", "c", "z")])
 
-    monkeypatch.setattr(acme.Acme, "lists_page", lists_page)
+    monkeypatch.setattr(fake_provider.Acme, "lists_page", lists_page)
     assert run("lists", "acme", "--sort", "-contacts", "--fields", "id").out.split() == ["b", "a", "c"]
     assert run("lists", "acme", "--sort", "-id", "--fields", "id,contacts", "--json").json[0] == {
         "id": "c",
@@ -478,7 +478,7 @@ def test_a_long_change_says_how_far_it_got(run: Run, vendor: Vendor, monkeypatch
     class Answer:
         status_code = 200
 
-    def delete(self: Contacts[acme.Acme], ids: list[str]) -> object:
+    def delete(self: Contacts[fake_provider.Acme], ids: list[str]) -> object:
         for hook in hooks:
             hook(None, Answer())
             hook(None, Answer())

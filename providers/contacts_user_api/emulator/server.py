@@ -1,4 +1,4 @@
-"""The user-api service as an ASGI emulator: the front door, and the default content."""
+"""The user-api service as an ASGI emulator: its operations, key and default content."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
