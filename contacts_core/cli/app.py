@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from contacts_core.cli import output
 
-__all__ = ["Command", "app", "section"]
+__all__ = ["Command", "app", "lists_itself", "section"]
 
 WIDEST = 20
 UsageError: Any = typer.BadParameter.__mro__[1]  # Typer brings its own Click, or uses the one that is installed
@@ -273,9 +273,28 @@ class Group(Strict, TyperGroup):
 class Section(Strict, TyperGroup):
     """Several commands below one name."""
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its own parameters, and those of every command."""
+        return [*super().get_params(ctx), *_options_of_every_command()]
+
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """Keep examples as they are."""
         verbatim(self.help or "", formatter)
+
+
+def lists_itself(context: Any) -> bool:
+    """Whether a section was called without a command, so that it lists what it has.
+
+    Raises:
+        typer.BadParameter: There is a command, and an option before it that would be lost.
+    """
+    command = context.invoked_subcommand
+    options = [
+        param for param in context.command.params if context.get_parameter_source(param.name).name == "COMMANDLINE"
+    ]
+    if command and options:
+        raise typer.BadParameter(f"give {' and '.join(param.opts[0] for param in options)} behind {command}")
+    return not command
 
 
 def section(name: str, **options: Any) -> typer.Typer:

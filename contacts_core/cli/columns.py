@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
+from operator import itemgetter
 from typing import Any, Generic, TypeVar, cast
 
 import typer
 
 from contacts_core.cli import output
 
-__all__ = ["CONTACT_FIELDS", "FIELD_FIELDS", "LIST_FIELDS", "Listing", "Shape"]
+__all__ = ["ACCOUNT_FIELDS", "CONTACT_FIELDS", "FIELD_FIELDS", "LIST_FIELDS", "RUN_FIELDS", "Listing", "Shape"]
 
 T = TypeVar("T")
 Getter = Callable[[Any], Any]
@@ -79,6 +80,15 @@ FIELD_FIELDS: Mapping[str, Getter] = {
     "id": _attribute("id"),
     "read_only": _attribute("read_only"),
 }
+ACCOUNT_FIELDS: Mapping[str, Getter] = {
+    **{name: itemgetter(name) for name in ("name", "provider", "source")},
+    "settings": lambda account: [f"{name} = {value}" for name, value in account["settings"].items()],
+    "default": itemgetter("default"),
+}
+RUN_FIELDS: Mapping[str, Getter] = {
+    name: _attribute(name)
+    for name in ("id", "kind", "state", "reason", "accounts", "people", "round", "begun_at", "ended_at")
+}
 
 
 @dataclass(frozen=True)
@@ -141,6 +151,11 @@ class Listing(Generic[T]):
         self._keys = [(shape.getter("--sort", name.removeprefix("-")), name.startswith("-")) for name in sort or ()]
 
     @property
+    def chooses(self) -> bool:
+        """Whether fields, an order or CSV were asked for."""
+        return bool(self._fields or self._keys or self.as_csv)
+
+    @property
     def sorts(self) -> bool:
         """Whether the order is chosen, so that all rows have to be known before the first is shown."""
         return bool(self._keys)
@@ -170,6 +185,18 @@ class Listing(Generic[T]):
             fields = self._fields or self.shape.fields
             rows = ([cell(get(item)) for get in fields.values()] for item in items)
             output.csv_rows(fields, rows, excel_safe=self.excel_safe)
+
+    def everything(self, found: Iterable[T], none: str = "") -> None:
+        """Print what is short enough to be read at once; ``none`` is a note for people if there is nothing."""
+        ordered = self.sorted(found)
+        if self.as_json:
+            output.document([self.plain(each) for each in ordered])
+        elif self.as_csv:
+            self.lines(ordered)
+        elif ordered or not none:
+            self.show(ordered)
+        else:
+            output.note(none)
 
     def show(self, items: Iterable[T]) -> None:
         """Print the items as a table."""

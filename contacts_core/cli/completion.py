@@ -82,9 +82,9 @@ def fields(_ctx: typer.Context) -> Iterable[str]:
 @_quiet
 def shown_fields(ctx: typer.Context) -> Iterable[str]:
     """Fields that can be shown."""
-    from contacts_core.cli.columns import CONTACT_FIELDS, FIELD_FIELDS, LIST_FIELDS
+    from contacts_core.cli.columns import ACCOUNT_FIELDS, CONTACT_FIELDS, FIELD_FIELDS, LIST_FIELDS, RUN_FIELDS
 
-    of_command = {"lists": LIST_FIELDS, "fields": FIELD_FIELDS}
+    of_command = {"lists": LIST_FIELDS, "fields": FIELD_FIELDS, "accounts": ACCOUNT_FIELDS, "runs": RUN_FIELDS}
     return of_command.get(ctx.info_name or "", CONTACT_FIELDS)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from contacts_core.models import FieldType
     from contacts_core.query import Field, Query
 
-__all__ = ["NAMES", "Condition", "has", "moment", "where"]
+__all__ = ["NAMES", "Combined", "Condition", "has", "moment", "where"]
 
 NAMES = (
     "id",
@@ -40,9 +40,14 @@ NAMES = (
 )
 TIMES = ("created_at", "updated_at")
 CUSTOM = "custom."
-WHERE = re.compile(
-    r'\s*(?P<name>custom\."[^"]+"|[^=<>!^$*]+?)\s*(?P<op><=|>=|!=|\^=|\$=|\*=|==|=|<|>)(?P<value>.*)', re.DOTALL
+FIELD_AND_OPERATOR = re.compile(
+    r'(?P<name>custom\."[^"]+"|[^=<>!^$*()][^=<>!^$*]*?)\s*(?P<op><=|>=|!=|\^=|\$=|\*=|==|=|<|>)\s*', re.DOTALL
 )
+QUOTED = re.compile(r"""(?P<quote>["'])(?P<text>(?:\\.|(?!(?P=quote)).)*)(?P=quote)""", re.DOTALL)
+JOINS = r"\s+(?:and|or)(?:[\s(]|$)"  # what ends a value that is not in quotes
+BARE = re.compile(rf"(?:(?!{JOINS}).)*", re.DOTALL | re.IGNORECASE)
+BARE_IN_PARENTHESES = re.compile(rf"(?:(?!{JOINS}|\)).)*", re.DOTALL | re.IGNORECASE)
+DEEPEST = 50  # parentheses and negations in each other
 NUMBER = re.compile(r"[+-]?[0-9]{1,18}(?P<fraction>\.[0-9]*)?(?P<power>[eE][+-]?[0-9]{1,3})?")
 OPERATORS: Mapping[str, Callable[[Field, Any], Query]] = {
     "=": lambda field, value: field == value,
@@ -80,6 +85,10 @@ class Condition:
         """The name of the custom field, if it is about one."""
         return self.field.removeprefix(CUSTOM) if self.field.startswith(CUSTOM) else ""
 
+    def leaves(self) -> Iterator[Condition]:
+        """Itself; see `Combined.leaves`."""
+        yield self
+
     def query(self, types: Mapping[str, FieldType]) -> Query:
         """The condition as a query.
 
@@ -115,23 +124,101 @@ class Condition:
             raise typer.BadParameter(f"{self.option} {self.custom}: expected a {expected}, got {self.text!r}") from None
 
 
-def where(texts: Iterable[str]) -> list[Condition]:
+@dataclass(frozen=True)
+class Combined:
+    """Conditions joined by ``and`` or ``or``, or one negated by ``not``."""
+
+    word: str
+    parts: tuple[Condition | Combined, ...]
+
+    def query(self, types: Mapping[str, FieldType]) -> Query:
+        """The conditions as a query; see `Condition.query`."""
+        from contacts_core.query import And, Or
+
+        parts = tuple(part.query(types) for part in self.parts)
+        return ~parts[0] if self.word == "not" else And(parts) if self.word == "and" else Or(parts)
+
+    def leaves(self) -> Iterator[Condition]:
+        """Every single condition."""
+        for part in self.parts:
+            yield from part.leaves()
+
+
+def where(texts: Iterable[str]) -> list[Condition | Combined]:
     """The conditions of ``--where``.
 
     Raises:
-        typer.BadParameter: One is not made of a field, an operator and a value.
+        typer.BadParameter: One is not an expression; the message says at which character.
     """
-    return [_where(text) for text in texts]
+    return [_Expression(text).whole() for text in texts]
 
 
-def _where(text: str) -> Condition:
-    found = WHERE.fullmatch(text)
-    if not found:
-        raise typer.BadParameter(f"--where {text!r} has no operator: write FIELD=VALUE; see --help")
-    value = found["value"].strip()
-    if not value:
-        raise typer.BadParameter(f"--where {text!r} has no value; --has and --lacks ask whether there is one")
-    return Condition("--where", _field("--where", found["name"]), found["op"], value)
+class _Expression:
+    """Reads ``a and (b or not c)``, where each letter is a field, an operator and a value. ``and`` binds closer."""
+
+    def __init__(self, text: str) -> None:
+        self._text, self._at, self._depth, self._open = text, 0, 0, 0
+
+    def whole(self) -> Condition | Combined:
+        found = self._joined("or")
+        if self._at < len(self._text):
+            raise self._wrong("expected and, or or the end")
+        return found
+
+    def _joined(self, word: str) -> Condition | Combined:
+        """Conditions with this word between them, or the only one."""
+        parts: list[Condition | Combined] = []
+        while not parts or self._takes(rf"{word}(?=[\s(]|$)"):
+            parts.append(self._joined("and") if word == "or" else self._one())
+        return Combined(word, tuple(parts)) if len(parts) > 1 else parts[0]
+
+    def _one(self) -> Condition | Combined:
+        self._takes("")
+        negated = self._takes(r"not(?=[\s(]|$)")
+        if not (negated or self._takes(r"\(")):
+            return self._condition()
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise self._wrong(f"more than {DEEPEST} parentheses and negations in each other")
+        if negated:
+            found: Condition | Combined = Combined("not", (self._one(),))
+        else:
+            self._open += 1
+            found = self._joined("or")
+            if not self._takes(r"\)"):
+                raise self._wrong("expected ), and, or or")
+            self._open -= 1
+        self._depth -= 1
+        return found
+
+    def _condition(self) -> Condition:
+        found = FIELD_AND_OPERATOR.match(self._text, self._at)
+        if not found:
+            raise self._wrong("expected a condition such as FIELD=VALUE; quote a value that contains and, or or )")
+        self._at = found.end()
+        return Condition("--where", _field("--where", found["name"]), found["op"], self._value())
+
+    def _value(self) -> str:
+        begins_with_quote = self._text[self._at : self._at + 1] in {'"', "'"}
+        pattern = QUOTED if begins_with_quote else BARE_IN_PARENTHESES if self._open else BARE
+        found = pattern.match(self._text, self._at)
+        if not found:
+            raise self._wrong("the quote is not closed")
+        value = re.sub(r"\\(.)", r"\1", found["text"], flags=re.DOTALL) if begins_with_quote else found[0].strip()
+        if not value.strip():
+            raise self._wrong("there is no value; --has and --lacks ask whether a field has one")
+        self._at = found.end()
+        self._takes("")
+        return value
+
+    def _takes(self, pattern: str) -> bool:
+        """Skip this, and the blanks before and behind it, if it is what comes next."""
+        found = re.compile(rf"\s*{pattern}\s*", re.IGNORECASE).match(self._text, self._at)
+        self._at = found.end() if found else self._at
+        return found is not None
+
+    def _wrong(self, message: str) -> typer.BadParameter:
+        return typer.BadParameter(f"--where {self._text!r}, character {self._at + 1}: {message}")
 
 
 def has(option: str, names: Iterable[str], *, wanted: bool) -> list[Condition]:

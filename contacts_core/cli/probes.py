@@ -58,7 +58,7 @@ class Probed:
 
 
 def probe(name: str) -> list[Probed]:
-    """Ask the vendor, with one request for each operation that only reads.
+    """Ask the vendor, by trying the operations that only read, each with few requests.
 
     It ends at the first answer which says that the key or the vendor does not work at all.
     """

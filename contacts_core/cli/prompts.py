@@ -44,10 +44,13 @@ NOT_LOOKED_UP = "not looked up: "  # what the reason begins with where an identi
 
 
 @contextmanager
-def opened(account: str, settings: list[str] | None) -> Generator[Client]:
-    """The account of this name, or the provider's with what the environment and ``--set`` say."""
+def opened(account: str, settings: list[str] | None, storage: str | None = None) -> Generator[Client]:
+    """The account of this name, or the provider's with what the environment and ``--set`` say.
+
+    Unlike `connect`, it has no arguments of its own that a setting of ``--set`` could be taken for.
+    """
     provider = open_provider(account, pairs("--set", settings))
-    with Contacts(provider, name=account, guard=guard(None)) as client:
+    with Contacts(provider, name=account, guard=guard(storage)) as client:
         yield client
 
 
@@ -208,8 +211,10 @@ def telling(client: Client, operation: str, items: Sequence[object]) -> Generato
     nothing = Outcome(operation=operation, provider=client.provider.name)
     try:
         yield
-    except KeyboardInterrupt:
-        cause = Cancelled()
+    except KeyboardInterrupt as interrupt:
+        cause, told = Cancelled(), interrupt.__cause__
+        if isinstance(told, Interrupted):  # which says what was done until then
+            raise told from cause
         raise Interrupted(nothing, items, (), str(cause)) from cause
     except ContactsError as error:
         if isinstance(error, Interrupted) or not (error.unclear or isinstance(error, Cancelled)):

@@ -175,15 +175,13 @@ class AsyncContacts(Generic[P_co]):
         """Delete every contact of the account.
 
         Args:
-            confirm: The exact name of the account, or of the provider.
+            confirm: The exact name that the account was opened under: the ``name`` of this client.
 
         Raises:
             InvalidInput: ``confirm`` is another text; nothing was sent.
             Interrupted: The operation stopped half-way; see `delete_contacts`.
         """
-        return await self._transport.run(
-            operations.delete_all_contacts(self.provider, confirm, [self.name, self.provider.name])
-        )
+        return await self._transport.run(operations.delete_all_contacts(self.provider, confirm, self.name))
 
     async def remove_identifier(
         self: AsyncContacts[RemovesIdentifiers], contact_id: str, identifier: Identifier

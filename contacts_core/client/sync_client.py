@@ -170,15 +170,13 @@ class Contacts(Generic[P_co]):
         """Delete every contact of the account.
 
         Args:
-            confirm: The exact name of the account, or of the provider.
+            confirm: The exact name that the account was opened under: the ``name`` of this client.
 
         Raises:
             InvalidInput: ``confirm`` is another text; nothing was sent.
             Interrupted: The operation stopped half-way; see `delete_contacts`.
         """
-        return self._transport.run(
-            operations.delete_all_contacts(self.provider, confirm, [self.name, self.provider.name])
-        )
+        return self._transport.run(operations.delete_all_contacts(self.provider, confirm, self.name))
 
     def remove_identifier(self: Contacts[RemovesIdentifiers], contact_id: str, identifier: Identifier) -> Outcome:
         """Remove one identifier from a contact, and keep the contact.

@@ -8,6 +8,7 @@ from contacts_core.text import needs_extra
 try:
     from contacts_core.emulator.base import Emulator, Handler, Incoming, Operation, Refused, Truth, json_response, truth
     from contacts_core.emulator.clock import Clock
+    from contacts_core.emulator.contact_store import ContactStore
     from contacts_core.emulator.faults import FAULTS, Faults
     from contacts_core.emulator.json_values import json_array, json_object
     from contacts_core.emulator.registry import emulators
@@ -19,6 +20,7 @@ except ModuleNotFoundError as missing:
 __all__ = [
     "FAULTS",
     "Clock",
+    "ContactStore",
     "Emulator",
     "Exchange",
     "Faults",

@@ -27,22 +27,22 @@ def delete_contacts(provider: Provider, ids: Iterable[str]) -> Flow[Outcome]:
     )
 
 
-def delete_all_contacts(provider: Provider, confirm: str, names: Sequence[str]) -> Flow[Outcome]:
+def delete_all_contacts(provider: Provider, confirm: str, name: str) -> Flow[Outcome]:
     """Delete every contact of the account.
 
     Args:
         provider: The account's provider.
         confirm: What the caller confirmed with.
-        names: The names of the account; one of them must be ``confirm``.
+        name: The account's name, which it must be.
 
     Raises:
         InvalidInput: It was not confirmed; nothing was sent.
     """
     able = require(provider, DeletesAllContacts)
-    if confirm not in names:
+    if confirm != name:
         raise InvalidInput(
             "delete_all_contacts was not confirmed, nothing was sent",
-            hint=f"pass confirm={names[0]!r} to delete all contacts",
+            hint=f"pass confirm={name!r} to delete all contacts",
         )
     flow = able.delete_all_contacts()
     return (yield from completed(able, DeletesAllContacts, "delete_all_contacts", flow, None))

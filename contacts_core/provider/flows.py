@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from contacts_core.errors import (
     Cancelled,
@@ -18,7 +18,7 @@ from contacts_core.errors import (
 )
 from contacts_core.models import Outcome, Page
 from contacts_core.models.identifiers import scrub
-from contacts_core.provider.effects import Emit, Flow, Gather, Request, Settled, Stream
+from contacts_core.provider.effects import Effect, Emit, Flow, Gather, Request, Settled, Stream
 from contacts_core.provider.outcomes import absent, counted, failed
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "reason",
     "run_together",
     "through",
+    "with_effects",
 ]
 
 T = TypeVar("T")
@@ -375,26 +376,45 @@ def reason(error: BaseException) -> str:
     return scrub(f"{type(error).__name__}: {text}") if text else type(error).__name__
 
 
+def with_effects(
+    flow: Generator[Effect | Emit[Any], Any, R],
+    change: Callable[[Effect | Emit[Any]], Effect | Emit[Any] | None],
+) -> Generator[Any, Any, R]:
+    """Return the flow or stream with each of its effects changed, also those of the flows of a `Gather`.
+
+    Args:
+        flow: The flow or stream.
+        change: Returns what to yield instead of an effect; None leaves it out, and the flow gets None as its answer.
+    """
+    try:
+        effect = next(flow)
+        while True:
+            other = change(effect)
+            if isinstance(other, Gather):
+                other = Gather([with_effects(each, change) for each in other.flows], other.limit)
+            try:
+                answer = None if other is None else (yield other)
+            except Exception as error:  # noqa: BLE001 - whatever an effect raises is raised in the flow
+                effect = flow.throw(error)
+            else:
+                effect = flow.send(answer)
+    except StopIteration as stop:
+        result: R = stop.value
+        return result
+    finally:
+        flow.close()
+
+
 def through(stream: Stream[T], change: Callable[[Sequence[T]], Sequence[R]]) -> Stream[R]:
     """Return the stream with each batch of its items changed; empty batches are not emitted."""
-    try:
-        effect = next(stream)
-        while True:
-            if isinstance(effect, Emit):
-                if items := change(effect.items):
-                    yield Emit(items)
-                effect = next(stream)
-                continue
-            try:
-                answer = yield effect
-            except Exception as error:  # noqa: BLE001 - whatever an effect raises is raised in the stream
-                effect = stream.throw(error)
-            else:
-                effect = stream.send(answer)
-    except StopIteration:
-        return
-    finally:
-        stream.close()
+
+    def changed(effect: Effect | Emit[T]) -> Effect | Emit[R] | None:
+        if not isinstance(effect, Emit):
+            return effect
+        items = change(effect.items)
+        return Emit(items) if items else None
+
+    return with_effects(stream, changed)
 
 
 def drain(stream: Stream[T], take: Callable[[Sequence[T]], object]) -> Flow[None]:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from typer.testing import CliRunner
 
-from contacts_core.cli import prompts as doors
+from contacts_core.cli import prompts
 from contacts_core.cli.app import app
 from contacts_core.config import plugins
-from tests.cli import fake_provider as acme
+from tests.cli import fake_provider
 from tests.cli.fake_provider import Plugin, Ran, Run, Vendor
 
 
@@ -35,7 +35,7 @@ def vendor(register: Callable[[object], None], monkeypatch: pytest.MonkeyPatch) 
     """The made-up vendor, fresh."""
     register(Plugin())
     fresh = Vendor()
-    monkeypatch.setattr(acme, "VENDOR", fresh)
+    monkeypatch.setattr(fake_provider, "VENDOR", fresh)
     for name in ("ACME", "QUEUE"):
         monkeypatch.setenv(f"{name}_API_KEY", "sesame-0123456789")
     monkeypatch.setenv("BARE_BASE_URL", "https://bare.example")
@@ -48,7 +48,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def start(*arguments: object, types: str | None = None, stdin: str = "") -> Ran:
         with monkeypatch.context() as patch:
-            patch.setattr(doors, "somebody_there", lambda: types is not None)
+            patch.setattr(prompts, "somebody_there", lambda: types is not None)
             result = CliRunner().invoke(app, list(map(str, arguments)), input=stdin if types is None else types)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception

@@ -245,6 +245,24 @@ def test_a_dot_among_several_accounts_is_the_default_account_too(
         assert run("plan", "erase", *people, "--accounts", accounts, "--to", "plan.json").code == Exit.DONE
 
 
+def test_the_list_of_accounts_is_sorted_and_its_fields_are_chosen(run: Run, vendor: Vendor, file: Path) -> None:
+    run("accounts", "add", "news", "acme", "--default")
+    named = ("accounts", "--sort", "-name", "--fields", "name,default")
+    ours = {"news": "true", "old": "false"}
+    rows = [line.split("\t") for line in run(*named).out.splitlines()]
+    assert {name: default for name, default in rows if name in ours} == ours
+    assert [name for name, _ in rows] == sorted((name for name, _ in rows), reverse=True)
+    told = run(*named, "--json").json
+    assert (told["default"], told["file"]) == ("news", str(file))
+    assert {"name": "news", "default": True} in told["accounts"]
+    lines = run("accounts", "--csv").out.splitlines()
+    assert lines[0] == "name,provider,source,settings,default"
+    assert "old,acme,file,api_key = env:ACME_API_KEY,false" in lines
+    done = run("accounts", "--csv", "default", "old")
+    assert (done.code, done.out) == (Exit.USAGE, "")
+    assert "give --csv behind default" in done.err
+
+
 def test_an_id_is_never_taken_for_a_missing_account(run: Run, vendor: Vendor, file: Path) -> None:
     run("accounts", "default", "old")
     assert run("delete", "id-1", "--yes").code == Exit.USAGE
@@ -345,6 +363,8 @@ def test_names_are_completed(run: Run, vendor: Vendor, file: Path) -> None:
     assert offered(completion.custom_fields, "sc", account="old") == ["score="]
     assert offered(completion.fields, "crea") == ["created_at"]
     assert offered(completion.shown_fields, "cont", "lists") == ["contacts"]
+    assert offered(completion.shown_fields, "so", "accounts") == ["source"]
+    assert offered(completion.shown_fields, "ended", "runs") == ["ended_at"]
     assert offered(completion.faults, "job-f") == ["job-fails"]
 
 

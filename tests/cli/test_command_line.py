@@ -185,7 +185,17 @@ def test_contradictory_flags_are_refused_and_the_same_flag_twice_is_not(run: Run
 def test_an_option_before_a_command_below_runs_is_not_lost(run: Run) -> None:
     done = run("runs", "--storage", "elsewhere", "show", "x")
     assert done.code == Exit.USAGE
-    assert "behind show" in done.err
+    assert "give --storage behind show" in done.err
+
+
+@pytest.mark.parametrize("section", ["runs", "accounts"])
+def test_quiet_may_be_said_anywhere(section: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path))
+    monkeypatch.setenv("CONTACTS_FILE", str(tmp_path / "contacts.toml"))
+    (tmp_path / "contacts.toml").touch()
+    for said in (("-q", section), (section, "-q")):
+        done = run(*said)
+        assert (done.code, done.err) == (Exit.DONE, "")
 
 
 @pytest.mark.parametrize(

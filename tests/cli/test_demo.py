@@ -9,7 +9,7 @@ from contacts_core.cli.commands.demo import Tour
 from contacts_core.client import Contacts
 from contacts_core.errors import Unavailable
 from contacts_core.models import JobState
-from tests.cli import fake_provider as acme
+from tests.cli import fake_provider
 from tests.cli.fake_provider import Acme, Bare, Queue, Vendor, person
 
 
@@ -51,7 +51,7 @@ def test_a_sample_is_told(vendor: Vendor) -> None:
 
 
 def test_what_a_vendor_does_not_offer_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acme, "BARE_PEOPLE", [person(n) for n in range(1, 4)])
+    monkeypatch.setattr(fake_provider, "BARE_PEOPLE", [person(n) for n in range(1, 4)])
     assert verdicts(Tour(Contacts(Bare(base_url="https://bare.example")))) == {
         "search": True,
         "remove identifier": None,

@@ -28,7 +28,7 @@ from contacts_core.models import (
     Page,
 )
 from contacts_core.provider import Flow
-from tests.cli import fake_provider as acme
+from tests.cli import fake_provider
 from tests.cli.fake_provider import Run, Vendor, person
 
 # A terminal escape, an 8-bit one, a link, a bidirectional override, an isolate, a zero-width space, DEL, a line that
@@ -90,12 +90,12 @@ def hostile(vendor: Vendor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         yield from ()
         return evolve(job, state=JobState.FAILED, detail=HOSTILE, counts={HOSTILE: 1})
 
-    monkeypatch.setattr(acme.Acme, "lists_page", lists_page)
-    monkeypatch.setattr(acme.Acme, "custom_fields_page", custom_fields_page)
-    monkeypatch.setattr(acme.Acme, "remove_identifier", refused)
-    monkeypatch.setattr(acme.Acme, "create_list", create_list)
-    monkeypatch.setattr(acme.Queue, "get_job", check)
-    monkeypatch.setattr(acme.Acme, "title", HOSTILE)
+    monkeypatch.setattr(fake_provider.Acme, "lists_page", lists_page)
+    monkeypatch.setattr(fake_provider.Acme, "custom_fields_page", custom_fields_page)
+    monkeypatch.setattr(fake_provider.Acme, "remove_identifier", refused)
+    monkeypatch.setattr(fake_provider.Acme, "create_list", create_list)
+    monkeypatch.setattr(fake_provider.Queue, "get_job", check)
+    monkeypatch.setattr(fake_provider.Acme, "title", HOSTILE)
     return vendor
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,11 @@ from contacts_core.storage.tombstones import Tombstones, blocked, tombstone_stor
 from tests.cli.fake_provider import Run, Vendor, person
 
 COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'contacts'; from contacts_core.cli import main; main()"]
-BREAKS: list[tuple[BaseException, int]] = [
-    (KeyboardInterrupt(), Exit.INTERRUPTED),
-    (Cancelled(unclear=True), Exit.INTERRUPTED),
-    (Unreachable("gone"), Exit.PARTIAL),
-    (Unavailable("no"), Exit.PARTIAL),
+BREAKS: list[Any] = [  # what makes the error, for one that was raised before carries what became of it then
+    pytest.param(KeyboardInterrupt, Exit.INTERRUPTED, id="KeyboardInterrupt"),
+    pytest.param(partial(Cancelled, unclear=True), Exit.INTERRUPTED, id="Cancelled"),
+    pytest.param(partial(Unreachable, "gone"), Exit.PARTIAL, id="Unreachable"),
+    pytest.param(partial(Unavailable, "no"), Exit.PARTIAL, id="Unavailable"),
 ]
 
 CHANGES = [
@@ -45,12 +46,12 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize(("error", "code"), BREAKS, ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(("broken", "code"), BREAKS)
 @pytest.mark.parametrize(("command", "call"), CHANGES, ids=lambda c: c[0] if isinstance(c, tuple) else "")
 def test_a_single_request_that_breaks_is_called_unclear(
     command: tuple[str, ...],
     call: str,
-    error: BaseException,
+    broken: Callable[[], BaseException],
     code: int,
     run: Run,
     vendor: Vendor,
@@ -59,18 +60,19 @@ def test_a_single_request_that_breaks_is_called_unclear(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("people.jsonl").write_text(json.dumps(plain(person(1))) + "\n")
-    vendor.errors[call] = error
+    vendor.errors[call] = broken()
     done = run(*command)
     assert done.code == code
     assert "interrupted (1 asked for, 1 unclear)" in done.out
     assert "may or may not have been carried out" in done.out
     assert ": done" not in done.out
+    vendor.errors[call] = broken()
     done = run(*command, "--json")
     assert (done.code, done.json["state"], done.json["requested"]) == (code, "interrupted", 1)
     assert (len(done.json["uncertain"]), done.json["unsent"]) == (1, [])
 
 
-@pytest.mark.parametrize(("error", "code"), BREAKS, ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(("broken", "code"), BREAKS)
 @pytest.mark.parametrize(
     ("command", "call", "item"),
     [
@@ -81,20 +83,43 @@ def test_a_single_request_that_breaks_is_called_unclear(
     ids=lambda c: c[0] if isinstance(c, tuple) else "",
 )
 def test_a_whole_account_or_list_whose_answer_is_cut_off_is_called_unclear(
-    command: tuple[str, ...], call: str, item: str, error: BaseException, code: int, run: Run, vendor: Vendor
+    command: tuple[str, ...],
+    call: str,
+    item: str,
+    broken: Callable[[], BaseException],
+    code: int,
+    run: Run,
+    vendor: Vendor,
 ) -> None:
-    vendor.errors[call] = error
+    vendor.errors[call] = broken()
     done = run(*command)
     assert done.code == code
     assert f"unclear, may or may not have been carried out: {item}" in done.out
+    vendor.errors[call] = broken()
     done = run(*command, "--json")
     assert (done.code, done.json["state"], done.json["uncertain"]) == (code, "interrupted", [item])
-    if call == "create list" and not isinstance(error, KeyboardInterrupt):
+    if call == "create list":
         assert "contacts lists" in done.error["hint"]  # to repeat it is not safe
 
 
+@pytest.mark.parametrize(
+    ("broken", "code", "message"),
+    [  # the first is what a request that is cut off by Ctrl-C becomes
+        (partial(Cancelled, unclear=True), Exit.INTERRUPTED, "stopped: interrupted by the user;"),
+        (KeyboardInterrupt, Exit.INTERRUPTED, "stopped: interrupted by the user;"),
+        (partial(RuntimeError, "jane@example.com"), Exit.PARTIAL, "stopped: RuntimeError: j***@example.com;"),
+        (RuntimeError, Exit.PARTIAL, "stopped: RuntimeError;"),
+    ],
+    ids=["cancelled", "Ctrl-C", "another error", "another error without words"],
+)
 def test_rows_that_were_never_read_are_counted_as_not_sent(
-    run: Run, vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    broken: Callable[[], BaseException],
+    code: int,
+    message: str,
+    run: Run,
+    vendor: Vendor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / "people.jsonl"
     people = [person(n, id="", lists=None, provider="") for n in range(1, 251)]
@@ -105,11 +130,12 @@ def test_rows_that_were_never_read_are_counted_as_not_sent(
         nonlocal calls
         calls += what.startswith("upsert")
         if calls == 2:
-            raise Cancelled(unclear=True)  # what a request that is cut off by Ctrl-C becomes
+            raise broken()
 
     monkeypatch.setattr(Vendor, "did", did)
     done = run("upsert", "acme", "--from-file", path)
-    assert done.code == Exit.INTERRUPTED
+    assert done.code == code
+    assert message in done.err
     assert "upsert_contacts: interrupted (250 asked for, 100 confirmed, 100 unclear, 50 not sent)" in done.out
     calls = 0
     told = run("upsert", "acme", "--from-file", path, "--json").json
@@ -254,8 +280,8 @@ def ids_of(server: Any, name: str) -> list[str]:
     from contacts_core import Contacts
 
     provider: Any = plugins.provider_class(name)(**server.settings(name))
-    with Contacts(provider) as door:
-        return [contact.id for contact in door.export()]
+    with Contacts(provider) as client:
+        return [contact.id for contact in client.export()]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

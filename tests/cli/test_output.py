@@ -20,7 +20,7 @@ from contacts_core.cli.output import Exit
 from contacts_core.errors import Unreachable
 from contacts_core.models import Contact
 from contacts_core.provider import Flow
-from tests.cli import fake_provider as acme
+from tests.cli import fake_provider
 from tests.cli.fake_provider import Run, Vendor, person
 
 WIDTHS = range(60, 146, 5)
@@ -284,7 +284,18 @@ def test_the_first_of_a_sample_are_not_the_first_of_all(run: Run, vendor: Vendor
     "options",
     [("--fields", "nonsense"), ("--sort", "nonsense"), ("--csv", "--json"), ("--fields", "lists.x"), ("--sort", "id,")],
 )
-@pytest.mark.parametrize("command", [("search", "acme", "--tag", "x"), ("lists", "acme"), ("fields", "acme")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("search", "acme", "--tag", "x"),
+        ("find", "acme", "--email", "person1@example.com"),
+        ("lists", "acme"),
+        ("fields", "acme"),
+        ("accounts",),
+        ("runs",),
+    ],
+    ids=lambda command: command[0],
+)
 def test_an_unknown_field_or_two_formats_are_usage_errors(
     command: tuple[str, ...], options: tuple[str, ...], run: Run, vendor: Vendor
 ) -> None:
@@ -300,12 +311,26 @@ def test_lists_are_sorted_and_their_fields_chosen(run: Run, vendor: Vendor, monk
         yield from ()
         return Page([ContactList("acme", "a", "x", 1), ContactList("acme", "b", "y", 2), ContactList("acme", "c", "z")])
 
-    monkeypatch.setattr(acme.Acme, "lists_page", lists_page)
+    monkeypatch.setattr(fake_provider.Acme, "lists_page", lists_page)
     assert run("lists", "acme", "--sort", "-contacts", "--fields", "id").out.split() == ["b", "a", "c"]
     assert run("lists", "acme", "--sort", "-id", "--fields", "id,contacts", "--json").json[0] == {
         "id": "c",
         "contacts": None,
     }
+
+
+def test_found_contacts_are_shown_as_a_search_shows_them(run: Run, vendor: Vendor) -> None:
+    wanted = ("--email", "person1@example.com,person3@example.com", "--phone", "+15550100001")
+    chosen = ("--fields", "id,email", "--sort", "-id")
+    assert run("find", "acme", *wanted, *chosen).out == "id-3\tperson3@example.com\nid-1\tperson1@example.com\n"
+    told = run("find", "acme", *wanted, *chosen, "--json").json
+    assert told == [{"id": "id-3", "email": "person3@example.com"}, {"id": "id-1", "email": "person1@example.com"}]
+    rows = list(csv.DictReader(io.StringIO(run("find", "acme", *wanted, "--csv").out)))
+    searched = list(csv.DictReader(io.StringIO(run("search", "acme", "--list", "l1", "--csv").out)))
+    assert rows == [row for row in searched if row["id"] in {"id-1", "id-3"}]
+    missing = run("find", "acme", "--email", "nobody@example.com", "--csv")
+    assert (missing.code, len(missing.out.splitlines())) == (Exit.PARTIAL, 1)
+    assert "no contact has" in missing.err
 
 
 ENDS = [
@@ -453,7 +478,7 @@ def test_a_long_change_says_how_far_it_got(run: Run, vendor: Vendor, monkeypatch
     class Answer:
         status_code = 200
 
-    def delete(self: Contacts[acme.Acme], ids: list[str]) -> object:
+    def delete(self: Contacts[fake_provider.Acme], ids: list[str]) -> object:
         for hook in hooks:
             hook(None, Answer())
             hook(None, Answer())

@@ -24,29 +24,29 @@ from contacts_core.plans.receipts.receipt import Signer
 from contacts_core.storage.database import locate_storage
 from contacts_core.storage.tombstones import Tombstones
 from tests.cli.fake_provider import Run
-from tests.plans.environment import Ground, ground, holders, lively
+from tests.plans.environment import Environment, holders, lively, open_environment
 
 ALL = "bird,sendgrid,user-api"
 COMMAND = (sys.executable, "-c", "from contacts_core.cli import main; main()")
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
     """The three vendors, as accounts of a file, in a folder of the test's own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    with lively(), ground() as served:
+    with lively(), open_environment() as served:
         monkeypatch.setenv("CONTACTS_FILE", str(served.accounts_file(tmp_path / "accounts.toml")))
         yield served
 
 
 @pytest.fixture
-def person(here: Ground) -> str:
-    return here.emails(1)[0].value
+def person(environment: Environment) -> str:
+    return environment.emails(1)[0].value
 
 
 @pytest.fixture
-def receipt(here: Ground, person: str, run: Run) -> Path:
+def receipt(environment: Environment, person: str, run: Run) -> Path:
     """The receipt of an erasure."""
     assert run("plan", "erase", "--email", person, "--accounts", ALL, "--to", "plan.json").code == Exit.DONE
     assert run("apply", "plan.json", "--yes", "--receipt", "receipt.jsonl").code == Exit.DONE
@@ -54,8 +54,8 @@ def receipt(here: Ground, person: str, run: Run) -> Path:
 
 
 class TestErase:
-    def test_two_commands_do_it_and_prove_it(self, here: Ground, person: str, run: Run) -> None:
-        before = here.everyone()
+    def test_two_commands_do_it_and_prove_it(self, environment: Environment, person: str, run: Run) -> None:
+        before = environment.everyone()
         planned = run("plan", "erase", "--email", person.upper(), "--accounts", ALL, "--to", "plan.json")
         assert planned.code == Exit.DONE
         assert "has email:p***@example." in planned.out
@@ -63,7 +63,7 @@ class TestErase:
         assert "user-api has no look-up: every contact is read" in planned.err
         assert "contacts apply plan.json" in planned.err
         assert person not in planned.out + planned.err
-        assert here.everyone() == before
+        assert environment.everyone() == before
         assert stat.S_IMODE(Path("plan.json").stat().st_mode) == 0o600
 
         done = run("apply", "plan.json", "--yes", "--receipt", "receipt.jsonl")
@@ -72,18 +72,20 @@ class TestErase:
         assert "waiting for 1 job(s) of the vendor" in done.err or "sendgrid: done" in done.err
         assert person not in done.out + done.err
         assert Receipt.load("receipt.jsonl").complete
-        assert not any(holders(here.everyone(), [Identifier.email(person)]).values())
+        assert not any(holders(environment.everyone(), [Identifier.email(person)]).values())
 
-    def test_it_asks_first(self, here: Ground, person: str, run: Run) -> None:
+    def test_it_asks_first(self, environment: Environment, person: str, run: Run) -> None:
         run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
-        before = here.everyone()
+        before = environment.everyone()
         assert run("apply", "plan.json").code == Exit.REFUSED
         assert run("apply", "plan.json", types="n\n").code == Exit.REFUSED
-        assert here.everyone() == before
+        assert environment.everyone() == before
         assert list_runs() == []
         assert run("apply", "plan.json", types="y\n").code == Exit.DONE
 
-    def test_plans_and_receipts_come_from_standard_input_as_well(self, here: Ground, person: str, run: Run) -> None:
+    def test_plans_and_receipts_come_from_standard_input_as_well(
+        self, environment: Environment, person: str, run: Run
+    ) -> None:
         run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
         saved = Path("plan.json").read_text("utf-8")
         assert run("plan", "show", "-", stdin=saved).out == run("plan", "show", "plan.json").out
@@ -98,14 +100,14 @@ class TestErase:
             assert run("receipt", *command, stdin=written).code == Exit.DONE
         assert run("receipt", "verify", "-", stdin="").code in {Exit.USAGE, Exit.FAILED}
 
-    def test_whoever_confirms_sees_whole_identifiers(self, here: Ground, person: str, run: Run) -> None:
+    def test_whoever_confirms_sees_whole_identifiers(self, environment: Environment, person: str, run: Run) -> None:
         run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
         assert person in run("apply", "plan.json", types="n\n").err
         assert person in run("erase", "--email", person, "--accounts", "bird", types="n\n").err
         assert person not in run("apply", "plan.json").err
 
-    def test_people_come_from_a_file(self, here: Ground, run: Run) -> None:
-        first, second = here.emails(2)
+    def test_people_come_from_a_file(self, environment: Environment, run: Run) -> None:
+        first, second = environment.emails(2)
         Path("people.csv").write_text(
             f"Email,name,phone,email\n{first.value},A,,\n,,+12025550199,{second.value}\n,,,\n", encoding="utf-8-sig"
         )
@@ -125,7 +127,9 @@ class TestErase:
             ("", "no col"),
         ],
     )
-    def test_a_file_that_names_nobody_is_refused(self, here: Ground, run: Run, content: str, words: str) -> None:
+    def test_a_file_that_names_nobody_is_refused(
+        self, environment: Environment, run: Run, content: str, words: str
+    ) -> None:
         Path("people.csv").write_text(content.replace(" ,", '"",x'), encoding="utf-8")
         if "has no identifier" in words:
             Path("people.csv").write_text("email,name\na@example.com,A\n,B\n", encoding="utf-8")
@@ -133,8 +137,8 @@ class TestErase:
         assert done.code == Exit.USAGE
         assert words in done.err
 
-    def test_follow_widens_and_is_suggested(self, here: Ground, run: Run) -> None:
-        contact = next(c for c in here.everyone()["bird"].values() if c.phone and c.email)
+    def test_follow_widens_and_is_suggested(self, environment: Environment, run: Run) -> None:
+        contact = next(c for c in environment.everyone()["bird"].values() if c.phone and c.email)
         told = run("plan", "erase", "--email", contact.email, "--accounts", "bird")
         assert "following would look for: phone:+" in told.out
         told = run("plan", "erase", "--email", contact.email, "--accounts", "bird", "--follow", "all")
@@ -151,11 +155,13 @@ class TestErase:
             ("--accounts", "nobody-of-that-name", "--email", "a@example.com"),
         ],
     )
-    def test_what_makes_no_sense_is_a_usage_error(self, here: Ground, run: Run, arguments: tuple[str, ...]) -> None:
+    def test_what_makes_no_sense_is_a_usage_error(
+        self, environment: Environment, run: Run, arguments: tuple[str, ...]
+    ) -> None:
         assert run("plan", "erase", *arguments).code == Exit.USAGE
 
-    def test_limits_are_raised_by_name(self, here: Ground, run: Run) -> None:
-        emails = [argument for email in here.emails(3) for argument in ("--email", email.value)]
+    def test_limits_are_raised_by_name(self, environment: Environment, run: Run) -> None:
+        emails = [argument for email in environment.emails(3) for argument in ("--email", email.value)]
         told = run("plan", "erase", *emails, "--accounts", "bird", "--max-contacts", "2")
         assert told.code == Exit.REFUSED
         assert "--max-contacts" in told.err
@@ -166,43 +172,45 @@ class TestErase:
 
 
 class TestEraseAtOnce:
-    def test_a_dry_run_only_shows(self, here: Ground, person: str, run: Run) -> None:
-        before = here.everyone()
+    def test_a_dry_run_only_shows(self, environment: Environment, person: str, run: Run) -> None:
+        before = environment.everyone()
         shown = run("erase", "--email", person, "--accounts", "bird", "--dry-run")
         assert shown.code == Exit.DONE
         assert "plan to erase: 1 asked for, 1 contact(s) found" in shown.out
         assert "nothing was changed" in shown.err
         assert Plan.from_json(run("erase", "--email", person, "--accounts", "bird", "--dry-run", "--json").out).contacts
-        assert here.everyone() == before
+        assert environment.everyone() == before
         assert list_runs() == []
         assert list(Path().glob("*erase*")) == []
 
-    def test_it_shows_asks_applies_and_writes_the_receipt(self, here: Ground, person: str, run: Run) -> None:
-        before = here.everyone()
+    def test_it_shows_asks_applies_and_writes_the_receipt(
+        self, environment: Environment, person: str, run: Run
+    ) -> None:
+        before = environment.everyone()
         arguments = ("erase", "--email", person, "--accounts", "bird", "--receipt", "receipt.jsonl")
         assert run(*arguments).code == Exit.REFUSED
         refused = run(*arguments, types="n\n")
         assert (refused.code, "plan to erase" in refused.err) == (Exit.REFUSED, True)
-        assert here.everyone() == before
+        assert environment.everyone() == before
         assert not Path("receipt.jsonl").exists()
         assert run(*arguments, types="y\n").code == Exit.DONE
         assert Receipt.load("receipt.jsonl").complete
-        assert not any(holders({"bird": here.everyone()["bird"]}, [Identifier.email(person)]).values())
+        assert not any(holders({"bird": environment.everyone()["bird"]}, [Identifier.email(person)]).values())
 
-    def test_yes_does_not_ask(self, here: Ground, person: str, run: Run) -> None:
+    def test_yes_does_not_ask(self, environment: Environment, person: str, run: Run) -> None:
         done = run("erase", "--email", person, "--accounts", "bird", "--yes", "--json")
         assert (done.code, done.json["state"]) == (Exit.DONE, "done")
         assert Receipt.load(done.json["receipt"]).complete
 
-    def test_without_people_it_is_a_usage_error(self, here: Ground, run: Run) -> None:
+    def test_without_people_it_is_a_usage_error(self, environment: Environment, run: Run) -> None:
         assert run("erase", "--accounts", "bird").code == Exit.USAGE
 
 
 class TestOtherPlans:
-    def test_each_of_them(self, here: Ground, run: Run) -> None:
-        door = here.doors["bird"]
-        contacts = [c for c in door.export() if c.phone and c.email]
-        list_id = door.lists()[0].id
+    def test_each_of_them(self, environment: Environment, run: Run) -> None:
+        client = environment.clients["bird"]
+        contacts = [c for c in client.export() if c.phone and c.email]
+        list_id = client.lists()[0].id
         for arguments in (
             ("delete", "bird", "--id", contacts[0].id),
             ("remove-identifier", "--phone", contacts[1].phone, "--accounts", "bird"),
@@ -213,21 +221,23 @@ class TestOtherPlans:
             assert (shown.code, f"plan to {arguments[0]}" in shown.out) == (Exit.DONE, True)
             assert json.loads(run("plan", "show", "plan.json", "--json").out)["kind"] == arguments[0]
             assert run("apply", "plan.json", "--yes").code == Exit.DONE
-        after = {contact.id: contact for contact in door.export()}
+        after = {contact.id: contact for contact in client.export()}
         assert contacts[0].id not in after
         assert after[contacts[1].id].phone is None
-        assert contacts[2].id not in {c.id for c in door.export(lists=[list_id])}
+        assert contacts[2].id not in {c.id for c in client.export(lists=[list_id])}
 
     @pytest.mark.parametrize(
         "arguments",
         [("delete", "bird"), ("remove-identifier", "--accounts", "bird"), ("remove-from-list", "bird", "x")],
     )
-    def test_without_anybody_it_is_a_usage_error(self, here: Ground, run: Run, arguments: tuple[str, ...]) -> None:
+    def test_without_anybody_it_is_a_usage_error(
+        self, environment: Environment, run: Run, arguments: tuple[str, ...]
+    ) -> None:
         assert run("plan", *arguments).code == Exit.USAGE
 
 
 class TestApply:
-    def test_an_altered_plan_is_refused(self, here: Ground, person: str, run: Run) -> None:
+    def test_an_altered_plan_is_refused(self, environment: Environment, person: str, run: Run) -> None:
         run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
         path = Path("plan.json")
         path.write_text(path.read_text().replace('"contact": "', '"contact": "0', 1))
@@ -235,11 +245,13 @@ class TestApply:
         assert told.code == Exit.REFUSED
         assert "altered" in told.err
 
-    def test_a_change_since_is_refused_and_replan_shows_it(self, here: Ground, person: str, run: Run) -> None:
+    def test_a_change_since_is_refused_and_replan_shows_it(
+        self, environment: Environment, person: str, run: Run
+    ) -> None:
         run("plan", "erase", "--email", person, "--accounts", ALL, "--to", "plan.json")
         assert "nothing has changed" in run("apply", "plan.json", "--replan").out
         (gone,) = Plan.load("plan.json").by_account["bird"].targets
-        here.doors["bird"].delete_contacts([gone.contact])
+        environment.clients["bird"].delete_contacts([gone.contact])
         told = run("apply", "plan.json", "--yes", "--json")
         assert told.code == Exit.REFUSED
         assert json.loads(told.err.splitlines()[-1])["error"]["type"] == "PlanRefused"
@@ -248,53 +260,55 @@ class TestApply:
         assert run("apply", "plan-new.json", "--yes").code == Exit.DONE
 
     def test_whoever_is_still_there_is_named_and_the_exit_code_is_partial(
-        self, here: Ground, person: str, run: Run
+        self, environment: Environment, person: str, run: Run
     ) -> None:
         run("plan", "erase", "--email", person, "--accounts", "sendgrid", "--to", "plan.json")
-        here.sandbox.faults.set("job-fails", None)
+        environment.sandbox.faults.set("job-fails", None)
         done = run("apply", "plan.json", "--yes", "--timeout", "0.2")
         assert done.code == Exit.PARTIAL
         assert "person 1 in sendgrid: present: 1 of 1 contacts still there" in done.out
-        here.sandbox.faults.clear()
+        environment.sandbox.faults.clear()
         name = list_runs()[0].id
         assert f"contacts runs resume {name}" in done.out
         assert run("runs", "resume", name, "--yes").code == Exit.DONE
         assert "1" in run("tombstones", "count").out
 
-    def test_as_json(self, here: Ground, person: str, run: Run) -> None:
+    def test_as_json(self, environment: Environment, person: str, run: Run) -> None:
         run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
         done = json.loads(run("apply", "plan.json", "--yes", "--json").out)
         assert (done["state"], done["absent"], done["present"], done["unknown"]) == ("done", 1, 0, 0)
         assert Receipt.load(done["receipt"]).run == done["run"]
 
     def test_a_vendor_that_cannot_be_reached_is_named_and_nothing_is_changed(
-        self, here: Ground, person: str, run: Run
+        self, environment: Environment, person: str, run: Run
     ) -> None:
         run("plan", "erase", "--email", person, "--accounts", ALL, "--to", "plan.json")
-        before = here.everyone()
+        before = environment.everyone()
         Path("bird.key").write_text("revoked")
         told = run("apply", "plan.json", "--yes")
         assert told.code == Exit.FAILED
         # The receipt's words are ours; what the vendor said is told beside it.
         assert "nothing was changed; bird: the vendor refused the key (Unauthenticated, status 401)" in told.out
         assert "bird POST /contacts/search [401]" in told.err
-        assert here.everyone() == before
+        assert environment.everyone() == before
 
-    def test_workers_want_postgresql(self, here: Ground, person: str, run: Run) -> None:
+    def test_workers_want_postgresql(self, environment: Environment, person: str, run: Run) -> None:
         run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
         assert run("apply", "plan.json", "--yes", "--detach").code == Exit.USAGE
         assert "PostgreSQL" in run("worker").err
 
-    def test_ctrl_c_says_how_to_go_on(self, here: Ground, person: str, run: Run) -> None:
+    def test_ctrl_c_says_how_to_go_on(self, environment: Environment, person: str, run: Run) -> None:
         run("plan", "erase", "--email", person, "--accounts", "sendgrid", "--to", "plan.json")
-        here.sandbox.faults.set("job-never-ends", None)
+        environment.sandbox.faults.set("job-never-ends", None)
         process = subprocess.Popen(
             [*COMMAND, "apply", "plan.json", "--yes"],
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ},
         )
-        while not any(exchange.path.startswith("/v3/marketing/contacts/imports") for exchange in list(here.seen)):
+        while not any(
+            exchange.path.startswith("/v3/marketing/contacts/imports") for exchange in list(environment.seen)
+        ):
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
@@ -314,6 +328,12 @@ class TestRuns:
         name = Receipt.load(receipt).run
         assert name in run("runs").out
         assert [one["id"] for one in json.loads(run("runs", "--json").out)] == [name]
+        assert (
+            run("runs", "--fields", "id,state,accounts", "--sort", "-begun_at").out
+            == f"{name}\tdone\t{ALL.replace(',', ', ')}\n"
+        )
+        assert json.loads(run("runs", "--fields", "id,people", "--json").out) == [{"id": name, "people": 1}]
+        assert run("runs", "--csv").out.startswith("id,kind,state,reason,accounts,people,round,begun_at,ended_at")
         assert "bird\tdone\t" in run("runs", "show", name).out
         told = json.loads(run("runs", "show", name, "--json").out)
         assert told["run"]["state"] == "done"
@@ -347,7 +367,7 @@ class TestReceipts:
         assert "is not valid" in told.err
 
     def test_a_signature_by_reference(
-        self, here: Ground, person: str, run: Run, monkeypatch: pytest.MonkeyPatch
+        self, environment: Environment, person: str, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         private = Ed25519PrivateKey.generate()
         pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -378,7 +398,9 @@ class TestReceipts:
 
 
 class TestTombstones:
-    def test_an_import_names_the_rows_it_holds_back(self, here: Ground, receipt: Path, person: str, run: Run) -> None:
+    def test_an_import_names_the_rows_it_holds_back(
+        self, environment: Environment, receipt: Path, person: str, run: Run
+    ) -> None:
         lines = [
             {"identifiers": [{"kind": "email", "value": "new@example.com"}]},
             {"identifiers": [{"kind": "email", "value": person.upper()}]},
@@ -390,7 +412,7 @@ class TestTombstones:
         assert "1 confirmed" in told.out
         assert run("upsert", "bird", "--from-file", "people.jsonl", "--recreate-erased").code == Exit.DONE
 
-    def test_they_can_be_lifted(self, here: Ground, receipt: Path, person: str, run: Run) -> None:
+    def test_they_can_be_lifted(self, environment: Environment, receipt: Path, person: str, run: Run) -> None:
         assert json.loads(run("tombstones", "count", "--json").out) == {"count": 1}
         assert run("tombstones", "lift", "--email", person).code == Exit.REFUSED
         assert "1 tombstone(s) removed" in run("tombstones", "lift", "--email", person.upper(), "--yes").out
@@ -400,24 +422,24 @@ class TestTombstones:
     def test_without_a_state_there_are_none(self, run: Run) -> None:
         assert "0 identifier(s)" in run("tombstones", "count").out
 
-    def test_every_door_holds_back(self, here: Ground, receipt: Path, person: str) -> None:
+    def test_every_client_holds_back(self, environment: Environment, receipt: Path, person: str) -> None:
         from contacts_core.errors import ConfigurationError
 
         erased, other = (
             Contact(identifiers=(Identifier.email(person),)),
             Contact(identifiers=(Identifier.email("other@example.com"),)),
         )
-        for door in here.accounts:
-            outcome = door.upsert_contacts([other, erased, other])
+        for client in environment.accounts:
+            outcome = client.upsert_contacts([other, erased, other])
             (failure,) = [each for each in outcome.failed if "held back" in each.reason]
             assert "row 2" in failure.reason
             assert person not in repr(outcome)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("CONTACTS_RECEIPT_KEY", "quite another key than before")
             with pytest.raises(ConfigurationError, match="made with the receipt key"):
-                here.accounts[0].upsert_contacts([erased])
+                environment.accounts[0].upsert_contacts([erased])
         assert len(Tombstones(locate_storage())) == 1
-        assert isinstance(here.accounts[0], Contacts)
+        assert isinstance(environment.accounts[0], Contacts)
 
 
 def test_a_command_inside_the_sandbox_sees_only_the_sandbox(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from itertools import islice, pairwise
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -312,6 +313,34 @@ def test_leaving_early_closes_the_inner_stream() -> None:
     next(outer)
     outer.close()
     assert watched.events == ["closed"]
+
+
+def test_effects_are_changed_also_those_of_flows_that_run_side_by_side() -> None:
+    def read(path: str) -> Flow[str]:
+        yield from Sleep(1)
+        return (yield from get(path, str))
+
+    def flow() -> Flow[list[str | None]]:
+        settled = yield from flows.run_together([read("/a"), read("/b")], 2)
+        return [each.value for each in settled]
+
+    def moved(effect: Any) -> Any:
+        match effect:
+            case Sleep():
+                return None  # left out
+            case Request():
+                return evolve(effect, path=f"/moved{effect.path}")
+            case _:
+                return effect
+
+    asked: list[str] = []
+
+    def answer(request: Request[Any]) -> str:
+        asked.append(request.path)
+        return request.path[-1]
+
+    assert run(flows.with_effects(flow(), moved), answer) == ["a", "b"]
+    assert asked == ["/moved/a", "/moved/b"]
 
 
 @pytest.mark.parametrize("fails", [False, True])

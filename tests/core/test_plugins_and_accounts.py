@@ -250,12 +250,12 @@ class TestAccounts:
         monkeypatch.setitem(sys.modules, "platformdirs", None)
         assert accounts_file() == Path("contacts.toml")
 
-    def test_doors_are_opened_by_name_and_say_so(self, file: Path) -> None:
+    def test_clients_are_opened_by_name_and_say_so(self, file: Path) -> None:
         write(file, 'api_key = "env:HOME"')
-        with connect("mine") as door:
-            assert isinstance(door, Contacts)
-            assert repr(door) == "Contacts('mine', provider='acme-crm')"
-            assert isinstance(door.provider, Acme)
+        with connect("mine") as client:
+            assert isinstance(client, Contacts)
+            assert repr(client) == "Contacts('mine', provider='acme-crm')"
+            assert isinstance(client.provider, Acme)
         assert repr(connect_async("mine")) == "AsyncContacts('mine', provider='acme-crm')"
         with pytest.raises(errors.ConfigurationError, match="no account named 'yours'"):
             connect("yours")

@@ -56,11 +56,11 @@ def test_the_version_is_the_one_that_is_installed() -> None:
     assert done.stdout.strip() == "False"
 
 
-def test_both_doors_have_the_same_methods_with_the_same_parameters() -> None:
-    def methods(door: type) -> dict[str, list[str]]:
+def test_both_clients_have_the_same_methods_with_the_same_parameters() -> None:
+    def methods(client: type) -> dict[str, list[str]]:
         return {
             name: list(inspect.signature(member).parameters)
-            for name, member in vars(door).items()
+            for name, member in vars(client).items()
             if inspect.isfunction(member) and not name.startswith("_")
         }
 
@@ -68,8 +68,8 @@ def test_both_doors_have_the_same_methods_with_the_same_parameters() -> None:
 
 
 def test_no_type_of_the_transport_is_public() -> None:
-    for door in (Contacts, AsyncContacts):
-        for name, member in vars(door).items():
+    for client in (Contacts, AsyncContacts):
+        for name, member in vars(client).items():
             if inspect.isfunction(member) and name != "__init__":
                 assert "httpx" not in str(inspect.signature(member)), name
     for error in vars(errors).values():

@@ -182,7 +182,7 @@ def test_an_unknown_name_lists_the_providers() -> None:
     assert "strict-crm" in caught.value.hint
 
 
-def test_a_door_shows_no_setting(file: Path) -> None:
-    with connect("strict-crm", **GOOD) as door:
-        assert isinstance(door, Contacts)
-        assert VALUE not in f"{door!r} {door.provider!r}"
+def test_a_client_shows_no_setting(file: Path) -> None:
+    with connect("strict-crm", **GOOD) as client:
+        assert isinstance(client, Contacts)
+        assert VALUE not in f"{client!r} {client.provider!r}"

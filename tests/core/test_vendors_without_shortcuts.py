@@ -58,7 +58,7 @@ class ByIds(DeletesAllContactsById, FindsContactsByScan, CountsByPaging, Paged):
 
 def test_without_a_way_to_delete_all_the_ids_are_gathered_first() -> None:
     script = Script(PEOPLE)
-    outcome = run(operations.delete_all_contacts(ByIds(script=script), "acme", ["acme"]), fine)
+    outcome = run(operations.delete_all_contacts(ByIds(script=script), "acme", "acme"), fine)
     assert [name for name, _ in script.asked] == ["contacts_page"] * 2 + ["delete_contacts"] * 4
     assert outcome.confirmed == ("c1", "c2", "c3", "c4")
     assert outcome.operation == "delete_all_contacts"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from contacts_core.config import plugins
-from tests.plans.environment import Ground, ground, lively
+from tests.plans.environment import Environment, lively, open_environment
 
 
 @pytest.fixture(autouse=True)
@@ -17,9 +17,9 @@ def _lively() -> Iterator[None]:
 
 
 @pytest.fixture
-def here() -> Iterator[Ground]:
+def environment() -> Iterator[Environment]:
     """Three vendors with a few people."""
-    with ground() as served:
+    with open_environment() as served:
         yield served
 
 

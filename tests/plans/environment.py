@@ -59,29 +59,29 @@ def lively() -> Iterator[None]:
         yield
 
 
-class Ground:
-    """The emulators, a door to each, and everything that was sent to them."""
+class Environment:
+    """The emulators, a client of each, and everything that was sent to them."""
 
     def __init__(self, server: Running, seen: list[Exchange], attempts: int) -> None:
         self.server = server
         self.http = HttpSettings(attempts=attempts)
         self.sandbox = server.sandbox
         self.seen = seen
-        self.doors = {name: self.door(name) for name in server.sandbox.emulators}
+        self.clients = {name: self.client(name) for name in server.sandbox.emulators}
 
-    def door(self, name: str) -> Contacts[Any]:
-        """Another door."""
+    def client(self, name: str) -> Contacts[Any]:
+        """Another client."""
         provider = plugins.provider_class(name)(**self.server.settings(name), http=self.http)
         return Contacts(provider, name=name, guard=guard(None))
 
     @property
     def accounts(self) -> list[Contacts[Any]]:
-        """Every door."""
-        return list(self.doors.values())
+        """Every client."""
+        return list(self.clients.values())
 
     def everyone(self) -> dict[str, dict[str, Contact]]:
-        """Who is there, read through the front door."""
-        return {name: {contact.id: contact for contact in door.export()} for name, door in self.doors.items()}
+        """Who is there, read through the client."""
+        return {name: {contact.id: contact for contact in client.export()} for name, client in self.clients.items()}
 
     def emails(self, count: int) -> list[Identifier]:
         """Addresses of people who are at every vendor."""
@@ -96,9 +96,9 @@ class Ground:
     def accounts_file(self, path: Path) -> Path:
         """An accounts file that leads other processes here."""
         lines: list[str] = []
-        for name, door in self.doors.items():
+        for name, client in self.clients.items():
             lines += [f"[accounts.{json.dumps(name)}]", f"provider = {json.dumps(name)}"]
-            fields = {each.name: each for each in attrs.fields(type(door.provider))}
+            fields = {each.name: each for each in attrs.fields(type(client.provider))}
             for setting, value in self.server.settings(name).items():
                 written = value
                 if fields[setting].metadata.get("secret"):
@@ -111,9 +111,9 @@ class Ground:
 
 
 @contextmanager
-def ground(
+def open_environment(
     contacts: int = 12, *, told: Callable[[Exchange], None] | None = None, attempts: int = 5, **options: Any
-) -> Iterator[Ground]:
+) -> Iterator[Environment]:
     """Serve the three vendors."""
     seen: list[Exchange] = []
 
@@ -125,14 +125,14 @@ def ground(
     options.setdefault("speed", SPEED)
     kinds = emulators().values()
     with ExitStack() as opened:
-        here = Ground(
+        environment = Environment(
             opened.enter_context(running(Sandbox(kinds, contacts=contacts, observer=observe, **options))),
             seen,
             attempts,
         )
-        for door in here.accounts:
-            opened.enter_context(door)
-        yield here
+        for client in environment.accounts:
+            opened.enter_context(client)
+        yield environment
 
 
 def without(people: dict[str, dict[str, Contact]], plan: Any) -> dict[str, Any]:

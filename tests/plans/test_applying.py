@@ -40,7 +40,7 @@ from contacts_core.plans.execution.runner import overview
 from contacts_core.provider import hookimpl
 from contacts_core.storage.database import locate_storage
 from contacts_core.storage.journal import Journal
-from tests.plans.environment import Ground, ground, holders, without
+from tests.plans.environment import Environment, holders, open_environment, without
 
 QUICK: dict[str, Any] = {"pause": 0.01, "timeout": 10.0}
 HASTY: dict[str, Any] = {"pause": 0.01, "timeout": 0.1}
@@ -70,12 +70,12 @@ def states(given: Receipt) -> dict[str, set[tuple[str, str]]]:
 
 
 class TestErasing:
-    def test_they_are_gone_everywhere_and_nobody_else_is(self, here: Ground) -> None:
-        people = here.emails(3)
-        plan = plan_erasure(people, here.accounts)
-        before = without(here.everyone(), plan)
-        done = plan.apply(here.accounts, **QUICK)
-        after = here.everyone()
+    def test_they_are_gone_everywhere_and_nobody_else_is(self, environment: Environment) -> None:
+        people = environment.emails(3)
+        plan = plan_erasure(people, environment.accounts)
+        before = without(environment.everyone(), plan)
+        done = plan.apply(environment.accounts, **QUICK)
+        after = environment.everyone()
         assert not any(holders(after, people).values())
         assert without(after, plan) == before
         assert (done.state, done.complete, done.absent, done.present, done.unknown) == ("done", True, 9, 0, 0)
@@ -86,30 +86,32 @@ class TestErasing:
         assert done.plan == plan.checksum
         assert get_receipt(done.run) == done
 
-    def test_who_was_never_there_is_verified_as_well(self, here: Ground) -> None:
-        done = plan_erasure([Identifier.email("nobody@example.com")], here.accounts).apply(here.accounts, **QUICK)
+    def test_who_was_never_there_is_verified_as_well(self, environment: Environment) -> None:
+        done = plan_erasure([Identifier.email("nobody@example.com")], environment.accounts).apply(
+            environment.accounts, **QUICK
+        )
         assert done.complete
         assert {reason for each in states(done).values() for _, reason in each} == {
             "was not there and is not: by look-up"
         }
 
-    def test_every_exchange_is_in_the_receipt_as_digests(self, here: Ground) -> None:
-        people = here.emails(2)
-        plan = plan_erasure(people, here.accounts)
-        here.seen.clear()
-        done = plan.apply(here.accounts, **QUICK)
+    def test_every_exchange_is_in_the_receipt_as_digests(self, environment: Environment) -> None:
+        people = environment.emails(2)
+        plan = plan_erasure(people, environment.accounts)
+        environment.seen.clear()
+        done = plan.apply(environment.accounts, **QUICK)
         lines = [line for kind in ("step", "jobs", "read") for line in done.of(kind)]
         told = [exchange for line in lines for exchange in line["exchanges"]]
-        assert sorted(e["method"] for e in told) == sorted(e.method for e in here.seen)
+        assert sorted(e["method"] for e in told) == sorted(e.method for e in environment.seen)
         assert all(re.fullmatch(r"[0-9a-f]{64}", e["request"]) and e["status"] < 500 for e in told)
         for person in people:
             assert person.value not in done.text
         for part in plan.accounts:
             assert all(target.contact not in done.text for target in part.targets)
 
-    def test_afterwards_nothing_here_knows_who_they_were(self, here: Ground) -> None:
-        plan = plan_erasure(here.emails(2), here.accounts)
-        done = plan.apply(here.accounts, **QUICK)
+    def test_afterwards_nothing_here_knows_who_they_were(self, environment: Environment) -> None:
+        plan = plan_erasure(environment.emails(2), environment.accounts)
+        done = plan.apply(environment.accounts, **QUICK)
         assert Journal(locate_storage()).plan(done.run) is None
         folder = locate_storage().folder
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -120,25 +122,25 @@ class TestErasing:
             for target in part.targets:
                 assert not any(i.value.encode() in content for i in target.identifiers)
 
-    def test_awaited_it_is_the_same(self, here: Ground) -> None:
-        plan = plan_erasure(here.emails(2), here.accounts)
+    def test_awaited_it_is_the_same(self, environment: Environment) -> None:
+        plan = plan_erasure(environment.emails(2), environment.accounts)
 
         async def applied() -> Receipt:
-            doors = [AsyncContacts(door.provider, name=name) for name, door in here.doors.items()]
+            clients = [AsyncContacts(client.provider, name=name) for name, client in environment.clients.items()]
             try:
-                return await plan.apply_async(doors, **QUICK)
+                return await plan.apply_async(clients, **QUICK)
             finally:
-                for door in doors:
-                    await door.close()
+                for client in clients:
+                    await client.close()
 
         assert asyncio.run(applied()).complete
 
-    def test_a_cancelled_task_stops_after_the_steps_under_way(self, here: Ground) -> None:
-        plan = plan_erasure(here.emails(1), here.accounts)
-        here.sandbox.faults.set("job-never-ends", None)
+    def test_a_cancelled_task_stops_after_the_steps_under_way(self, environment: Environment) -> None:
+        plan = plan_erasure(environment.emails(1), environment.accounts)
+        environment.sandbox.faults.set("job-never-ends", None)
 
         async def applied() -> None:
-            doors = [AsyncContacts(door.provider, name=name) for name, door in here.doors.items()]
+            clients = [AsyncContacts(client.provider, name=name) for name, client in environment.clients.items()]
             waiting = asyncio.Event()
             loop = asyncio.get_running_loop()
 
@@ -146,63 +148,67 @@ class TestErasing:
                 if any(each.phase == "waiting" for each in progress):
                     loop.call_soon_threadsafe(waiting.set)
 
-            task = asyncio.create_task(apply_async(plan, doors, pause=0.05, timeout=3, watch=watch))
+            task = asyncio.create_task(apply_async(plan, clients, pause=0.05, timeout=3, watch=watch))
             await waiting.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            here.sandbox.faults.clear()
+            environment.sandbox.faults.clear()
             (run,) = list_runs()
             assert run.state == "interrupted"
-            assert (await resume_async(run.id, doors)).state == "incomplete"  # that job never ends
-            assert (await resume_async(run.id, doors)).complete  # another round asks anew
-            for door in doors:
-                await door.close()
+            assert (await resume_async(run.id, clients)).state == "incomplete"  # that job never ends
+            assert (await resume_async(run.id, clients)).complete  # another round asks anew
+            for client in clients:
+                await client.close()
 
         asyncio.run(applied())
 
 
 class TestVerifying:
     def test_one_who_is_shown_for_a_while_is_waited_for(self) -> None:
-        with ground(speed=40) as slow:
+        with open_environment(speed=40) as slow:
             slow.sandbox.faults.set("stale-reads", None)
             done = plan_erasure(slow.emails(1), slow.accounts).apply(slow.accounts, **QUICK)
         assert done.complete
         shown = [line for line in done.of("read") if line["shown"] and line["path"] != "check"]
         assert shown, "the fault showed nothing, so nothing was tried"
 
-    def test_one_whose_job_fails_is_present_until_it_works(self, here: Ground) -> None:
-        people = here.emails(1)
-        here.sandbox.faults.set("job-fails", None)
-        done = plan_erasure(people, here.accounts).apply(here.accounts, **HASTY)
+    def test_one_whose_job_fails_is_present_until_it_works(self, environment: Environment) -> None:
+        people = environment.emails(1)
+        environment.sandbox.faults.set("job-fails", None)
+        done = plan_erasure(people, environment.accounts).apply(environment.accounts, **HASTY)
         assert (done.state, done.present) == ("incomplete", 1)
         assert states(done)["sendgrid"] == {("present", "1 of 1 contacts still there")}
-        here.sandbox.faults.clear()
-        again = resume(done.run, here.accounts)
+        environment.sandbox.faults.clear()
+        again = resume(done.run, environment.accounts)
         assert again.complete
         assert {line["round"] for line in again.of("step")} == {1, 2}
-        assert not any(holders(here.everyone(), people).values())
+        assert not any(holders(environment.everyone(), people).values())
 
-    def test_one_whose_job_never_ends_is_present_and_the_job_is_named(self, here: Ground) -> None:
-        people = here.emails(1)
-        here.sandbox.faults.set("job-never-ends", None)
-        done = plan_erasure(people, here.accounts).apply(here.accounts, **HASTY)
+    def test_one_whose_job_never_ends_is_present_and_the_job_is_named(self, environment: Environment) -> None:
+        people = environment.emails(1)
+        environment.sandbox.faults.set("job-never-ends", None)
+        done = plan_erasure(people, environment.accounts).apply(environment.accounts, **HASTY)
         (found,) = states(done)["sendgrid"]
         assert found == ("present", "1 of 1 contacts still there; 1 job(s) of the vendor not finished")
 
     @pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
-    def test_one_who_comes_back_is_present_and_left_alone(self, here: Ground, register: Register, name: str) -> None:
-        (person,) = here.emails(1)
-        plan = plan_erasure([person], here.accounts)
-        door = here.door(name)
+    def test_one_who_comes_back_is_present_and_left_alone(
+        self, environment: Environment, register: Register, name: str
+    ) -> None:
+        (person,) = environment.emails(1)
+        plan = plan_erasure([person], environment.accounts)
+        client = environment.client(name)
 
         def come_back() -> None:
-            here.sandbox.clock.advance(3600)
+            environment.sandbox.clock.advance(3600)
             if name == "user-api":  # its upsert would look for them first
-                door.request("POST", "/contacts", json={"first_name": "B", "emails": [{"email_address": person.value}]})
+                client.request(
+                    "POST", "/contacts", json={"first_name": "B", "emails": [{"email_address": person.value}]}
+                )
             else:
-                door.upsert_contacts([Contact(identifiers=(person,))], recreate_erased=True)
-            here.sandbox.clock.advance(3600)
+                client.upsert_contacts([Contact(identifiers=(person,))], recreate_erased=True)
+            environment.sandbox.clock.advance(3600)
 
         class Back:
             @hookimpl
@@ -211,32 +217,32 @@ class TestVerifying:
                     come_back()
 
         register(Back())
-        done = plan.apply(here.accounts, **HASTY)
+        done = plan.apply(environment.accounts, **HASTY)
         assert done.state == "incomplete"
         reason = "found at another contact: re-created, or new since the plan was made"
         assert states(done)[name] == {("present", reason)}
-        again = resume(done.run, here.accounts)
+        again = resume(done.run, environment.accounts)
         assert again.present == 1
-        assert len(holders(here.everyone(), [person])[name]) == 1
-        door.close()
+        assert len(holders(environment.everyone(), [person])[name]) == 1
+        client.close()
 
-    def test_whoever_cannot_be_read_again_is_unknown(self, here: Ground, register: Register) -> None:
-        plan = plan_erasure(here.emails(1), [here.doors["bird"]])
-        register(OnStep(lambda: here.sandbox.faults.set("html", None)))
-        slow = [Contacts(here.doors["bird"].provider, name="bird", transport=quick_transport(here))]
+    def test_whoever_cannot_be_read_again_is_unknown(self, environment: Environment, register: Register) -> None:
+        plan = plan_erasure(environment.emails(1), [environment.clients["bird"]])
+        register(OnStep(lambda: environment.sandbox.faults.set("html", None)))
+        slow = [Contacts(environment.clients["bird"].provider, name="bird", transport=quick_transport(environment))]
         done = plan.apply(slow, **HASTY)
         assert (done.state, done.unknown, done.absent) == ("incomplete", 1, 0)
         assert states(done)["bird"] == {("unknown", "could not be read again")}
-        here.sandbox.faults.clear()
-        assert resume(done.run, here.accounts[:1]).complete
+        environment.sandbox.faults.clear()
+        assert resume(done.run, environment.accounts[:1]).complete
         slow[0].close()
 
     def test_a_vendor_that_stops_answering_stops_the_work_in_that_account_only(
-        self, here: Ground, register: Register
+        self, environment: Environment, register: Register
     ) -> None:
-        people = here.emails(2)
-        plan = plan_erasure(people, here.accounts)
-        bad = evolve(here.doors["bird"].provider, access_key="wrong")
+        people = environment.emails(2)
+        plan = plan_erasure(people, environment.accounts)
+        bad = evolve(environment.clients["bird"].provider, access_key="wrong")
 
         class Locked:
             """The key is revoked between the check and the work."""
@@ -244,7 +250,7 @@ class TestVerifying:
             name, provider = "bird", bad
 
             def __init__(self) -> None:
-                self.good, self.bad = here.doors["bird"], Contacts(bad, name="bird")
+                self.good, self.bad = environment.clients["bird"], Contacts(bad, name="bird")
 
             def run(self, flow: Any) -> Any:
                 return (self.bad if flow.__name__ == "act" else self.good).run(flow)
@@ -266,7 +272,7 @@ class TestVerifying:
             return remove
 
         locked = Locked()
-        done = apply(plan, [locked, here.doors["sendgrid"], here.doors["user-api"]], **HASTY)  # type: ignore[list-item]
+        done = apply(plan, [locked, environment.clients["sendgrid"], environment.clients["user-api"]], **HASTY)  # type: ignore[list-item]
         locked.bad.close()
         assert {name: {s for s, _ in found} for name, found in states(done).items()} == {
             "bird": {"present"},
@@ -278,97 +284,97 @@ class TestVerifying:
 
 class TestOtherPlans:
     @pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
-    def test_an_identifier_goes_and_the_contact_stays(self, here: Ground, name: str) -> None:
-        door = here.doors[name]
-        contact = next(c for c in door.export() if c.phone and c.email)
+    def test_an_identifier_goes_and_the_contact_stays(self, environment: Environment, name: str) -> None:
+        client = environment.clients[name]
+        contact = next(c for c in client.export() if c.phone and c.email)
         phone = Identifier.phone(contact.phone or "")
-        plan = plan_identifier_removal([phone], [door])
-        before = without(here.everyone(), plan)[name]
-        done = plan.apply([door], **QUICK)
+        plan = plan_identifier_removal([phone], [client])
+        before = without(environment.everyone(), plan)[name]
+        done = plan.apply([client], **QUICK)
         assert done.complete
-        after = {each.id: each for each in door.export()}
+        after = {each.id: each for each in client.export()}
         assert set(after[contact.id].identifiers) == set(contact.identifiers) - {phone}
         assert without({name: after}, plan)[name] == before
 
     @pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
-    def test_off_the_list_and_still_a_contact(self, here: Ground, name: str) -> None:
-        door = here.doors[name]
+    def test_off_the_list_and_still_a_contact(self, environment: Environment, name: str) -> None:
+        client = environment.clients[name]
         list_id, members = next(
-            (one.id, found) for one in door.lists() if len(found := list(door.export(lists=[one.id]))) > 1
+            (one.id, found) for one in client.lists() if len(found := list(client.export(lists=[one.id]))) > 1
         )
-        done = plan_list_removal(door, list_id, ids=[members[0].id]).apply([door], **QUICK)
+        done = plan_list_removal(client, list_id, ids=[members[0].id]).apply([client], **QUICK)
         assert done.complete
-        assert {c.id for c in door.export(lists=[list_id])} == {c.id for c in members[1:]}
-        assert members[0].id in {c.id for c in door.export()}
+        assert {c.id for c in client.export(lists=[list_id])} == {c.id for c in members[1:]}
+        assert members[0].id in {c.id for c in client.export()}
 
-    def test_a_removal_that_does_nothing_is_seen(self, here: Ground) -> None:
-        door = here.doors["sendgrid"]
+    def test_a_removal_that_does_nothing_is_seen(self, environment: Environment) -> None:
+        client = environment.clients["sendgrid"]
         list_id, members = next(
-            (one.id, found) for one in door.lists() if len(found := list(door.export(lists=[one.id]))) > 1
+            (one.id, found) for one in client.lists() if len(found := list(client.export(lists=[one.id]))) > 1
         )
-        here.sandbox.faults.set("list-removal-ignored", None)
-        done = plan_list_removal(door, list_id, ids=[members[0].id]).apply([door], **HASTY)
+        environment.sandbox.faults.set("list-removal-ignored", None)
+        done = plan_list_removal(client, list_id, ids=[members[0].id]).apply([client], **HASTY)
         assert states(done) == {"sendgrid": {("present", "1 of 1 contacts still on the list")}}
 
-    def test_a_deletion_leaves_no_tombstones(self, here: Ground) -> None:
-        door = here.doors["bird"]
-        (person,) = here.emails(1)
-        assert plan_deletion(door, [person]).apply([door], **QUICK).complete
-        assert door.upsert_contacts([Contact(identifiers=(person,))]).succeeded_count == 1
+    def test_a_deletion_leaves_no_tombstones(self, environment: Environment) -> None:
+        client = environment.clients["bird"]
+        (person,) = environment.emails(1)
+        assert plan_deletion(client, [person]).apply([client], **QUICK).complete
+        assert client.upsert_contacts([Contact(identifiers=(person,))]).succeeded_count == 1
 
-    def test_a_deletion_by_id_is_verified_by_look_up_too(self, here: Ground) -> None:
-        door = here.doors["bird"]
-        contact = next(c for c in door.export() if c.email)
-        done = plan_deletion(door, ids=[contact.id]).apply([door], **QUICK)
+    def test_a_deletion_by_id_is_verified_by_look_up_too(self, environment: Environment) -> None:
+        client = environment.clients["bird"]
+        contact = next(c for c in client.export() if c.email)
+        done = plan_deletion(client, ids=[contact.id]).apply([client], **QUICK)
         assert done.complete
         assert {line["path"] for line in done.of("read")} == {"check", "get", "find"}
 
 
 class TestRefusing:
-    def changed(self, here: Ground, plan: Plan) -> PlanRefused:
-        before = here.everyone()
+    def changed(self, environment: Environment, plan: Plan) -> PlanRefused:
+        before = environment.everyone()
         with pytest.raises(PlanRefused, match="changed since the plan was made") as caught:
-            plan.apply(here.accounts, **QUICK)
-        assert here.everyone() == before
+            plan.apply(environment.accounts, **QUICK)
+        assert environment.everyone() == before
         return caught.value
 
-    def test_somebody_is_gone(self, here: Ground) -> None:
-        plan = plan_erasure(here.emails(2), here.accounts)
-        here.doors["bird"].delete_contacts([plan.by_account["bird"].targets[0].contact])
-        assert "bird: 1 contact(s)" in str(self.changed(here, plan))
+    def test_somebody_is_gone(self, environment: Environment) -> None:
+        plan = plan_erasure(environment.emails(2), environment.accounts)
+        environment.clients["bird"].delete_contacts([plan.by_account["bird"].targets[0].contact])
+        assert "bird: 1 contact(s)" in str(self.changed(environment, plan))
 
-    def test_somebody_else_has_the_address_now(self, here: Ground) -> None:
-        (person,) = here.emails(1)
-        plan = plan_erasure([person], here.accounts)
+    def test_somebody_else_has_the_address_now(self, environment: Environment) -> None:
+        (person,) = environment.emails(1)
+        plan = plan_erasure([person], environment.accounts)
         body = {"first_name": "B", "emails": [{"email_address": person.value}]}
-        here.doors["user-api"].request("POST", "/contacts", json=body)
-        assert "user-api: 1 contact(s)" in str(self.changed(here, plan))
+        environment.clients["user-api"].request("POST", "/contacts", json=body)
+        assert "user-api: 1 contact(s)" in str(self.changed(environment, plan))
 
-    def test_somebody_has_another_number_now(self, here: Ground) -> None:
-        plan = plan_erasure(here.emails(12), [here.doors["bird"]])
+    def test_somebody_has_another_number_now(self, environment: Environment) -> None:
+        plan = plan_erasure(environment.emails(12), [environment.clients["bird"]])
         target = next(t for t in plan.accounts[0].targets if any(i.kind.value == "phone" for i in t.identifiers))
         phone = next(i for i in target.identifiers if i.kind.value == "phone")
-        here.doors["bird"].remove_identifier(target.contact, phone)
+        environment.clients["bird"].remove_identifier(target.contact, phone)
         with pytest.raises(PlanRefused, match="bird: 1 contact"):
-            plan.apply([here.doors["bird"]], **QUICK)
-        assert len(here.everyone()["bird"]) == 12
+            plan.apply([environment.clients["bird"]], **QUICK)
+        assert len(environment.everyone()["bird"]) == 12
 
-    def test_what_was_refused_cannot_be_resumed(self, here: Ground) -> None:
-        self.test_somebody_is_gone(here)
+    def test_what_was_refused_cannot_be_resumed(self, environment: Environment) -> None:
+        self.test_somebody_is_gone(environment)
         (run,) = list_runs()
         assert (run.state, Journal(locate_storage()).plan(run.id)) == ("refused", None)
         with pytest.raises(PlanRefused, match="was refused"):
-            resume(run.id, here.accounts)
+            resume(run.id, environment.accounts)
         assert get_receipt(run.id).state == "refused"
 
-    def test_an_altered_plan_is_not_even_begun(self, here: Ground) -> None:
-        plan = plan_erasure(here.emails(2), here.accounts)
+    def test_an_altered_plan_is_not_even_begun(self, environment: Environment) -> None:
+        plan = plan_erasure(environment.emails(2), environment.accounts)
         fewer = evolve(plan, accounts=plan.accounts[:1])
         with pytest.raises(PlanRefused, match="altered"):
-            fewer.apply(here.accounts[:1])
+            fewer.apply(environment.accounts[:1])
         assert list_runs() == []
 
-    def test_a_plugin_may_forbid_it(self, here: Ground, register: Register) -> None:
+    def test_a_plugin_may_forbid_it(self, environment: Environment, register: Register) -> None:
         class Guard:
             @hookimpl
             def contacts_before_apply(self, plan: Plan) -> str:
@@ -376,10 +382,10 @@ class TestRefusing:
 
         register(Guard())
         with pytest.raises(PlanRefused, match="plugin Guard objects: not on a Friday"):
-            plan_erasure(here.emails(1), here.accounts).apply(here.accounts)
+            plan_erasure(environment.emails(1), environment.accounts).apply(environment.accounts)
         assert list_runs() == []
 
-    def test_a_plugin_that_fails_has_not_agreed(self, here: Ground, register: Register) -> None:
+    def test_a_plugin_that_fails_has_not_agreed(self, environment: Environment, register: Register) -> None:
         class Guard:
             @hookimpl
             def contacts_before_apply(self) -> str:
@@ -387,106 +393,106 @@ class TestRefusing:
 
         register(Guard())
         with pytest.raises(PlanRefused, match="plugin Guard failed"):
-            plan_erasure(here.emails(1), here.accounts).apply(here.accounts)
+            plan_erasure(environment.emails(1), environment.accounts).apply(environment.accounts)
 
-    def test_an_account_that_cannot_be_read_ends_it_before_anything_is_changed(self, here: Ground) -> None:
-        plan = plan_erasure(here.emails(1), here.accounts)
-        before = here.everyone()
-        bad = Contacts(evolve(here.doors["bird"].provider, access_key="wrong"), name="bird")
-        done = plan.apply([bad, here.doors["sendgrid"], here.doors["user-api"]], **QUICK)
+    def test_an_account_that_cannot_be_read_ends_it_before_anything_is_changed(self, environment: Environment) -> None:
+        plan = plan_erasure(environment.emails(1), environment.accounts)
+        before = environment.everyone()
+        bad = Contacts(evolve(environment.clients["bird"].provider, access_key="wrong"), name="bird")
+        done = plan.apply([bad, environment.clients["sendgrid"], environment.clients["user-api"]], **QUICK)
         bad.close()
         assert done.state == "failed"
         assert "nothing was changed; bird:" in done.reason
-        assert here.everyone() == before
+        assert environment.everyone() == before
         (run,) = list_runs()
-        assert resume(run.id, here.accounts).complete
+        assert resume(run.id, environment.accounts).complete
 
-    def test_another_provider_of_that_name_is_not_touched(self, here: Ground) -> None:
-        plan = plan_erasure(here.emails(1), [here.doors["bird"]])
-        other = Contacts(here.doors["user-api"].provider, name="bird")
+    def test_another_provider_of_that_name_is_not_touched(self, environment: Environment) -> None:
+        plan = plan_erasure(environment.emails(1), [environment.clients["bird"]])
+        other = Contacts(environment.clients["user-api"].provider, name="bird")
         done = plan.apply([other], **QUICK)
         other.close()
         assert (done.state, "is a user-api account now" in done.reason) == ("failed", True)
 
-    def test_an_account_that_the_plan_does_not_name_is_refused(self, here: Ground) -> None:
+    def test_an_account_that_the_plan_does_not_name_is_refused(self, environment: Environment) -> None:
         with pytest.raises(InvalidInput, match="the plan is not about bird"):
-            plan_erasure(here.emails(1), [here.doors["sendgrid"]]).apply([here.doors["bird"]])
+            plan_erasure(environment.emails(1), [environment.clients["sendgrid"]]).apply([environment.clients["bird"]])
 
-    def test_another_process_at_work_is_not_disturbed(self, here: Ground) -> None:
-        plan = plan_erasure(here.emails(1), here.accounts)
+    def test_another_process_at_work_is_not_disturbed(self, environment: Environment) -> None:
+        plan = plan_erasure(environment.emails(1), environment.accounts)
         locate_storage().folder.mkdir(parents=True)
         with engine.folder_lock(locate_storage()), pytest.raises(engine.Busy, match="another process"):
-            plan.apply(here.accounts)
+            plan.apply(environment.accounts)
 
-    def test_workers_need_a_database_that_machines_can_share(self, here: Ground) -> None:
+    def test_workers_need_a_database_that_machines_can_share(self, environment: Environment) -> None:
         with pytest.raises(ConfigurationError, match="PostgreSQL"):
-            submit(plan_erasure(here.emails(1), here.accounts))
+            submit(plan_erasure(environment.emails(1), environment.accounts))
         with pytest.raises(ConfigurationError, match="PostgreSQL"):
             run_worker()
 
 
 class TestStopping:
-    def test_ctrl_c_finishes_what_is_under_way_and_can_be_resumed(self, here: Ground) -> None:
-        people = here.emails(2)
-        plan = plan_erasure(people, here.accounts)
+    def test_ctrl_c_finishes_what_is_under_way_and_can_be_resumed(self, environment: Environment) -> None:
+        people = environment.emails(2)
+        plan = plan_erasure(people, environment.accounts)
 
         def watch(progress: Any) -> None:
             if any(each.phase in {"waiting", "verifying"} for each in progress):
                 raise KeyboardInterrupt
 
-        here.sandbox.faults.set("stale-reads", None)
+        environment.sandbox.faults.set("stale-reads", None)
         with pytest.raises(RunStopped) as caught:
-            plan.apply(here.accounts, **QUICK, watch=watch)
+            plan.apply(environment.accounts, **QUICK, watch=watch)
         assert "contacts runs resume" in caught.value.hint
         (run,) = list_runs()
         assert (run.id, run.state) == (caught.value.run, "interrupted")
         with pytest.raises(InvalidInput, match="has no receipt yet"):
             get_receipt(run.id)
-        assert resume(run.id, here.accounts).complete
+        assert resume(run.id, environment.accounts).complete
         told, progress = overview(run.id)
         assert (told.state, {each.phase for each in progress}) == ("done", {"done"})
 
     def test_a_cancelled_run_ends_with_a_receipt_and_goes_on_in_another_round(
-        self, here: Ground, register: Register
+        self, environment: Environment, register: Register
     ) -> None:
-        plan = plan_erasure(here.emails(2), here.accounts)
+        plan = plan_erasure(environment.emails(2), environment.accounts)
         register(OnStep(lambda: cancel(list_runs()[0].id)))
-        done = plan.apply(here.accounts, **QUICK)
+        done = plan.apply(environment.accounts, **QUICK)
         assert done.state == "cancelled"
         assert done.unknown > 0
         assert cancel(done.run).state == "cancelled"  # twice is once
-        again = resume(done.run, here.accounts)
+        again = resume(done.run, environment.accounts)
         assert again.complete
 
-    def test_an_interrupted_run_can_be_cancelled_by_whoever_comes(self, here: Ground) -> None:
+    def test_an_interrupted_run_can_be_cancelled_by_whoever_comes(self, environment: Environment) -> None:
         def watch(_: Any) -> None:
             raise KeyboardInterrupt
 
         with pytest.raises(RunStopped) as caught:
-            plan_erasure(here.emails(1), here.accounts).apply(here.accounts, **QUICK, watch=watch)
+            plan_erasure(environment.emails(1), environment.accounts).apply(environment.accounts, **QUICK, watch=watch)
         assert cancel(caught.value.run).state == "cancelled"
         assert get_receipt(caught.value.run).state == "cancelled"
 
-    def test_another_run_leaves_an_interrupted_one_as_it_is(self, here: Ground) -> None:
+    def test_another_run_leaves_an_interrupted_one_as_it_is(self, environment: Environment) -> None:
         def watch(_: Any) -> None:
             raise KeyboardInterrupt
 
-        first, second = here.emails(2)
+        first, second = environment.emails(2)
         with pytest.raises(RunStopped) as caught:
-            plan_erasure([first], here.accounts).apply(here.accounts, **QUICK, watch=watch)
-        there = {name: ids for name, ids in holders(here.everyone(), [first]).items() if ids}
-        assert plan_erasure([second], here.accounts).apply(here.accounts, **QUICK).complete
-        assert {name: ids for name, ids in holders(here.everyone(), [first]).items() if ids} == there
+            plan_erasure([first], environment.accounts).apply(environment.accounts, **QUICK, watch=watch)
+        there = {name: ids for name, ids in holders(environment.everyone(), [first]).items() if ids}
+        assert plan_erasure([second], environment.accounts).apply(environment.accounts, **QUICK).complete
+        assert {name: ids for name, ids in holders(environment.everyone(), [first]).items() if ids} == there
         assert {run.id: run.state for run in list_runs()}[caught.value.run] == "interrupted"
-        assert resume(caught.value.run, here.accounts).complete
+        assert resume(caught.value.run, environment.accounts).complete
 
-    def test_what_is_done_stays_done(self, here: Ground) -> None:
-        done = plan_erasure(here.emails(1), here.accounts).apply(here.accounts, **QUICK)
-        here.seen.clear()
-        assert resume(done.run, here.accounts) == done
-        assert here.seen == []
+    def test_what_is_done_stays_done(self, environment: Environment) -> None:
+        done = plan_erasure(environment.emails(1), environment.accounts).apply(environment.accounts, **QUICK)
+        environment.seen.clear()
+        assert resume(done.run, environment.accounts) == done
+        assert environment.seen == []
 
-    def test_a_run_that_there_is_not(self, here: Ground) -> None:
+    def test_a_run_that_there_is_not(self, environment: Environment) -> None:
         assert list_runs() == []
         for ask in (resume, get_receipt, cancel, overview):
             with pytest.raises(InvalidInput, match="there is no run"):
@@ -494,9 +500,9 @@ class TestStopping:
 
 
 class TestPacing:
-    def test_what_another_process_just_sent_counts(self, here: Ground) -> None:
-        door = here.doors["sendgrid"]  # 600 requests a minute
-        done = plan_erasure(here.emails(1), [door]).apply([door], **QUICK)
+    def test_what_another_process_just_sent_counts(self, environment: Environment) -> None:
+        client = environment.clients["sendgrid"]  # 600 requests a minute
+        done = plan_erasure(environment.emails(1), [client]).apply([client], **QUICK)
         sent = sum(len(line["exchanges"]) for kind in ("step", "jobs", "read") for line in done.of(kind))
         journal = Journal(locate_storage())
         assert journal.recent("sendgrid", 60) == sent
@@ -510,8 +516,8 @@ class TestPacing:
             pauses.append(seconds)
             now[0] += seconds
 
-        transport = BlockingTransport(door.provider, sleep=sleep, monotonic=lambda: now[0])
-        with Contacts(door.provider, name="sendgrid", transport=transport) as late:
+        transport = BlockingTransport(client.provider, sleep=sleep, monotonic=lambda: now[0])
+        with Contacts(client.provider, name="sendgrid", transport=transport) as late:
             session = Session(locate_storage(), {"sendgrid": late})
             assert session.runner("sendgrid") is session.runner("sendgrid")
             late.count()
@@ -520,7 +526,7 @@ class TestPacing:
 
 
 class TestHooks:
-    def test_each_is_told_once(self, here: Ground, register: Register) -> None:
+    def test_each_is_told_once(self, environment: Environment, register: Register) -> None:
         told: list[object] = []
 
         class Watcher:
@@ -537,13 +543,13 @@ class TestHooks:
                 told.append(receipt)
 
         register(Watcher())
-        plan = plan_erasure(here.emails(2), here.accounts)
-        done = plan.apply(here.accounts, **QUICK)
+        plan = plan_erasure(environment.emails(2), environment.accounts)
+        done = plan.apply(environment.accounts, **QUICK)
         assert told[0] == plan.checksum
         assert sorted(told[1:-1]) == [("bird", 1, 2), ("sendgrid", 1, 2), ("user-api", 1, 2)]  # type: ignore[type-var]
         assert told[-1] == done
 
-    def test_one_that_fails_breaks_nothing(self, here: Ground, register: Register) -> None:
+    def test_one_that_fails_breaks_nothing(self, environment: Environment, register: Register) -> None:
         class Broken:
             @hookimpl
             def contacts_step_finished(self) -> None:
@@ -554,16 +560,16 @@ class TestHooks:
                 raise ValueError
 
         register(Broken())
-        assert plan_erasure(here.emails(1), here.accounts).apply(here.accounts, **QUICK).complete
+        assert plan_erasure(environment.emails(1), environment.accounts).apply(environment.accounts, **QUICK).complete
 
 
-def quick_transport(here: Ground) -> Any:
-    return BlockingTransport(here.doors["bird"].provider, sleep=lambda _: None)
+def quick_transport(environment: Environment) -> Any:
+    return BlockingTransport(environment.clients["bird"].provider, sleep=lambda _: None)
 
 
-def test_the_state_may_be_named(here: Ground, tmp_path: Path) -> None:
-    plan = plan_erasure(here.emails(1), here.accounts)
-    done = plan.apply(here.accounts, storage=tmp_path / "elsewhere", **QUICK)
+def test_the_state_may_be_named(environment: Environment, tmp_path: Path) -> None:
+    plan = plan_erasure(environment.emails(1), environment.accounts)
+    done = plan.apply(environment.accounts, storage=tmp_path / "elsewhere", **QUICK)
     assert list_runs() == []
     assert [run.id for run in list_runs(storage=tmp_path / "elsewhere")] == [done.run]
     assert get_receipt(done.run, storage=tmp_path / "elsewhere") == done

@@ -14,7 +14,7 @@ import pytest
 from contacts_core.emulator import Exchange
 from contacts_core.plans import Plan, list_runs, plan_erasure, resume
 from tests.plans import dying_process
-from tests.plans.environment import Ground, ground, holders, without
+from tests.plans.environment import Environment, holders, open_environment, without
 
 PEOPLE = 2
 SLICES = 4  # of the loop, so that several processes can share it
@@ -57,12 +57,12 @@ def deleted_by(exchange: Exchange) -> list[str]:
     return several[0].split(",") if several else [exchange.path.rpartition("/")[2]]
 
 
-def check(here: Ground, plan: Plan, before: dict[str, object], where: str) -> None:
+def check(environment: Environment, plan: Plan, before: dict[str, object], where: str) -> None:
     """Take the run up again, and see that all is as if nothing had happened."""
     (run,) = list_runs()
-    receipt = resume(run.id, here.accounts)
-    here.settle()
-    people = here.everyone()
+    receipt = resume(run.id, environment.accounts)
+    environment.settle()
+    people = environment.everyone()
     assert (where, receipt.state, receipt.present, receipt.unknown) == (where, "done", 0, 0)
     assert receipt.absent == PEOPLE * len(plan.accounts)
     assert not any(holders(people, [i for person in plan.people for i in person.identifiers]).values()), where
@@ -72,7 +72,7 @@ def check(here: Ground, plan: Plan, before: dict[str, object], where: str) -> No
     }, where
     assert without(people, plan) == before, where
     done = Counter(
-        (exchange.provider, id) for exchange in here.seen if exchange.status < 300 for id in deleted_by(exchange)
+        (exchange.provider, id) for exchange in environment.seen if exchange.status < 300 for id in deleted_by(exchange)
     )
     planned = {(part.account, target.contact) for part in plan.accounts for target in part.targets}
     assert set(done) == planned, where
@@ -88,17 +88,17 @@ def check(here: Ground, plan: Plan, before: dict[str, object], where: str) -> No
 def requests_needed(tmp_path: Path) -> tuple[int, int]:
     """How many requests, and how many steps, an undisturbed run takes."""
     killing = Killing()
-    with ground(told=killing.told) as here:
-        plan = planned(here, tmp_path)
+    with open_environment(told=killing.told) as environment:
+        plan = planned(environment, tmp_path)
         assert apply_elsewhere(tmp_path / "plan.json", killing) == 0
         return killing.count, sum(len(part.steps) for part in plan.accounts)
 
 
-def planned(here: Ground, tmp_path: Path) -> Plan:
-    plan = plan_erasure([[email] for email in here.emails(PEOPLE)], here.accounts)
+def planned(environment: Environment, tmp_path: Path) -> Plan:
+    plan = plan_erasure([[email] for email in environment.emails(PEOPLE)], environment.accounts)
     plan.save(tmp_path / "plan.json")
-    os.environ["CONTACTS_FILE"] = str(here.accounts_file(tmp_path / "contacts.toml"))
-    here.seen.clear()
+    os.environ["CONTACTS_FILE"] = str(environment.accounts_file(tmp_path / "contacts.toml"))
+    environment.seen.clear()
     return plan
 
 
@@ -107,14 +107,14 @@ def crash(tmp_path: Path, where: str, **when: int) -> None:
     killing = Killing()
     folder = tmp_path / where.replace(" ", "-")
     folder.mkdir()
-    with pytest.MonkeyPatch.context() as patch, ground(told=killing.told) as here:
+    with pytest.MonkeyPatch.context() as patch, open_environment(told=killing.told) as environment:
         patch.setenv("CONTACTS_STORAGE", str(folder / "state"))
         patch.setenv("CONTACTS_FILE", "")
-        plan = planned(here, folder)
-        before = without(here.everyone(), plan)
-        here.seen.clear()
+        plan = planned(environment, folder)
+        before = without(environment.everyone(), plan)
+        environment.seen.clear()
         assert apply_elsewhere(folder / "plan.json", killing, **when) == -signal.SIGKILL, where
-        check(here, plan, before, where)
+        check(environment, plan, before, where)
 
 
 @pytest.mark.timeout(600)

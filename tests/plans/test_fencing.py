@@ -26,7 +26,7 @@ from contacts_core.plans import Plan, SafetyLimits, apply, get_receipt, plan_era
 from contacts_core.storage.database import locate_storage
 from contacts_core.storage.journal import Journal
 from contacts_core.storage.leases import Leases
-from tests.plans.environment import Ground, ground, holders, without
+from tests.plans.environment import Environment, holders, open_environment, without
 from tests.plans.proxy import Proxy
 from tests.plans.test_crashes import deleted_by
 from tests.plans.test_workers import SERVER, database, ended, pytestmark, until  # noqa: F401 - a fixture and marks
@@ -55,8 +55,8 @@ class Watched:
         self.spoke: list[tuple[float, str, str]] = []
         self.reached = threading.Event()
         self.speaker = ""
-        self.here: Ground = opened.enter_context(ground(120, latency=0.02, told=self._told))
-        patch.setenv("CONTACTS_FILE", str(self.here.accounts_file(tmp_path / "contacts.toml")))
+        self.environment: Environment = opened.enter_context(open_environment(120, latency=0.02, told=self._told))
+        patch.setenv("CONTACTS_FILE", str(self.environment.accounts_file(tmp_path / "contacts.toml")))
         patch.setenv("CONTACTS_LEASE", str(LEASE))
         self.proxies = {name: opened.enter_context(Proxy(urlsplit(SERVER).port or 0)) for name in ("one", "two")}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -86,12 +86,12 @@ class Watched:
             self.reached.set()
 
     def plan(self, emails: list[Identifier]) -> Plan:
-        return plan_erasure([[email] for email in emails], list(self.here.doors), limits=ALL)
+        return plan_erasure([[email] for email in emails], list(self.environment.clients), limits=ALL)
 
     def begin(self, plan: Plan, at: int) -> str:
         """Start a run; ``reached`` is set at its request of this number."""
         self.spoke.clear()
-        self.here.seen.clear()
+        self.environment.seen.clear()
         self.reached.clear()
         self.count, self.trigger = itertools.count(1), at
         return submit(plan, timeout=60, pause=0.1)
@@ -100,9 +100,9 @@ class Watched:
         """Everybody is gone, each was deleted once, nobody else was touched, and never two spoke at once."""
         until(lambda: ended(run), 60)
         told = get_receipt(run)
-        seen, spoke = list(self.here.seen), list(self.spoke)
-        self.here.settle()
-        people = self.here.everyone()
+        seen, spoke = list(self.environment.seen), list(self.spoke)
+        self.environment.settle()
+        people = self.environment.everyone()
         assert (where, told.state, told.present, told.unknown) == (where, "done", 0, 0), told.of("step")
         assert not any(holders(people, [i for person in plan.people for i in person.identifiers]).values()), where
         assert without(people, plan) == before, where
@@ -126,7 +126,7 @@ class Watched:
             changes = sum(a[1] != b[1] for a, b in itertools.pairwise(turns))
             # The check, the work, and what was taken over: not to and fro.
             assert changes <= 4, (where, provider, turns)
-            rate = self.here.doors[provider].provider.rate_limits.get("")
+            rate = self.environment.clients[provider].provider.rate_limits.get("")
             if rate and rate.seconds <= 1:
                 busiest = max(sum(m <= n < m + 1 for n, _ in turns) for m, _ in turns)
                 assert busiest <= rate.limit + 1, (where, provider, busiest)
@@ -153,12 +153,12 @@ def terminate() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("how", ["cut", "silence", "terminate", "stop", "kill"])
 def test_a_worker_is_cut_off_at_every_step(how: str, watched: Watched) -> None:
-    people = watched.here.emails(40)
+    people = watched.environment.emails(40)
     points = range(1, 14, 3)
     for at, first in zip(points, range(0, 40, 3), strict=False):
         where = f"{how} at request {at}"
         plan = watched.plan(people[first : first + 3])
-        before = without(watched.here.everyone(), plan)
+        before = without(watched.environment.everyone(), plan)
         run = watched.begin(plan, at)
         assert watched.reached.wait(60), where
         name = watched.speaker
@@ -188,18 +188,18 @@ def test_a_restart_of_the_database_is_outlasted(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("CONTACTS_LEASE", "6")
     place = urlsplit(os.environ["CONTACTS_STORAGE"])
     sent: list[Exchange] = []
-    with Proxy(urlsplit(SERVER).port or 0) as proxy, ground(60, told=sent.append) as here:
+    with Proxy(urlsplit(SERVER).port or 0) as proxy, open_environment(60, told=sent.append) as environment:
         through = place._replace(netloc=f"{place.username}@127.0.0.1:{proxy.port}").geturl()
-        for number, email in zip((1, 6, 12), here.emails(3), strict=True):
-            plan = plan_erasure([email], list(here.doors.values()), limits=ALL)
-            before = without(here.everyone(), plan)
+        for number, email in zip((1, 6, 12), environment.emails(3), strict=True):
+            plan = plan_erasure([email], list(environment.clients.values()), limits=ALL)
+            before = without(environment.everyone(), plan)
             sent.clear()
             away = threading.Thread(target=_away, args=(proxy, sent, number))
             away.start()
-            assert apply(plan, list(here.doors.values()), storage=through, pause=0.05).complete
+            assert apply(plan, list(environment.clients.values()), storage=through, pause=0.05).complete
             away.join()
-            here.settle()
-            assert without(here.everyone(), plan) == before
+            environment.settle()
+            assert without(environment.everyone(), plan) == before
     locate_storage(through).engine().dispose()
 
 

@@ -16,7 +16,7 @@ from contacts_core.config import plugins
 from contacts_core.errors import PlanRefused
 from contacts_core.plans import Plan, apply_async, hooks, list_runs, plan_erasure
 from contacts_core.provider import hookimpl
-from tests.plans.environment import Ground
+from tests.plans.environment import Environment
 
 Register = Callable[[object], None]
 
@@ -35,7 +35,7 @@ class Objects:
         return "not on a Friday"
 
 
-def test_a_wrapper_that_changes_nothing_lets_a_plan_be_applied(here: Ground, register: Register) -> None:
+def test_a_wrapper_that_changes_nothing_lets_a_plan_be_applied(environment: Environment, register: Register) -> None:
     events: list[str] = []
 
     class Wrapper:
@@ -48,11 +48,11 @@ def test_a_wrapper_that_changes_nothing_lets_a_plan_be_applied(here: Ground, reg
 
     register(Agrees())
     register(Wrapper())
-    assert plan_erasure(here.emails(1), here.accounts).apply(here.accounts, pause=0.01).complete
+    assert plan_erasure(environment.emails(1), environment.accounts).apply(environment.accounts, pause=0.01).complete
     assert events == ["erase", "after"]
 
 
-def test_a_wrapper_sees_and_keeps_an_objection(here: Ground, register: Register) -> None:
+def test_a_wrapper_sees_and_keeps_an_objection(environment: Environment, register: Register) -> None:
     seen: list[list[str]] = []
 
     class Wrapper:
@@ -65,7 +65,7 @@ def test_a_wrapper_sees_and_keeps_an_objection(here: Ground, register: Register)
     register(Wrapper())
     register(Objects())
     with pytest.raises(PlanRefused, match="plugin Objects objects: not on a Friday"):
-        plan_erasure(here.emails(1), here.accounts).apply(here.accounts)
+        plan_erasure(environment.emails(1), environment.accounts).apply(environment.accounts)
     assert seen == [["not on a Friday"]]
     assert list_runs() == []
 
@@ -323,37 +323,37 @@ def test_a_wrapper_of_the_providers_is_called(register: Register) -> None:
 # -- hooks of clients --------------------------------------------------------------------------------------------------
 
 
-def test_the_hooks_of_a_client_outlive_a_plan(here: Ground) -> None:
-    door, seen, asked = here.doors["bird"], list[str](), list[int]()
+def test_the_hooks_of_a_client_outlive_a_plan(environment: Environment) -> None:
+    client, seen, asked = environment.clients["bird"], list[str](), list[int]()
 
     def before_send() -> float:
         asked.append(len(seen))
         return 60.0
 
-    plan = plan_erasure(here.emails(1), [door])
-    remove = door.add_event_hook(lambda call, _: seen.append(call.method))
-    door.add_before_send(before_send)
-    done = plan.apply([door], pause=0.01)
+    plan = plan_erasure(environment.emails(1), [client])
+    remove = client.add_event_hook(lambda call, _: seen.append(call.method))
+    client.add_before_send(before_send)
+    done = plan.apply([client], pause=0.01)
     assert done.complete
     noted = Counter(exchange["method"] for line in done.of("step") for exchange in line["exchanges"])
     assert noted
     assert noted <= Counter(seen)
     assert len(asked) >= len(seen)
     seen.clear()
-    door.count()
+    client.count()
     assert seen
     remove()
     seen.clear()
-    door.count()
+    client.count()
     assert not seen
 
 
-def test_the_hooks_of_an_asynchronous_client_outlive_a_plan(here: Ground) -> None:
+def test_the_hooks_of_an_asynchronous_client_outlive_a_plan(environment: Environment) -> None:
     seen: list[str] = []
-    plan = plan_erasure(here.emails(1), [here.doors["bird"]])
+    plan = plan_erasure(environment.emails(1), [environment.clients["bird"]])
 
     async def main() -> tuple[int, int]:
-        async with AsyncContacts(here.doors["bird"].provider, name="bird") as client:
+        async with AsyncContacts(environment.clients["bird"].provider, name="bird") as client:
             client.add_event_hook(lambda call, _: seen.append(call.method))
             assert (await apply_async(plan, [client], pause=0.01)).complete
             during = len(seen)

@@ -16,7 +16,7 @@ from contacts_core.errors import ConfigurationError
 from contacts_core.plans import Plan, apply, list_runs, plan_erasure, resume
 from contacts_core.plans.execution import engine
 from contacts_core.storage.database import locate_storage
-from tests.plans.environment import Ground
+from tests.plans.environment import Environment
 
 PROGRAM = """
 import asyncio, json, sqlite3, sys
@@ -77,18 +77,18 @@ def run_program(code: str, *arguments: object, **environment: str) -> Any:
 
 
 @pytest.fixture
-def saved(here: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def saved(environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A plan in a file, and an accounts file with which other processes find the vendors."""
-    monkeypatch.setenv("CONTACTS_FILE", str(here.accounts_file(tmp_path / "contacts.toml")))
+    monkeypatch.setenv("CONTACTS_FILE", str(environment.accounts_file(tmp_path / "contacts.toml")))
     path = tmp_path / "plan.json"
-    plan_erasure(here.emails(1), here.accounts).save(path)
-    here.seen.clear()
+    plan_erasure(environment.emails(1), environment.accounts).save(path)
+    environment.seen.clear()
     return path
 
 
 @pytest.mark.parametrize("start", ["created", "launched"])
 def test_the_engine_refuses_and_the_programs_own_dbos_keeps_working(
-    here: Ground, saved: Path, tmp_path: Path, start: str
+    environment: Environment, saved: Path, tmp_path: Path, start: str
 ) -> None:
     storage = tmp_path / "storage"
     told = run_program(PROGRAM, tmp_path / "host.sqlite", saved, "erase-1", start, CONTACTS_STORAGE=str(storage))
@@ -97,7 +97,7 @@ def test_the_engine_refuses_and_the_programs_own_dbos_keeps_working(
         assert "this program uses DBOS itself" in message
         assert "another process" in hint
         assert "submit it to workers" in hint
-    assert here.seen == []
+    assert environment.seen == []
     assert not storage.exists()
     double = 2 + (start == "launched")
     assert told["names"] == ["double"] * double
@@ -154,24 +154,24 @@ class TestSQLiteVersion:
         monkeypatch.setattr(sqlite3, "sqlite_version", "3.41.2")
 
     def test_one_that_is_too_old_for_dbos_is_refused_before_anything_is_touched(
-        self, here: Ground, saved: Path, tmp_path: Path
+        self, environment: Environment, saved: Path, tmp_path: Path
     ) -> None:
         refusal = r"needs SQLite 3\.42 or later, and this Python has 3\.41\.2"
         with pytest.raises(ConfigurationError, match=refusal):
-            apply(Plan.load(saved), here.accounts, storage=tmp_path / "storage")
+            apply(Plan.load(saved), environment.accounts, storage=tmp_path / "storage")
         with pytest.raises(ConfigurationError, match=refusal):
-            resume("erase-1", here.accounts, storage=tmp_path / "storage")
-        assert here.seen == []
+            resume("erase-1", environment.accounts, storage=tmp_path / "storage")
+        assert environment.seen == []
         assert not (tmp_path / "storage").exists()
 
     def test_runs_in_postgresql_need_no_sqlite(self) -> None:
         engine.check_process(locate_storage("postgresql://db.example.com/runs"))
 
     def test_the_version_that_dbos_needs_is_accepted(
-        self, here: Ground, saved: Path, monkeypatch: pytest.MonkeyPatch
+        self, environment: Environment, saved: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 42, 0))
-        assert apply(Plan.load(saved), here.accounts, pause=0.02).complete
+        assert apply(Plan.load(saved), environment.accounts, pause=0.02).complete
         assert [run.state for run in list_runs()] == ["done"]
 
     def test_older_versions_of_python_do_not_need_it(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from contacts_core.plans import apply_async, list_runs, plan_erasure, resume
 from contacts_core.plans.execution import runner
 from contacts_core.provider import Flow
 from contacts_core.storage.leases import Stopped
-from tests.plans.environment import Ground, ground
+from tests.plans.environment import Environment, open_environment
 
 APPLY = """
 import asyncio, sys
@@ -31,8 +31,8 @@ plan = Plan.load(sys.argv[1])
 names = [part.account for part in plan.accounts]
 
 async def main():
-    doors = [connect_async(name) for name in names]
-    await apply_async(plan, doors, pause=0.02)
+    clients = [connect_async(name) for name in names]
+    await apply_async(plan, clients, pause=0.02)
 
 print("begun", flush=True)
 asyncio.run(main()) if sys.argv[2] == "async" else apply(plan, names, pause=0.02)
@@ -52,8 +52,8 @@ class Broken:
 
 
 def bridge(strike: Callable[[], None], loop: Any, stop: Any = None) -> runner._Bridge:
-    door: Any = Broken(strike)
-    return runner._Bridge(door, loop, stop or runner._Stop())
+    client: Any = Broken(strike)
+    return runner._Bridge(client, loop, stop or runner._Stop())
 
 
 def flow() -> Flow[None]:
@@ -66,70 +66,70 @@ def flow() -> Flow[None]:
 def test_a_process_ends_however_often_it_is_interrupted(
     kind: str, signals: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with ground(60) as here:
+    with open_environment(60) as environment:
         monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "state"))
-        monkeypatch.setenv("CONTACTS_FILE", str(here.accounts_file(tmp_path / "contacts.toml")))
-        plan = plan_erasure([[email] for email in here.emails(20)], here.accounts)
+        monkeypatch.setenv("CONTACTS_FILE", str(environment.accounts_file(tmp_path / "contacts.toml")))
+        plan = plan_erasure([[email] for email in environment.emails(20)], environment.accounts)
         plan.save(tmp_path / "plan.json")
-        here.seen.clear()
-        here.sandbox.latency = 0.3  # so that it can be interrupted in the middle
+        environment.seen.clear()
+        environment.sandbox.latency = 0.3  # so that it can be interrupted in the middle
         command = [sys.executable, "-c", APPLY, str(tmp_path / "plan.json"), kind]
         process = subprocess.Popen(command, env={**os.environ}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        while not any(exchange.method == "DELETE" for exchange in list(here.seen)):
+        while not any(exchange.method == "DELETE" for exchange in list(environment.seen)):
             assert process.poll() is None
             time.sleep(0.02)
         for _ in range(signals):
             process.send_signal(signal.SIGINT)
             time.sleep(0.4)
         process.communicate(timeout=45)
-        here.sandbox.latency = 0
+        environment.sandbox.latency = 0
         assert process.returncode != 0
         (run,) = list_runs()
         assert run.state == "interrupted"
-        assert resume(run.id, here.accounts).complete
+        assert resume(run.id, environment.accounts).complete
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_task_that_is_cancelled(times: int) -> None:
-    with ground(20) as here:
-        cancelled(times, here)
+    with open_environment(20) as environment:
+        cancelled(times, environment)
 
 
-def cancelled(times: int, here: Ground) -> None:
-    plan = plan_erasure(here.emails(4), here.accounts)
+def cancelled(times: int, environment: Environment) -> None:
+    plan = plan_erasure(environment.emails(4), environment.accounts)
 
     async def main() -> None:
-        doors: list[Any] = [AsyncContacts(door.provider, name=name) for name, door in here.doors.items()]
-        task = asyncio.create_task(apply_async(plan, doors, pause=0.02, timeout=30))
-        here.seen.clear()
-        here.sandbox.latency = 0.2
-        while len(here.seen) < 4:  # noqa: ASYNC110 - another thread fills it
+        clients: list[Any] = [AsyncContacts(client.provider, name=name) for name, client in environment.clients.items()]
+        task = asyncio.create_task(apply_async(plan, clients, pause=0.02, timeout=30))
+        environment.seen.clear()
+        environment.sandbox.latency = 0.2
+        while len(environment.seen) < 4:  # noqa: ASYNC110 - another thread fills it
             await asyncio.sleep(0.005)
         for _ in range(times):
             task.cancel()
             await asyncio.sleep(0.01)
         with pytest.raises(asyncio.CancelledError):
             await task
-        for door in doors:
-            await door.close()
+        for client in clients:
+            await client.close()
 
     begun = time.monotonic()
     asyncio.run(main())
     assert time.monotonic() - begun < 30
-    here.sandbox.latency = 0
+    environment.sandbox.latency = 0
     (run,) = list_runs()
     assert run.state == "interrupted"
-    assert resume(run.id, here.accounts).complete
+    assert resume(run.id, environment.accounts).complete
 
 
 def test_ctrl_c_that_strikes_the_waiting_task_itself_stops_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[BaseException] = []
 
-    def work(doors: Sequence[Any], stop: Any) -> Any:
+    def work(clients: Sequence[Any], stop: Any) -> Any:
         assert stop.abandoned.wait(10), "the thread is told that the loop is at its end"
         try:
-            doors[0].run(flow())
+            clients[0].run(flow())
         except BaseException as error:
             ended.append(error)
             raise
@@ -166,11 +166,11 @@ def test_a_failure_in_the_loop_counts_unless_the_loop_is_at_its_end(
                 stop.abandoned.set()
             raise error("cannot schedule new futures after shutdown")
 
-        here = bridge(strike, asyncio.get_running_loop(), stop)
+        environment = bridge(strike, asyncio.get_running_loop(), stop)
 
         def work() -> None:
             try:
-                here.run(flow())
+                environment.run(flow())
             except BaseException as ended:  # noqa: BLE001 - what ends the thread is looked at
                 seen.append(ended)
 

@@ -24,7 +24,7 @@ from contacts_core.storage.journal import Journal
 from contacts_core.storage.journal import runs as table
 from contacts_core.storage.leases import Stopped
 from contacts_core.storage.tombstones import blocked
-from tests.plans.test_lies import HASTY, QUICK, Desk, desk, email, external, person, world
+from tests.plans.test_lies import HASTY, QUICK, Desk, desk, email, external, fake_vendor, person
 
 ALL = SafetyLimits(share=1)
 
@@ -51,43 +51,43 @@ class Later(Desk, QueuesJobs):
     "odd", [{"requested": 2**60}, {"succeeded": 1.5}, {"failed": 2**60}, {"id": 5}, {"succeeded": True}], ids=str
 )
 def test_numbers_that_no_receipt_can_hold_leave_the_run_with_a_receipt(odd: dict[str, Any]) -> None:
-    here = world(person("jane"), person("john"))
+    vendor = fake_vendor(person("jane"), person("john"))
     job = Job(**{"provider": "desk", "id": "j1", **odd})
-    with Contacts(Later(world=here, job=job), name="desk") as door:
-        done = plan_erasure([email("jane")], [door]).apply([door], **QUICK)
-    assert "jane" not in here.contacts
+    with Contacts(Later(vendor=vendor, job=job), name="desk") as client:
+        done = plan_erasure([email("jane")], [client]).apply([client], **QUICK)
+    assert "jane" not in vendor.contacts
     assert done.state in {"done", "incomplete"}
     assert done.sealed_by(locate_storage().key())
 
 
 def test_a_receipt_that_cannot_be_written_ends_the_run_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = world(person("jane"), person("john"))
+    vendor = fake_vendor(person("jane"), person("john"))
     whole = recording.receipt_events
 
     def broken(*args: Any) -> Iterator[dict[str, Any]]:
         yield from (event for event in whole(*args) if event["type"] != "result")
 
-    with desk(here) as door:
-        plan = plan_erasure([email("jane")], [door])
+    with desk(vendor) as client:
+        plan = plan_erasure([email("jane")], [client])
         monkeypatch.setattr("contacts_core.plans.execution.context.receipt_events", broken)
         with pytest.raises(StorageError, match=r"ended as failed and has no receipt: done, .*ReceiptBroken"):
-            plan.apply([door], **QUICK)
+            plan.apply([client], **QUICK)
         (run,) = list_runs()
         assert (run.state, run.ended_at is not None) == ("failed", True)
         assert blocked([person("jane")])[0]
         monkeypatch.undo()
-        assert resume(run.id, [door]).complete
+        assert resume(run.id, [client]).complete
 
 
 @pytest.mark.parametrize("named", ["no key in PEM", "file:/nowhere/signing.pem"])
 def test_a_signing_key_that_cannot_sign_is_noticed_before_anything_is_changed(
     named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = world(person("jane"), person("john"))
+    vendor = fake_vendor(person("jane"), person("john"))
     monkeypatch.setenv("CONTACTS_SIGNING_KEY", named)
-    with desk(here) as door, pytest.raises(ConfigurationError, match="signing"):
-        plan_erasure([email("jane")], [door]).apply([door], **QUICK)
-    assert "jane" in here.contacts
+    with desk(vendor) as client, pytest.raises(ConfigurationError, match="signing"):
+        plan_erasure([email("jane")], [client]).apply([client], **QUICK)
+    assert "jane" in vendor.contacts
     assert not list_runs()
 
 
@@ -96,13 +96,13 @@ def test_a_signing_key_that_cannot_sign_is_noticed_before_anything_is_changed(
     [Identifier.email("\ud800@example.com"), external("E\ud83d"), Identifier.other("k\ud800", "v"), external("E\0")],
 )
 def test_half_a_character_in_an_identifier_stops_nobodys_erasure(odd: Identifier, tmp_path: Path) -> None:
-    here = world(person("jane", odd), person("john"))
-    with desk(here) as door:
+    vendor = fake_vendor(person("jane", odd), person("john"))
+    with desk(vendor) as client:
         for asked in (odd, email("jane")):
-            plan = plan_erasure([asked], [door])
+            plan = plan_erasure([asked], [client])
             plan.save(tmp_path / "plan.json")
             assert Plan.load(tmp_path / "plan.json") == plan
-        done = plan_erasure([odd], [door]).apply([door], **QUICK)
+        done = plan_erasure([odd], [client]).apply([client], **QUICK)
     assert done.complete
     assert [found.state for found in done.find([odd], locate_storage().key())] == ["absent"]
     assert blocked([person("jane", odd)])[0]
@@ -112,16 +112,16 @@ def test_half_a_character_in_an_identifier_stops_nobodys_erasure(odd: Identifier
 
 
 def test_whoever_was_deleted_by_a_run_that_broke_off_is_held_back() -> None:
-    here = world(*(person(f"p{n}") for n in range(5)))
+    vendor = fake_vendor(*(person(f"p{n}") for n in range(5)))
 
     def lie(what: str, about: Any) -> None:
         if (what, about) == ("delete", "p2"):
             raise ValueError("a mistake of the provider")
 
-    here.lie = lie
-    with desk(here) as door:
-        done = plan_erasure([email(f"p{n}") for n in range(4)], [door], limits=ALL).apply([door], **QUICK)
-    gone = [person(f"p{n}") for n in range(4) if f"p{n}" not in here.contacts]
+    vendor.lie = lie
+    with desk(vendor) as client:
+        done = plan_erasure([email(f"p{n}") for n in range(4)], [client], limits=ALL).apply([client], **QUICK)
+    gone = [person(f"p{n}") for n in range(4) if f"p{n}" not in vendor.contacts]
     assert done.state == "incomplete"
     assert gone
     assert all(blocked(gone))
@@ -129,20 +129,20 @@ def test_whoever_was_deleted_by_a_run_that_broke_off_is_held_back() -> None:
 
 
 def test_whoever_was_deleted_by_a_run_that_was_cancelled_is_held_back_and_nobody_else() -> None:
-    here = world(*(person(f"p{n}") for n in range(250)))
+    vendor = fake_vendor(*(person(f"p{n}") for n in range(250)))
     people = [email(f"p{n}") for n in range(240)]
 
     def lie(what: str, about: Any) -> None:
         if (what, about) == ("delete", "p3"):
             cancel(list_runs()[0].id)
 
-    here.lie = lie
-    with desk(here) as door:
-        done = plan_erasure(people, [door], limits=ALL).apply([door], **QUICK)
+    vendor.lie = lie
+    with desk(vendor) as client:
+        done = plan_erasure(people, [client], limits=ALL).apply([client], **QUICK)
     assert done.state == "cancelled"
     asked = [person(f"p{n}") for n in range(240)]
     held = {each.id for each, why in zip(asked, blocked(asked), strict=True) if why}
-    gone = {each.id for each in asked if each.id not in here.contacts}
+    gone = {each.id for each in asked if each.id not in vendor.contacts}
     assert gone
     assert gone <= held < {each.id for each in asked}
 
@@ -152,15 +152,15 @@ def test_whoever_was_deleted_by_a_run_that_was_cancelled_is_held_back_and_nobody
 
 @pytest.mark.parametrize("column", ["receipt", "options", "accounts", "plan"])
 def test_what_is_kept_of_a_run_and_was_altered_is_a_typed_error(column: str) -> None:
-    here = world(person("jane"), person("john"))
-    here.lie = lambda what, _: Unavailable("for now", status=503) if what == "delete" else None
-    with desk(here) as door:
-        plan_erasure([email("jane")], [door]).apply([door], **HASTY)
+    vendor = fake_vendor(person("jane"), person("john"))
+    vendor.lie = lambda what, _: Unavailable("for now", status=503) if what == "delete" else None
+    with desk(vendor) as client:
+        plan_erasure([email("jane")], [client]).apply([client], **HASTY)
         (run,) = list_runs()
         with locate_storage().engine().begin() as connection:
             connection.execute(table.update().values({column: b"\x00\xff"}))
         with pytest.raises(StorageError, match="altered"):
-            get_receipt(run.id) if column == "receipt" else resume(run.id, [door])
+            get_receipt(run.id) if column == "receipt" else resume(run.id, [client])
 
 
 @pytest.mark.parametrize("name", ["", "\ud800", "a\0b", "%"])
@@ -181,10 +181,10 @@ def test_a_key_file_that_holds_something_else_is_a_typed_error() -> None:
 
 
 def test_a_step_that_broke_before_an_interruption_does_not_hold_up_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = world(person("jane"), person("john"))
-    with desk(here) as door:
-        plan = plan_erasure([email("jane")], [door])
-        here.lie = lambda what, _: RuntimeError("a fault of the provider's") if what == "delete" else None
+    vendor = fake_vendor(person("jane"), person("john"))
+    with desk(vendor) as client:
+        plan = plan_erasure([email("jane")], [client])
+        vendor.lie = lambda what, _: RuntimeError("a fault of the provider's") if what == "delete" else None
         finish = workflows._finish
 
         def cut_off(*_: Any) -> None:
@@ -193,12 +193,12 @@ def test_a_step_that_broke_before_an_interruption_does_not_hold_up_the_run(monke
 
         monkeypatch.setattr(workflows, "_finish", cut_off)
         with pytest.raises(StorageError, match="the database is gone"):
-            plan.apply([door], **QUICK)
+            plan.apply([client], **QUICK)
         monkeypatch.setattr(workflows, "_finish", finish)
         (run,) = list_runs()
-        receipt = resume(run.id, [door])
+        receipt = resume(run.id, [client])
     assert not receipt.complete
-    assert "jane" in here.contacts
+    assert "jane" in vendor.contacts
     assert list_runs()[0].state != "running"
 
 
@@ -219,10 +219,10 @@ def test_a_plugin_that_ends_its_thread_does_not_hold_up_the_run(
             raise error
 
     register(Rude())
-    here = world(person("jane"), person("john"))
-    with desk(here) as door:
-        assert plan_erasure([email("jane")], [door]).apply([door], **QUICK).complete
-    assert len(here.sent("delete")) == 1
+    vendor = fake_vendor(person("jane"), person("john"))
+    with desk(vendor) as client:
+        assert plan_erasure([email("jane")], [client]).apply([client], **QUICK).complete
+    assert len(vendor.sent("delete")) == 1
 
 
 def test_a_plugin_that_leaves_when_asked_has_not_agreed(register: Callable[[object], None]) -> None:
@@ -232,8 +232,8 @@ def test_a_plugin_that_leaves_when_asked_has_not_agreed(register: Callable[[obje
             raise SystemExit
 
     register(Rude())
-    with desk(world(person("jane"), person("john"))) as door, pytest.raises(PlanRefused, match="Rude failed"):
-        plan_erasure([email("jane")], [door]).apply([door], **QUICK)
+    with desk(fake_vendor(person("jane"), person("john"))) as client, pytest.raises(PlanRefused, match="Rude failed"):
+        plan_erasure([email("jane")], [client]).apply([client], **QUICK)
 
 
 def test_a_plugin_that_changes_the_plan_makes_it_another(register: Callable[[object], None]) -> None:
@@ -244,25 +244,25 @@ def test_a_plugin_that_changes_the_plan_makes_it_another(register: Callable[[obj
             residual_data["nothing"] = "at all"
 
     register(Meddler())
-    here = world(person("jane"), person("john"))
-    with desk(here) as door, pytest.raises(PlanRefused, match="altered"):
-        plan_erasure([email("jane")], [door]).apply([door], **QUICK)
-    assert "jane" in here.contacts
+    vendor = fake_vendor(person("jane"), person("john"))
+    with desk(vendor) as client, pytest.raises(PlanRefused, match="altered"):
+        plan_erasure([email("jane")], [client]).apply([client], **QUICK)
+    assert "jane" in vendor.contacts
     assert not list_runs()
 
 
 def test_a_provider_that_ends_its_thread_ends_the_work() -> None:
-    here = world(person("jane"), person("john"))
+    vendor = fake_vendor(person("jane"), person("john"))
 
     def lie(what: str, _: Any) -> None:
         if what == "delete":
             raise SystemExit
 
-    here.lie = lie
-    with desk(here) as door:
-        done = plan_erasure([email("jane")], [door]).apply([door], **HASTY)
+    vendor.lie = lie
+    with desk(vendor) as client:
+        done = plan_erasure([email("jane")], [client]).apply([client], **HASTY)
     assert (done.state, done.unknown) == ("incomplete", 1)
-    assert len(here.sent("delete")) == 1
+    assert len(vendor.sent("delete")) == 1
 
 
 # -- plan files --------------------------------------------------------------------------------------------------------
@@ -309,18 +309,18 @@ EDITS: dict[str, Callable[[Any], object]] = {
 
 @pytest.mark.parametrize("change", EDITS.values(), ids=EDITS)
 def test_a_plan_that_contradicts_itself_is_no_plan_whatever_its_checksum_says(change: Callable[[Any], object]) -> None:
-    with desk(world(person("jane"), person("john"))) as door:
-        plan = plan_erasure([email("jane"), email("john")], [door], limits=ALL)
+    with desk(fake_vendor(person("jane"), person("john"))) as client:
+        plan = plan_erasure([email("jane"), email("john")], [client], limits=ALL)
     assert edited(plan, lambda _: None) == plan
     with pytest.raises(PlanRefused, match="contradicts itself"):
         edited(plan, change)
 
 
 def test_a_limit_given_as_a_whole_number_is_the_same_limit_when_the_plan_is_read(tmp_path: Path) -> None:
-    with desk(world(person("jane"), person("john"))) as door:
-        plan = plan_erasure([email("jane")], [door], limits=SafetyLimits(share=1))
+    with desk(fake_vendor(person("jane"), person("john"))) as client:
+        plan = plan_erasure([email("jane")], [client], limits=SafetyLimits(share=1))
         plan.save(tmp_path / "plan.json")
-        assert Plan.load(tmp_path / "plan.json").apply([door], **QUICK).complete
+        assert Plan.load(tmp_path / "plan.json").apply([client], **QUICK).complete
 
 
 def test_what_happened_is_written_down_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,9 +339,9 @@ def test_ctrl_c_at_the_last_look_does_not_lose_the_receipt() -> None:
         if all(each.phase == "done" for each in progress):
             raise KeyboardInterrupt
 
-    with desk(world(person("jane"), person("john"))) as door:
+    with desk(fake_vendor(person("jane"), person("john"))) as client:
         try:
-            done = plan_erasure([email("jane")], [door]).apply([door], **QUICK, watch=watch)
+            done = plan_erasure([email("jane")], [client]).apply([client], **QUICK, watch=watch)
         except RunStopped as stopped:  # between the account's end and the run's
-            done = resume(stopped.run, [door])
+            done = resume(stopped.run, [client])
         assert done.complete

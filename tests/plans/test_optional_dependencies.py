@@ -16,7 +16,7 @@ from contacts_core.plans.receipts.receipt import Signer
 from contacts_core.storage.database import Storage, locate_storage
 from contacts_core.storage.pseudonyms import PseudonymKey, kept_key
 from contacts_core.storage.tombstones import Tombstones
-from tests.plans.environment import Ground
+from tests.plans.environment import Environment
 from tests.plans.samples import text
 
 EXTRA = ("dbos", "sqlalchemy", "cryptography", "psycopg")
@@ -52,11 +52,11 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 class TestMissing:
-    def test_applying(self, here: Ground, without: Callable[[str], None]) -> None:
-        plan = plan_erasure(here.emails(1), here.accounts)
+    def test_applying(self, environment: Environment, without: Callable[[str], None]) -> None:
+        plan = plan_erasure(environment.emails(1), environment.accounts)
         without("dbos")
         with pytest.raises(ConfigurationError, match="runs need the package dbos") as caught:
-            plan.apply(here.accounts)
+            plan.apply(environment.accounts)
         assert "contacts-core[plans]" in caught.value.hint
 
     def test_signing(self, without: Callable[[str], None]) -> None:
@@ -66,16 +66,16 @@ class TestMissing:
         assert Receipt.parse(text()).signed is False
 
     def test_an_import_is_not_let_through_where_tombstones_cannot_be_read(
-        self, here: Ground, without: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, environment: Environment, without: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path))
         (tmp_path / "contacts.sqlite").touch()
         without("sqlalchemy")
         contact = Contact(identifiers=(Identifier.email("a@example.com"),))
-        here.seen.clear()
+        environment.seen.clear()
         with pytest.raises(ConfigurationError, match="SQLAlchemy"):
-            here.doors["bird"].upsert_contacts([contact])
-        assert here.seen == []
+            environment.clients["bird"].upsert_contacts([contact])
+        assert environment.seen == []
 
 
 class TestState:

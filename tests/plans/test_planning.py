@@ -52,25 +52,25 @@ from contacts_core.provider import (
     hookimpl,
 )
 from contacts_core.testing.memory import MemoryProvider, Store
-from tests.plans.environment import CHANGING, Ground
+from tests.plans.environment import CHANGING, Environment
 
 ALL = SafetyLimits(contacts=100_000, share=1)
 READS = ("/search", "/batch", "/exports")  # what is sent by POST and only reads
 
 
-def only_read(here: Ground) -> bool:
-    return all(e.method not in CHANGING or any(path in e.path for path in READS) for e in here.seen)
+def only_read(environment: Environment) -> bool:
+    return all(e.method not in CHANGING or any(path in e.path for path in READS) for e in environment.seen)
 
 
 class TestLocating:
-    def test_a_person_is_found_everywhere_and_nothing_is_changed(self, here: Ground) -> None:
-        before = here.everyone()
-        (email,) = here.emails(1)
-        here.seen.clear()
-        plan = plan_erasure([email], here.accounts)
+    def test_a_person_is_found_everywhere_and_nothing_is_changed(self, environment: Environment) -> None:
+        before = environment.everyone()
+        (email,) = environment.emails(1)
+        environment.seen.clear()
+        plan = plan_erasure([email], environment.accounts)
         assert plan.kind is PlanKind.ERASE
-        assert only_read(here)
-        assert here.everyone() == before
+        assert only_read(environment)
+        assert environment.everyone() == before
         for part in plan.accounts:
             (target,) = part.targets
             assert email in before[part.account][target.contact].identifiers
@@ -82,41 +82,41 @@ class TestLocating:
         assert plan.requests == 6, "each is read before it is deleted"
         assert len({part.account_id for part in plan.accounts}) == 3
 
-    def test_any_spelling_and_any_kind_of_identifier_will_do(self, here: Ground) -> None:
-        everyone = here.everyone()["sendgrid"].values()
+    def test_any_spelling_and_any_kind_of_identifier_will_do(self, environment: Environment) -> None:
+        everyone = environment.everyone()["sendgrid"].values()
         wanted = next(c for c in everyone if c.phone and c.email)
         assert wanted.email
         assert wanted.phone
         asked = [Identifier.email(f" {wanted.email.upper()} "), Identifier.phone(wanted.phone)]
-        plan = plan_erasure([asked], here.accounts)
+        plan = plan_erasure([asked], environment.accounts)
         assert [len(part.targets) for part in plan.accounts] == [1, 1, 1]
         assert len(plan.people) == 1
 
-    def test_nobody_is_a_plan_without_work(self, here: Ground) -> None:
-        plan = plan_erasure([Identifier.email("nobody@example.com")], here.accounts)
+    def test_nobody_is_a_plan_without_work(self, environment: Environment) -> None:
+        plan = plan_erasure([Identifier.email("nobody@example.com")], environment.accounts)
         assert (plan.contacts, plan.requests, plan.seconds) == (0, 0, 0.0)
         assert len(plan.people) == 1
 
-    def test_contacts_that_share_an_address_are_all_found(self, here: Ground) -> None:
+    def test_contacts_that_share_an_address_are_all_found(self, environment: Environment) -> None:
         twin = Identifier.email("twin@example.com")
-        door = here.doors["user-api"]
+        client = environment.clients["user-api"]
         for name in ("One", "Two"):
-            door.request("POST", "/contacts", json={"first_name": name, "emails": [{"email_address": twin.value}]})
-        plan = plan_erasure([twin], [door])
+            client.request("POST", "/contacts", json={"first_name": name, "emails": [{"email_address": twin.value}]})
+        plan = plan_erasure([twin], [client])
         assert len(plan.accounts[0].targets) == 2
 
-    def test_one_contact_of_two_people_is_touched_once(self, here: Ground) -> None:
-        wanted = next(c for c in here.everyone()["sendgrid"].values() if c.phone and c.email)
+    def test_one_contact_of_two_people_is_touched_once(self, environment: Environment) -> None:
+        wanted = next(c for c in environment.everyone()["sendgrid"].values() if c.phone and c.email)
         people = [Identifier.email(wanted.email or ""), Identifier.phone(wanted.phone or "")]
-        plan = plan_erasure(people, [here.doors["sendgrid"]])
+        plan = plan_erasure(people, [environment.clients["sendgrid"]])
         (target,) = plan.accounts[0].targets
         assert target.people == (1, 2)
         assert len(plan.people) == 2
 
-    def test_a_wrong_key_makes_no_plan(self, here: Ground) -> None:
-        good = here.doors["sendgrid"].provider
-        with Contacts(evolve(good, api_key="SG.wrong"), name="sendgrid") as door, pytest.raises(Unauthenticated):
-            plan_erasure([Identifier.email("a@example.com")], [door])
+    def test_a_wrong_key_makes_no_plan(self, environment: Environment) -> None:
+        good = environment.clients["sendgrid"].provider
+        with Contacts(evolve(good, api_key="SG.wrong"), name="sendgrid") as client, pytest.raises(Unauthenticated):
+            plan_erasure([Identifier.email("a@example.com")], [client])
 
     @pytest.mark.parametrize(
         ("people", "accounts", "words"),
@@ -129,25 +129,29 @@ class TestLocating:
             ([Identifier.email("a@example.com")], "acme", "expected a list of accounts"),
         ],
     )
-    def test_what_asks_for_nothing_is_refused(self, here: Ground, people: Any, accounts: Any, words: str) -> None:
-        doors = [here.doors["bird"]] if isinstance(accounts, list) and accounts else accounts
+    def test_what_asks_for_nothing_is_refused(
+        self, environment: Environment, people: Any, accounts: Any, words: str
+    ) -> None:
+        clients = [environment.clients["bird"]] if isinstance(accounts, list) and accounts else accounts
         with pytest.raises(InvalidInput, match=words):
-            plan_erasure(people, doors)
+            plan_erasure(people, clients)
 
-    def test_an_account_named_twice_is_refused(self, here: Ground) -> None:
+    def test_an_account_named_twice_is_refused(self, environment: Environment) -> None:
         with pytest.raises(InvalidInput, match="twice"):
-            plan_erasure([Identifier.email("a@example.com")], [here.doors["bird"], here.doors["bird"]])
+            plan_erasure(
+                [Identifier.email("a@example.com")], [environment.clients["bird"], environment.clients["bird"]]
+            )
 
 
 class TestFollowing:
     @pytest.fixture
-    def chain(self, here: Ground) -> list[Identifier]:
+    def chain(self, environment: Environment) -> list[Identifier]:
         """Three contacts, each of which shares an address or a number with the next."""
         first, second, third = (Identifier.email(f"link{n}@example.com") for n in (1, 2, 3))
         phone = Identifier.phone("+12025550150")
-        door = here.doors["user-api"]
+        client = environment.clients["user-api"]
         for emails, phones in (([first, second], []), ([second], [phone]), ([third], [phone])):
-            door.request(
+            client.request(
                 "POST",
                 "/contacts",
                 json={
@@ -163,9 +167,9 @@ class TestFollowing:
         [(IdentifierExpansion.NO, 1), (IdentifierExpansion.ONCE, 2), (IdentifierExpansion.ALL, 3)],
     )
     def test_as_far_as_was_asked(
-        self, here: Ground, chain: list[Identifier], follow: IdentifierExpansion, contacts: int
+        self, environment: Environment, chain: list[Identifier], follow: IdentifierExpansion, contacts: int
     ) -> None:
-        plan = plan_erasure([chain[0]], [here.doors["user-api"]], follow=follow)
+        plan = plan_erasure([chain[0]], [environment.clients["user-api"]], follow=follow)
         assert len(plan.accounts[0].targets) == contacts
         reached = {i for person in plan.people for i in person.identifiers}
         assert reached == set(
@@ -173,20 +177,25 @@ class TestFollowing:
         )
         assert all(target.people == (1,) for target in plan.accounts[0].targets)
 
-    def test_without_it_the_plan_says_what_it_would_look_for(self, here: Ground, chain: list[Identifier]) -> None:
-        plan = plan_erasure([chain[0]], [here.doors["user-api"]])
+    def test_without_it_the_plan_says_what_it_would_look_for(
+        self, environment: Environment, chain: list[Identifier]
+    ) -> None:
+        plan = plan_erasure([chain[0]], [environment.clients["user-api"]])
         assert [(s.identifier, s.person, s.account) for s in plan.suggestions] == [(chain[1], 1, "user-api")]
-        assert plan_erasure([chain[0]], [here.doors["user-api"]], follow=IdentifierExpansion.ALL).suggestions == ()
+        assert (
+            plan_erasure([chain[0]], [environment.clients["user-api"]], follow=IdentifierExpansion.ALL).suggestions
+            == ()
+        )
 
-    def test_the_reason_names_what_led_there(self, here: Ground, chain: list[Identifier]) -> None:
-        plan = plan_erasure([chain[0]], [here.doors["user-api"]], follow=IdentifierExpansion.ONCE)
+    def test_the_reason_names_what_led_there(self, environment: Environment, chain: list[Identifier]) -> None:
+        plan = plan_erasure([chain[0]], [environment.clients["user-api"]], follow=IdentifierExpansion.ONCE)
         first, second = plan.accounts[0].targets
         assert second.reason == f"has {chain[1].masked}, as contact {first.contact} of user-api does"
 
-    def test_what_one_vendor_tells_is_followed_at_the_others(self, here: Ground) -> None:
-        wanted = next(c for c in here.everyone()["bird"].values() if c.phone and c.email)
+    def test_what_one_vendor_tells_is_followed_at_the_others(self, environment: Environment) -> None:
+        wanted = next(c for c in environment.everyone()["bird"].values() if c.phone and c.email)
         stranger = Identifier.email("other-address@example.com")
-        here.doors["user-api"].request(
+        environment.clients["user-api"].request(
             "POST",
             "/contacts",
             json={
@@ -195,60 +204,62 @@ class TestFollowing:
                 "phone_numbers": [{"phone_number": wanted.phone, "country_code": ""}],
             },
         )
-        plan = plan_erasure([Identifier.email(wanted.email or "")], here.accounts, follow=IdentifierExpansion.ONCE)
+        plan = plan_erasure(
+            [Identifier.email(wanted.email or "")], environment.accounts, follow=IdentifierExpansion.ONCE
+        )
         assert len(plan.by_account["user-api"].targets) == 2
 
 
 class TestLimits:
-    def test_a_number(self, here: Ground) -> None:
+    def test_a_number(self, environment: Environment) -> None:
         with pytest.raises(PlanRefused, match="more than the limit of 2") as caught:
-            plan_erasure(here.emails(3), here.accounts, limits=SafetyLimits(contacts=2))
+            plan_erasure(environment.emails(3), environment.accounts, limits=SafetyLimits(contacts=2))
         assert "contacts=3" in caught.value.hint
 
     @pytest.mark.parametrize("share", [0.2, 0.24])
-    def test_a_share(self, here: Ground, share: float) -> None:
+    def test_a_share(self, environment: Environment, share: float) -> None:
         with pytest.raises(PlanRefused, match=r"3 of 12 contacts .*more than the limit of 2") as caught:
-            plan_erasure(here.emails(3), here.accounts, limits=SafetyLimits(share=share, floor=0))
+            plan_erasure(environment.emails(3), environment.accounts, limits=SafetyLimits(share=share, floor=0))
         assert "share=0.25" in caught.value.hint
 
-    def test_raised_by_name_it_is_made(self, here: Ground) -> None:
-        plan = plan_erasure(here.emails(3), here.accounts, limits=SafetyLimits(share=0.25, floor=0))
+    def test_raised_by_name_it_is_made(self, environment: Environment) -> None:
+        plan = plan_erasure(environment.emails(3), environment.accounts, limits=SafetyLimits(share=0.25, floor=0))
         assert [part.size for part in plan.accounts] == [12, 12, 12]
 
-    def test_small_accounts_have_a_floor_and_are_not_even_counted(self, here: Ground) -> None:
-        people = here.emails(12)
-        here.seen.clear()
-        plan = plan_erasure(people, here.accounts)
+    def test_small_accounts_have_a_floor_and_are_not_even_counted(self, environment: Environment) -> None:
+        people = environment.emails(12)
+        environment.seen.clear()
+        plan = plan_erasure(people, environment.accounts)
         assert len(plan.accounts[0].targets) == 12
         assert plan.accounts[0].size is None
-        assert not any("count" in exchange.path for exchange in here.seen)
+        assert not any("count" in exchange.path for exchange in environment.seen)
 
     def test_who_cannot_count_is_not_trusted_with_a_share(self) -> None:
-        door = listed([Contact(id=f"c{n}", identifiers=(Identifier.email(f"p{n}@example.com"),)) for n in range(30)])
+        client = listed([Contact(id=f"c{n}", identifiers=(Identifier.email(f"p{n}@example.com"),)) for n in range(30)])
         people = [Identifier.email(f"p{n}@example.com") for n in range(21)]
         with pytest.raises(PlanRefused, match="cannot count its contacts"):
-            plan_erasure(people, [door])
-        assert plan_erasure(people, [door], limits=SafetyLimits(share=1)).contacts == 21
+            plan_erasure(people, [client])
+        assert plan_erasure(people, [client], limits=SafetyLimits(share=1)).contacts == 21
 
-    def test_an_account_that_was_not_read_to_its_end_has_no_plan(self, here: Ground) -> None:
-        people = here.emails(1)
-        here.sandbox.faults.set("wrong-json", None)
+    def test_an_account_that_was_not_read_to_its_end_has_no_plan(self, environment: Environment) -> None:
+        people = environment.emails(1)
+        environment.sandbox.faults.set("wrong-json", None)
         with pytest.raises(UnexpectedPayload):
-            plan_erasure(people, here.accounts)
+            plan_erasure(people, environment.accounts)
 
     def test_an_export_that_ended_early_makes_it_impossible(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from contacts_core.errors import IncompleteExport
 
-        door = listed([Contact(id="c1")], fails=IncompleteExport(1, 2))
+        client = listed([Contact(id="c1")], fails=IncompleteExport(1, 2))
         with pytest.raises(PlanRefused, match="not read completely"):
-            plan_erasure([Identifier.email("a@example.com")], [door])
+            plan_erasure([Identifier.email("a@example.com")], [client])
 
 
 class TestCost:
     @pytest.mark.parametrize("count", [1, 99, 100, 101, 10_000])
     @pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
-    def test_no_more_requests_than_the_vendor_needs(self, here: Ground, name: str, count: int) -> None:
-        provider = here.doors[name].provider
+    def test_no_more_requests_than_the_vendor_needs(self, environment: Environment, name: str, count: int) -> None:
+        provider = environment.clients[name].provider
         targets = [Target(f"id{n}", (Identifier.email(f"p{n}@example.com"),), (n,), "") for n in range(count)]
         steps, seconds = cut_steps(kind_of(PlanKind.ERASE), provider, targets)
         bound = {"sendgrid": ceil(count / 100)}.get(name, count)  # the others delete one at a time
@@ -260,28 +271,28 @@ class TestCost:
         assert seconds == ((in_lane - 1) // rate.limit * rate.seconds if rate else 0)
 
     @pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
-    def test_what_a_plan_says_it_costs_is_what_is_sent(self, here: Ground, name: str) -> None:
-        door = here.doors[name]
-        lists = {each.id: list(door.export(lists=[each.id])) for each in door.lists()}
+    def test_what_a_plan_says_it_costs_is_what_is_sent(self, environment: Environment, name: str) -> None:
+        client = environment.clients[name]
+        lists = {each.id: list(client.export(lists=[each.id])) for each in client.lists()}
         list_id, on_list = next((one, members) for one, members in lists.items() if len(members) > 1)
-        phone = next(c.phone for c in door.export() if c.phone)
+        phone = next(c.phone for c in client.export() if c.phone)
         plans: list[Callable[[], Plan]] = [
-            lambda: plan_identifier_removal([Identifier.phone(phone)], [door]),
-            lambda: plan_list_removal(door, list_id, ids=[contact.id for contact in on_list]),
-            lambda: plan_deletion(door, ids=[contact.id for contact in on_list]),
+            lambda: plan_identifier_removal([Identifier.phone(phone)], [client]),
+            lambda: plan_list_removal(client, list_id, ids=[contact.id for contact in on_list]),
+            lambda: plan_deletion(client, ids=[contact.id for contact in on_list]),
         ]
         for make in plans:
             plan = make()  # only now: who is changed by the plan before is left alone
-            here.seen.clear()
+            environment.seen.clear()
             (part,) = plan.accounts
-            door.run(changes.act(plan, part.targets, door.provider))
-            completed = sum(e.method == "GET" and e.path.endswith("/identifiers") for e in here.seen)
+            client.run(changes.act(plan, part.targets, client.provider))
+            completed = sum(e.method == "GET" and e.path.endswith("/identifiers") for e in environment.seen)
             if plan.kind is PlanKind.REMOVE_IDENTIFIER and name == "bird":
                 completed -= 1  # bird reads them to remove one
-            assert len(here.seen) - completed == plan.requests, plan
+            assert len(environment.seen) - completed == plan.requests, plan
 
-    def test_the_least_time_follows_from_the_rate(self, here: Ground) -> None:
-        provider = here.doors["bird"].provider
+    def test_the_least_time_follows_from_the_rate(self, environment: Environment) -> None:
+        provider = environment.clients["bird"].provider
         targets = [Target(f"id{n}", (), (n,), "") for n in range(1001)]
         assert cut_steps(kind_of(PlanKind.ERASE), provider, targets)[1] == 20.0  # 1001 reads, 50 in a second
         phone = Identifier.phone("+12025550123")
@@ -291,68 +302,68 @@ class TestCost:
 
 
 class TestOtherPlans:
-    def test_delete_by_id_and_by_identifier(self, here: Ground) -> None:
-        door = here.doors["bird"]
-        one, two, *_ = [c for c in door.export() if c.email]
-        plan = plan_deletion(door, [Identifier.email(two.email or "")], ids=[one.id])
+    def test_delete_by_id_and_by_identifier(self, environment: Environment) -> None:
+        client = environment.clients["bird"]
+        one, two, *_ = [c for c in client.export() if c.email]
+        plan = plan_deletion(client, [Identifier.email(two.email or "")], ids=[one.id])
         assert {t.contact: t.reason for t in plan.accounts[0].targets} == {
             one.id: "its id was given",
             two.id: f"has {Identifier.email(two.email or '').masked}, as asked",
         }
 
     @pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
-    def test_an_id_that_nobody_has_is_nobody(self, here: Ground, name: str) -> None:
-        door = here.doors[name]
+    def test_an_id_that_nobody_has_is_nobody(self, environment: Environment, name: str) -> None:
+        client = environment.clients[name]
         unknown = "contact_999999" if name == "user-api" else "00000000-0000-4000-8000-000000000000"
-        assert plan_deletion(door, ids=[unknown]).contacts == 0
+        assert plan_deletion(client, ids=[unknown]).contacts == 0
 
-    def test_an_id_that_could_be_none_is_refused_before_anything_is_asked(self, here: Ground) -> None:
+    def test_an_id_that_could_be_none_is_refused_before_anything_is_asked(self, environment: Environment) -> None:
         with pytest.raises(InvalidInput, match="not sent to bird"):
-            plan_deletion(here.doors["bird"], ids=["../contacts"])
+            plan_deletion(environment.clients["bird"], ids=["../contacts"])
         with pytest.raises(InvalidInput, match="expected a list of ids, got a str"):
-            plan_deletion(here.doors["bird"], ids="abc")
-        assert here.seen == []
+            plan_deletion(environment.clients["bird"], ids="abc")
+        assert environment.seen == []
 
-    def test_remove_identifier_keeps_the_contact(self, here: Ground) -> None:
-        phone = next(Identifier.phone(c.phone) for c in here.everyone()["bird"].values() if c.phone)
-        plan = plan_identifier_removal([phone], here.accounts)
+    def test_remove_identifier_keeps_the_contact(self, environment: Environment) -> None:
+        phone = next(Identifier.phone(c.phone) for c in environment.everyone()["bird"].values() if c.phone)
+        plan = plan_identifier_removal([phone], environment.accounts)
         for part in plan.accounts:
             (target,) = part.targets
             assert target.removes == (phone,)
             assert part.residual_data == {}
             assert part.emulated is (part.account == "user-api")
 
-    def test_asking_again_gives_the_same(self, here: Ground) -> None:
-        plan = plan_erasure(here.emails(2), here.accounts, follow=IdentifierExpansion.ALL)
-        fresh = replan(plan, here.accounts)
+    def test_asking_again_gives_the_same(self, environment: Environment) -> None:
+        plan = plan_erasure(environment.emails(2), environment.accounts, follow=IdentifierExpansion.ALL)
+        fresh = replan(plan, environment.accounts)
         assert evolve(fresh, made_at=plan.made_at).summed() == plan
 
-    def test_awaited_they_are_the_same(self, here: Ground) -> None:
-        emails = here.emails(2)
-        list_id = here.doors["bird"].lists()[0].id
+    def test_awaited_they_are_the_same(self, environment: Environment) -> None:
+        emails = environment.emails(2)
+        list_id = environment.clients["bird"].lists()[0].id
 
         async def made() -> list[Plan]:
-            doors = [AsyncContacts(door.provider, name=name) for name, door in here.doors.items()]
-            bird = doors[0]
+            clients = [AsyncContacts(client.provider, name=name) for name, client in environment.clients.items()]
+            bird = clients[0]
             try:
-                first = await plan_erasure_async(emails, doors)
+                first = await plan_erasure_async(emails, clients)
                 return [
                     first,
-                    await replan_async(first, doors),
+                    await replan_async(first, clients),
                     await plan_deletion_async(bird, emails),
-                    await plan_identifier_removal_async(emails, doors),
+                    await plan_identifier_removal_async(emails, clients),
                     await plan_list_removal_async(bird, list_id, emails),
                 ]
             finally:
-                for door in doors:
-                    await door.close()
+                for client in clients:
+                    await client.close()
 
-        bird = here.doors["bird"]
+        bird = environment.clients["bird"]
         blocking = [
-            plan_erasure(emails, here.accounts),
-            plan_erasure(emails, here.accounts),
+            plan_erasure(emails, environment.accounts),
+            plan_erasure(emails, environment.accounts),
             plan_deletion(bird, emails),
-            plan_identifier_removal(emails, here.accounts),
+            plan_identifier_removal(emails, environment.accounts),
             plan_list_removal(bird, list_id, emails),
         ]
         same = datetime(2026, 1, 1, tzinfo=UTC)
@@ -362,8 +373,8 @@ class TestOtherPlans:
 
 
 class TestSaving:
-    def test_it_comes_back_and_only_its_owner_can_read_it(self, here: Ground, tmp_path: Path) -> None:
-        plan = plan_erasure(here.emails(2), here.accounts, follow=IdentifierExpansion.ONCE)
+    def test_it_comes_back_and_only_its_owner_can_read_it(self, environment: Environment, tmp_path: Path) -> None:
+        plan = plan_erasure(environment.emails(2), environment.accounts, follow=IdentifierExpansion.ONCE)
         path = tmp_path / "plan.json"
         path.write_text("something older, for all to read")
         path.chmod(0o644)
@@ -372,16 +383,16 @@ class TestSaving:
         assert Plan.load(path).to_json() == plan.to_json()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
-    def test_who_it_is_about_does_not_show(self, here: Ground) -> None:
-        (email,) = here.emails(1)
-        plan = plan_erasure([email], here.accounts)
+    def test_who_it_is_about_does_not_show(self, environment: Environment) -> None:
+        (email,) = environment.emails(1)
+        plan = plan_erasure([email], environment.accounts)
         assert email.value not in repr(plan) + repr(plan.accounts) + repr(plan.people)
 
     @settings(deadline=None)
     @given(place=st.integers(min_value=0), bit=st.integers(0, 7))
     def test_whatever_is_altered_is_noticed(self, place: int, bit: int) -> None:
-        door = listed([Contact(id="c1", identifiers=(Identifier.email("a@example.com"),))])
-        whole = plan_erasure([Identifier.email("a@example.com")], [door]).to_json().encode()
+        client = listed([Contact(id="c1", identifiers=(Identifier.email("a@example.com"),))])
+        whole = plan_erasure([Identifier.email("a@example.com")], [client]).to_json().encode()
         changed = bytearray(whole)
         changed[place % len(whole)] ^= 1 << bit
         try:
@@ -403,7 +414,7 @@ class TestSaving:
 
 
 class TestHooks:
-    def test_each_plan_is_told_of_once(self, here: Ground, register: Callable[[object], None]) -> None:
+    def test_each_plan_is_told_of_once(self, environment: Environment, register: Callable[[object], None]) -> None:
         seen: list[Plan] = []
 
         class Watcher:
@@ -412,11 +423,11 @@ class TestHooks:
                 seen.append(plan)
 
         register(Watcher())
-        plan = plan_erasure(here.emails(1), here.accounts)
+        plan = plan_erasure(environment.emails(1), environment.accounts)
         assert seen == [plan]
 
     def test_one_that_fails_does_not_matter(
-        self, here: Ground, register: Callable[[object], None], caplog: pytest.LogCaptureFixture
+        self, environment: Environment, register: Callable[[object], None], caplog: pytest.LogCaptureFixture
     ) -> None:
         class Broken:
             @hookimpl
@@ -424,7 +435,7 @@ class TestHooks:
                 raise ValueError("jane@example.com")
 
         register(Broken())
-        assert plan_erasure(here.emails(1), here.accounts).contacts == 3
+        assert plan_erasure(environment.emails(1), environment.accounts).contacts == 3
         assert "plugin Broken failed" in caplog.text
         assert "jane@" not in caplog.text
 
@@ -453,17 +464,17 @@ def test_a_provider_that_acts_without_asking_anybody_is_left_alone_too(kind: Pla
     store = Store(contacts={contact.id: contact for contact in people}, lists={"l1": "Newsletter"})
     before = dict(store.contacts)
     email = people[0].identifiers[0]
-    with Contacts(MemoryProvider(store=store)) as door:
+    with Contacts(MemoryProvider(store=store)) as client:
         match kind:
             case PlanKind.ERASE:
-                plan = plan_erasure([email], [door])
+                plan = plan_erasure([email], [client])
             case PlanKind.REMOVE_IDENTIFIER:
-                plan = plan_identifier_removal([email], [door])
+                plan = plan_identifier_removal([email], [client])
             case _:
-                plan = plan_list_removal(door, "l1", [email])
+                plan = plan_list_removal(client, "l1", [email])
         assert plan.contacts == 1
         assert store.contacts == before
-        assert plan.apply([door], pause=0.01, timeout=1).complete
+        assert plan.apply([client], pause=0.01, timeout=1).complete
     assert store.contacts != before
     assert store.contacts["m2"] == before["m2"]
 
@@ -481,9 +492,11 @@ def test_a_vendor_that_only_lists_is_verified_by_listing() -> None:
             yield from ()
             return Outcome(operation="delete_contacts", requested=1, confirmed=tuple(people.pop(id).id for id in ids))
 
-    with Contacts(Shelf(base_url="http://127.0.0.1:1")) as door:
-        assert plan_erasure([Identifier.email("p1@example.com")], [door]).apply([door], pause=0.01, timeout=1).complete
-        done = plan_deletion(door, ids=["c2", "c9"]).apply([door], pause=0.01, timeout=1)
+    with Contacts(Shelf(base_url="http://127.0.0.1:1")) as client:
+        assert (
+            plan_erasure([Identifier.email("p1@example.com")], [client]).apply([client], pause=0.01, timeout=1).complete
+        )
+        done = plan_deletion(client, ids=["c2", "c9"]).apply([client], pause=0.01, timeout=1)
     assert {line["reason"] for line in done.of("result")} == {
         "not found any more: by id and by look-up",
         "was not there and is not: by id",
@@ -503,13 +516,13 @@ def test_a_vendor_that_cannot_be_read_has_no_plan() -> None:
             yield from Request("GET", "/c", type(None))
             return []
 
-    with Contacts(Blind(base_url="http://127.0.0.1:1")) as door, pytest.raises(UnsupportedOperation):
-        plan_erasure([Identifier.email("a@example.com")], [door])
+    with Contacts(Blind(base_url="http://127.0.0.1:1")) as client, pytest.raises(UnsupportedOperation):
+        plan_erasure([Identifier.email("a@example.com")], [client])
 
 
 def test_a_vendor_that_cannot_delete_has_no_plan() -> None:
     class Idle(Provider):
         name = "idle"
 
-    with Contacts(Idle(base_url="http://127.0.0.1:1")) as door, pytest.raises(UnsupportedOperation):
-        plan_erasure([Identifier.email("a@example.com")], [door])
+    with Contacts(Idle(base_url="http://127.0.0.1:1")) as client, pytest.raises(UnsupportedOperation):
+        plan_erasure([Identifier.email("a@example.com")], [client])

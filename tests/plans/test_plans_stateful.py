@@ -35,7 +35,7 @@ from contacts_core.plans import (
 )
 from contacts_core.storage.database import locate_storage
 from contacts_core.storage.journal import Journal
-from tests.plans.environment import ground
+from tests.plans.environment import open_environment
 
 NAMES = ("bird", "sendgrid", "user-api")
 FAULTS = (
@@ -78,7 +78,7 @@ class Vendors(RuleBasedStateMachine):
         patch = self.open.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("CONTACTS_STORAGE", self.state)
         patch.setattr(retry, "backoff_s", lambda *_: 0.0)
-        self.here = self.open.enter_context(ground(PEOPLE, seed=seed, speed=3000.0, attempts=3))
+        self.environment = self.open.enter_context(open_environment(PEOPLE, seed=seed, speed=3000.0, attempts=3))
         everybody = self.everybody()
         self.identifiers = sorted(
             {i for contacts in everybody.values() for c in contacts.values() for i in c.identifiers},
@@ -97,12 +97,12 @@ class Vendors(RuleBasedStateMachine):
 
     def everybody(self) -> Everybody:
         """Everybody as the vendors have them once all is settled; faults are off afterwards."""
-        self.here.settle()
-        return {name: {c.id: c for c in self.here.doors[name].export()} for name in NAMES}
+        self.environment.settle()
+        return {name: {c.id: c for c in self.environment.clients[name].export()} for name in NAMES}
 
     def there(self, name: str) -> set[str]:
         """Ids that the vendor has at this moment, whatever its answers show."""
-        emulator: Any = self.here.sandbox.emulators[name]
+        emulator: Any = self.environment.sandbox.emulators[name]
         store = emulator.account.store if hasattr(emulator, "account") else emulator.store
         return set(store.contacts)
 
@@ -110,23 +110,23 @@ class Vendors(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(FAULTS), times=st.sampled_from([1, 2, 3, None]))
     def a_bad_moment(self, name: str, times: int | None) -> None:
-        self.here.sandbox.faults.set(name, times)
+        self.environment.sandbox.faults.set(name, times)
 
     @rule()
     def all_is_well(self) -> None:
-        self.here.sandbox.faults.clear()
+        self.environment.sandbox.faults.clear()
 
     @rule(data=st.data(), name=st.sampled_from(NAMES), adds=st.booleans())
     def somebody_else_writes(self, data: st.DataObject, name: str, adds: bool) -> None:
         before = self.everybody()[name]
-        door = self.here.doors[name]
+        client = self.environment.clients[name]
         if adds:
             emails = [i for i in self.identifiers if i.kind.value == "email"]
             contact = Contact(first_name="Back", identifiers=(data.draw(st.sampled_from(emails)),))
-            door.upsert_contacts([contact], recreate_erased=True)
+            client.upsert_contacts([contact], recreate_erased=True)
         elif before:
-            door.delete_contacts([data.draw(st.sampled_from(sorted(before)))])
-        self.here.settle()
+            client.delete_contacts([data.draw(st.sampled_from(sorted(before)))])
+        self.environment.settle()
 
     @rule(data=st.data(), name=st.sampled_from(NAMES), planned=st.booleans())
     def somebody_becomes_somebody_else(self, data: st.DataObject, name: str, planned: bool) -> None:
@@ -137,11 +137,11 @@ class Vendors(RuleBasedStateMachine):
         if chosen:
             self.number += 1
             stranger = [("email", f"stranger{self.number}@example.org")]
-            self.here.sandbox.emulators[name].mutate(data.draw(st.sampled_from(chosen)), identifiers=stranger)
+            self.environment.sandbox.emulators[name].mutate(data.draw(st.sampled_from(chosen)), identifiers=stranger)
 
     @rule(name=st.sampled_from(NOWHERE))
     def the_gateway_loses_its_way(self, name: str) -> None:
-        faults = self.here.sandbox.faults
+        faults = self.environment.sandbox.faults
         if any(each in faults._settings for each in NOWHERE):
             faults.clear()
         else:
@@ -164,24 +164,24 @@ class Vendors(RuleBasedStateMachine):
     ) -> None:
         nobody = Identifier.email("nobody@example.com")
         people = data.draw(st.lists(st.sampled_from([*self.identifiers, nobody]), min_size=1, max_size=3, unique=True))
-        doors = [self.here.doors[name] for name in sorted(accounts)]
+        clients = [self.environment.clients[name] for name in sorted(accounts)]
         try:
             match kind:
                 case PlanKind.ERASE:
-                    self.plan = plan_erasure(people, doors, follow=follow)
+                    self.plan = plan_erasure(people, clients, follow=follow)
                 case PlanKind.DELETE:
-                    self.plan = plan_deletion(doors[0], people)
+                    self.plan = plan_deletion(clients[0], people)
                 case PlanKind.REMOVE_IDENTIFIER:
                     self.plan = plan_identifier_removal(
-                        [i for i in people if i.kind.value in {"email", "phone"}] or [nobody], doors
+                        [i for i in people if i.kind.value in {"email", "phone"}] or [nobody], clients
                     )
                 case PlanKind.REMOVE_FROM_LIST:
-                    self.plan = plan_list_removal(doors[0], data.draw(st.sampled_from(doors[0].lists())).id, people)
+                    self.plan = plan_list_removal(clients[0], data.draw(st.sampled_from(clients[0].lists())).id, people)
         except ContactsError:
             self.plan = None
         if self.plan and data.draw(st.sampled_from([True, True, False])):
             for name, times in trouble:
-                self.here.sandbox.faults.set(name, times)
+                self.environment.sandbox.faults.set(name, times)
             self.it_is_applied(keep_faults=True)
 
     @precondition(lambda self: self.plan is not None)
@@ -192,7 +192,7 @@ class Vendors(RuleBasedStateMachine):
         before = self.with_faults_kept(self.everybody) if keep_faults else self.everybody()
         self.plan, self.applied = None, plan
         try:
-            given = apply(plan, [self.here.doors[name] for name in plan.by_account], pause=0.01, timeout=0.15)
+            given = apply(plan, [self.environment.clients[name] for name in plan.by_account], pause=0.01, timeout=0.15)
         except PlanRefused:
             after = self.everybody()
             assert after == before
@@ -209,7 +209,7 @@ class Vendors(RuleBasedStateMachine):
         assert plan is not None
         before = self.with_faults_kept(self.everybody) if keep_faults else self.everybody()
         done_before = next(run for run in list_runs() if run.id == self.run).state == "done"
-        given = resume(self.run, [self.here.doors[name] for name in plan.by_account])
+        given = resume(self.run, [self.environment.clients[name] for name in plan.by_account])
         event(f"resumed {plan.kind.value}: {given.state}")
         self.judge(plan, given, before, just_now=not done_before)
 
@@ -221,7 +221,7 @@ class Vendors(RuleBasedStateMachine):
         if name not in plan.by_account or Journal(locate_storage()).plan(self.run) is None:
             return
         before, told = self.everybody(), [(run.id, run.state) for run in list_runs()]
-        accounts = [elsewhere(door) if door.name == name else door for door in self.here.accounts]
+        accounts = [elsewhere(client) if client.name == name else client for client in self.environment.accounts]
         with pytest.raises(PlanRefused, match="another workspace"):
             resume(self.run, [each for each in accounts if each.name in plan.by_account])
         assert [(run.id, run.state) for run in list_runs()] == told
@@ -237,7 +237,7 @@ class Vendors(RuleBasedStateMachine):
 
     def with_faults_kept(self, look: Any) -> Any:
         """Look without faults, and let them go on afterwards."""
-        faults = self.here.sandbox.faults
+        faults = self.environment.sandbox.faults
         kept = dict(faults._settings)
         seen = look()
         faults._settings.update(kept)
@@ -287,23 +287,23 @@ class Vendors(RuleBasedStateMachine):
                 if line["person"] not in target.people or contact is None:
                     continue
                 if plan.kind is PlanKind.REMOVE_FROM_LIST:
-                    members = self.here.doors[part.account].export(lists=[plan.list_id])
+                    members = self.environment.clients[part.account].export(lists=[plan.list_id])
                     assert target.contact not in {member.id for member in members}
                 else:
                     asked = next(p for p in plan.people if p.number == line["person"]).asked
                     assert not set(asked) & set(contact.identifiers)
 
 
-def elsewhere(door: Contacts[Any]) -> Contacts[Any]:
+def elsewhere(client: Contacts[Any]) -> Contacts[Any]:
     """The same account, if it were another: only its name for itself differs."""
 
-    class Elsewhere(type(door.provider)):  # type: ignore[misc]
+    class Elsewhere(type(client.provider)):  # type: ignore[misc]
         def account_id(self) -> Any:
             yield from ()
             return "another workspace"
 
-    kept = {each.name: getattr(door.provider, each.name) for each in attrs.fields(type(door.provider)) if each.init}
-    return Contacts(Elsewhere(**kept), name=door.name)
+    kept = {each.name: getattr(client.provider, each.name) for each in attrs.fields(type(client.provider)) if each.init}
+    return Contacts(Elsewhere(**kept), name=client.name)
 
 
 Vendors.TestCase.settings = settings(

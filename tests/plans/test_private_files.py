@@ -18,7 +18,7 @@ from contacts_core.storage.database import locate_storage
 from contacts_core.storage.journal import Journal
 from contacts_core.storage.private_files import owner_only
 from contacts_core.storage.pseudonyms import kept_key
-from tests.plans.environment import Ground
+from tests.plans.environment import Environment
 
 
 @pytest.fixture
@@ -42,9 +42,9 @@ class TestModes:
             assert mode(folder) == 0o700
         assert {mode(each) for each in place.folder.iterdir()} == {0o600}
 
-    def test_plans_and_receipts_too(self, here: Ground, tmp_path: Path) -> None:
+    def test_plans_and_receipts_too(self, environment: Environment, tmp_path: Path) -> None:
         path = tmp_path / "plans" / "june" / "plan.json"
-        plan_erasure(here.emails(1), here.accounts).save(path)
+        plan_erasure(environment.emails(1), environment.accounts).save(path)
         assert (mode(path), mode(path.parent), mode(path.parent.parent)) == (0o600, 0o700, 0o700)
 
     @pytest.mark.parametrize("mask", [0o777, 0o177])

@@ -33,7 +33,7 @@ from contacts_core.plans.receipts.receipt import Receipt
 from contacts_core.plans.receipts.report import html
 from contacts_core.provider import Flow, hookimpl
 from contacts_core.testing.memory import MemoryProvider
-from tests.plans.environment import CHANGING, Ground
+from tests.plans.environment import CHANGING, Environment
 from tests.plans.samples import KEY
 
 QUICK: dict[str, Any] = {"pause": 0.02, "timeout": 0.5}
@@ -91,8 +91,8 @@ class Echo:
         await Response(json.dumps(body), self._status, headers)(scope, receive, send)
 
 
-def echoing(here: Ground, name: str, said: set[str], status: int, when: Callable[[str], bool]) -> Echo:
-    (mount,) = [each for each in here.sandbox.app.routes if each.path == f"/{name}"]  # type: ignore[attr-defined]
+def echoing(environment: Environment, name: str, said: set[str], status: int, when: Callable[[str], bool]) -> Echo:
+    (mount,) = [each for each in environment.sandbox.app.routes if each.path == f"/{name}"]  # type: ignore[attr-defined]
     mount.app = Echo(mount.app, said, status, when)
     return mount.app  # type: ignore[no-any-return]
 
@@ -112,29 +112,29 @@ def assert_silent(receipt: Receipt, said: set[str]) -> None:
 )
 @pytest.mark.parametrize("name", ["bird", "sendgrid", "user-api"])
 def test_a_vendor_that_repeats_what_it_knows_is_not_quoted(
-    here: Ground, name: str, when: str, status: int, register: Callable[[object], None]
+    environment: Environment, name: str, when: str, status: int, register: Callable[[object], None]
 ) -> None:
-    people = here.emails(2)
-    everybody = here.everyone()[name]
+    people = environment.emails(2)
+    everybody = environment.everyone()[name]
     mine = [contact for contact in everybody.values() if not set(people).isdisjoint(contact.identifiers)]
     said = secrets(mine)
     assert len(said) > 6
-    plan = plan_erasure(people, [here.doors[name]])
+    plan = plan_erasure(people, [environment.clients[name]])
 
     echoes: list[Echo] = []
 
     class Later:
         @hookimpl
         def contacts_step_finished(self) -> None:
-            echoes.append(echoing(here, name, said, status, lambda _: True))
+            echoes.append(echoing(environment, name, said, status, lambda _: True))
 
     if when == "verify":
         register(Later())
     else:
         at = CHANGING if when == "work" else {"GET", *CHANGING}
-        echoes.append(echoing(here, name, said, status, lambda method: method in at))
+        echoes.append(echoing(environment, name, said, status, lambda method: method in at))
     try:
-        done = plan.apply([here.doors[name]], **QUICK)
+        done = plan.apply([environment.clients[name]], **QUICK)
     except PlanRefused:
         done = told(list_runs()[0].id)
     assert sum(echo.answered for echo in echoes)
@@ -142,10 +142,10 @@ def test_a_vendor_that_repeats_what_it_knows_is_not_quoted(
 
 
 KINDS: dict[str, Callable[[Contacts[Any], Contact], Any]] = {
-    "erase": lambda door, contact: plan_erasure([contact.identifiers[0]], [door]),
-    "delete": lambda door, contact: plan_deletion(door, ids=[contact.id]),
-    "remove-identifier": lambda door, contact: plan_identifier_removal([contact.identifiers[0]], [door]),
-    "remove-from-list": lambda door, contact: plan_list_removal(door, "list-1", ids=[contact.id]),
+    "erase": lambda client, contact: plan_erasure([contact.identifiers[0]], [client]),
+    "delete": lambda client, contact: plan_deletion(client, ids=[contact.id]),
+    "remove-identifier": lambda client, contact: plan_identifier_removal([contact.identifiers[0]], [client]),
+    "remove-from-list": lambda client, contact: plan_list_removal(client, "list-1", ids=[contact.id]),
 }
 WAYS = ("raise", "failed", "not sent", "interrupted", "foreign")
 
@@ -194,44 +194,46 @@ def test_no_plan_of_any_kind_quotes_its_provider(kind: str, way: str) -> None:
     provider = Talkative()
     provider.store.contacts[jane.id] = jane
     provider.store.lists["list-1"] = "A list"
-    with Contacts(provider) as door:
-        done = KINDS[kind](door, jane).apply([door], **QUICK)
+    with Contacts(provider) as client:
+        done = KINDS[kind](client, jane).apply([client], **QUICK)
     assert (done.complete, done.absent) == (False, 0)
     assert_silent(done, said)
 
 
-def test_what_the_vendor_said_goes_to_the_log(here: Ground, caplog: pytest.LogCaptureFixture) -> None:
-    plan = plan_erasure(here.emails(1), [here.doors["bird"]])
-    echo = echoing(here, "bird", {"Secret Words"}, 422, lambda method: method == "DELETE")
+def test_what_the_vendor_said_goes_to_the_log(environment: Environment, caplog: pytest.LogCaptureFixture) -> None:
+    plan = plan_erasure(environment.emails(1), [environment.clients["bird"]])
+    echo = echoing(environment, "bird", {"Secret Words"}, 422, lambda method: method == "DELETE")
     with caplog.at_level(logging.WARNING):
-        done = plan.apply([here.doors["bird"]], **QUICK)
+        done = plan.apply([environment.clients["bird"]], **QUICK)
     assert echo.answered
     assert any("Secret Words" in record.getMessage() for record in caplog.records)
     reasons = {reason for line in done.of("step") for reason in line["reasons"]}
     assert reasons == {"the vendor refused it (status 422)"}
 
 
-def test_a_database_that_fails_does_not_tell_where_it_is(here: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_fails_does_not_tell_where_it_is(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise ConnectionError("postgresql://user:password@db.example.com:5432 SELECT * FROM contacts_events")
 
-    plan = plan_erasure(here.emails(1), [here.doors["bird"]])
+    plan = plan_erasure(environment.emails(1), [environment.clients["bird"]])
     monkeypatch.setattr(working, "sought", fail)
-    done = plan.apply([here.doors["bird"]], **QUICK)
+    done = plan.apply([environment.clients["bird"]], **QUICK)
     assert not done.complete
     for word in ("db.example.com", "5432", "SELECT", "password"):
         assert word not in done.text
     monkeypatch.undo()
-    assert resume(done.run, [here.doors["bird"]]).complete
+    assert resume(done.run, [environment.clients["bird"]]).complete
 
 
 def test_what_a_plan_knows_is_withheld_even_if_a_reason_of_our_own_names_it(
-    here: Ground, monkeypatch: pytest.MonkeyPatch
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (person,) = here.emails(1)
-    plan = plan_erasure([person], [here.doors["bird"]])
+    (person,) = environment.emails(1)
+    plan = plan_erasure([person], [environment.clients["bird"]])
     (target,) = plan.accounts[0].targets
-    said = secrets(contact for contact in here.everyone()["bird"].values() if contact.id == target.contact)
+    said = secrets(contact for contact in environment.everyone()["bird"].values() if contact.id == target.contact)
     mine = {target.contact, *(value for i in target.identifiers for value in (i.value, i.normal))} & said
     for value in mine:
         for spelling in (value, value.upper(), quote(value, safe=""), f"x{value}y"):

@@ -27,7 +27,7 @@ from contacts_core.provider import hookimpl
 from contacts_core.storage.database import locate_storage, storage_error
 from contacts_core.storage.journal import Journal
 from contacts_core.storage.pseudonyms import PseudonymKey
-from tests.plans.environment import Ground
+from tests.plans.environment import Environment
 from tests.plans.test_workers import SERVER
 
 needs_server = pytest.mark.skipif(not SERVER, reason="needs a PostgreSQL server: make test-postgres")
@@ -70,17 +70,17 @@ class Bomb:
 class TestPickles:
     @pytest.mark.parametrize("table", ["inputs", "step"])
     def test_one_in_the_tables_is_not_loaded_and_the_run_says_why(
-        self, table: str, place: str, here: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, table: str, place: str, environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         bomb = base64.b64encode(pickle.dumps(Bomb(tmp_path / "executed"))).decode()
         assert place
-        plan = plan_erasure(here.emails(1), here.accounts)
+        plan = plan_erasure(environment.emails(1), environment.accounts)
 
         def interrupted(*_: Any, **__: Any) -> None:
             raise KeyboardInterrupt
 
         with pytest.raises(ContactsError):
-            apply(plan, here.accounts, pause=0.02, watch=interrupted)
+            apply(plan, environment.accounts, pause=0.02, watch=interrupted)
         (run,) = list_runs()
         engine, schema = queues()
         with engine.begin() as connection:
@@ -91,16 +91,16 @@ class TestPickles:
                 change = f"UPDATE {schema}operation_outputs SET output = :bomb, serialization = 'py_pickle'"  # noqa: S608
                 assert connection.execute(sa.text(change), {"bomb": bomb}).rowcount >= 0
         engine.dispose()
-        before = here.everyone()
+        before = environment.everyone()
         try:
-            state_of = resume(run.id, here.accounts).state
+            state_of = resume(run.id, environment.accounts).state
         except StorageError as error:
             state_of = f"{error}"
         assert not (tmp_path / "executed").exists()
         if table == "inputs":
             assert state_of == "failed"
             assert "not written by this library" in list_runs()[0].reason
-            assert here.everyone() == before
+            assert environment.everyone() == before
 
     def test_dbos_reads_none_while_an_engine_runs(self, tmp_path: Path) -> None:
         theirs = importlib.import_module("dbos._serialization")
@@ -117,8 +117,10 @@ class TestPickles:
         assert not (tmp_path / "executed").exists()
         assert theirs.deserialize_value(theirs.DBOSDefaultSerializer.serialize([1]), "py_pickle", PlainJson()) == [1]
 
-    def test_everything_that_a_run_leaves_is_json(self, place: str, here: Ground) -> None:
-        assert apply(plan_erasure(here.emails(2), here.accounts), here.accounts, pause=0.02).complete
+    def test_everything_that_a_run_leaves_is_json(self, place: str, environment: Environment) -> None:
+        assert apply(
+            plan_erasure(environment.emails(2), environment.accounts), environment.accounts, pause=0.02
+        ).complete
         engine, schema = queues()
         with engine.connect() as connection:
             statuses = f"SELECT DISTINCT serialization FROM {schema}workflow_status"  # noqa: S608
@@ -169,9 +171,11 @@ def holding(place: str, words: list[str]) -> dict[str, list[str]]:
 
 
 class TestAtRest:
-    def test_no_address_and_no_name_is_in_any_file_during_a_run_and_after_it(self, place: str, here: Ground) -> None:
-        people = here.emails(6)
-        plan = plan_erasure(people, here.accounts)
+    def test_no_address_and_no_name_is_in_any_file_during_a_run_and_after_it(
+        self, place: str, environment: Environment
+    ) -> None:
+        people = environment.emails(6)
+        plan = plan_erasure(people, environment.accounts)
         words = [i.value for person in plan.people for i in person.identifiers]
         during: list[dict[str, list[str]]] = []
 
@@ -179,15 +183,15 @@ class TestAtRest:
             if len(during) < 3:
                 during.append(holding(place, words))
 
-        assert apply(plan, here.accounts, pause=0.02, watch=look).complete
+        assert apply(plan, environment.accounts, pause=0.02, watch=look).complete
         assert during
         assert not any(during)
         assert holding(place, words) == {}
 
-    def test_the_plan_is_read_with_the_key_only(self, place: str, here: Ground) -> None:
+    def test_the_plan_is_read_with_the_key_only(self, place: str, environment: Environment) -> None:
         journal = Journal(locate_storage())
         key = locate_storage().key()
-        plan = plan_erasure(here.emails(1), here.accounts)
+        plan = plan_erasure(environment.emails(1), environment.accounts)
         begin_run(journal, "run-1", plan, key, {})
         assert stored_plan(journal, "run-1") == plan
         with locate_storage().engine().begin() as connection:
@@ -201,9 +205,9 @@ class TestAtRest:
             stored_plan(journal, "run-2")
         assert place
 
-    def test_a_plan_put_in_the_place_of_another_is_refused(self, place: str, here: Ground) -> None:
+    def test_a_plan_put_in_the_place_of_another_is_refused(self, place: str, environment: Environment) -> None:
         journal, key = Journal(locate_storage()), locate_storage().key()
-        one, two = (plan_erasure([person], here.accounts) for person in here.emails(2))
+        one, two = (plan_erasure([person], environment.accounts) for person in environment.emails(2))
         begin_run(journal, "run-1", one, key, {})
         begin_run(journal, "run-2", two, key, {})
         with locate_storage().engine().begin() as connection:
@@ -213,8 +217,8 @@ class TestAtRest:
             stored_plan(journal, "run-2")
         assert place
 
-    def test_the_key_goes_with_the_run(self, place: str, here: Ground) -> None:
-        done = apply(plan_erasure(here.emails(1), here.accounts), here.accounts, pause=0.02)
+    def test_the_key_goes_with_the_run(self, place: str, environment: Environment) -> None:
+        done = apply(plan_erasure(environment.emails(1), environment.accounts), environment.accounts, pause=0.02)
         with locate_storage().engine().connect() as connection:
             assert connection.execute(sa.text("SELECT count(*) FROM contacts_run_keys")).scalar_one() == 0
         assert Journal(locate_storage()).plan(done.run) is None
@@ -222,11 +226,11 @@ class TestAtRest:
 
 
 class TestErrors:
-    def test_no_word_of_the_database_is_told(self, here: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_no_word_of_the_database_is_told(self, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CONTACTS_RECEIPT_KEY", "a receipt key of the tests")
         where = "postgresql://jane:sesame@127.0.0.1:1/secrets"
         with pytest.raises(StorageError) as caught:
-            apply(plan_erasure(here.emails(1), here.accounts), here.accounts, storage=where)
+            apply(plan_erasure(environment.emails(1), environment.accounts), environment.accounts, storage=where)
         told = f"{caught.value} {caught.value.hint}"
         assert not [word for word in ("127.0.0.1", "sesame", "jane", "secrets", "SELECT", "psycopg") if word in told]
         assert caught.value.__cause__ is None
@@ -256,10 +260,10 @@ class TestClock:
 
 class TestFullDisk:
     def test_the_run_says_so_and_goes_on_when_there_is_room(
-        self, here: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "state"))
-        plan: Plan = plan_erasure(here.emails(3), here.accounts)
+        plan: Plan = plan_erasure(environment.emails(3), environment.accounts)
         full = threading.Event()
         real = sqlite3.connect
 
@@ -287,11 +291,11 @@ class TestFullDisk:
         begun = time.monotonic()
         try:
             with pytest.raises(StorageError) as caught:
-                apply(plan, here.accounts, pause=0.02)
+                apply(plan, environment.accounts, pause=0.02)
         finally:
             plugins.manager().unregister(filler)
         assert time.monotonic() - begun < 60
         assert "resume" in caught.value.hint
         full.clear()
         (run,) = list_runs()
-        assert resume(run.id, here.accounts).complete
+        assert resume(run.id, environment.accounts).complete

@@ -23,7 +23,7 @@ from contacts_core.plans import Plan, SafetyLimits, apply, cancel, get_receipt, 
 from contacts_core.plans.execution.runner import overview
 from contacts_core.storage.database import locate_storage
 from contacts_core.storage.tombstones import Tombstones
-from tests.plans.environment import Ground, ground, holders, without
+from tests.plans.environment import Environment, holders, open_environment, without
 from tests.plans.test_crashes import deleted_by
 
 SERVER = os.environ.get("CONTACTS_TEST_POSTGRES", "")
@@ -78,13 +78,13 @@ def machines() -> Iterator[Machines]:
 
 
 @pytest.fixture
-def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Ground]]:
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Environment]]:
     with ExitStack() as opened:
 
-        def served(contacts: int, latency: float = 0.0) -> Ground:
-            here = opened.enter_context(ground(contacts, latency=latency))
-            monkeypatch.setenv("CONTACTS_FILE", str(here.accounts_file(tmp_path / "contacts.toml")))
-            return here
+        def served(contacts: int, latency: float = 0.0) -> Environment:
+            environment = opened.enter_context(open_environment(contacts, latency=latency))
+            monkeypatch.setenv("CONTACTS_FILE", str(environment.accounts_file(tmp_path / "contacts.toml")))
+            return environment
 
         yield served
 
@@ -104,29 +104,29 @@ def phases(run: str) -> dict[str, str]:
     return {each.account: each.phase for each in overview(run)[1]}
 
 
-def everybody(here: Ground, count: int) -> Plan:
-    return plan_erasure([[email] for email in here.emails(count)], list(here.doors), limits=ALL)
+def everybody(environment: Environment, count: int) -> Plan:
+    return plan_erasure([[email] for email in environment.emails(count)], list(environment.clients), limits=ALL)
 
 
-def test_two_workers_of_which_one_is_killed_midway(serve: Callable[..., Ground], machines: Machines) -> None:
-    here = serve(400, latency=0.02)
-    plan = everybody(here, 250)
-    before = without(here.everyone(), plan)
-    here.seen.clear()
+def test_two_workers_of_which_one_is_killed_midway(serve: Callable[..., Environment], machines: Machines) -> None:
+    environment = serve(400, latency=0.02)
+    plan = everybody(environment, 250)
+    before = without(environment.everyone(), plan)
+    environment.seen.clear()
     run = submit(plan, timeout=60, pause=0.1)
     first, _ = machines.add(), machines.add()
     until(lambda: "working" in phases(run).values())
-    until(lambda: any(deleted_by(exchange) for exchange in list(here.seen)))
+    until(lambda: any(deleted_by(exchange) for exchange in list(environment.seen)))
     first.send_signal(signal.SIGKILL)
     until(lambda: ended(run))
     told = get_receipt(run)
-    here.settle()
-    people = here.everyone()
+    environment.settle()
+    people = environment.everyone()
     assert (told.state, told.present, told.unknown) == ("done", 0, 0)
     assert told.absent == 250 * 3
     assert not any(holders(people, [i for person in plan.people for i in person.identifiers]).values())
     assert without(people, plan) == before
-    done = Counter((e.provider, id) for e in here.seen if e.status < 300 for id in deleted_by(e))
+    done = Counter((e.provider, id) for e in environment.seen if e.status < 300 for id in deleted_by(e))
     planned = {(part.account, target.contact) for part in plan.accounts for target in part.targets}
     assert set(done) == planned
     tried = Counter((line["account"], line["step"]) for line in told.of("step"))
@@ -143,48 +143,48 @@ def test_two_workers_of_which_one_is_killed_midway(serve: Callable[..., Ground],
     assert len(Tombstones(locate_storage())) == 250
 
 
-def test_one_process_at_a_time_speaks_to_an_account(serve: Callable[..., Ground], machines: Machines) -> None:
-    here = serve(120, latency=0.02)
-    people = here.emails(60)
+def test_one_process_at_a_time_speaks_to_an_account(serve: Callable[..., Environment], machines: Machines) -> None:
+    environment = serve(120, latency=0.02)
+    people = environment.emails(60)
     first, second = (
-        plan_erasure([[p] for p in part], list(here.doors), limits=ALL) for part in (people[:30], people[30:])
+        plan_erasure([[p] for p in part], list(environment.clients), limits=ALL) for part in (people[:30], people[30:])
     )
-    here.seen.clear()
+    environment.seen.clear()
     ids = [submit(plan, timeout=60, pause=0.1) for plan in (first, second)]
     machines.add()
     machines.add()
     until(lambda: all(map(ended, ids)))
     assert [get_receipt(id).state for id in ids] == ["done", "done"]
     owner = {target.contact: n for n, plan in enumerate((first, second)) for p in plan.accounts for target in p.targets}
-    for name in here.doors:
-        order = [owner[id] for e in here.seen if e.provider == name for id in deleted_by(e)]
+    for name in environment.clients:
+        order = [owner[id] for e in environment.seen if e.provider == name for id in deleted_by(e)]
         changes = sum(a != b for a, b in pairwise(order))
         assert changes == 1, f"the runs' deletions at {name} are mixed"
 
 
-def test_applying_needs_no_worker(serve: Callable[..., Ground]) -> None:
-    here = serve(12)
-    plan = everybody(here, 3)
+def test_applying_needs_no_worker(serve: Callable[..., Environment]) -> None:
+    environment = serve(12)
+    plan = everybody(environment, 3)
     assert apply(plan, pause=0.02).complete
     assert {run.state for run in list_runs()} == {"done"}
 
 
-def test_a_worker_with_another_key_does_no_work(serve: Callable[..., Ground], machines: Machines) -> None:
-    here = serve(12)
-    plan = everybody(here, 2)
-    before = here.everyone()
+def test_a_worker_with_another_key_does_no_work(serve: Callable[..., Environment], machines: Machines) -> None:
+    environment = serve(12)
+    plan = everybody(environment, 2)
+    before = environment.everyone()
     run = submit(plan, timeout=5)
     machines.add(CONTACTS_RECEIPT_KEY="another key than all the others")
     until(lambda: ended(run))
     told = overview(run)[0]
     assert (told.state, "another receipt key" in told.reason) == ("failed", True)
-    assert here.everyone() == before
+    assert environment.everyone() == before
 
 
-def test_a_run_is_cancelled_from_another_machine(serve: Callable[..., Ground], machines: Machines) -> None:
-    here = serve(12)
-    plan = everybody(here, 2)
-    here.sandbox.faults.set("job-never-ends", None)
+def test_a_run_is_cancelled_from_another_machine(serve: Callable[..., Environment], machines: Machines) -> None:
+    environment = serve(12)
+    plan = everybody(environment, 2)
+    environment.sandbox.faults.set("job-never-ends", None)
     run = submit(plan, timeout=120, pause=0.1)
     machines.add()
     until(lambda: phases(run).get("sendgrid") == "waiting")
@@ -193,12 +193,12 @@ def test_a_run_is_cancelled_from_another_machine(serve: Callable[..., Ground], m
 
 
 def test_machines_that_share_runs_must_be_given_a_key(
-    serve: Callable[..., Ground], monkeypatch: pytest.MonkeyPatch
+    serve: Callable[..., Environment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CONTACTS_RECEIPT_KEY")
-    here = serve(12)
+    environment = serve(12)
     with pytest.raises(ConfigurationError, match="one receipt key"):
-        submit(everybody(here, 1))
+        submit(everybody(environment, 1))
 
 
 PROGRAM = """
@@ -240,12 +240,12 @@ print(json.dumps([sorted(result), statuses]), flush=True)
 
 
 def test_a_program_that_uses_dbos_in_the_same_database_submits_runs_and_keeps_its_workflows(
-    serve: Callable[..., Ground], machines: Machines, tmp_path: Path
+    serve: Callable[..., Environment], machines: Machines, tmp_path: Path
 ) -> None:
-    here = serve(12)
-    plan, ready = everybody(here, 2), tmp_path / "ready"
+    environment = serve(12)
+    plan, ready = everybody(environment, 2), tmp_path / "ready"
     plan.save(tmp_path / "plan.json")
-    everybody(here, 1).save(tmp_path / "other.json")
+    everybody(environment, 1).save(tmp_path / "other.json")
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "plan.json"), str(tmp_path / "other.json"), str(ready)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout
@@ -260,4 +260,4 @@ def test_a_program_that_uses_dbos_in_the_same_database_submits_runs_and_keeps_it
         assert json.loads(program.stdout.readline()) == [["ready"], {"waiting": "SUCCESS"}]
     assert get_receipt(run).complete
     assert get_receipt(cancelled).state == "cancelled"
-    assert not any(holders(here.everyone(), [i for person in plan.people for i in person.identifiers]).values())
+    assert not any(holders(environment.everyone(), [i for person in plan.people for i in person.identifiers]).values())

@@ -24,7 +24,7 @@ CONTACT = "12bd0e40-9361-4e32-8b26-99b4ab7eae09"
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
-def door(provider: Provider, answer: Answer, sent: list[httpx.Request] | None = None) -> Contacts[Any]:
+def client(provider: Provider, answer: Answer, sent: list[httpx.Request] | None = None) -> Contacts[Any]:
     def handle(request: httpx.Request) -> httpx.Response:
         if sent is not None:
             sent.append(request)
@@ -34,7 +34,7 @@ def door(provider: Provider, answer: Answer, sent: list[httpx.Request] | None = 
 
 
 def sendgrid(answer: Answer, sent: list[httpx.Request] | None = None, **settings: Any) -> Contacts[Any]:
-    return door(SendGrid(api_key="SG.sample", **settings), answer, sent)
+    return client(SendGrid(api_key="SG.sample", **settings), answer, sent)
 
 
 def bird(answer: Answer, sent: list[httpx.Request] | None = None, *, knows_the_list: bool = True) -> Contacts[Any]:
@@ -45,11 +45,11 @@ def bird(answer: Answer, sent: list[httpx.Request] | None = None, *, knows_the_l
             sent.append(request)
         return answer(request)
 
-    return door(Bird(access_key="abcd", workspace_id=WORKSPACE), handle)
+    return client(Bird(access_key="abcd", workspace_id=WORKSPACE), handle)
 
 
 def user_api(answer: Answer, sent: list[httpx.Request] | None = None) -> Contacts[Any]:
-    return door(UserApi(api_key="sample", base_url="https://user-api.example.com"), answer, sent)
+    return client(UserApi(api_key="sample", base_url="https://user-api.example.com"), answer, sent)
 
 
 class TestSendGridsIdentifierExample:
@@ -541,7 +541,7 @@ class TestBirdAnswersAboutSomebodyElse:
     @pytest.mark.parametrize("operation", ["remove_from_list", "add_to_list"])
     def test_a_member_under_several_keys_is_not_absent_and_nothing_is_sent(self, operation: str) -> None:
         sent: list[httpx.Request] = []
-        account = door(
+        account = client(
             Bird(access_key="abcd", workspace_id=WORKSPACE, email_keys="emailaddress,work"), self.handle, sent
         )
         outcome = getattr(account, operation)(LIST, [self.WANTED])

@@ -88,9 +88,9 @@ class TestUserApi:
     @pytest.mark.parametrize("fault", FAULTS)
     @pytest.mark.parametrize("operation", ["remove_identifier", "remove_from_list", "add_to_list", "upsert", "again"])
     def test_no_write_loses_what_was_not_told(self, fault: str, operation: str) -> None:
-        with account("user-api", contacts=12) as (door, served):
-            target = next(c for c in door.export() if len(c.identifiers) > 1 and c.lists and c.custom)
-            known = door.lists()
+        with account("user-api", contacts=12) as (client, served):
+            target = next(c for c in client.export() if len(c.identifiers) > 1 and c.lists and c.custom)
+            known = client.lists()
             assert target.lists
             other = next(each.id for each in known if each.id not in (target.lists or ()))
             before = whole(served, target.id)
@@ -98,13 +98,13 @@ class TestUserApi:
             served.sandbox.faults.set(fault, None)
             added = Identifier.email("added@example.com")
             works: dict[str, Callable[[], Any]] = {
-                "remove_identifier": lambda: door.remove_identifier(target.id, address),
-                "remove_from_list": lambda: door.remove_from_list(target.lists[0], [target.id]),  # type: ignore[index]
-                "add_to_list": lambda: door.add_to_list(other, [target.id]),
-                "upsert": lambda: door.upsert_contacts(
+                "remove_identifier": lambda: client.remove_identifier(target.id, address),
+                "remove_from_list": lambda: client.remove_from_list(target.lists[0], [target.id]),  # type: ignore[index]
+                "add_to_list": lambda: client.add_to_list(other, [target.id]),
+                "upsert": lambda: client.upsert_contacts(
                     [Contact(identifiers=(address, added), custom={"score": 77})], lists=[other]
                 ),
-                "again": lambda: door.upsert_contacts([target], lists=[other]),
+                "again": lambda: client.upsert_contacts([target], lists=[other]),
             }
             outcome = None
             try:
@@ -123,40 +123,40 @@ class TestUserApi:
 
     @pytest.mark.parametrize("fault", ["no-relations", "no-relations-anywhere", "null-relations"])
     def test_nobody_is_absent_because_relations_are(self, fault: str) -> None:
-        with account("user-api", contacts=12) as (door, served):
-            target = next(c for c in door.export() if c.lists and c.custom)
+        with account("user-api", contacts=12) as (client, served):
+            target = next(c for c in client.export() if c.lists and c.custom)
             assert target.lists
             newsletter = target.lists[0]
             served.sandbox.faults.set(fault, None)
             if fault == "no-relations":  # pages tell them
-                assert door.get_contacts([target.id]) == {target.id: target}
-                assert door.find(target.identifiers[:1])[target.identifiers[0]] == target
-                assert target in list(door.export([target.lists[0]]))
-                assert door.remove_from_list(target.lists[0], [target.id]).confirmed == (target.id,)
+                assert client.get_contacts([target.id]) == {target.id: target}
+                assert client.find(target.identifiers[:1])[target.identifiers[0]] == target
+                assert target in list(client.export([target.lists[0]]))
+                assert client.remove_from_list(target.lists[0], [target.id]).confirmed == (target.id,)
                 return
             for work in (
-                lambda: door.get_contacts([target.id]),
-                lambda: door.find(target.identifiers[:1]),
-                lambda: list(door.export()),
-                lambda: list(door.export([newsletter])),
-                lambda: door.remove_identifier(target.id, target.identifiers[0]),
-                lambda: door.remove_from_list(newsletter, [target.id]),
+                lambda: client.get_contacts([target.id]),
+                lambda: client.find(target.identifiers[:1]),
+                lambda: list(client.export()),
+                lambda: list(client.export([newsletter])),
+                lambda: client.remove_identifier(target.id, target.identifiers[0]),
+                lambda: client.remove_from_list(newsletter, [target.id]),
             ):
                 with pytest.raises(errors.UnexpectedPayload):
                     work()
 
     def test_lists_in_another_shape_are_not_no_lists(self) -> None:
-        with account("user-api", contacts=12) as (door, served):
-            target = next(c for c in door.export() if c.lists)
+        with account("user-api", contacts=12) as (client, served):
+            target = next(c for c in client.export() if c.lists)
             assert target.lists
             served.sandbox.faults.set("flat-lists", None)
-            seen = door.get_contacts([target.id])[target.id]
+            seen = client.get_contacts([target.id])[target.id]
             assert seen is not None
             assert seen.lists is None
             assert "lists" in seen.extra["unread"]
             with pytest.raises(errors.UnexpectedPayload):
-                list(door.export([target.lists[0]]))
-            outcome = door.remove_from_list(target.lists[0], [target.id])
+                list(client.export([target.lists[0]]))
+            outcome = client.remove_from_list(target.lists[0], [target.id])
             assert outcome.state is OutcomeState.FAILED
             assert "cannot be read whole" in outcome.failed[0].reason
 
@@ -175,9 +175,9 @@ class TestUserApi:
         ],
     )
     def test_an_item_nobody_understands_stops_the_write_of_its_relation(self, relation: str, item: Any) -> None:
-        with account("user-api", contacts=3) as (door, served):
-            target = next(iter(door.export()))
-            other = door.create_list("Another").id
+        with account("user-api", contacts=3) as (client, served):
+            target = next(iter(client.export()))
+            other = client.create_list("Another").id
 
             def add(shape: dict[str, Any]) -> None:
                 if shape.get(relation) is not None:
@@ -187,45 +187,47 @@ class TestUserApi:
             reshaped(served, add)
             address = next(i for i in target.identifiers if i.key == "emails")
             works: dict[str, Callable[[], Any]] = {
-                "emails": lambda: door.remove_identifier(target.id, address),
-                "phone_numbers": lambda: door.upsert_contacts(
+                "emails": lambda: client.remove_identifier(target.id, address),
+                "phone_numbers": lambda: client.upsert_contacts(
                     [person(1, identifiers=(address, Identifier.phone("+442079460999")))]
                 ),
-                "lists": lambda: door.add_to_list(other, [target.id]),
-                "custom_fields": lambda: door.upsert_contacts([person(1, identifiers=(address,), custom={"score": 1})]),
+                "lists": lambda: client.add_to_list(other, [target.id]),
+                "custom_fields": lambda: client.upsert_contacts(
+                    [person(1, identifiers=(address,), custom={"score": 1})]
+                ),
             }
             outcome = works[relation]()
             assert (outcome.state, len(outcome.failed)) == (OutcomeState.FAILED, 1)
             assert whole(served, target.id) == before
-            assert len(list(door.export())) == 3, "one odd contact does not end an export"
+            assert len(list(client.export())) == 3, "one odd contact does not end an export"
 
     def test_an_address_nobody_can_read_may_be_anybodys(self) -> None:
-        with account("user-api", contacts=3) as (door, served):
+        with account("user-api", contacts=3) as (client, served):
             reshaped(served, lambda shape: shape.update(emails=[{"email": "another key"}]))
             nobody = Identifier.email("nobody@example.com")
-            assert list(door.find([nobody])) == []
-            assert "cannot be read" in door.find([nobody]).unasked[nobody]
+            assert list(client.find([nobody])) == []
+            assert "cannot be read" in client.find([nobody]).unasked[nobody]
 
     @pytest.mark.parametrize("operation", ["get", "delete", "update"])
     def test_an_answer_about_somebody_else_is_no_answer(self, operation: str) -> None:
-        with account("user-api", contacts=3) as (door, served):
-            one, two, _ = door.export()
+        with account("user-api", contacts=3) as (client, served):
+            one, two, _ = client.export()
             if operation == "update":
                 contacts: Any = served.sandbox.emulators["user-api"].contacts  # type: ignore[attr-defined]
                 contacts._apply = lambda *_: reshaped(served, lambda shape: shape.update(id=two.id))
             else:
                 reshaped(served, lambda shape: shape.update(id=two.id))
             works: dict[str, Callable[[], Any]] = {
-                "get": lambda: door.get_contacts([one.id]),
-                "delete": lambda: door.delete_contacts([one.id]),
-                "update": lambda: door.upsert_contacts([one], lists=[door.lists()[0].id]),
+                "get": lambda: client.get_contacts([one.id]),
+                "delete": lambda: client.delete_contacts([one.id]),
+                "update": lambda: client.upsert_contacts([one], lists=[client.lists()[0].id]),
             }
             with pytest.raises(errors.UnexpectedPayload):
                 works[operation]()
 
     def test_an_account_is_named_by_its_first_user_or_by_its_address_alone(self) -> None:
-        with account("user-api") as (door, served):
-            flow = door.provider.account_id()
+        with account("user-api") as (client, served):
+            flow = client.provider.account_id()
             call = next(flow)
             assert call.path == "/workspace-users"
             with pytest.raises(StopIteration) as stopped:
@@ -235,20 +237,20 @@ class TestUserApi:
 
     @pytest.mark.parametrize("status", [401, 403, 404, 422])
     def test_a_change_whose_re_read_is_refused_is_unconfirmed(self, status: int) -> None:
-        with account("user-api", contacts=12) as (door, served):
-            target = next(c for c in door.export() if c.identifiers and c.lists)
+        with account("user-api", contacts=12) as (client, served):
+            target = next(c for c in client.export() if c.identifiers and c.lists)
             assert target.lists
             newsletter = target.lists[0]
-            members = [contact.id for contact in door.export([newsletter])]
+            members = [contact.id for contact in client.export([newsletter])]
             refuse(served, "user-api", reads_after_puts(), status)
             changes = (
-                door.remove_identifier(target.id, target.identifiers[0]),
-                door.remove_from_list(newsletter, members),
-                door.add_to_list(newsletter, members),
+                client.remove_identifier(target.id, target.identifiers[0]),
+                client.remove_from_list(newsletter, members),
+                client.add_to_list(newsletter, members),
             )
             for outcome in changes:
                 assert (outcome.unconfirmed, outcome.state) == (outcome.requested, OutcomeState.PARTIAL)
-            after = door.get_contacts([target.id])[target.id]
+            after = client.get_contacts([target.id])[target.id]
             assert after
             assert target.identifiers[0] not in after.identifiers
 
@@ -285,8 +287,8 @@ def bird_answers(served: Any, change: Callable[[dict[str, Any]], None]) -> None:
 class TestBird:
     @pytest.mark.parametrize("value", [None, "absent", -1])
     def test_identifiers_that_are_not_counted_are_read_apart(self, value: Any) -> None:
-        with account("bird", contacts=6) as (door, served):
-            target = next(c for c in door.export() if len(c.identifiers) > 1)
+        with account("bird", contacts=6) as (client, served):
+            target = next(c for c in client.export() if len(c.identifiers) > 1)
             address = target.identifiers[0]
 
             def hide(shape: dict[str, Any]) -> None:
@@ -298,15 +300,15 @@ class TestBird:
                     shape["attributes"] = None
 
             bird_answers(served, hide)
-            found = door.find([address])[address]
+            found = client.find([address])[address]
             assert found is not None
             assert (found.id, set(found.identifiers)) == (target.id, set(target.identifiers))
-            assert {c.id: set(c.identifiers) for c in door.export()}[target.id] == set(target.identifiers)
+            assert {c.id: set(c.identifiers) for c in client.export()}[target.id] == set(target.identifiers)
 
     def test_identifiers_under_a_workspaces_own_keys_are_found_if_a_setting_names_them(self) -> None:
         keys = {"email_keys": "emailaddress, secondaryEmailAddress", "external_id_keys": "customerId"}
         second, customer = Identifier.email("second@example.com"), Identifier.external_id("C-7")
-        with account("bird") as (door, served), account("bird") as (plain, _):
+        with account("bird") as (client, served), account("bird") as (plain, _):
             root = served.settings("bird")
             own = (
                 Identifier.other("secondaryEmailAddress", "second@example.com"),
@@ -327,14 +329,14 @@ class TestBird:
                 assert [c.id for c in opened.export([newsletter])] == [created]
                 assert opened.remove_identifier(created, second).confirmed == (second.value,)
                 assert opened.find([second])[second] is None
-            assert door.count() == 1
+            assert client.count() == 1
             assert plain.count() == 0
 
     @pytest.mark.parametrize("processed", [-1, 99, 0, 10**30])
     def test_a_count_that_cannot_be_proves_nothing(self, processed: int) -> None:
-        with account("bird", contacts=3) as (door, served):
-            newsletter = door.create_list("Another").id
-            someone = next(iter(door.export()))
+        with account("bird", contacts=3) as (client, served):
+            newsletter = client.create_list("Another").id
+            someone = next(iter(client.export()))
             emulator: Any = served.sandbox.emulators["bird"]
             original = emulator.answer
 
@@ -347,15 +349,15 @@ class TestBird:
             emulator.answer = answer
             outcome = None
             try:
-                outcome = door.add_to_list(newsletter, [someone.id])
+                outcome = client.add_to_list(newsletter, [someone.id])
             except errors.UnexpectedPayload:
                 assert processed == 10**30
             assert outcome is None or outcome.state is OutcomeState.FAILED
 
     def test_one_refused_member_does_not_take_the_others_with_it(self) -> None:
-        with account("bird", contacts=20) as (door, served):
-            newsletter = door.create_list("Another").id
-            people = [c.id for c in door.export()]
+        with account("bird", contacts=20) as (client, served):
+            newsletter = client.create_list("Another").id
+            people = [c.id for c in client.export()]
             emulator: Any = served.sandbox.emulators["bird"]
             original = emulator.answer
 
@@ -365,7 +367,7 @@ class TestBird:
                 return original(operation, incoming, scope)
 
             emulator.answer = answer
-            outcome = door.add_to_list(newsletter, people)
+            outcome = client.add_to_list(newsletter, people)
             assert [failure.item for failure in outcome.failed] == [people[7]]
             assert set(outcome.confirmed) == set(people) - {people[7]}
 
@@ -373,12 +375,12 @@ class TestBird:
     def test_a_removal_under_one_key_is_told_if_the_next_is_refused(self, status: int) -> None:
         address = "first@example.com"
         twice = (Identifier.email(address), Identifier.other("secondaryEmailAddress", address))
-        with account("bird", email_keys="emailaddress, secondaryEmailAddress") as (door, served):
+        with account("bird", email_keys="emailaddress, secondaryEmailAddress") as (client, served):
             with Contacts(Bird(**served.settings("bird"))) as plain:
                 (created,) = plain.upsert_contacts([Contact(identifiers=twice)]).confirmed
             removals = iter([False, True])
             refuse(served, "bird", lambda incoming: incoming.method == "DELETE" and next(removals), status)
-            (failure,) = door.remove_identifier(created, Identifier.email(address)).failed
+            (failure,) = client.remove_identifier(created, Identifier.email(address)).failed
             assert failure.reason.startswith("removed under secondaryEmailAddress, but not under emailaddress: ")
 
     @pytest.mark.parametrize("error", [errors.Cancelled, lambda: errors.DeadlineExceeded("over")])
@@ -405,9 +407,9 @@ class TestBird:
     def test_members_that_were_added_are_told_if_the_next_request_is_refused(
         self, status: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with account("bird", contacts=6, email_keys="emailaddress, secondaryEmailAddress") as (door, served):
-            people = [contact for contact in door.export() if contact.email][:4]
-            newsletter = door.create_list("Another").id
+        with account("bird", contacts=6, email_keys="emailaddress, secondaryEmailAddress") as (client, served):
+            people = [contact for contact in client.export() if contact.email][:4]
+            newsletter = client.create_list("Another").id
             monkeypatch.setattr(Bird, "member_batch_size", 2)
             nobody = Identifier.email("nobody@example.com")
             members = [nobody, *(Identifier.email(str(contact.email)) for contact in people)]
@@ -417,9 +419,9 @@ class TestBird:
                 return incoming.path.endswith("/contacts") and not any(id in incoming.body.decode() for id in first)
 
             refuse(served, "bird", lambda incoming: incoming.method == "POST" and later(incoming), status)
-            flow = door.provider.add_to_list(newsletter, members)
+            flow = client.provider.add_to_list(newsletter, members)
             with pytest.raises(errors.Interrupted) as caught:
-                door.run(flow)
+                client.run(flow)
             outcome = caught.value.outcome
             assert (outcome.requested, outcome.absent) == (3, (nobody.value,))
             assert outcome.confirmed == tuple(member.value for member in members[1:3])
@@ -427,10 +429,10 @@ class TestBird:
             assert left == ((tuple(members[3:]), ()) if status == 503 else ((), tuple(members[3:])))
 
     def test_a_written_contact_is_told_if_its_further_lists_are_refused(self) -> None:
-        with account("bird") as (door, served):
-            lists = [door.create_list(f"List {number}").id for number in range(11)]
+        with account("bird") as (client, served):
+            lists = [client.create_list(f"List {number}").id for number in range(11)]
             refuse(served, "bird", lambda incoming: lists[10] in incoming.body.decode())
-            outcome = door.upsert_contacts([person(1)], lists=lists)
+            outcome = client.upsert_contacts([person(1)], lists=lists)
             assert (outcome.succeeded_count, outcome.dropped_fields) == (1, (f"list {lists[10]}",))
 
     def test_a_written_contact_is_not_unsent_if_its_further_lists_are_given_up(self) -> None:
@@ -443,12 +445,12 @@ class TestBird:
         assert caught.value.unclear
 
     def test_a_404_of_a_gateway_is_not_an_absence(self) -> None:
-        with account("bird", contacts=3) as (door, served):
-            someone = next(iter(door.export()))
+        with account("bird", contacts=3) as (client, served):
+            someone = next(iter(client.export()))
             for fault in ("not-found-everywhere", "not-found-everywhere-json", "not-found-everywhere-empty"):
                 served.sandbox.faults.set(fault, None)
                 with pytest.raises(errors.UnexpectedPayload):
-                    door.get_contacts([someone.id])
+                    client.get_contacts([someone.id])
                 served.sandbox.faults.clear()
 
 
@@ -477,7 +479,7 @@ def drop_alternates(path: str, body: dict[str, Any]) -> None:
 class TestSendGrid:
     @pytest.mark.parametrize("number", [0, -1])
     def test_the_deletion_of_all_contacts_without_a_job_is_not_done(self, number: int) -> None:
-        with account("sendgrid", contacts=3) as (door, served):
+        with account("sendgrid", contacts=3) as (client, served):
 
             def change(path: str, body: dict[str, Any]) -> None:
                 body.pop("job_id", None)
@@ -485,29 +487,29 @@ class TestSendGrid:
                     body["contact_count"] = number
 
             sendgrid_answers(served, change)
-            outcome = door.delete_all_contacts(confirm=door.provider.name)
+            outcome = client.delete_all_contacts(confirm=client.name)
             assert (outcome.jobs, outcome.succeeded_count, outcome.state) == ((), 0, OutcomeState.PARTIAL)
 
     def test_contacts_read_in_a_batch_that_tells_nothing_are_read_one_by_one(self) -> None:
-        with account("sendgrid", contacts=4) as (door, served):
-            people = {contact.id: contact for contact in door.export()}
+        with account("sendgrid", contacts=4) as (client, served):
+            people = {contact.id: contact for contact in client.export()}
             sendgrid_answers(served, lambda _, body: body.update(result=None), path="/v3/marketing/contacts/batch")
-            read = door.get_contacts([*people, "somebody-who-is-not-there"])
+            read = client.get_contacts([*people, "somebody-who-is-not-there"])
             assert {key for key, contact in read.items() if contact} == set(people)
             assert read["somebody-who-is-not-there"] is None
 
     def test_putting_on_a_list_sends_every_identifier_or_nothing(self) -> None:
-        with account("sendgrid", contacts=12) as (door, served):
-            target = next(c for c in door.export() if any(i.key == "alternate_emails" for i in c.identifiers))
-            newsletter = door.create_list("Another").id
+        with account("sendgrid", contacts=12) as (client, served):
+            target = next(c for c in client.export() if any(i.key == "alternate_emails" for i in c.identifiers))
+            newsletter = client.create_list("Another").id
             sendgrid_answers(served, drop_alternates, path="/v3/marketing/contacts/batch")
-            assert door.wait(door.add_to_list(newsletter, [target.id])).state is OutcomeState.DONE
-            seen = next(c for c in door.export() if c.id == target.id)
+            assert client.wait(client.add_to_list(newsletter, [target.id])).state is OutcomeState.DONE
+            seen = next(c for c in client.export() if c.id == target.id)
             assert set(seen.identifiers) == set(target.identifiers)
 
     def test_an_identifier_that_the_contact_does_not_tell_is_not_absent(self) -> None:
-        with account("sendgrid", contacts=3) as (door, served):
-            target = next(iter(door.export()))
+        with account("sendgrid", contacts=3) as (client, served):
+            target = next(iter(client.export()))
             address = next(i for i in target.identifiers if i.key == "email")
 
             def hide(path: str, body: dict[str, Any]) -> None:
@@ -516,11 +518,11 @@ class TestSendGrid:
 
             sendgrid_answers(served, hide)
             with pytest.raises(errors.UnexpectedPayload):
-                door.remove_identifier(target.id, address)
-            assert door.remove_identifier(target.id, Identifier.email("other@example.com")).absent
+                client.remove_identifier(target.id, address)
+            assert client.remove_identifier(target.id, Identifier.email("other@example.com")).absent
 
     def test_one_bad_contact_does_not_take_the_batch_with_it(self) -> None:
-        with account("sendgrid", contacts=1) as (door, _):
+        with account("sendgrid", contacts=1) as (client, _):
             bad = [
                 person(1, first_name="x" * 51),
                 person(2, custom={"score": "many"}),
@@ -530,37 +532,37 @@ class TestSendGrid:
                 person(6, custom={"plan": "x" * 1001}),
                 person(7, custom={"renewal_date": "soon"}),
             ]
-            outcome = door.wait(door.upsert_contacts([person(10), *bad, person(11)]))
+            outcome = client.wait(client.upsert_contacts([person(10), *bad, person(11)]))
             assert (outcome.succeeded_count, len(outcome.failed)) == (2, len(bad))
-            assert door.count() == 3
+            assert client.count() == 3
 
     def test_what_sendgrid_names_is_taken_out_and_the_rest_sent_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(mapping, "unfit", lambda *_: "")
-        with account("sendgrid", contacts=1) as (door, _):
+        with account("sendgrid", contacts=1) as (client, _):
             bad = [
                 person(1, first_name="x" * 51),
                 person(2, custom={"score": "many"}),
                 person(4, identifiers=(Identifier.email("no address"),)),
             ]
-            outcome = door.wait(door.upsert_contacts([person(10), *bad, person(11)]))
+            outcome = client.wait(client.upsert_contacts([person(10), *bad, person(11)]))
             assert (outcome.succeeded_count, len(outcome.failed)) == (2, len(bad))
             assert {failure.item for failure in outcome.failed} == {contact.display_id for contact in bad}
             assert not any("no address" in failure.reason for failure in outcome.failed if "@" in failure.reason)
 
     def test_one_malformed_address_does_not_take_the_look_up_with_it(self) -> None:
-        with account("sendgrid", contacts=40) as (door, _):
-            people = [next(i for i in c.identifiers if i.key == "email") for c in door.export()]
+        with account("sendgrid", contacts=40) as (client, _):
+            people = [next(i for i in c.identifiers if i.key == "email") for c in client.export()]
             nonsense = Identifier.email("no address")
             refused = Identifier.email("a..b@-example-.com")
-            found = door.find([*people[:20], nonsense, refused, *people[20:]])
+            found = client.find([*people[:20], nonsense, refused, *people[20:]])
             assert all(found[each] for each in people)
             assert "not an e-mail address" in found.unasked[nonsense]
             assert refused in found.unasked or found[refused] is None
 
     def test_an_address_that_sendgrid_names_is_unasked(self) -> None:
-        with account("sendgrid", contacts=3) as (door, served):
-            one, two, three = (next(i for i in c.identifiers if i.key == "email") for c in door.export())
+        with account("sendgrid", contacts=3) as (client, served):
+            one, two, three = (next(i for i in c.identifiers if i.key == "email") for c in client.export())
             emulator: Any = served.sandbox.emulators["sendgrid"]
             original = emulator.answer
 
@@ -570,35 +572,35 @@ class TestSendGrid:
                 return original(operation, incoming, scope)
 
             emulator.answer = answer
-            found = door.find([one, two, three])
+            found = client.find([one, two, three])
             assert found[one] is not None
             assert found[three] is not None
             assert two not in found
             assert two in found.unasked
 
     def test_other_kinds_are_never_said_to_be_nobodys(self) -> None:
-        with account("sendgrid", contacts=1) as (door, _):
+        with account("sendgrid", contacts=1) as (client, _):
             odd = Identifier.other("shoe", "43")
             long = Identifier.external_id("e" * 255)
-            found = door.find([odd, long])
+            found = client.find([odd, long])
             assert set(found.unasked) == {odd, long}
 
     def test_an_empty_404_is_an_absence_for_one_contact_only(self) -> None:
-        with account("sendgrid", contacts=1) as (door, served):
+        with account("sendgrid", contacts=1) as (client, served):
             someone = Identifier.email("nobody@example.com")
             for fault in ("not-found-everywhere-empty", "not-found-everywhere-json", "not-found-everywhere-text"):
                 served.sandbox.faults.set(fault, None)
                 for work in (
-                    lambda: door.find([someone]),
-                    lambda: door.get_contacts(["x"]),
-                    lambda: door.delete_contacts(["x"]),
+                    lambda: client.find([someone]),
+                    lambda: client.get_contacts(["x"]),
+                    lambda: client.delete_contacts(["x"]),
                 ):
                     with pytest.raises(errors.UnexpectedPayload):
                         work()
                 served.sandbox.faults.clear()
 
     def test_an_account_is_named_by_its_user_where_the_key_may_read_it(self) -> None:
-        with account("sendgrid", on_behalf_of="sub") as (door, served):
+        with account("sendgrid", on_behalf_of="sub") as (client, served):
             base = served.settings("sendgrid")["base_url"]
             refused: list[Callable[[Any], Any]] = [
                 lambda flow: flow.throw(errors.Forbidden("no")),
@@ -606,25 +608,25 @@ class TestSendGrid:
                 lambda flow: flow.send(User(username="jane", user_id=7)),
             ]
             for answer, name in zip(refused, ("", "", " user 7"), strict=True):
-                flow = door.provider.account_id()
+                flow = client.provider.account_id()
                 assert next(flow).path == "/v3/user/username"
                 with pytest.raises(StopIteration) as stopped:
                     answer(flow)
                 assert stopped.value.value == f"{base} on behalf of sub{name}"
 
     def test_the_sample_is_empty_only_if_the_account_is(self) -> None:
-        with account("sendgrid", contacts=3) as (door, served):
-            run = door.run
-            assert len(run(door.provider.sample())) == 3
+        with account("sendgrid", contacts=3) as (client, served):
+            run = client.run
+            assert len(run(client.provider.sample())) == 3
             sendgrid_answers(served, lambda _, body: body.update(result=None))
-            assert run(door.provider.sample()) is None
-        with account("sendgrid") as (door, _):
-            assert door.run(door.provider.sample()) == []
+            assert run(client.provider.sample()) is None
+        with account("sendgrid") as (client, _):
+            assert client.run(client.provider.sample()) == []
 
 
 @pytest.mark.parametrize("name", ["bird", "user-api"])
 def test_a_sample_shows_somebody_in_one_request_or_so(name: str) -> None:
-    with account(name, contacts=3) as (door, _):
-        assert door.run(door.provider.sample())
-    with account(name) as (door, _):
-        assert door.run(door.provider.sample()) == []
+    with account(name, contacts=3) as (client, _):
+        assert client.run(client.provider.sample())
+    with account(name) as (client, _):
+        assert client.run(client.provider.sample()) == []

@@ -146,41 +146,41 @@ class Middle:
         self.turn, self.change = turn, change
 
 
-def operations(door: Contacts[Any], people: list[Contact], lists: list[str]) -> dict[str, Callable[[], Any]]:
+def operations(client: Contacts[Any], people: list[Contact], lists: list[str]) -> dict[str, Callable[[], Any]]:
     someone = people[0]
     address = someone.identifiers[0]
     nobody = Identifier.email("nobody@example.com")
     return {
-        "get": lambda: door.get_contacts([someone.id]),
-        "find": lambda: door.find([address, nobody]),
-        "export": lambda: list(door.export()),
-        "export-list": lambda: list(door.export([lists[0]])),
-        "search": lambda: list(door.search(F.email == (address.value if address.kind.value == "email" else "x"))),
-        "count": door.count,
-        "lists": door.lists,
-        "fields": door.custom_fields,
-        "create-list": lambda: door.create_list("Odd"),
-        "upsert": lambda: door.upsert_contacts(
+        "get": lambda: client.get_contacts([someone.id]),
+        "find": lambda: client.find([address, nobody]),
+        "export": lambda: list(client.export()),
+        "export-list": lambda: list(client.export([lists[0]])),
+        "search": lambda: list(client.search(F.email == (address.value if address.kind.value == "email" else "x"))),
+        "count": client.count,
+        "lists": client.lists,
+        "fields": client.custom_fields,
+        "create-list": lambda: client.create_list("Odd"),
+        "upsert": lambda: client.upsert_contacts(
             [Contact(identifiers=(address,), first_name="New", custom={"score": 1})]
         ),
-        "add": lambda: door.add_to_list(lists[0], [someone.id]),
-        "remove": lambda: door.remove_from_list(lists[0], [someone.id]),
-        "remove-identifier": lambda: door.remove_identifier(someone.id, someone.identifiers[-1]),
-        "sample": lambda: door.run(door.provider.sample()),
-        "account": lambda: door.run(door.provider.account_id()),
-        "delete": lambda: door.wait(door.delete_contacts([people[-1].id])),
+        "add": lambda: client.add_to_list(lists[0], [someone.id]),
+        "remove": lambda: client.remove_from_list(lists[0], [someone.id]),
+        "remove-identifier": lambda: client.remove_identifier(someone.id, someone.identifiers[-1]),
+        "sample": lambda: client.run(client.provider.sample()),
+        "account": lambda: client.run(client.provider.account_id()),
+        "delete": lambda: client.wait(client.delete_contacts([people[-1].id])),
     }
 
 
 def tried(name: str, every: int, start: int) -> int:
     """Try one change in ``every``; how many were tried."""
     count = 0
-    with account(name, contacts=5) as (door, served):
-        people = sorted(door.export(), key=lambda c: c.id)
-        lists = [each.id for each in door.lists()]
+    with account(name, contacts=5) as (client, served):
+        people = sorted(client.export(), key=lambda c: c.id)
+        lists = [each.id for each in client.lists()]
         middle = Middle(served.sandbox.emulators[name])
         numbers = itertools.count(start)
-        for title, operation in operations(door, people, lists).items():
+        for title, operation in operations(client, people, lists).items():
             if title == "delete":
                 continue
             middle.begin(-1, bytes)
@@ -229,13 +229,13 @@ def test_one_odd_value_ends_in_a_value_or_a_typed_error(name: str) -> None:
 @pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
 def test_a_deletion_with_an_odd_answer_is_done_or_unclear(name: str) -> None:
     odd: list[Change] = [partial(instead, raw) for raw in RAW]
-    with account(name, contacts=len(odd) + 1) as (door, served):
-        people = list(door.export())
+    with account(name, contacts=len(odd) + 1) as (client, served):
+        people = list(client.export())
         middle = Middle(served.sandbox.emulators[name])
         for person, change in zip(people, odd, strict=False):
             middle.begin(0, change)
             try:
-                outcome = door.delete_contacts([person.id])
+                outcome = client.delete_contacts([person.id])
             except errors.ContactsError as error:
                 assert isinstance(error, errors.UnexpectedPayload)  # noqa: PT017 - it may have been done
                 continue

@@ -55,22 +55,22 @@ def requests() -> list[str]:
 
 class TestSendGridImports:
     def test_more_than_one_request_takes_become_an_import_job_with_a_file(self) -> None:
-        with account("sendgrid") as (door, _):
-            newsletter = door.create_list("Newsletter").id
+        with account("sendgrid") as (client, _):
+            newsletter = client.create_list("Newsletter").id
             people = (person(n, custom={"score": n, "nobody knows": 1}) for n in range(30_001))
-            outcome = door.wait(door.upsert_contacts(people, lists=[newsletter]))
+            outcome = client.wait(client.upsert_contacts(people, lists=[newsletter]))
             assert (outcome.state, outcome.requested, outcome.succeeded_count) == (OutcomeState.DONE, 30_001, 30_001)
             assert outcome.dropped_fields == ("custom field nobody knows",)
-            assert door.count() == 30_001
+            assert client.count() == 30_001
             assert requests().count("PUT /v3/marketing/contacts/imports") == 1
             assert requests().count("PUT /v3/marketing/contacts") == 0
             someone = Identifier.email("p30000@example.com")
-            found = door.find([someone])[someone]
+            found = client.find([someone])[someone]
             assert found is not None
             assert (found.first_name, found.lists) == ("P 30000", (newsletter,))
 
     def test_custom_fields_and_every_identifier_survive_the_file(self) -> None:
-        with account("sendgrid", contacts=1) as (door, _):
+        with account("sendgrid", contacts=1) as (client, _):
             whole = person(
                 -1,
                 identifiers=(
@@ -83,16 +83,16 @@ class TestSendGridImports:
                 custom={"score": 7, "plan": "pro, plus"},
             )
             everyone = [whole, *(person(n) for n in range(30_000))]
-            outcome = door.wait(door.upsert_contacts(everyone))
+            outcome = client.wait(client.upsert_contacts(everyone))
             assert (outcome.state, outcome.dropped_fields) == (OutcomeState.DONE, ())
-            found = door.find(whole.identifiers)
+            found = client.find(whole.identifiers)
             assert {found[i] is not None for i in whole.identifiers} == {True}
             stored = found[whole.identifiers[0]]
             assert stored is not None
             assert (stored.custom["score"], stored.custom["plan"]) == (7, "pro, plus")
 
     def test_large_bodies_become_an_import_too(self) -> None:
-        with account("sendgrid") as (door, _):
+        with account("sendgrid") as (client, _):
             people = [person(n, last_name="x" * 50, address=None, extra={}) for n in range(29_000)]
             heavy = [
                 Contact(
@@ -101,22 +101,22 @@ class TestSendGridImports:
                 )
                 for n, p in enumerate(people)
             ]
-            assert door.wait(door.upsert_contacts(heavy)).succeeded_count == 29_000
+            assert client.wait(client.upsert_contacts(heavy)).succeeded_count == 29_000
             assert requests().count("PUT /v3/marketing/contacts/imports") == 1
 
     def test_one_bad_address_does_not_take_the_batch_with_it(self) -> None:
-        with account("sendgrid") as (door, _):
+        with account("sendgrid") as (client, _):
             bad = [Contact(identifiers=(Identifier.email("no address"),)), Contact(first_name="Nobody")]
-            outcome = door.wait(door.upsert_contacts([person(1), *bad, person(2)]))
+            outcome = client.wait(client.upsert_contacts([person(1), *bad, person(2)]))
             assert (outcome.state, outcome.succeeded_count, len(outcome.failed)) == (OutcomeState.PARTIAL, 2, 2)
-            assert door.count() == 2
+            assert client.count() == 2
 
     def test_rows_that_fail_inside_the_job_are_counted(self) -> None:
-        with account("sendgrid") as (door, _):
+        with account("sendgrid") as (client, _):
             one, two = Identifier.external_id("1"), Identifier.external_id("2")
-            door.wait(door.upsert_contacts([person(1, identifiers=(one,)), person(2, identifiers=(two,))]))
+            client.wait(client.upsert_contacts([person(1, identifiers=(one,)), person(2, identifiers=(two,))]))
             both = Contact(identifiers=(one, two))
-            assert door.wait(door.upsert_contacts([both])).succeeded_count <= 1
+            assert client.wait(client.upsert_contacts([both])).succeeded_count <= 1
 
 
 class TestSendGridExports:
@@ -126,14 +126,14 @@ class TestSendGridExports:
     def test_every_packing_gives_the_same_people(
         self, export_format: str, packing: str, part_bytes: int | None
     ) -> None:
-        with account("sendgrid", contacts=60, export_format=export_format) as (door, served):
+        with account("sendgrid", contacts=60, export_format=export_format) as (client, served):
             jobs: Any = served.sandbox.emulators["sendgrid"].jobs  # type: ignore[attr-defined]
             jobs.packing = packing
             if part_bytes:
                 jobs.part_bytes = part_bytes
-            exported = {contact.id: contact for contact in door.export()}
+            exported = {contact.id: contact for contact in client.export()}
             assert len(exported) == 60
-            read = door.get_contacts(exported)
+            read = client.get_contacts(exported)
             for contact_id, contact in read.items():
                 assert contact is not None
                 assert set(contact.identifiers) == set(exported[contact_id].identifiers)
@@ -141,128 +141,128 @@ class TestSendGridExports:
                 assert exported[contact_id].first_name == contact.first_name
 
     def test_no_file_is_fetched_with_the_key(self) -> None:
-        with account("sendgrid", contacts=5) as (door, _):
-            assert len(list(door.export())) == 5
+        with account("sendgrid", contacts=5) as (client, _):
+            assert len(list(client.export())) == 5
             files = [exchange for exchange in SEEN if "/files/" in exchange.path]
             assert files
             assert [exchange.headers.get("authorization") for exchange in files] == [None] * len(files)
 
     def test_a_failed_export_says_so(self) -> None:
-        with account("sendgrid", contacts=5) as (door, served):
+        with account("sendgrid", contacts=5) as (client, served):
             served.sandbox.faults.set("job-fails", 1)
             with pytest.raises(errors.JobFailed) as raised:
-                list(door.export())
+                list(client.export())
             assert raised.value.job.state is JobState.FAILED
 
     def test_an_export_that_never_ends_is_given_up_with_its_job(self) -> None:
-        with account("sendgrid", contacts=5) as (door, served):
+        with account("sendgrid", contacts=5) as (client, served):
             served.sandbox.faults.set("job-never-ends", 1)
             with pytest.raises(errors.JobTimeout) as raised:
-                list(door.export())
+                list(client.export())
             assert raised.value.job.state is JobState.PENDING
 
     def test_a_file_larger_than_the_limit_is_not_read_to_its_end(self) -> None:
         with (
-            account("sendgrid", contacts=60, max_download=1_000) as (door, _),
+            account("sendgrid", contacts=60, max_download=1_000) as (client, _),
             pytest.raises(errors.UnexpectedPayload, match="larger than 1000 bytes"),
         ):
-            list(door.export())
+            list(client.export())
 
 
 class TestSendGridSearch:
     def test_a_sample_is_not_taken_for_all(self) -> None:
-        with account("sendgrid", contacts=80) as (door, _):
+        with account("sendgrid", contacts=80) as (client, _):
             everyone = F.email.contains("@example.")
-            assert door.explain(everyone).strategy is Strategy.NATIVE
+            assert client.explain(everyone).strategy is Strategy.NATIVE
             with pytest.raises(errors.IncompleteSearch) as raised:
-                list(door.search(everyone))
+                list(client.search(everyone))
             assert (len(raised.value.found), raised.value.total) == (50, 80)
-            assert len(list(door.search(everyone, scan=True))) == 80
+            assert len(list(client.search(everyone, scan=True))) == 80
 
     def test_every_address_looked_up_in_hundreds(self) -> None:
-        with account("sendgrid", contacts=250) as (door, _):
-            addresses = [i for contact in door.export() for i in contact.identifiers if i.key == "email"]
+        with account("sendgrid", contacts=250) as (client, _):
+            addresses = [i for contact in client.export() for i in contact.identifiers if i.key == "email"]
             SEEN.clear()
-            found = door.find(addresses)
+            found = client.find(addresses)
             assert all(found.values())
             assert requests() == ["POST /v3/marketing/contacts/search/emails"] * 3
 
 
 class TestBirdIdentifiers:
     def test_what_answers_show_in_part_is_completed(self) -> None:
-        with account("bird", contacts=40) as (door, _):
-            exported = list(door.export())
+        with account("bird", contacts=40) as (client, _):
+            exported = list(client.export())
             assert any("/identifiers" in line for line in requests())
             for contact in exported:
-                assert set(contact.identifiers) >= set(door.get_contacts([contact.id])[contact.id].identifiers)  # type: ignore[union-attr]
+                assert set(contact.identifiers) >= set(client.get_contacts([contact.id])[contact.id].identifiers)  # type: ignore[union-attr]
 
     def test_an_address_with_a_plus_goes_through_the_path(self) -> None:
-        with account("bird") as (door, _):
+        with account("bird") as (client, _):
             plus = Identifier.email("a+b@example.com")
             for title in ("first", "second"):
-                assert door.upsert_contacts([person(1, identifiers=(plus,), first_name=title)]).succeeded_count == 1
-            found = door.find([plus])[plus]
+                assert client.upsert_contacts([person(1, identifiers=(plus,), first_name=title)]).succeeded_count == 1
+            found = client.find([plus])[plus]
             assert found is not None
             assert found.first_name == "second"
-            assert door.count() == 1
+            assert client.count() == 1
 
     def test_a_contact_without_identifiers_is_created_by_name(self) -> None:
-        with account("bird") as (door, _):
-            outcome = door.upsert_contacts([Contact(first_name="Only", last_name="A Name")])
+        with account("bird") as (client, _):
+            outcome = client.upsert_contacts([Contact(first_name="Only", last_name="A Name")])
             assert outcome.state is OutcomeState.DONE
-            assert [contact.name for contact in door.export()] == ["Only A Name"]
+            assert [contact.name for contact in client.export()] == ["Only A Name"]
 
     def test_a_contact_goes_on_more_lists_than_one_request_takes_and_stops_nobody_else(self) -> None:
-        with account("bird") as (door, served):
-            lists = [door.create_list(f"List {n}").id for n in range(23)]
+        with account("bird") as (client, served):
+            lists = [client.create_list(f"List {n}").id for n in range(23)]
             people = [person(n, lists=tuple(lists) if n == 1 else ()) for n in range(3)]
-            outcome = door.upsert_contacts(people)
+            outcome = client.upsert_contacts(people)
             assert (outcome.state, outcome.succeeded_count, outcome.dropped_fields) == (OutcomeState.DONE, 3, ())
-            someone = door.find([Identifier.email("p1@example.com")])[Identifier.email("p1@example.com")]
+            someone = client.find([Identifier.email("p1@example.com")])[Identifier.email("p1@example.com")]
             assert someone is not None
             truth = served.sandbox.emulators["bird"].truth()
             assert {i: len(each.lists) for i, each in truth.items() if each.lists} == {someone.id: 23}
             again = [person(1, provider="bird", id=someone.id), person(2)]
-            assert door.upsert_contacts(again, lists=lists).succeeded_count == 2
+            assert client.upsert_contacts(again, lists=lists).succeeded_count == 2
             truth = served.sandbox.emulators["bird"].truth()
             assert sorted(len(each.lists) for each in truth.values()) == [0, 23, 23]
 
     def test_bird_has_no_way_to_export_but_pages_of_a_hundred(self) -> None:
-        with account("bird", contacts=250) as (door, _):
-            assert len(list(door.export())) == 250
+        with account("bird", contacts=250) as (client, _):
+            assert len(list(client.export())) == 250
             assert sum(line.endswith("/contacts") for line in requests()) == 3
 
 
 class TestUserApi:
     def test_many_identifiers_are_found_in_one_pass(self) -> None:
-        with account("user-api", contacts=230) as (door, _):
-            addresses = [contact.identifiers[0] for contact in door.export()]
+        with account("user-api", contacts=230) as (client, _):
+            addresses = [contact.identifiers[0] for contact in client.export()]
             SEEN.clear()
-            assert all(door.find(addresses).values())
+            assert all(client.find(addresses).values())
             assert len(SEEN) == 3
 
     def test_two_contacts_with_one_address_are_both_found(self) -> None:
-        with account("user-api") as (door, _):
+        with account("user-api") as (client, _):
             shared = Identifier.email("shared@example.com")
             for name in ("One", "Two"):
                 body = {"first_name": name, "emails": ["shared@example.com"]}
-                door.request("POST", "/user-api/v1/contacts", json=body)
-            found = door.find([shared])
+                client.request("POST", "/user-api/v1/contacts", json=body)
+            found = client.find([shared])
             assert {contact.first_name for contact in found.get_all(shared)} == {"One", "Two"}
 
     def test_lists_cannot_be_deleted(self) -> None:
-        with account("user-api", contacts=1) as (door, _):
+        with account("user-api", contacts=1) as (client, _):
             with pytest.raises(errors.UnsupportedOperation):
-                door.delete_list(door.lists()[0].id)
+                client.delete_list(client.lists()[0].id)
             assert not any(line.startswith("DELETE") for line in requests())
 
     def test_options_are_written_by_id_and_read_by_value(self) -> None:
-        with account("user-api", contacts=1) as (door, _):
-            stage = next(each for each in door.custom_fields() if each.options)
-            outcome = door.upsert_contacts([person(1, custom={stage.name: stage.options[1], "score": 5})])
+        with account("user-api", contacts=1) as (client, _):
+            stage = next(each for each in client.custom_fields() if each.options)
+            outcome = client.upsert_contacts([person(1, custom={stage.name: stage.options[1], "score": 5})])
             assert (outcome.state, outcome.dropped_fields) == (OutcomeState.DONE, ())
             wanted = Identifier.email("p1@example.com")
-            found = door.find([wanted])[wanted]
+            found = client.find([wanted])[wanted]
             assert found is not None
             assert found.custom == {stage.name: stage.options[1], "score": 5}
 
@@ -307,36 +307,36 @@ def test_a_raw_call_has_the_key_and_stays_at_home(name: str) -> None:
         "bird": "/workspaces/00000000-0000-4000-8000-000000000001/contacts",
         "user-api": "/user-api/v1/contacts",
     }
-    with account(name, contacts=3) as (door, _):
-        assert door.request("get", paths[name])
+    with account(name, contacts=3) as (client, _):
+        assert client.request("get", paths[name])
         for wrong in ("https://elsewhere.example/x", "//elsewhere.example", "/../x", "x", "/a\\b"):
             with pytest.raises(errors.InvalidInput):
-                door.request("GET", wrong)
+                client.request("GET", wrong)
         with pytest.raises(errors.NotFound if name != "bird" else errors.Unauthenticated):
-            door.request("GET", paths[name] + "-nothing-here")
+            client.request("GET", paths[name] + "-nothing-here")
         SEEN.clear()  # no document has that path
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_an_empty_account_answers_everything(name: str) -> None:
-    with account(name) as (door, _):
+    with account(name) as (client, _):
         nobody = Identifier.email("nobody@example.com")
-        assert list(door.export()) == []
-        assert door.count() == 0
-        assert list(door.search(F.email == "nobody@example.com")) == []
-        assert door.find([nobody])[nobody] is None
-        assert door.delete_all_contacts(confirm=name).failed == ()
+        assert list(client.export()) == []
+        assert client.count() == 0
+        assert list(client.search(F.email == "nobody@example.com")) == []
+        assert client.find([nobody])[nobody] is None
+        assert client.delete_all_contacts(confirm=name).failed == ()
 
 
 @pytest.mark.parametrize(("name", "told"), [("sendgrid", " user 180001"), ("bird", ""), ("user-api", " user ")])
 def test_an_account_is_named_without_its_key(name: str, told: str) -> None:
-    with account(name) as (door, served):
-        named = door.run(door.provider.account_id())
+    with account(name) as (client, served):
+        named = client.run(client.provider.account_id())
         assert named.startswith(served.settings(name)["base_url"])
         assert told in named
         secrets = [value for key, value in served.settings(name).items() if key.endswith("key")]
         assert not any(secret in named for secret in secrets)
-        assert door.run(door.provider.account_id()) == named
+        assert client.run(client.provider.account_id()) == named
 
 
 UNSENDABLE: list[dict[str, Any]] = [
@@ -353,15 +353,15 @@ UNSENDABLE: list[dict[str, Any]] = [
 @pytest.mark.parametrize("vendor", sorted(KINDS))
 @pytest.mark.parametrize("odd", UNSENDABLE, ids=range(len(UNSENDABLE)))
 def test_a_contact_that_no_json_can_hold_is_named_and_stops_nobody_else(vendor: str, odd: dict[str, Any]) -> None:
-    with account(vendor) as (door, _):
-        outcome = door.wait(door.upsert_contacts([person(n, **(odd if n == 1 else {})) for n in range(4)]))
+    with account(vendor) as (client, _):
+        outcome = client.wait(client.upsert_contacts([person(n, **(odd if n == 1 else {})) for n in range(4)]))
         assert (outcome.requested, outcome.succeeded_count, len(outcome.failed)) == (4, 3, 1)
         assert outcome.failed[0].reason.startswith("not sent: row 2 holds ")
-        assert door.count() == 3
+        assert client.count() == 3
 
 
 def test_a_number_that_no_float_holds_is_refused_not_a_fault_of_the_emulator() -> None:
-    with account("sendgrid") as (door, served):
-        field = served.sandbox.emulators["sendgrid"].settings() and door.custom_fields()[0].name
-        door.upsert_contacts([person(1, custom={field: 10**400})])
+    with account("sendgrid") as (client, served):
+        field = served.sandbox.emulators["sendgrid"].settings() and client.custom_fields()[0].name
+        client.upsert_contacts([person(1, custom={field: 10**400})])
         assert served.sandbox.crashes == []

@@ -104,20 +104,20 @@ def _exchanges_fit() -> Iterator[None]:
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_the_vendors_answer_is_the_scans(vendor: str, data: st.DataObject) -> None:
-    with account(vendor, contacts=1) as (door, _):
+    with account(vendor, contacts=1) as (client, _):
         crowd = data.draw(people(vendor))
-        door.wait(door.upsert_contacts([c for c in crowd if c.identifiers or vendor != "sendgrid"]))
-        everyone = list(door.export())
+        client.wait(client.upsert_contacts([c for c in crowd if c.identifiers or vendor != "sendgrid"]))
+        everyone = list(client.export())
         for _ in range(25):
-            agrees(door, everyone, data.draw(QUERIES))
+            agrees(client, everyone, data.draw(QUERIES))
 
 
-def agrees(door: Contacts[Any], everyone: list[Contact], query: Query) -> None:
+def agrees(client: Contacts[Any], everyone: list[Contact], query: Query) -> None:
     try:
         meant = {contact.id for contact in everyone if query.matches(contact)}
     except errors.InvalidInput:
         return
-    translate = getattr(door.provider, "translate", None)
+    translate = getattr(client.provider, "translate", None)
     if translate is None or translate(query) is None:
         return
-    assert {contact.id for contact in door.search(query)} == meant
+    assert {contact.id for contact in client.search(query)} == meant

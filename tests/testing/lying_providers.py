@@ -31,6 +31,7 @@ from contacts_core.provider import (
     Searches,
     Stream,
     TakesIdentifiers,
+    flows,
     get,
 )
 from contacts_core.query import Query
@@ -564,18 +565,7 @@ class SearchHasNoText(HonestSearch):
 
 def with_requests(flow: Flow[T], **changes: Any) -> Flow[T]:
     """The flow with its requests changed."""
-    try:
-        effect = next(flow)
-        while True:
-            try:
-                answer = yield evolve(effect, **changes) if isinstance(effect, Request) else effect
-            except ContactsError as error:
-                effect = flow.throw(error)
-            else:
-                effect = flow.send(answer)
-    except StopIteration as stopped:
-        result: T = stopped.value
-        return result
+    return flows.with_effects(flow, lambda each: evolve(each, **changes) if isinstance(each, Request) else each)
 
 
 class ReadsAreNotIdempotent(SendGrid):

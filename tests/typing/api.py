@@ -38,7 +38,7 @@ from contacts_sendgrid import SendGrid, api
 from contacts_sendgrid.payloads import Accepted
 
 
-def doors(key: str) -> None:
+def clients(key: str) -> None:
     sendgrid = Contacts(SendGrid(api_key=key))
     assert_type(sendgrid, Contacts[SendGrid])
     assert_type(sendgrid.delete_contacts(["1"]), Outcome)
@@ -109,18 +109,18 @@ def flows() -> Flow[str | None]:
     return accepted.job_id
 
 
-def plans(door: Contacts[SendGrid]) -> None:
+def plans(client: Contacts[SendGrid]) -> None:
     jane = Identifier.email("jane@example.com")
     plan = plan_erasure(
-        [jane, [jane, Identifier.phone("+12025550123")]], ["marketing", door], follow=IdentifierExpansion.ONCE
+        [jane, [jane, Identifier.phone("+12025550123")]], ["marketing", client], follow=IdentifierExpansion.ONCE
     )
     assert_type(plan, Plan)
     assert_type(plan.accounts, tuple[AccountPlan, ...])
-    assert_type(plan.apply([door]), Receipt)
+    assert_type(plan.apply([client]), Receipt)
     assert_type(apply(plan, timeout=60.0), Receipt)
 
 
-async def awaited_plans(door: AsyncContacts[SendGrid]) -> None:
-    plan = await plan_erasure_async([Identifier.email("jane@example.com")], [door])
+async def awaited_plans(client: AsyncContacts[SendGrid]) -> None:
+    plan = await plan_erasure_async([Identifier.email("jane@example.com")], [client])
     assert_type(plan, Plan)
-    assert_type(await apply_async(plan, [door]), Receipt)
+    assert_type(await apply_async(plan, [client]), Receipt)

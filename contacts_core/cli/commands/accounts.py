@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contacts_core.cli import completion
-from contacts_core.cli.app import Command, section
-from contacts_core.cli.options import Json, chosen_account, pairs
+from contacts_core.cli.app import Command, lists_itself, section
+from contacts_core.cli.options import Csv, ExcelSafe, Fields, Json, Sort, chosen_account, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from contacts_core.cli.columns import Listing
     from contacts_core.cli.probes import Probed
     from contacts_core.config.accounts import Account
     from contacts_core.provider import Provider
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 REFERENCES = ("env", "file", "keyring")
 PLAIN = "a plain key in the file itself; use env:NAME, file:PATH or keyring:SERVICE/USER"
 NAME = re.compile(r"[A-Za-z0-9_-]+")
+SHOWN = ("name", "provider", "source", "settings")  # in the table
 SERVICE = "contacts"  # under which the keyring keeps keys
 DEFAULT_LINE = re.compile(
     r"""^([ \t]*(?:default_account|"default_account"|'default_account')[ \t]*=[ \t]*)"""
@@ -38,7 +40,14 @@ accounts = section("accounts")
 
 
 @accounts.callback(invoke_without_command=True)
-def all_accounts(context: typer.Context, as_json: Json = False) -> None:
+def all_accounts(
+    context: typer.Context,
+    fields: Fields = None,
+    sort: Sort = None,
+    as_csv: Csv = False,
+    excel_safe: ExcelSafe = False,
+    as_json: Json = False,
+) -> None:
     """Show, add and check accounts and their keys.
 
     Without a command it shows the accounts and where their keys come from. They are read from contacts.toml, here or in
@@ -56,14 +65,19 @@ def all_accounts(context: typer.Context, as_json: Json = False) -> None:
         contacts accounts add marketing PROVIDER
         contacts accounts check marketing
     """
-    if context.invoked_subcommand:
-        if as_json:
-            raise typer.BadParameter(f"give --json behind {context.invoked_subcommand}")
+    if not lists_itself(context):
         return
+    from contacts_core.cli.columns import ACCOUNT_FIELDS, Listing, Shape
     from contacts_core.cli.errors import handled
 
+    shape: Shape[Mapping[str, Any]] = Shape(
+        ACCOUNT_FIELDS,
+        ("account", "provider", "set in", "settings", ""),
+        lambda each: [*(ACCOUNT_FIELDS[name](each) for name in SHOWN), "default" if each["default"] else ""],
+    )
+    listing = Listing(shape, fields, sort, as_csv=as_csv, as_json=as_json, excel_safe=excel_safe)
     with handled("", as_json=as_json):
-        _show(as_json=as_json)
+        _show(listing)
 
 
 @accounts.command("add", cls=Command)
@@ -173,9 +187,9 @@ def accounts_check(
 ) -> None:
     """Ask the vendor whether the key works, and what it may do.
 
-    It sends one request for each operation that only reads. Whether a key may change something cannot be known without
-    changing it. Exits 1 if a key is refused or the vendor cannot be reached, 3 if an operation is not allowed, or if
-    every request ended in an error.
+    It tries the operations that only read, with one or two requests each. It does not try those that would start a job
+    or read every contact, nor any that change something. Exits 1 if a key is refused or the vendor cannot be reached,
+    and 3 if an operation is not allowed or every request ended in an error.
 
         contacts accounts check
         contacts accounts check marketing
@@ -311,23 +325,17 @@ def _save(path: Path, text: str, wanted: Mapping[str, Any]) -> None:
         file.write(text)
 
 
-def _show(*, as_json: bool) -> None:
+def _show(listing: Listing[Mapping[str, Any]]) -> None:
     from contacts_core.cli import output
     from contacts_core.config.accounts import accounts_file, default_account
 
-    found, default = list(_known()), default_account()
-    if as_json:
-        output.document({"file": str(accounts_file() or ""), "default": default, "accounts": found})
-        return
-    made = output.table("account", "provider", "set in", "settings", "")
-    for each in found:
-        listed = [f"{name} = {value}" for name, value in _items(each["settings"])]
-        star = "default" if each["name"] == default else ""
-        output.rows(made, [[each["name"], each["provider"], each["source"], listed, star]])
-    if found:
-        output.show(made)
+    default = default_account()
+    found = [{**each, "default": each["name"] == default} for each in _known()]
+    if listing.as_json:
+        listed = [listing.plain(each) for each in listing.sorted(found)]
+        output.document({"file": str(accounts_file() or ""), "default": default, "accounts": listed})
     else:
-        output.note("no account is set up; contacts accounts add NAME PROVIDER adds one")
+        listing.everything(found, "no account is set up; contacts accounts add NAME PROVIDER adds one")
 
 
 def _known() -> Iterable[Mapping[str, Any]]:
@@ -372,7 +380,3 @@ def _environment(provider: type[Provider]) -> dict[str, str]:
     if any(each.default is attrs.NOTHING and not os.environ.get(name) for each, name in names.items()):
         return {}
     return {each.name: f"env:{name}" for each, name in names.items() if os.environ.get(name)}
-
-
-def _items(settings: Any) -> list[tuple[str, str]]:
-    return list(settings.items())

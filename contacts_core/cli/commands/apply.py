@@ -10,12 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contacts_core.cli import completion
-from contacts_core.cli.app import Command, section
-from contacts_core.cli.options import LONGEST_TIMEOUT, Json, Storage, Yes, content, input_file, number, output_file
+from contacts_core.cli.app import Command, lists_itself, section
+from contacts_core.cli.options import (
+    LONGEST_TIMEOUT,
+    Csv,
+    ExcelSafe,
+    Fields,
+    Json,
+    Sort,
+    Storage,
+    Yes,
+    content,
+    input_file,
+    number,
+    output_file,
+)
 
 if TYPE_CHECKING:
     from contacts_core.plans import Plan, Receipt
-    from contacts_core.storage.journal import Progress
+    from contacts_core.storage.journal import Progress, Run
 
 PlanFile = Annotated[
     Path, typer.Argument(metavar="PLAN", parser=input_file, help="A saved plan; - is stdin.", show_default=False)
@@ -115,37 +128,45 @@ runs = section("runs")
 
 
 @runs.callback(invoke_without_command=True)
-def every_run(context: typer.Context, storage: Storage = None, as_json: Json = False) -> None:
+def every_run(
+    context: typer.Context,
+    fields: Fields = None,
+    sort: Sort = None,
+    as_csv: Csv = False,
+    excel_safe: ExcelSafe = False,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
     """Show, resume or cancel runs of plans.
 
     Without a command it lists them, the latest first.
 
         contacts runs
+        contacts runs --fields id,state,ended_at --sort -ended_at
         contacts runs show RUN
         contacts runs resume RUN
     """
-    if context.invoked_subcommand:
-        if storage is not None or as_json:
-            raise typer.BadParameter(f"give --storage and --json behind {context.invoked_subcommand}")
+    if not lists_itself(context):
         return
-    from contacts_core.cli import output
+    from contacts_core.cli.columns import RUN_FIELDS, Listing, Shape
     from contacts_core.cli.errors import handled
     from contacts_core.plans import list_runs as listed
 
+    shape: Shape[Run] = Shape(
+        RUN_FIELDS,
+        ("run", "state", "accounts", "people", "begun", "ended"),
+        lambda one: [
+            one.id,
+            one.state,
+            ", ".join(one.accounts),
+            one.people,
+            one.begun_at[:19],
+            (one.ended_at or "")[:19],
+        ],
+    )
+    listing = Listing(shape, fields, sort, as_csv=as_csv, as_json=as_json, excel_safe=excel_safe)
     with handled("", as_json=as_json):
-        found = listed(storage=storage)
-        if as_json:
-            output.document(found)
-            return
-        columns = ("run", "state", "accounts", "people", "begun", "ended")
-        rows = (
-            [one.id, one.state, ", ".join(one.accounts), one.people, one.begun_at[:19], (one.ended_at or "")[:19]]
-            for one in found
-        )
-        if found:
-            output.show(output.rows(output.table(*columns), rows))
-        else:
-            output.note("no runs yet")
+        listing.everything(listed(storage=storage), "no runs yet")
 
 
 @runs.command("show", cls=Command)

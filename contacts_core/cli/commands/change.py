@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -265,14 +264,13 @@ def upsert(
     from contacts_core.cli.prompts import opened, settle, telling
     from contacts_core.errors import Interrupted, InvalidInput
     from contacts_core.formats import read_json_lines, readable
-    from contacts_core.operations import upsert_contacts
-    from contacts_core.storage.tombstones import blocked
+    from contacts_core.provider import flows
 
     with readable(from_file) as file:
         rows = sum(1 for _ in read_json_lines(file))  # nothing is sent of a file that turns out to be broken
         if not rows:
             raise InvalidInput("the input holds no contact, so nothing was sent")
-        with opened(account, settings) as client:
+        with opened(account, settings, storage) as client:
             taken: list[str] = []
 
             def contacts() -> Iterator[Contact]:
@@ -284,11 +282,11 @@ def upsert(
 
             try:
                 with progress(f"writing {rows} contact(s)") as far, telling(client, "upsert_contacts", taken):
-                    guard = None if recreate_erased else partial(blocked, storage=storage)
-                    outcome = client.run(upsert_contacts(client.provider, contacts(), on_list or (), guard))
+                    outcome = client.upsert_contacts(contacts(), on_list or (), recreate_erased=recreate_erased)
             except Interrupted as error:  # rows behind the batch that it stopped in were not read
                 unsent = [*error.unsent, *(f"row {row}" for row in range(len(taken) + 1, rows + 1))]
-                raise Interrupted(error.outcome, error.uncertain, unsent, str(error.__cause__)) from error.__cause__
+                why = flows.reason(error.__cause__ or error)
+                raise Interrupted(error.outcome, error.uncertain, unsent, why) from error.__cause__
             settle(client, outcome, wait=wait, timeout=timeout, as_json=as_json)
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from contacts_core.cli import completion, conditions
 from contacts_core.cli.columns import CONTACT_FIELDS, FIELD_FIELDS, LIST_FIELDS, Listing, Shape
-from contacts_core.cli.conditions import Condition
+from contacts_core.cli.conditions import Combined, Condition
 from contacts_core.cli.options import (
     Account,
     AnonymousIds,
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from contacts_core.errors import IncompleteSearch
     from contacts_core.models import Contact, ContactList, FieldDefinition, FieldType
     from contacts_core.query import Query
-
-T = TypeVar("T")
 
 MOST = 10**9  # contacts that --limit can name
 BEAT = 100  # contacts between two signs of progress
@@ -77,8 +75,8 @@ def search(
         list[str] | None,
         typer.Option(
             "--where",
-            metavar="FIELD=VALUE",
-            help="Any field, and other operators than =; see above. Repeatable.",
+            metavar="EXPRESSION",
+            help="Any field, with operators, and, or, not and parentheses; see above. Repeatable.",
             autocompletion=completion.fields,
         ),
     ] = None,
@@ -110,19 +108,25 @@ def search(
 ) -> None:
     """Search for contacts; conditions are joined by AND.
 
-    With --any, one of them is enough. What is found is complete: where the vendor shows only some of the matches, that
-    is an error (exit code 3), and --scan reads every contact instead.
+    With --any, one of the options is enough. The result is complete: if the vendor shows only some of the matches, that
+    is an error (exit code 3); --scan reads every contact instead.
 
         contacts search marketing --last-name "O'Brien" --updated-since 2025-01-01
         contacts search marketing --where 'email$=@example.com' --lacks phone --fields id,email --csv
         contacts search marketing --any --where 'custom.score>=10' --tag vip --sort -created_at
         contacts search marketing --tag vip --json | jq -r .id
 
-    --where takes a field, an operator and a value. In quotes, for < > ! $ * mean something to a shell:
+    --where takes an expression of fields, operators and values, which may be joined. Quote it for the shell:
 
         =  !=        equal, not equal
         <  <=  >  >= less or more, before or after
         ^=  $=  *=   begins with, ends with, contains
+        and  or      all of these, one of these; and binds closer
+        not  ( )     not this; these first
+
+        contacts search marketing --where "email$=@example.com and (tag=vip or not city='Stoke and Sons')"
+
+    Put a value in quotes if it contains and, or, or a closing parenthesis; in quotes, a backslash goes before a quote.
 
     Fields are id, email, phone, external_id, anonymous_id, first_name, last_name, full_name, organization, title, city,
     region, postal_code, country, list, tag, created_at, updated_at, and custom.NAME.
@@ -138,7 +142,7 @@ def search(
         "first_name": first_name,
         "last_name": last_name,
     }
-    given = [
+    given: list[Condition | Combined] = [
         *(Condition(f"--{name}", name, "=", value) for name, value in texts.items() if value is not None),
         *(Condition("--list", "list", "=", each) for each in on_list or ()),
         *(Condition("--tag", "tag", "=", each) for each in tag or ()),
@@ -172,15 +176,21 @@ def find(
     phone: Phones = None,
     external_id: ExternalIds = None,
     anonymous_id: AnonymousIds = None,
+    fields: Fields = None,
+    sort: Sort = None,
+    as_csv: Csv = False,
+    excel_safe: ExcelSafe = False,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Look contacts up by exact identifier.
 
-    Addresses are compared whatever their case, phone numbers whatever their punctuation. Exits 3 if no contact has
-    one of the identifiers, or if one could not be looked up.
+    The case of e-mail addresses and the punctuation of phone numbers do not matter. With --fields, --sort or --csv, the
+    result has each contact once, as `contacts search` shows it; otherwise it is arranged by identifier. Exits 3 if no
+    contact has one of the identifiers, or if one could not be looked up.
 
         contacts find marketing --email jane@example.com --phone +12025550123
+        contacts find marketing --email jane@example.com --fields id,lists
     """
     from contacts_core.cli import formatting as wording
     from contacts_core.cli import output
@@ -189,10 +199,13 @@ def find(
     wanted = identifiers(email, phone, external_id, anonymous_id)
     if not wanted:
         raise typer.BadParameter("give an identifier, such as --email")
+    listing = Listing(_contacts(), fields, sort, as_csv=as_csv, as_json=as_json, excel_safe=excel_safe)
     with opened(account, settings) as client, output.progress(f"looking up {len(wanted)} identifier(s)"):
         found = client.find(wanted)
     tell_doubts(client, found)
-    if as_json:
+    if listing.chooses:
+        listing.everything({each.id: each for asked in wanted for each in found.get_all(asked)}.values())
+    elif as_json:
         output.document(found)
     else:
         made = output.table("asked for", *wording.CONTACT_COLUMNS)
@@ -336,7 +349,7 @@ def lists(
     listing = Listing(shape, fields, sort, as_csv=as_csv, as_json=as_json, excel_safe=excel_safe)
     with opened(account, settings) as client:
         found = client.lists()
-    _listed(found, listing)
+    listing.everything(found)
 
 
 def fields(
@@ -370,20 +383,7 @@ def fields(
     listing = Listing(shape, shown, sort, as_csv=as_csv, as_json=as_json, excel_safe=excel_safe)
     with opened(account, settings) as client:
         found = client.custom_fields()
-    _listed(found, listing)
-
-
-def _listed(found: list[T], listing: Listing[T]) -> None:
-    """Print what is short enough to be read at once."""
-    from contacts_core.cli import output
-
-    ordered = listing.sorted(found)
-    if listing.as_json:
-        output.document([listing.plain(each) for each in ordered])
-    elif listing.as_csv:
-        listing.lines(ordered)
-    else:
-        listing.show(ordered)
+    listing.everything(found)
 
 
 def _explain(client: Contacts[Any], query: Query, *, as_json: bool) -> None:
@@ -473,12 +473,12 @@ def _times(what: str, since: str | None, before: str | None) -> list[Condition]:
     return given
 
 
-def _types(client: Contacts[Any], given: list[Condition]) -> dict[str, FieldType]:
+def _types(client: Contacts[Any], given: Sequence[Condition | Combined]) -> dict[str, FieldType]:
     """The types of the custom fields, if there is a condition on one."""
     from contacts_core.cli import output
     from contacts_core.provider import ReadsCustomFields
 
-    names = {condition.custom for condition in given} - {""}
+    names = {leaf.custom for condition in given for leaf in condition.leaves()} - {""}
     if not names or not isinstance(client.provider, ReadsCustomFields):
         return {}
     types = {each.name: each.type for each in client.custom_fields()}

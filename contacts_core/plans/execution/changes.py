@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -21,7 +21,7 @@ from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import AccountPlan, DataSubject, Plan, Target
 from contacts_core.plans.planning import lookup
 from contacts_core.plans.receipts.reasons import OurWords
-from contacts_core.provider import Flow, Gather, GetsContacts, Provider, Request, Sleep, flows
+from contacts_core.provider import Effect, Emit, Flow, GetsContacts, Provider, Request, Sleep, flows
 
 __all__ = [
     "Seen",
@@ -162,7 +162,7 @@ def _attempts(
         if not same:
             return unsent
         try:
-            done = yield from _without_retries(send(same), PATIENCE_S)
+            done = yield from flows.with_effects(send(same), _hasty)
         except ContactsError as error:
             pause = _pause(error, next(pauses))
             if pause is None or pause > PATIENCE_S or not left:
@@ -187,27 +187,11 @@ def cause(error: BaseException) -> BaseException:
     return error
 
 
-def _without_retries(flow: Flow[T], patience: float) -> Flow[T]:
-    """Run a flow in which requests that change something are sent within ``patience`` seconds, and never retried."""
-    try:
-        effect: Any = next(flow)
-        while True:
-            request, gather = cast("Request[Any]", effect), cast("Gather[Any]", effect)
-            if isinstance(effect, Request) and request.method not in READ_METHODS:
-                effect = evolve(request, patience=patience)
-            elif isinstance(effect, Gather):
-                effect = evolve(gather, flows=[_without_retries(inner, patience) for inner in gather.flows])
-            try:
-                answer = yield effect
-            except Exception as error:  # noqa: BLE001 - whatever an effect raises is raised in the flow
-                effect = flow.throw(error)
-            else:
-                effect = flow.send(answer)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-    finally:
-        flow.close()
+def _hasty(effect: Effect | Emit[Any]) -> Effect | Emit[Any]:
+    """Return the effect; a request that changes something is sent within `PATIENCE_S` seconds, and never retried."""
+    if isinstance(effect, Request) and effect.method not in READ_METHODS:
+        return evolve(effect, patience=PATIENCE_S)
+    return effect
 
 
 def _read(provider: Provider, targets: Sequence[Target]) -> Flow[Mapping[str, Contact]]:

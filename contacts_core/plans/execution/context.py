@@ -11,8 +11,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
-from contacts_core.client import Contacts
-from contacts_core.config.accounts import open_provider
+from contacts_core.client import Contacts, connect
 from contacts_core.errors import ConfigurationError, StorageError
 from contacts_core.http.hooks import BeforeSend, EventHook
 from contacts_core.http.wire import request_id
@@ -28,7 +27,7 @@ from contacts_core.storage.database import Storage, storage_error
 from contacts_core.storage.journal import Journal, Run, now
 from contacts_core.storage.leases import LEASE_S, Leases, Stopped
 from contacts_core.storage.pseudonyms import PseudonymKey
-from contacts_core.storage.tombstones import Tombstones, guard, tombstone_storages
+from contacts_core.storage.tombstones import Tombstones, tombstone_storages
 
 __all__ = ["Runner", "Session", "Stopped", "conclude", "session"]
 
@@ -171,7 +170,7 @@ class Session:
         """Return the account of this name, its rate limits charged with what other processes just sent."""
         with self._lock:
             if account not in self._runners:
-                client = Contacts(open_provider(account, {}), name=account, guard=guard(None))
+                client = connect(account)
                 self._own.append(client)
                 self._runners[account] = client
             runner = self._runners[account]

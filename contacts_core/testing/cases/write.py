@@ -180,12 +180,12 @@ class WriteCases(Cases):
 
     @case(DeletesAllContacts, Exports, contacts=POPULATION)
     def test_deleting_everyone_wants_the_exact_name(self, harness: Harness) -> None:
-        before = harness.requests
-        for wrong in ("", "yes", self.provider.name.upper(), f" {self.provider.name}"):
+        before, name = harness.requests, harness.client.name
+        for wrong in ("", "yes", name.upper(), f" {name}"):
             with pytest.raises(InvalidInput):
                 harness.client.delete_all_contacts(confirm=wrong)
         assert harness.requests == before
-        outcome = self.wait_done(harness, harness.client.delete_all_contacts(confirm=self.provider.name))
+        outcome = self.wait_done(harness, harness.client.delete_all_contacts(confirm=name))
         assert outcome.succeeded_count == POPULATION, f"{outcome.succeeded_count} of {POPULATION} counted as deleted"
         assert list(harness.client.export()) == []
 

@@ -1,4 +1,4 @@
-"""Bird's workspace contacts as an ASGI emulator: the front door, and the default content."""
+"""Bird's workspace contacts as an ASGI emulator: its operations, key and default content."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time, timedelta
@@ -75,10 +75,10 @@ class BirdEmulator(Emulator):
         return errors.error(401, "the access key is not valid for this path")
 
     def _ids(self) -> Iterable[str]:
-        return [contact.id for contact in self.store.contacts.values() if contact.gone_at is None]
+        return self.store.living_ids()
 
     def _truth(self, contact_id: str) -> Truth:
-        contact = self._contact(contact_id)
+        contact = self.store.existing(contact_id)
         kinds = {key: kind for kind, key in _KEYS.items()}
         identifiers = [(kinds.get(item.key, f"other:{item.key}"), item.value) for item in contact.identifiers]
         rest = shapes.contact(contact, WORKSPACE_ID)
@@ -99,7 +99,7 @@ class BirdEmulator(Emulator):
         lists: Sequence[str] | None,
         first_name: str | None,
     ) -> None:
-        contact, now = self._contact(contact_id), self.clock.now()
+        contact, now = self.store.existing(contact_id), self.clock.now()
         if identifiers is not None:
             for item in list(contact.identifiers):
                 self.store.remove_identifier(contact, item.key, item.value)
@@ -116,13 +116,7 @@ class BirdEmulator(Emulator):
         contact.updated_at = now
 
     def _delete(self, contact_id: str) -> None:
-        self.store.delete(self._contact(contact_id))
-
-    def _contact(self, contact_id: str) -> Contact:
-        contact = self.store.living(contact_id)
-        if contact is None:
-            raise KeyError(contact_id)
-        return contact
+        self.store.delete(self.store.existing(contact_id))
 
     def populate(self, people: Iterable[Person]) -> None:
         """Three lists, attribute definitions, and these people."""

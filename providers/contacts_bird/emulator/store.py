@@ -6,6 +6,8 @@ from typing import Any
 
 from attrs import Factory, define, frozen
 
+from contacts_core.emulator import ContactStore
+
 # Identifiers of these kinds are mirrored as attributes; other kinds are not, and none can be written that way.
 MIRRORED = ("emailaddress", "phonenumber")
 # What the service itself sets when a contact is created through the API, and nobody can write.
@@ -30,7 +32,7 @@ class Identifier:
 
 @define(eq=False)
 class Contact:
-    """A stored contact; `gone_at` is set while a deleted contact still shows up in reads."""
+    """A stored contact."""
 
     id: str
     created_at: datetime
@@ -39,7 +41,6 @@ class Contact:
     identifiers: list[Identifier] = Factory(list[Identifier])
     list_ids: dict[str, None] = Factory(dict[str, None])
     account_ids: dict[str, None] = Factory(dict[str, None])
-    gone_at: datetime | None = None
 
 
 @define(eq=False)
@@ -58,16 +59,15 @@ def index_key(key: str, value: str) -> tuple[str, str]:
     return key, value.lower() if key == "emailaddress" else value
 
 
-class Store:
+class Store(ContactStore[Contact]):
     """Contacts with an index by identifier, lists, and attribute definitions."""
 
     def __init__(self, new_id: Callable[[], str]) -> None:
-        self.contacts: dict[str, Contact] = {}
+        super().__init__()
         self.lists: dict[str, ContactList] = {}
         self.definitions: dict[str, dict[str, Any]] = {}
         self.new_id = new_id
         self._by_identifier: dict[tuple[str, str], str] = {}
-        self._gone: list[Contact] = []
 
     def create(self, now: datetime) -> Contact:
         """A new contact without anything."""
@@ -80,21 +80,16 @@ class Store:
         found = self._by_identifier.get(index_key(key, value))
         return self.contacts[found] if found else None
 
-    def living(self, contact_id: str) -> Contact | None:
-        """A contact as writes see it."""
-        contact = self.contacts.get(contact_id)
-        return contact if contact is not None and contact.gone_at is None else None
-
     def owner(self, key: str, value: str) -> Contact | None:
         """The contact that has this identifier, as writes see it."""
-        contact = self.find(key, value)
-        return contact if contact is not None and contact.gone_at is None else None
+        found = self.find(key, value)
+        return self.living(found.id) if found else None
 
     def add_identifier(self, contact: Contact, identifier: Identifier) -> None:
         """Add an identifier unless the contact has it; raises `AlreadyExists` where another contact has it."""
         owner = self.find(identifier.key, identifier.value)
-        if owner is not None and owner.gone_at is not None:
-            self._forget(owner)
+        if owner is not None and self.living(owner.id) is None:
+            self.delete(owner)
             owner = None
         if owner is not None and owner is not contact:
             raise AlreadyExists(f"identifier {identifier.key} is already in use")
@@ -125,27 +120,11 @@ class Store:
         del self.lists[list_id].members[contact.id]
         return True
 
-    def delete(self, contact: Contact) -> None:
-        """Delete a contact at once."""
+    def _unlink(self, contact: Contact) -> None:
         for identifier in contact.identifiers:
             del self._by_identifier[index_key(identifier.key, identifier.value)]
         for list_id in contact.list_ids:
             del self.lists[list_id].members[contact.id]
-        del self.contacts[contact.id]
-
-    def delete_later(self, contact: Contact, when: datetime) -> None:
-        """Delete a contact, and let reads show it until `when`."""
-        contact.gone_at = when
-        self._gone.append(contact)
-
-    def settle(self, now: datetime) -> None:
-        """Stop showing deleted contacts whose time has come."""
-        for contact in [contact for contact in self._gone if contact.gone_at is not None and contact.gone_at <= now]:
-            self._forget(contact)
-
-    def _forget(self, contact: Contact) -> None:
-        self._gone.remove(contact)
-        self.delete(contact)
 
     def delete_list(self, stored: ContactList) -> None:
         """Delete a list and keep its contacts."""

@@ -1,4 +1,4 @@
-"""SendGrid Marketing Contacts as an ASGI emulator: the front door, and the default content."""
+"""SendGrid Marketing Contacts as an ASGI emulator: its operations, key and default content."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time, timedelta

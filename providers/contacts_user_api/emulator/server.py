@@ -1,4 +1,4 @@
-"""The user-api service as an ASGI emulator: the front door, and the default content."""
+"""The user-api service as an ASGI emulator: its operations, key and default content."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -57,10 +57,10 @@ class UserApiEmulator(Emulator):
         return errors.error(status, message)
 
     def _ids(self) -> Iterable[str]:
-        return [contact.id for contact in self.store.contacts.values() if contact.gone_at is None]
+        return self.store.living_ids()
 
     def _truth(self, contact_id: str) -> Truth:
-        contact = self._contact(contact_id)
+        contact = self.store.existing(contact_id)
         identifiers = [("email", email.email_address) for email in contact.emails]
         identifiers += [("phone", f"{phone.country_code or ''}{phone.phone_number}") for phone in contact.phone_numbers]
         relations = shapes.RELATIONS.keys() - {"emails", "phone_numbers", "lists"}
@@ -80,7 +80,7 @@ class UserApiEmulator(Emulator):
         lists: Sequence[str] | None,
         first_name: str | None,
     ) -> None:
-        contact = self._contact(contact_id)
+        contact = self.store.existing(contact_id)
         if identifiers is not None:
             if odd := {kind for kind, _ in identifiers} - {"email", "phone"}:
                 raise ValueError(f"no identifiers of the kind {', '.join(sorted(odd))} here")
@@ -94,13 +94,7 @@ class UserApiEmulator(Emulator):
         contact.updated_at = self.clock.now()
 
     def _delete(self, contact_id: str) -> None:
-        self.store.delete(self._contact(contact_id))
-
-    def _contact(self, contact_id: str) -> Contact:
-        contact = self.store.living(contact_id)
-        if contact is None:
-            raise KeyError(contact_id)
-        return contact
+        self.store.delete(self.store.existing(contact_id))
 
     def populate(self, people: Iterable[Person]) -> None:
         """Lists, tags, companies, custom fields, a note, and these people."""

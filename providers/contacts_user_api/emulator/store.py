@@ -7,6 +7,8 @@ from typing import Any
 
 from attrs import Factory, define, frozen
 
+from contacts_core.emulator import ContactStore
+
 STALE_FOR = timedelta(seconds=20)
 FIELD_TYPES = ("SINGLE_LINE_TEXT", "USER", "SINGLE_SELECT", "MULTI_SELECT", "DATE", "NUMERIC", "BOOLEAN")
 
@@ -45,7 +47,7 @@ class Position:
 
 @define(eq=False)
 class Contact:
-    """A stored contact; `gone_at` is set while a deleted contact still shows up in reads."""
+    """A stored contact."""
 
     id: str
     created_at: datetime
@@ -58,7 +60,6 @@ class Contact:
     lists: dict[str, None] = Factory(dict[str, None])
     notes: dict[str, None] = Factory(dict[str, None])
     custom_fields: dict[str, Any] = Factory(dict[str, Any])
-    gone_at: datetime | None = None
 
     @property
     def full_name(self) -> str:
@@ -78,23 +79,17 @@ class Record:
     contacts: dict[str, None] = Factory(dict[str, None])
 
 
-class Store:
+class Store(ContactStore[Contact]):
     """Contacts, and the records that they are linked to."""
 
     def __init__(self) -> None:
-        self.contacts: dict[str, Contact] = {}
+        super().__init__()
         self.records: dict[str, dict[str, Record]] = {kind: {} for kind in (*LINKED, "tasks", "workspace_users")}
         self._numbers: dict[str, Iterator[int]] = {}
-        self._gone: list[Contact] = []
 
     def new_id(self, kind: str) -> str:
         """The next id of a kind, such as `contact_10001`."""
         return f"{kind}_{next(self._numbers.setdefault(kind, itertools.count(10001)))}"
-
-    def living(self, contact_id: str) -> Contact | None:
-        """A contact as writes see it."""
-        contact = self.contacts.get(contact_id)
-        return contact if contact is not None and contact.gone_at is None else None
 
     def link(self, contact: Contact, kind: str, wanted: dict[str, Any]) -> None:
         """Replace a relation of a contact, on both sides."""
@@ -113,22 +108,9 @@ class Store:
         for contact_id in contact_ids:
             getattr(self.contacts[contact_id], kind)[record.id] = None
 
-    def delete(self, contact: Contact) -> None:
-        """Delete a contact with all its links."""
+    def _unlink(self, contact: Contact) -> None:
         for kind in LINKED:
             self.link(contact, kind, {})
-        del self.contacts[contact.id]
-
-    def delete_later(self, contact: Contact, when: datetime) -> None:
-        """Delete a contact, and let reads show it until `when`."""
-        contact.gone_at = when
-        self._gone.append(contact)
-
-    def settle(self, now: datetime) -> None:
-        """Stop showing deleted contacts whose time has come."""
-        for contact in [contact for contact in self._gone if contact.gone_at is not None and contact.gone_at <= now]:
-            self._gone.remove(contact)
-            self.delete(contact)
 
 
 def second(when: datetime) -> str:

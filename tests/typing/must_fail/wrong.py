@@ -23,22 +23,22 @@ class Half(DeletesContacts):
 
 Half()  # error: abstract
 
-door = Contacts(UserApi(api_key="x", base_url="https://x.example"))
-door.delete_list("1")  # error: undeclared capability
+client = Contacts(UserApi(api_key="x", base_url="https://x.example"))
+client.delete_list("1")  # error: undeclared capability
 connect(UserApi, api_key="x").delete_list("1")  # error: undeclared capability, by class
 connect_async(UserApi, api_key="x").delete_list("1")  # error: undeclared capability, awaited
 connect(DeletesContacts)  # error: abstract
 connect(int)  # error: no provider
 connect(UserApi, client=object())  # error: no HTTP client
-door.upsert_contacts(connect_async(UserApi).export())  # error: an asynchronous iterable in the blocking client
+client.upsert_contacts(connect_async(UserApi).export())  # error: an asynchronous iterable in the blocking client
 
 
 def deletes_lists(able: Contacts[DeletesLists]) -> None:
     able.delete_list("1")
 
 
-deletes_lists(door)  # error: a client without the capability that is asked for
-list(door.search("email = 'x'"))  # error: no query
+deletes_lists(client)  # error: a client without the capability that is asked for
+list(client.search("email = 'x'"))  # error: no query
 
 
 def forgotten() -> Flow[Outcome]:
