@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import ClassVar, get_origin, get_type_hints
 
@@ -56,13 +57,13 @@ CLASSES: tuple[type[Provider], ...] = (*CAPABILITIES, ExportsFiles)
 def facts(cls: type[Provider]) -> set[str]:
     """The class attributes and settings that a class itself declares."""
     hints = get_type_hints(cls, include_extras=True, localns={"Converter": object})
-    own = vars(cls).get("__annotations__", {})
+    own = inspect.get_annotations(cls)
     declared = {name for name in own if get_origin(hints[name]) is ClassVar or name == "max_download"}
     return {name for name in declared if not name.startswith("_")}
 
 
 def documented(cls: type[Provider]) -> set[str]:
-    return set(re.findall(r"^ {8}(\w+): ", cls.__doc__ or "", re.MULTILINE))
+    return set(re.findall(r"^ {4}(\w+): ", inspect.cleandoc(cls.__doc__ or ""), re.MULTILINE))
 
 
 def test_the_base_class_has_only_facts_that_hold_for_all_capabilities() -> None:
@@ -87,6 +88,7 @@ def test_each_fact_is_described_where_it_is_declared(cls: type[Provider]) -> Non
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: str(cls.__name__))
 def test_each_fact_of_a_capability_tells_its_default(cls: type[Provider]) -> None:
     for name in facts(cls):
-        text = re.search(rf"^ {{8}}{name}: (.*?)(?=^ {{8}}\w+: |\Z)", cls.__doc__ or "", re.MULTILINE | re.DOTALL)
+        described = inspect.cleandoc(cls.__doc__ or "")
+        text = re.search(rf"^ {{4}}{name}: (.*?)(?=^ {{4}}\w+: |\Z)", described, re.MULTILINE | re.DOTALL)
         assert text
         assert "Default" in text[1], name
