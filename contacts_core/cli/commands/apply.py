@@ -149,7 +149,7 @@ def every_run(
     Without a subcommand, it lists them, the latest first.
 
         contacts runs
-        contacts runs --fields id,state,ended_at --sort -ended_at
+        contacts runs --fields=id,state,ended_at --sort=-ended_at
         contacts runs show RUN
         contacts runs resume RUN
     """
