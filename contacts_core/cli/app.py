@@ -24,23 +24,25 @@ AS_JSON = "contacts.as_json"
 
 EPILOG = """Exit codes:
 
-    0    done; or accepted by the vendor, which the text then says
-    1    failed: the vendor refused, could not be reached, or a job failed
-    2    usage: a wrong argument, value, setting or account; nothing was sent
-    3    partial: some of it was done, or found, or is still going on; or no contact has the identifier
-    4    refused: not confirmed, or nothing this provider can do; nothing was changed
-    130  interrupted with Ctrl-C; what was done, what is unclear and what was not sent is told
-    143  the same by SIGTERM (129 by SIGHUP)
+    0    done; or accepted by the vendor as a job, which the output then says
+    1    failed: the vendor refused or could not be reached, or a job failed
+    2    usage error: a wrong argument, value, setting or account; nothing was sent
+    3    partial: only some of it was done or found, it is still going on, or no contact has the identifier
+    4    refused: it was not confirmed, or the provider cannot do it; nothing was changed
+    130  interrupted by Ctrl-C; the output says what was done, what is unclear and what was not sent
+    143  the same for SIGTERM (129 for SIGHUP)
 
--q, -v and --debug may also be given after the command. With --json, whatever is printed on stderr is one JSON document.
+-q, -v and --debug may also be given after the command. With --json, everything on stderr is one JSON document.
 
-An option that takes several values is repeatable, and splits them at commas (quotes around a value keep its commas);
-one that takes NAME=VALUE is repeatable. Any other option may be given once. `-` as a FILE to read is standard input.
+An option that takes several values can be repeated, and splits its values at commas; double quotes around a value keep
+its commas. An option that takes NAME=VALUE can be repeated, too. All other options can be given once. `-` as a FILE to
+read is standard input.
 
-Accounts and their keys are in contacts.toml; without an account, name a provider and set its key in the environment.
-`contacts accounts` shows what is there, `contacts accounts add` adds one, `contacts sandbox` gives you something to try
-things on. Where ACCOUNT is left out, or is `.`, it is the default account: CONTACTS_ACCOUNT, or default_account in
-contacts.toml. Results are tables on a terminal; in a pipe or a file they are rows with tabs and no header.
+Accounts and their keys are configured in contacts.toml. Without an account, name a provider and set its key in the
+environment. `contacts accounts` lists the accounts, `contacts accounts add` adds one, and `contacts sandbox` runs
+emulated vendors to try things on. If ACCOUNT is left out, or is `.`, the default account is used: the one that
+CONTACTS_ACCOUNT names, or default_account in contacts.toml. Results are tables on a terminal; in a pipe or a file they
+are tab-separated rows without a header.
 """
 
 # Section, name, and the module that holds the function of that name. What a command does stands here once more, for
@@ -57,7 +59,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "find": ("read", "Look contacts up by exact identifier."),
         "get": ("read", "Show everything the vendor has on contacts."),
         "export": ("read", "Write every contact to a file, or to stdout."),
-        "count": ("read", "Count the contacts and name the source of the number."),
+        "count": ("read", "Count the contacts, and say how they were counted."),
         "lists": ("read", "Show the lists and their ids."),
         "fields": ("read", "Show the custom fields."),
     },
@@ -71,16 +73,16 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "delete-list": ("change", "Delete a list and keep its contacts."),
     },
     "Plan, apply, prove": {
-        "erase": ("erase", "Erase people: plan, show, ask, apply, write the receipt."),
+        "erase": ("erase", "Erase people: plan, ask, apply, write the receipt."),
         "plan": ("plan", "Make and show plans; nothing is changed."),
         "apply": ("apply", "Apply a plan, verify it, and write a receipt."),
         "runs": ("apply", "Show, resume or cancel runs of plans."),
-        "worker": ("apply", "Work on runs that machines share through PostgreSQL."),
+        "worker": ("apply", "Run a worker for runs in a shared PostgreSQL storage."),
         "receipt": ("receipts", "Verify, search and print receipts; works offline."),
         "tombstones": ("receipts", "Count or remove the tombstones of erased people."),
     },
     "Jobs and the raw API": {
-        "job": ("jobs", "Look at a job of the vendor, or wait for it."),
+        "job": ("jobs", "Show one of the vendor's jobs, or wait for it."),
         "request": ("jobs", "Send one request to the vendor's own API."),
     },
 }
@@ -326,17 +328,19 @@ app = typer.Typer(
 @app.callback()
 def contacts(
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show results, warnings, questions and errors only.")
+        bool, typer.Option("--quiet", "-q", help="Show only results, warnings, questions and errors.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show each request and its status.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show requests and tracebacks, scrubbed.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show requests and tracebacks, with keys and identifiers removed.")
+    ] = False,
     show_version: Annotated[
         bool, typer.Option("--version", callback=version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """One interface to the contacts of many vendors: search, export, remove, delete.
 
-    A first look, which changes nothing anywhere:
+    Two commands to start with; they change nothing anywhere:
 
         contacts demo
         contacts providers

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 DEFAULT_ACCOUNT = "."  # what stands for the default account
 N = TypeVar("N", int, float)
 
+PHONE = "With the country code, such as +12025550123."
+EXTERNAL_ID = "Your own id of the contact."
+ANONYMOUS_ID = "The id of a visitor who was not identified yet."
 SEVERAL = "Repeatable, or separated by commas."
 QUOTES = "quotes around a value keep its commas"
 LONGEST_TIMEOUT = 365 * 24 * 3600.0  # seconds
@@ -193,7 +196,7 @@ Account = Annotated[
     str,
     typer.Argument(
         metavar="ACCOUNT",
-        help="Account or provider; without it, or as `.`, the default account.",
+        help="Account or provider. If left out, or `.`: the default account.",
         default_factory=lambda: DEFAULT_ACCOUNT,
         show_default=False,
         autocompletion=completion.accounts,
@@ -203,7 +206,7 @@ RequiredAccount = Annotated[
     str,
     typer.Argument(
         metavar="ACCOUNT",
-        help="Account or provider; `.` is the default account.",
+        help="Account or provider; `.` means the default account.",
         show_default=False,
         autocompletion=completion.accounts,
     ),
@@ -212,7 +215,7 @@ ListId = Annotated[
     str,
     typer.Argument(
         metavar="LIST",
-        help="The list, by the vendor's id or its exact name.",
+        help="The list: its id or its exact name.",
         show_default=False,
         autocompletion=completion.lists,
     ),
@@ -220,52 +223,60 @@ ListId = Annotated[
 ContactId = Annotated[str, typer.Argument(metavar="ID", help="The vendor's id of the contact.", show_default=False)]
 Lists = Annotated[
     list[str] | None,
-    several("--list", "LIST", "Only these lists, by id or exact name.", autocompletion=completion.lists),
+    several("--list", "LIST", "Only contacts on these lists: ids or exact names.", autocompletion=completion.lists),
 ]
 Json = Annotated[
-    bool, typer.Option("--json", help="JSON on stdout: one document, or a line for each contact of a stream.")
+    bool, typer.Option("--json", help="Write JSON to stdout: one document; JSON Lines from search and export.")
 ]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="A setting of the provider, such as base_url=…; repeatable. Keys belong in the environment.",
+        help="A provider setting, such as base_url=…; repeatable. Keys belong in the environment.",
     ),
 ]
 Storage = Annotated[
     str | None,
     typer.Option(
-        "--storage", metavar="PLACE", help="Folder or postgresql:// URL that keeps runs, receipts, tombstones."
+        "--storage",
+        metavar="PLACE",
+        help="Where runs, receipts and tombstones are kept: a folder or a postgresql:// URL.",
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where there is no terminal.")]
-Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the vendor's jobs have ended.")]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Do not ask for confirmation; required if there is no terminal.")
+]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the vendor's jobs have finished.")]
 Timeout = Annotated[
     float,
-    number("--timeout", "Seconds to wait, at most.", 0, LONGEST_TIMEOUT, whole=False, metavar="SECONDS"),
+    number("--timeout", "Longest time to wait, in seconds.", 0, LONGEST_TIMEOUT, whole=False, metavar="SECONDS"),
 ]
 
 Fields = Annotated[
     list[str] | None,
-    several("--fields", "NAME,NAME", "Show these fields only.", autocompletion=completion.shown_fields),
+    several("--fields", "NAME,NAME", "Show only these fields, in this order.", autocompletion=completion.shown_fields),
 ]
 Sort = Annotated[
     list[str] | None,
     several(
         "--sort",
         "NAME",
-        "Sort by this field; -NAME sorts the other way round.",
+        "Sort by this field; -NAME reverses the order.",
         autocompletion=completion.shown_fields,
     ),
 ]
-Csv = Annotated[bool, typer.Option("--csv", help="CSV on stdout.")]
-ExcelSafe = Annotated[bool, typer.Option("--excel-safe", help="Keep spreadsheets from taking CSV cells for formulas.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Write CSV to stdout.")]
+ExcelSafe = Annotated[bool, typer.Option("--excel-safe", help="Keep spreadsheets from running CSV cells as formulas.")]
 
 Emails = Annotated[list[str] | None, several("--email", "ADDRESS", "")]
-Phones = Annotated[list[str] | None, several("--phone", "NUMBER", "Best as +12025550123.")]
-ExternalIds = Annotated[list[str] | None, several("--external-id", "ID", "Your own id of the contact.")]
-AnonymousIds = Annotated[list[str] | None, several("--anonymous-id", "ID", "An id from before.")]
+Phones = Annotated[list[str] | None, several("--phone", "NUMBER", PHONE)]
+ExternalIds = Annotated[list[str] | None, several("--external-id", "ID", EXTERNAL_ID)]
+AnonymousIds = Annotated[list[str] | None, several("--anonymous-id", "ID", ANONYMOUS_ID)]
+OneEmail = Annotated[str | None, one("--email", "ADDRESS")]
+OnePhone = Annotated[str | None, one("--phone", "NUMBER", PHONE)]
+OneExternalId = Annotated[str | None, one("--external-id", "ID", EXTERNAL_ID)]
+OneAnonymousId = Annotated[str | None, one("--anonymous-id", "ID", ANONYMOUS_ID)]
 Ids = Annotated[list[str] | None, several("--id", "ID", "Id of a contact.")]
 
 

@@ -21,6 +21,8 @@ __all__ = ["Finishing", "Interruption"]
 
 T = TypeVar("T")
 
+GIVE_UP_S = 1.0  # for work that is stopped to close what it opened
+
 
 @define
 class Interruption:
@@ -95,12 +97,14 @@ class Finishing(asyncio.Future[T]):
         except asyncio.CancelledError:
             super().cancel()
         except Exception as error:  # noqa: BLE001 - it is raised where this is awaited
-            self.set_exception(error)
+            if not self.done():
+                self.set_exception(error)
         except BaseException:  # a second Ctrl-C ends the event loop, and would leave the task waiting forever
             super().cancel()
             raise
         else:
-            self.set_result(result)
+            if not self.done():
+                self.set_result(result)
 
     def cancel(self, msg: Any = None) -> bool:
         """Note that the task was cancelled, and set an end; the second time, give up."""
@@ -117,3 +121,5 @@ class Finishing(asyncio.Future[T]):
     def _give_up(self) -> None:
         self.given_up = True
         self._task.cancel()
+        self.timer.cancel()
+        self.timer = self.get_loop().call_later(GIVE_UP_S, super().cancel)  # a client of the caller's may ignore it

@@ -62,7 +62,7 @@ SINGLE = {
     "--updated-before",
     "--updated-since",
 }
-ONE_CONDITION = {"--email", "--phone", "--external-id", "--anonymous-id"}  # of a search: one value, which is compared
+ONE_IDENTIFIER = {"--email", "--phone", "--external-id", "--anonymous-id"}  # of commands that take one only
 
 
 def walked() -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -91,7 +91,7 @@ def named(case: tuple[tuple[str, ...], Any, Any]) -> str:
 
 
 def is_several(names: tuple[str, ...], option: str) -> bool:
-    return option in SEVERAL and not (names == ("search",) and option in ONE_CONDITION)
+    return option in SEVERAL and not (names in {("search",), ("remove-identifier",)} and option in ONE_IDENTIFIER)
 
 
 def parsed(command: Any, names: tuple[str, ...], option: str, *values: str) -> Any:
@@ -114,7 +114,7 @@ def test_every_option_takes_several_values_or_is_given_once(case: tuple[tuple[st
         assert param.multiple
         assert parsed(command, names, option, "a=1,2", "b=3")[param.name] == ["a=1,2", "b=3"]
     else:
-        assert option in SINGLE | ONE_CONDITION
+        assert option in SINGLE | ONE_IDENTIFIER
         assert not param.multiple
         with pytest.raises(typer.BadParameter, match=f"{option} is given 2 times"):
             parsed(command, names, option, "1", "2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 from attrs import frozen
 
 from contacts_core import AsyncContacts, Contacts, errors
+from contacts_core.http import interruption
 from contacts_core.models import Contact, Outcome
 from contacts_core.provider import (
     Blocking,
@@ -167,6 +169,44 @@ def test_cancelled_while_waiting_for_the_rate_nothing_was_sent() -> None:
 
     with serving(after(0.01)) as server:
         asyncio.run(main(server))
+
+
+class Deaf(httpx.AsyncBaseTransport):
+    """Ignores that it is cancelled."""
+
+    def __init__(self) -> None:
+        self.over = asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        while not self.over.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.over.wait()
+        return httpx.Response(200, request=request)
+
+
+@pytest.mark.parametrize("cancels", [0, 1, 2])
+def test_a_client_that_ignores_its_cancellation_does_not_hold_up_the_caller(
+    cancels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interruption, "GIVE_UP_S", 0.05)
+
+    async def main() -> None:
+        deaf, settings = Deaf(), HttpSettings(attempts=1, timeout_s=30 if cancels else 0.05, cancel_timeout_s=0.05)
+        async with httpx.AsyncClient(transport=deaf) as client:
+            contacts = AsyncContacts(Deleting(api_key="k", http=settings), client)
+            task = asyncio.ensure_future(contacts.delete_contacts(["c1"]))
+            await asyncio.sleep(0.01)
+            for _ in range(cancels):
+                task.cancel()
+                await asyncio.sleep(0)
+            ended, _ = await asyncio.wait([task], timeout=5)
+            assert ended == {task}
+            deaf.over.set()
+            with pytest.raises(asyncio.CancelledError if cancels else errors.Unreachable):
+                await task
+            await asyncio.sleep(0.01)  # the exchange ends, and nobody hears of it
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("own", [True, False])

@@ -50,8 +50,8 @@ def all_accounts(
 ) -> None:
     """Show, add and check accounts and their keys.
 
-    Without a command it shows the accounts and where their keys come from. They are read from contacts.toml, here or in
-    your configuration folder, or from the file that CONTACTS_FILE names:
+    Without a subcommand, it lists the accounts and where their keys come from. Accounts are read from the file that
+    CONTACTS_FILE names, or from contacts.toml in the working folder or in your configuration folder:
 
         default_account = "marketing"
 
@@ -82,12 +82,12 @@ def all_accounts(
 
 @accounts.command("add", cls=Command)
 def accounts_add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the new account.", show_default=False)],
     provider: Annotated[
         str,
         typer.Argument(
             metavar="PROVIDER",
-            help="The vendor; `contacts providers` shows them.",
+            help="The provider; `contacts providers` lists them.",
             show_default=False,
             autocompletion=completion.providers,
         ),
@@ -97,19 +97,20 @@ def accounts_add(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="A setting; a key as env:NAME, file:PATH or keyring:SERVICE/USER. Repeatable.",
+            help="A setting; keys as env:NAME, file:PATH or keyring:SERVICE/USER. Repeatable.",
         ),
     ] = None,
     keyring: Annotated[
-        bool, typer.Option("--keyring", help="Ask for the key, or read it from stdin, and keep it in the keyring.")
+        bool,
+        typer.Option("--keyring", help="Ask for the key, or read it from stdin, and store it in the system's keyring."),
     ] = False,
     default: Annotated[bool, typer.Option("--default", help="Make it the default account.")] = False,
     as_json: Json = False,
 ) -> None:
     """Add an account to contacts.toml.
 
-    The key itself is never written to the file. Without --set and --keyring it is expected in an environment variable
-    named after the account.
+    The key itself is never written to the file. Unless --set or --keyring says where it is, it is read from an
+    environment variable that is named after the account.
 
         contacts accounts add marketing PROVIDER
         contacts accounts add crm PROVIDER --set api_key=env:CRM_KEY --default
@@ -152,9 +153,9 @@ def accounts_default(
         str, typer.Argument(metavar="NAME", help="The account.", show_default=False, autocompletion=completion.accounts)
     ],
 ) -> None:
-    """Choose the account that commands use where none is named.
+    """Choose the account that commands use if none is named.
 
-    CONTACTS_ACCOUNT in the environment goes before it.
+    The environment variable CONTACTS_ACCOUNT overrides it.
 
         contacts accounts default marketing
         contacts count
@@ -178,7 +179,7 @@ def accounts_check(
         list[str] | None,
         typer.Argument(
             metavar="ACCOUNT",
-            help="Accounts or providers; all that are set up, if none is named.",
+            help="Accounts or providers; if none is named, all that are configured.",
             show_default=False,
             autocompletion=completion.accounts,
         ),
@@ -187,9 +188,9 @@ def accounts_check(
 ) -> None:
     """Ask the vendor whether the key works, and what it may do.
 
-    It tries the operations that only read, with one or two requests each. It does not try those that would start a job
-    or read every contact, nor any that change something. Exits 1 if a key is refused or the vendor cannot be reached,
-    and 3 if an operation is not allowed or every request ended in an error.
+    Tries the operations that only read, with one or two requests each. Does not try those that change something, start
+    a job, or read every contact. Exits 1 if a key is refused or a vendor cannot be reached, and 3 if an operation is
+    not allowed or every request of an account ended in an error.
 
         contacts accounts check
         contacts accounts check marketing

@@ -34,17 +34,22 @@ PlanFile = Annotated[
     Path, typer.Argument(metavar="PLAN", parser=input_file, help="A saved plan; - is stdin.", show_default=False)
 ]
 RunId = Annotated[
-    str, typer.Argument(metavar="RUN", help="Name of the run.", show_default=False, autocompletion=completion.runs)
+    str, typer.Argument(metavar="RUN", help="The id of the run.", show_default=False, autocompletion=completion.runs)
 ]
 ReceiptFile = Annotated[
     Path | None,
-    typer.Option("--receipt", metavar="FILE", parser=output_file, help="Where to write the receipt."),
+    typer.Option(
+        "--receipt",
+        metavar="FILE",
+        parser=output_file,
+        help="Where to write the receipt. Default: the storage's folder.",
+    ),
 ]
 Patience = Annotated[
     float,
     number(
         "--timeout",
-        "Seconds to wait for each vendor's jobs, and for contacts to vanish.",
+        "Longest wait for a vendor's jobs and for contacts to disappear, in seconds.",
         0,
         LONGEST_TIMEOUT,
         whole=False,
@@ -58,10 +63,12 @@ def apply(
     yes: Yes = False,
     replan: Annotated[
         bool,
-        typer.Option("--replan", help="Change nothing; make the plan again, save it next to the old one, and compare."),
+        typer.Option(
+            "--replan", help="Change nothing: make the plan again, save it beside the old one, show what differs."
+        ),
     ] = False,
     detach: Annotated[
-        bool, typer.Option("--detach", help="Leave the work to `contacts worker`; needs PostgreSQL.")
+        bool, typer.Option("--detach", help="Leave the work to a `contacts worker`; needs a PostgreSQL storage.")
     ] = False,
     receipt: ReceiptFile = None,
     timeout: Patience = 900.0,
@@ -70,10 +77,10 @@ def apply(
 ) -> None:
     """Apply a plan, verify it, and write a receipt.
 
-    It shows the plan and asks. Then it reads every account once more, and refuses if what it would touch has changed
-    since. Each contact is read again afterwards, by id and by look-up: only contacts found by neither count as absent.
-    After a crash or Ctrl-C, `contacts runs resume` continues. Exits 3 if a contact is still there, or if that is not
-    known.
+    Shows the plan, and asks. Then it reads every account again, and refuses if the plan would affect other contacts
+    now. After the work, it reads the contacts again, by id and by identifier; they count as absent only if neither
+    finds them. After a crash or Ctrl-C, continue with `contacts runs resume`. Exits 3 if a contact is still there, or
+    if that is unknown.
 
         contacts apply plan.json
         contacts apply plan.json --replan
@@ -139,10 +146,10 @@ def every_run(
 ) -> None:
     """Show, resume or cancel runs of plans.
 
-    Without a command it lists them, the latest first.
+    Without a subcommand, it lists them, the latest first.
 
         contacts runs
-        contacts runs --fields id,state,ended_at --sort -ended_at
+        contacts runs --fields=id,state,ended_at --sort=-ended_at
         contacts runs show RUN
         contacts runs resume RUN
     """
@@ -171,9 +178,9 @@ def every_run(
 
 @runs.command("show", cls=Command)
 def run_show(run: RunId, receipt: ReceiptFile = None, storage: Storage = None, as_json: Json = False) -> None:
-    """Show how far a run got, or how it ended.
+    """Show the progress of a run, or how it ended.
 
-    When it has ended, its receipt is written once more.
+    If it has ended, its receipt is written again.
 
         contacts runs show RUN --receipt receipt.jsonl
     """
@@ -203,8 +210,8 @@ def run_resume(
 ) -> None:
     """Resume a run, or try again for contacts that are still there.
 
-    An interrupted run goes on at the step that was in flight. One that ended with people still there, or was
-    cancelled, begins another round; it touches only contacts of the plan that are who they were.
+    An interrupted run continues with the step that was under way. A run that was cancelled, or that ended with contacts
+    still there, starts another round; it changes only contacts that still have the identifiers of the plan.
 
         contacts runs resume RUN
     """
@@ -221,9 +228,9 @@ def run_resume(
 
 @runs.command("cancel", cls=Command)
 def run_cancel(run: RunId, storage: Storage = None, as_json: Json = False) -> None:
-    """End a run after the steps under way; what is done stays done.
+    """End a run after the steps that are under way; nothing is undone.
 
-    It gets a receipt, and can be resumed, which begins another round.
+    The run gets a receipt. Resuming it starts another round.
 
         contacts runs cancel RUN
     """
@@ -238,12 +245,12 @@ def run_cancel(run: RunId, storage: Storage = None, as_json: Json = False) -> No
 
 
 def worker(storage: Storage = None) -> None:
-    """Work on runs that machines share through PostgreSQL.
+    """Run a worker for runs in a shared PostgreSQL storage.
 
-    Any number of workers, on any machines, drain the same queue; one at a time speaks to an account, so that its rate
-    and concurrency hold across all of them. If a worker dies, another one takes over its runs. All need the
-    same accounts and the same receipt key (CONTACTS_RECEIPT_KEY). Ctrl-C or SIGTERM stops it after the steps under way,
-    with exit code 0.
+    Any number of workers, on any machines, take work from the same queue. Only one of them at a time uses an account,
+    so the account's rate limits hold for all together. If a worker dies, another one takes over its runs. All of them
+    need the same accounts and the same receipt key (CONTACTS_RECEIPT_KEY). Ctrl-C or SIGTERM stops a worker after the
+    steps that are under way, with exit code 0.
 
         contacts worker --storage postgresql://runs.example.com/contacts
     """

@@ -17,6 +17,10 @@ from contacts_core.cli.options import (
     ExternalIds,
     Json,
     ListId,
+    OneAnonymousId,
+    OneEmail,
+    OneExternalId,
+    OnePhone,
     Phones,
     RequiredAccount,
     Settings,
@@ -53,11 +57,11 @@ def delete(
             "--from-file",
             metavar="FILE",
             parser=input_file,
-            help="One id or e-mail address a line; or JSON Lines as `search` and `export` write them. - is stdin.",
+            help="One id or e-mail address per line, or JSON Lines from `search` or `export`. - is stdin.",
         ),
     ] = None,
     everyone: Annotated[
-        bool, typer.Option("--all", help="Every contact of the account; needs --confirm as well.")
+        bool, typer.Option("--all", help="Delete every contact of the account; also needs --confirm.")
     ] = False,
     confirm: Annotated[
         str | None, typer.Option("--confirm", metavar="NAME", help="With --all: the account's exact name.")
@@ -70,9 +74,9 @@ def delete(
 ) -> None:
     """Delete whole contacts, after asking.
 
-    Identifiers are looked up first; if no contact has one of them, the exit code is 3. An id that the vendor does not
-    have is not an error: the contact may be gone already. Many vendors delete later, as a job: without --wait, accepted
-    is not done.
+    Identifiers are looked up first; exits 3 if one of them belongs to no contact. An id that the vendor does not know
+    is not an error, because the contact may be gone already. Some vendors delete later, as a job: without --wait, the
+    command ends when the vendor has accepted the job.
 
         contacts delete marketing ID ID
         contacts delete marketing --email jane@example.com --wait
@@ -125,10 +129,10 @@ def delete(
 def remove_identifier(
     account: RequiredAccount,
     contact_id: ContactId,
-    email: Emails = None,
-    phone: Phones = None,
-    external_id: ExternalIds = None,
-    anonymous_id: AnonymousIds = None,
+    email: OneEmail = None,
+    phone: OnePhone = None,
+    external_id: OneExternalId = None,
+    anonymous_id: OneAnonymousId = None,
     wait: Wait = False,
     timeout: Timeout = LONG,
     yes: Yes = False,
@@ -137,7 +141,7 @@ def remove_identifier(
 ) -> None:
     """Remove one identifier and keep the contact.
 
-    It shows what it is about to do and asks.
+    Give exactly one identifier. Shows what will be done, and asks first.
 
         contacts remove-identifier marketing ID --phone +12025550123
     """
@@ -145,7 +149,7 @@ def remove_identifier(
     from contacts_core.cli.prompts import ask, opened, plan, settle, telling, to_be_asked
     from contacts_core.provider import RemovesIdentifiers
 
-    wanted = identifiers(email, phone, external_id, anonymous_id)
+    wanted = identifiers(*([value] if value else None for value in (email, phone, external_id, anonymous_id)))
     if len(wanted) != 1:
         raise typer.BadParameter("give exactly one identifier, such as --phone")
     with opened(account, settings) as client:
@@ -174,7 +178,7 @@ def remove_from_list(
 ) -> None:
     """Take contacts off a list and keep them.
 
-    Members are ids of contacts, identifiers, or both. It shows what it is about to do and asks.
+    Name members by id, by identifier, or both. Shows what will be done, and asks first.
 
         contacts remove-from-list marketing LIST ID ID
         contacts remove-from-list marketing LIST --email jane@example.com --yes --wait
@@ -209,7 +213,7 @@ def add_to_list(
 ) -> None:
     """Put contacts on a list.
 
-    Members are ids of contacts, identifiers, or both.
+    Name members by id, by identifier, or both.
 
         contacts add-to-list marketing LIST ID --email jane@example.com
     """
@@ -234,13 +238,13 @@ def upsert(
             "--from-file",
             metavar="FILE",
             parser=input_file,
-            help="Contacts as JSON Lines, as `export` writes them. - is stdin.",
+            help="Contacts as JSON Lines, as written by `export`. - is stdin.",
             show_default=False,
         ),
     ],
     on_list: Annotated[
         list[str] | None,
-        several("--list", "LIST", "Put them on this list, by id or exact name.", autocompletion=completion.lists),
+        several("--list", "LIST", "Put them on this list: id or exact name.", autocompletion=completion.lists),
     ] = None,
     recreate_erased: Annotated[
         bool, typer.Option("--recreate-erased", help="Also write people who were erased before.")
@@ -253,9 +257,9 @@ def upsert(
 ) -> None:
     """Create contacts, or update those that exist.
 
-    Contacts that were read from another provider keep their identifiers and lose that provider's id. People who were
-    erased are held back, and the rows that were are named; their tombstones are looked for in the usual storage and in
-    --storage. A file without contacts is an error.
+    Contacts from another provider are written with their identifiers, but without that provider's ids and lists. People
+    who were erased are not written: their rows are reported as failed. Their tombstones are looked up in the default
+    storage and in --storage. A file without contacts is an error.
 
         contacts upsert marketing --from-file people.jsonl --list News --wait
         contacts export crm --json | contacts upsert marketing --from-file -
@@ -292,13 +296,13 @@ def upsert(
 
 def create_list(
     account: RequiredAccount,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the list.", show_default=False)],
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Create an empty list.
 
-    It prints the id that other commands want.
+    It prints the list's id, which other commands take.
 
         contacts create-list marketing "Autumn fair"
     """
@@ -324,7 +328,7 @@ def delete_list(
 ) -> None:
     """Delete a list and keep its contacts.
 
-    It shows what it is about to do and asks.
+    Shows what will be done, and asks first.
 
         contacts delete-list marketing LIST
     """

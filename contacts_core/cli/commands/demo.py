@@ -51,15 +51,17 @@ class Check:
 
 
 def demo(
-    people: Annotated[int, number("--contacts", "Synthetic people at each vendor.", 20, MOST_PEOPLE)] = PEOPLE,
+    people: Annotated[
+        int, number("--contacts", "Number of synthetic people at each vendor.", 20, MOST_PEOPLE)
+    ] = PEOPLE,
     as_json: Json = False,
 ) -> None:
     """Try the main operations on emulated vendors.
 
-    It serves an emulator of each vendor on this machine, searches, removes an identifier, removes from a list, deletes
-    and exports through the library, over real HTTP, and reads again after each step. In the end one person is erased
-    at all vendors, and the receipt is verified. No account is needed, nothing leaves this machine, nothing stays
-    behind. The exit code is 1 if anything differs from what was expected.
+    Runs an emulator of each vendor on this machine. Then it searches, removes an identifier, removes from a list,
+    deletes and exports over real HTTP, and reads the contacts again after each step. Finally it erases one person at
+    all vendors and verifies the receipt. Needs no account, sends nothing to other machines, and leaves nothing behind.
+    Exits 1 if anything differs from what was expected.
 
         contacts demo
     """

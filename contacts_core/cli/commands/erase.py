@@ -28,12 +28,12 @@ def erase(
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Erase people: plan, show, ask, apply, write the receipt.
+    """Erase people: plan, ask, apply, write the receipt.
 
-    All identifiers given as options belong to one person; a file has one person a row. The plan names every contact
-    that would be deleted and why. After you confirm, the contacts are deleted, looked up again, and the result is
-    written to a receipt. Exits 3 if a contact is still there, or if that is not known. To review a plan before someone
-    else applies it, use `contacts plan erase` and `contacts apply`.
+    All identifiers given as options belong to one person; a file has one person per row. The plan lists every contact
+    that would be deleted and why. After you confirm, the contacts are deleted and looked up again, and the result is
+    written to a receipt. Exits 3 if a contact is still there, or if that is unknown. To have a plan reviewed before it
+    is applied, use `contacts plan erase` and `contacts apply`.
 
         contacts erase --email jane@example.com --accounts marketing,crm --dry-run
         contacts erase --email jane@example.com --accounts marketing,crm --receipt receipt.jsonl

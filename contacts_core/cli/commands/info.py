@@ -8,8 +8,8 @@ from contacts_core.cli.options import Json
 def providers(as_json: Json = False) -> None:
     """Show the providers and what each of them can do.
 
-    "emulated" is done by reading, changing and writing back, "by scan" by reading every contact, "one by one" with a
-    request for each contact.
+    "emulated": the contact is read, changed and written back. "by scan": every contact is read. "one by one": there is
+    one request for each contact.
 
         contacts providers
     """

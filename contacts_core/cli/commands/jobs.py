@@ -85,7 +85,9 @@ def job(
     job: Annotated[
         str,
         typer.Argument(
-            metavar="JOB", help="The id of a job; - reads what --json printed from stdin.", show_default=False
+            metavar="JOB",
+            help="The id of a job; - reads the --json output of another command from stdin.",
+            show_default=False,
         ),
     ],
     wait: Wait = False,
@@ -93,9 +95,9 @@ def job(
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """Look at a job of the vendor, or wait for it.
+    """Show one of the vendor's jobs, or wait for it.
 
-    Jobs belong to the vendor: any process may look, at any time.
+    The vendor keeps the jobs, so any process can read them at any time.
 
         contacts job marketing JOB --wait
         contacts delete marketing ID --yes --json | contacts job marketing - --wait
@@ -129,7 +131,10 @@ def request(
     account: RequiredAccount,
     method: Annotated[str, typer.Argument(metavar="METHOD", help="GET, POST, …", show_default=False)],
     path: Annotated[
-        str, typer.Argument(metavar="PATH", help="Below the provider's base URL, encoded.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="PATH", help="The path below the provider's base URL, percent-encoded.", show_default=False
+        ),
     ],
     param: Annotated[
         list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A query parameter; repeatable.")
@@ -143,7 +148,8 @@ def request(
 ) -> None:
     """Send one request to the vendor's own API.
 
-    For anything that has no command. Anything but a GET is shown, with its parameters and body, and asked about first.
+    Use it for what has no command. Requests other than GET, HEAD and OPTIONS are shown with their parameters and body,
+    and have to be confirmed.
 
         contacts request marketing GET /v1/contacts --param limit=5
         contacts request marketing POST /v1/tags --data '{"name": "vip"}'

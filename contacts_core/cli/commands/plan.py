@@ -47,18 +47,26 @@ Accounts = Annotated[
 ]
 To = Annotated[
     Path | None,
-    typer.Option("--to", metavar="FILE", parser=output_file, help="Where to save the plan; named after it otherwise."),
+    typer.Option(
+        "--to", metavar="FILE", parser=output_file, help="Where to save the plan. Default: a file named after it."
+    ),
 ]
 MaxContacts = Annotated[
-    int | None, number("--max-contacts", "Contacts of one account it may touch; 1000 unless raised.", 1, MOST)
+    int | None, number("--max-contacts", "Most contacts of one account that it may change. Default: 1000.", 1, MOST)
 ]
 MaxShare = Annotated[
     str | None,
-    typer.Option("--max-share", metavar="P%", help="Share of an account it may touch; 20% unless raised."),
+    typer.Option(
+        "--max-share",
+        metavar="P%",
+        help="Largest share of an account that it may change. Default: 20%, or 20 contacts.",
+    ),
 ]
 Follow = Annotated[
     str,
-    typer.Option("--follow", metavar="no|once|all", help="Look for other addresses and numbers found as well."),
+    typer.Option(
+        "--follow", metavar="no|once|all", help="Also look up the other addresses and numbers of the contacts found."
+    ),
 ]
 PeopleFile = Annotated[
     Path | None,
@@ -66,7 +74,7 @@ PeopleFile = Annotated[
         "--from-file",
         metavar="FILE",
         parser=input_file,
-        help="CSV, one person a row, columns email, phone, external_id, anonymous_id. - is stdin.",
+        help="CSV with one person per row; columns email, phone, external_id, anonymous_id. - is stdin.",
     ),
 ]
 
@@ -78,7 +86,7 @@ plan = section("plan", no_args_is_help=True)
 def plans() -> None:
     """Make and show plans; nothing is changed.
 
-    `contacts apply` applies them, verifies the result and writes a receipt.
+    `contacts apply` applies a plan, verifies the result and writes a receipt.
 
         contacts plan erase --email jane@example.com --accounts marketing,crm --to plan.json
         contacts plan delete marketing --id ID --to plan.json
@@ -102,9 +110,9 @@ def plan_erase(
 ) -> None:
     """Plan to erase people everywhere; nothing is changed.
 
-    All identifiers given as options are one person's; a file has one person a row. The plan names every contact that
-    would be deleted, why, at what cost, and what stays behind at each vendor. It is saved to a file, which is as
-    confidential as the contacts in it, and done by `contacts apply`.
+    All identifiers given as options belong to one person; a file has one person per row. The plan lists every contact
+    that would be deleted and why, how many requests that takes, and what data remains at each vendor. It is saved to a
+    file, which is as confidential as the contacts in it; `contacts apply` applies it.
 
         contacts plan erase --email jane@example.com --accounts marketing,crm --to plan.json
         contacts plan erase --from-file leavers.csv --accounts marketing,crm --follow once --max-contacts 5000
@@ -129,9 +137,9 @@ def plan_delete(
     to: To = None,
     as_json: Json = False,
 ) -> None:
-    """Plan to delete contacts of one account; no tombstones are left.
+    """Plan to delete contacts of one account, without tombstones.
 
-    Each identifier given as an option is somebody's; a file has one person a row.
+    Each identifier given as an option is looked up by itself; a file has one person per row.
 
         contacts plan delete marketing --from-file bounced.csv --to plan.json
     """
@@ -154,9 +162,9 @@ def plan_remove_identifier(
     to: To = None,
     as_json: Json = False,
 ) -> None:
-    """Plan to take identifiers off every contact that has them; the contacts stay.
+    """Plan to remove identifiers from all contacts that have them, and keep the contacts.
 
-    Some vendors cannot remove every kind; the receipt lists what they refused.
+    Some vendors cannot remove every kind of identifier; the receipt lists what they refused.
 
         contacts plan remove-identifier --phone +12025550123 --accounts marketing,crm --to plan.json
     """
@@ -182,9 +190,9 @@ def plan_remove_from_list(
     to: To = None,
     as_json: Json = False,
 ) -> None:
-    """Plan to take contacts off a list; they stay contacts.
+    """Plan to remove contacts from a list, and keep the contacts.
 
-    The list is named by the vendor's id or its exact name; `contacts lists` shows them.
+    Name the list by its id or its exact name; `contacts lists` shows both.
 
         contacts plan remove-from-list marketing LIST --from-file lapsed.csv --to plan.json
     """
@@ -204,7 +212,7 @@ def plan_show(
 ) -> None:
     """Show a saved plan.
 
-    Identifiers are masked; with --json they are whole.
+    Identifiers are masked, except with --json.
 
         contacts plan show plan.json
     """

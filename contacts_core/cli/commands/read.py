@@ -21,13 +21,16 @@ from contacts_core.cli.options import (
     Fields,
     Json,
     Lists,
+    OneAnonymousId,
+    OneEmail,
+    OneExternalId,
+    OnePhone,
     Phones,
     RequiredAccount,
     Settings,
     Sort,
     identifiers,
     number,
-    one,
     pairs,
     sendable,
     several,
@@ -42,22 +45,22 @@ if TYPE_CHECKING:
 
 MOST = 10**9  # contacts that --limit can name
 BEAT = 100  # contacts between two signs of progress
-TIME = "Such as 2025-01-31; UTC unless it says otherwise."
+TIME = "Such as 2025-01-31 or 2025-01-31T12:00:00+01:00; UTC if no offset is given."
 
 
 def search(
     account: Account,
-    email: Annotated[str | None, one("--email", "ADDRESS")] = None,
-    phone: Annotated[str | None, one("--phone", "NUMBER")] = None,
-    external_id: Annotated[str | None, one("--external-id", "ID")] = None,
-    anonymous_id: Annotated[str | None, one("--anonymous-id", "ID")] = None,
+    email: OneEmail = None,
+    phone: OnePhone = None,
+    external_id: OneExternalId = None,
+    anonymous_id: OneAnonymousId = None,
     first_name: Annotated[str | None, typer.Option("--first-name", metavar="NAME")] = None,
     last_name: Annotated[str | None, typer.Option("--last-name", metavar="NAME")] = None,
     on_list: Annotated[
         list[str] | None,
-        several("--list", "LIST", "On each of these lists, by id or exact name.", autocompletion=completion.lists),
+        several("--list", "LIST", "On all of these lists: ids or exact names.", autocompletion=completion.lists),
     ] = None,
-    tag: Annotated[list[str] | None, several("--tag", "NAME", "With each of these tags.")] = None,
+    tag: Annotated[list[str] | None, several("--tag", "NAME", "With all of these tags.")] = None,
     created_since: Annotated[str | None, typer.Option("--created-since", metavar="TIME", help=TIME)] = None,
     created_before: Annotated[str | None, typer.Option("--created-before", metavar="TIME")] = None,
     updated_since: Annotated[str | None, typer.Option("--updated-since", metavar="TIME", help=TIME)] = None,
@@ -67,7 +70,7 @@ def search(
         typer.Option(
             "--custom",
             metavar="NAME=VALUE",
-            help="A custom field with this value; repeatable.",
+            help="Custom field with this value; repeatable.",
             autocompletion=completion.custom_fields,
         ),
     ] = None,
@@ -76,29 +79,29 @@ def search(
         typer.Option(
             "--where",
             metavar="EXPRESSION",
-            help="Any field, with operators, and, or, not and parentheses; see above. Repeatable.",
+            help="A condition in the language above; repeatable.",
             autocompletion=completion.fields,
         ),
     ] = None,
     has: Annotated[
         list[str] | None,
-        several("--has", "FIELD", "With any value for each of these fields.", autocompletion=completion.fields),
+        several("--has", "FIELD", "With a value in each of these fields.", autocompletion=completion.fields),
     ] = None,
     lacks: Annotated[
         list[str] | None,
-        several("--lacks", "FIELD", "Without a value for each of these fields.", autocompletion=completion.fields),
+        several("--lacks", "FIELD", "Without a value in each of these fields.", autocompletion=completion.fields),
     ] = None,
-    any_of: Annotated[bool, typer.Option("--any", help="One of the conditions is enough.")] = False,
+    any_of: Annotated[bool, typer.Option("--any", help="Match contacts that meet any of the conditions.")] = False,
     native: Annotated[
         str | None, typer.Option("--native", metavar="TEXT", help="A condition in the vendor's own language.")
     ] = None,
     scan: Annotated[
-        bool, typer.Option("--scan", help="Read every contact where the vendor shows only some of the matches.")
+        bool, typer.Option("--scan", help="Read every contact if the vendor shows only some of the matches.")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Only tell how the search would be done, and what it costs.")
+        bool, typer.Option("--explain", help="Only show how the search would be done, and what it would cost.")
     ] = False,
-    limit: Annotated[int | None, number("--limit", "Stop after so many contacts.", 1, MOST)] = None,
+    limit: Annotated[int | None, number("--limit", "Stop after this many contacts.", 1, MOST)] = None,
     fields: Fields = None,
     sort: Sort = None,
     as_csv: Csv = False,
@@ -108,25 +111,27 @@ def search(
 ) -> None:
     """Search for contacts; conditions are joined by AND.
 
-    With --any, one of the options is enough. The result is complete: if the vendor shows only some of the matches, that
-    is an error (exit code 3); --scan reads every contact instead.
+    With --any, contacts match that meet at least one of them. The result is complete: if the vendor shows only some of
+    the matches, that is an error (exit code 3), and --scan reads every contact instead.
 
         contacts search marketing --last-name "O'Brien" --updated-since 2025-01-01
         contacts search marketing --where 'email$=@example.com' --lacks phone --fields id,email --csv
         contacts search marketing --any --where 'custom.score>=10' --tag vip --sort -created_at
         contacts search marketing --tag vip --json | jq -r .id
 
-    --where takes an expression of fields, operators and values, which may be joined. Quote it for the shell:
+    --where takes a condition of this form, in quotes because most of its characters mean something to a shell:
 
-        =  !=        equal, not equal
-        <  <=  >  >= less or more, before or after
-        ^=  $=  *=   begins with, ends with, contains
-        and  or      all of these, one of these; and binds closer
-        not  ( )     not this; these first
+        =  !=         equal, not equal
+        <  <=  >  >=  less or more; before or after
+        ^=  $=  *=    begins with, ends with, contains
+        and  or  not  joined conditions; "and" binds closer than "or"
+        ( )           group conditions
 
-        contacts search marketing --where "email$=@example.com and (tag=vip or not city='Stoke and Sons')"
+        contacts search marketing --where 'email$=@example.com and (tag=vip or created_at>2025-01-01)'
+        contacts search marketing --where 'organization="Smith and Sons" or not city=Berlin'
 
-    Put a value in quotes if it contains and, or, or a closing parenthesis; in quotes, a backslash goes before a quote.
+    A value that contains "and", "or" or a closing parenthesis needs quotes, as in the second example. Inside quotes,
+    put a backslash before a quote or another backslash.
 
     Fields are id, email, phone, external_id, anonymous_id, first_name, last_name, full_name, organization, title, city,
     region, postal_code, country, list, tag, created_at, updated_at, and custom.NAME.
@@ -226,13 +231,13 @@ def find(
 
 def get(
     account: RequiredAccount,
-    ids: Annotated[list[str], typer.Argument(metavar="ID", help="The vendor's ids.", show_default=False)],
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="The vendor's ids of contacts.", show_default=False)],
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Show everything the vendor has on contacts.
 
-    An id that the vendor does not know is shown as such, and is no error.
+    Ids that the vendor does not know are reported, but are not an error.
 
         contacts get marketing ID
         contacts get marketing ID ID --json
@@ -257,9 +262,7 @@ def export(
     account: Account,
     to: Annotated[
         Path | None,
-        typer.Option(
-            "--to", metavar="FILE", parser=whole_file, help="The file; .csv, .jsonl or .ndjson says which kind."
-        ),
+        typer.Option("--to", metavar="FILE", parser=whole_file, help="The file to write: .csv, .jsonl or .ndjson."),
     ] = None,
     on_list: Lists = None,
     fields: Fields = None,
@@ -270,8 +273,8 @@ def export(
 ) -> None:
     """Write every contact to a file, or to stdout.
 
-    The file gets its name when it is complete; only you may read it. Without --to, --json writes JSON Lines to stdout,
-    and --csv writes CSV.
+    The file appears under its name only when it is complete, and only you may read it. Without --to, --json writes JSON
+    Lines to stdout, and --csv writes CSV.
 
         contacts export marketing --to people.csv --excel-safe
         contacts export marketing --csv --fields id,email,custom.score
@@ -305,9 +308,9 @@ def export(
 
 
 def count(account: Account, settings: Settings = None, as_json: Json = False) -> None:
-    """Count the contacts and name the source of the number.
+    """Count the contacts, and say how they were counted.
 
-    Some vendors keep a counter, others have to be read to the end.
+    Some vendors have a counter; with the others, every contact is read.
 
         contacts count marketing
     """
@@ -334,7 +337,7 @@ def lists(
 ) -> None:
     """Show the lists and their ids.
 
-    Counts are the vendor's own, and may lag behind.
+    The counts come from the vendor, and may lag behind.
 
         contacts lists marketing
         contacts lists marketing --sort -contacts --fields id,name
@@ -363,7 +366,7 @@ def fields(
 ) -> None:
     """Show the custom fields.
 
-    Their names are what `contacts search --custom` wants.
+    `contacts search --custom` takes their names.
 
         contacts fields marketing
     """

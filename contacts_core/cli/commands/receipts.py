@@ -31,7 +31,10 @@ ReceiptFile = Annotated[
     Path, typer.Argument(metavar="FILE", parser=input_file, help="A receipt; - is stdin.", show_default=False)
 ]
 Storage = Annotated[
-    str | None, typer.Option("--storage", metavar="PLACE", help="Folder or postgresql:// URL that keeps the key.")
+    str | None,
+    typer.Option(
+        "--storage", metavar="PLACE", help="Where receipt key and tombstones are kept: a folder or postgresql:// URL."
+    ),
 ]
 
 receipt = section("receipt", no_args_is_help=True)
@@ -41,7 +44,7 @@ receipt = section("receipt", no_args_is_help=True)
 def receipts() -> None:
     """Verify, search and print receipts; works offline.
 
-    A receipt holds no identifier; with the receipt key you can look one up.
+    A receipt contains no identifiers, but with the receipt key you can check whether it covers one.
 
         contacts receipt verify receipt.jsonl
         contacts receipt find receipt.jsonl --email jane@example.com
@@ -53,7 +56,7 @@ def receipts() -> None:
 def receipt_verify(
     path: ReceiptFile,
     public_key: Annotated[
-        str | None, typer.Option("--public-key", metavar="BASE64", help="Whose signature it must carry.")
+        str | None, typer.Option("--public-key", metavar="BASE64", help="The public key that must have signed it.")
     ] = None,
     storage: Storage = None,
     as_json: Json = False,
@@ -61,8 +64,8 @@ def receipt_verify(
     """Check that a receipt is unchanged, and who sealed or signed it.
 
     The hashes only show that the file is not damaged; anyone can recompute them. Only the seal (needs the receipt key)
-    or the signature (pass the public key you expect) proves who wrote it. Exits 0 if one of them is valid, 3 if neither
-    could be checked, and 1 if one is wrong.
+    or the signature (needs the public key that you expect) proves who wrote it. Exits 0 if one of them is valid, 3 if
+    neither could be checked, and 1 if one is wrong.
 
         contacts receipt verify receipt.jsonl
         contacts receipt verify receipt.jsonl --public-key BASE64
@@ -106,15 +109,17 @@ def receipt_find(
     anonymous_id: AnonymousIds = None,
     accounts: Annotated[
         list[str] | None,
-        several("--accounts", "NAME,NAME", "Where they must be absent; wherever it was done otherwise."),
+        several(
+            "--accounts", "NAME,NAME", "Accounts in which they must be absent. Default: all accounts of the receipt."
+        ),
     ] = None,
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
     """Look up whether an identifier was erased; needs the receipt key.
 
-    A receipt covers only the accounts it names. Exits 0 if it lists every identifier as absent in every account asked
-    about, otherwise 3.
+    A receipt covers only the accounts that it names. Exits 0 if it lists every identifier as absent in each of the
+    accounts, otherwise 3.
 
         contacts receipt find receipt.jsonl --email jane@example.com
         contacts receipt find receipt.jsonl --email jane@example.com --accounts marketing,crm
@@ -157,7 +162,7 @@ def receipt_report(
     to: Annotated[
         Path, typer.Option("--to", metavar="FILE", parser=output_file, help="The page to write.", show_default=False)
     ],
-    title: Annotated[str, typer.Option("--title", help="What to call it.")] = "",
+    title: Annotated[str, typer.Option("--title", help="The title of the page.")] = "",
     storage: Storage = None,
 ) -> None:
     """Write a receipt as one page to read and print.
@@ -189,7 +194,7 @@ tombstones = section("tombstones", no_args_is_help=True)
 def marks() -> None:
     """Count or remove the tombstones of erased people.
 
-    A tombstone is a pseudonym of an erased identifier. While it exists, upserts and imports hold that person back.
+    A tombstone is the pseudonym of an erased identifier. While it exists, upserts and imports do not write that person.
 
         contacts tombstones count
         contacts tombstones lift --email jane@example.com
@@ -198,9 +203,9 @@ def marks() -> None:
 
 @tombstones.command("count", cls=Command)
 def tombstones_count(storage: Storage = None, as_json: Json = False) -> None:
-    """Count them.
+    """Count the tombstones.
 
-    There is one for each identifier of everybody who was erased.
+    There is one for each identifier of each erased person.
 
         contacts tombstones count
     """
@@ -227,7 +232,7 @@ def tombstones_lift(
 ) -> None:
     """Remove the tombstones of somebody who signed up again.
 
-    Name every identifier they use now; each has its own tombstone.
+    Name every identifier that they use now, because each has a tombstone of its own.
 
         contacts tombstones lift --email jane@example.com
     """

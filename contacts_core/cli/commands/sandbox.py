@@ -26,22 +26,24 @@ def sandbox(
     command: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="COMMAND", help="What to run there, behind `--`; it ends the sandbox.", show_default=False
+            metavar="COMMAND", help="What to run, after `--`; the sandbox ends with it.", show_default=False
         ),
     ] = None,
-    port: Annotated[int, number("--port", "0 takes a free one.", 0, 65535)] = 8025,
-    contacts: Annotated[int, number("--contacts", "Synthetic people at each vendor.", 0, MOST_PEOPLE)] = 300,
-    seed: Annotated[int, number("--seed", "A different number gives different people.", -MOST_SEED, MOST_SEED)] = 0,
+    port: Annotated[int, number("--port", "Port to listen on; 0 takes a free one.", 0, 65535)] = 8025,
+    contacts: Annotated[int, number("--contacts", "Number of synthetic people at each vendor.", 0, MOST_PEOPLE)] = 300,
+    seed: Annotated[int, number("--seed", "Another number gives other people.", -MOST_SEED, MOST_SEED)] = 0,
     speed: Annotated[
         float,
-        number("--speed", "How much faster time passes there.", 0.001, FASTEST, whole=False, metavar="FACTOR"),
+        number(
+            "--speed", "How many times faster the emulators' clock runs.", 0.001, FASTEST, whole=False, metavar="FACTOR"
+        ),
     ] = 1.0,
     faults: Annotated[
         list[str] | None,
         several(
             "--faults",
             "NAME[=N|=P%][@A]",
-            "What goes wrong: always, N times, or in P % of requests; after A; `help` lists them.",
+            "What goes wrong: always, N times, or in P % of requests; @A starts after A requests. `help` lists faults.",
             autocompletion=completion.faults,
         ),
     ] = None,
@@ -53,8 +55,9 @@ def sandbox(
 ) -> None:
     """Serve emulators of all vendors on this machine.
 
-    It prints the addresses, the keys, and the environment variables that lead every command there. With a COMMAND,
-    such as a shell, that is run with these variables instead, with accounts and a storage of its own.
+    Prints the addresses, the keys, and the environment variables that make every command use the emulators. With a
+    COMMAND, such as a shell, it runs that command with these variables, without your accounts and with a storage of its
+    own.
 
         contacts sandbox --speed 60 -- sh
         contacts sandbox --contacts 1000 --speed 60
