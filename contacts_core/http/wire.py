@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import re
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from email.message import Message
 from email.utils import parsedate_to_datetime
+from time import time as unix_time
 from types import NoneType
 from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
@@ -32,7 +32,7 @@ from contacts_core.http.bodies import Body
 from contacts_core.http.protocols import BuildsRequests, HttpRequest, HttpResponse
 from contacts_core.http.unanswered import why
 from contacts_core.models.identifiers import scrub
-from contacts_core.provider import Provider, Request, Response, moment, number
+from contacts_core.provider import Provider, Request, Response, UnsignedRequest, moment, number
 from contacts_core.provider.effects import is_relative
 from contacts_core.provider.payloads import is_web_page
 from contacts_core.provider.secrets import redact
@@ -80,6 +80,9 @@ BOM = b"\xef\xbb\xbf"
 ACCEPTED_ENCODINGS = "gzip, deflate"  # what `bodies` can undo within bounds
 STANDARD_HEADERS = {"Accept": "application/json", "Accept-Encoding": ACCEPTED_ENCODINGS}
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+KEY_HINT = "look for a line break, a space at an end, or a letter that no key has"
+SHORTEST_KEY = 4  # characters of a word of a header; what is shorter is not taken out of messages
+SECRET_NAME = re.compile(r"(?i)auth|cookie|credential|key|password|secret|session|signature|token")
 KEY_HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 QUERIES = re.compile(r"\?[^\s\"]+")
 
@@ -145,39 +148,76 @@ class Wire:
         )
         self._root = provider.base_url + provider.path_prefix()
         self._origin = addresses.origin(provider.base_url)
-        keys = self._key_headers()
+        keys = self.checked_keys(self._own_headers())
         self._headers = {**STANDARD_HEADERS, **keys}
-        self._secret_headers = {name.lower() for name in keys}
-        kept = (getattr(provider, a.name) for a in attrs.fields(type(provider)) if a.metadata.get("secret"))
-        self._secrets = [str(value) for value in (*keys.values(), *kept) if value]
+        self._signs = type(provider).sign is not Provider.sign
+        of_settings = (getattr(provider, a.name) for a in attrs.fields(type(provider)) if a.metadata.get("secret"))
+        kept = [str(value) for value in of_settings if value]
+        secret_keys = {name: value for name, value in keys.items() if _is_secret(name, value, kept)}
+        self._secret_headers = {name.lower() for name in secret_keys}
+        words = [word for value in secret_keys.values() for word in (value, value.rpartition(" ")[2])]
+        self._secrets = list(dict.fromkeys([*(word for word in words if len(word) >= SHORTEST_KEY), *kept]))
 
-    def _key_headers(self) -> dict[str, str]:
-        hint = "look for a line break, a space at an end, or a letter that no key has"
+    def _own_headers(self) -> Mapping[str, str]:
         try:
-            headers = dict(self._provider.headers())
+            return self._provider.headers()
         except (ValueError, TypeError):  # such as a key that cannot be encoded
-            raise ConfigurationError(f"the key of {self._provider.name} cannot be sent", hint=hint) from None
+            raise ConfigurationError(f"the key of {self._provider.name} cannot be sent", hint=KEY_HINT) from None
+
+    def checked_keys(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return headers that authorize requests.
+
+        Raises:
+            ConfigurationError: One cannot be sent.
+        """
         for name, value in headers.items():
             if not (addresses.HEADER_NAME.fullmatch(name) and KEY_HEADER.fullmatch(value)):
                 raise ConfigurationError(
-                    f"the key of {self._provider.name} holds characters that no key has", hint=hint
+                    f"the key of {self._provider.name} holds characters that no key has", hint=KEY_HINT
                 )
-        return headers
+        return dict(headers)
 
-    def request(self, client: BuildsRequests, request: Request[Any]) -> tuple[HttpRequest, float]:
+    def sign(self, request: Request[Any], built: HttpRequest) -> None:
+        """Add the provider's signature to a request that is about to be sent.
+
+        Raises:
+            ConfigurationError: The signature cannot be sent.
+        """
+        if not (self._signs and request.authorized):
+            return
+        content = _content(request)[0] or b""
+        unsigned = UnsignedRequest(request.method, str(built.url), built.headers, content, unix_time())
+        signature = self.checked_keys(self._provider.sign(unsigned))
+        self._secret_headers |= {name.lower() for name in signature}
+        built.headers.update(signature)
+
+    def request(
+        self, client: BuildsRequests, request: Request[Any], keys: Mapping[str, str] = NO_HEADERS
+    ) -> tuple[HttpRequest, float]:
         """Build an HTTP request, and return it with the seconds that its exchange may take.
+
+        Args:
+            client: The HTTP client that builds it.
+            request: What is asked.
+            keys: Headers that authorize it at present, besides those that always do.
 
         Raises:
             InvalidInput: A value in it cannot be sent, such as half of a character, or an address far too long.
             UnexpectedPayload: It goes to an address that an answer named, and must not.
         """
+        standard = self._headers
+        if keys:
+            self._secret_headers |= {name.lower() for name in keys}
+            standard = {**addresses.without(self._headers, keys), **keys}
         if self.goes_elsewhere(request):
-            return self._request_elsewhere(client, request)
-        return self._built(client, request, self._root + request.path, self._headers)
+            return self._request_elsewhere(client, request, standard)
+        return self._built(client, request, self._root + request.path, standard)
 
-    def _request_elsewhere(self, client: BuildsRequests, request: Request[Any]) -> tuple[HttpRequest, float]:
+    def _request_elsewhere(
+        self, client: BuildsRequests, request: Request[Any], standard: Mapping[str, str]
+    ) -> tuple[HttpRequest, float]:
         """Build a request without credentials, or to an absolute address."""
-        standard = self._headers if request.authorized else STANDARD_HEADERS
+        standard = standard if request.authorized else STANDARD_HEADERS
         if is_relative(request.path):
             built, limit_s = self._built(client, request, self._root + request.path, standard)
         else:
@@ -365,9 +405,9 @@ class Wire:
         hint = self._provider.status_hints.get(status) or HINTS.get(status, MOVED if status in REDIRECTS else "")
         error = kind(self._scrubbed(reason(content, headers)), status=status, hint=hint)
         if status == 429:
-            error.retry_after = pause(headers, time.time())
+            error.retry_after = pause(headers, unix_time())
         elif status == 503:  # a window of requests has nothing to do with a fault of the vendor's
-            error.retry_after = retry_after(headers, time.time())
+            error.retry_after = retry_after(headers, unix_time())
         if isinstance(error, errors.Rejected):
             error.details = details(content)
         return self.about(error, operation, headers)
@@ -392,6 +432,11 @@ class Wire:
         for value in self._secrets:
             text = text.replace(value, "***")
         return scrub(redact(printable(text)))[:EXCERPT_CHARACTERS]
+
+
+def _is_secret(name: str, value: str, secrets: Sequence[str]) -> bool:
+    """Return whether a header of a provider is a key: by its name, or because a secret setting is part of it."""
+    return SECRET_NAME.search(name) is not None or any(secret in value for secret in secrets)
 
 
 def is_answer(status: int, request: Request[Any]) -> bool:
@@ -435,9 +480,7 @@ def _with_headers(standard: Mapping[str, str], request: Request[Any], content_ty
     if request.response_type in (bytes, str):
         headers["Accept"] = "*/*"
     if request.headers:
-        own = {name.lower() for name in request.headers}
-        headers = {name: value for name, value in headers.items() if name.lower() not in own}
-        headers |= addresses.request_headers(request.headers)
+        headers = {**addresses.without(headers, request.headers), **addresses.request_headers(request.headers)}
     return headers
 
 
