@@ -295,7 +295,7 @@ class AsyncTransport(Transport):
             raise DeadlineExceeded(TOO_LATE) from None
         try:
             shared = authorizer.since(turn)
-            return shared if shared else await self._run(authorizer.renew(self._monotonic), interruption)
+            return shared or await self._run(authorizer.renew(self._monotonic), interruption)
         except ContactsError as error:
             error.unclear = error.unclear or attempts.unclear
             raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import random
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
@@ -15,7 +14,7 @@ from contacts_core.http.hooks import BeforeSend, EventHook, Hooks
 from contacts_core.http.interruption import Interruption
 from contacts_core.http.rate_limits import RateLimiter
 from contacts_core.http.retry import Attempts, Raise
-from contacts_core.http.wire import NO_HEADERS, Answer, Wire, exhausted, is_answer
+from contacts_core.http.wire import NO_HEADERS, Answer, Wire, is_answer
 from contacts_core.models.identifiers import scrub
 from contacts_core.provider import Provider, Request
 
@@ -129,7 +128,8 @@ class Transport:
         self._hooks.notify(request, answer)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s: %s", scrub(request.operation), answer.status_code)
-        if (seconds := exhausted(answer.headers, time.time())) is not None:
+        seconds = self._wire.hold_s(request, answer.status_code, answer.headers)
+        if seconds is not None:
             self._limiter.hold(request.rate_limit, self._monotonic() + min(seconds, self._settings.max_pause_s))
         if answer.problem and is_answer(answer.status_code, request):
             raise self._wire.flawed(request.operation, answer)

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from email.message import Message
-from email.utils import parsedate_to_datetime
 from time import time as unix_time
 from types import NoneType
 from typing import Any, TypeVar, cast
@@ -27,12 +26,12 @@ from contacts_core.errors import (
     UnexpectedPayload,
     Unreachable,
 )
-from contacts_core.http import addresses
+from contacts_core.http import addresses, rate_headers
 from contacts_core.http.bodies import Body
 from contacts_core.http.protocols import BuildsRequests, HttpRequest, HttpResponse
 from contacts_core.http.unanswered import why
 from contacts_core.models.identifiers import scrub
-from contacts_core.provider import Provider, Request, Response, UnsignedRequest, moment, number
+from contacts_core.provider import Provider, Request, Response, UnsignedRequest
 from contacts_core.provider.effects import is_relative
 from contacts_core.provider.payloads import is_web_page
 from contacts_core.provider.secrets import redact
@@ -71,7 +70,6 @@ NO_HEADERS: Mapping[str, str] = {}
 MOVED = "the API answers from another address: check base_url"
 WEB_PAGE = "the answer is a web page: check the base URL, or a proxy in between"
 REQUEST_IDS = ("x-request-id", "x-amzn-requestid", "x-amz-apigw-id", "x-correlation-id")
-FIRST_EPOCH_S = 1_000_000  # X-RateLimit-Reset below this is seconds left, from it on a Unix time
 EXCERPT_CHARACTERS = 200
 MAX_REFUSAL_BYTES = 1 << 20  # that are read of an answer that is an error
 SLOWEST_BYTES_PER_S = 10_000  # what is slower than this for long is not waited for
@@ -150,6 +148,7 @@ class Wire:
         self._origin = addresses.origin(provider.base_url)
         keys = self.checked_keys(self._own_headers())
         self._headers = {**STANDARD_HEADERS, **keys}
+        self._names_pause = type(provider).pause_s is not Provider.pause_s
         self._signs = type(provider).sign is not Provider.sign
         of_settings = (getattr(provider, a.name) for a in attrs.fields(type(provider)) if a.metadata.get("secret"))
         kept = [str(value) for value in of_settings if value]
@@ -404,13 +403,27 @@ class Wire:
         kind = BY_STATUS.get(status) or (errors.Unavailable if status >= 500 else errors.Rejected)
         hint = self._provider.status_hints.get(status) or HINTS.get(status, MOVED if status in REDIRECTS else "")
         error = kind(self._scrubbed(reason(content, headers)), status=status, hint=hint)
-        if status == 429:
-            error.retry_after = pause(headers, unix_time())
-        elif status == 503:  # a window of requests has nothing to do with a fault of the vendor's
-            error.retry_after = retry_after(headers, unix_time())
+        if status in {429, 503}:
+            error.retry_after = self._pause(status, headers)
         if isinstance(error, errors.Rejected):
             error.details = details(content)
         return self.about(error, operation, headers)
+
+    def _pause(self, status: int, headers: Mapping[str, str]) -> float | None:
+        now = unix_time()
+        if self._names_pause and (own := self._provider.pause_s(status, headers, now)) is not None:
+            return max(0.0, own)
+        # A window of requests has nothing to do with a fault of the vendor's.
+        return rate_headers.pause(headers, now) if status == 429 else rate_headers.retry_after(headers, now)
+
+    def hold_s(self, request: Request[Any], status: int, headers: Mapping[str, str]) -> float | None:
+        """Return the seconds for which nothing more may be sent under the limit of a request that was answered."""
+        if not request.authorized:  # perhaps another host, with limits of its own
+            return None
+        now = unix_time()
+        if self._names_pause and (own := self._provider.pause_s(status, headers, now)) is not None:
+            return own if own > 0 else None
+        return rate_headers.exhausted(headers, now)
 
     def unreachable(self, operation: str, cause: Exception) -> Unreachable:
         """Return the error for an exchange that broke off; it names the kind of the cause, not its text."""
@@ -534,43 +547,6 @@ def details(content: bytes) -> tuple[tuple[str, str], ...]:
         for item in named
         if isinstance(item.get("message"), str)
     )
-
-
-def pause(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds that the vendor asks to wait: Retry-After if there is one, else X-RateLimit-Reset."""
-    return retry_after(headers, now) if headers.get("retry-after", "").strip() else reset(headers, now)
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds of a Retry-After (RFC 9110, section 10.2.3: seconds or a date); None if it cannot be read."""
-    after = headers.get("retry-after", "").strip()
-    if after.isdecimal():
-        seconds = number(after)
-        return None if seconds is None else float(seconds)
-    try:
-        when = moment(parsedate_to_datetime(after).isoformat())
-    except (ValueError, TypeError, IndexError, OverflowError, AttributeError):
-        return None
-    return max(0.0, when.timestamp() - now) if when else None
-
-
-def reset(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds until the vendor's rate window ends, from X-RateLimit-Reset in either of its two meanings."""
-    value = number(_first(headers, "x-ratelimit-reset"))
-    if value is None:
-        return None
-    return max(0.0, float(value if value < FIRST_EPOCH_S else value - now))
-
-
-def exhausted(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds to wait after an answer that says nothing is left in this window."""
-    left = number(_first(headers, "x-ratelimit-remaining"))
-    return reset(headers, now) if left is not None and left <= 0 else None
-
-
-def _first(headers: Mapping[str, str], name: str) -> str:
-    """Return the first value of a header, which a proxy may have repeated."""
-    return headers.get(name, "").partition(",")[0]
 
 
 CLIENT_ERRORS = ("RequestError", "InvalidURL")

@@ -190,6 +190,20 @@ class Provider:
         del request
         return {}
 
+    def pause_s(self, status: int, headers: Mapping[str, str], now: float) -> float | None:
+        """Return the seconds for which the vendor wants no more requests; None where the standard headers tell it.
+
+        Override it for headers of the vendor's own. ``Retry-After``, ``X-RateLimit-…``, ``RateLimit-…`` and
+        ``RateLimit`` are understood without it.
+
+        Args:
+            status: The HTTP status of an answer; after 429 and 503 the request waits, after others the next one does.
+            headers: Its headers, whose names are found in any case.
+            now: The present time in Unix seconds.
+        """
+        del status, headers, now
+        return None
+
     def trusts_host(self, host: str) -> bool:
         """Return whether credentials may be sent to this host, which an answer names; to ``base_url`` they always may.
 
