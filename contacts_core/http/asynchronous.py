@@ -294,11 +294,14 @@ class AsyncTransport(Transport):
         except TimeoutError:
             raise DeadlineExceeded(TOO_LATE) from None
         try:
-            shared = authorizer.since(turn)
-            return shared or await self._run(authorizer.renew(self._monotonic), interruption)
+            if shared := authorizer.since(turn):
+                return shared
+            renewed: Authorization = await self._run(authorizer.renew(self._monotonic), interruption)
         except ContactsError as error:
             error.unclear = error.unclear or attempts.unclear
             raise
+        else:
+            return renewed
         finally:
             self._authorizing.release()
 

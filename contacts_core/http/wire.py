@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from email.message import Message
 from time import time as unix_time
 from types import NoneType
 from typing import Any, TypeVar, cast
@@ -33,7 +32,7 @@ from contacts_core.http.unanswered import why
 from contacts_core.models.identifiers import scrub
 from contacts_core.provider import Provider, Request, Response, UnsignedRequest
 from contacts_core.provider.effects import is_relative
-from contacts_core.provider.payloads import is_web_page
+from contacts_core.provider.payloads import body_text, is_web_page
 from contacts_core.provider.secrets import redact
 from contacts_core.text import printable
 
@@ -366,7 +365,7 @@ class Wire:
             return None
         try:
             if wanted is str:
-                return text(content, headers)
+                return body_text(content, headers)
             return self._provider.converter.structure(content.removeprefix(BOM), wanted)
         except UnexpectedPayload as error:
             self.about(error, request.operation, headers)
@@ -455,21 +454,6 @@ def _is_secret(name: str, value: str, secrets: Sequence[str]) -> bool:
 def is_answer(status: int, request: Request[Any]) -> bool:
     """Return whether an answer of this status is what the request asked for, and not a refusal."""
     return status in OK or status in request.statuses
-
-
-def text(content: bytes, headers: Mapping[str, str]) -> str:
-    """Return a body as text, in the charset of its Content-Type, UTF-8 if it names none.
-
-    Raises:
-        UnexpectedPayload: It is not text of this charset.
-    """
-    message = Message()
-    message["content-type"] = headers.get("content-type", "")
-    charset = message.get_content_charset("utf-8")
-    try:
-        return content.decode("utf-8-sig" if charset == "utf-8" else charset)
-    except (UnicodeDecodeError, LookupError):
-        raise UnexpectedPayload(f"the answer is not text in the charset {printable(charset, 40)}") from None
 
 
 def _content(request: Request[Any]) -> tuple[bytes | None, str]:
