@@ -27,6 +27,7 @@ from contacts_core.http.retry import TOO_LATE, Attempts
 from contacts_core.http.transport import ASK_AGAIN_S, Transport, client_error, random_jitter
 from contacts_core.http.wire import OK, REDIRECTS, Answer, masked_log, transport_errors
 from contacts_core.provider import (
+    Authorization,
     Blocking,
     Download,
     Effect,
@@ -86,6 +87,7 @@ class AsyncTransport(Transport):
         self._client = client
         self._broken = transport_errors(self._client)  # now: the library of our own client was not imported before
         self._slots = asyncio.Semaphore(self._settings.max_connections)
+        self._authorizing = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def _new_client(self) -> httpx.AsyncClient:
@@ -271,6 +273,8 @@ class AsyncTransport(Transport):
         attempts = self._attempts(request)
         try:
             while True:
+                if self._authorizer.applies_to(request):
+                    attempts.authorization = await self._authorization(attempts, interruption)
                 try:
                     return await self._attempt(request, attempts, interruption)
                 except ContactsError as error:
@@ -282,8 +286,31 @@ class AsyncTransport(Transport):
             interruption.note(error)
             raise Cancelled(unclear=attempts.unclear) from None
 
+    async def _authorization(self, attempts: Attempts, interruption: Interruption) -> Authorization:
+        """Return what authorizes a request now; of several that need it, one gets it for all."""
+        authorizer = self._authorizer
+        if known := authorizer.current(self._monotonic()):
+            return known
+        turn = authorizer.turn
+        try:
+            async with asyncio.timeout(self._left_s(attempts)):
+                await self._authorizing.acquire()
+        except TimeoutError:
+            raise DeadlineExceeded(TOO_LATE) from None
+        try:
+            if shared := authorizer.since(turn):
+                return shared
+            renewed: Authorization = await self._run(authorizer.renew(self._monotonic), interruption)
+        except ContactsError as error:
+            error.unclear = error.unclear or attempts.unclear
+            raise
+        else:
+            return renewed
+        finally:
+            self._authorizing.release()
+
     async def _attempt(self, request: Request[T], attempts: Attempts, interruption: Interruption) -> T:
-        built, limit_s = self._wire.request(self._client, request)
+        built, limit_s = self._wire.request(self._client, request, self._keys(attempts))
         while True:
             slots = self._slots
             if slots.locked():
@@ -297,6 +324,7 @@ class AsyncTransport(Transport):
             try:  # a request counts when nothing holds it back any more
                 pause_s, allowed_s = self._turn(request, attempts)
                 if pause_s <= 0:
+                    self._wire.sign(request, built)
                     answer = await self._answer(request, built, min(limit_s, allowed_s), interruption)
                     return self._delivered(request, answer)
             finally:

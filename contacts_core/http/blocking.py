@@ -21,6 +21,7 @@ from contacts_core.http.retry import TOO_LATE, Attempts
 from contacts_core.http.transport import ASK_AGAIN_S, Transport, client_error, random_jitter
 from contacts_core.http.wire import OK, REDIRECTS, Answer, masked_log, transport_errors
 from contacts_core.provider import (
+    Authorization,
     Blocking,
     Download,
     Effect,
@@ -82,6 +83,7 @@ class BlockingTransport(Transport):
         self._slots: SimpleQueue[None] = SimpleQueue()
         for _ in range(self._settings.max_connections):
             self._slots.put(None)
+        self._authorizing = threading.Lock()
 
     def close(self) -> None:
         """Close the connections, unless the client is the caller's."""
@@ -229,6 +231,8 @@ class BlockingTransport(Transport):
         attempts = self._attempts(request)
         try:
             while True:
+                if self._authorizer.applies_to(request):
+                    attempts.authorization = self._authorization(attempts, interruption)
                 try:
                     return self._attempt(request, attempts, interruption)
                 except ContactsError as error:
@@ -240,8 +244,25 @@ class BlockingTransport(Transport):
             interruption.note(error)
             raise Cancelled(unclear=attempts.unclear) from None
 
+    def _authorization(self, attempts: Attempts, interruption: Interruption) -> Authorization:
+        """Return what authorizes a request now; of several that need it, one gets it for all."""
+        authorizer = self._authorizer
+        if known := authorizer.current(self._monotonic()):
+            return known
+        turn = authorizer.turn
+        if not self._authorizing.acquire(timeout=min(self._left_s(attempts), threading.TIMEOUT_MAX)):
+            raise DeadlineExceeded(TOO_LATE)
+        try:
+            self._check_goes_on(interruption, attempts)
+            return authorizer.since(turn) or self._run(authorizer.renew(self._monotonic), interruption)
+        except ContactsError as error:
+            error.unclear = error.unclear or attempts.unclear
+            raise
+        finally:
+            self._authorizing.release()
+
     def _attempt(self, request: Request[T], attempts: Attempts, interruption: Interruption) -> T:
-        built, limit_s = self._wire.request(self._client, request)
+        built, limit_s = self._wire.request(self._client, request, self._keys(attempts))
         while True:
             try:
                 self._slots.get(timeout=min(self._left_s(attempts), threading.TIMEOUT_MAX))
@@ -251,6 +272,7 @@ class BlockingTransport(Transport):
                 self._check_goes_on(interruption, attempts)
                 pause_s, allowed_s = self._turn(request, attempts)
                 if pause_s <= 0:
+                    self._wire.sign(request, built)
                     answer = self._answer(request, built, min(limit_s, allowed_s), interruption)
                     return self._delivered(request, answer)
             finally:

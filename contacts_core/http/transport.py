@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import random
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from contacts_core.errors import ConfigurationError, ContactsError, UnexpectedPayload, Unreachable
+from contacts_core.http.authorization import Authorizer
 from contacts_core.http.hooks import BeforeSend, EventHook, Hooks
 from contacts_core.http.interruption import Interruption
 from contacts_core.http.rate_limits import RateLimiter
 from contacts_core.http.retry import Attempts, Raise
-from contacts_core.http.wire import Answer, Wire, exhausted, is_answer
+from contacts_core.http.wire import NO_HEADERS, Answer, Wire, is_answer
 from contacts_core.models.identifiers import scrub
 from contacts_core.provider import Provider, Request
 
@@ -41,6 +41,8 @@ class Transport:
             ConfigurationError: Its address is not fit to send a key to, or its key cannot be sent.
         """
         self._wire = Wire(provider)
+        self._authorizer = Authorizer(provider, self._wire.checked_keys)
+        self._provider = provider
         self._settings = provider.http
         self._rates = provider.rate_limits
         self._limiter = RateLimiter(provider.rate_limits)
@@ -94,10 +96,16 @@ class Transport:
             raise self._wire.labelled(decision.error, request.operation)
         return decision.seconds, allowed_s
 
+    def _keys(self, attempts: Attempts) -> Mapping[str, str]:
+        return attempts.authorization.headers if attempts.authorization else NO_HEADERS
+
     def _pause_after(
         self, attempts: Attempts, error: ContactsError, interruption: Interruption
     ) -> float | ContactsError:
         """Return the seconds until the request is sent again, or the error that ends it."""
+        if attempts.authorization and attempts.may_renew(error):
+            self._authorizer.drop(attempts.authorization)
+            return 0.0
         decision = attempts.after_failure(error, self._monotonic(), self._jitter())
         if isinstance(decision, Raise):
             return decision.error
@@ -120,7 +128,8 @@ class Transport:
         self._hooks.notify(request, answer)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s: %s", scrub(request.operation), answer.status_code)
-        if (seconds := exhausted(answer.headers, time.time())) is not None:
+        seconds = self._wire.hold_s(request, answer.status_code, answer.headers)
+        if seconds is not None:
             self._limiter.hold(request.rate_limit, self._monotonic() + min(seconds, self._settings.max_pause_s))
         if answer.problem and is_answer(answer.status_code, request):
             raise self._wire.flawed(request.operation, answer)
@@ -155,6 +164,7 @@ class Transport:
     def _forget_parent(self) -> None:
         """Begin anew in a forked process."""
         self._limiter = RateLimiter(self._rates)
+        self._authorizer = Authorizer(self._provider, self._wire.checked_keys)
         self._process = os.getpid()
 
 

@@ -144,12 +144,13 @@ def request(
     ] = None,
     yes: Yes = False,
     settings: Settings = None,
-    as_json: Json = False,  # noqa: ARG001 - for errors; the answer is JSON anyway
+    as_json: Json = False,
 ) -> None:
     """Send one request to the vendor's own API.
 
     Use it for what has no command. Requests other than GET, HEAD and OPTIONS are shown with their parameters and body,
-    and have to be confirmed.
+    and have to be confirmed. An answer that is text is printed; other bytes go to a file or a pipe, never to a
+    terminal. With --json, text that is not JSON is a JSON string, and other bytes are one in base64.
 
         contacts request marketing GET /v1/contacts --param limit=5
         contacts request marketing POST /v1/tags --data '{"name": "vip"}'
@@ -167,7 +168,7 @@ def request(
                 *([f"  body: {json.dumps(body, ensure_ascii=False)}"] if data is not None else []),
             ]
             ask(lines if to_be_asked(yes=yes) else list(map(scrub, lines)), yes=yes)
-        output.document(client.request(method, path, params=params or None, json=body))
+        output.body(client.request(method, path, params=params or None, json=body), as_json=as_json)
 
 
 def _body(data: str | None) -> Any:
