@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -179,7 +179,7 @@ class ChangeCases(Cases):
 
     def deletion(self, _: Harness, records: Records, turn: int) -> Change:
         """The deletion of one contact."""
-        target = chosen(list(records.values()), turn, "a contact")
+        target = chosen(_most_lists_first(records.values()), turn, "a contact")
         return Change(lambda client: client.delete_contacts([target.id]), becomes={target.id: None})
 
     def deletion_of_everyone(self, harness: Harness, records: Records, _: int) -> Change:
@@ -205,7 +205,7 @@ class ChangeCases(Cases):
             ordered = sorted(record.identifiers, key=lambda each: (each.kind is not kind, each.kind.value, each.value))
             return ordered[0]
 
-        several = [record for record in records.values() if removable(record)]
+        several = [record for record in _most_lists_first(records.values()) if removable(record)]
         phoned = [r for r in several if any(each.kind is kind for each in r.identifiers)]
         target = chosen(phoned or several, turn, "a contact with two identifiers")
         identifier = removable(target)
@@ -215,7 +215,7 @@ class ChangeCases(Cases):
 
     def leaving(self, _: Harness, records: Records, turn: int) -> Change:
         """The removal of a member from one of its lists."""
-        members = sorted((r for r in records.values() if r.lists), key=lambda each: -len(each.lists))
+        members = _most_lists_first(r for r in records.values() if r.lists)
         target = chosen(members, turn, "a member of a list")
         list_id = min(target.lists)
         after = evolve(target, lists=target.lists - {list_id})
@@ -224,7 +224,7 @@ class ChangeCases(Cases):
     def joining(self, _: Harness, records: Records, turn: int) -> Change:
         """The addition of a contact to a list, preferably of one that is on another list."""
         list_id = chosen(self.used_lists(records), 0, "a list with members")
-        others = sorted((r for r in records.values() if list_id not in r.lists), key=lambda each: -len(each.lists))
+        others = _most_lists_first(r for r in records.values() if list_id not in r.lists)
         target = chosen(others, turn, "a contact that is not on every list")
         after = evolve(target, lists=target.lists | {list_id})
         return Change(lambda client: client.add_to_list(list_id, [target.id]), becomes={target.id: after})
@@ -391,6 +391,10 @@ class ChangeCases(Cases):
 
 
 SETTLE_S = 120.0  # virtual seconds for a vendor to show what it did
+
+
+def _most_lists_first(records: Iterable[Record]) -> list[Record]:
+    return sorted(records, key=lambda each: -len(each.lists))
 
 
 def chosen(found: list[Any], turn: int, what: str) -> Any:
