@@ -28,6 +28,8 @@ from contacts_core.provider import (
     Emit,
     Exports,
     Flow,
+    NativeQuery,
+    PartialResult,
     Provider,
     RemovesFromLists,
     RemovesIdentifiers,
@@ -44,7 +46,7 @@ from contacts_core.testing import MemoryProvider
 from contacts_example import Example
 from contacts_sendgrid import SendGrid
 from contacts_user_api import UserApi
-from tests.testing.lying_providers import with_requests
+from tests.testing.lying_providers import HonestSearch, with_requests
 
 Matches = Sequence[tuple[Identifier, Contact | str]]
 
@@ -519,3 +521,36 @@ class TellsNothingOfRemovals(MemoryProvider):
     def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
         yield from super().remove_identifier(contact_id, identifier)
         return unconfirmed()
+
+
+# -- what else a declared change and a declared search can get wrong
+
+
+class DeletesEveryoneInSilence(UserApi):
+    def delete_all_contacts(self) -> Flow[Outcome]:
+        try:
+            return (yield from super().delete_all_contacts())
+        except ContactsError:
+            return done(())
+
+
+class DeletesListsInSilence(SendGrid):
+    def delete_list(self, list_id: str) -> Flow[Outcome]:
+        try:
+            return (yield from super().delete_list(list_id))
+        except ContactsError:
+            return done(list_id)
+
+
+class NewListsTakeEverybody(MemoryProvider):
+    def create_list(self, name: str) -> Flow[ContactList]:
+        new_list = yield from super().create_list(name)
+        for contact in self.store.all_contacts():
+            self._put_on(contact, [*(contact.lists or ()), new_list.id])
+        return new_list
+
+
+class SearchLosesTheLast(HonestSearch):
+    def search(self, query: NativeQuery) -> Flow[PartialResult]:
+        found = yield from super().search(query)
+        return PartialResult(found.contacts[:-1], max(0, found.total - 1))

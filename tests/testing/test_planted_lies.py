@@ -70,6 +70,10 @@ OVER: dict[type[Provider], str] = {
     planted.CallsFailedJobsDone: "a_job_is_told_as_what_became_of_it",
     planted.CountsOneOfABatch: "deletions_are_told_contact_by_contact",
     planted.ConfirmsWhoNeverWas: "deletions_are_told_contact_by_contact",
+    planted.DeletesEveryoneInSilence: "faults_strike_the_deletion_of_everyone",
+    planted.DeletesListsInSilence: "faults_strike_the_deletion_of_a_list",
+    planted.NewListsTakeEverybody: "creating_a_list_changes_no_contact",
+    planted.SearchLosesTheLast: "a_native_search_finds_what_a_scan_finds",
     planted.GivesUpAtOnce: "faults_strike_a_removal_from_a_list",
 }
 """Claims that are too large, with the case that catches each."""
@@ -85,7 +89,7 @@ UNDER: dict[type[Provider], str] = {
 """Claims that are too small, with the case that catches each."""
 
 PLANTED = OVER | UNDER
-STAMPED = {planted.ShowsWhatItSends: {"stamp": "example-emulator-key"}}
+STAMPED: dict[type[Provider], dict[str, str]] = {planted.ShowsWhatItSends: {"stamp": "example-emulator-key"}}
 
 
 @pytest.mark.parametrize(

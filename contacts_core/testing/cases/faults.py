@@ -59,7 +59,10 @@ LASTING: list[tuple[str, type[ProviderError]]] = [
     ("wrong-json", UnexpectedPayload),
 ]
 
-BASES = (ExportsPages, ExportsFiles)  # classes with methods of their own, besides the capabilities
+BASES: tuple[type[Provider], ...] = (
+    ExportsPages,
+    ExportsFiles,
+)  # classes with methods of their own, besides the capabilities
 KEY_NAME = re.compile(r"(^|_)(key|token|secret|password|passphrase|credentials?)$")
 
 SOMEBODY = Identifier.email("somebody@example.com")

@@ -153,7 +153,7 @@ class Cases:
             )
             for number, person in enumerate(people(count))
         ]
-        memberships = ([], lists[:1], lists[1:], lists)
+        memberships: tuple[list[str], ...] = ([], lists[:1], lists[1:], lists)
         for number, joined in enumerate(memberships):
             if written := contacts[number::4]:
                 self.wait_done(harness, harness.client.upsert_contacts(written, lists=joined))
