@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from contacts_core.errors import InvalidInput
+from contacts_core.errors import InvalidInput, UnsupportedOperation
 from contacts_core.provider import Flow, Provider, Request
 
 IDEMPOTENT = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}  # RFC 9110, section 9.2.2
@@ -28,7 +28,10 @@ def request(provider: Provider, method: str, path: str, params: Mapping[str, str
 
     Raises:
         InvalidInput: The path leads elsewhere.
+        UnsupportedOperation: The provider does not use HTTP.
     """
+    if not provider.base_url:
+        raise UnsupportedOperation(f"{provider.name} does not use HTTP, so there is nothing to send a request to")
     _check_path(path)
     verb = method.upper()
     below = path.removeprefix(provider.path_prefix())
