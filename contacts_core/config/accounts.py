@@ -32,6 +32,7 @@ __all__ = [
     "open_provider",
     "reference",
     "section",
+    "settings_of",
 ]
 
 

@@ -153,6 +153,12 @@ class Provider:
         """Return where the account is, for confirmations: ``base_url``; a path, for a provider without HTTP."""
         return self.base_url
 
+    def close(self) -> None:
+        """Close what the provider itself keeps open, such as a database; called when a client of it is closed.
+
+        Other clients may go on with the same provider: open again what they need.
+        """
+
     def validate_id(self, id: str) -> str:
         """Return why this id must not be sent; empty if it may be. Extend it if the vendor's ids are narrower."""
         return check_id(id)

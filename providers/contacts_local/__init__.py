@@ -99,6 +99,10 @@ class Local(
         """The connections to the file."""
         return Store(self.path)
 
+    def close(self) -> None:
+        """See `Provider.close`: without other programs the file is then whole by itself, without side files."""
+        self.store.close()
+
     def location(self) -> str:
         return str(self.path)
 

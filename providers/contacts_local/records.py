@@ -1,5 +1,8 @@
 """Reading and changing contacts, lists and fields, each in a transaction of its own."""
 
+# There are no flows here, and most statements have no result.
+# pyright: reportUnusedCallResult=false
+
 from __future__ import annotations
 
 import secrets

@@ -4,6 +4,9 @@ One SQLite file in WAL mode, so that several processes read while one of them wr
 one for each call under way, and are closed with the store. https://www.sqlite.org/wal.html
 """
 
+# There are no flows here, and most statements have no result.
+# pyright: reportUnusedCallResult=false
+
 from __future__ import annotations
 
 import os
@@ -95,6 +98,10 @@ class Store:
         """
         with self._writing:
             return self._transaction("BEGIN IMMEDIATE", work)
+
+    def close(self) -> None:
+        """Close the connections that are not in use; what comes later opens new ones."""
+        _close(self._idle)
 
     def empty_log(self) -> None:
         """Move what the write-ahead log holds into the file, and cut the log, unless another process reads it.
