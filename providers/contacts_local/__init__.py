@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -41,6 +42,7 @@ from contacts_local import mapping, records
 from contacts_local.records import Changes
 from contacts_local.search import Condition, condition
 from contacts_local.store import Store, default_path
+from contacts_local.writer import Writer, open_writer
 
 __all__ = ["Changes", "Local"]
 
@@ -199,6 +201,12 @@ class Local(
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         return (yield from self._read(records.fields))
+
+
+@hookimpl
+def contacts_writers() -> dict[str, Callable[..., AbstractContextManager[Writer]]]:
+    """What ``contacts export --to people.db`` writes with."""
+    return dict.fromkeys((".db", ".sqlite"), open_writer)
 
 
 @hookimpl

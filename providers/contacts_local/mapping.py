@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from math import isfinite
 from typing import Any, TypeAlias, cast
 
 from attrs import evolve
@@ -59,6 +60,8 @@ def _written(value: Any) -> Any:
             return value
         case int() if not -LARGEST <= value < LARGEST:
             return {"int": str(value)}
+        case float() if not isfinite(value):
+            return {"float": str(value)}
         case datetime():
             return {"time": value.isoformat()}
         case date():
@@ -71,6 +74,8 @@ def _read(value: Any) -> CustomValue:
     match value:
         case {"int": str(text)}:
             return int(text)
+        case {"float": str(text)}:
+            return float(text)
         case {"time": str(text)}:
             return datetime.fromisoformat(text)
         case {"date": str(text)}:

@@ -219,6 +219,7 @@ class Writer:
         self._indexed: list[Row] = []
         self._unindexed: list[Row] = []
         self._members: list[Row] = []
+        self._left: list[Row] = []
         self._fields: dict[str, FieldType] = {}
 
     def new_id(self) -> str:
@@ -267,8 +268,10 @@ class Writer:
         number: int,
         before: Contact,
         after: Contact,
-        lists: Iterable[str],
+        lists: Sequence[str],
         updated_at: int | None = None,
+        *,
+        exactly: bool = False,
     ) -> str:
         """Write what is different; if nothing is, nothing is written.
 
@@ -279,14 +282,17 @@ class Writer:
             after: The contact as it is to be.
             lists: Lists to put it on.
             updated_at: When it was changed; now, if not given.
+            exactly: Whether to take it off all other lists.
 
         Raises:
             InvalidInput: A value cannot be written.
         """
-        joined = [list_id for list_id in lists if list_id not in (before.lists or ())]
+        on = before.lists or ()
+        joined = [list_id for list_id in lists if list_id not in on]
+        left = [list_id for list_id in on if list_id not in lists] if exactly else []
         data = mapping.row(after)
         same = data == mapping.row(before)
-        if same and not joined:
+        if same and not (joined or left):
             return before.id
         version = log.note(before.id, before=_version(self._db, number))
         if same:
@@ -296,6 +302,7 @@ class Writer:
             self._unindexed += _index_entries(before, number)
             self._indexed += mapping.index_rows(after.identifiers, mapping.names(after.identifiers), number)
         self._members += [(list_id, number) for list_id in joined]
+        self._left += [(list_id, number) for list_id in left]
         self._note_fields(after)
         return before.id
 
@@ -313,6 +320,7 @@ class Writer:
             ("DELETE FROM identifier WHERE kind = ? AND key = ? AND normal = ? AND contact = ?", self._unindexed),
             ("INSERT INTO identifier VALUES (?, ?, ?, ?, ?)", sorted(self._indexed)),
             ("INSERT OR IGNORE INTO member VALUES (?, ?)", self._members),
+            ("DELETE FROM member WHERE list = ? AND contact = ?", self._left),
             (NOTE_FIELD, [(name, type_.value) for name, type_ in self._fields.items()]),
         ):
             if rows:
@@ -374,6 +382,83 @@ def remove_identifier(db: sqlite3.Connection, contact_id: str, identifier: Ident
     writer.write()
     log.write()
     return done(identifier.value)
+
+
+# -- copies of other accounts
+
+
+def source(db: sqlite3.Connection) -> str:
+    """Return the name of the account that the file is an export of; empty for a file of its own."""
+    return str(db.execute("SELECT source FROM file").fetchone()[0])
+
+
+def begin_copy(db: sqlite3.Connection, source: str, lists: Iterable[ContactList]) -> None:
+    """Make a new file an export of an account that has these lists."""
+    db.execute("UPDATE file SET source = ?", [source])
+    for each in lists:
+        created = mapping.microseconds(each.created_at) if each.created_at else None
+        db.execute("INSERT OR IGNORE INTO list (id, name, created_at) VALUES (?, ?, ?)", [each.id, each.name, created])
+
+
+def copy(db: sqlite3.Connection, contacts: Sequence[Contact]) -> None:
+    """Add contacts as they are, with their ids, lists and times; one that is there already is left alone.
+
+    Raises:
+        InvalidInput: A value cannot be written.
+    """
+    known = set(_numbers(db, [contact.id for contact in contacts]))
+    writer, log = Writer(db), Log(db)
+    for contact in contacts:
+        contact_id = contact.id or writer.new_id()
+        if contact_id in known:
+            continue
+        known.add(contact_id)
+        lists = contact.lists or ()
+        db.executemany("INSERT OR IGNORE INTO list (id, name) VALUES (?, ?)", [(each, each) for each in lists])
+        try:
+            names = mapping.names(contact.identifiers)
+            _ = writer.add(log, contact_id, contact, names, lists, _times(contact, log.now))
+        except InvalidInput as error:
+            raise InvalidInput(f"contact {contact_id} cannot be written: {error}") from None
+    writer.write()
+    log.write()
+
+
+def _times(contact: Contact, now: int) -> tuple[int, int]:
+    created, updated = contact.created_at, contact.updated_at
+    return (
+        mapping.microseconds(created) if created else now,
+        mapping.microseconds(updated) if updated else now,
+    )
+
+
+def replace(db: sqlite3.Connection, copied: sqlite3.Connection, size: int) -> None:
+    """Make the contacts, lists and fields those of a copy; only what is different counts as a change."""
+    missing: set[str] = {row[0] for row in db.execute("SELECT id FROM contact")}
+    after = 0
+    while rows := copied.execute(f"{NUMBERED} WHERE n > ? ORDER BY n LIMIT ?", [after, size]).fetchall():
+        after = rows[-1][0]
+        contacts = [mapping.contact(*row[1:]) for row in rows]
+        numbers = _numbers(db, [contact.id for contact in contacts])
+        missing -= numbers.keys()
+        before = _by_number(db, numbers.values())
+        writer, log = Writer(db), Log(db)
+        for contact in contacts:
+            times = _times(contact, log.now)
+            if contact.id in numbers:
+                number = numbers[contact.id]
+                _ = writer.change(log, number, before[number], contact, contact.lists or (), times[1], exactly=True)
+            else:
+                names = mapping.names(contact.identifiers)
+                _ = writer.add(log, contact.id, contact, names, contact.lists or (), times)
+        writer.write()
+        log.write()
+    _remove(db, _by_number(db, _numbers(db, sorted(missing)).values()))
+    for table, columns in (("list", "id, name, created_at"), ("field", "name, type")):
+        db.execute(f"DELETE FROM {table}")
+        rows = copied.execute(f"SELECT {columns} FROM {table}").fetchall()
+        marks = ", ".join("?" for _ in columns.split(","))
+        db.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
 
 
 # -- lists and fields

@@ -37,10 +37,11 @@ APPLICATION_ID = 0x436F5631  # in the header of every file of ours: "CoV1"
 #   change; ``data`` is JSON, see `payloads`; times are microseconds since 1970, UTC.
 # identifier: every identifier by its normal form. ``main`` is 1 where text conditions look at it.
 # change: the last change of every contact there is or was; one row each, so that it does not grow with each write.
-# file: one row. ``id`` names the account, ``version`` is the last one given to a change.
+# file: one row. ``id`` names the account, ``version`` is the last one given to a change; ``source`` is the name of the
+#   account that the file is an export of, and empty for a file of its own.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
-        """CREATE TABLE file (id TEXT NOT NULL, version INTEGER NOT NULL)""",
+        """CREATE TABLE file (id TEXT NOT NULL, version INTEGER NOT NULL, source TEXT NOT NULL)""",
         """CREATE TABLE contact (
             n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, version INTEGER NOT NULL,
             data TEXT NOT NULL, created_at INTEGER, updated_at INTEGER)""",
@@ -206,7 +207,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         for statement in statements:
             db.execute(statement)
     if version == 0:
-        db.execute("INSERT INTO file VALUES (?, 0)", [secrets.token_hex(16)])
+        db.execute("INSERT INTO file VALUES (?, 0, '')", [secrets.token_hex(16)])
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     db.execute("COMMIT")

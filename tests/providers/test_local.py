@@ -24,7 +24,9 @@ from contacts_core.config.accounts import open_provider
 from contacts_core.errors import ConfigurationError, InvalidInput, Unavailable, UnsupportedOperation
 from contacts_core.models import Address, FieldType, OutcomeState
 from contacts_core.query import Compare, Op, RawQuery
-from contacts_local import Changes, Local, store
+from contacts_core.testing import MemoryProvider
+from contacts_local import Changes, Local, search, store, writer
+from contacts_local.writer import open_writer
 
 FILE = "people.db"
 
@@ -503,13 +505,16 @@ class TestSearch:
 
     def test_of_thousands_of_addresses_is_one_statement(self, contacts: Contacts[Local]) -> None:
         contacts.upsert_contacts(people(30))
-        query = F.email.in_(f"person{n}@example.com" for n in range(20, 3000))
+        query = F.email.in_(f"person{n}@example.com" for n in range(20, 1200))
         assert sum(1 for _ in contacts.search(query)) == 10
         assert contacts.explain(query).text
 
-    def test_of_more_than_sqlite_takes_is_a_scan(self, contacts: Contacts[Local]) -> None:
+    def test_of_more_than_sqlite_takes_is_a_scan(
+        self, contacts: Contacts[Local], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(search, "MOST_VALUES", 50)
         contacts.upsert_contacts(people(30))
-        many = F.email.in_(f"person{n}@example.com" for n in range(20, 40_000))
+        many = F.email.in_(f"person{n}@example.com" for n in range(20, 60))
         assert not contacts.explain(many).text
         assert sum(1 for _ in contacts.search(many, scan=True)) == 10
         deep = F.email.is_set()
@@ -527,3 +532,77 @@ class TestSearch:
                 list(contacts.search(RawQuery(wrong)))
         assert contacts.upsert_contacts(people(5)).succeeded_count == 5
         assert contacts.count() == 6
+
+
+class TestExportToAFile:
+    @pytest.fixture
+    def vendor(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Contacts[MemoryProvider]]:
+        monkeypatch.setattr(writer, "BATCH", 10)
+        with Contacts(MemoryProvider(), name="crm") as client:
+            client.create_list("News")
+            client.upsert_contacts([evolve(each, custom={"day": date(2025, 1, 1)}) for each in people(25)], ["News"])
+            yield client
+
+    def export(self, vendor: Contacts[MemoryProvider], path: Path, source: str = "crm") -> None:
+        with open_writer(path, source, vendor.lists()) as file:
+            for contact in vendor.export():
+                file.write(contact)
+
+    def stop_half_way(self, file: writer.Writer) -> None:
+        for contact in people(15):
+            file.write(contact)
+        raise TypeError("no more")
+
+    def test_makes_an_account(self, vendor: Contacts[MemoryProvider], tmp_path: Path) -> None:
+        self.export(vendor, tmp_path / FILE)
+        assert [path.name for path in tmp_path.iterdir()] == [FILE]
+        assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
+        with connect(Local, path=tmp_path / FILE) as copy:
+            theirs = {contact.id: contact for contact in vendor.export()}
+            ours = {contact.id: contact for contact in copy.export(lists=["News"])}
+            assert ours.keys() == theirs.keys()
+            assert all(ours[key].custom == theirs[key].custom == {"day": date(2025, 1, 1)} for key in ours)
+            assert [(each.name, each.count) for each in copy.lists()] == [("News", 25)]
+            assert [field.name for field in copy.custom_fields()] == ["day"]
+
+    def test_again_is_told_as_the_changes_between_both(self, vendor: Contacts[MemoryProvider], tmp_path: Path) -> None:
+        self.export(vendor, tmp_path / FILE)
+        with connect(Local, path=tmp_path / FILE) as copy:
+            version, account = changes(copy, 0, most=9999).version, changes(copy, 0).account
+            first, second, third, *_ = [contact.id for contact in vendor.export()]
+            vendor.delete_contacts([first])
+            vendor.remove_from_list("News", [second])
+            vendor.upsert_contacts([evolve(people(3)[2], first_name="Ada"), jane()])
+            self.export(vendor, tmp_path / FILE)
+            found = changes(copy, version)
+            assert (found.account, found.gone, found.more) == (account, (first,), False)
+            assert [(c.first_name, c.email, len(c.lists or ())) for c in found.contacts] == [
+                (None, "person1@example.com", 0),
+                ("Ada", "person2@example.com", 1),
+                (None, "jane@example.com", 0),
+            ]
+            assert third in {contact.id for contact in found.contacts}
+            assert copy.count() == 25
+            self.export(vendor, tmp_path / FILE)
+            assert changes(copy, found.version).version == found.version
+
+    def test_replaces_nothing_but_an_export_of_the_same_account(
+        self, vendor: Contacts[MemoryProvider], contacts: Contacts[Local], tmp_path: Path
+    ) -> None:
+        contacts.upsert_contacts([jane()])
+        contacts.close()
+        self.export(vendor, tmp_path / "crm.db")
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        for name, why in ((FILE, "holds contacts of its own"), ("crm.db", "is an export of crm")):
+            with pytest.raises(InvalidInput, match=why):
+                self.export(vendor, tmp_path / name, "another")
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+    def test_that_fails_leaves_what_was_there(self, vendor: Contacts[MemoryProvider], tmp_path: Path) -> None:
+        for there in ([], [FILE]):
+            with pytest.raises(TypeError, match="no more"), open_writer(tmp_path / FILE, "crm", []) as file:
+                self.stop_half_way(file)
+            assert [path.name for path in tmp_path.iterdir()] == there
+            self.export(vendor, tmp_path / FILE)
+        with connect(Local, path=tmp_path / FILE) as copy:
+            assert copy.count() == 25
