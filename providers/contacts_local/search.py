@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from contacts_core.query import And, Compare, Not, Op, Or, Query, RawQuery
 from contacts_local import mapping
@@ -49,7 +49,7 @@ class Condition:
     """
 
     sql: str
-    values: Values = ()
+    values: Values = field(default=(), repr=False)
     raw: bool = False
 
 

@@ -133,12 +133,18 @@ class Store:
         with _typed(self.path):
             file = _file_id(self.path)
             db = self._taken(file) or self._opened()
+            usable = False
             try:
                 yield db
-            except BaseException:
-                db.close()
+                usable = True
+            except ContactsError:  # raised by the work, whose transaction is rolled back
+                usable = True
                 raise
-            self._idle.append((os.getpid(), _file_id(self.path) if file is None else file, db))
+            finally:
+                if usable:
+                    self._idle.append((os.getpid(), file or _file_id(self.path), db))
+                else:
+                    db.close()
 
     def _taken(self, file: object) -> sqlite3.Connection | None:
         """A connection that is not in use, to the file that has this name now."""
