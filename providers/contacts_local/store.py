@@ -182,7 +182,10 @@ _inherited: list[sqlite3.Connection] = []  # kept from being closed, in a proces
 
 def _close(idle: list[tuple[int, object, sqlite3.Connection]]) -> None:
     while idle:
-        process, _, db = idle.pop()
+        try:
+            process, _, db = idle.pop()
+        except IndexError:  # another thread was faster
+            return
         if process == os.getpid():
             db.close()
 
