@@ -58,7 +58,7 @@ def plan(client: Client, capability: type[Provider], doing: str, items: Iterable
     """What is about to be done, for the person who decides; refuses at once what the provider cannot do."""
     provider = operations.require(client.provider, capability)
     listed = list(items)
-    lines = [f"about to {doing}, on {client.name} ({provider.title or provider.name}, {provider.base_url})"]
+    lines = [f"about to {doing}, on {client.name} ({provider.title or provider.name}, {provider.location()})"]
     lines += [f"  {item}" for item in listed[: wording.SHOWN]]
     if len(listed) > wording.SHOWN:
         lines.append(f"  and {len(listed) - wording.SHOWN} more")

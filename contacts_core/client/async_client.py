@@ -96,6 +96,7 @@ class AsyncContacts(Generic[P_co]):
     async def close(self) -> None:
         """Close the connections. An HTTP client that you passed in stays open."""
         await self._transport.close()
+        self.provider.close()
 
     async def run(self, flow: Flow[T]) -> T:
         """Run a flow of your own, with this account's authorization, rate limits and retries.

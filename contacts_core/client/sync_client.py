@@ -92,6 +92,7 @@ class Contacts(Generic[P_co]):
     def close(self) -> None:
         """Close the connections. An HTTP client that you passed in stays open."""
         self._transport.close()
+        self.provider.close()
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow of your own, with this account's authorization, rate limits and retries.

@@ -32,6 +32,7 @@ __all__ = [
     "open_provider",
     "reference",
     "section",
+    "settings_of",
 ]
 
 
@@ -172,7 +173,7 @@ def open_provider(account: str | type[Provider], settings: Mapping[str, Any]) ->
         provider = plugins.provider_class(known.provider if known else name)
     else:
         name, known, provider = account.name, None, account
-    options = {a.name: a for a in attrs.fields(provider)}
+    options = {a.name: a for a in settings_of(provider)}
     given = {**_from_environment(provider), **(_resolved(known, options) if known else {}), **settings}
     if unknown := sorted(given.keys() - options.keys()):
         raise ConfigurationError(
@@ -189,6 +190,11 @@ def open_provider(account: str | type[Provider], settings: Mapping[str, Any]) ->
         raise ConfigurationError(f"a setting of {name} is wrong: {error}") from None
 
 
+def settings_of(provider: type[Provider]) -> list[attrs.Attribute[Any]]:
+    """The settings that an account of this provider may have."""
+    return [a for a in attrs.fields(provider) if a.init]
+
+
 def environment_name(provider: type[Provider], setting: attrs.Attribute[Any]) -> str:
     """The environment variable of a setting: ``<NAME>_<SETTING>`` unless the setting names another."""
     usual = f"{provider.name}_{setting.name}".upper().replace("-", "_")
@@ -196,7 +202,7 @@ def environment_name(provider: type[Provider], setting: attrs.Attribute[Any]) ->
 
 
 def _from_environment(provider: type[Provider]) -> dict[str, str]:
-    variables = {a.name: os.environ.get(environment_name(provider, a)) for a in attrs.fields(provider)}
+    variables = {a.name: os.environ.get(environment_name(provider, a)) for a in settings_of(provider)}
     return {name: value for name, value in variables.items() if value}
 
 

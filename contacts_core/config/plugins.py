@@ -16,17 +16,19 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pluggy
 from attrs import define, field, frozen
 
 from contacts_core.errors import ConfigurationError
+from contacts_core.models import Contact, ContactList
 from contacts_core.provider import Provider
 from contacts_core.provider.hooks import GROUP
 
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GROUP",
+    "ContactWriter",
+    "FileWriter",
     "HookCall",
     "PluginManager",
     "ProviderHooks",
@@ -45,6 +49,7 @@ __all__ = [
     "provider_class",
     "registry",
     "results",
+    "writers",
 ]
 
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -62,6 +67,33 @@ class ProviderHooks:
     def contacts_emulators(self) -> Iterable[type[Any]]:
         """Subclasses of `contacts_core.emulator.Emulator` for those vendors; import them inside, they need an extra."""
         return ()
+
+    @hookspec
+    def contacts_writers(self) -> Mapping[str, FileWriter]:
+        """What writes exported contacts to a file, by how the file's name ends: ``{".db": open_writer}``."""
+        return {}
+
+
+class ContactWriter(Protocol):
+    """Writes contacts, one after the other."""
+
+    def write(self, contact: Contact) -> None:
+        """Write one contact."""
+        ...
+
+
+class FileWriter(Protocol):
+    """Opens a writer of contacts for a file."""
+
+    def __call__(self, path: Path, source: str, lists: Sequence[ContactList]) -> AbstractContextManager[ContactWriter]:
+        """Open it; the file is complete at the end of the block, and unchanged if the block fails.
+
+        Args:
+            path: The file.
+            source: The name of the account that is exported.
+            lists: The lists of the account, where it tells them.
+        """
+        ...
 
 
 @frozen
@@ -253,6 +285,16 @@ def provider_class(name: str) -> type[Provider]:
         f"there is no provider and no account named {name!r}" + (f" ({broken})" if broken else ""),
         hint=f"providers: {', '.join(known.providers)}; accounts: see `contacts accounts`",
     )
+
+
+def writers() -> dict[str, FileWriter]:
+    """What plugins write exported contacts with, by how the file's name ends; those of a broken plugin are missing."""
+    _ = registry()  # loads the plugins
+    return {
+        suffix.lower(): writer
+        for answer in call(manager().hook.contacts_writers).result
+        for suffix, writer in answer.items()
+    }
 
 
 def _load(plugins: pluggy.PluginManager, point: EntryPoint, broken: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
-from contacts_core.errors import InvalidInput, UnexpectedPayload
+from contacts_core.errors import InvalidInput, UnexpectedPayload, UnsupportedOperation
 from contacts_core.provider import Flow, Provider, Response
 from contacts_core.provider import request as build
 from contacts_core.provider.effects import Values
@@ -33,7 +33,10 @@ def request(provider: Provider, method: str, path: str, params: Values | None, j
     Raises:
         InvalidInput: The path leads elsewhere.
         UnexpectedPayload: The answer claims to be JSON, and is not.
+        UnsupportedOperation: The provider does not use HTTP.
     """
+    if not provider.base_url:
+        raise UnsupportedOperation(f"{provider.name} does not use HTTP, so there is nothing to send a request to")
     _check_path(path)
     verb = method.upper()
     below = path.removeprefix(provider.path_prefix())

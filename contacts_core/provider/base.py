@@ -140,7 +140,8 @@ class Provider:
         longest_id: Characters of an id, at most 510. Default 255.
         status_hints: What to do about an HTTP status that means something of its own at this vendor, by status.
         converter: Structures answers into payloads; register hooks on it for a vendor's oddities.
-        base_url: Where the API is.
+        base_url: Where the API is. A provider without HTTP declares it empty and as no setting, and does its work with
+            `Blocking`: ``base_url: str = field(init=False, default="", repr=False)``.
         http: Attempts, timeouts and limits of requests; a table of them in the accounts file.
     """
 
@@ -219,6 +220,16 @@ class Provider:
     def path_prefix(self) -> str:
         """Return what every path begins with, after ``base_url``; empty by default."""
         return ""
+
+    def location(self) -> str:
+        """Return where the account is, for confirmations: ``base_url``; a path, for a provider without HTTP."""
+        return self.base_url
+
+    def close(self) -> None:
+        """Close what the provider itself keeps open, such as a database; called when a client of it is closed.
+
+        Other clients may go on with the same provider: open again what they need.
+        """
 
     def validate_id(self, id: str) -> str:
         """Return why this id must not be sent; empty if it may be. Extend it if the vendor's ids are narrower."""

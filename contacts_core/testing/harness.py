@@ -294,7 +294,10 @@ def _sample(provider: type[Provider], emulator: type[Emulator] | None) -> dict[s
     from contacts_core.emulator import Clock, Faults
 
     keys = emulator(clock=Clock(manual=True), faults=Faults()).settings() if emulator else {}
-    known = attrs.fields_dict(provider)["base_url"].default
+    base_url = attrs.fields_dict(provider)["base_url"]
+    if not base_url.init:  # it does not use HTTP
+        return keys
+    known = base_url.default
     return {**keys, "base_url": f"https://{provider.name}.example" if known is attrs.NOTHING else known}
 
 

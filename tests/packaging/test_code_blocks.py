@@ -102,6 +102,7 @@ def vendors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Running
     monkeypatch.setenv("CONTACTS_FILE", str(tmp_path / "contacts.toml"))
     (tmp_path / "contacts.toml").write_text("\n".join(map(account, ACCOUNTS)), encoding="utf-8")
     monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "storage"))
+    monkeypatch.setenv("CONTACTS_LOCAL_FILE", str(tmp_path / "contacts.db"))
     monkeypatch.syspath_prepend(str(tmp_path))
     with running(Sandbox(emulators().values(), contacts=60, speed=600)) as server:
         for vendor, settings in ((vendor, server.settings(vendor)) for vendor in emulators()):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from contacts_bird import Bird
 from contacts_bird.emulator import BirdEmulator
 from contacts_core.testing import MemoryProvider, ProviderContract
+from contacts_local import Local
 from contacts_sendgrid import SendGrid
 from contacts_sendgrid.emulator import SendGridEmulator
 from contacts_user_api import UserApi
@@ -35,6 +38,14 @@ class TestUserApi(ProviderContract):
     emulator = UserApiEmulator
     cassettes = CASSETTES / "user-api"
     observer = SEEN.append
+
+
+class TestLocal(ProviderContract):
+    provider = Local
+
+    @pytest.fixture(autouse=True)
+    def file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(type(self), "settings", {"path": tmp_path / "people.db"})
 
 
 class TestMemory(ProviderContract):

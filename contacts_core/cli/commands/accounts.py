@@ -228,9 +228,10 @@ def _new_settings(name: str, kind: type[Provider], given: dict[str, str], *, key
     """
     import attrs
 
+    from contacts_core.config.accounts import settings_of
     from contacts_core.errors import ConfigurationError
 
-    options = {each.name: each for each in attrs.fields(kind)}
+    options = {each.name: each for each in settings_of(kind)}
     if unknown := sorted(given.keys() - options.keys()):
         raise ConfigurationError(
             f"{kind.name} has no setting {', '.join(unknown)}", hint=f"its settings are {', '.join(sorted(options))}"
@@ -355,9 +356,9 @@ def _known() -> Iterable[Mapping[str, Any]]:
 
 def _settings(account: Account, provider: type[Provider] | None) -> dict[str, str]:
     """Settings as they stand in the file; a key that stands there itself is not shown."""
-    import attrs
+    from contacts_core.config.accounts import settings_of
 
-    fields: dict[str, Any] = {each.name: each for each in attrs.fields(provider)} if provider else {}
+    fields: dict[str, Any] = {each.name: each for each in settings_of(provider)} if provider else {}
     said: dict[str, str] = {}
     for name, value in account.settings.items():
         scheme, colon, target = str(value).partition(":")
@@ -375,9 +376,9 @@ def _environment(provider: type[Provider]) -> dict[str, str]:
     """Where the environment has what this provider needs; empty unless it has all of it."""
     import attrs
 
-    from contacts_core.config.accounts import environment_name
+    from contacts_core.config.accounts import environment_name, settings_of
 
-    names = {each: environment_name(provider, each) for each in attrs.fields(provider)}
+    names = {each: environment_name(provider, each) for each in settings_of(provider)}
     if any(each.default is attrs.NOTHING and not os.environ.get(name) for each, name in names.items()):
         return {}
     return {each.name: f"env:{name}" for each, name in names.items() if os.environ.get(name)}

@@ -38,7 +38,10 @@ from contacts_core.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from contacts_core.client import Contacts
+    from contacts_core.config.plugins import ContactWriter
     from contacts_core.errors import IncompleteSearch
     from contacts_core.models import Contact, ContactList, FieldDefinition, FieldType
     from contacts_core.query import Query
@@ -262,7 +265,9 @@ def export(
     account: Account,
     to: Annotated[
         Path | None,
-        typer.Option("--to", metavar="FILE", parser=whole_file, help="The file to write: .csv, .jsonl or .ndjson."),
+        typer.Option(
+            "--to", metavar="FILE", parser=whole_file, help="The file to write: .csv, .jsonl, .ndjson or .db."
+        ),
     ] = None,
     on_list: Lists = None,
     fields: Fields = None,
@@ -273,16 +278,17 @@ def export(
 ) -> None:
     """Write every contact to a file, or to stdout.
 
-    The file appears under its name only when it is complete, and only you may read it. Without --to, --json writes JSON
+    The file appears under its name only when it is complete, and only you may read it. A .db file is a database that can
+    be opened as an account; the next export of the same account brings it up to date. Without --to, --json writes JSON
     Lines to stdout, and --csv writes CSV.
 
         contacts export marketing --to people.csv --excel-safe
+        contacts export marketing --to people.db
         contacts export marketing --csv --fields id,email,custom.score
         contacts export marketing --list ID --json > members.jsonl
     """
     from contacts_core.cli import output
     from contacts_core.cli.prompts import opened
-    from contacts_core.formats import writer_for
 
     if to is None and not (as_json or as_csv):
         raise typer.BadParameter("say where to: --to FILE, or --json or --csv for stdout")
@@ -296,7 +302,7 @@ def export(
         if to is None:
             listing.lines(contacts)
             return
-        with writer_for(to, excel_safe=excel_safe) as writer, output.progress(f"exporting {account}") as far:
+        with _writer(client, to, excel_safe=excel_safe) as writer, output.progress(f"exporting {account}") as far:
             for number, contact in enumerate(contacts, 1):
                 writer.write(contact)
                 if number % BEAT == 0:
@@ -305,6 +311,22 @@ def export(
         output.document({"file": str(to), "contacts": number})
     else:
         output.show(f"{number} contacts written to {to}")
+
+
+def _writer(client: Contacts[Any], path: Path, *, excel_safe: bool) -> AbstractContextManager[ContactWriter]:
+    """Open a writer for a file, of this library or of a plugin."""
+    from contacts_core.config import plugins
+    from contacts_core.errors import InvalidInput
+    from contacts_core.formats import FORMATS, writer_for
+    from contacts_core.provider import ReadsLists
+
+    suffix = path.suffix.lower()
+    opener = None if suffix in FORMATS else plugins.writers().get(suffix)
+    if opener is None:
+        return writer_for(path, excel_safe=excel_safe)
+    if excel_safe:
+        raise InvalidInput("only CSV can be made safe for spreadsheets", hint="use a name ending in .csv")
+    return opener(path, client.name, client.lists() if isinstance(client.provider, ReadsLists) else [])
 
 
 def count(account: Account, settings: Settings = None, as_json: Json = False) -> None:
