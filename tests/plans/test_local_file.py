@@ -13,23 +13,25 @@ from contacts_core.errors import PlanRefused
 from contacts_core.plans import plan_erasure, plan_identifier_removal, plan_list_removal
 from contacts_core.storage.tombstones import guard
 from contacts_local import Local
-from tests.plans.environment import Ground
+from tests.plans.environment import Environment
 
 QUICK: dict[str, Any] = {"pause": 0.01, "timeout": 10.0}
 
 
 @pytest.fixture
-def file(here: Ground, tmp_path: Path) -> Iterator[Contacts[Local]]:
+def file(environment: Environment, tmp_path: Path) -> Iterator[Contacts[Local]]:
     """A file with the people of one of the vendors."""
     with Contacts(Local(path=tmp_path / "people.db"), guard=guard(None)) as contacts:
         contacts.create_list("News")
-        contacts.upsert_contacts(here.doors["bird"].export(), lists=["News"])
+        contacts.upsert_contacts(environment.clients["bird"].export(), lists=["News"])
         yield contacts
 
 
-def test_people_are_erased_from_the_file_and_the_vendor(here: Ground, file: Contacts[Local], tmp_path: Path) -> None:
-    people = here.emails(3)
-    accounts = [file, here.doors["bird"]]
+def test_people_are_erased_from_the_file_and_the_vendor(
+    environment: Environment, file: Contacts[Local], tmp_path: Path
+) -> None:
+    people = environment.emails(3)
+    accounts = [file, environment.clients["bird"]]
     before = {contact.id for contact in file.export()}
     leaving = {contact.id for contact in file.search(F.email.in_(each.value for each in people))}
     plan = plan_erasure(people, accounts)
@@ -45,8 +47,10 @@ def test_people_are_erased_from_the_file_and_the_vendor(here: Ground, file: Cont
     assert "erased" in blocked.failed[0].reason
 
 
-def test_a_plan_for_one_file_is_not_applied_to_another(here: Ground, file: Contacts[Local], tmp_path: Path) -> None:
-    plan = plan_erasure(here.emails(1), [file])
+def test_a_plan_for_one_file_is_not_applied_to_another(
+    environment: Environment, file: Contacts[Local], tmp_path: Path
+) -> None:
+    plan = plan_erasure(environment.emails(1), [file])
     with connect(Local, path=tmp_path / "another.db") as another:
         another.upsert_contacts(file.export())
         with pytest.raises(PlanRefused):
@@ -58,8 +62,8 @@ def test_a_plan_for_one_file_is_not_applied_to_another(here: Ground, file: Conta
         assert plan.apply([moved], **QUICK).complete
 
 
-def test_an_identifier_goes_and_a_member_leaves_in_the_file(here: Ground, file: Contacts[Local]) -> None:
-    (person,) = here.emails(1)
+def test_an_identifier_goes_and_a_member_leaves_in_the_file(environment: Environment, file: Contacts[Local]) -> None:
+    (person,) = environment.emails(1)
     found = file.find([person])[person]
     assert found is not None
     assert plan_list_removal(file, "News", [person]).apply([file], **QUICK).complete

@@ -278,9 +278,9 @@ def export(
 ) -> None:
     """Write every contact to a file, or to stdout.
 
-    The file appears under its name only when it is complete, and only you may read it. A .db file is a database that can
-    be opened as an account; the next export of the same account brings it up to date. Without --to, --json writes JSON
-    Lines to stdout, and --csv writes CSV.
+    The file appears under its name only when it is complete, and only you may read it. A .db file is a database that
+    can be opened as an account; the next export of the same account brings it up to date. Without --to, --json writes
+    JSON Lines to stdout, and --csv writes CSV.
 
         contacts export marketing --to people.csv --excel-safe
         contacts export marketing --to people.db
