@@ -52,7 +52,7 @@ def upsert_contacts(
     targets = yield from resolve_lists(able, lists)
     # An iterator of the caller's may have no more than ``__next__`` or ``__anext__``.
     rest = chain(contacts) if isinstance(contacts, Iterable) else aiter(contacts)
-    progress = _Progress(_Reached(Outcome(operation="upsert_contacts", provider=able.name)))
+    progress = _Progress(_Reached([Outcome(operation="upsert_contacts", provider=able.name)], 1))
     try:
         yield from _write(able, rest, targets, guard, progress)
     except BaseException as error:  # noqa: BLE001 - whatever it is, it goes on with what was done until then
@@ -65,14 +65,22 @@ class _Reached:
     """How far the writing got.
 
     Attributes:
-        done: The outcome of what was sent, and of what was held back.
+        parts: Outcomes of what was sent, and of what was held back; the list grows.
+        count: How many of them had come when this was noted.
         sending: Contacts that are being sent.
         waiting: Contacts that were taken from the caller and not sent yet.
     """
 
-    done: Outcome
+    parts: Sequence[Outcome]
+    count: int
     sending: Sequence[Contact] = ()
     waiting: Iterable[Contact] = ()
+
+    @property
+    def done(self) -> Outcome:
+        """The outcome until here. It is added up once, at the end: a sum for each batch would copy all items again."""
+        first = self.parts[0]
+        return Outcome.merge(first.operation, first.provider, self.parts[: self.count])
 
 
 @define
@@ -97,11 +105,12 @@ def _write(
 ) -> Flow[None]:
     """Write the contacts, and note how far it got."""
     directory = _Directory(able)
-    total = progress.reached.done
+    operation = progress.reached.parts[0].operation
+    parts = [*progress.reached.parts]
     position = 0
     while True:
         chunk: list[Contact] = []
-        progress.reached = _Reached(total, waiting=chunk)
+        progress.reached = _Reached(parts, len(parts), waiting=chunk)
         if error := (yield from _take(chunk, rest, max(able.upsert_batch_size, able.concurrency))):
             progress.source_failed = True
             raise error
@@ -115,15 +124,14 @@ def _write(
             if reason
         )
         position += len(chunk)
-        held = Outcome(requested=len(failed), failed=failed)
         groups = _groups(batch, directory.lists_of)
-        total = Outcome.merge(total.operation, able.name, [total, held])
+        parts.append(Outcome(requested=len(failed), failed=failed))
         for number, (own_lists, group) in enumerate(groups):
             later = chain.from_iterable(each for _, each in groups[number + 1 :])
-            progress.reached = _Reached(total, group, later)
+            progress.reached = _Reached(parts, len(parts), group, later)
             joined = list(dict.fromkeys([*targets, *own_lists]))
             part = yield from flows.in_chunks(
-                total.operation,
+                operation,
                 able.name,
                 group,
                 able.upsert_batch_size,
@@ -131,9 +139,9 @@ def _write(
                 partial(_upsert, able, joined, directory),
                 attrgetter("display_id"),
             )
-            total = Outcome.merge(total.operation, able.name, [total, part])
-            progress.reached = _Reached(total, waiting=later)
-        progress.reached = _Reached(total)
+            parts.append(part)
+            progress.reached = _Reached(parts, len(parts), waiting=later)
+        progress.reached = _Reached(parts, len(parts))
 
 
 def _reasons(directory: _Directory, guard: WriteGuard | None, chunk: Sequence[Contact]) -> Flow[list[str]]:
@@ -172,10 +180,10 @@ def _raise_stopped(error: BaseException, progress: _Progress, remaining: Sequenc
     An `Exception` is the cause of the `Interrupted` that tells it; for a `KeyboardInterrupt` and its like, which must
     stay what they are, that is the cause.
     """
-    reached = progress.reached
+    reached, done = progress.reached, progress.reached.done
     waiting = [*reached.waiting, *remaining]
     if reached.sending:
-        whole = flows.continued(error, reached.done, reached.sending, waiting)
+        whole = flows.continued(error, done, reached.sending, waiting)
         if whole is error:
             raise error
         if not isinstance(error, Exception):
@@ -183,14 +191,14 @@ def _raise_stopped(error: BaseException, progress: _Progress, remaining: Sequenc
         raise whole from (error.__cause__ or error if isinstance(error, Interrupted) else error)
     why = flows.reason(error)
     if not isinstance(error, Exception):
-        raise error from Interrupted(reached.done, (), waiting, why)
+        raise error from Interrupted(done, (), waiting, why)
     if isinstance(error, Cancelled):
         error.unclear = False  # nothing of this batch was sent
-    elif not reached.done.requested:
+    elif not done.requested:
         raise error
     elif progress.source_failed:
         why = f"the contacts to write: {why}"
-    raise Interrupted(reached.done, (), waiting, why) from error
+    raise Interrupted(done, (), waiting, why) from error
 
 
 def _upsert(

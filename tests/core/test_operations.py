@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -386,6 +386,21 @@ def test_writing_goes_out_in_batches() -> None:
     assert sum(int(path[1:]) for path in seen) == 11
     assert max(int(path[1:]) for path in seen) == 2
     assert outcome.succeeded_count == 11
+
+
+def test_outcomes_of_many_batches_are_added_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    added: list[int] = []
+    merge = Outcome.merge
+
+    def noted(operation: str, provider: str, parts: Iterable[Outcome]) -> Outcome:
+        total = merge(operation, provider, parts)
+        added.append(total.requested)
+        return total
+
+    monkeypatch.setattr(Outcome, "merge", noted)
+    outcome, _ = perform(operations.upsert_contacts(FAKE, (contact(n) for n in range(400)), []))
+    assert outcome.requested == 400
+    assert sum(added) <= 3 * 400
 
 
 def test_a_fault_in_a_later_batch_tells_of_all_batches() -> None:
