@@ -24,7 +24,14 @@ from contacts_core.http.exchange import allowed_place
 from contacts_core.http.interruption import Finishing, Interruption, not_started
 from contacts_core.http.protocols import AsyncClient, AsyncHttpResponse, HttpRequest
 from contacts_core.http.retry import TOO_LATE, Attempts
-from contacts_core.http.transport import ASK_AGAIN_S, Transport, client_error, random_jitter
+from contacts_core.http.transport import (
+    ASK_AGAIN_S,
+    Transport,
+    client_error,
+    continued,
+    following_effect,
+    random_jitter,
+)
 from contacts_core.http.wire import OK, REDIRECTS, Answer, masked_log, transport_errors
 from contacts_core.provider import (
     Authorization,
@@ -145,26 +152,51 @@ class AsyncTransport(Transport):
         interruption = Interruption()
         async with AsyncExitStack() as open_files:
             open_files.callback(stream.close)
+            pages = 0
             try:
                 effect = next(stream)
                 while True:
-                    if isinstance(effect, Emit):
+                    if not isinstance(effect, Emit):
+                        effect = _handed(stream, await _ended(self._perform(effect, open_files, interruption)))
+                        continue
+                    pages += 1
+                    following = following_effect(stream) if self._reads_ahead(pages, interruption) else None
+                    own, end = Interruption(), None
+                    ahead = self._begun(following, open_files, own)
+                    try:
                         for item in effect.items:
                             yield item
-                        effect = next(stream)
-                        continue
-                    try:
-                        answer = await self._perform(effect, open_files, interruption)
-                    except Exception as error:  # noqa: BLE001 - whatever an effect raises is raised in the stream
-                        effect = stream.throw(error)
-                    else:
-                        effect = stream.send(answer)
+                        end = await _ended(ahead) if ahead else None
+                    finally:
+                        await self._let_end(ahead, own, interruption)
+                    effect = _handed(stream, end) if end else continued(stream, following)
             except StopIteration:
                 interruption.check(Cancelled())
                 return
             except Exception as error:
                 interruption.check(error)
                 raise
+
+    def _begun(self, following: object, open_files: AsyncExitStack, own: Interruption) -> asyncio.Future[object] | None:
+        """Begin the effect that follows a page, if it is a request."""
+        if not isinstance(following, Request):
+            return None
+        return asyncio.ensure_future(self._perform(cast("Request[Any]", following), open_files, own))
+
+    async def _let_end(
+        self, ahead: asyncio.Future[object] | None, own: Interruption, interruption: Interruption
+    ) -> None:
+        """Let a request that nobody waits for any more come to its end, for ``cancel_timeout_s`` at most."""
+        if ahead is None:
+            return
+        if own.error:  # a cancellation while the page ahead was waited for is one of the whole stream
+            interruption.note(own.error)
+        for timeout_s in (self._settings.cancel_timeout_s, None):  # the second time, it is given up
+            if not ahead.done():
+                ahead.cancel()
+                await asyncio.wait([ahead], timeout=timeout_s)
+        if not ahead.cancelled():
+            ahead.exception()  # which nobody asks for
 
     async def _perform(self, effect: Effect, open_files: AsyncExitStack, interruption: Interruption) -> object:
         if interruption.error:
@@ -491,3 +523,16 @@ class _Ended(Generic[T]):
 
     value: T | None = None
     error: Exception | None = None
+
+
+async def _ended(work: Awaitable[T]) -> _Ended[T]:
+    """Return how work ended."""
+    try:
+        return _Ended(await work)
+    except Exception as error:  # noqa: BLE001 - it is raised in the flow
+        return _Ended(error=error)
+
+
+def _handed(stream: Stream[T], end: _Ended[Any]) -> Effect | Emit[T]:
+    """Hand an answer or its error to a stream, and return the next effect."""
+    return stream.send(end.value) if end.error is None else stream.throw(end.error)

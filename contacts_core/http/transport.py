@@ -16,7 +16,7 @@ from contacts_core.http.rate_limits import RateLimiter
 from contacts_core.http.retry import Attempts, Raise
 from contacts_core.http.wire import NO_HEADERS, Answer, Wire, is_answer
 from contacts_core.models.identifiers import scrub
-from contacts_core.provider import Provider, Request
+from contacts_core.provider import Effect, Emit, Provider, Request, Stream
 
 __all__ = ["ASK_AGAIN_S", "Transport"]
 
@@ -52,6 +52,15 @@ class Transport:
         self._process = os.getpid()
         self._closed = False
         self._first_request: float | None = None
+
+    @property
+    def provider(self) -> Provider:
+        """Whose requests are sent."""
+        return self._provider
+
+    def _reads_ahead(self, pages: int, interruption: Interruption) -> bool:
+        """Return whether the next page is read while this one is consumed; not before somebody asked for a second."""
+        return pages > 1 and self._settings.read_ahead and interruption.error is None
 
     def add_event_hook(self, hook: EventHook) -> Callable[[], None]:
         """Call this after every exchange, besides the hooks that are there; return the function that removes it."""
@@ -171,6 +180,23 @@ class Transport:
 def random_jitter() -> float:
     """Return a random number from 0 to 1, for the pauses between attempts."""
     return random.random()  # noqa: S311 - nothing depends on its secrecy
+
+
+def following_effect(stream: Stream[T]) -> Effect | Emit[T] | Exception:
+    """Return what follows a page: the next effect, or how the stream ends, which is raised after the page's items."""
+    try:
+        return next(stream)
+    except Exception as end:  # noqa: BLE001 - whatever it is, it is raised later
+        return end
+
+
+def continued(stream: Stream[T], following: Effect | Emit[T] | Exception | None) -> Effect | Emit[T]:
+    """Return the effect that follows a page, which may be known already."""
+    if following is None:
+        return next(stream)
+    if isinstance(following, Exception):
+        raise following
+    return following
 
 
 def client_error(error: RuntimeError) -> RuntimeError | ConfigurationError:

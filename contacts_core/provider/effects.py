@@ -284,5 +284,5 @@ Effect: TypeAlias = Request[Any] | Sleep | Gather[Any] | Download | Read | Block
 """What a flow may yield, for a transport to perform."""
 Flow: TypeAlias = Generator[Effect, Any, T]
 """A generator that yields effects, receives their results, and returns a value of type ``T``."""
-Stream: TypeAlias = "Generator[Effect | Emit[T], Any, None]"
+Stream: TypeAlias = Generator[Effect | Emit[T], Any, None]
 """A flow that hands out items of type ``T`` as they arrive, with `Emit`, and returns nothing."""

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from contacts_core.errors import IncompleteExport
 from contacts_core.models import Page
 
-__all__ = ["offset", "offset_page", "token_page"]
+__all__ = ["link", "offset", "offset_page", "token_page"]
+
+LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[^\s;,="]+\s*(?:=\s*(?:"[^"]*"|[^\s;,"]+))?)*)')
+REL = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
+LONGEST_LINK = 8000  # characters of a header that are looked at
 
 T = TypeVar("T")
+
+
+def link(headers: Mapping[str, str], rel: str) -> str | None:
+    """Return the address of a ``Link`` header (RFC 8288) with this relation, such as ``next``; None if there is none.
+
+    It may be relative to the address of the request.
+    """
+    for address, parameters in LINK.findall(headers.get("link", headers.get("Link", ""))[:LONGEST_LINK]):
+        named = REL.search(parameters)
+        if named and rel.lower() in (named[1] or named[2] or "").lower().split():
+            return str(address)
+    return None
 
 
 def token_page(items: Iterable[T], token: str | None, total: int | None = None) -> Page[T]:

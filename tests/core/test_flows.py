@@ -374,3 +374,8 @@ def test_what_is_refused_together_is_sent_apart_down_to_the_one_at_fault(bad: se
     results, refused = run(flows.apart(range(size), act, most=5))
     assert len(sent) <= 5
     assert sorted([*(i for part in results for i in part), *(i for i, _ in refused)]) == list(range(size))
+
+
+def test_flows_and_streams_name_their_types_at_run_time() -> None:
+    assert "int" in str(Stream[int])
+    assert "int" in str(Flow[int])

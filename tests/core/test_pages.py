@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from contacts_core import errors
 from contacts_core.models import Page
-from contacts_core.provider import Flow, about_id, flows, json_text, moment, offset, offset_page, token_page
+from contacts_core.provider import Flow, about_id, flows, json_text, link, moment, offset, offset_page, token_page
 
 
 def run(flow: Flow[list[int]]) -> list[int]:
@@ -104,3 +104,21 @@ def test_what_is_only_useful_may_be_refused_but_not_unreachable(error: errors.Co
     else:
         with pytest.raises(type(error)):
             run(flows.optional(flow()))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("header", "address"),
+    [
+        ('<https://api.acme.example/c?page=2>; rel="next"', "https://api.acme.example/c?page=2"),
+        ('<a>; rel="prev", <b?x=1,2;3>; title="a, b; rel=next"; rel=next', "b?x=1,2;3"),
+        ('<b>; rel="last next"', "b"),
+        ('<b>;REL="NEXT"', "b"),
+        ('<a>; rel="nextish"', None),
+        ("<a>", None),
+        ("nonsense", None),
+        ("", None),
+        ("<" * 20_000, None),
+    ],
+)
+def test_a_link_is_found_by_its_relation(header: str, address: str | None) -> None:
+    assert link({"link": header}, "next") == address
