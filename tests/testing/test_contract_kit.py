@@ -153,9 +153,9 @@ LIES: dict[str, tuple[type[Provider], ...]] = {
     "many_deletions_go_out_in_the_vendors_batches": (lies.DeletesOneByOne,),
     "deleting_everyone_wants_the_exact_name": (
         lies.DeletingAllLeavesOne,
-        lies.DeletingAllDeletesOnePage,
         lies.DeletingAllCountsNobody,
     ),
+    "deleting_everyone_deletes_the_last_page_too": (lies.DeletingAllDeletesOnePage,),
     "a_removed_identifier_is_gone_and_the_contact_stays": (
         lies.IdentifierRemovalDoesNothing,
         lies.IdentifierRemovalTakesAll,
