@@ -109,20 +109,26 @@ class UnsupportedOperation(ContactsError):
 
 
 class IncompleteSearch(ContactsError):
-    """The vendor returned only some of the matches: ``found`` are some of ``total`` contacts."""
+    """The vendor returned only some of the matches: ``found`` are some of ``total`` contacts; None if not known."""
 
-    def __init__(self, found: Sequence[Contact], total: int, *, hint: str = "") -> None:
-        super().__init__(f"the vendor showed {len(found)} of {total} matching contacts", hint=hint)
+    def __init__(self, found: Sequence[Contact], total: int | None, *, hint: str = "") -> None:
+        shown = (
+            f"{len(found)} matching contacts, and has more"
+            if total is None
+            else f"{len(found)} of {total} matching contacts"
+        )
+        super().__init__(f"the vendor showed {shown}", hint=hint)
         self.found = tuple(found)
         self.total = total
 
 
 class IncompleteExport(ContactsError):
-    """The export ended after ``found`` contacts, although the vendor announced ``total``."""
+    """The export ended after ``found`` contacts, although the vendor announced ``total``, or more: then it is None."""
 
-    def __init__(self, found: int, total: int) -> None:
+    def __init__(self, found: int, total: int | None) -> None:
+        announced = f"of the {total} contacts that the vendor announced"
         super().__init__(
-            f"the export held {found} of the {total} contacts that the vendor announced",
+            f"the export held {found} {announced if total is not None else 'contacts, and the vendor has more'}",
             hint="export again; what was read so far is not the whole account",
         )
         self.found = found

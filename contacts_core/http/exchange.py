@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -17,7 +17,7 @@ allowed_place: ContextVar[Callable[[str], None] | None] = ContextVar("contacts_c
 
 
 @contextmanager
-def within(seconds: float) -> Iterator[None]:
+def within(seconds: float) -> Generator[None]:
     """Let what is done here take these seconds, at most."""
     token = deadline.set(time.monotonic() + seconds)
     try:

@@ -311,9 +311,7 @@ class Wire:
         """
         operation = request.operation
         if not is_answer(status, request):
-            # What another host says with a 404 is for the provider to judge.
-            ours = is_relative(request.path)
-            if status == 404 and ours and not self._provider.is_not_found(request, content):
+            if status == 404 and request.authorized and not self._provider.is_not_found(request, content):
                 raise self._misdirected(operation, headers)
             raise self.refusal(operation, status, headers, content)
         body = self._payload(request, status, headers, content)

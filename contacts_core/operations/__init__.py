@@ -8,7 +8,16 @@ from contacts_core.operations.jobs import get_job, poll_interval, wait, wait_for
 from contacts_core.operations.lists import create_list, delete_list, lists, resolve_lists
 from contacts_core.operations.membership import add_to_list, remove_from_list
 from contacts_core.operations.raw import request
-from contacts_core.operations.reading import count, custom_fields, export, export_requests, find, get_contacts
+from contacts_core.operations.reading import (
+    count,
+    custom_fields,
+    export,
+    export_requests,
+    find,
+    get_contacts,
+    looks_up,
+    scans,
+)
 from contacts_core.operations.searching import explain, search
 from contacts_core.operations.upserting import WriteGuard, upsert_contacts
 
@@ -28,12 +37,14 @@ __all__ = [
     "get_contacts",
     "get_job",
     "lists",
+    "looks_up",
     "poll_interval",
     "remove_from_list",
     "remove_identifier",
     "request",
     "require",
     "resolve_lists",
+    "scans",
     "search",
     "upsert_contacts",
     "wait",

@@ -23,6 +23,7 @@ from contacts_core.provider import (
     Stream,
     flows,
 )
+from contacts_core.provider.capabilities import found_by_scan
 
 
 def export(provider: Provider, lists: Iterable[str]) -> Stream[Contact]:
@@ -82,18 +83,21 @@ def find(provider: Provider, identifiers: Iterable[Identifier]) -> Flow[Found]:
     """Find contacts by exact identifier; contacts without the identifier they are said to answer are left out."""
     able = require(provider, FindsContacts)
     everything = list(dict.fromkeys(identifiers))
-    unasked = {i: reason for i in everything if (reason := _cannot_find(able, i))}
+    scan = scans(able, everything)
+    unasked = {i: reason for i in everything if (reason := _cannot_find(able, i, scan=scan))}
     matches: dict[Identifier, dict[str, Contact]] = {i: {} for i in everything if i not in unasked}
     mismatched: dict[Identifier, set[str]] = {}
     wanted = list(matches)
-    if isinstance(able, FindsContactsByScan):  # one pass answers all of them
+    if scan:  # one pass answers all of them
         groups = [wanted] if wanted else []
     else:
         wanted.sort(key=_kind_of)
         groups = [list(group) for _, group in groupby(wanted, key=_kind_of)]
     for group in groups:
-        size = len(group) if isinstance(able, FindsContactsByScan) else able.find_batch_size
-        pairs = yield from flows.read_chunks(group, size, able.concurrency, able.find)
+        if scan:
+            pairs = yield from _scanned(able, group)
+        else:
+            pairs = yield from flows.read_chunks(group, able.find_batch_size, able.concurrency, able.find)
         for identifier, contact in pairs:
             if isinstance(contact, str):
                 unasked[identifier] = contact
@@ -108,8 +112,36 @@ def find(provider: Provider, identifiers: Iterable[Identifier]) -> Flow[Found]:
     )
 
 
-def _cannot_find(provider: FindsContacts, identifier: Identifier) -> str:
-    return provider.cannot_find(identifier) if identifier.value.strip() else "the identifier is blank"
+def looks_up(provider: FindsContacts, identifier: Identifier) -> bool:
+    """Return whether a provider can look an identifier of this kind up, without reading every contact."""
+    return identifier.kind in provider.find_kinds and not isinstance(provider, FindsContactsByScan)
+
+
+def scans(provider: Provider, identifiers: Iterable[Identifier]) -> bool:
+    """Return whether these identifiers are found by reading every contact: then one pass answers all of them."""
+    if isinstance(provider, FindsContactsByScan):
+        return True
+    if not isinstance(provider, Exports):
+        return False
+    return not isinstance(provider, FindsContacts) or not all(looks_up(provider, each) for each in identifiers)
+
+
+def _scanned(
+    provider: FindsContacts, identifiers: Sequence[Identifier]
+) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
+    if not isinstance(provider, FindsContactsByScan) and isinstance(provider, Exports):
+        return (yield from found_by_scan(provider, identifiers))
+    return (yield from provider.find(identifiers))
+
+
+def _cannot_find(provider: FindsContacts, identifier: Identifier, *, scan: bool) -> str:
+    if not identifier.value.strip():
+        return "the identifier is blank"
+    if scan and not isinstance(provider, FindsContactsByScan):
+        return ""
+    if identifier.kind not in provider.find_kinds:
+        return f"{provider.title or provider.name} cannot look up this kind of identifier"
+    return provider.cannot_find(identifier)
 
 
 def _kind_of(identifier: Identifier) -> tuple[str, str]:

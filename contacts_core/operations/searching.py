@@ -39,7 +39,7 @@ def search(provider: Provider, query: Query, *, scan: bool) -> Stream[Contact]:
     if native is not None and isinstance(provider, Searches):
         sample = yield from provider.search(native)
         matching = [c for c in sample.contacts if only_native or query.matches(c)]
-        if len(sample.contacts) >= sample.total:
+        if sample.total is not None and len(sample.contacts) >= sample.total:
             yield Emit(matching)
             return
         if only_native or not scan:

@@ -50,7 +50,8 @@ __all__ = [
 T = TypeVar("T")
 
 LONGEST_ID = 255  # characters
-SAFE_ID = re.compile(r"[A-Za-z0-9_.~:=+-]+")
+MOST_ID_CHARACTERS = 2 * LONGEST_ID  # that a provider may allow, for they fit into a path
+SAFE_ID = r"[A-Za-z0-9_.~:=+-]+"
 
 
 @frozen
@@ -116,6 +117,9 @@ class Provider:
             writer's change in between is lost. Default: none.
         secret_patterns: Regular expressions of what this vendor's keys look like, in upper or lower case. Text that
             matches is redacted from errors of every account, besides the values of the account's own secrets.
+        id_pattern: Regular expression of the vendor's ids, where they have more characters than letters, digits and
+            ``_.~:=+-``, such as the UIDs of contact cards. Ids with control characters are refused in any case.
+        longest_id: Characters of an id, at most 510. Default 255.
         status_hints: What to do about an HTTP status that means something of its own at this vendor, by status.
         converter: Structures answers into payloads; register hooks on it for a vendor's oddities.
         base_url: Where the API is.
@@ -129,6 +133,8 @@ class Provider:
     costs: ClassVar[Mapping[type[Provider], Mapping[str, int]]] = {}
     read_modify_write: ClassVar[tuple[type[Provider], ...]] = ()
     secret_patterns: ClassVar[tuple[str, ...]] = ()
+    id_pattern: ClassVar[str] = SAFE_ID
+    longest_id: ClassVar[int] = LONGEST_ID
     status_hints: ClassVar[Mapping[int, str]] = {}
     converter: ClassVar[Converter] = payload_converter()
 
@@ -138,6 +144,9 @@ class Provider:
     def __init_subclass__(cls, **options: Any) -> None:
         """Have keys of this provider redacted wherever they appear."""
         super().__init_subclass__(**options)
+        if not 0 < cls.longest_id <= MOST_ID_CHARACTERS:
+            raise TypeError(f"{cls.__name__}.longest_id must be from 1 to {MOST_ID_CHARACTERS}")
+        re.compile(cls.id_pattern)
         add_secret_patterns(cls.secret_patterns)
 
     def headers(self) -> dict[str, str]:
@@ -162,7 +171,7 @@ class Provider:
 
     def validate_id(self, id: str) -> str:
         """Return why this id must not be sent; empty if it may be. Extend it if the vendor's ids are narrower."""
-        return check_id(id)
+        return check_id(id, self.id_pattern, self.longest_id)
 
     def account_id(self) -> Flow[str]:
         """Return a name of the account behind these settings, so that a plan is never applied to another one.
@@ -188,18 +197,24 @@ class Provider:
             return False
 
 
-def check_id(id: str) -> str:
+def check_id(id: str, pattern: str = SAFE_ID, longest: int = LONGEST_ID) -> str:
     """Return why an id must not be sent; empty if it may be.
 
-    Ids are opaque, but no vendor's id holds a character that could end a segment of a path, before or after decoding.
+    Ids are opaque. Most vendors' ids hold no character that could end a segment of a path, before or after decoding; a
+    provider whose ids do says so with ``id_pattern``. An id that may be sent always fits into a `path`.
+
+    Args:
+        id: The id.
+        pattern: Regular expression of the ids.
+        longest: Characters of an id, at most.
     """
     if not id or id.isspace():
         return "the id is blank"
-    if len(id) > LONGEST_ID:
-        return f"the id is longer than {LONGEST_ID} characters"
-    if "@" in id:
-        return "it is an e-mail address, not an id"
-    if not SAFE_ID.fullmatch(id) or set(id) == {"."} or id.startswith(".."):
+    if len(id) > longest:
+        return f"the id is longer than {longest} characters"
+    if not re.fullmatch(pattern, id):
+        return "it is an e-mail address, not an id" if "@" in id else "the id holds characters that no id has"
+    if set(id) == {"."} or id.startswith("..") or not id.isprintable():
         return "the id holds characters that no id has"
     return ""
 
@@ -216,7 +231,7 @@ def path(template: str, *, safe: str = "", **values: str) -> str:
         InvalidInput: A value is empty, a dot segment, or too long.
     """
     for name, value in values.items():
-        if not value.strip() or value in {".", ".."} or len(value) > 2 * LONGEST_ID:
+        if not value.strip() or value in {".", ".."} or len(value) > MOST_ID_CHARACTERS:
             message = f"{name} cannot be part of a path"
             raise InvalidInput(message, hint="it is empty, made of dots, or too long")
     return template.format(**{name: quote(value, safe=safe) for name, value in values.items()})

@@ -13,13 +13,23 @@ core adds the operation, the provider and the number of items.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from attrs import field, frozen
 
 from contacts_core.errors import IncompleteExport
-from contacts_core.models import Contact, ContactList, Count, FieldDefinition, Identifier, Job, Outcome, Page
+from contacts_core.models import (
+    Contact,
+    ContactList,
+    Count,
+    FieldDefinition,
+    Identifier,
+    IdentifierKind,
+    Job,
+    Outcome,
+    Page,
+)
 from contacts_core.provider import flows
 from contacts_core.provider.base import Provider
 from contacts_core.provider.effects import Emit, Flow, Stream
@@ -54,6 +64,7 @@ __all__ = [
     "TakesIdentifiers",
     "UpsertsContacts",
     "capabilities",
+    "found_by_scan",
 ]
 
 
@@ -141,10 +152,16 @@ class NativeQuery:
 
 @frozen
 class PartialResult:
-    """The contacts that the vendor returned, of ``total`` that match."""
+    """The contacts that the vendor returned, of ``total`` that match.
+
+    Attributes:
+        contacts: The contacts.
+        total: How many match; as many as there are contacts, if these are all. None where the vendor tells only that
+            there are more.
+    """
 
     contacts: Sequence[Contact]
-    total: int
+    total: int | None
 
 
 class Searches(Provider, ABC):
@@ -275,9 +292,12 @@ class FindsContacts(Provider, ABC):
 
     Attributes:
         find_batch_size: Identifiers in one look-up request, all of one kind. Default 1.
+        find_kinds: Kinds of identifiers that the vendor can look up. For others the core reads every contact once, if
+            the provider `Exports`; otherwise they are not looked for, and the result says so. Default: all kinds.
     """
 
     find_batch_size: ClassVar[int] = 1
+    find_kinds: ClassVar[Collection[IdentifierKind]] = tuple(IdentifierKind)
 
     @abstractmethod
     def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
@@ -293,18 +313,25 @@ class FindsContacts(Provider, ABC):
         return ""
 
 
+def found_by_scan(
+    provider: Exports, identifiers: Sequence[Identifier]
+) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
+    """Find contacts by reading all of them; the result is as that of `FindsContacts.find`."""
+    wanted = {identifier: identifier for identifier in identifiers}
+    found: list[tuple[Identifier, Contact | str]] = []
+    yield from flows.drain(
+        provider.contacts(None),
+        lambda contacts: found.extend((wanted[i], c) for c in contacts for i in c.identifiers if i in wanted),
+    )
+    return found
+
+
 class FindsContactsByScan(FindsContacts, Exports, ABC):
     """Look contacts up by exact identifier, all of them in one pass over the whole account."""
 
     def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
         """See `FindsContacts.find`; read to the end, for two contacts may share an identifier."""
-        wanted = {identifier: identifier for identifier in identifiers}
-        found: list[tuple[Identifier, Contact | str]] = []
-        yield from flows.drain(
-            self.contacts(None),
-            lambda contacts: found.extend((wanted[i], c) for c in contacts for i in c.identifiers if i in wanted),
-        )
-        return found
+        return (yield from found_by_scan(self, identifiers))
 
 
 class GetsContacts(Provider, ABC):
@@ -329,16 +356,22 @@ class Counts(Provider, ABC):
         """Count the contacts of the account."""
 
 
-class CountsByPaging(Counts, ExportsPages, ABC):
+class CountsByPaging(Counts, Exports, ABC):
     """Count contacts by reading all of them."""
 
     def count(self) -> Flow[Count]:
-        """See `Counts.count`."""
-        contacts = yield from flows.gather(lambda cursor: self.contacts_page(None, cursor), self.http.max_pages)
-        return Count(len(contacts), source="paged")
+        """See `Counts.count`; `IncompleteExport` where the vendor shows fewer contacts than it announced."""
+        count = 0
+
+        def add(contacts: Sequence[Contact]) -> None:
+            nonlocal count
+            count += len(contacts)
+
+        yield from flows.drain(self.contacts(None), add)
+        return Count(count, source="paged")
 
 
-class DeletesAllContactsById(DeletesAllContacts, DeletesContacts, ExportsPages, ABC):
+class DeletesAllContactsById(DeletesAllContacts, DeletesContacts, Exports, ABC):
     """Delete every contact of the account: gather all ids first, then delete them.
 
     First all, because a vendor's pages shift while contacts vanish from them.
@@ -346,16 +379,9 @@ class DeletesAllContactsById(DeletesAllContacts, DeletesContacts, ExportsPages, 
 
     def delete_all_contacts(self) -> Flow[Outcome]:
         """See `DeletesAllContacts.delete_all_contacts`; `IncompleteExport` where the pages do not show everybody."""
-        total: int | None = None
-
-        def page(cursor: str | None) -> Flow[Page[Contact]]:
-            nonlocal total
-            found = yield from self.contacts_page(None, cursor)
-            total = found.total
-            return found
-
-        contacts = yield from flows.gather(page, self.http.max_pages)
-        ids = list(dict.fromkeys(contact.id for contact in contacts))
+        seen: dict[str, None] = {}
+        total = yield from _read_all(self, lambda contacts: seen.update(dict.fromkeys(c.id for c in contacts)))
+        ids = list(seen)
         if total is not None and len(ids) < total:  # a page came twice, and another one never
             raise IncompleteExport(len(ids), total)
 
@@ -363,6 +389,20 @@ class DeletesAllContactsById(DeletesAllContacts, DeletesContacts, ExportsPages, 
             return about((yield from self.delete_contacts(chunk)), chunk)
 
         return (yield from flows.in_chunks("", "", ids, self.delete_batch_size, self.concurrency, delete, str))
+
+
+def _read_all(provider: Exports, take: Callable[[Sequence[Contact]], object]) -> Flow[int | None]:
+    """Read every contact; return their number where the vendor tells it."""
+    if not isinstance(provider, ExportsPages):
+        yield from flows.drain(provider.contacts(None), take)
+        return None
+    cursors = flows.Cursors(provider.http.max_pages)
+    cursor: str | None = None
+    while True:
+        page = yield from provider.contacts_page(None, cursor)
+        take(page.items)
+        if (cursor := cursors.after(page)) is None:
+            return page.total
 
 
 class ReadsLists(Provider, ABC):

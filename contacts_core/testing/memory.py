@@ -16,6 +16,7 @@ from contacts_core.provider import (
     CreatesLists,
     DeletesAllContactsById,
     DeletesLists,
+    ExportsPages,
     FindsContactsByScan,
     Flow,
     GetsContacts,
@@ -62,6 +63,7 @@ class MemoryProvider(
     CreatesLists,
     DeletesLists,
     ReadsCustomFields,
+    ExportsPages,
 ):
     """A provider that keeps contacts in memory. ``store`` holds them; fill and read it directly in tests."""
 

@@ -31,6 +31,7 @@ from contacts_core.provider import (
     DeletesAllContactsById,
     DeletesContacts,
     DeletesLists,
+    ExportsPages,
     FindsContacts,
     Flow,
     GetsContacts,
@@ -86,6 +87,7 @@ class Bird(
     CreatesLists,
     DeletesLists,
     ReadsCustomFields,
+    ExportsPages,
 ):
     """Every operation is done when Bird answers; contacts are deleted with one request each.
 

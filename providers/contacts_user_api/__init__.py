@@ -16,6 +16,7 @@ from contacts_core.provider import (
     Counts,
     CreatesLists,
     DeletesAllContactsById,
+    ExportsPages,
     FindsContactsByScan,
     Flow,
     GetsContacts,
@@ -65,6 +66,7 @@ class UserApi(
     ReadsLists,
     CreatesLists,
     ReadsCustomFields,
+    ExportsPages,
 ):
     """Every operation is done when user-api answers; there is no search.
 

@@ -15,6 +15,7 @@ from contacts_core.provider import (
     AddsToLists,
     DeletesAllContactsById,
     DeletesLists,
+    ExportsPages,
     Flow,
     QueuesJobs,
     RemovesFromLists,
@@ -42,6 +43,7 @@ class Scripted(
     DeletesLists,
     UpsertsContacts,
     QueuesJobs,
+    ExportsPages,
 ):
     """Says of every change what the test wants it to say."""
 

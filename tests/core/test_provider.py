@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 import attrs
 import httpx
 import pytest
+from attrs import frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,6 +89,36 @@ def test_an_id_as_vendors_make_them_is_fine(value: str) -> None:
 def test_an_id_that_could_reach_another_place_is_refused(value: str) -> None:
     assert check_id(value)
     assert bare().validate_id(value) == check_id(value)
+
+
+@frozen(kw_only=True)
+class Cards(Bare):
+    """A vendor whose ids are UIDs of contact cards."""
+
+    id_pattern = r".+"
+    longest_id = 510
+
+
+CARDS = Cards(api_key="k")
+
+
+def test_a_provider_may_say_that_its_ids_have_more_characters_and_are_longer() -> None:
+    for value in ("20260101T000000Z-1@example.com", "urn:uuid:1/2", "Jane Doe", "ü", "x" * 510):
+        assert CARDS.validate_id(value) == ""
+        assert bare().validate_id(value)
+    for value in ("", " ", "..", ".", "../x", "a\nb", "a\x00b", "\ud800", "x" * 511):
+        assert CARDS.validate_id(value)
+
+
+@given(st.text(max_size=600))
+def test_every_id_that_passes_can_be_sent(value: str) -> None:
+    if not CARDS.validate_id(value):
+        assert urlsplit(HOME + path("/cards/{id}", id=value)).path.count("/") == 2
+
+
+def test_an_id_that_no_path_takes_cannot_be_allowed() -> None:
+    with pytest.raises(TypeError, match="longest_id"):
+        type("Wider", (Bare,), {"longest_id": 511})
 
 
 @settings(max_examples=200)

@@ -136,7 +136,7 @@ def act(plan: Plan, targets: Sequence[Target], provider: Provider) -> Flow[Outco
     In the outcome, missing contacts are ``absent``, and contacts with other identifiers have failed with the reason.
     """
     read: Read = partial(_read, provider)
-    if not isinstance(provider, GetsContacts) and lookup.way(provider) == "scan":  # once for all of them
+    if not isinstance(provider, GetsContacts) and _way(provider, targets) == "scan":  # once for all of them
         contacts = yield from _read(provider, targets)
         read = partial(_already_read, contacts)
     kind = kind_of(plan.kind)
@@ -212,10 +212,18 @@ def _without_retries(flow: Flow[T], patience: float) -> Flow[T]:
 
 def _read(provider: Provider, targets: Sequence[Target]) -> Flow[Mapping[str, Contact]]:
     """Return the contacts of these targets as they are now, by id. Find them by identifier if ids cannot be read."""
-    if isinstance(provider, GetsContacts) or lookup.way(provider) == "scan":
+    if isinstance(provider, GetsContacts) or _way(provider, targets) == "scan":
         return (yield from lookup.by_id(provider, [target.contact for target in targets])).contacts
-    seen = yield from lookup.by_identifier(provider, (i for target in targets for i in target.identifiers))
+    seen = yield from lookup.by_identifier(provider, _handles(provider, targets))
     return {contact.id: contact for several in seen.found.matches.values() for contact in several}
+
+
+def _way(provider: Provider, targets: Sequence[Target]) -> str:
+    return lookup.way(provider, _handles(provider, targets))
+
+
+def _handles(provider: Provider, targets: Sequence[Target]) -> list[Identifier]:
+    return [i for target in targets for i in lookup.handles(provider, target.identifiers)]
 
 
 def _already_read(contacts: Mapping[str, Contact], _: Sequence[Target]) -> Flow[Mapping[str, Contact]]:
@@ -249,11 +257,15 @@ def paths(plan: Plan, part: AccountPlan, provider: Provider) -> tuple[str, ...]:
     return kind_of(plan.kind).verification_paths(provider, ids_only=ids_only, identifiers=bool(sought(plan, part)))
 
 
-def reads_all(provider: Provider, path: str) -> bool:
+def reads_all(plan: Plan, part: AccountPlan, provider: Provider, path: str) -> bool:
     """Return whether this path reads all contacts at once, so it is done once for all targets."""
-    if path == "list":
-        return True
-    return lookup.way(provider) == "scan" and not (path == "get" and isinstance(provider, GetsContacts))
+    match path:
+        case "list":
+            return True
+        case "get":
+            return not isinstance(provider, GetsContacts)
+        case _:
+            return lookup.way(provider, sought(plan, part)) == "scan"
 
 
 def sought(plan: Plan, part: AccountPlan) -> tuple[Identifier, ...]:

@@ -298,7 +298,7 @@ def _begin(at: AccountRun) -> AccountWork:
         targets=len(changes.subjects(plan, part)),
         identifiers=len(changes.sought(plan, part)),
         paths=paths,
-        whole=tuple(path for path in paths if changes.reads_all(runner.provider, path)),
+        whole=tuple(path for path in paths if changes.reads_all(plan, part, runner.provider, path)),
         poll=operations.poll_interval(runner.provider),
     )
 

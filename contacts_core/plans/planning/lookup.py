@@ -27,7 +27,6 @@ from contacts_core.models import Contact, Found, Identifier, IdentifierKind
 from contacts_core.provider import (
     Exports,
     FindsContacts,
-    FindsContactsByScan,
     Flow,
     GetsContacts,
     Provider,
@@ -44,6 +43,7 @@ __all__ = [
     "by_identifier",
     "complete",
     "failure",
+    "handles",
     "mismatch",
     "on_list",
     "way",
@@ -96,16 +96,23 @@ def account_id(provider: Provider) -> Flow[str]:
     return hashlib.sha256(f"{provider.name}\0{vendor_id}".encode()).hexdigest()
 
 
-def way(provider: Provider) -> str:
-    """Return how contacts are found: ``look-up``, or ``scan`` if the vendor offers no look-up.
+def way(provider: Provider, identifiers: Iterable[Identifier] = ()) -> str:
+    """Return how contacts are found: ``look-up``, or ``scan`` if the vendor offers none for one of these identifiers.
 
     Raises:
         UnsupportedOperation: There is no way at all.
     """
-    if isinstance(provider, FindsContacts) and not isinstance(provider, FindsContactsByScan):
+    if isinstance(provider, FindsContacts) and not operations.scans(provider, identifiers):
         return "look-up"
     operations.require(provider, Exports)
     return "scan"
+
+
+def handles(provider: Provider, identifiers: Sequence[Identifier]) -> Sequence[Identifier]:
+    """Return by which of a contact's identifiers it is read again: those that can be looked up, if there are any."""
+    if not isinstance(provider, FindsContacts):
+        return identifiers
+    return [each for each in identifiers if operations.looks_up(provider, each)] or identifiers
 
 
 def by_identifier(
@@ -120,7 +127,7 @@ def by_identifier(
         control: Whether to check, if no contact is found, that the look-up can find one.
     """
     wanted = list(dict.fromkeys(identifiers))
-    if way(provider) == "scan":
+    if way(provider, wanted) == "scan":
         return (yield from _scan(provider, wanted, control=control))
     found = yield from operations.find(provider, wanted)
     silent = [i for i in found if not (found[i] or i in found.mismatched)]
@@ -292,6 +299,8 @@ def _doubts(
     having: dict[IdentifierKind, list[tuple[Identifier, Contact]]] = {}
     for contact in sample:
         for identifier in contact.identifiers:
+            if identifier.kind not in finder.find_kinds:
+                continue
             if identifier.value.strip() and not finder.cannot_find(identifier):
                 having.setdefault(identifier.kind, []).append((identifier, contact))
     doubts: dict[IdentifierKind, str] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from math import ceil
 from typing import Any, TypeVar
 
@@ -206,7 +207,10 @@ def make_plan(request: PlanRequest, providers: Mapping[str, Provider]) -> PlanGe
     """
     kind = kind_of(request.kind)
     _check_request(request, providers)
-    ways = {name: lookup.way(operations.require(provider, kind.capability)) for name, provider in providers.items()}
+    asked = [identifier for person in request.people for identifier in person.identifiers]
+    ways = {
+        name: lookup.way(operations.require(provider, kind.capability), asked) for name, provider in providers.items()
+    }
     accounts = yield {name: lookup.account_id(provider) for name, provider in providers.items()}
     if kind.needs_list:
         request = evolve(request, list_id=(yield from _list_id(request.list_id, providers)))
@@ -284,7 +288,8 @@ def _requests(kind: Kind, provider: Provider, targets: Sequence[Target], size: i
     if isinstance(provider, GetsContacts):
         reads = sum(kind.attempts(part) * ceil(len(part) / provider.get_batch_size) for part in parts)
         return needed + _cost(provider, GetsContacts, reads)
-    if lookup.way(provider) == "scan":  # one for the whole step
+    known = [lookup.handles(provider, target.identifiers) for target in targets]
+    if lookup.way(provider, chain.from_iterable(known)) == "scan":  # one for the whole step
         return needed + Counter({"": operations.export_requests(operations.require(provider, Exports), scanned)})
     reads = sum(kind.attempts(part) * _look_ups(part, provider) for part in parts)
     return needed + _cost(provider, FindsContacts, reads)
@@ -292,7 +297,8 @@ def _requests(kind: Kind, provider: Provider, targets: Sequence[Target], size: i
 
 def _look_ups(targets: Sequence[Target], provider: Provider) -> int:
     """Return how many requests it takes to look up these contacts by their identifiers."""
-    kinds = Counter((i.kind, i.key) for i in {i for target in targets for i in target.identifiers})
+    known = {i for target in targets for i in lookup.handles(provider, target.identifiers)}
+    kinds = Counter((i.kind, i.key) for i in known)
     size = operations.require(provider, FindsContacts).find_batch_size
     return sum(ceil(count / size) for count in kinds.values())
 
