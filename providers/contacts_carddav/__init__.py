@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+from urllib.parse import unquote, urljoin, urlsplit
 from uuid import uuid4
 
 from attrs import evolve, field, frozen
 
 from contacts_carddav import api, mapping, payloads
 from contacts_carddav.mapping import Card
-from contacts_carddav.payloads import Multistatus, Resource
+from contacts_carddav.payloads import Multistatus, PropFilter, Resource
 from contacts_core.errors import (
     ConfigurationError,
     ContactsError,
@@ -23,13 +24,12 @@ from contacts_core.errors import (
     Rejected,
     UnexpectedPayload,
 )
-from contacts_core.models import Contact, ContactList, Count, FieldDefinition, Identifier, Outcome, Page
+from contacts_core.models import Contact, ContactList, FieldDefinition, Identifier, Outcome, Page
 from contacts_core.provider import (
     AddsToLists,
-    Counts,
+    CountsByPaging,
     CreatesLists,
-    DeletesAllContacts,
-    DeletesContacts,
+    DeletesAllContactsById,
     DeletesLists,
     Emit,
     FindsContactsByScan,
@@ -52,7 +52,6 @@ from contacts_core.provider import (
     failed,
     flows,
     hookimpl,
-    setting,
 )
 from contacts_core.provider.payloads import payload_converter
 from contacts_core.query import Query
@@ -62,10 +61,15 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 4  # at one card, while others change it
 MOST_REDIRECTS = 5
-LONGEST_UID = 1000
-FILE_NAME = r"[A-Za-z0-9._-]{1,200}"
+MOST_PARTS = 10_000  # of one answer to sync-collection
+SAMPLE = 5
 CONVERTER = payload_converter()
 CONVERTER.register_structure_hook(Multistatus, lambda raw, _: payloads.multistatus(raw))
+
+
+def optional_secret() -> Any:
+    """Declare a setting that is never shown and may be left out."""
+    return field(default="", repr=False, metadata={"env": "", "secret": True})
 
 
 @frozen
@@ -95,16 +99,15 @@ class Changes:
 
 @frozen(kw_only=True)
 class CardDav(
-    DeletesAllContacts,
-    DeletesContacts,
+    DeletesAllContactsById,
+    CountsByPaging,
+    FindsContactsByScan,
     RemovesIdentifiers,
     RemovesFromLists,
     AddsToLists,
     Searches,
-    FindsContactsByScan,
     GetsContacts,
     UpsertsContacts,
-    Counts,
     ReadsLists,
     CreatesLists,
     DeletesLists,
@@ -124,6 +127,8 @@ class CardDav(
 
     name = mapping.NAME
     title = "CardDAV address books"
+    id_pattern = ".+"  # a UID is any text, and never part of a path
+    longest_id = 510
     page_size = api.PAGE
     delete_batch_size = 50
     get_batch_size = 50
@@ -151,12 +156,6 @@ class CardDav(
         """See `Provider.trusts_host`: iCloud names the server of an account in an answer."""
         ours = urlsplit(self.base_url).hostname or ""
         return ours.endswith(".icloud.com") and host.endswith(".icloud.com")
-
-    def validate_id(self, id: str) -> str:
-        """See `Provider.validate_id`; a UID is any text, and never part of a path."""
-        if not id.strip() or len(id) > LONGEST_UID:
-            return "the id is blank or too long"
-        return "" if id.isprintable() else "the id holds control characters"
 
     def is_not_found(self, request: Request[Any], content: bytes) -> bool:
         """See `Provider.is_not_found`; what is gone is read again, and only then believed."""
@@ -243,9 +242,8 @@ class CardDav(
             raise UnexpectedPayload(f"the answer lacks {len(missing)} of {len(hrefs)} cards", provider=self.name)
         return _cards(answer)
 
-    def _matches(self, filters: Sequence[payloads.PropFilter], *, every: bool = False) -> Flow[list[Card]]:
-        answer = yield from api.report((yield from self._book()), payloads.query(filters, every=every))
-        return _cards(answer)
+    def _matches(self, filters: Sequence[PropFilter]) -> Flow[list[Card]]:
+        return _cards((yield from api.report((yield from self._book()), payloads.query(filters))))
 
     def _hrefs(self) -> Flow[list[str]]:
         """Return where the cards of the book are."""
@@ -367,7 +365,9 @@ class CardDav(
             if not ours & {(each.uid, frozenset(mapping.identifiers(each))) for each in there}:
                 raise
 
-    def _each(self, ids: Sequence[str], change: Callable[[Card], Card | None], same: Said) -> Flow[Outcome]:
+    def _each(
+        self, ids: Sequence[str], change: Callable[[Card], Card | None], same: Callable[[str], Outcome]
+    ) -> Flow[Outcome]:
         """Change the cards of contacts; ``same`` says what an unchanged one means."""
         found = yield from self._by_id(ids)
 
@@ -386,13 +386,6 @@ class CardDav(
             return (yield from self._remove(id, _only(found.get(id))))
 
         return (yield from flows.one_by_one(ids, self.concurrency, delete, str))
-
-    def delete_all_contacts(self) -> Flow[Outcome]:
-        """See `DeletesAllContacts.delete_all_contacts`; lists stay."""
-        ids: dict[str, None] = {}
-        yield from flows.drain(self._scan(), lambda cards: ids.update((c.uid, None) for c in cards if not c.is_group))
-        size, at_once = self.delete_batch_size, self.concurrency
-        return (yield from flows.in_chunks("", "", [*ids], size, at_once, self.delete_contacts, str))
 
     def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
         card = _only((yield from self._by_id([contact_id])).get(contact_id))
@@ -446,18 +439,20 @@ class CardDav(
 
     def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
         """See `FindsContactsByScan.find`; an identifier is absent only if those of every contact could be read."""
-        found = list((yield from FindsContactsByScan.find(self, identifiers)))
+        unread = 0
+        wanted = set(identifiers)
+        found: list[tuple[Identifier, Contact | str]] = []
+
+        def take(contacts: Sequence[Contact]) -> None:
+            nonlocal unread
+            unread += sum(each.extra.get("unread", 0) for each in contacts)
+            found.extend((i, each) for each in contacts for i in each.identifiers if i in wanted)
+
+        yield from flows.drain(self.contacts(None), take)
+        if unread:
+            reason = f"{unread} lines of the cards may hold identifiers and cannot be read"
+            found.extend((each, reason) for each in wanted - {identifier for identifier, _ in found})
         return found
-
-    def count(self) -> Flow[Count]:
-        contacts = 0
-
-        def take(cards: Sequence[Card]) -> None:
-            nonlocal contacts
-            contacts += sum(not card.is_group for card in cards)
-
-        yield from flows.drain(self._scan(), take)
-        return Count(contacts, source="paged")
 
     def translate(self, query: Query) -> NativeQuery | None:
         if (asks := mapping.translated(query)) is None:
@@ -467,10 +462,12 @@ class CardDav(
         return NativeQuery((" and " if every else " or ").join(shown), asks)
 
     def search(self, query: NativeQuery) -> Flow[PartialResult]:
-        every, filters = cast("tuple[bool, list[payloads.PropFilter]]", query.asks)
+        every, filters = cast("tuple[bool, list[PropFilter]]", query.asks)
         groups = yield from self._groups()
-        contacts = self._shown((yield from self._matches(filters, every=every)), groups)
-        return PartialResult(contacts, len(contacts))
+        answer = yield from api.report((yield from self._book()), payloads.query(filters, every=every))
+        whole = [each for each in answer.resources if each.status != payloads.TRUNCATED]
+        contacts = self._shown(_cards(Multistatus(tuple(whole))), groups)
+        return PartialResult(contacts, len(contacts) if len(whole) == len(answer.resources) else None)
 
     def changes(self, token: str = "") -> Flow[Changes]:
         """Return what changed since a token (RFC 6578): ``client.run(client.provider.changes(token))``.
@@ -550,14 +547,16 @@ class CardDav(
         for each in groups:
             yield from self._group(each)
         known: dict[str | Identifier, list[Card]] = {}
-        sought = {each.id for each in contacts if each.provider == self.name}.union(*(c.identifiers for c in contacts))
+        sought: set[str | Identifier] = {each.id for each in contacts if each.provider == self.name}
+        sought.update(each for contact in contacts for each in contact.identifiers)
         unread = 0
 
         def take(cards: Sequence[Card]) -> None:
             nonlocal unread
             for card in cards:
                 unread += mapping.unreadable(card)
-                for key in {card.uid, *mapping.identifiers(card)} & sought if not card.is_group else ():
+                keys: set[str | Identifier] = set() if card.is_group else {card.uid, *mapping.identifiers(card)}
+                for key in keys & sought:
                     known.setdefault(key, []).append(card)
 
         yield from flows.drain(self._scan(), take)
@@ -574,7 +573,9 @@ class CardDav(
         outcome = yield from flows.one_by_one(contacts, self.concurrency, upsert, attrgetter("display_id"))
         for each in groups if outcome.confirmed else ():
             try:
-                yield from self._edit((yield from self._group(each)), partial(mapping.with_members, uids=outcome.confirmed))
+                yield from self._edit(
+                    (yield from self._group(each)), partial(mapping.with_members, uids=outcome.confirmed)
+                )
             except (NotFound, Rejected) as error:
                 lost = failed(outcome.confirmed, f"written, but not put on the list: {error}")
                 outcome = combined([evolve(outcome, requested=0, confirmed=()), lost])
@@ -604,3 +605,46 @@ class CardDav(
         (card,) = several.values()
         yield from self._edit(card, change)
         return done(card.uid, dropped_fields=lost)
+
+
+def _cards(answer: Multistatus) -> list[Card]:
+    """Return the cards of an answer, without those that are gone.
+
+    Raises:
+        UnexpectedPayload: One of them cannot be read, or the server left some out.
+    """
+    for each in answer.resources:
+        _check_status(each)
+    there = [each for each in answer.resources if each.status == payloads.FOUND]
+    if lacking := [each.href for each in there if payloads.CARD_TEXT not in each.properties]:
+        raise UnexpectedPayload(f"the answer has no card for {lacking[0]}", provider=mapping.NAME)
+    return [mapping.card(each) for each in there]
+
+
+def _check_status(found: Resource) -> None:
+    if found.status == payloads.TRUNCATED:
+        raise UnexpectedPayload("the server shows only some of the cards (507)", provider=mapping.NAME)
+    if found.status != payloads.FOUND and found.status not in payloads.GONE:
+        told = f"the server does not show {found.href} ({found.status})"
+        raise UnexpectedPayload(told, provider=mapping.NAME)
+
+
+def _only(cards: Sequence[Card] | None) -> Card:
+    """Return the card that alone has an id.
+
+    Raises:
+        NotFound: There is none.
+        Rejected: There are several; which one is meant cannot be known.
+    """
+    if not cards:
+        raise NotFound("no card has this UID", provider=mapping.NAME, status=404)
+    if len(cards) > 1:
+        places = ", ".join(card.href for card in cards)
+        raise Rejected(f"not sent: several cards have this UID: {places}", provider=mapping.NAME)
+    return cards[0]
+
+
+@hookimpl
+def contacts_providers() -> list[type[Provider]]:
+    """The provider of this package."""
+    return [CardDav]

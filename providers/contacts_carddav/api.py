@@ -1,4 +1,4 @@
-"""The requests of CardDAV, one function each (RFC 4918, 6352 and 6578). Addresses are absolute, as servers name them."""
+"""The requests of CardDAV, one function each (RFC 4918, 6352 and 6578), to absolute addresses as servers name them."""
 
 from __future__ import annotations
 
@@ -32,23 +32,19 @@ def report(url: str, body: bytes, depth: str = "1") -> Request[Multistatus]:
     return _asked("REPORT", url, body, depth)
 
 
-def create(card: Card) -> Request[None]:
+def create(url: str, card: Card) -> Request[None]:
     """Write a card where there is none."""
-    return _put(card, {"If-None-Match": "*"})
+    return request("PUT", url, NoneType, content=card.text, headers=VCARD | {"If-None-Match": "*"})
 
 
-def replace(card: Card) -> Request[None]:
+def replace(url: str, card: Card) -> Request[None]:
     """Write a card over the version that it was made from."""
-    return _put(card, {"If-Match": card.etag})
+    return request("PUT", url, NoneType, content=card.text, headers=VCARD | {"If-Match": card.etag})
 
 
-def delete(card: Card) -> Request[None]:
+def delete(url: str, card: Card) -> Request[None]:
     """Delete this version of a card."""
-    return request("DELETE", card.href, NoneType, headers={"Accept": "*/*", "If-Match": card.etag})
-
-
-def _put(card: Card, condition: dict[str, str]) -> Request[None]:
-    return request("PUT", card.href, NoneType, content=card.text, headers=VCARD | condition)
+    return request("DELETE", url, NoneType, headers={"Accept": "*/*", "If-Match": card.etag})
 
 
 def _asked(method: str, url: str, body: bytes, depth: str) -> Request[Multistatus]:

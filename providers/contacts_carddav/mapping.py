@@ -34,10 +34,10 @@ MAPPED = {"BEGIN", "END", "VERSION", "UID", "FN", "N", "ADR", "ORG", "TITLE", "C
 BINARY = {"PHOTO", "LOGO", "SOUND", "KEY"}  # in ``extra["vcard"]`` only: each may be megabytes
 NO_LABEL = {"internet", "pref", "voice", "x400"}
 UNRANKED = 101  # PREF is 1 to 100
-OWN_EXTRA = {"href", "etag", "vcard"}
 
 NEWLINE = re.compile(r"\r\n?")
 PROPERTY = re.compile(r"[A-Za-z0-9_-]+")
+FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 CUSTOM = re.compile(r"[a-z0-9-]+")
 IDENTIFYING = re.compile(r"(?:[\w-]+\.)?(?:EMAIL|TEL|IMPP)\b", re.IGNORECASE)
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # what XML cannot hold
@@ -227,7 +227,7 @@ def _decoded(value: str, charset: str) -> str:
 # -- contacts
 
 
-def contact(found: Card, lists: Mapping[str, Sequence[str]]) -> Contact:
+def contact(found: Card, lists: Mapping[str, Sequence[str]] | None) -> Contact:
     """Return a contact.
 
     ``extra`` holds the other properties by their names, the card's place as ``href``, its version as ``etag``, and the
@@ -235,12 +235,13 @@ def contact(found: Card, lists: Mapping[str, Sequence[str]]) -> Contact:
 
     Args:
         found: The card.
-        lists: Ids of the lists of each member; see `memberships`.
+        lists: Ids of the lists of each member; see `memberships`. None if they are not known.
     """
     names = _parts(found, "N", 5)
     categories = tags(found)
     extra = _extra(found)
     updated = _http_date(found.modified)
+    on_lists = None if lists is None else (*lists.get(member_key(found.uid), ()), *map(CATEGORY.__add__, categories))
     return Contact(
         provider=NAME,
         id=found.uid,
@@ -251,7 +252,7 @@ def contact(found: Card, lists: Mapping[str, Sequence[str]]) -> Contact:
         address=address(found),
         organization=_parts(found, "ORG", 1)[0] or None,
         title=found.first("TITLE") or None,
-        lists=(*lists.get(member_key(found.uid), ()), *(CATEGORY + name for name in categories)),
+        lists=on_lists,
         tags=tuple(categories),
         custom=custom(found),
         created_at=moment(found.first("CREATED"), extra, "CREATED"),
@@ -388,6 +389,11 @@ def category(name: str) -> ContactList:
     return ContactList(provider=NAME, id=CATEGORY + name, name=name)
 
 
+def category_name(list_id: str) -> str:
+    """Return the category that a list's id stands for; empty for a group."""
+    return list_id.removeprefix(CATEGORY) if list_id.startswith(CATEGORY) else ""
+
+
 def custom_field(name: str) -> FieldDefinition:
     """Return the definition of an X- property."""
     return FieldDefinition(provider=NAME, id=f"X-{name.upper()}", name=name, type=FieldType.TEXT)
@@ -451,6 +457,23 @@ def new_card(uid: str, href: str, *names: str) -> Card:
     """Return a new vCard 3, which every server takes; ``names`` are the further lines, such as the kind."""
     head = ["BEGIN:VCARD", "VERSION:3.0", _made("UID", uid).raw, *names, "END:VCARD"]
     return Card(href, "", lines("\n".join(head), href))
+
+
+def blank(wanted: Contact, uid: str, book: str) -> Card:
+    """Return the card that a new contact is written into: one that was read elsewhere whole, otherwise an empty one.
+
+    Args:
+        wanted: The contact; one that was read from an address book keeps its UID and all of its card.
+        uid: The UID of a contact without one.
+        book: Address of the book; the file has the UID as its name, if that is a plain one.
+    """
+    own = wanted.id if wanted.provider == NAME and not wanted.id.startswith(WITHOUT_UID) else ""
+    name = own if own and FILE_NAME.fullmatch(own) else uid
+    href = f"{book.rstrip('/')}/{name}.vcf"
+    read = wanted.extra.get("vcard") if wanted.provider == NAME else None
+    if isinstance(read, str) and (whole := Card(href, "", lines(read, href))).uid == own:
+        return whole
+    return new_card(own or uid, href)
 
 
 def new_group(uid: str, href: str, name: str) -> Card:
@@ -578,7 +601,7 @@ def _set(before: Card, name: str, texts: Sequence[str]) -> Card:
     present = [line for line in before.lines if line.name == name]
     if [line.text for line in present] == list(texts):
         return before
-    if not present or len(texts) > 1 or len(present) > 1 and name.startswith("X-"):
+    if not present or len(texts) > 1 or (len(present) > 1 and name.startswith("X-")):
         rest = _kept(before, lambda line: line.name != name) or before
         return _appended(rest, [_made(name, text) for text in texts]) or rest
     if present[0].text == texts[0]:

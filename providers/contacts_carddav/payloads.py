@@ -18,7 +18,8 @@ CARD = "{urn:ietf:params:xml:ns:carddav}"
 ETAG, CARD_TEXT, MODIFIED = f"{DAV}getetag", f"{CARD}address-data", f"{DAV}getlastmodified"
 TYPE, TITLE, BOOK = f"{DAV}resourcetype", f"{DAV}displayname", f"{CARD}addressbook"
 PRINCIPAL, HOME = f"{DAV}current-user-principal", f"{CARD}addressbook-home-set"
-FOUND, NOT_FOUND, GONE, TRUNCATED = 200, 404, 410, 507
+COLLECTION = f"{DAV}collection"
+FOUND, GONE, TRUNCATED = 200, (404, 410), 507
 
 PropFilter = tuple[str, str, str]
 """Property, kind of match (``equals``, ``contains``) and text; with an empty match it only has to be there."""
@@ -149,7 +150,8 @@ def _add_names(root: Element, names: Iterable[str]) -> None:
 
 
 def _encoded(root: Element) -> bytes:
-    return tostring(root, encoding="utf-8", xml_declaration=True)
+    encoded: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
+    return encoded
 
 
 def needed(module: str) -> ModuleType:
