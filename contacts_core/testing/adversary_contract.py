@@ -46,6 +46,7 @@ from contacts_core.provider import (
 )
 from contacts_core.query import F
 from contacts_core.testing.adversary import BROKEN, FALSE, HOST, LIES, Adversary, Change, Lie
+from contacts_core.testing.records import identifiers_of
 
 if TYPE_CHECKING:
     from contacts_core.emulator import Emulator, Truth
@@ -65,15 +66,6 @@ UNEXPOSED: Mapping[str, str] = {
 }
 
 Store = Mapping[str, "Truth"]
-
-
-def identifiers_of(truth: Truth) -> tuple[Identifier, ...]:
-    """A contact's identifiers in shared terms."""
-    kinds = {kind.value: kind for kind in IdentifierKind}
-    return tuple(
-        Identifier(kinds[kind], value) if kind in kinds else Identifier.other(kind.partition(":")[2], value)
-        for kind, value in truth.identifiers
-    )
 
 
 @frozen

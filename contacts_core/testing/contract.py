@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import pytest
 
-from contacts_core.provider import CreatesLists, Provider, UpsertsContacts, capabilities
+from contacts_core.provider import CreatesLists, Exports, Provider, UpsertsContacts, capabilities
+from contacts_core.testing.cases.changes import ChangeCases
 from contacts_core.testing.cases.faults import FaultCases
 from contacts_core.testing.cases.read import ReadCases
-from contacts_core.testing.cases.shared import Case
+from contacts_core.testing.cases.shared import Case, Cases
 from contacts_core.testing.cases.write import WriteCases
 from contacts_core.testing.harness import Backend, Harness, Mode, open_harness
 
@@ -23,9 +24,21 @@ if TYPE_CHECKING:
 __all__ = ["ProviderContract"]
 
 T = TypeVar("T", bound=Callable[..., Any])
+EMPTY_ACCOUNT = (
+    "Without an emulator each case needs an empty account: override the fixture `account` of the contract, and have it "
+    "yield the settings of a new account, or empty the one that there is before it yields."
+)
+NEEDED_WITHOUT_EMULATOR = (
+    f"{EMPTY_ACCOUNT} A case also reads what is stored, so the provider must export, and it brings people in:"
+    " declare UpsertsContacts (and CreatesLists for lists), or override `populate` of the contract."
+)
+NEEDED_WITH_EMULATOR = (
+    "A case compares what is stored before and after: let the emulator tell it (`tells_truth = True`), or the provider "
+    "export it. Remove overrides that leave the capability's cases out."
+)
 
 
-class ProviderContract(ReadCases, WriteCases, FaultCases):
+class ProviderContract(ReadCases, WriteCases, ChangeCases, FaultCases):
     """Subclass it in a test module; pytest does the rest.
 
     Cases are chosen by the capabilities that ``provider`` declares, never by its name. Each runs with `Contacts` and
@@ -57,6 +70,28 @@ class ProviderContract(ReadCases, WriteCases, FaultCases):
                 setattr(cls, name, cls._chosen(cast("FunctionType", getattr(cls, name)), case))
 
     @classmethod
+    def tried(cls) -> dict[type[Provider], list[str]]:
+        """The names of the cases that try each declared capability, without those that prove nothing of a provider."""
+        found: dict[type[Provider], list[str]] = {capability: [] for capability in capabilities(cls.provider)}
+        for name in dir(cls):
+            case: Case | None = getattr(getattr(ProviderContract, name, None), "case", None)
+            function = getattr(cls, name)
+            skipped = any(mark.name in {"skip", "xfail"} for mark in getattr(function, "pytestmark", ()))
+            if case is None or function is None or skipped or not case.proves:
+                continue
+            for capability in case.needs:
+                if capability in found:
+                    found[capability].append(name)
+        return found
+
+    def test_every_declared_capability_is_tried(self) -> None:
+        untried = [capability.__name__ for capability, names in type(self).tried().items() if not names]
+        assert untried == [], (
+            f"{', '.join(untried)} of {self.provider.__name__} ran no case: nothing shows that the provider can do it. "
+            f"{NEEDED_WITH_EMULATOR if self.emulator else NEEDED_WITHOUT_EMULATOR}"
+        )
+
+    @classmethod
     def _chosen(cls, function: FunctionType, case: Case) -> FunctionType | None:
         declared = capabilities(cls.provider)
         backends: list[Backend] = []
@@ -66,7 +101,7 @@ class ProviderContract(ReadCases, WriteCases, FaultCases):
                 backends.append("cassette")
         if not backends:
             return None
-        modes: tuple[Mode, ...] = ("sync", "async")
+        modes: tuple[Mode, ...] = ("sync",) if case.one_client else ("sync", "async")
         params = [pytest.param((backend, mode), id=f"{backend}-{mode}") for backend in backends for mode in modes]
         copy = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
         copy.__dict__.update(function.__dict__)
@@ -75,39 +110,58 @@ class ProviderContract(ReadCases, WriteCases, FaultCases):
         return marked
 
     @classmethod
+    def _fills(cls) -> bool:
+        """Whether people can be brought into an account without an emulator."""
+        return issubclass(cls.provider, UpsertsContacts) or cls.populate is not Cases.populate
+
+    @classmethod
     def _can_set_up(cls, case: Case) -> bool:
-        """Whether the account can be brought into the state that a case starts from."""
+        """Whether the account can be brought into the state that a case starts from, and read afterwards."""
         if cls.emulator:
-            return True
-        writes = issubclass(cls.provider, UpsertsContacts)
-        if case.contacts is None:
-            return not case.emulated
-        return not case.emulated and writes and (case.contacts == 0 or issubclass(cls.provider, CreatesLists))
+            return not case.stored or cls.emulator.tells_truth or issubclass(cls.provider, Exports)
+        if case.emulated or (case.stored and not issubclass(cls.provider, Exports)):
+            return False
+        if case.lists and not issubclass(cls.provider, CreatesLists) and cls.populate is Cases.populate:
+            return False
+        return cls._fills() or case.contacts == 0 or not case.needs
+
+    @pytest.fixture
+    def account(self) -> Iterator[Mapping[str, Any]]:
+        """Settings of an account that is empty, for one case.
+
+        Override it where there is no emulator: yield the settings of a new account, or empty the one that there is.
+        """
+        yield {}
 
     @pytest.fixture
     def harness(self, request: pytest.FixtureRequest) -> Iterator[Harness]:
         """A fresh account, and a client of it."""
         backend, mode = request.param
-        with self.open_harness(request.function.__name__.removeprefix("test_"), backend=backend, mode=mode) as harness:
+        account = request.getfixturevalue("account") if backend == "direct" else {}
+        name = request.function.__name__.removeprefix("test_")
+        with self.open_harness(name, backend=backend, mode=mode, account=account) as harness:
             yield harness
 
     @contextmanager
-    def open_harness(self, name: str, *, backend: Backend, mode: Mode) -> Generator[Harness, None, None]:
+    def open_harness(
+        self, name: str, *, backend: Backend, mode: Mode, account: Mapping[str, Any] = MappingProxyType({})
+    ) -> Generator[Harness, None, None]:
         """Set up the account that a case starts from.
 
         Args:
             name: The case's name, without ``test_``.
             backend: What answers the provider.
             mode: The client to use.
+            account: Settings of an empty account, where there is no emulator.
         """
         case: Case = getattr(self, f"test_{name}").case
-        contacts = case.contacts
+        contacts = case.population(self.provider)
         if contacts is None:
-            contacts = 0 if self.creates() else 3
+            contacts = 0 if self.creates() or not (self.emulator or self._fills()) else 3
         with open_harness(
             self.provider,
             self.emulator,
-            self.settings,
+            {**self.settings, **account},
             self.cassettes / f"{name}.yaml" if self.cassettes else None,
             backend=backend,
             mode=mode,
@@ -115,6 +169,16 @@ class ProviderContract(ReadCases, WriteCases, FaultCases):
             contacts=contacts,
             observer=type(self).observer,
         ) as harness:
-            if backend == "direct" and case.contacts:
-                self.populate(harness, case.contacts)
+            if backend == "direct":
+                self._expect_empty(harness)
+                if contacts:
+                    self.populate(harness, contacts)
+                harness.sent.clear()
             yield harness
+
+    def _expect_empty(self, harness: Harness) -> None:
+        """Fail unless an account that no emulator makes is empty, so that a case finds its own people only."""
+        if not issubclass(self.provider, Exports):
+            return
+        there = next(harness.client.export(), None)
+        assert there is None, f"the account is not empty: it has contact {there.id}. {EMPTY_ACCOUNT}"

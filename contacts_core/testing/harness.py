@@ -32,6 +32,8 @@ __all__ = ["RECORDING", "Backend", "Harness", "Mode", "open_harness"]
 T = TypeVar("T")
 Backend = Literal["direct", "emulator", "cassette"]
 Mode = Literal["sync", "async"]
+MOST_REQUESTS = 3000  # of one case
+REQUESTS_PER_CONTACT = 20  # besides, for each contact that a case starts with
 
 
 @define
@@ -43,6 +45,19 @@ class Recording:
 
 
 RECORDING = Recording()
+
+
+class Sent(list[str]):
+    """Method and URL of every request, of which there are only so many."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def note(self, request: Any) -> None:
+        """Note a request before it is sent."""
+        self.append(f"{request.method} {request.url}")
+        assert len(self) <= self._most, f"the requests do not end: {len(self)} were sent, the last one is {self[-1]}"
 
 
 class VirtualTime:
@@ -77,6 +92,10 @@ class BlockingAdapter:
     def __init__(self, client: AsyncContacts[Any], runner: asyncio.Runner) -> None:
         self._client, self._runner = client, runner
 
+    def __repr__(self) -> str:
+        """What the client shows of itself."""
+        return repr(self._client)
+
     def __getattr__(self, name: str) -> Any:
         """The client's attribute; coroutines are run to their end, streams item by item."""
         value = getattr(self._client, name)
@@ -101,6 +120,30 @@ class BlockingAdapter:
             yield from found
 
 
+class BoundedClient:
+    """A client whose reads come to an end, so that a provider that pages for ever fails its case."""
+
+    def __init__(self, client: Any, most: int) -> None:
+        self._client, self._most = client, most
+
+    def __repr__(self) -> str:
+        """What the client shows of itself."""
+        return repr(self._client)
+
+    def __getattr__(self, name: str) -> Any:
+        """The client's attribute; streams end after so many contacts."""
+        value = getattr(self._client, name)
+        if name not in {"export", "search"}:
+            return value
+
+        def bounded(*args: Any, **options: Any) -> Iterator[Any]:
+            for number, item in enumerate(value(*args, **options), 1):
+                assert number <= self._most, f"{name} does not end: it has given {number} contacts"
+                yield item
+
+        return bounded
+
+
 @define
 class Harness:
     """One run of one case.
@@ -122,6 +165,16 @@ class Harness:
     running: Running | None
     open_client: Callable[..., Any] = field(repr=False)
     sent: list[str] = field(factory=list[str])
+
+    @property
+    def emulator(self) -> Emulator | None:
+        """The emulator, where there is one."""
+        return self.running.sandbox.emulators[self.provider.name] if self.running else None
+
+    @property
+    def tells_truth(self) -> bool:
+        """Whether the emulator tells what is stored, at once and without the provider."""
+        return self.emulator is not None and self.emulator.tells_truth
 
     @property
     def faults(self) -> Faults:
@@ -164,11 +217,13 @@ def open_harness(
             stack.enter_context(_cassette(cassette, configured, emulator, recording))
         clock = VirtualTime(running.sandbox.clock.advance if running else None)
         runner = stack.enter_context(asyncio.Runner()) if mode == "async" else None
-        sent: list[str] = []
+        most = MOST_REQUESTS + REQUESTS_PER_CONTACT * contacts
+        sent = Sent(most)
 
         def open_client(**changes: Any) -> Any:
             live = recording == "live"
-            return _client(stack, attrs.evolve(configured, **changes), clock, runner, sent, live=live)
+            client = _client(stack, attrs.evolve(configured, **changes), clock, runner, sent, live=live)
+            return BoundedClient(client, most)
 
         yield Harness(open_client(), configured, case, clock, running, open_client, sent)
         assert not (running and running.sandbox.crashes), "the emulator itself crashed; its log says where"
@@ -179,14 +234,14 @@ def _client(
     provider: Provider,
     clock: VirtualTime,
     runner: asyncio.Runner | None,
-    sent: list[str],
+    sent: Sent,
     *,
     live: bool,
 ) -> Any:
     if runner is None:
 
         def note_request(request: httpx.Request) -> None:
-            sent.append(_line(request))
+            sent.note(request)
 
         http_client = stack.enter_context(
             httpx.Client(event_hooks={"request": [note_request]}, timeout=30, verify=certificates())
@@ -200,7 +255,7 @@ def _client(
         return Contacts(provider, transport=transport)
 
     async def note(request: Any) -> None:
-        sent.append(_line(request))
+        sent.note(request)
 
     async_client = httpx.AsyncClient(event_hooks={"request": [note]}, timeout=30, verify=certificates())
     stack.callback(lambda: runner.run(async_client.aclose()))
@@ -213,10 +268,6 @@ def _client(
 def _no_jitter() -> float:
     """The same pauses in every run."""
     return 0.0
-
-
-def _line(request: Any) -> str:
-    return f"{request.method} {request.url}"
 
 
 def _settings(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field, fields, frozen
 
 from contacts_core.errors import NotFound
 from contacts_core.models import Contact, ContactList, Count, FieldDefinition, FieldType, Identifier, Outcome, Page
@@ -47,6 +47,16 @@ class Store:
     def all_contacts(self) -> list[Contact]:
         """The contacts there are now; other threads may change the store meanwhile."""
         return list(self.contacts.values())
+
+
+def _filled(contact: Contact, known: Contact) -> Contact:
+    """The contact, with the known one's values where it has none of its own."""
+    missing = {
+        a.name: value for a in fields(Contact) if not getattr(contact, a.name) and (value := getattr(known, a.name))
+    }
+    return evolve(
+        contact, **missing | {"custom": {**known.custom, **contact.custom}, "extra": {**known.extra, **contact.extra}}
+    )
 
 
 @frozen(kw_only=True)
@@ -166,8 +176,9 @@ class MemoryProvider(
         contact_id = known.id if known else f"contact-{next(self.store.ids)}"
         identifiers = tuple(dict.fromkeys([*(known.identifiers if known else ()), *contact.identifiers]))
         joined = tuple(dict.fromkeys([*((known and known.lists) or ()), *lists]))
+        kept = _filled(contact, known) if known else contact
         self.store.contacts[contact_id] = evolve(
-            contact, provider=self.name, id=contact_id, identifiers=identifiers, lists=joined
+            kept, provider=self.name, id=contact_id, identifiers=identifiers, lists=joined
         )
         return done(contact_id)
 

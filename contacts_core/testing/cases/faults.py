@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -30,6 +31,8 @@ from contacts_core.provider import (
     DeletesContacts,
     DeletesLists,
     Exports,
+    ExportsFiles,
+    ExportsPages,
     FindsContacts,
     GetsContacts,
     Provider,
@@ -39,7 +42,6 @@ from contacts_core.provider import (
     RemovesFromLists,
     RemovesIdentifiers,
     UpsertsContacts,
-    capabilities,
 )
 from contacts_core.testing import cassettes
 from contacts_core.testing.cases.shared import Cases, case
@@ -56,6 +58,9 @@ LASTING: list[tuple[str, type[ProviderError]]] = [
     ("truncated", UnexpectedPayload),
     ("wrong-json", UnexpectedPayload),
 ]
+
+BASES = (ExportsPages, ExportsFiles)  # classes with methods of their own, besides the capabilities
+KEY_NAME = re.compile(r"(^|_)(key|token|secret|password|passphrase|credentials?)$")
 
 SOMEBODY = Identifier.email("somebody@example.com")
 USES: dict[type[Provider], Callable[[Any], object]] = {
@@ -92,12 +97,12 @@ class FaultCases(Cases):
 
     @case()
     def test_methods_belong_to_declared_capabilities(self, harness: Harness) -> None:
-        undeclared = set(CAPABILITIES) - set(capabilities(self.provider))
+        undeclared = (each for each in (*CAPABILITIES, *BASES) if not issubclass(self.provider, each))
         methods = {
             f"{capability.__name__}.{name}"
             for capability in undeclared
-            for name in getattr(capability, "__abstractmethods__", ())
-            if hasattr(self.provider, name)
+            for name, method in vars(capability).items()
+            if getattr(method, "__isabstractmethod__", False) and hasattr(self.provider, name)
         }
         assert methods == set(), f"{self.provider.__name__} has methods of capabilities that it does not declare"
 
@@ -150,7 +155,7 @@ class FaultCases(Cases):
         self.expect_gone(harness, target)
         self.expect_there(harness, other)
 
-    @case(DeletesContacts, Exports, emulated=True)
+    @case(DeletesContacts, Exports, emulated=True, proves=False)
     def test_a_contact_shown_after_its_deletion_is_not_taken_for_gone(self, harness: Harness) -> None:
         target, _ = self.people(harness)
         harness.faults.set("stale-reads", 1)
@@ -180,7 +185,16 @@ class FaultCases(Cases):
         assert raised.value.job.id == outcome.jobs[0].id
         assert outcome.state is OutcomeState.ACCEPTED
 
-    @case(RemovesFromLists, UpsertsContacts, CreatesLists, Exports, FindsContacts, GetsContacts, emulated=True)
+    @case(
+        RemovesFromLists,
+        UpsertsContacts,
+        CreatesLists,
+        Exports,
+        FindsContacts,
+        GetsContacts,
+        emulated=True,
+        proves=False,
+    )
     def test_a_removal_that_is_written_back_is_read_again(self, harness: Harness) -> None:
         if RemovesFromLists not in self.provider.read_modify_write:
             pytest.skip("the vendor removes from lists itself; the provider writes nothing back")
@@ -193,7 +207,16 @@ class FaultCases(Cases):
         assert outcome.state is OutcomeState.FAILED, f"nothing was removed, and the outcome is {outcome.state.value}"
         assert [failure.item for failure in outcome.failed] == [target.id]
 
-    @case(RemovesFromLists, UpsertsContacts, CreatesLists, Exports, FindsContacts, GetsContacts, emulated=True)
+    @case(
+        RemovesFromLists,
+        UpsertsContacts,
+        CreatesLists,
+        Exports,
+        FindsContacts,
+        GetsContacts,
+        emulated=True,
+        proves=False,
+    )
     def test_a_shortfall_is_told_by_member(self, harness: Harness) -> None:
         new_list = harness.client.create_list("Contract kit: shortfall")
         people = self.people(harness, 4, lists=[new_list.id])
@@ -225,6 +248,27 @@ class FaultCases(Cases):
         assert paths, "there are no cassettes: record them"
         named = {f"secret {number}": value for number, value in enumerate(secrets)}
         assert {path.name: found for path in paths if (found := cassettes.impurities(path, named))} == {}
+
+    @case()
+    def test_every_key_is_a_secret(self, harness: Harness) -> None:
+        sent = [*harness.provider.headers().values()]
+        open_keys = [
+            each.name
+            for each in attrs.fields(self.provider)
+            if not each.metadata.get("secret") and self._is_key(each, getattr(harness.provider, each.name), sent)
+        ]
+        assert open_keys == [], (
+            f"{', '.join(open_keys)} of {self.provider.__name__} holds a key: declare it with secret(), so that it is "
+            "neither shown nor logged"
+        )
+
+    def _is_key(self, setting: attrs.Attribute[Any], value: object, headers: Sequence[str]) -> bool:
+        """Whether a setting is a key by its name, or because it is sent in a header and no default stands for it."""
+        if not isinstance(value, str) or not value:
+            return False
+        return bool(KEY_NAME.search(setting.name)) or (
+            setting.default is attrs.NOTHING and any(value in header for header in headers)
+        )
 
     @case()
     def test_no_secret_shows(self, harness: Harness) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import islice
 
 import pytest
+from attrs import evolve
 
 from contacts_core.errors import IncompleteExport, IncompleteSearch, InvalidInput
 from contacts_core.models import Contact, Identifier, IdentifierKind, Strategy
@@ -19,10 +20,11 @@ from contacts_core.provider import (
     QueuesJobs,
     ReadsCustomFields,
     ReadsLists,
+    Searches,
     UpsertsContacts,
 )
 from contacts_core.query import F, Query
-from contacts_core.testing.cases.shared import Cases, case, repeated
+from contacts_core.testing.cases.shared import Cases, case, crowd, repeated
 from contacts_core.testing.harness import Harness
 
 SPECIAL_TEXTS = [
@@ -38,6 +40,8 @@ SPECIAL_TEXTS = [
 ]
 INVALID_IDS = ["", "  ", ".", "..", "../../x", "a,b", "?x", "x#y", "a/b", "%2e%2e%2f", "x\r\ny", "é", "x" * 10_000]
 POPULATION = 120
+SEARCHED = 40  # contacts among whom each kind of query is answered
+LOOKED_UP = 30  # identifiers at once, at least
 
 
 def queries(someone: Contact) -> dict[str, Query]:
@@ -60,6 +64,31 @@ def queries(someone: Contact) -> dict[str, Query]:
     }
 
 
+def _rank(identifier: Identifier) -> tuple[int, str]:
+    """Addresses first, then numbers, then the rest."""
+    first = (IdentifierKind.EMAIL, IdentifierKind.PHONE)
+    return (first.index(identifier.kind) if identifier.kind in first else len(first), identifier.value)
+
+
+def _resembling(identifier: Identifier) -> list[Identifier]:
+    """Identifiers that hold a part of this one, or of which this one is a part."""
+    value = identifier.normal
+    match identifier.kind:
+        case IdentifierKind.EMAIL:
+            texts = [
+                value[1:],
+                f"x{value}",
+                f"{value}.example",
+                value.replace("@", "x@"),
+                f"x@{value.partition('@')[2]}",
+            ]
+        case IdentifierKind.PHONE:
+            texts = [value[:-1] + str((int(value[-1]) + 1) % 10), value[:-2] + value[-1] + value[-2]]
+        case _:
+            texts = [value[1:], value[:-1], f"{value}0", value.swapcase()]
+    return [evolve(identifier, value=text, country_code="") for text in texts if text.strip() and text != value]
+
+
 class ReadCases(Cases):
     """What reading promises."""
 
@@ -70,12 +99,18 @@ class ReadCases(Cases):
         assert {contact.id for contact in people} <= set(exported)
         assert repeated(exported) == [], "the export shows contacts more than once"
 
-    @case(Exports, contacts=POPULATION)
+    @case(Exports, contacts=crowd)
     def test_export_has_every_identifier(self, harness: Harness) -> None:
+        population = self.population(harness)
         everyone = list(harness.client.export())
-        assert len(everyone) == POPULATION, f"the export shows {len(everyone)} of {POPULATION} contacts"
+        shown = len({contact.id for contact in everyone})
+        assert shown == population, f"the export shows {shown} of {population} contacts"
+        if harness.tells_truth:
+            stored = self.records(harness)
+            for contact in everyone:
+                assert set(contact.identifiers) == stored[contact.id].identifiers
         if issubclass(self.provider, GetsContacts):
-            for contact in islice(everyone, 0, POPULATION, 10):
+            for contact in islice(everyone, 0, population, population // 10):
                 assert set(harness.client.get_contacts([contact.id])[contact.id].identifiers) == set(
                     contact.identifiers
                 )
@@ -89,7 +124,19 @@ class ReadCases(Cases):
     def test_export_of_an_empty_account_is_empty(self, harness: Harness) -> None:
         assert list(harness.client.export()) == []
 
-    @case(Exports, ReadsLists, contacts=POPULATION)
+    @case(Exports, ReadsLists, contacts=crowd, lists=True, one_client=True)
+    def test_export_of_a_list_goes_beyond_one_page(self, harness: Harness) -> None:
+        everyone = list(harness.client.export())
+        for each in harness.client.lists():
+            told = {contact.id for contact in everyone if each.id in (contact.lists or ())}
+            members = self.members(harness, each.id)
+            if harness.tells_truth:
+                told = {record.id for record in self.records(harness).values() if each.id in record.lists}
+            elif not self.provider.export_includes_lists:
+                continue
+            assert members == told, f"the export of the list {each.name} shows {len(members)} of {len(told)} members"
+
+    @case(Exports, ReadsLists, contacts=POPULATION, lists=True)
     def test_export_of_lists_has_their_members_once(self, harness: Harness) -> None:
         first, second, *_ = (each.id for each in harness.client.lists())
         exported = [contact.id for contact in harness.client.export(lists=[first, second, first])]
@@ -105,14 +152,25 @@ class ReadCases(Cases):
         found = list(harness.client.search(F.email == someone.email.upper()))
         assert [contact.id for contact in found] == [someone.id]
 
-    @case(Exports, contacts=POPULATION)
+    @case(Exports, contacts=SEARCHED)
     def test_search_means_what_the_query_means(self, harness: Harness) -> None:
         everyone = list(harness.client.export())
         for name, query in queries(everyone[0]).items():
             found = {contact.id for contact in harness.client.search(query, scan=True)}
             assert found == {contact.id for contact in everyone if query.matches(contact)}, name
 
-    @case(Exports, ReadsLists, contacts=POPULATION)
+    @case(Searches, Exports, contacts=SEARCHED)
+    def test_a_native_search_finds_what_a_scan_finds(self, harness: Harness) -> None:
+        everyone = list(harness.client.export())
+        native = 0
+        for name, query in queries(everyone[0]).items():
+            native += harness.client.explain(query).strategy is Strategy.NATIVE
+            found = {contact.id for contact in harness.client.search(query)}
+            wanted = {contact.id for contact in everyone if query.matches(contact)}
+            assert found == wanted, f"{name}: the search finds {len(found)} contacts, {len(wanted)} match"
+        assert native > 0, f"the provider declares Searches, and it translates {native} of {len(queries(everyone[0]))}"
+
+    @case(Exports, ReadsLists, contacts=SEARCHED, lists=True)
     def test_search_by_list(self, harness: Harness) -> None:
         chosen = harness.client.lists()[1].id
         members = self.members(harness, chosen)
@@ -173,13 +231,42 @@ class ReadCases(Cases):
         unknown = [Identifier(kind, "nobody-has-this", key="nokey") for kind in IdentifierKind]
         assert not any(harness.client.find(unknown).values())
 
-    @case(FindsContacts, contacts=POPULATION)
+    @case(FindsContacts, contacts=crowd, stored=True)
     def test_find_many_at_once(self, harness: Harness) -> None:
-        everyone = list(harness.client.export())
-        wanted = {contact.identifiers[0]: contact.id for contact in everyone}
+        everyone = list(self.records(harness).values())
+        assert issubclass(self.provider, FindsContacts)
+        step = max(1, len(everyone) // max(LOOKED_UP, 2 * self.provider.find_batch_size + 1))
+        firsts = {record.id: min(record.identifiers, key=_rank) for record in [*everyone[::step], everyone[-1]]}
+        wanted = {identifier: contact_id for contact_id, identifier in firsts.items()}
         found = harness.client.find(wanted)
         assert {each: contact and contact.id for each, contact in found.items()} == wanted
         assert not found.mismatched, f"contacts that do not have the identifier asked for: {found.mismatched}"
+
+    @case(FindsContacts, contacts=SEARCHED, stored=True)
+    def test_find_takes_an_identifier_as_a_whole(self, harness: Harness) -> None:
+        everyone = self.records(harness)
+        stored = {identifier for record in everyone.values() for identifier in record.identifiers}
+        someone = max(everyone.values(), key=lambda record: len({each.kind for each in record.identifiers}))
+        for identifier in sorted(someone.identifiers, key=_rank):
+            asked = [identifier, *(each for each in _resembling(identifier) if each not in stored)]
+            found = harness.client.find(asked)
+            assert found.mismatched == {}, (
+                f"asked for {identifier.kind.value} {identifier.value} and what resembles it, the provider gives "
+                f"contacts without it: { {each.value: count for each, count in found.mismatched.items()} }"
+            )
+            answers = {each.value: contact and contact.id for each, contact in found.items()}
+            assert answers == {each.value: someone.id if each == identifier else None for each in found}
+
+    @case(FindsContacts, UpsertsContacts)
+    def test_find_tells_ids_of_other_case_apart(self, harness: Harness) -> None:
+        for make in (Identifier.external_id, Identifier.anonymous_id):
+            wanted = make("Contract-Kit-A1")
+            contact = self.person(harness, identifiers=(*self.person(harness).identifiers[:1], wanted))
+            self.wait_done(harness, harness.client.upsert_contacts([contact]))
+            swapped = make(wanted.value.swapcase())
+            found = harness.client.find([wanted, swapped])
+            assert not found.get(swapped), f"{wanted.value!r} is stored, and {swapped.value!r} is found"
+            assert found.mismatched == {}, f"{swapped.value!r} is answered with a contact that has {wanted.value!r}"
 
     @case(GetsContacts, recorded=True)
     def test_get_gives_none_for_nobody(self, harness: Harness) -> None:
@@ -207,9 +294,11 @@ class ReadCases(Cases):
         assert count == len(list(harness.client.export()))
         assert count.source in {"counter", "paged"}
 
-    @case(Counts, Exports, contacts=POPULATION)
+    @case(Counts, contacts=crowd)
     def test_count_goes_beyond_one_page(self, harness: Harness) -> None:
-        assert harness.client.count() == POPULATION
+        population = self.population(harness)
+        count = harness.client.count()
+        assert count == population, f"the count is {count}, and there are {population} contacts"
 
     @case(ReadsLists, CreatesLists, recorded=True)
     def test_a_new_list_is_listed(self, harness: Harness) -> None:

@@ -9,16 +9,30 @@ from zlib import crc32
 
 from attrs import astuple, frozen
 
-from contacts_core.models import Contact, Identifier, Outcome, OutcomeState
-from contacts_core.provider import CAPABILITIES, Exports, Provider, UpsertsContacts
+from contacts_core.models import Address, Contact, Identifier, Outcome, OutcomeState
+from contacts_core.provider import (
+    CAPABILITIES,
+    CreatesLists,
+    DeletesContacts,
+    Exports,
+    FindsContacts,
+    GetsContacts,
+    Provider,
+    UpsertsContacts,
+)
 from contacts_core.testing.harness import Harness
+from contacts_core.testing.records import Records, record_of, stored_record
 
-__all__ = ["Case", "Cases", "case", "lost_fields", "repeated", "shared_fields"]
+__all__ = ["Case", "Cases", "Crowd", "case", "crowd", "lost_fields", "repeated", "several_batches", "shared_fields"]
 
 T = TypeVar("T", bound=Callable[..., Any])
 
 AREA_CODES = (202, 212, 303, 312, 404, 415, 503, 617, 702, 801)
+FEWEST_OF_A_CROWD = 201
 SETTLE_TIMEOUT_S = 120.0  # virtual seconds for a vendor to show what it did
+
+
+Crowd = Callable[[type[Provider]], int]
 
 
 @frozen
@@ -29,27 +43,57 @@ class Case:
         needs: Capabilities that the provider must declare.
         recorded: Whether it is short enough for a cassette.
         emulated: Whether it needs an emulator, for its faults or its requests.
-        contacts: How many contacts the account starts with; 0 is an empty account. None leaves it to the kit: none
-            where the provider can write contacts, else a few of the emulator's.
+        contacts: How many contacts the account starts with, or a function that tells it of a provider; 0 is an empty
+            account. None leaves it to the kit: none where the provider can write contacts, else a few of the
+            emulator's.
+        stored: Whether it compares what is stored before and after.
+        lists: Whether the account must start with lists.
+        one_client: Whether the blocking client alone runs it: what the provider does is the same with both.
+        proves: Whether a provider that breaks a promise can fail it, and nothing that is known later can skip it.
     """
 
     needs: tuple[type[Provider], ...] = ()
     recorded: bool = False
     emulated: bool = False
-    contacts: int | None = None
+    contacts: int | Crowd | None = None
+    stored: bool = False
+    lists: bool = False
+    one_client: bool = False
+    proves: bool = True
+
+    def population(self, provider: type[Provider]) -> int | None:
+        """How many contacts the account of this provider starts with."""
+        return self.contacts(provider) if callable(self.contacts) else self.contacts
 
 
 def case(
-    *needs: type[Provider], recorded: bool = False, emulated: bool = False, contacts: int | None = None
+    *needs: type[Provider],
+    recorded: bool = False,
+    emulated: bool = False,
+    contacts: int | Crowd | None = None,
+    stored: bool = False,
+    lists: bool = False,
+    one_client: bool = False,
+    proves: bool = True,
 ) -> Callable[[T], T]:
     """Mark a test as a case of the contract."""
     assert all(each in CAPABILITIES for each in needs)
 
     def mark(test: T) -> T:
-        test.case = Case(needs, recorded, emulated, contacts)  # type: ignore[attr-defined]
+        test.case = Case(needs, recorded, emulated, contacts, stored, lists, one_client, proves)  # type: ignore[attr-defined]
         return test
 
     return mark
+
+
+def crowd(provider: type[Provider]) -> int:
+    """So many contacts that they need two whole pages and a short one, whatever the size of a page is."""
+    return max(FEWEST_OF_A_CROWD, 2 * provider.page_size + 1) if issubclass(provider, Exports) else FEWEST_OF_A_CROWD
+
+
+def several_batches(provider: type[Provider]) -> int:
+    """So many contacts that the deletion of all but one needs two whole batches and a short one."""
+    return max(24, 2 * provider.delete_batch_size + 2) if issubclass(provider, DeletesContacts) else 24
 
 
 def repeated(items: Iterable[str]) -> list[str]:
@@ -79,13 +123,17 @@ class Cases:
 
     def creates(self) -> bool:
         """Whether the provider can make the people a case needs; else the emulator brings some."""
-        return issubclass(self.provider, UpsertsContacts)
+        return issubclass(self.provider, UpsertsContacts) and issubclass(self.provider, FindsContacts)
 
     def populate(self, harness: Harness, count: int) -> None:
-        """Write synthetic contacts, some of them on lists; for a provider without an emulator that has them."""
+        """Bring people into an empty account that no emulator fills, some of them on lists; `UpsertsContacts` does it.
+
+        Override it where the provider cannot write contacts.
+        """
         from contacts_core.emulator.synthetic_contacts import people
 
-        lists = [harness.client.create_list(f"Contract kit: list {number}") for number in (1, 2)]
+        names = (1, 2) if issubclass(self.provider, CreatesLists) else ()
+        lists = [harness.client.create_list(f"Contract kit: list {number}").id for number in names]
         contacts = [
             Contact(
                 identifiers=tuple(
@@ -94,12 +142,41 @@ class Cases:
                 ),
                 first_name=person.first_name,
                 last_name=person.last_name,
+                address=Address(line1=f"{number} Example Street", city="Springfield", country="United States"),
+                organization="Example Bakery",
+                title="Baker",
+                tags=("customer",),
             )
-            for person in people(count)
+            for number, person in enumerate(people(count))
         ]
-        memberships: tuple[list[str], ...] = ([], [lists[0].id], [lists[1].id], [lists[0].id, lists[1].id])
+        memberships = ([], lists[:1], lists[1:], lists)
         for number, joined in enumerate(memberships):
-            self.wait_done(harness, harness.client.upsert_contacts(contacts[number::4], lists=joined))
+            if written := contacts[number::4]:
+                self.wait_done(harness, harness.client.upsert_contacts(written, lists=joined))
+
+    def population(self, harness: Harness) -> int:
+        """How many contacts the case starts with."""
+        marked: Case = getattr(self, f"test_{harness.case}").case
+        return marked.population(self.provider) or 0
+
+    def records(self, harness: Harness) -> Records:
+        """What is stored now: as the emulator tells it, or else as the provider reads it."""
+        if harness.tells_truth:
+            assert harness.emulator
+            return {each.id: stored_record(each) for each in harness.emulator.truth().values()}
+        return {contact.id: record_of(contact) for contact in harness.client.export()}
+
+    def read(self, harness: Harness, contact_id: str, identifier: Identifier) -> Contact | None:
+        """A contact as the provider reads it, in the way that it can; None if it reads none or cannot."""
+        if issubclass(self.provider, GetsContacts):
+            found: Contact | None = harness.client.get_contacts([contact_id])[contact_id]
+            return found
+        if issubclass(self.provider, Exports):
+            return next((each for each in harness.client.export() if each.id == contact_id), None)
+        if issubclass(self.provider, FindsContacts):
+            answer: Contact | None = harness.client.find([identifier])[identifier]
+            return answer
+        return None
 
     def person(self, harness: Harness, number: int = 1, **changes: Any) -> Contact:
         """A contact that no other case knows, as a caller makes it."""

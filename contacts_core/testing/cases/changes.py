@@ -1,0 +1,399 @@
+"""Cases: what a change makes of everything that is stored, with and without faults on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from attrs import evolve
+
+from contacts_core.errors import ContactsError, Interrupted, JobTimeout
+from contacts_core.models import Contact, ContactList, Identifier, IdentifierKind, Outcome, OutcomeState
+from contacts_core.provider import (
+    AddsToLists,
+    CreatesLists,
+    DeletesAllContacts,
+    DeletesContacts,
+    DeletesLists,
+    QueuesJobs,
+    ReadsLists,
+    RemovesFromLists,
+    RemovesIdentifiers,
+    UpsertsContacts,
+)
+from contacts_core.testing.cases.shared import Cases, case, crowd
+from contacts_core.testing.harness import Harness
+from contacts_core.testing.records import Change, Record, Records, judge
+
+__all__ = ["ChangeCases"]
+
+PEOPLE = 24
+STRUCK_REQUESTS = 3  # the first ones of a change, each of which a fault strikes
+PASSING = ("rate-limit", "server-error", "cut")
+OUTLASTED = ("rate-limit",)  # such a request was surely not processed, so it can be sent again
+LASTING = ("rate-limit", "server-error", "cut", "html", "not-found-everywhere")
+PROCESSED = ("cut",)  # the vendor does what it is asked, and the answer is lost
+NEW_LISTS = "Contract kit: struck"
+
+Maker = Callable[[Harness, Records, int], Change]
+
+
+class ChangeCases(Cases):
+    """What changes promise about everybody: those who are meant, and those who are not."""
+
+    # -- without faults
+
+    @case(DeletesContacts, stored=True, contacts=PEOPLE)
+    def test_a_deletion_takes_one_contact_and_nothing_else(self, harness: Harness) -> None:
+        self.change(harness, self.deletion)
+
+    @case(DeletesContacts, stored=True, contacts=PEOPLE)
+    def test_deletions_are_told_contact_by_contact(self, harness: Harness) -> None:
+        records = self.records(harness)
+        first, second, *_ = records.values()
+        nobody = self.unknown_id(records)
+        wanted = [first.id, nobody, second.id]
+        change = Change(lambda client: client.delete_contacts(wanted), 3, {first.id: None, second.id: None})
+        outcome: Outcome = harness.client.wait(change.act(harness.client))
+        self.expect_change(harness, change, records)
+        told = {*outcome.absent, *(failure.item for failure in outcome.failed)} & {first.id, second.id}
+        assert told == set(), f"they are gone, and the outcome tells something else: {outcome}, {sorted(told)}"
+        assert nobody not in outcome.confirmed, f"{nobody} never existed, and its deletion is confirmed"
+        assert outcome.state is not OutcomeState.FAILED, f"two of three are gone, and the outcome is failed: {outcome}"
+        self.check_numbers(outcome, change)
+
+    @case(DeletesAllContacts, stored=True, contacts=crowd, one_client=True)
+    def test_deleting_everyone_deletes_the_last_page_too(self, harness: Harness) -> None:
+        population = self.population(harness)
+        before = self.records(harness)
+        assert len(before) == population, f"{len(before)} of {population} contacts are there before they are deleted"
+        outcome = self.wait_done(harness, harness.client.delete_all_contacts(confirm=self.provider.name))
+        left = self.records(harness)
+        assert left == {}, f"{len(left)} of {population} contacts are left, and the outcome is done"
+        counted = outcome.succeeded_count
+        assert counted == population, f"{population} contacts are gone, and the outcome counts {counted}"
+
+    @case(RemovesIdentifiers, stored=True, contacts=PEOPLE)
+    def test_removing_an_identifier_changes_nothing_else(self, harness: Harness) -> None:
+        for kind in self.removable_kinds(self.records(harness)):
+            self.change(harness, lambda harness, records, turn, kind=kind: self.removal(harness, records, turn, kind))
+
+    @case(RemovesFromLists, stored=True, contacts=PEOPLE, lists=True)
+    def test_leaving_a_list_changes_nothing_else(self, harness: Harness) -> None:
+        self.change(harness, self.leaving)
+
+    @case(AddsToLists, stored=True, contacts=PEOPLE, lists=True)
+    def test_joining_a_list_changes_nothing_else(self, harness: Harness) -> None:
+        self.change(harness, self.joining)
+
+    @case(UpsertsContacts, stored=True, contacts=PEOPLE)
+    def test_writing_somebody_new_changes_nobody_else(self, harness: Harness) -> None:
+        self.change(harness, self.writing)
+
+    @case(DeletesLists, stored=True, contacts=PEOPLE, lists=True)
+    def test_deleting_a_list_takes_its_members_off_it_and_nothing_else(self, harness: Harness) -> None:
+        self.change(harness, self.list_deletion)
+
+    @case(CreatesLists, stored=True, contacts=PEOPLE)
+    def test_creating_a_list_changes_no_contact(self, harness: Harness) -> None:
+        self.change(harness, self.list_creation)
+
+    # -- with faults, each on each of the first requests of a change
+
+    @case(DeletesContacts, stored=True, emulated=True, one_client=True, contacts=PEOPLE)
+    def test_faults_strike_a_deletion(self, harness: Harness) -> None:
+        self.strike(harness, self.deletion)
+
+    @case(DeletesAllContacts, stored=True, emulated=True, one_client=True, contacts=3)
+    def test_faults_strike_the_deletion_of_everyone(self, harness: Harness) -> None:
+        self.strike(harness, self.deletion_of_everyone)
+
+    @case(RemovesIdentifiers, stored=True, emulated=True, one_client=True, contacts=2 * PEOPLE)
+    def test_faults_strike_the_removal_of_an_identifier(self, harness: Harness) -> None:
+        self.strike(harness, self.removal)
+
+    @case(RemovesFromLists, stored=True, emulated=True, one_client=True, contacts=2 * PEOPLE, lists=True)
+    def test_faults_strike_a_removal_from_a_list(self, harness: Harness) -> None:
+        self.strike(harness, self.leaving)
+
+    @case(AddsToLists, stored=True, emulated=True, one_client=True, contacts=2 * PEOPLE, lists=True)
+    def test_faults_strike_an_addition_to_a_list(self, harness: Harness) -> None:
+        self.strike(harness, self.joining)
+
+    @case(UpsertsContacts, stored=True, emulated=True, one_client=True, contacts=3)
+    def test_faults_strike_a_write(self, harness: Harness) -> None:
+        self.strike(harness, self.writing)
+
+    @case(CreatesLists, stored=True, emulated=True, one_client=True, contacts=3)
+    def test_faults_strike_the_creation_of_a_list(self, harness: Harness) -> None:
+        self.strike(harness, self.list_creation)
+
+    @case(DeletesLists, stored=True, emulated=True, one_client=True, contacts=PEOPLE, lists=True)
+    def test_faults_strike_the_deletion_of_a_list(self, harness: Harness) -> None:
+        self.strike(harness, self.list_deletion)
+
+    @case(QueuesJobs, stored=True, emulated=True, one_client=True, contacts=PEOPLE)
+    def test_a_job_is_told_as_what_became_of_it(self, harness: Harness) -> None:
+        for make in self.declared_changes():
+            for fault, ends in (("job-never-ends", False), ("job-fails", True)):
+                before = self.records(harness)
+                change = make(harness, before, 0)
+                harness.faults.set(fault, None)
+                outcome = change.act(harness.client)
+                if isinstance(outcome, Outcome) and outcome.jobs:
+                    self._judge_job(harness, change, before, outcome, ends=ends)
+                harness.faults.clear()
+                harness.time.sleep(3600)
+
+    def _judge_job(self, harness: Harness, change: Change, before: Records, outcome: Outcome, *, ends: bool) -> None:
+        self.check_numbers(outcome, change)
+        if not ends:
+            try:
+                finished = harness.client.wait(outcome, timeout=300)
+            except JobTimeout:
+                return
+            judged = judge(change, before, self.records(harness))
+            assert judged.missing == [], f"the job still runs, and the outcome is {finished.state.value}: {finished}"
+            return
+        finished = harness.client.wait(outcome, timeout=600)
+        judged = judge(change, before, self.records(harness))
+        assert judged.wrong == []
+        if not judged.touched:
+            assert finished.state is OutcomeState.FAILED, f"the job failed, and the outcome is {finished.state.value}"
+            assert finished.succeeded_count == 0, f"the job failed, and {finished.succeeded_count} count as done"
+
+    # -- the changes
+
+    def declared_changes(self) -> list[Maker]:
+        """The changes of contacts that the provider declares."""
+        makers: dict[type, Maker] = {
+            DeletesContacts: self.deletion,
+            RemovesIdentifiers: self.removal,
+            RemovesFromLists: self.leaving,
+            AddsToLists: self.joining,
+            UpsertsContacts: self.writing,
+            DeletesAllContacts: self.deletion_of_everyone,
+        }
+        return [make for capability, make in makers.items() if issubclass(self.provider, capability)]
+
+    def deletion(self, _: Harness, records: Records, turn: int) -> Change:
+        """The deletion of one contact."""
+        target = chosen(list(records.values()), turn, "a contact")
+        return Change(lambda client: client.delete_contacts([target.id]), becomes={target.id: None})
+
+    def deletion_of_everyone(self, harness: Harness, records: Records, _: int) -> Change:
+        """The deletion of all contacts."""
+        name = self.provider.name
+        return Change(
+            lambda client: client.delete_all_contacts(confirm=name), len(records), dict.fromkeys(records, None)
+        )
+
+    def removable_kinds(self, records: Records) -> list[IdentifierKind]:
+        """The kinds of identifiers that somebody has besides others."""
+        several = [record for record in records.values() if len(record.identifiers) > 1]
+        assert several, "nobody has two identifiers, so none can be removed; let the emulator's people have several"
+        phones = any(each.kind is IdentifierKind.PHONE for record in several for each in record.identifiers)
+        return [IdentifierKind.PHONE if phones else IdentifierKind.EMAIL]
+
+    def removal(self, _: Harness, records: Records, turn: int, kind: IdentifierKind = IdentifierKind.PHONE) -> Change:
+        """The removal of one of several identifiers, of this kind if anybody has one."""
+
+        def removable(record: Record) -> Identifier | None:
+            if len(record.identifiers) < 2:
+                return None
+            ordered = sorted(record.identifiers, key=lambda each: (each.kind is not kind, each.kind.value, each.value))
+            return ordered[0]
+
+        several = [record for record in records.values() if removable(record)]
+        phoned = [r for r in several if any(each.kind is kind for each in r.identifiers)]
+        target = chosen(phoned or several, turn, "a contact with two identifiers")
+        identifier = removable(target)
+        assert identifier
+        after = evolve(target, identifiers=target.identifiers - {identifier})
+        return Change(lambda client: client.remove_identifier(target.id, identifier), becomes={target.id: after})
+
+    def leaving(self, _: Harness, records: Records, turn: int) -> Change:
+        """The removal of a member from one of its lists."""
+        members = sorted((r for r in records.values() if r.lists), key=lambda each: -len(each.lists))
+        target = chosen(members, turn, "a member of a list")
+        list_id = min(target.lists)
+        after = evolve(target, lists=target.lists - {list_id})
+        return Change(lambda client: client.remove_from_list(list_id, [target.id]), becomes={target.id: after})
+
+    def joining(self, _: Harness, records: Records, turn: int) -> Change:
+        """The addition of a contact to a list, preferably of one that is on another list."""
+        list_id = chosen(self.used_lists(records), 0, "a list with members")
+        others = sorted((r for r in records.values() if list_id not in r.lists), key=lambda each: -len(each.lists))
+        target = chosen(others, turn, "a contact that is not on every list")
+        after = evolve(target, lists=target.lists | {list_id})
+        return Change(lambda client: client.add_to_list(list_id, [target.id]), becomes={target.id: after})
+
+    def writing(self, harness: Harness, _: Records, turn: int) -> Change:
+        """The writing of a contact that is not there yet."""
+        email = Identifier.email(f"{harness.case.replace('_', '-')}-new-{turn}@example.com")
+        new = Contact(identifiers=(email,), first_name="Ada", last_name=f"Example {turn}")
+        return Change(lambda client: client.upsert_contacts([new]), new=(email,))
+
+    def list_deletion(self, _: Harness, records: Records, turn: int) -> Change:
+        """The deletion of a list that has members."""
+        list_id = chosen(self.used_lists(records), 0, "a list with members")
+        becomes = {r.id: evolve(r, lists=r.lists - {list_id}) for r in records.values() if list_id in r.lists}
+        return Change(lambda client: client.delete_list(list_id), becomes=becomes)
+
+    def list_creation(self, _: Harness, __: Records, turn: int) -> Change:
+        """The creation of a list."""
+        return Change(lambda client: client.create_list(f"{NEW_LISTS} {turn}"))
+
+    def used_lists(self, records: Records) -> list[str]:
+        """The ids of the lists that have members."""
+        return sorted({list_id for record in records.values() for list_id in record.lists})
+
+    def unknown_id(self, records: Records) -> str:
+        """An id of the vendor's syntax that nobody has."""
+        known = next(iter(records))
+        return next(found for end in range(9, -1, -1) if (found := f"{known[:-4]}{end}000") not in records)
+
+    # -- how they are tried and judged
+
+    def change(self, harness: Harness, make: Maker, turn: int = 0) -> None:
+        """Make a change, and fail unless it is done, told rightly, and nothing else has changed."""
+        before = self.records(harness)
+        change = make(harness, before, turn)
+        outcome = change.act(harness.client)
+        if isinstance(outcome, ContactList):
+            self.expect_change(harness, change, before)
+            return
+        if harness.tells_truth and outcome.state is OutcomeState.DONE:
+            missing = judge(change, before, self.records(harness)).missing
+            assert missing == [], f"the outcome is done, and the vendor has not done it: {missing}"
+        self.check_numbers(outcome, change)
+        finished = self.wait_done(harness, outcome)
+        self.expect_change(harness, change, before)
+        assert finished.absent == (), f"the change is done, and the outcome calls it absent: {finished.absent}"
+
+    def check_numbers(self, outcome: Outcome, change: Change) -> None:
+        """Fail unless the numbers of an outcome add up to the items that were given."""
+        assert outcome.requested == change.items, (
+            f"{change.items} items were given, and requested is {outcome.requested}"
+        )
+        if outcome.jobs:
+            others = len(outcome.confirmed) + outcome.processed + len(outcome.absent) + len(outcome.failed)
+            held = sum(job.requested for job in outcome.jobs)
+            assert others + held == outcome.requested, (
+                f"the jobs hold {held} items, and {outcome.requested - others} of {outcome.requested} were queued"
+            )
+
+    def expect_change(self, harness: Harness, change: Change, before: Records) -> None:
+        """Fail unless all that should have changed has, sooner or later where only reads tell it, and nothing else."""
+        judged = judge(change, before, self.records(harness))
+        waited = 0.0
+        while (judged.missing or judged.wrong) and not harness.tells_truth and waited < SETTLE_S:
+            harness.time.sleep(5)
+            waited += 5
+            judged = judge(change, before, self.records(harness))
+        assert judged.wrong == [], f"more has changed than was asked for: {judged.wrong}"
+        assert judged.missing == [], f"the outcome is done, and it is not so: {judged.missing}"
+
+    def strike(self, harness: Harness, make: Maker, count: int = STRUCK_REQUESTS) -> None:
+        """Make the change again and again, with a fault on one of its requests, and judge what is told each time."""
+        turn = 0
+        requests = self._needed_requests(harness, make, turn)
+        for place in range(min(requests, count)):
+            for faults, times in ((PASSING, 1), (LASTING, None)):
+                for fault in faults:
+                    turn += 1
+                    self._strike_once(harness, make, turn, fault, times, place)
+
+    def _needed_requests(self, harness: Harness, make: Maker, turn: int) -> int:
+        sent = harness.requests
+        make(harness, self.records(harness), turn)
+        reading = harness.requests - sent
+        sent = harness.requests
+        self.change(harness, make, turn)
+        needed = harness.requests - sent
+        return needed if harness.tells_truth else max(1, needed - 2 * reading)
+
+    def _strike_once(self, harness: Harness, make: Maker, turn: int, fault: str, times: int | None, place: int) -> None:
+        before = self.records(harness)
+        if make == self.deletion_of_everyone:
+            before = self._with_people(harness, before)
+        elif make == self.list_deletion:
+            before = self._with_members(harness, before)
+        if not before:
+            return
+        creates = make == self.list_creation and issubclass(self.provider, ReadsLists)
+        names = [each.name for each in harness.client.lists()] if creates else []
+        change = make(harness, before, turn)
+        struck = f"{fault} on request {place + 1}, " + ("once" if times else "lasting")
+        harness.faults.set(fault, times, place)
+        outcome: Outcome | ContactList | None = None
+        error: ContactsError | None = None
+        try:
+            outcome = change.act(harness.client)
+        except ContactsError as raised:
+            error = raised
+        if isinstance(outcome, Outcome):
+            with suppress(ContactsError):  # of reading a job; what the outcome told before still has to be true
+                outcome = harness.client.wait(outcome, timeout=600)
+        harness.faults.clear()
+        harness.time.sleep(60)
+        judged = judge(change, before, self.records(harness))
+        assert judged.wrong == [], f"after {struck}: {judged.wrong}"
+        listed = [each.name for each in harness.client.lists()] if creates else []
+        created = [name for name in listed if name not in names]
+        assert len(created) == len(set(created)), f"after {struck}: one list was created several times: {created}"
+        happened = judged.touched or bool(created)
+        if error is not None:
+            assert times is None or fault not in OUTLASTED, f"{struck} is not outlasted: {error!r}"
+            unclear = getattr(error, "unclear", False) or isinstance(error, (Interrupted, JobTimeout))
+            assert unclear or not happened, (
+                f"after {struck} the error says that nothing was done, and it was: {error!r}"
+            )
+            return
+        if isinstance(outcome, Outcome):
+            lost = fault in PROCESSED  # then a second request meets what the first has done
+            self._judge_told(outcome, judged.missing, struck, happened=happened, lost=lost)
+            outlasted = times is None or fault not in OUTLASTED or outcome.state is OutcomeState.DONE  # after all jobs
+            assert outlasted, f"{struck} is not outlasted: {outcome}"
+        if times is None and place == 0 and fault not in PROCESSED:
+            told = isinstance(outcome, ContactList) or outcome is None or outcome.state is OutcomeState.DONE
+            assert not told, f"after {struck} nothing can have been done, and it is told as done: {outcome}"
+
+    def _judge_told(self, outcome: Outcome, missing: list[str], struck: str, *, happened: bool, lost: bool) -> None:
+        """Fail unless an outcome tells what has become of it."""
+        if outcome.state is OutcomeState.DONE:
+            assert missing == [], f"after {struck} the outcome is done, and it is not so: {missing}, {outcome}"
+        assert lost or outcome.absent == (), f"after {struck} the outcome calls absent who was there: {outcome.absent}"
+        if outcome.state is OutcomeState.FAILED and not lost:
+            assert not happened, f"after {struck} the outcome is failed, and it was done: {outcome}"
+
+    def _with_people(self, harness: Harness, records: Records) -> Records:
+        """The records, with people again where none are left; still none where nobody can bring any."""
+        if records or not harness.tells_truth:
+            return records
+        assert harness.emulator
+        for number in range(3):
+            harness.emulator.create([("email", f"again-{number}@example.com")])
+        return self.records(harness)
+
+    def _with_members(self, harness: Harness, records: Records) -> Records:
+        """The records, with a list that has members again where there is none; none where nobody can bring any."""
+        if self.used_lists(records):
+            return records
+        if not (harness.tells_truth and issubclass(self.provider, CreatesLists)):
+            return {}
+        assert harness.emulator
+        new_list = harness.client.create_list(f"Contract kit: again {harness.requests}")
+        for contact_id in list(records)[:2]:
+            harness.emulator.mutate(contact_id, lists=[new_list.id])
+        return self.records(harness)
+
+
+SETTLE_S = 120.0  # virtual seconds for a vendor to show what it did
+
+
+def chosen(found: list[Any], turn: int, what: str) -> Any:
+    """The one whose turn it is."""
+    assert found, f"there is no {what.removeprefix('a ')}, and the case needs one: let the emulator's people have it"
+    return found[turn % len(found)]
