@@ -47,7 +47,9 @@ class Account:
     def put(self, name: str, card: str, **headers: str) -> None:
         """Store a card as another client does."""
         answer = self.http.put(
-            f"{self.book}{name}", content=card.encode(), headers={"Content-Type": "text/vcard; charset=utf-8", **headers}
+            f"{self.book}{name}",
+            content=card.encode(),
+            headers={"Content-Type": "text/vcard; charset=utf-8", **headers},
         )
         assert answer.is_success, answer.text
 
@@ -83,7 +85,9 @@ class DavServer(ABC):
         """Run it for as long as the context lasts."""
         with (
             (self.folder / "log").open("wb") as log,
-            subprocess.Popen([sys.executable, "-m", *self.command()], cwd=self.folder, stdout=log, stderr=log) as process,
+            subprocess.Popen(
+                [sys.executable, "-m", *self.command()], cwd=self.folder, stdout=log, stderr=log
+            ) as process,
         ):
             try:
                 self._wait(process)

@@ -27,7 +27,13 @@ def account(server: DavServer) -> Iterator[Account]:
 
 def test_smoke(account: Account) -> None:
     with Contacts(account.provider()) as client:
-        jane = Contact(identifiers=(Identifier.email("jane@example.com"), Identifier.phone("+12025550101")), first_name="Jane", last_name="Doe", custom={"score": 5}, tags=("a b", "c,d"))
+        jane = Contact(
+            identifiers=(Identifier.email("jane@example.com"), Identifier.phone("+12025550101")),
+            first_name="Jane",
+            last_name="Doe",
+            custom={"score": 5},
+            tags=("a b", "c,d"),
+        )
         out = client.upsert_contacts([jane])
         print(out, out.failed)
         found = client.find([Identifier.email("JANE@example.com")])
