@@ -130,7 +130,8 @@ class Radicale(DavServer):
         (self.folder / "users").touch()
         (self.folder / "config").write_text(
             f"[server]\nhosts = 127.0.0.1:{self.port}\n"
-            f"[auth]\ntype = htpasswd\nhtpasswd_filename = {self.folder / 'users'}\nhtpasswd_encryption = plain\ndelay = 0\n"
+            f"[auth]\ntype = htpasswd\nhtpasswd_filename = {self.folder / 'users'}\n"
+            "htpasswd_encryption = plain\ndelay = 0\n"
             f"[storage]\nfilesystem_folder = {self.folder / 'data'}\n"
             "[logging]\nlevel = warning\n"
         )
