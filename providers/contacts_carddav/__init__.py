@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import unquote, urljoin, urlsplit
@@ -44,6 +45,7 @@ from contacts_core.provider import (
     RemovesIdentifiers,
     Request,
     Searches,
+    Sleep,
     Stream,
     UpsertsContacts,
     absent,
@@ -63,6 +65,7 @@ ATTEMPTS = 4  # at one card, while others change it
 MOST_REDIRECTS = 5
 MOST_PARTS = 10_000  # of one answer to sync-collection
 SAMPLE = 5
+LOCKED, LOCK_PAUSES = 423, 12  # some 15 seconds in all
 CONVERTER = payload_converter()
 CONVERTER.register_structure_hook(Multistatus, lambda raw, _: payloads.multistatus(raw))
 
@@ -323,7 +326,7 @@ class CardDav(
             if not card.etag:
                 raise Rejected("not sent: the server does not tell the version of the card", provider=self.name)
             try:
-                yield from wanted
+                yield from _unlocked(wanted)
             except (NotFound, Rejected) as error:
                 if error.status not in {404, 412}:
                     raise
@@ -358,7 +361,7 @@ class CardDav(
 
     def _create(self, card: Card) -> Flow[None]:
         try:
-            yield from api.create(self._at(card.href), card)
+            yield from _unlocked(api.create(self._at(card.href), card))
         except Rejected as error:  # 412 also where the first attempt was carried out although no answer said so
             there = (yield from self._cards([card.href])) if error.status == 412 else []
             ours = {(card.uid, frozenset(mapping.identifiers(card)))}
@@ -605,6 +608,18 @@ class CardDav(
         (card,) = several.values()
         yield from self._edit(card, change)
         return done(card.uid, dropped_fields=lost)
+
+
+def _unlocked(write: Request[None]) -> Flow[None]:
+    """Send a write; while another one has locked the book (423), wait, and send it again."""
+    for pause in islice(flows.pauses(2.0, 0.1), LOCK_PAUSES):
+        try:
+            return (yield from write)
+        except Rejected as error:
+            if error.status != LOCKED:
+                raise
+        yield from Sleep(pause)
+    return (yield from write)
 
 
 def _cards(answer: Multistatus) -> list[Card]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
+from xml.sax.saxutils import escape
 
 import httpx
 from attrs import field, frozen
@@ -23,6 +24,14 @@ BOOK = (
     '<d:mkcol xmlns:d="DAV:" xmlns:c="urn:ietf:params:xml:ns:carddav"><d:set><d:prop><d:resourcetype><d:collection/>'
     "<c:addressbook/></d:resourcetype><d:displayname>{name}</d:displayname></d:prop></d:set></d:mkcol>"
 )
+WITHOUT_FSYNC = """
+import sys
+from radicale import config, server
+
+configuration = config.load([(sys.argv[1], False)])
+configuration.update({"storage": {"_filesystem_fsync": "False"}}, "tests", privileged=True)
+server.serve(configuration)
+"""  # as its own tests run it: half of a write's time
 PASSWORD = "dav-sandbox-key"
 
 
@@ -85,9 +94,7 @@ class DavServer(ABC):
         """Run it for as long as the context lasts."""
         with (
             (self.folder / "log").open("wb") as log,
-            subprocess.Popen(
-                [sys.executable, "-m", *self.command()], cwd=self.folder, stdout=log, stderr=log
-            ) as process,
+            subprocess.Popen([sys.executable, *self.command()], cwd=self.folder, stdout=log, stderr=log) as process,
         ):
             try:
                 self._wait(process)
@@ -115,7 +122,10 @@ class DavServer(ABC):
     def make_book(self, http: httpx.Client, path: str, name: str) -> str:
         """Create an address book, and return its address."""
         answer = http.request(
-            "MKCOL", f"{self.url}{path}", content=BOOK.format(name=name), headers={"Content-Type": "application/xml"}
+            "MKCOL",
+            f"{self.url}{path}",
+            content=BOOK.format(name=escape(name)),
+            headers={"Content-Type": "application/xml"},
         )
         assert answer.status_code == 201, answer.text
         return f"{self.url}{path}"
@@ -135,7 +145,7 @@ class Radicale(DavServer):
             f"[storage]\nfilesystem_folder = {self.folder / 'data'}\n"
             "[logging]\nlevel = warning\n"
         )
-        return ["radicale", "-C", str(self.folder / "config")]
+        return ["-c", WITHOUT_FSYNC, str(self.folder / "config")]
 
     def account(self, name: str = "Contacts") -> Account:
         user = f"user{next(self._numbers)}"
@@ -154,7 +164,7 @@ class Xandikos(DavServer):
     def command(self) -> list[str]:
         options = ["--autocreate", "--defaults", "--current-user-principal", "/jane/", "--no-detect-systemd"]
         place = ["-d", str(self.folder / "data"), "--state-dir", str(self.folder / "state")]
-        return ["xandikos", "serve", *place, *options, "-l", "127.0.0.1", "-p", f"{self.port}"]
+        return ["-m", "xandikos", "serve", *place, *options, "-l", "127.0.0.1", "-p", f"{self.port}"]
 
     def account(self, name: str = "") -> Account:
         folder = f"book{next(self._numbers)}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from xml.etree.ElementTree import fromstring
 
 import pytest
+from defusedxml.ElementTree import fromstring
 
 from contacts_carddav import payloads
 from contacts_core.errors import UnexpectedPayload
