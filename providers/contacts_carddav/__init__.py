@@ -588,7 +588,7 @@ class CardDav(
         self, contact: Contact, cards: Sequence[Card], lists: Sequence[str], book: str, unread: int
     ) -> Flow[Outcome]:
         several = {card.href: card for card in cards}
-        categories = list(filter(None, map(mapping.category_name, lists)))
+        categories = [name for each in lists if (name := mapping.category_name(each))]
         lost: set[str] = set()
         if len(several) > 1:
             raise InvalidInput(f"{len(several)} cards have its id or its identifiers")

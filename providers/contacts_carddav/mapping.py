@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from attrs import evolve, frozen
 
@@ -331,15 +331,17 @@ def custom(found: Card) -> dict[str, Any]:
 
 
 def _several(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (value,)
+    return cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
 
 
 def _extra(found: Card) -> dict[str, Any]:
     extra: dict[str, Any] = {"href": found.href, "etag": found.etag, "vcard": found.text}
+    texts: dict[str, list[str]] = {}
     for line in found.lines:
         shown = line.name and line.name not in MAPPED | BINARY and not line.name.startswith("X-")
         if shown and line.value.strip():
-            extra[line.name] = [*_several(extra[line.name]), line.text] if line.name in extra else line.text
+            texts.setdefault(line.name, []).append(line.text)
+    extra.update((name, several[0] if len(several) == 1 else several) for name, several in texts.items())
     for name, parts in (("N", 2), ("ORG", 1)):
         if any(_parts(found, name, parts)[parts:]):
             extra[name] = _parts(found, name, parts)

@@ -146,7 +146,7 @@ def sync(token: str) -> bytes:
 def _add_names(root: Element, names: Iterable[str]) -> None:
     wanted = SubElement(root, f"{DAV}prop")
     for name in names:
-        SubElement(wanted, name)
+        _ = SubElement(wanted, name)
 
 
 def _encoded(root: Element) -> bytes:

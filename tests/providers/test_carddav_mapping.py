@@ -420,7 +420,8 @@ def test_a_contact_of_another_book_keeps_its_whole_card() -> None:
     wanted = mapping.contact(card(*RICH), {})
     copy = mapping.blank(wanted, "unused", "https://dav.example.com/book/")
     assert (copy.uid, copy.href) == ("u-1", "https://dav.example.com/book/u-1.vcf")
-    assert mapping.written(copy, wanted, [], lost := set(), new=True).text == card(*RICH).text
+    lost: set[str] = set()
+    assert mapping.written(copy, wanted, [], lost, new=True).text == card(*RICH).text
     assert lost == set()
 
 
