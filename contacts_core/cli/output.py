@@ -14,6 +14,7 @@ import json
 import os
 import re
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ __all__ = [
     "CsvOut",
     "Exit",
     "Table",
+    "body",
     "clean",
     "csv_rows",
     "document",
@@ -264,6 +266,23 @@ def rows(made: Table, values: Iterable[Iterable[object]]) -> Table:
 def document(value: Any) -> None:
     """Print one JSON document."""
     _write(_escaped(json.dumps(_plain(value), ensure_ascii=_ascii(), indent=2, default=str)))
+
+
+def body(value: Any, *, as_json: bool) -> None:
+    """Print the body of an answer: JSON, other text, or bytes."""
+    if isinstance(value, bytes):
+        if as_json:
+            document(b64encode(value).decode())
+        elif is_terminal(sys.stdout):
+            note(f"{len(value)} bytes that are not text; redirect the output to a file to have them")
+        else:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(value)
+    elif isinstance(value, str) and not as_json:
+        for each in value.splitlines():
+            _write(clean(each) if is_terminal(sys.stdout) else each)
+    else:
+        document(value)
 
 
 def text_line(whole: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeAlias, TypeVar, overload
 
@@ -404,7 +404,15 @@ class AsyncContacts(Generic[P_co]):
         return await self._transport.run(operations.wait_for(self.provider, work, timeout))
 
     async def request(
-        self, method: str, path: str, *, params: Mapping[str, str] | None = None, json: Any = None
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | Sequence[str]] | None = None,
+        json: Any = None,
+        form: Mapping[str, str | Sequence[str]] | None = None,
+        content: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Send one request to the vendor's API, with authorization, retries and rate limits.
 
@@ -413,17 +421,23 @@ class AsyncContacts(Generic[P_co]):
         Args:
             method: HTTP method.
             path: Path from the vendor's documentation, relative to the base URL, with its values percent-encoded.
-            params: Query parameters, not encoded.
+            params: Query parameters, not encoded; a name may have several values.
             json: Body, as plain data.
+            form: Body, as the fields of a form; at most one of ``json``, ``form`` and ``content`` is given.
+            content: Body, as it is.
+            headers: Headers besides those of the provider, or in place of them.
 
         Returns:
-            The decoded JSON; None if the answer has no body.
+            JSON as plain data, any other text as `str`, the rest as `bytes`; None if the answer has no body.
 
         Raises:
             InvalidInput: The path is absolute, or leads out of the base URL.
             ProviderError: The vendor refused the request, or did not answer.
         """
-        return await self._transport.run(operations.request(self.provider, method, path, params, json))
+        flow = operations.request(
+            self.provider, method, path, params, json, form=form, content=content, headers=headers
+        )
+        return await self._transport.run(flow)
 
 
 async def _collected(items: AnyIterable[T]) -> Iterable[T]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
@@ -387,7 +387,17 @@ class Contacts(Generic[P_co]):
         """
         return self._transport.run(operations.wait_for(self.provider, work, timeout))
 
-    def request(self, method: str, path: str, *, params: Mapping[str, str] | None = None, json: Any = None) -> Any:
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | Sequence[str]] | None = None,
+        json: Any = None,
+        form: Mapping[str, str | Sequence[str]] | None = None,
+        content: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         """Send one request to the vendor's API, with authorization, retries and rate limits.
 
         Use this for endpoints that have no method here.
@@ -395,14 +405,20 @@ class Contacts(Generic[P_co]):
         Args:
             method: HTTP method.
             path: Path from the vendor's documentation, relative to the base URL, with its values percent-encoded.
-            params: Query parameters, not encoded.
+            params: Query parameters, not encoded; a name may have several values.
             json: Body, as plain data.
+            form: Body, as the fields of a form; at most one of ``json``, ``form`` and ``content`` is given.
+            content: Body, as it is.
+            headers: Headers besides those of the provider, or in place of them.
 
         Returns:
-            The decoded JSON; None if the answer has no body.
+            JSON as plain data, any other text as `str`, the rest as `bytes`; None if the answer has no body.
 
         Raises:
             InvalidInput: The path is absolute, or leads out of the base URL.
             ProviderError: The vendor refused the request, or did not answer.
         """
-        return self._transport.run(operations.request(self.provider, method, path, params, json))
+        flow = operations.request(
+            self.provider, method, path, params, json, form=form, content=content, headers=headers
+        )
+        return self._transport.run(flow)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from contacts_core.errors import ConfigurationError, InvalidInput, UnexpectedPayload
@@ -18,6 +18,7 @@ __all__ = [
     "refuse_place",
     "request_headers",
     "upload_headers",
+    "without",
 ]
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -131,6 +132,12 @@ def request_headers(headers: Mapping[str, str]) -> dict[str, str]:
         if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(value) or FRAMING.fullmatch(name):
             raise InvalidInput("a header has a name or a value that cannot be sent")
     return dict(headers)
+
+
+def without(headers: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Return headers without those of these names, in any case."""
+    gone = {name.lower() for name in names}
+    return {name: value for name, value in headers.items() if name.lower() not in gone}
 
 
 def upload_headers(headers: Mapping[str, str]) -> dict[str, str]:

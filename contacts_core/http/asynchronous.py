@@ -24,9 +24,17 @@ from contacts_core.http.exchange import allowed_place
 from contacts_core.http.interruption import Finishing, Interruption, not_started
 from contacts_core.http.protocols import AsyncClient, AsyncHttpResponse, HttpRequest
 from contacts_core.http.retry import TOO_LATE, Attempts
-from contacts_core.http.transport import ASK_AGAIN_S, Transport, client_error, random_jitter
+from contacts_core.http.transport import (
+    ASK_AGAIN_S,
+    Transport,
+    client_error,
+    continued,
+    following_effect,
+    random_jitter,
+)
 from contacts_core.http.wire import OK, REDIRECTS, Answer, masked_log, transport_errors
 from contacts_core.provider import (
+    Authorization,
     Blocking,
     Download,
     Effect,
@@ -87,6 +95,7 @@ class AsyncTransport(Transport):
         self._client: AsyncClient = client or cast("AsyncClient", self._own)
         self._broken = transport_errors(self._client)  # now: the library of our own client was not imported before
         self._slots = asyncio.Semaphore(self._settings.max_connections)
+        self._authorizing = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def close(self) -> None:
@@ -139,26 +148,51 @@ class AsyncTransport(Transport):
         interruption = Interruption()
         async with AsyncExitStack() as open_files:
             open_files.callback(stream.close)
+            pages = 0
             try:
                 effect = next(stream)
                 while True:
-                    if isinstance(effect, Emit):
+                    if not isinstance(effect, Emit):
+                        effect = _handed(stream, await _ended(self._perform(effect, open_files, interruption)))
+                        continue
+                    pages += 1
+                    following = following_effect(stream) if self._reads_ahead(pages, interruption) else None
+                    own, end = Interruption(), None
+                    ahead = self._begun(following, open_files, own)
+                    try:
                         for item in effect.items:
                             yield item
-                        effect = next(stream)
-                        continue
-                    try:
-                        answer = await self._perform(effect, open_files, interruption)
-                    except Exception as error:  # noqa: BLE001 - whatever an effect raises is raised in the stream
-                        effect = stream.throw(error)
-                    else:
-                        effect = stream.send(answer)
+                        end = await _ended(ahead) if ahead else None
+                    finally:
+                        await self._let_end(ahead, own, interruption)
+                    effect = _handed(stream, end) if end else continued(stream, following)
             except StopIteration:
                 interruption.check(Cancelled())
                 return
             except Exception as error:
                 interruption.check(error)
                 raise
+
+    def _begun(self, following: object, open_files: AsyncExitStack, own: Interruption) -> asyncio.Future[object] | None:
+        """Begin the effect that follows a page, if it is a request."""
+        if not isinstance(following, Request):
+            return None
+        return asyncio.ensure_future(self._perform(cast("Request[Any]", following), open_files, own))
+
+    async def _let_end(
+        self, ahead: asyncio.Future[object] | None, own: Interruption, interruption: Interruption
+    ) -> None:
+        """Let a request that nobody waits for any more come to its end, for ``cancel_timeout_s`` at most."""
+        if ahead is None:
+            return
+        if own.error:  # a cancellation while the page ahead was waited for is one of the whole stream
+            interruption.note(own.error)
+        for timeout_s in (self._settings.cancel_timeout_s, None):  # the second time, it is given up
+            if not ahead.done():
+                ahead.cancel()
+                await asyncio.wait([ahead], timeout=timeout_s)
+        if not ahead.cancelled():
+            ahead.exception()  # which nobody asks for
 
     async def _perform(self, effect: Effect, open_files: AsyncExitStack, interruption: Interruption) -> object:
         if interruption.error:
@@ -267,6 +301,8 @@ class AsyncTransport(Transport):
         attempts = self._attempts(request)
         try:
             while True:
+                if self._authorizer.applies_to(request):
+                    attempts.authorization = await self._authorization(attempts, interruption)
                 try:
                     return await self._attempt(request, attempts, interruption)
                 except ContactsError as error:
@@ -278,8 +314,31 @@ class AsyncTransport(Transport):
             interruption.note(error)
             raise Cancelled(unclear=attempts.unclear) from None
 
+    async def _authorization(self, attempts: Attempts, interruption: Interruption) -> Authorization:
+        """Return what authorizes a request now; of several that need it, one gets it for all."""
+        authorizer = self._authorizer
+        if known := authorizer.current(self._monotonic()):
+            return known
+        turn = authorizer.turn
+        try:
+            async with asyncio.timeout(self._left_s(attempts)):
+                await self._authorizing.acquire()
+        except TimeoutError:
+            raise DeadlineExceeded(TOO_LATE) from None
+        try:
+            if shared := authorizer.since(turn):
+                return shared
+            renewed: Authorization = await self._run(authorizer.renew(self._monotonic), interruption)
+        except ContactsError as error:
+            error.unclear = error.unclear or attempts.unclear
+            raise
+        else:
+            return renewed
+        finally:
+            self._authorizing.release()
+
     async def _attempt(self, request: Request[T], attempts: Attempts, interruption: Interruption) -> T:
-        built, limit_s = self._wire.request(self._client, request)
+        built, limit_s = self._wire.request(self._client, request, self._keys(attempts))
         while True:
             slots = self._slots
             if slots.locked():
@@ -293,6 +352,7 @@ class AsyncTransport(Transport):
             try:  # a request counts when nothing holds it back any more
                 pause_s, allowed_s = self._turn(request, attempts)
                 if pause_s <= 0:
+                    self._wire.sign(request, built)
                     answer = await self._answer(request, built, min(limit_s, allowed_s), interruption)
                     return self._delivered(request, answer)
             finally:
@@ -460,3 +520,16 @@ class _Ended(Generic[T]):
 
     value: T | None = None
     error: Exception | None = None
+
+
+async def _ended(work: Awaitable[T]) -> _Ended[T]:
+    """Return how work ended."""
+    try:
+        return _Ended(await work)
+    except Exception as error:  # noqa: BLE001 - it is raised in the flow
+        return _Ended(error=error)
+
+
+def _handed(stream: Stream[T], end: _Ended[Any]) -> Effect | Emit[T]:
+    """Hand an answer or its error to a stream, and return the next effect."""
+    return stream.send(end.value) if end.error is None else stream.throw(end.error)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from contacts_core.errors import Cancelled, ContactsError, DeadlineExceeded, InvalidInput
 from contacts_core.http.downloads import MAX_REDIRECTS, OpenFile
@@ -18,9 +18,17 @@ from contacts_core.http.exchange import allowed_place, deadline, within
 from contacts_core.http.interruption import Interruption, not_started
 from contacts_core.http.protocols import BlockingHttpResponse, Client, HttpRequest
 from contacts_core.http.retry import TOO_LATE, Attempts
-from contacts_core.http.transport import ASK_AGAIN_S, Transport, client_error, random_jitter
+from contacts_core.http.transport import (
+    ASK_AGAIN_S,
+    Transport,
+    client_error,
+    continued,
+    following_effect,
+    random_jitter,
+)
 from contacts_core.http.wire import OK, REDIRECTS, Answer, masked_log, transport_errors
 from contacts_core.provider import (
+    Authorization,
     Blocking,
     Download,
     Effect,
@@ -82,6 +90,7 @@ class BlockingTransport(Transport):
         self._slots: SimpleQueue[None] = SimpleQueue()
         for _ in range(self._settings.max_connections):
             self._slots.put(None)
+        self._authorizing = threading.Lock()
 
     def close(self) -> None:
         """Close the connections, unless the client is the caller's."""
@@ -123,14 +132,22 @@ class BlockingTransport(Transport):
         interruption = Interruption()
         with ExitStack() as open_files:
             open_files.callback(stream.close)
+            pages = 0
             try:
                 effect: Effect | Emit[T] = next(stream)
                 while True:
-                    if isinstance(effect, Emit):
-                        yield from effect.items
-                        effect = next(stream)
+                    if not isinstance(effect, Emit):
+                        effect = self._step(stream, effect, open_files, interruption)
                         continue
-                    effect = self._step(stream, effect, open_files, interruption)
+                    pages += 1
+                    following = following_effect(stream) if self._reads_ahead(pages, interruption) else None
+                    if not isinstance(following, Request):
+                        yield from effect.items
+                        effect = continued(stream, following)
+                        continue
+                    with _Ahead(self, following, interruption) as ahead:
+                        yield from effect.items
+                    effect = ahead.step(stream)
             except StopIteration:
                 interruption.check(Cancelled())
                 return
@@ -158,7 +175,7 @@ class BlockingTransport(Transport):
         try:
             match effect:
                 case Request():
-                    return self._request(effect, interruption)
+                    return self.request(effect, interruption)
                 case Sleep(seconds):
                     self._pause(seconds, interruption)
                 case Gather():
@@ -224,11 +241,14 @@ class BlockingTransport(Transport):
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
-    def _request(self, request: Request[T], interruption: Interruption) -> T:
+    def request(self, request: Request[T], interruption: Interruption) -> T:
+        """Send a request until it is answered; see `Attempts`."""
         self._check_usable()
         attempts = self._attempts(request)
         try:
             while True:
+                if self._authorizer.applies_to(request):
+                    attempts.authorization = self._authorization(attempts, interruption)
                 try:
                     return self._attempt(request, attempts, interruption)
                 except ContactsError as error:
@@ -240,8 +260,25 @@ class BlockingTransport(Transport):
             interruption.note(error)
             raise Cancelled(unclear=attempts.unclear) from None
 
+    def _authorization(self, attempts: Attempts, interruption: Interruption) -> Authorization:
+        """Return what authorizes a request now; of several that need it, one gets it for all."""
+        authorizer = self._authorizer
+        if known := authorizer.current(self._monotonic()):
+            return known
+        turn = authorizer.turn
+        if not self._authorizing.acquire(timeout=min(self._left_s(attempts), threading.TIMEOUT_MAX)):
+            raise DeadlineExceeded(TOO_LATE)
+        try:
+            self._check_goes_on(interruption, attempts)
+            return authorizer.since(turn) or self._run(authorizer.renew(self._monotonic), interruption)
+        except ContactsError as error:
+            error.unclear = error.unclear or attempts.unclear
+            raise
+        finally:
+            self._authorizing.release()
+
     def _attempt(self, request: Request[T], attempts: Attempts, interruption: Interruption) -> T:
-        built, limit_s = self._wire.request(self._client, request)
+        built, limit_s = self._wire.request(self._client, request, self._keys(attempts))
         while True:
             try:
                 self._slots.get(timeout=min(self._left_s(attempts), threading.TIMEOUT_MAX))
@@ -251,6 +288,7 @@ class BlockingTransport(Transport):
                 self._check_goes_on(interruption, attempts)
                 pause_s, allowed_s = self._turn(request, attempts)
                 if pause_s <= 0:
+                    self._wire.sign(request, built)
                     answer = self._answer(request, built, min(limit_s, allowed_s), interruption)
                     return self._delivered(request, answer)
             finally:
@@ -372,13 +410,57 @@ class BlockingTransport(Transport):
             allowed_place.reset(checked)
 
 
-def _carry_out(work: Callable[[], None], task: Future[None]) -> None:
+class _Ahead:
+    """A request of a stream that is under way in a thread while the items before it are consumed.
+
+    If they are not consumed to the end, the request is given ``cancel_timeout_s`` to end, and its answer is dropped.
+    """
+
+    def __init__(self, transport: BlockingTransport, request: Request[Any], interruption: Interruption) -> None:
+        self._cancel_timeout_s = transport.provider.http.cancel_timeout_s
+        self._interruption = interruption
+        self._own = Interruption(noted=threading.Event())
+        self._task: Future[object] = Future()
+        perform = contextvars.copy_context().run
+        threading.Thread(
+            target=perform,
+            args=(_carry_out, lambda: transport.request(request, self._own), self._task),
+            name="contacts-read-ahead",
+            daemon=True,
+        ).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if error is not None:
+            self._end(error)
+
+    def step(self, stream: Stream[T]) -> Effect | Emit[T]:
+        """Wait for the answer, hand it or its error to the stream, and return the next effect."""
+        try:
+            try:
+                answer = self._task.result()
+            except KeyboardInterrupt as error:
+                self._interruption.note(error)
+                self._end(error)
+                raise Cancelled from None
+        except Exception as error:  # noqa: BLE001 - whatever the request raises is raised in the stream
+            return stream.throw(error)
+        return stream.send(answer)
+
+    def _end(self, error: BaseException) -> None:
+        self._own.note(error)
+        wait([self._task], self._cancel_timeout_s)
+
+
+def _carry_out(work: Callable[[], T], task: Future[T]) -> None:
     """Do the work of a task, unless it was cancelled before it began."""
     if not task.set_running_or_notify_cancel():
         return
     try:
-        work()
+        result = work()
     except BaseException as error:  # noqa: BLE001 - it is raised where the task is waited for
         task.set_exception(error)
     else:
-        task.set_result(None)
+        task.set_result(result)

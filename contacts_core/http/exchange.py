@@ -7,13 +7,16 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["allowed_place", "deadline", "within"]
+__all__ = ["allowed_place", "authorizing", "deadline", "within"]
 
 deadline: ContextVar[float] = ContextVar("contacts_core.deadline", default=float("inf"))
 """When the exchange under way must be over, by ``time.monotonic``; our own blocking clients keep to it."""
 
 allowed_place: ContextVar[Callable[[str], None] | None] = ContextVar("contacts_core.allowed_place", default=None)
 """Raises if a connection of the exchange under way leads to an address where it must not; for our own clients."""
+
+authorizing: ContextVar[bool] = ContextVar("contacts_core.authorizing", default=False)
+"""Whether the requests here are those of a provider's `authorize`, which need no authorization themselves."""
 
 
 @contextmanager

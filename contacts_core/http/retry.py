@@ -11,8 +11,8 @@ from typing import Any
 
 from attrs import frozen
 
-from contacts_core.errors import ContactsError, DeadlineExceeded, ProviderError, RateLimited
-from contacts_core.provider import HttpSettings, Request
+from contacts_core.errors import ContactsError, DeadlineExceeded, ProviderError, RateLimited, Unauthenticated
+from contacts_core.provider import Authorization, HttpSettings, Request
 
 __all__ = ["SEND", "TOO_LATE", "Attempts", "Raise", "Wait", "backoff_s"]
 
@@ -52,9 +52,10 @@ class Attempts:
 
     Attributes:
         made: How many attempts failed so far.
+        authorization: What authorized the last attempt, besides the headers that always do.
     """
 
-    __slots__ = ("_last", "_request", "_settings", "_under_way", "deadline", "made")
+    __slots__ = ("_last", "_renewed", "_request", "_settings", "_under_way", "authorization", "deadline", "made")
 
     def __init__(self, request: Request[Any], settings: HttpSettings, deadline: float) -> None:
         """Begin.
@@ -66,6 +67,8 @@ class Attempts:
         """
         self._request, self._settings, self.deadline = request, settings, deadline
         self.made = 0
+        self.authorization: Authorization | None = None
+        self._renewed = False
         self._last: ContactsError | None = None
         self._under_way = False
 
@@ -98,6 +101,13 @@ class Attempts:
                 )
             )
         return Wait(pause_s)
+
+    def may_renew(self, error: ContactsError) -> bool:
+        """Return whether the request is sent again with another authorization: once, for after 401 nothing was done."""
+        if self._renewed or not isinstance(error, Unauthenticated):
+            return False
+        self._renewed, self._under_way = True, False
+        return True
 
     def after_failure(self, error: ContactsError, now: float, jitter: float) -> Wait | Raise:
         """Decide what follows an attempt that failed.

@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import random
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from contacts_core.errors import ConfigurationError, ContactsError, UnexpectedPayload, Unreachable
+from contacts_core.http.authorization import Authorizer
 from contacts_core.http.hooks import BeforeSend, EventHook, Hooks
 from contacts_core.http.interruption import Interruption
 from contacts_core.http.rate_limits import RateLimiter
 from contacts_core.http.retry import Attempts, Raise
-from contacts_core.http.wire import Answer, Wire, exhausted, is_answer
+from contacts_core.http.wire import NO_HEADERS, Answer, Wire, is_answer
 from contacts_core.models.identifiers import scrub
-from contacts_core.provider import Provider, Request
+from contacts_core.provider import Effect, Emit, Provider, Request, Stream
 
 __all__ = ["ASK_AGAIN_S", "Transport"]
 
@@ -41,6 +41,8 @@ class Transport:
             ConfigurationError: Its address is not fit to send a key to, or its key cannot be sent.
         """
         self._wire = Wire(provider)
+        self._authorizer = Authorizer(provider, self._wire.checked_keys)
+        self._provider = provider
         self._settings = provider.http
         self._rates = provider.rate_limits
         self._limiter = RateLimiter(provider.rate_limits)
@@ -50,6 +52,15 @@ class Transport:
         self._process = os.getpid()
         self._closed = False
         self._first_request: float | None = None
+
+    @property
+    def provider(self) -> Provider:
+        """Whose requests are sent."""
+        return self._provider
+
+    def _reads_ahead(self, pages: int, interruption: Interruption) -> bool:
+        """Return whether the next page is read while this one is consumed; not before somebody asked for a second."""
+        return pages > 1 and self._settings.read_ahead and interruption.error is None
 
     def add_event_hook(self, hook: EventHook) -> Callable[[], None]:
         """Call this after every exchange, besides the hooks that are there; return the function that removes it."""
@@ -94,10 +105,16 @@ class Transport:
             raise self._wire.labelled(decision.error, request.operation)
         return decision.seconds, allowed_s
 
+    def _keys(self, attempts: Attempts) -> Mapping[str, str]:
+        return attempts.authorization.headers if attempts.authorization else NO_HEADERS
+
     def _pause_after(
         self, attempts: Attempts, error: ContactsError, interruption: Interruption
     ) -> float | ContactsError:
         """Return the seconds until the request is sent again, or the error that ends it."""
+        if attempts.authorization and attempts.may_renew(error):
+            self._authorizer.drop(attempts.authorization)
+            return 0.0
         decision = attempts.after_failure(error, self._monotonic(), self._jitter())
         if isinstance(decision, Raise):
             return decision.error
@@ -120,7 +137,8 @@ class Transport:
         self._hooks.notify(request, answer)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s: %s", scrub(request.operation), answer.status_code)
-        if (seconds := exhausted(answer.headers, time.time())) is not None:
+        seconds = self._wire.hold_s(request, answer.status_code, answer.headers)
+        if seconds is not None:
             self._limiter.hold(request.rate_limit, self._monotonic() + min(seconds, self._settings.max_pause_s))
         if answer.problem and is_answer(answer.status_code, request):
             raise self._wire.flawed(request.operation, answer)
@@ -155,12 +173,30 @@ class Transport:
     def _forget_parent(self) -> None:
         """Begin anew in a forked process."""
         self._limiter = RateLimiter(self._rates)
+        self._authorizer = Authorizer(self._provider, self._wire.checked_keys)
         self._process = os.getpid()
 
 
 def random_jitter() -> float:
     """Return a random number from 0 to 1, for the pauses between attempts."""
     return random.random()  # noqa: S311 - nothing depends on its secrecy
+
+
+def following_effect(stream: Stream[T]) -> Effect | Emit[T] | Exception:
+    """Return what follows a page: the next effect, or how the stream ends, which is raised after the page's items."""
+    try:
+        return next(stream)
+    except Exception as end:  # noqa: BLE001 - whatever it is, it is raised later
+        return end
+
+
+def continued(stream: Stream[T], following: Effect | Emit[T] | Exception | None) -> Effect | Emit[T]:
+    """Return the effect that follows a page, which may be known already."""
+    if following is None:
+        return next(stream)
+    if isinstance(following, Exception):
+        raise following
+    return following
 
 
 def client_error(error: RuntimeError) -> RuntimeError | ConfigurationError:

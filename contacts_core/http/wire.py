@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from email.message import Message
-from email.utils import parsedate_to_datetime
+from time import time as unix_time
 from types import NoneType
 from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
@@ -27,14 +25,14 @@ from contacts_core.errors import (
     UnexpectedPayload,
     Unreachable,
 )
-from contacts_core.http import addresses
+from contacts_core.http import addresses, rate_headers
 from contacts_core.http.bodies import Body
 from contacts_core.http.protocols import BuildsRequests, HttpRequest, HttpResponse
 from contacts_core.http.unanswered import why
 from contacts_core.models.identifiers import scrub
-from contacts_core.provider import Provider, Request, Response, moment, number
+from contacts_core.provider import Provider, Request, Response, UnsignedRequest
 from contacts_core.provider.effects import is_relative
-from contacts_core.provider.payloads import is_web_page
+from contacts_core.provider.payloads import body_text, is_web_page
 from contacts_core.provider.secrets import redact
 from contacts_core.text import printable
 
@@ -71,7 +69,6 @@ NO_HEADERS: Mapping[str, str] = {}
 MOVED = "the API answers from another address: check base_url"
 WEB_PAGE = "the answer is a web page: check the base URL, or a proxy in between"
 REQUEST_IDS = ("x-request-id", "x-amzn-requestid", "x-amz-apigw-id", "x-correlation-id")
-FIRST_EPOCH_S = 1_000_000  # X-RateLimit-Reset below this is seconds left, from it on a Unix time
 EXCERPT_CHARACTERS = 200
 MAX_REFUSAL_BYTES = 1 << 20  # that are read of an answer that is an error
 SLOWEST_BYTES_PER_S = 10_000  # what is slower than this for long is not waited for
@@ -80,6 +77,9 @@ BOM = b"\xef\xbb\xbf"
 ACCEPTED_ENCODINGS = "gzip, deflate"  # what `bodies` can undo within bounds
 STANDARD_HEADERS = {"Accept": "application/json", "Accept-Encoding": ACCEPTED_ENCODINGS}
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+KEY_HINT = "look for a line break, a space at an end, or a letter that no key has"
+SHORTEST_KEY = 4  # characters of a word of a header; what is shorter is not taken out of messages
+SECRET_NAME = re.compile(r"(?i)auth|cookie|credential|key|password|secret|session|signature|token")
 KEY_HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 QUERIES = re.compile(r"\?[^\s\"]+")
 
@@ -145,39 +145,77 @@ class Wire:
         )
         self._root = provider.base_url + provider.path_prefix()
         self._origin = addresses.origin(provider.base_url)
-        keys = self._key_headers()
+        keys = self.checked_keys(self._own_headers())
         self._headers = {**STANDARD_HEADERS, **keys}
-        self._secret_headers = {name.lower() for name in keys}
-        kept = (getattr(provider, a.name) for a in attrs.fields(type(provider)) if a.metadata.get("secret"))
-        self._secrets = [str(value) for value in (*keys.values(), *kept) if value]
+        self._names_pause = type(provider).pause_s is not Provider.pause_s
+        self._signs = type(provider).sign is not Provider.sign
+        of_settings = (getattr(provider, a.name) for a in attrs.fields(type(provider)) if a.metadata.get("secret"))
+        kept = [str(value) for value in of_settings if value]
+        secret_keys = {name: value for name, value in keys.items() if _is_secret(name, value, kept)}
+        self._secret_headers = {name.lower() for name in secret_keys}
+        words = [word for value in secret_keys.values() for word in (value, value.rpartition(" ")[2])]
+        self._secrets = list(dict.fromkeys([*(word for word in words if len(word) >= SHORTEST_KEY), *kept]))
 
-    def _key_headers(self) -> dict[str, str]:
-        hint = "look for a line break, a space at an end, or a letter that no key has"
+    def _own_headers(self) -> Mapping[str, str]:
         try:
-            headers = dict(self._provider.headers())
+            return self._provider.headers()
         except (ValueError, TypeError):  # such as a key that cannot be encoded
-            raise ConfigurationError(f"the key of {self._provider.name} cannot be sent", hint=hint) from None
+            raise ConfigurationError(f"the key of {self._provider.name} cannot be sent", hint=KEY_HINT) from None
+
+    def checked_keys(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return headers that authorize requests.
+
+        Raises:
+            ConfigurationError: One cannot be sent.
+        """
         for name, value in headers.items():
             if not (addresses.HEADER_NAME.fullmatch(name) and KEY_HEADER.fullmatch(value)):
                 raise ConfigurationError(
-                    f"the key of {self._provider.name} holds characters that no key has", hint=hint
+                    f"the key of {self._provider.name} holds characters that no key has", hint=KEY_HINT
                 )
-        return headers
+        return dict(headers)
 
-    def request(self, client: BuildsRequests, request: Request[Any]) -> tuple[HttpRequest, float]:
+    def sign(self, request: Request[Any], built: HttpRequest) -> None:
+        """Add the provider's signature to a request that is about to be sent.
+
+        Raises:
+            ConfigurationError: The signature cannot be sent.
+        """
+        if not (self._signs and request.authorized):
+            return
+        content = _content(request)[0] or b""
+        unsigned = UnsignedRequest(request.method, str(built.url), built.headers, content, unix_time())
+        signature = self.checked_keys(self._provider.sign(unsigned))
+        self._secret_headers |= {name.lower() for name in signature}
+        built.headers.update(signature)
+
+    def request(
+        self, client: BuildsRequests, request: Request[Any], keys: Mapping[str, str] = NO_HEADERS
+    ) -> tuple[HttpRequest, float]:
         """Build an HTTP request, and return it with the seconds that its exchange may take.
+
+        Args:
+            client: The HTTP client that builds it.
+            request: What is asked.
+            keys: Headers that authorize it at present, besides those that always do.
 
         Raises:
             InvalidInput: A value in it cannot be sent, such as half of a character, or an address far too long.
             UnexpectedPayload: It goes to an address that an answer named, and must not.
         """
+        standard = self._headers
+        if keys:
+            self._secret_headers |= {name.lower() for name in keys}
+            standard = {**addresses.without(self._headers, keys), **keys}
         if self.goes_elsewhere(request):
-            return self._request_elsewhere(client, request)
-        return self._built(client, request, self._root + request.path, self._headers)
+            return self._request_elsewhere(client, request, standard)
+        return self._built(client, request, self._root + request.path, standard)
 
-    def _request_elsewhere(self, client: BuildsRequests, request: Request[Any]) -> tuple[HttpRequest, float]:
+    def _request_elsewhere(
+        self, client: BuildsRequests, request: Request[Any], standard: Mapping[str, str]
+    ) -> tuple[HttpRequest, float]:
         """Build a request without credentials, or to an absolute address."""
-        standard = self._headers if request.authorized else STANDARD_HEADERS
+        standard = standard if request.authorized else STANDARD_HEADERS
         if is_relative(request.path):
             built, limit_s = self._built(client, request, self._root + request.path, standard)
         else:
@@ -327,7 +365,7 @@ class Wire:
             return None
         try:
             if wanted is str:
-                return text(content, headers)
+                return body_text(content, headers)
             return self._provider.converter.structure(content.removeprefix(BOM), wanted)
         except UnexpectedPayload as error:
             self.about(error, request.operation, headers)
@@ -364,13 +402,27 @@ class Wire:
         kind = BY_STATUS.get(status) or (errors.Unavailable if status >= 500 else errors.Rejected)
         hint = self._provider.status_hints.get(status) or HINTS.get(status, MOVED if status in REDIRECTS else "")
         error = kind(self._scrubbed(reason(content, headers)), status=status, hint=hint)
-        if status == 429:
-            error.retry_after = pause(headers, time.time())
-        elif status == 503:  # a window of requests has nothing to do with a fault of the vendor's
-            error.retry_after = retry_after(headers, time.time())
+        if status in {429, 503}:
+            error.retry_after = self._pause(status, headers)
         if isinstance(error, errors.Rejected):
             error.details = details(content)
         return self.about(error, operation, headers)
+
+    def _pause(self, status: int, headers: Mapping[str, str]) -> float | None:
+        now = unix_time()
+        if self._names_pause and (own := self._provider.pause_s(status, headers, now)) is not None:
+            return max(0.0, own)
+        # A window of requests has nothing to do with a fault of the vendor's.
+        return rate_headers.pause(headers, now) if status == 429 else rate_headers.retry_after(headers, now)
+
+    def hold_s(self, request: Request[Any], status: int, headers: Mapping[str, str]) -> float | None:
+        """Return the seconds for which nothing more may be sent under the limit of a request that was answered."""
+        if not request.authorized:  # perhaps another host, with limits of its own
+            return None
+        now = unix_time()
+        if self._names_pause and (own := self._provider.pause_s(status, headers, now)) is not None:
+            return own if own > 0 else None
+        return rate_headers.exhausted(headers, now)
 
     def unreachable(self, operation: str, cause: Exception) -> Unreachable:
         """Return the error for an exchange that broke off; it names the kind of the cause, not its text."""
@@ -394,24 +446,14 @@ class Wire:
         return scrub(redact(printable(text)))[:EXCERPT_CHARACTERS]
 
 
+def _is_secret(name: str, value: str, secrets: Sequence[str]) -> bool:
+    """Return whether a header of a provider is a key: by its name, or because a secret setting is part of it."""
+    return SECRET_NAME.search(name) is not None or any(secret in value for secret in secrets)
+
+
 def is_answer(status: int, request: Request[Any]) -> bool:
     """Return whether an answer of this status is what the request asked for, and not a refusal."""
     return status in OK or status in request.statuses
-
-
-def text(content: bytes, headers: Mapping[str, str]) -> str:
-    """Return a body as text, in the charset of its Content-Type, UTF-8 if it names none.
-
-    Raises:
-        UnexpectedPayload: It is not text of this charset.
-    """
-    message = Message()
-    message["content-type"] = headers.get("content-type", "")
-    charset = message.get_content_charset("utf-8")
-    try:
-        return content.decode("utf-8-sig" if charset == "utf-8" else charset)
-    except (UnicodeDecodeError, LookupError):
-        raise UnexpectedPayload(f"the answer is not text in the charset {printable(charset, 40)}") from None
 
 
 def _content(request: Request[Any]) -> tuple[bytes | None, str]:
@@ -435,9 +477,7 @@ def _with_headers(standard: Mapping[str, str], request: Request[Any], content_ty
     if request.response_type in (bytes, str):
         headers["Accept"] = "*/*"
     if request.headers:
-        own = {name.lower() for name in request.headers}
-        headers = {name: value for name, value in headers.items() if name.lower() not in own}
-        headers |= addresses.request_headers(request.headers)
+        headers = {**addresses.without(headers, request.headers), **addresses.request_headers(request.headers)}
     return headers
 
 
@@ -491,43 +531,6 @@ def details(content: bytes) -> tuple[tuple[str, str], ...]:
         for item in named
         if isinstance(item.get("message"), str)
     )
-
-
-def pause(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds that the vendor asks to wait: Retry-After if there is one, else X-RateLimit-Reset."""
-    return retry_after(headers, now) if headers.get("retry-after", "").strip() else reset(headers, now)
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds of a Retry-After (RFC 9110, section 10.2.3: seconds or a date); None if it cannot be read."""
-    after = headers.get("retry-after", "").strip()
-    if after.isdecimal():
-        seconds = number(after)
-        return None if seconds is None else float(seconds)
-    try:
-        when = moment(parsedate_to_datetime(after).isoformat())
-    except (ValueError, TypeError, IndexError, OverflowError, AttributeError):
-        return None
-    return max(0.0, when.timestamp() - now) if when else None
-
-
-def reset(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds until the vendor's rate window ends, from X-RateLimit-Reset in either of its two meanings."""
-    value = number(_first(headers, "x-ratelimit-reset"))
-    if value is None:
-        return None
-    return max(0.0, float(value if value < FIRST_EPOCH_S else value - now))
-
-
-def exhausted(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds to wait after an answer that says nothing is left in this window."""
-    left = number(_first(headers, "x-ratelimit-remaining"))
-    return reset(headers, now) if left is not None and left <= 0 else None
-
-
-def _first(headers: Mapping[str, str], name: str) -> str:
-    """Return the first value of a header, which a proxy may have repeated."""
-    return headers.get(name, "").partition(",")[0]
 
 
 CLIENT_ERRORS = ("RequestError", "InvalidURL")

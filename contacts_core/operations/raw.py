@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from contacts_core.errors import InvalidInput
-from contacts_core.provider import Flow, Provider
+from contacts_core.errors import InvalidInput, UnexpectedPayload
+from contacts_core.provider import Flow, Provider, Response
 from contacts_core.provider import request as build
+from contacts_core.provider.effects import Values
+from contacts_core.provider.payloads import body_text, is_web_page, raw_json
+
+ANY = "application/json, */*;q=0.5"
+BOM = b"\xef\xbb\xbf"
 
 
-def request(provider: Provider, method: str, path: str, params: Mapping[str, str] | None, json: Any) -> Flow[Any]:
+def request(provider: Provider, method: str, path: str, params: Values | None, json: Any, **body: Any) -> Flow[Any]:
     """Send one request as it is, with authorization, retries and pacing.
 
     Args:
@@ -21,17 +25,46 @@ def request(provider: Provider, method: str, path: str, params: Mapping[str, str
         path: The path as the vendor documents it, or without the provider's `path_prefix`.
         params: Query parameters, not yet encoded.
         json: Body, as plain data.
+        **body: Another body and headers: ``form``, ``content`` and ``headers`` of a `Request`.
 
     Returns:
-        The answer as plain data.
+        JSON as plain data, any other text as `str`, the rest as `bytes`; None if the answer has no body.
 
     Raises:
         InvalidInput: The path leads elsewhere.
+        UnexpectedPayload: The answer claims to be JSON, and is not.
     """
     _check_path(path)
     verb = method.upper()
     below = path.removeprefix(provider.path_prefix())
-    return (yield from build(verb, below, object, params, json=json))
+    headers = dict(body.pop("headers", None) or {})
+    if not any(name.lower() == "accept" for name in headers):
+        headers["Accept"] = ANY
+    asked = build(verb, below, bytes, params, json=json, headers=headers, statuses=range(206, 300), **body)
+    response = yield from asked.response()
+    try:
+        return _plain(response)
+    except UnexpectedPayload as error:
+        error.provider, error.operation, error.status = provider.name, asked.operation, response.status
+        if is_web_page(response.body):
+            error.hint = "the answer is a web page: check the base URL, or a proxy in between"
+        raise
+
+
+def _plain(response: Response[bytes]) -> Any:
+    content = response.body
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    says_json = kind.endswith("json")
+    if says_json or not kind or content.lstrip()[:1] in {b"{", b"["}:
+        try:
+            return raw_json(content.removeprefix(BOM))
+        except UnexpectedPayload:
+            if says_json:
+                raise
+    try:
+        return body_text(content, response.headers) or None
+    except UnexpectedPayload:
+        return content
 
 
 def _check_path(path: str) -> None:

@@ -12,6 +12,7 @@ from contacts_core.provider.base import (
     Provider,
     RateLimit,
     base_url_setting,
+    basic_auth,
     delete,
     get,
     patch,
@@ -53,6 +54,7 @@ from contacts_core.provider.capabilities import (
 )
 from contacts_core.provider.construct import constructor
 from contacts_core.provider.effects import (
+    Authorization,
     Blocking,
     Download,
     Effect,
@@ -67,17 +69,26 @@ from contacts_core.provider.effects import (
     Stream,
     Take,
     Taken,
+    UnsignedRequest,
 )
 from contacts_core.provider.hooks import hookimpl
 from contacts_core.provider.http_settings import HttpSettings
 from contacts_core.provider.outcomes import absent, combined, done, failed, queued, unconfirmed
 from contacts_core.provider.pages import offset, offset_page, token_page
-from contacts_core.provider.payloads import Payload, TolerantFields, UnknownFields, decoder, lines_decoder
+from contacts_core.provider.payloads import (
+    Payload,
+    TolerantFields,
+    UnknownFields,
+    decoder,
+    lines_decoder,
+    payload_converter,
+)
 from contacts_core.provider.values import calendar_date, integer, json_text, moment, number, query_value
 
 __all__ = [
     "CAPABILITIES",
     "AddsToLists",
+    "Authorization",
     "Blocking",
     "Counts",
     "CountsByPaging",
@@ -121,10 +132,12 @@ __all__ = [
     "TakesIdentifiers",
     "TolerantFields",
     "UnknownFields",
+    "UnsignedRequest",
     "UpsertsContacts",
     "about_id",
     "absent",
     "base_url_setting",
+    "basic_auth",
     "calendar_date",
     "capabilities",
     "combined",
@@ -145,6 +158,7 @@ __all__ = [
     "offset_page",
     "patch",
     "path",
+    "payload_converter",
     "post",
     "put",
     "query_value",

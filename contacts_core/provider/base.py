@@ -12,6 +12,8 @@ A provider is a frozen attrs class: its fields are its settings, its class attri
 from __future__ import annotations
 
 import re
+import unicodedata
+from base64 import b64encode
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import quote
@@ -21,7 +23,7 @@ import msgspec
 from attrs import field, frozen
 
 from contacts_core.errors import ConfigurationError, InvalidInput
-from contacts_core.provider.effects import IDEMPOTENT, Flow, Request, Values
+from contacts_core.provider.effects import IDEMPOTENT, Authorization, Flow, Request, UnsignedRequest, Values
 from contacts_core.provider.http_settings import HttpSettings, http_settings
 from contacts_core.provider.payloads import (
     payload_converter,
@@ -35,6 +37,7 @@ __all__ = [
     "Provider",
     "RateLimit",
     "base_url_setting",
+    "basic_auth",
     "check_id",
     "delete",
     "get",
@@ -80,6 +83,21 @@ def setting(default: Any = attrs.NOTHING, *, env: str = "", **options: Any) -> A
         **options: Further arguments of `attrs.field`.
     """
     return field(default=default, metadata={"env": env}, **options)
+
+
+def basic_auth(username: str, password: str) -> str:
+    """Return the value of an ``Authorization`` header for a user name and a password (RFC 7617), in UTF-8.
+
+    Raises:
+        ConfigurationError: One holds a control character, such as the line break at the end of a file, or the user name
+            holds a colon.
+    """
+    hint = "look for a line break at the end"
+    if any(unicodedata.category(character) == "Cc" for character in username + password):
+        raise ConfigurationError("the user name or the password holds a control character", hint=hint)
+    if ":" in username:
+        raise ConfigurationError("the user name holds a colon, which basic authentication cannot send")
+    return f"Basic {b64encode(f'{username}:{password}'.encode()).decode()}"
 
 
 def base_url_setting(default: Any = attrs.NOTHING, *, env: str = "") -> Any:
@@ -152,6 +170,39 @@ class Provider:
     def headers(self) -> dict[str, str]:
         """Return the headers that authenticate a request; they are sent where credentials may go, see `trusts_host`."""
         return {}
+
+    def authorize(self) -> Flow[Authorization]:
+        """Get a key that expires, such as an OAuth token; override it where the vendor has such keys.
+
+        It is run before the first request, once for requests side by side, again shortly before its result expires, and
+        once more for a request that is answered with 401. Its own requests have the `headers` only; send them with
+        ``authorized=False`` if they must not have those either. What it returns is redacted from errors and logs.
+        """
+        yield from ()
+        return Authorization({})
+
+    def sign(self, request: UnsignedRequest) -> Mapping[str, str]:
+        """Return the headers that sign a request, from nothing but the request and the settings.
+
+        It is called just before each sending, for a signature may hold the time. Not for requests with
+        ``authorized=False``.
+        """
+        del request
+        return {}
+
+    def pause_s(self, status: int, headers: Mapping[str, str], now: float) -> float | None:
+        """Return the seconds for which the vendor wants no more requests; None where the standard headers tell it.
+
+        Override it for headers of the vendor's own. ``Retry-After``, ``X-RateLimit-…``, ``RateLimit-…`` and
+        ``RateLimit`` are understood without it.
+
+        Args:
+            status: The HTTP status of an answer; after 429 and 503 the request waits, after others the next one does.
+            headers: Its headers, whose names are found in any case.
+            now: The present time in Unix seconds.
+        """
+        del status, headers, now
+        return None
 
     def trusts_host(self, host: str) -> bool:
         """Return whether credentials may be sent to this host, which an answer names; to ``base_url`` they always may.

@@ -116,6 +116,39 @@ class Request(Generic[T]):
 
 
 @frozen
+class Authorization:
+    """What a provider's `authorize` returns.
+
+    Attributes:
+        headers: Headers that authorize every request, in place of those of `Provider.headers` where both name one.
+        expires_in: Seconds for which they are good; a little earlier they are renewed. None if the vendor does not
+            say: they are used until it refuses them.
+    """
+
+    headers: Mapping[str, str] = field(repr=False)
+    expires_in: float | None = None
+
+
+@frozen
+class UnsignedRequest:
+    """What `Provider.sign` gets: a request just before it is sent.
+
+    Attributes:
+        method: HTTP method.
+        url: The whole address, encoded as it is sent.
+        headers: The headers, whose names are found in any case.
+        content: The body; empty if there is none.
+        time: The present time in Unix seconds.
+    """
+
+    method: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
+    time: float
+
+
+@frozen
 class Sleep:
     """A pause in seconds."""
 

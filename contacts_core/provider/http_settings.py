@@ -83,6 +83,8 @@ class HttpSettings:
             more, the error is raised at once.
         max_connections: Requests under way at once, and connections that stay open.
         max_answer_bytes: Bytes of one answer of the API, after decompression.
+        read_ahead: Whether the next page of an export or a search is read while the one before is consumed; from the
+            second page on, and never more than one page.
         max_pages: Pages of one export or list.
         allow_plain_http: Whether keys may be sent over ``http://`` to hosts other than this one.
         allow_private_files: Whether a vendor may name files at private, link-local or loopback addresses.
@@ -98,6 +100,7 @@ class HttpSettings:
     max_pause_s: float = field(default=120.0, converter=_number, validator=_positive)
     max_connections: int = field(default=8, converter=_number, validator=_few)
     max_answer_bytes: int = field(default=64 * 2**20, converter=_number, validator=_count)
+    read_ahead: bool = field(default=True, converter=_flag, validator=_boolean)
     max_pages: int = field(default=1_000_000, converter=_number, validator=_count)
     allow_plain_http: bool = field(default=False, converter=_flag, validator=_boolean)
     allow_private_files: bool = field(default=False, converter=_flag, validator=_boolean)

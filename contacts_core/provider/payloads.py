@@ -15,6 +15,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
+from email.message import Message
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -107,6 +108,21 @@ def nothing(raw: bytes, _: Any = None) -> None:
 def is_web_page(raw: bytes) -> bool:
     """Return whether a body is HTML: what a gateway or a log-in page answers. Other XML is not."""
     return WEB_PAGE.match(raw[:LONGEST_PROLOGUE]) is not None
+
+
+def body_text(content: bytes, headers: Mapping[str, str]) -> str:
+    """Return a body as text, in the charset of its Content-Type, UTF-8 if it names none.
+
+    Raises:
+        UnexpectedPayload: It is not text of this charset.
+    """
+    message = Message()
+    message["content-type"] = headers.get("content-type", "")
+    charset = message.get_content_charset("utf-8")
+    try:
+        return content.decode("utf-8-sig" if charset == "utf-8" else charset)
+    except (UnicodeDecodeError, LookupError):
+        raise UnexpectedPayload(f"the answer is not text in the charset {printable(charset, 40)}") from None
 
 
 def decoder(type_: Any) -> Callable[[bytes, Any], Any]:

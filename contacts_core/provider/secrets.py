@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable
 
-__all__ = ["add_secret_patterns", "redact"]
+__all__ = ["add_secret_patterns", "add_secret_values", "redact"]
 
 AUTHORIZATION = r"\b(?:bearer|basic)\s+\S+"  # the two schemes of RFC 6750 and RFC 7617
 
+SHORTEST_VALUE = 8  # characters; what is shorter would be taken out of ordinary words
+_values: deque[str] = deque(maxlen=100)  # the keys that vendors gave out last; older ones have expired
 _patterns: dict[str, re.Pattern[str]] = {AUTHORIZATION: re.compile(AUTHORIZATION, re.IGNORECASE)}
 
 
@@ -21,8 +24,15 @@ def add_secret_patterns(patterns: Iterable[str]) -> None:
     _patterns.update((pattern, re.compile(pattern, re.IGNORECASE)) for pattern in patterns)
 
 
+def add_secret_values(values: Iterable[str]) -> None:
+    """Redact these texts from now on: keys that a vendor gave out for a while."""
+    _values.extend(value for value in values if len(value) >= SHORTEST_VALUE and value not in _values)
+
+
 def redact(text: str) -> str:
-    """Return the text with everything that looks like a key of a known provider replaced by ``***``."""
+    """Return the text with everything that is, or looks like, a key of a known provider replaced by ``***``."""
+    for value in tuple(_values):
+        text = text.replace(value, "***")
     for pattern in tuple(_patterns.values()):
         text = pattern.sub("***", text)
     return text

@@ -158,6 +158,25 @@ def test_a_raw_call(run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch, t
     assert run("request", "acme", "POST", "/x", "--data", "{", "--yes").code == Exit.USAGE
 
 
+@pytest.mark.parametrize(
+    ("answer", "shown", "as_json"),
+    [
+        ({"a": [1]}, '{\n  "a": [\n    1\n  ]\n}\n', '{"a": [1]}'),
+        ("a,b\nc,d\n", "a,b\nc,d\n", '"a,b\\nc,d\\n"'),
+        ("<x>\u00fc</x>", "<x>\u00fc</x>\n", '"<x>\u00fc</x>"'),
+        (b"\x89PNG", None, '"iVBORw=="'),
+        (None, "null\n", "null"),
+    ],
+)
+def test_a_raw_call_shows_any_body(
+    answer: object, shown: str | None, as_json: str, run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Contacts, "request", lambda *_, **__: answer)
+    if shown is not None:
+        assert run("request", "acme", "GET", "/x").out == shown
+    assert run("request", "acme", "GET", "/x", "--json").json == json.loads(as_json)
+
+
 def test_the_matrix(
     run: Run, vendor: Vendor, register: Callable[[object], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -315,6 +315,37 @@ def test_max_pages(account: Account) -> None:
         account(exported, provider="endless", answer=lambda _: httpx.Response(200, json=1), max_pages=7)
 
 
+@pytest.mark.parametrize("on", [True, False])
+def test_read_ahead(account: Account, *, on: bool) -> None:
+    asked: list[object] = []
+
+    def vendor(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url)
+        return httpx.Response(200, json=1)
+
+    def left_on_the_third_page(contacts: Any) -> Any:
+        if account.kind == "sync":
+            for number, _ in enumerate(contacts.export()):
+                if number == 2:
+                    return len(asked)
+
+        async def main() -> int:
+            number = 0
+            stream = contacts.export()
+            async for _ in stream:
+                await asyncio.sleep(0.01)
+                if number == 2:
+                    break
+                number += 1
+            await stream.aclose()
+            return len(asked)
+
+        return main()
+
+    account(left_on_the_third_page, provider="endless", answer=vendor, read_ahead=on)
+    assert len(asked) == 3 + on
+
+
 def test_allow_plain_http(account: Account) -> None:
     def nothing(_: Any) -> Any:
         return asyncio.sleep(0) if account.kind == "async" else None

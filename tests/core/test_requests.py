@@ -236,6 +236,60 @@ def test_other_statuses_are_answers_where_the_request_says_so(rig: Rig) -> None:
         rig.run(ACME, ask(request("PROPFIND", "/x", Tree)), lambda _: rig.answer(207, content=page))
 
 
+@pytest.mark.parametrize(
+    ("content", "kind", "expected"),
+    [
+        (b'{"a": 1}', "application/json", {"a": 1}),
+        (b'{"a": 1}', "application/problem+json; charset=utf-8", {"a": 1}),
+        (b' {"a": 1}', "text/plain", {"a": 1}),
+        (b"[broken", "text/plain", "[broken"),
+        (b"5", "", 5),
+        (b"a,b\n", "text/csv", "a,b\n"),
+        (b"BEGIN:VCARD", "", "BEGIN:VCARD"),
+        (b"<d:x xmlns:d='DAV:'/>", "application/xml", "<d:x xmlns:d='DAV:'/>"),
+        (b"<html></html>", "text/html", "<html></html>"),
+        (b"\x89PNG\xff", "image/png", b"\x89PNG\xff"),
+        (b"", "application/json", None),
+        (b"", "text/plain", None),
+    ],
+)
+def test_a_raw_request_returns_any_body(content: bytes, kind: str, expected: object) -> None:
+    rig = Rig(*WAYS[0])
+    headers = {"content-type": kind} if kind else {}
+    with rig.client(lambda _: rig.answer(207, content=content, headers=headers)) as http:
+        assert Contacts(ACME, http).request("GET", "/x") == expected
+
+
+def test_a_raw_request_sends_any_body_and_headers() -> None:
+    rig = Rig(*WAYS[0])
+    seen: list[Any] = []
+
+    def vendor(got: Any) -> Any:
+        seen.append(got)
+        return rig.answer(200, json=1)
+
+    with rig.client(vendor) as http:
+        client = Contacts(ACME, http)
+        client.request("propfind", "/x", content="<propfind/>", headers={"Depth": "1", "accept": "text/xml"})
+        client.request("POST", "/x", form={"a": ["1", "2"]})
+    assert (seen[0].method, seen[0].content, seen[0].headers["depth"]) == ("PROPFIND", b"<propfind/>", "1")
+    assert seen[0].headers.get_list("accept") == ["text/xml"]
+    assert seen[1].content == b"a=1&a=2"
+
+
+@pytest.mark.parametrize("body", [b"<!doctype html>", b'{"a": "jane@example.com"'])
+def test_a_raw_answer_that_claims_to_be_json_must_be_json(body: bytes) -> None:
+    rig = Rig(*WAYS[0])
+
+    def vendor(_: Any) -> Any:
+        return rig.answer(200, content=body, headers={"content-type": "application/json"})
+
+    with rig.client(vendor) as http, pytest.raises(errors.UnexpectedPayload) as caught:
+        Contacts(ACME, http).request("GET", "/x")
+    assert ("web page" in caught.value.hint, "jane" in str(caught.value)) == (b"html" in body, False)
+    assert (caught.value.provider, caught.value.operation, caught.value.status) == ("acme", "GET /x", 200)
+
+
 # -- absolute addresses
 
 

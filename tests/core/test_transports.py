@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import httpx
 import httpx2
 import pytest
@@ -22,6 +23,7 @@ from contacts_core.provider import (
     Emit,
     Flow,
     Gather,
+    HttpSettings,
     Provider,
     Read,
     Request,
@@ -72,12 +74,12 @@ class Runner:
 
         return asyncio.run(main())
 
-    def stream(self, stream: Stream[Any], answer: Answer, take: int = 10**9) -> list[Any]:
+    def stream(self, stream: Stream[Any], answer: Answer, take: int = 10**9, provider: Provider = ACME) -> list[Any]:
         transport = self.library.MockTransport(answer)
         if self.kind == "sync":
             found = []
             with self.library.Client(transport=transport) as client:
-                items = BlockingTransport(ACME, client).stream(stream)
+                items = BlockingTransport(provider, client).stream(stream)
                 for item in items:
                     found.append(item)
                     if len(found) == take:
@@ -88,7 +90,7 @@ class Runner:
         async def main() -> list[Any]:
             found = []
             async with self.library.AsyncClient(transport=transport) as client:
-                items = AsyncTransport(ACME, client).stream(stream)
+                items = AsyncTransport(provider, client).stream(stream)
                 async for item in items:
                     found.append(item)
                     if len(found) == take:
@@ -420,7 +422,8 @@ def test_a_stream_that_is_left_asks_no_more(run: Runner) -> None:
         finally:
             closed.append(True)
 
-    assert run.stream(watched(), answer, take=3) == [0, 10, 1]
+    one_by_one = attrs.evolve(ACME, http=HttpSettings(read_ahead=False))
+    assert run.stream(watched(), answer, take=3, provider=one_by_one) == [0, 10, 1]
     assert (len(seen), closed) == (2, [True])
 
 

@@ -16,7 +16,8 @@ from contacts_core import Contacts, errors
 from contacts_core.http import retry
 from contacts_core.http.addresses import file_address
 from contacts_core.http.blocking import BlockingTransport
-from contacts_core.http.wire import Wire, pause, reason, reset
+from contacts_core.http.rate_headers import pause, reset
+from contacts_core.http.wire import Wire, reason
 from contacts_core.provider import Download, Emit, Flow, Gather, Read, Request, Settled, Stream, get, post
 from tests.core.fake_providers import KEY, Limited, bare
 from tests.core.transport_harness import WAYS, Body, Rig, upload

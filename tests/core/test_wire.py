@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from contacts_core import errors
 from contacts_core.http.addresses import file_address
+from contacts_core.http.rate_headers import exhausted, pause, reset
 from contacts_core.http.rate_limits import RateLimiter
-from contacts_core.http.wire import Wire, details, exhausted, pause, reason, reset, transport_errors
+from contacts_core.http.wire import Wire, details, reason, transport_errors
 from contacts_core.provider import Provider, RateLimit, Request, base_url_setting, secret
 
 NOW = 1_763_477_424.0

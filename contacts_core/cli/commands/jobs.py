@@ -139,11 +139,13 @@ def request(
     ] = None,
     yes: Yes = False,
     settings: Settings = None,
-    as_json: Json = False,  # noqa: ARG001 - for errors; the answer is JSON anyway
+    as_json: Json = False,
 ) -> None:
     """Send one request to the vendor's own API.
 
     For anything that has no command. Anything but a GET is shown, with its parameters and body, and asked about first.
+    JSON and any other text is printed; what is no text is written to a file or a pipe, not to a terminal. With --json
+    other text is a JSON string, and the rest is one in base64.
 
         contacts request marketing GET /v1/contacts --param limit=5
         contacts request marketing POST /v1/tags --data '{"name": "vip"}'
@@ -161,7 +163,7 @@ def request(
                 *([f"  body: {json.dumps(body, ensure_ascii=False)}"] if data is not None else []),
             ]
             ask(lines if to_be_asked(yes=yes) else list(map(scrub, lines)), yes=yes)
-        output.document(client.request(method, path, params=params or None, json=body))
+        output.body(client.request(method, path, params=params or None, json=body), as_json=as_json)
 
 
 def _body(data: str | None) -> Any:
