@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import unquote, urljoin, urlsplit
 from uuid import uuid4
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from contacts_carddav import api, mapping, payloads
 from contacts_carddav.mapping import Card
@@ -54,8 +54,9 @@ from contacts_core.provider import (
     failed,
     flows,
     hookimpl,
+    payload_converter,
+    secret,
 )
-from contacts_core.provider.payloads import payload_converter
 from contacts_core.query import Query
 
 if TYPE_CHECKING:
@@ -68,11 +69,6 @@ SAMPLE = 5
 LOCKED, LOCK_PAUSES = 423, 12  # some 15 seconds in all
 CONVERTER = payload_converter()
 CONVERTER.register_structure_hook(Multistatus, lambda raw, _: payloads.multistatus(raw))
-
-
-def optional_secret() -> Any:
-    """Declare a setting that is never shown and may be left out."""
-    return field(default="", repr=False, metadata={"env": "", "secret": True})
 
 
 @frozen
@@ -145,8 +141,8 @@ class CardDav(
     converter: ClassVar[Converter] = CONVERTER
 
     username: str = ""
-    password: str = optional_secret()
-    token: str = optional_secret()
+    password: str = secret(default="")
+    token: str = secret(default="")
     address_book: str = ""
 
     def headers(self) -> dict[str, str]:
