@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-SETTINGS = ("SENDGRID_", "BIRD_", "USER_API_", "CONTACTS_")
+SETTINGS = ("SENDGRID_", "BIRD_", "CARDDAV_", "USER_API_", "CONTACTS_")
 # What tells the tests of the machine: a folder that one of them reads, a server, whether a browser has to be there; and
 # how long the adversary goes on.
 KEPT = frozenset(

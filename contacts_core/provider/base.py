@@ -65,13 +65,14 @@ class RateLimit:
     seconds: float
 
 
-def secret(*, env: str = "") -> Any:
+def secret(*, env: str = "", default: Any = attrs.NOTHING) -> Any:
     """Declare a setting that is never shown.
 
     Args:
         env: Its environment variable. Default: ``<NAME>_<SETTING>``.
+        default: Its default, such as ``""`` for a key that not every account has; without one, it is required.
     """
-    return field(repr=False, metadata={"env": env, "secret": True})
+    return field(default=default, repr=False, metadata={"env": env, "secret": True})
 
 
 def setting(default: Any = attrs.NOTHING, *, env: str = "", **options: Any) -> Any:

@@ -67,7 +67,7 @@ class TestPlugins:
     def test_the_built_in_ones_are_found_as_any_other(self) -> None:
         register([Acme])
         found = plugins.registry()
-        assert {"acme-crm", "bird", "local", "sendgrid", "user-api"} == found.providers.keys()
+        assert {"acme-crm", "bird", "carddav", "local", "sendgrid", "user-api"} == found.providers.keys()
         assert (found.origins["acme-crm"], found.broken) == ("acme", {})
         assert plugins.provider_class("acme-crm") is Acme
 
@@ -270,7 +270,13 @@ def test_the_matrix_asks_the_classes() -> None:
 
     text = matrix.markdown()
     header, _, *rows = text.strip().splitlines()
-    assert [cell.strip() for cell in header.strip("| ").split("|")][-4:] == ["bird", "local", "sendgrid", "user-api"]
+    assert [cell.strip() for cell in header.strip("| ").split("|")][-5:] == [
+        "bird",
+        "carddav",
+        "local",
+        "sendgrid",
+        "user-api",
+    ]
     assert any("emulated" in row for row in rows)
     assert any("by scan" in row for row in rows)
     assert len({row.count("|") for row in rows}) == 1

@@ -16,6 +16,8 @@ CASES = [
     ("from contacts_core.testing import Harness", "vcr", "install contacts-core[testing]"),
     ("from contacts_core.plans import apply", "dbos", "the package dbos (extra plans)"),
     ("from contacts_core.plans import apply", "sqlalchemy", "the package sqlalchemy (extra plans)"),
+    ("from contacts_carddav import mapping; mapping.lines('BEGIN:VCARD', '')", "icalendar", "the extra carddav"),
+    ("from contacts_carddav import payloads; payloads.multistatus(b'')", "defusedxml", "the extra carddav"),
 ]
 
 

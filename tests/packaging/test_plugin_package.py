@@ -48,7 +48,7 @@ def installed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_registers_under_the_same_group_as_the_built_in_vendors(installed: Path) -> None:
     ask = "from importlib.metadata import entry_points; print(*entry_points(group='contacts_core').names)"
     result = run("-c", ask, path=installed, cwd=installed)
-    assert {"bird", "local", "sendgrid", "example", "user-api"} <= set(result.stdout.split()), result.stderr
+    assert {"bird", "carddav", "local", "sendgrid", "example", "user-api"} <= set(result.stdout.split()), result.stderr
 
 
 def test_the_command_lists_it(installed: Path, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_the_command_lists_it(installed: Path, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     listed = json.loads(result.stdout)
     names = {row["name"] for row in (listed["providers"] if isinstance(listed, dict) else listed)}
-    assert {"bird", "local", "sendgrid", "example", "user-api"} <= names
+    assert {"bird", "carddav", "local", "sendgrid", "example", "user-api"} <= names
 
 
 def test_it_passes_the_kit(installed: Path, source: Path) -> None:

@@ -6,7 +6,14 @@ import email
 import zipfile
 from pathlib import Path, PurePosixPath
 
-PACKAGES = {"contacts_core", "contacts_bird", "contacts_local", "contacts_sendgrid", "contacts_user_api"}
+PACKAGES = {
+    "contacts_core",
+    "contacts_bird",
+    "contacts_carddav",
+    "contacts_local",
+    "contacts_sendgrid",
+    "contacts_user_api",
+}
 ROOT = Path(__file__).parents[2]
 
 

@@ -281,7 +281,7 @@ class FaultCases(Cases):
 
     def _shown(self, provider: Provider, text: str) -> list[str]:
         """The names of the secret settings whose value is in a text."""
-        return [name for name in self._secret_names() if str(getattr(provider, name)) in text]
+        return [name for name in self._secret_names() if (value := str(getattr(provider, name))) and value in text]
 
     def _secret_names(self) -> list[str]:
         return [a.name for a in attrs.fields(self.provider) if a.metadata.get("secret")]

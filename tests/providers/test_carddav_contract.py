@@ -1,0 +1,72 @@
+"""CardDAV keeps the contract on a real Radicale server, with a new user for each case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from contacts_carddav import CardDav
+from contacts_core.emulator.synthetic_contacts import people
+from contacts_core.testing import Harness, ProviderContract
+from tests.providers.dav_servers import Radicale
+
+A_FEW = 30
+
+
+def store(folder: Path, name: str, *lines: str) -> None:
+    card = "\r\n".join(["BEGIN:VCARD", "VERSION:3.0", *lines, "END:VCARD", ""])
+    (folder / f"{name}.vcf").write_text(card, encoding="utf-8", newline="")
+
+
+@pytest.fixture(scope="module")
+def radicale(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Radicale]:
+    server = Radicale(tmp_path_factory.mktemp("radicale"))
+    with server.running():
+        yield server
+
+
+@frozen(kw_only=True)
+class SmallPages(CardDav):
+    """As it is, with smaller batches: so the kit's crowds, of 201 people at least, need several of each."""
+
+    page_size = 50
+    delete_batch_size = 10
+    get_batch_size = 10
+    member_batch_size = 10
+
+
+class TestCardDav(ProviderContract):
+    provider = SmallPages
+    folder: Path
+
+    def populate(self, harness: Harness, count: int) -> None:
+        """Crowds come as files of the server's: its own answer to a write takes a twentieth of a second."""
+        if count <= A_FEW:
+            super().populate(harness, count)
+            return
+        folder = self.folder
+        groups: tuple[list[str], list[str]] = ([], [])
+        for number, person in enumerate(people(count)):
+            lines = [f"UID:{number}", f"FN:{person.first_name} {person.last_name}"]
+            lines.append(f"N:{person.last_name};{person.first_name};;;")
+            lines += [f"EMAIL;TYPE=INTERNET:{email}" for email in (person.email, *person.further_emails)]
+            lines += [f"TEL:{person.phone}"] if person.phone else []
+            lines += [f"ADR:;;{number} Example Street;Springfield;;;United States", "ORG:Example Bakery", "TITLE:Baker"]
+            store(folder, f"{number}", *lines, "CATEGORIES:customer")
+            for group in range(2):
+                if number % 4 in {group + 1, 3}:
+                    groups[group].append(f"X-ADDRESSBOOKSERVER-MEMBER:urn:uuid:{number}")
+        for number, members in enumerate(groups, 1):
+            lines = [f"UID:list-{number}", f"FN:Contract kit: list {number}", f"N:list {number};;;;"]
+            store(folder, f"list-{number}", *lines, "X-ADDRESSBOOKSERVER-KIND:group", *members)
+
+    @pytest.fixture
+    def account(self, radicale: Radicale) -> Iterator[Mapping[str, Any]]:
+        account = radicale.account()
+        self.folder = radicale.folder / "data/collection-root" / account.settings["username"] / "book"
+        yield account.settings
+        account.http.close()
