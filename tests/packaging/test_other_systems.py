@@ -32,7 +32,8 @@ def test_every_module_but_those_that_apply_plans_is_imported(tmp_path: Path) -> 
     code = """
 import importlib, pkgutil
 
-PACKAGES = ("contacts_core", "contacts_bird", "contacts_carddav", "contacts_local", "contacts_sendgrid", "contacts_user_api")
+VENDORS = ("bird", "carddav", "local", "sendgrid", "user_api")
+PACKAGES = ("contacts_core", *(f"contacts_{vendor}" for vendor in VENDORS))
 for package in map(importlib.import_module, PACKAGES):
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         if module.name.endswith("__main__"):
