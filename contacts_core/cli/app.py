@@ -83,6 +83,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "job": ("jobs", "Look at a job of the vendor, or wait for it."),
         "request": ("jobs", "Send one request to the vendor's own API."),
     },
+    "Add a vendor": {
+        "new-provider": ("new_provider", "Write the package of a new provider, with its tests."),
+    },
 }
 
 
