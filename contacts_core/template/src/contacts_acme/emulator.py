@@ -40,18 +40,18 @@ class AcmeEmulator(Emulator):
         self.people: dict[str, Record] = {}
         self.numbers = count(1)
         for person in people:
-            self.add(
-                email=person.email,
-                phone=person.phone,
-                first_name=person.first_name,
-                last_name=person.last_name,
-            )
+            id = self.new_id()
+            self.people[id] = {
+                "id": id,
+                "email": person.email,
+                "phone": person.phone,
+                "first_name": person.first_name,
+                "last_name": person.last_name,
+            }
 
-    def add(self, **fields: str | None) -> str:
-        """Store a new person and return the id."""
-        id = f"person-{next(self.numbers):06}"
-        self.people[id] = {"id": id, **fields}
-        return id
+    def new_id(self) -> str:
+        """Return an id that nobody had."""
+        return f"person-{next(self.numbers):06}"
 
     # -- the vendor's API
 
@@ -112,7 +112,8 @@ class AcmeEmulator(Emulator):
         return truth(contact_id, identifiers, [], rest)
 
     def _create(self, identifiers: Sequence[tuple[str, str]]) -> str:
-        id = self.add()
+        id = self.new_id()
+        self.people[id] = {"id": id}
         self._mutate(id, identifiers, None, None)
         return id
 
