@@ -72,7 +72,14 @@ from contacts_core.provider.hooks import hookimpl
 from contacts_core.provider.http_settings import HttpSettings
 from contacts_core.provider.outcomes import absent, combined, done, failed, queued, unconfirmed
 from contacts_core.provider.pages import offset, offset_page, token_page
-from contacts_core.provider.payloads import Payload, TolerantFields, UnknownFields, decoder, lines_decoder
+from contacts_core.provider.payloads import (
+    Payload,
+    TolerantFields,
+    UnknownFields,
+    decoder,
+    lines_decoder,
+    payload_converter,
+)
 from contacts_core.provider.values import calendar_date, integer, json_text, moment, number, query_value
 
 __all__ = [
@@ -145,6 +152,7 @@ __all__ = [
     "offset_page",
     "patch",
     "path",
+    "payload_converter",
     "post",
     "put",
     "query_value",

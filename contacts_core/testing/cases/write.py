@@ -174,7 +174,12 @@ class WriteCases(Cases):
         before = harness.requests
         outcome = harness.client.delete_contacts(contact.id for contact in targets)
         assert issubclass(self.provider, DeletesContacts)
-        assert harness.requests - before == -(-len(targets) // self.provider.delete_batch_size)
+        batches = -(-len(targets) // self.provider.delete_batch_size)
+        each = sum(self.provider.costs.get(DeletesContacts, {"": 1}).values())
+        sent = harness.requests - before
+        assert sent == batches * each, (
+            f"{len(targets)} deletions took {sent} requests: {batches} batches of {each} each"
+        )
         self.wait_done(harness, outcome)
         assert [contact.id for contact in harness.client.export()] == [kept.id]
 
