@@ -137,7 +137,7 @@ class ProviderContract(ReadCases, WriteCases, ChangeCases, FaultCases):
     def harness(self, request: pytest.FixtureRequest) -> Iterator[Harness]:
         """A fresh account, and a client of it."""
         backend, mode = request.param
-        account = request.getfixturevalue("account") if backend == "direct" else {}
+        account: Mapping[str, Any] = request.getfixturevalue("account") if backend == "direct" else {}
         name = request.function.__name__.removeprefix("test_")
         with self.open_harness(name, backend=backend, mode=mode, account=account) as harness:
             yield harness

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,18 +21,19 @@ from contacts_core.http.asynchronous import AsyncTransport
 from contacts_core.http.blocking import BlockingTransport
 from contacts_core.http.connections import certificates
 from contacts_core.http.transport import random_jitter
-from contacts_core.provider import Provider
+from contacts_core.provider import Exports, Provider, Stream, flows
 from contacts_core.testing import cassettes
 
 if TYPE_CHECKING:
     from contacts_core.emulator import Emulator, Exchange, Faults, Running
+    from contacts_core.models import Contact
 
 __all__ = ["RECORDING", "Backend", "Harness", "Mode", "open_harness"]
 
 T = TypeVar("T")
 Backend = Literal["direct", "emulator", "cassette"]
 Mode = Literal["sync", "async"]
-MOST_REQUESTS = 3000  # of one case
+MOST_REQUESTS = 1000  # of one case
 REQUESTS_PER_CONTACT = 20  # besides, for each contact that a case starts with
 
 
@@ -120,28 +121,25 @@ class BlockingAdapter:
             yield from found
 
 
-class BoundedClient:
-    """A client whose reads come to an end, so that a provider that pages for ever fails its case."""
+def _bounded(provider: type[Provider], most: int) -> type[Provider]:
+    """The provider with an export that comes to an end, so that paging for ever fails a case and does not hang it."""
+    if not issubclass(provider, Exports):
+        return provider
 
-    def __init__(self, client: Any, most: int) -> None:
-        self._client, self._most = client, most
+    def contacts(self: Exports, list_id: str | None) -> Stream[Contact]:
+        given = pages = 0
 
-    def __repr__(self) -> str:
-        """What the client shows of itself."""
-        return repr(self._client)
+        def count(items: Sequence[Contact]) -> Sequence[Contact]:
+            nonlocal given, pages
+            given += len(items)
+            pages += 1
+            assert max(given, pages) <= most, f"the export does not end: it gave {given} contacts on {pages} pages"
+            return items
 
-    def __getattr__(self, name: str) -> Any:
-        """The client's attribute; streams end after so many contacts."""
-        value = getattr(self._client, name)
-        if name not in {"export", "search"}:
-            return value
+        return flows.through(provider.contacts(self, list_id), count)
 
-        def bounded(*args: Any, **options: Any) -> Iterator[Any]:
-            for number, item in enumerate(value(*args, **options), 1):
-                assert number <= self._most, f"{name} does not end: it has given {number} contacts"
-                yield item
-
-        return bounded
+    members = {"contacts": contacts, "__module__": provider.__module__, "__doc__": provider.__doc__}
+    return type(provider.__name__, (provider,), members)
 
 
 @define
@@ -212,18 +210,17 @@ def open_harness(
             sandbox = Sandbox([emulator], contacts=contacts, manual=True, observer=observer)
             running = stack.enter_context(served(sandbox))
         chosen = _settings(provider, emulator, settings, running, recording)
-        configured = provider(**chosen)
+        most = MOST_REQUESTS + REQUESTS_PER_CONTACT * contacts
+        configured = _bounded(provider, most)(**chosen)
         if cassette and backend == "cassette":
             stack.enter_context(_cassette(cassette, configured, emulator, recording))
         clock = VirtualTime(running.sandbox.clock.advance if running else None)
         runner = stack.enter_context(asyncio.Runner()) if mode == "async" else None
-        most = MOST_REQUESTS + REQUESTS_PER_CONTACT * contacts
         sent = Sent(most)
 
         def open_client(**changes: Any) -> Any:
             live = recording == "live"
-            client = _client(stack, attrs.evolve(configured, **changes), clock, runner, sent, live=live)
-            return BoundedClient(client, most)
+            return _client(stack, attrs.evolve(configured, **changes), clock, runner, sent, live=live)
 
         yield Harness(open_client(), configured, case, clock, running, open_client, sent)
         assert not (running and running.sandbox.crashes), "the emulator itself crashed; its log says where"
@@ -283,7 +280,13 @@ def _settings(
         if provider.name not in RECORDING.accounts:
             pytest.skip(f"no account of {provider.name} in the environment")
         return {**attrs.asdict(RECORDING.accounts[provider.name], recurse=False), **settings}
-    return {**_sample(provider, emulator), **settings}
+    given = {**_sample(provider, emulator), **settings}
+    required = [a.name for a in attrs.fields(provider) if a.default is attrs.NOTHING and a.name not in given]
+    assert required == [], (
+        f"{provider.__name__} needs the setting {', '.join(required)}: without an emulator, give it in the attribute "
+        "`settings` of the contract, or let its fixture `account` yield it"
+    )
+    return given
 
 
 def _sample(provider: type[Provider], emulator: type[Emulator] | None) -> dict[str, Any]:

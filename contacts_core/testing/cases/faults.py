@@ -59,7 +59,10 @@ LASTING: list[tuple[str, type[ProviderError]]] = [
     ("wrong-json", UnexpectedPayload),
 ]
 
-BASES = (ExportsPages, ExportsFiles)  # classes with methods of their own, besides the capabilities
+BASES: tuple[type[Provider], ...] = (
+    ExportsPages,
+    ExportsFiles,
+)  # classes with methods of their own, besides the capabilities
 KEY_NAME = re.compile(r"(^|_)(key|token|secret|password|passphrase|credentials?)$")
 
 SOMEBODY = Identifier.email("somebody@example.com")
@@ -234,7 +237,8 @@ class FaultCases(Cases):
         with caplog.at_level(logging.INFO, logger="contacts_core.drift"):
             self.probe(harness)()
             if issubclass(self.provider, Exports):
-                self.people(harness, 1)
+                if self.creates() or harness.emulator:
+                    self.people(harness, 1)
                 list(harness.client.export())
         assert [record.getMessage() for record in caplog.records if record.name == "contacts_core.drift"] == []
 
