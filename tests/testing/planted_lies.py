@@ -553,4 +553,4 @@ class NewListsTakeEverybody(MemoryProvider):
 class SearchLosesTheLast(HonestSearch):
     def search(self, query: NativeQuery) -> Flow[PartialResult]:
         found = yield from super().search(query)
-        return PartialResult(found.contacts[:-1], max(0, found.total - 1))
+        return PartialResult(found.contacts[:-1], max(0, (found.total or 0) - 1))
