@@ -1,4 +1,4 @@
-"""Regenerate what the pages take from the library: capabilities, the command line's reference, the emulators' faults.
+"""Regenerate what the pages take from the library: capabilities, the command line's reference, faults, the template.
 
 Each stands between two markers, such as ``<!-- matrix:begin -->`` and ``<!-- matrix:end -->``. With
 ``--check`` nothing is written; a page that is out of date is shown as a diff, and the exit code is 1.
@@ -21,6 +21,7 @@ from contacts_core.config import matrix
 from contacts_core.emulator.registry import known_faults
 
 ROOT = Path(__file__).resolve().parents[1]
+TEMPLATE = ROOT / "contacts_core" / "template"
 
 
 def command_line() -> str:
@@ -79,11 +80,29 @@ def faults() -> str:
     )
 
 
+def template(name: str) -> Callable[[], str]:
+    """A file of the package that `contacts new-provider` writes, as a block that has its name."""
+    path = TEMPLATE / name
+    title = name.removeprefix("src/")
+
+    def block() -> str:
+        return f'```python title="{title}"\n{path.read_text("utf-8")}```'
+
+    return block
+
+
+GUIDE = "docs/writing-a-provider.md"
 GENERATED: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("README.md", "matrix", matrix.markdown),
     ("docs/providers/index.md", "matrix", matrix.markdown),
     ("docs/cli.md", "cli", command_line),
     ("docs/emulators.md", "faults", faults),
+    (GUIDE, "template-provider", template("src/contacts_acme/__init__.py")),
+    (GUIDE, "template-payloads", template("src/contacts_acme/payloads.py")),
+    (GUIDE, "template-api", template("src/contacts_acme/api.py")),
+    (GUIDE, "template-mapping", template("src/contacts_acme/mapping.py")),
+    (GUIDE, "template-emulator", template("src/contacts_acme/emulator.py")),
+    (GUIDE, "template-test", template("tests/test_contacts_acme.py")),
 )
 
 

@@ -85,6 +85,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "job": ("jobs", "Show one of the vendor's jobs, or wait for it."),
         "request": ("jobs", "Send one request to the vendor's own API."),
     },
+    "Add a vendor": {
+        "new-provider": ("new_provider", "Write the package of a new provider, with its tests."),
+    },
 }
 
 

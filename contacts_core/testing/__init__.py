@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from contacts_core.testing.contract import ProviderContract
     from contacts_core.testing.harness import Harness
-    from contacts_core.testing.memory import MemoryProvider
+    from contacts_core.testing.memory import MemoryProvider, Store
 
-__all__ = ["Harness", "MemoryProvider", "ProviderContract"]
+__all__ = ["Harness", "MemoryProvider", "ProviderContract", "Store"]
 
-_HOMES = {"Harness": "harness", "MemoryProvider": "memory", "ProviderContract": "contract"}
+_HOMES = {"Harness": "harness", "MemoryProvider": "memory", "ProviderContract": "contract", "Store": "memory"}
 _WITH_ASSERTIONS = (
     "adversary",
     "adversary_contract",

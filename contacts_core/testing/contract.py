@@ -85,6 +85,7 @@ class ProviderContract(ReadCases, WriteCases, ChangeCases, FaultCases):
         return found
 
     def test_every_declared_capability_is_tried(self) -> None:
+        """Fail if the provider declares a capability that no case can try."""
         untried = [capability.__name__ for capability, names in type(self).tried().items() if not names]
         assert untried == [], (
             f"{', '.join(untried)} of {self.provider.__name__} ran no case: nothing shows that the provider can do it. "

@@ -29,6 +29,15 @@ from contacts_core.emulator import Running, Sandbox, emulators, running
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
 
+NEW_PROVIDER = ROOT / "contacts_core" / "template" / "src"  # pages build on what `contacts new-provider` writes
+# Some of the kit's cases show that the files of a page work together; test_plugin_package.py runs all of them.
+SOME_CASES = {
+    "docs/writing-a-provider.md": "delet or unauthenticated",
+    "docs/not-json.md": "delet or export or unauthenticated",
+    "docs/upserts.md": "writ or field",
+    "docs/without-an-emulator.md": "delet or export",
+}
+
 FENCE = re.compile(
     r"(?:^<!-- not run: (?P<reason>[^\n]+?) -->\n)?^```(?P<language>\w*)(?P<options>[^\n]*)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
@@ -68,6 +77,19 @@ def inline_code(page: Path, text: str | None = None) -> list[str]:
     return INLINE.findall(FENCE.sub("", text))
 
 
+def is_test(block: Block) -> bool:
+    return Path(block.file).name.startswith("test_")
+
+
+def write_files(page: Path, folder: Path) -> list[Block]:
+    """Write the blocks of a page that have the name of a file."""
+    written = [block for block in blocks(page) if block.language == "python" and block.file]
+    for block in written:
+        (folder / block.file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / block.file).write_text(block.code, encoding="utf-8")
+    return written
+
+
 EXECUTED = [page for page in PAGES if any(block.language == "python" and not block.reason for block in blocks(page))]
 LOGGERS = {"contacts_core.drift", "contacts_core.retries"}
 ACCOUNTS = {"marketing": "sendgrid", "crm": "user-api"}
@@ -103,6 +125,7 @@ def vendors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Running
     (tmp_path / "contacts.toml").write_text("\n".join(map(account, ACCOUNTS)), encoding="utf-8")
     monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "storage"))
     monkeypatch.setenv("CONTACTS_LOCAL_FILE", str(tmp_path / "contacts.db"))
+    monkeypatch.syspath_prepend(str(NEW_PROVIDER))
     monkeypatch.syspath_prepend(str(tmp_path))
     with running(Sandbox(emulators().values(), contacts=60, speed=600)) as server:
         for vendor, settings in ((vendor, server.settings(vendor)) for vendor in emulators()):
@@ -123,28 +146,23 @@ def test_the_blocks_of_a_page_run_one_after_another(page: Path, vendors: Running
     namespace: dict[str, Any] = {"__name__": "__page__"}
     modules = set(sys.modules)
     try:
+        write_files(page, tmp_path)
         for block in blocks(page):
             if block.language != "python" or block.reason:
                 continue
-            if block.file:
-                (tmp_path / block.file).write_text(block.code, encoding="utf-8")
-            if not block.file.startswith("test_"):
+            if not is_test(block):
                 code = compile("\n" * (block.line - 1) + block.code, str(page), "exec", dont_inherit=True)
                 exec(code, namespace)  # noqa: S102 - our own pages
     finally:
-        written = {path.stem for path in tmp_path.glob("*.py")}
+        written = {path.stem for folder in (tmp_path, NEW_PROVIDER) for path in folder.iterdir()}
         for module in set(sys.modules) - modules:
-            if module in written:
+            if module.partition(".")[0] in written:
                 del sys.modules[module]
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if any(block.file.startswith("test_") for block in blocks(page))], ids=name
-)
+@pytest.mark.parametrize("page", [page for page in PAGES if any(is_test(block) for block in blocks(page))], ids=name)
 def test_the_test_files_of_a_page_pass(page: Path, tmp_path: Path) -> None:
-    written = [block for block in blocks(page) if block.language == "python" and block.file]
-    for block in written:
-        (tmp_path / block.file).write_text(block.code, encoding="utf-8")
+    written = write_files(page, tmp_path)
     command = [
         sys.executable,
         "-m",
@@ -155,13 +173,12 @@ def test_the_test_files_of_a_page_pass(page: Path, tmp_path: Path) -> None:
         "-p",
         "contacts_core.testing.pytest_plugin",
     ]
-    if name(page) == "docs/writing-a-provider.md":
-        # Some of the kit's cases show that the files work together; test_plugin_package.py runs all of them.
-        command += ["-k", "delet or unauthenticated"]
+    if name(page) in SOME_CASES:
+        command += ["-k", SOME_CASES[name(page)]]
     done = subprocess.run(
-        [*command, *(block.file for block in written if block.file.startswith("test_"))],
+        [*command, *(block.file for block in written if is_test(block))],
         cwd=tmp_path,
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(NEW_PROVIDER)},
         capture_output=True,
         text=True,
         check=False,

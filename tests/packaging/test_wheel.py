@@ -6,14 +6,9 @@ import email
 import zipfile
 from pathlib import Path, PurePosixPath
 
-PACKAGES = {
-    "contacts_core",
-    "contacts_bird",
-    "contacts_carddav",
-    "contacts_local",
-    "contacts_sendgrid",
-    "contacts_user_api",
-}
+VENDORS = ("bird", "carddav", "local", "sendgrid", "user_api")
+PACKAGES = {"contacts_core", *(f"contacts_{vendor}" for vendor in VENDORS)}
+CACHES = {"__pycache__", ".ruff_cache"}  # the template has settings of its own for ruff, hence a cache of its own
 ROOT = Path(__file__).parents[2]
 
 
@@ -25,7 +20,7 @@ def test_it_holds_the_packages_of_the_source_tree_and_nothing_else(wheel: Path) 
         for folder in (ROOT, ROOT / "providers")
         for package in PACKAGES
         for path in (folder / package).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not CACHES.intersection(path.parts)
     }
     assert {name for name in names if not name.parts[0].endswith(".dist-info")} == source
 

@@ -177,7 +177,12 @@ class WriteCases(Cases):
         before = harness.requests
         outcome = harness.client.delete_contacts(contact.id for contact in targets)
         assert issubclass(self.provider, DeletesContacts)
-        assert harness.requests - before == -(-len(targets) // self.provider.delete_batch_size)
+        batches = -(-len(targets) // self.provider.delete_batch_size)
+        each = sum(self.provider.costs.get(DeletesContacts, {"": 1}).values())
+        sent = harness.requests - before
+        assert sent == batches * each, (
+            f"{len(targets)} deletions took {sent} requests: {batches} batches of {each} each"
+        )
         self.wait_done(harness, outcome)
         assert [contact.id for contact in harness.client.export()] == [kept.id]
 
@@ -300,12 +305,14 @@ class WriteCases(Cases):
     @case(UpsertsContacts, FindsContacts, Exports, recorded=True)
     def test_writing_twice_makes_one_contact(self, harness: Harness) -> None:
         first = self.person(harness, first_name="Zoë", last_name="O'Brien-Müller 李")
+        dropped: set[str] = set()
         for contact in (first, self.person(harness, first_name="Zoë 2", last_name="O'Brien-Müller 李")):
-            self.wait_done(harness, harness.client.upsert_contacts([contact]))
-        found = harness.client.find(first.identifiers)
+            dropped |= {*self.wait_done(harness, harness.client.upsert_contacts([contact])).dropped_fields}
+        wanted = [each for each in first.identifiers if not any(each.kind.value in name for name in dropped)]
+        found = harness.client.find(wanted)
         stored = found[first.identifiers[0]]
         assert stored is not None, "a look-up does not find who was written"
-        assert {i: c and c.id for i, c in found.items()} == dict.fromkeys(first.identifiers, stored.id)
+        assert {i: c and c.id for i, c in found.items()} == dict.fromkeys(wanted, stored.id)
         assert (stored.first_name, stored.last_name) == ("Zoë 2", "O'Brien-Müller 李")
         assert sum(stored.id == contact.id for contact in harness.client.export()) == 1
 
@@ -384,12 +391,14 @@ class WriteCases(Cases):
     @case(UpsertsContacts, stored=True, one_client=True, contacts=SEVERAL)
     def test_writing_again_changes_only_what_is_given(self, harness: Harness) -> None:
         before = self.records(harness)
-        target, email = next(
+        emails = [
             (record, each)
-            for record in before.values()
+            for record in sorted(before.values(), key=lambda each: bool(harness.emulator) and len(each.identifiers) < 2)
             for each in sorted(record.identifiers, key=lambda each: each.value)
-            if each.kind is IdentifierKind.EMAIL and (harness.emulator is None or len(record.identifiers) > 1)
-        )
+            if each.kind is IdentifierKind.EMAIL
+        ]
+        assert emails, "nobody has an e-mail address, and the case needs one: let the emulator's people have it"
+        target, email = emails[0]
         was = self.read(harness, target.id, email)
         again = Contact(identifiers=(email,), first_name="Grace-Contract")
         outcome = self.wait_done(harness, harness.client.upsert_contacts([again]))
