@@ -28,11 +28,11 @@ def run(*, quick: bool) -> Iterator[Figure]:
 
         crowd = count if "emails" in ways else 0  # an id that nobody has costs the same request
         sandbox = Sandbox([emulators()[name]], contacts=crowd, seed=SEED, speed=1_000, observer=note)
-        with running(sandbox) as server, _door(server, name) as door:
+        with running(sandbox) as server, _opened(server, name) as contacts:
             for way in ways:
                 seen.clear()
-                ids = _known(count) if way == "ids" else _found(door, count)
-                outcome = door.delete_contacts(ids)
+                ids = _known(count) if way == "ids" else _found(contacts, count)
+                outcome = contacts.delete_contacts(ids)
                 assert outcome.requested == count
                 each = 1 if name == "bird" else 100
                 most = count // each * (2 if way == "emails" else 1)
@@ -41,7 +41,7 @@ def run(*, quick: bool) -> Iterator[Figure]:
                 yield Figure(what, seen.total(), most=most, note=said, unit="{:,.0f}")
 
 
-def _door(server: Running, name: str) -> Contacts[Any]:
+def _opened(server: Running, name: str) -> Contacts[Any]:
     settings: dict[str, Any] = {**server.settings(name)}
     return connect(name, **settings)
 
@@ -50,6 +50,6 @@ def _known(count: int) -> list[str]:
     return [str(UUID(int=n + 1, version=4)) for n in range(count)]
 
 
-def _found(door: Contacts[Any], count: int) -> list[str]:
-    found = door.find(Identifier.email(person.email) for person in people(count, SEED))
+def _found(contacts: Contacts[Any], count: int) -> list[str]:
+    found = contacts.find(Identifier.email(person.email) for person in people(count, SEED))
     return [contact.id for contact in found.values() if contact]

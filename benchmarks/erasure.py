@@ -39,17 +39,18 @@ def run(*, quick: bool) -> Iterator[Figure]:
     count = 100 if quick else 10_000
     wanted = [Identifier.email(person.email) for person in people(count)]
     with ExitStack() as opened:
-        doors = opened.enter_context(vendors(count))
+        clients = opened.enter_context(vendors(count))
         state = opened.enter_context(tempfile.TemporaryDirectory())
         began = time.perf_counter()
-        plan = plan_erasure(wanted, doors, limits=SafetyLimits(contacts=count, share=1))
+        plan = plan_erasure(wanted, clients, limits=SafetyLimits(contacts=count, share=1))
         planning = time.perf_counter() - began
         with Samples() as samples:
             began = time.perf_counter()
-            receipt = plan.apply(doors, storage=state, pause=0.1)
+            receipt = plan.apply(clients, storage=state, pause=0.1)
             applying = time.perf_counter() - began
         assert receipt.complete
-        yield from figures(plan, receipt, planning, applying, {door.name: door.provider.concurrency for door in doors})
+        in_flight = {each.name: each.provider.concurrency for each in clients}
+        yield from figures(plan, receipt, planning, applying, in_flight)
         yield from samples.figures()
     began = time.perf_counter()
     Receipt.parse(receipt.text)
@@ -93,7 +94,7 @@ def figures(
 
 @contextmanager
 def vendors(count: int) -> Iterator[list[Contacts[Any]]]:
-    """A door to each vendor, without pacing: the rates of the vendors would be all that is measured."""
+    """A client for each vendor, without pacing: the rates of the vendors would be all that is measured."""
     arguments = ["--port", "0", "--contacts", count, "--speed", SPEED, "--latency", LATENCY * 1000, "--json"]
     command = [sys.executable, "-c", "from contacts_core.cli import main; main()", "sandbox", *map(str, arguments)]
     with ExitStack() as opened:
@@ -101,11 +102,11 @@ def vendors(count: int) -> Iterator[list[Contacts[Any]]]:
         opened.callback(process.terminate)
         assert process.stdout
         served = json.loads(_document(process.stdout))["providers"]
-        doors: list[Contacts[Any]] = []
+        clients: list[Contacts[Any]] = []
         for name, vendor in served.items():
             unpaced = type("Unpaced", (plugins.provider_class(name),), {"rate_limits": {}})
-            doors.append(opened.enter_context(Contacts(unpaced(**vendor["settings"]), name=name)))
-        yield doors
+            clients.append(opened.enter_context(Contacts(unpaced(**vendor["settings"]), name=name)))
+        yield clients
 
 
 def _document(lines: Any) -> str:

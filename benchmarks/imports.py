@@ -19,11 +19,11 @@ def run(*, quick: bool) -> Iterator[Figure]:
     """Imports against those of the libraries beneath; ``--help`` against the libraries that draw it."""
     rounds = 5 if quick else 20
     ways = (PARTS, "import contacts_core", "from contacts_core import connect, Contacts")
-    parts, bare, doors = _fastest([_importing(each) for each in ways], rounds)
+    parts, bare, clients = _fastest([_importing(each) for each in ways], rounds)
     note = f"{parts * 1e3:.0f} ms for the four"
     yield Figure("`import contacts_core`, times the four imports", bare / parts, most=1.15, note=note)
-    note = f"{doors * 1e3:.0f} ms of {parts * 1e3:.0f} ms"
-    yield Figure("`from contacts_core import connect, Contacts`, times the four", doors / parts, most=1.3, note=note)
+    note = f"{clients * 1e3:.0f} ms of {parts * 1e3:.0f} ms"
+    yield Figure("`from contacts_core import connect, Contacts`, times the four", clients / parts, most=1.3, note=note)
     if SCRIPT.exists():
         drawing = [sys.executable, "-c", "import typer, rich"]
         drawn, shown = _fastest([_starting(drawing), _starting([str(SCRIPT), "--help"])], rounds)

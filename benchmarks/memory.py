@@ -45,9 +45,9 @@ def _exported(address: str, thousands: int, file_type: str) -> tuple[int, float]
 
 def export(settings: dict[str, Any]) -> tuple[int, int, float]:
     """Read every contact; gives their number, the process's peak RSS in bytes, and the seconds."""
-    with connect("sendgrid", api_key="SG.sandbox", **settings) as door:
+    with connect("sendgrid", api_key="SG.sandbox", **settings) as contacts:
         start = time.perf_counter()
-        count = sum(1 for _ in door.export())
+        count = sum(1 for _ in contacts.export())
         seconds = time.perf_counter() - start
     return count, peak(), seconds
 

@@ -37,7 +37,7 @@ class Unhindered(Bird):
 
 
 def run(*, quick: bool) -> Iterator[Figure]:
-    """Both doors, one request at a time and eight at once."""
+    """Both clients, one request at a time and eight at once."""
     rounds, requests = (5, 80) if quick else (25, 320)
     with serving("small") as address:
         provider = Unhindered(
@@ -66,7 +66,7 @@ def _blocking(provider: Bird, rounds: int, requests: int) -> Iterator[Figure]:
     headers, addresses = _addresses(provider)
     with (
         httpx.Client(timeout=connections.timeout(HTTP), limits=connections.limits(HTTP)) as client,
-        Contacts(provider) as door,
+        Contacts(provider) as contacts,
         ThreadPoolExecutor(HTTP.max_connections) as pool,
     ):
 
@@ -86,14 +86,14 @@ def _blocking(provider: Bird, rounds: int, requests: int) -> Iterator[Figure]:
 
         def called() -> None:
             for n in range(requests):
-                door.request("GET", f"/contacts/{IDS[n]}")
+                contacts.request("GET", f"/contacts/{IDS[n]}")
 
         def read() -> None:
             for _ in range(requests):
-                door.get_contacts(IDS[:1])  # the one that the server holds
+                contacts.get_contacts(IDS[:1])  # the one that the server holds
 
         def deleted() -> None:
-            door.delete_contacts(IDS[:requests])
+            contacts.delete_contacts(IDS[:requests])
 
         get = partial(bare, "GET")
         yield _figure("sync, 1 in flight, `call`", [get, called], rounds, requests, 0.10)
@@ -116,11 +116,11 @@ def _awaiting(provider: Bird, rounds: int, requests: int, run_in_loop: Callable[
 
 
 class _Awaited:
-    """The ways of the async door."""
+    """The ways of the asynchronous client."""
 
     def __init__(self, provider: Bird, requests: int) -> None:
         self._client = httpx.AsyncClient(timeout=connections.timeout(HTTP), limits=connections.limits(HTTP))
-        self._door = AsyncContacts(provider)
+        self._contacts = AsyncContacts(provider)
         self._requests = requests
         self._headers, self._addresses = _addresses(provider)
 
@@ -141,15 +141,15 @@ class _Awaited:
 
     async def called(self) -> None:
         for n in range(self._requests):
-            await self._door.request("GET", f"/contacts/{IDS[n]}")
+            await self._contacts.request("GET", f"/contacts/{IDS[n]}")
 
     async def read(self) -> None:
         for _ in range(self._requests):
-            await self._door.get_contacts(IDS[:1])  # the one that the server holds
+            await self._contacts.get_contacts(IDS[:1])  # the one that the server holds
 
     async def deleted(self) -> None:
-        await self._door.delete_contacts(IDS[: self._requests])
+        await self._contacts.delete_contacts(IDS[: self._requests])
 
     async def close(self) -> None:
         await self._client.aclose()
-        await self._door.close()
+        await self._contacts.close()

@@ -42,11 +42,11 @@ def _figures(provider: Bird | UserApi, page: str, rounds: int) -> Iterator[Figur
     bare, ours, consumed = [], [], []
     with (
         httpx.Client(timeout=connections.timeout(HTTP), limits=connections.limits(HTTP)) as client,
-        Contacts(provider) as door,
+        Contacts(provider) as contacts,
     ):
         for _ in range(rounds):
-            ours.append(_seconds_of_export(door))
-            consumed.append(_seconds_of_export(door, CONSUMER))
+            ours.append(_seconds_of_export(contacts))
+            consumed.append(_seconds_of_export(contacts, CONSUMER))
             for _ in range(10):
                 start = time.perf_counter()
                 client.get(page).raise_for_status()
@@ -63,10 +63,10 @@ def _figures(provider: Bird | UserApi, page: str, rounds: int) -> Iterator[Figur
     yield Figure(f"{what} by the bare client", min(bare) / a_page, least=TARGET, note=note, unit="{:.3f}")
 
 
-def _seconds_of_export(door: Contacts[Any], consumer: float = 0.0) -> float:
+def _seconds_of_export(contacts: Contacts[Any], consumer: float = 0.0) -> float:
     start = time.perf_counter()
     count = 0
-    for count, _ in enumerate(door.export(), 1):
+    for count, _ in enumerate(contacts.export(), 1):
         if consumer and count % PAGE == 0:
             time.sleep(consumer)
     assert count == PAGE * PAGES
