@@ -27,7 +27,18 @@ from contacts_core.provider import (
 from contacts_core.testing.harness import Harness
 from contacts_core.testing.records import Records, record_of, stored_record
 
-__all__ = ["Case", "Cases", "Crowd", "case", "crowd", "lost_fields", "repeated", "several_batches", "shared_fields"]
+__all__ = [
+    "Case",
+    "Cases",
+    "Crowd",
+    "case",
+    "crowd",
+    "lost_fields",
+    "many",
+    "repeated",
+    "several_batches",
+    "shared_fields",
+]
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -93,6 +104,11 @@ def crowd(contract: type[Cases]) -> int:
     """So many contacts that they need two whole pages and a short one, whatever the size of a page is."""
     provider, fewest = contract.provider, contract.fewest_of_a_crowd
     return max(fewest, 2 * provider.page_size + 1) if issubclass(provider, Exports) else fewest
+
+
+def many(contract: type[Cases]) -> int:
+    """So many contacts that most vendors need a second page, and no more than a crowd."""
+    return min(120, crowd(contract))
 
 
 def several_batches(contract: type[Cases]) -> int:
