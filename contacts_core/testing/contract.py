@@ -156,7 +156,7 @@ class ProviderContract(ReadCases, WriteCases, ChangeCases, FaultCases):
             account: Settings of an empty account, where there is no emulator.
         """
         case: Case = getattr(self, f"test_{name}").case
-        contacts = case.population(self.provider)
+        contacts = case.population(type(self))
         if contacts is None:
             contacts = 0 if self.creates() or not (self.emulator or self._fills()) else 3
         with open_harness(

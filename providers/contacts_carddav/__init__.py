@@ -176,7 +176,7 @@ class CardDav(
         for home in (yield from self._homes()):
             found = yield from api.propfind(home, (payloads.TYPE, payloads.TITLE))
             of_cards = [each for each in found.resources if each.has(payloads.TYPE, payloads.BOOK)]
-            books += [AddressBook(self._at(each.href), each.text(payloads.TITLE)) for each in of_cards]
+            books += [AddressBook(urljoin(home, each.href), each.text(payloads.TITLE)) for each in of_cards]
         return books
 
     def _homes(self) -> Flow[list[str]]:
@@ -236,13 +236,29 @@ class CardDav(
     def _cards(self, hrefs: Sequence[str]) -> Flow[list[Card]]:
         """Read cards in one request, without those that are gone."""
         answer = yield from api.report((yield from self._book()), payloads.multiget(hrefs))
-        told = {self._place(each.href) for each in answer.resources}
-        if missing := {self._place(href) for href in hrefs} - told:
-            raise UnexpectedPayload(f"the answer lacks {len(missing)} of {len(hrefs)} cards", provider=self.name)
-        return _cards(answer)
+        asked = {self._place(href) for href in hrefs}
+        told = self._single(each for each in answer.resources if self._place(each.href) in asked)
+        if len(told) < len(asked):
+            missing = len(asked) - len(told)
+            raise UnexpectedPayload(f"the answer lacks {missing} of {len(asked)} cards", provider=self.name)
+        return _cards(told)
 
     def _matches(self, filters: Sequence[PropFilter]) -> Flow[list[Card]]:
-        return _cards((yield from api.report((yield from self._book()), payloads.query(filters))))
+        answer = yield from api.report((yield from self._book()), payloads.query(filters))
+        return _cards(self._single(answer.resources))
+
+    def _single(self, resources: Iterable[Resource]) -> list[Resource]:
+        """Return each resource once, if an answer repeats some.
+
+        Raises:
+            UnexpectedPayload: The answer says two things of one of them.
+        """
+        places: dict[str, Resource] = {}
+        for each in resources:
+            known = places.setdefault(self._place(each.href), each)
+            if (known.status, known.texts) != (each.status, each.texts):
+                raise UnexpectedPayload(f"the answer says two things of {each.href}", provider=self.name)
+        return list(places.values())
 
     def _hrefs(self) -> Flow[list[str]]:
         """Return where the cards of the book are."""
@@ -250,7 +266,7 @@ class CardDav(
         answer = yield from api.propfind(book, (payloads.ETAG, payloads.TYPE))
         cards = [
             each
-            for each in answer.resources
+            for each in self._single(answer.resources)
             if self._place(each.href) != self._place(book) and not each.has(payloads.TYPE, payloads.COLLECTION)
         ]
         for each in cards:
@@ -321,6 +337,7 @@ class CardDav(
                 return refusal is not None
             if not card.etag:
                 raise Rejected("not sent: the server does not tell the version of the card", provider=self.name)
+            self._check_place(wanted.path)
             try:
                 yield from _unlocked(wanted)
             except (NotFound, Rejected) as error:
@@ -336,10 +353,25 @@ class CardDav(
         assert refusal is not None
         raise refusal
 
+    def _card_at(self, card: Card) -> str:
+        return urljoin(self._books[0], card.href)
+
+    def _check_place(self, url: str) -> None:
+        """Refuse to change what is not in the book itself (RFC 6352, section 5.2), although an answer named it.
+
+        Raises:
+            Rejected: It is somewhere else.
+        """
+        book, at = urlsplit(self._books[0]), urlsplit(url)
+        folder, _, name = unquote(at.path).rpartition("/")
+        inside = at[:2] == book[:2] and folder == unquote(book.path).rstrip("/") and name not in {"", ".", ".."}
+        if not inside or at.query:
+            raise Rejected(f"not sent: {at.path} is not in the address book", provider=self.name)
+
     def _edit(self, card: Card, change: Callable[[Card], Card | None]) -> Flow[bool]:
         def act(present: Card) -> Request[None] | None:
             after = change(present)
-            return None if after is None or after == present else api.replace(self._at(present.href), after)
+            return None if after is None or after == present else api.replace(self._card_at(present), after)
 
         return (yield from self._change(card, act))
 
@@ -350,7 +382,7 @@ class CardDav(
         def act(present: Card) -> Request[None]:
             if set(mapping.identifiers(present)) != known:
                 raise Rejected("not sent: the card was changed meanwhile and has other identifiers now", status=409)
-            return api.delete(self._at(present.href), present)
+            return api.delete(self._card_at(present), present)
 
         yield from self._change(card, act)
         return done(id, deleted=[] if card.is_group else [mapping.contact(card, None)])
@@ -465,7 +497,7 @@ class CardDav(
         groups = yield from self._groups()
         answer = yield from api.report((yield from self._book()), payloads.query(filters, every=every))
         whole = [each for each in answer.resources if each.status != payloads.TRUNCATED]
-        contacts = self._shown(_cards(Multistatus(tuple(whole))), groups)
+        contacts = self._shown(_cards(self._single(whole)), groups)
         return PartialResult(contacts, len(contacts) if len(whole) == len(answer.resources) else None)
 
     def changes(self, token: str = "") -> Flow[Changes]:
@@ -618,15 +650,15 @@ def _unlocked(write: Request[None]) -> Flow[None]:
     return (yield from write)
 
 
-def _cards(answer: Multistatus) -> list[Card]:
+def _cards(resources: Sequence[Resource]) -> list[Card]:
     """Return the cards of an answer, without those that are gone.
 
     Raises:
         UnexpectedPayload: One of them cannot be read, or the server left some out.
     """
-    for each in answer.resources:
+    for each in resources:
         _check_status(each)
-    there = [each for each in answer.resources if each.status == payloads.FOUND]
+    there = [each for each in resources if each.status == payloads.FOUND]
     if lacking := [each.href for each in there if payloads.CARD_TEXT not in each.properties]:
         raise UnexpectedPayload(f"the answer has no card for {lacking[0]}", provider=mapping.NAME)
     return [mapping.card(each) for each in there]

@@ -71,7 +71,7 @@ class Line:
         raw: As it stands in the card, folded, without the last line break.
         head: All before the colon, unfolded.
         name: In upper case; empty if the line cannot be read.
-        group: Such as ``item1``; lines of one group belong together.
+        group: Such as ``item1``, in lower case; lines of one group belong together.
         params: Names in upper case, each with one value.
         value: All after the colon, unfolded and still escaped.
     """
@@ -202,7 +202,7 @@ def _line(parts: Sequence[str]) -> Line:
     if "quoted-printable" in [value.lower() for key, value in params if key == "ENCODING"]:
         charset = next((value for key, value in params if key == "CHARSET"), "utf-8")
         value = _decoded(value, charset)
-    return Line(raw, head, name.upper(), group, params, value)
+    return Line(raw, head, name.upper(), group.lower(), params, value)
 
 
 def _params(text: str) -> Iterable[tuple[str, str]]:
@@ -630,8 +630,17 @@ def _made(head: str, value: str, *, escape: bool = True) -> Line:
 
 
 def _changed(line: Line, value: str) -> Line:
-    """Return the line with another value, and with its group and parameters."""
-    return _made(line.head, value, escape=False)
+    """Return the line with another value, and with its group and parameters, without those of an encoded value."""
+    first, *params = _grammar().q_split(line.head, ";")
+    kept = [text for text in params if not _is_encoding(text)]
+    return _made(";".join([first, *kept]), value, escape=False)
+
+
+def _is_encoding(param: str) -> bool:
+    """Whether a parameter says how vCard 2.1 encodes the value; vCard 3 and 4 are in UTF-8, and escape it."""
+    return any(
+        key == "CHARSET" or (key, value.lower()) == ("ENCODING", "quoted-printable") for key, value in _params(param)
+    )
 
 
 def _appended(before: Card, added: Sequence[Line]) -> Card | None:

@@ -39,6 +39,11 @@ class Resource:
     status: int
     properties: Mapping[str, Element]
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """The texts of its properties."""
+        return {name: self.text(name) for name in self.properties}
+
     def text(self, name: str) -> str:
         """Return the text of a property; empty if it was not found."""
         found = self.properties.get(name)

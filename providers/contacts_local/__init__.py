@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 from attrs import Factory, field, frozen
 
-from contacts_core.errors import InvalidInput
+from contacts_core.errors import ConfigurationError, InvalidInput
 from contacts_core.models import Contact, ContactList, Count, FieldDefinition, Identifier, Outcome, Page
 from contacts_core.provider import (
     AddsToLists,
@@ -52,6 +52,8 @@ BATCH = 5000  # a transaction of so many takes a fraction of a second
 
 
 def _path(value: str | Path) -> Path:
+    if "\0" in str(value):
+        raise ConfigurationError("path holds the character NUL, which no path may have")
     return Path(value).expanduser().absolute()
 
 

@@ -155,7 +155,7 @@ def row(contact: Contact) -> str:
         data.extra = dict(contact.extra)
     try:
         text = encode(data).decode()
-    except TypeError:  # a value in ``extra`` that is not data
+    except (TypeError, RecursionError):  # a value in ``extra`` that is not data, or one within itself
         raise InvalidInput("it holds a value that JSON has no form for") from None
     if "\\u0000" in text and "\\u0000" in text.replace("\\\\", ""):  # where SQLite takes a text in JSON to end
         raise InvalidInput("it holds the character NUL, which the file cannot hold")

@@ -188,6 +188,11 @@ def upsert(db: sqlite3.Connection, contacts: Sequence[Contact], lists: Sequence[
         owners = {number for name in names for number in numbers.get(name, ())} if numbers else set[int]()
         if contact.provider == NAME and contact.id in by_given_id:
             owners = {by_given_id[contact.id]}
+            theirs = before[by_given_id[contact.id]].identifiers
+            if theirs and names and not {*names}.intersection(mapping.names(theirs)):
+                reason = "not sent: the contact with this id has none of these identifiers"
+                outcomes.append(failed(contact.display_id, reason))
+                continue
         if len(owners) > 1:
             reason = f"not sent: {len(owners)} contacts have its identifiers; give the id of one of them"
             outcomes.append(failed(contact.display_id, reason))
@@ -235,6 +240,7 @@ class Writer:
         names: Sequence[Name],
         lists: Iterable[str],
         times: tuple[int | None, int | None] | None = None,
+        before: int | None = None,
     ) -> str:
         """Add a contact.
 
@@ -245,6 +251,7 @@ class Writer:
             names: `mapping.names` of its identifiers.
             lists: The lists that it is on.
             times: When it was created and changed; now, if not given.
+            before: The version at which a contact with this id was deleted.
 
         Raises:
             InvalidInput: A value cannot be written.
@@ -253,7 +260,7 @@ class Writer:
             contact = mapping.without_repetition(contact, names)
             names = names if len(names) == len(contact.identifiers) else mapping.names(contact.identifiers)
         data = mapping.row(contact)
-        version = log.note(contact_id)
+        version = log.note(contact_id, before=before)
         self._new.append((version, contact_id, version, data, *(times or (log.now, log.now))))
         self._indexed += mapping.index_rows(contact.identifiers, names, version)
         if lists:
@@ -435,6 +442,7 @@ def _times(contact: Contact, now: int) -> tuple[int, int]:
 def replace(db: sqlite3.Connection, copied: sqlite3.Connection, size: int) -> None:
     """Make the contacts, lists and fields those of a copy; only what is different counts as a change."""
     missing: set[str] = {row[0] for row in db.execute("SELECT id FROM contact")}
+    gone: dict[str, int] = dict(db.execute("SELECT contact, version FROM change WHERE gone"))
     after = 0
     while rows := copied.execute(f"{NUMBERED} WHERE n > ? ORDER BY n LIMIT ?", [after, size]).fetchall():
         after = rows[-1][0]
@@ -450,7 +458,7 @@ def replace(db: sqlite3.Connection, copied: sqlite3.Connection, size: int) -> No
                 _ = writer.change(log, number, before[number], contact, contact.lists or (), times[1], exactly=True)
             else:
                 names = mapping.names(contact.identifiers)
-                _ = writer.add(log, contact.id, contact, names, contact.lists or (), times)
+                _ = writer.add(log, contact.id, contact, names, contact.lists or (), times, gone.get(contact.id))
         writer.write()
         log.write()
     _remove(db, _by_number(db, _numbers(db, sorted(missing)).values()))

@@ -14,6 +14,7 @@ from attrs import field, frozen
 
 from contacts_core.query import And, Compare, Not, Op, Or, Query, RawQuery
 from contacts_local import mapping
+from contacts_local.payloads import encode
 
 __all__ = ["Condition", "condition"]
 
@@ -54,8 +55,12 @@ class Condition:
 
 
 def condition(query: Query) -> Condition | None:
-    """Return the condition of a query; None if the query is too large or too deep for one statement."""
-    found = _condition(query, 0)
+    """Return the condition of a query; None if the query is too large, too deep or too odd for one statement."""
+    try:
+        found = _condition(query, 0)
+        _ = encode(found and found.values)
+    except UnicodeEncodeError:  # half a character, which no text of the file has
+        return None
     if found is None or len(found.values) > MOST_VALUES or len(found.sql) > MOST_TEXT:
         return None
     return found

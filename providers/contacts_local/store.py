@@ -20,7 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from contacts_core.errors import ConfigurationError, ContactsError, Unavailable
+import msgspec
+
+from contacts_core.errors import ConfigurationError, ContactsError, InvalidInput, Unavailable
 from contacts_core.storage.private_files import private_file, private_folder
 from contacts_local import functions
 
@@ -264,19 +266,30 @@ def _use_write_ahead_log(db: sqlite3.Connection) -> None:
 
 @contextmanager
 def _typed(path: Path) -> Generator[None]:
-    """Raise errors of SQLite as ours; they name the file, and nothing of its content."""
+    """Raise errors of SQLite and of the system as ours; they name the file, and nothing of its content."""
     try:
         yield
     except sqlite3.Error as error:
         raise _error(error, path) from None
+    except OSError as error:
+        what = f"{path.name[:80]} cannot be opened: {error.strerror}"
+        raise ConfigurationError(what, hint="check the path") from None
+    except msgspec.DecodeError:
+        raise _damaged(path) from None
+    except UnicodeEncodeError:
+        raise InvalidInput("a text holds half a character, which cannot be stored or found") from None
+
+
+def _damaged(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path.name} is not a file of contacts, or it is damaged", hint="choose another path, or restore a backup"
+    )
 
 
 def _error(error: sqlite3.Error, path: Path) -> ContactsError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return ConfigurationError(
-            f"{path.name} is not a file of contacts, or it is damaged", hint="choose another path, or restore a backup"
-        )
+        return _damaged(path)
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         return ConfigurationError(
             f"{path.name} cannot be opened for writing", hint="check the permissions of the file and of its folder"

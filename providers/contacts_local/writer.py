@@ -62,7 +62,7 @@ def open_writer(path: Path, source: str, lists: Sequence[ContactList]) -> Genera
             else f"{path.name} is an export of {known}, which this one would replace",
             hint="name another file",
         )
-    part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
+    part = path.with_name(f".contacts-{secrets.token_hex(8)}.part")
     fresh = Store(part)
     try:
         _ = fresh.write(partial(records.begin_copy, source=source, lists=lists))

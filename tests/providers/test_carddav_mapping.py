@@ -516,3 +516,26 @@ def test_whatever_stands_in_a_card_goes_back_as_it_stood(lines: list[str], first
     assert mapping.contact(again, {}).first_name == (first.strip() or "Jane")
     if note.strip():
         assert mapping.custom(again)["note"] == note
+
+
+# -- what vCard 2.1 leaves behind in vCard 3
+
+
+def test_a_changed_value_is_no_longer_encoded() -> None:
+    before = card("N;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:D=C3=B6e;Jane;;;", "X-SITE;QUOTED-PRINTABLE:a=3D1", "FN:J")
+    wanted = Contact(first_name="Ann", custom={"site": "https://example.com/?a=41"})
+    lines, _ = upserted(before, wanted)
+    assert lines == ["N:Döe;Ann;;;", "X-SITE:https://example.com/?a=41", "FN:J"]
+    tagged = card("CATEGORIES;ENCODING=QUOTED-PRINTABLE;TYPE=x:a=3D41,Other", version="2.1")
+    rest = mapping.without_tag(tagged, "Other")
+    assert rest
+    assert rest.lines[3].raw == "CATEGORIES;TYPE=x:a=41"
+    assert mapping.tags(rest) == ["a=41"]
+
+
+def test_the_name_of_a_group_has_no_case() -> None:
+    labelled = card("item1.EMAIL:jane@example.com", "ITEM1.X-ABLabel:Work")
+    assert mapping.identifiers(labelled)[0].label == "Work"
+    rest = mapping.without(labelled, JANE)
+    assert rest
+    assert "Work" not in rest.text

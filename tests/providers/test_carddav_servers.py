@@ -14,7 +14,14 @@ import pytest
 from contacts_carddav import CardDav
 from contacts_core import F
 from contacts_core.client import Contacts
-from contacts_core.errors import ConfigurationError, InvalidInput, NotFound, Unauthenticated, UnexpectedPayload
+from contacts_core.errors import (
+    ConfigurationError,
+    InvalidInput,
+    NotFound,
+    Rejected,
+    Unauthenticated,
+    UnexpectedPayload,
+)
 from contacts_core.models import Contact, Identifier, OutcomeState
 from tests.providers.dav_servers import Account, DavServer, Radicale, Xandikos
 
@@ -423,3 +430,106 @@ def test_a_card_without_a_uid_is_reached_by_its_place(tmp_path: Any) -> None:
             assert client.remove_identifier(found.id, JANE).state is OutcomeState.DONE
             assert client.delete_contacts([found.id]).confirmed == (found.id,)
             assert client.count() == 0
+
+
+class Scripted:
+    """A server of one card that a test may let answer anything; what it was asked to write is noted."""
+
+    def __init__(self) -> None:
+        self.hrefs = ["/book/a.vcf"]
+        self.shown: Callable[[list[str]], list[str]] = lambda answers: answers
+        self.cards: dict[str, str] = {}
+        self.writes: list[tuple[str, str, str]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.method in {"PUT", "DELETE"}:
+            self.writes.append((request.method, str(request.url), request.content.decode()))
+            return httpx.Response(204)
+        answers = [
+            self.answer(href, self.cards.get(href, card("u-1", "EMAIL:jane@example.com"))) for href in self.hrefs
+        ]
+        wanted = [] if b"X-ADDRESSBOOKSERVER-KIND" in request.content else self.shown(answers)
+        head = '<d:multistatus xmlns:d="DAV:" xmlns:c="urn:ietf:params:xml:ns:carddav">'
+        return httpx.Response(207, content=f"{head}{''.join(wanted)}</d:multistatus>")
+
+    @staticmethod
+    def answer(href: str, text: str) -> str:
+        return (
+            f'<d:response><d:href>{href}</d:href><d:propstat><d:prop><d:getetag>"1"</d:getetag><d:resourcetype/>'
+            f"<c:address-data>{text}</c:address-data></d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat>"
+            "</d:response>"
+        )
+
+
+@pytest.fixture
+def scripted() -> Scripted:
+    return Scripted()
+
+
+@pytest.fixture
+def book(scripted: Scripted) -> Iterator[Contacts[CardDav]]:
+    provider = CardDav(base_url="http://127.0.0.1:9", address_book="/book/")
+    with httpx.Client(transport=httpx.MockTransport(scripted)) as http, Contacts(provider, http) as client:
+        yield client
+
+
+def test_an_answer_that_repeats_a_card_shows_one_contact(scripted: Scripted, book: Contacts[CardDav]) -> None:
+    scripted.shown = lambda answers: answers * 3
+    assert [each.id for each in book.export()] == ["u-1"]
+    assert book.count() == 1
+    assert book.delete_contacts(["u-1"]).confirmed == ("u-1",)
+    assert [method for method, *_ in scripted.writes] == ["DELETE"]
+
+
+def test_an_answer_that_says_two_things_of_a_card_is_none(scripted: Scripted, book: Contacts[CardDav]) -> None:
+    other = Scripted.answer("/book/a.vcf", card("u-1", "EMAIL:john@example.com"))
+    scripted.shown = lambda answers: [*answers, other]
+    with pytest.raises(UnexpectedPayload, match="two things"):
+        list(book.export())
+    with pytest.raises(UnexpectedPayload, match="two things"):
+        book.delete_contacts(["u-1"])
+    assert scripted.writes == []
+
+
+def test_cards_that_nobody_asked_for_are_no_answer(scripted: Scripted, book: Contacts[CardDav]) -> None:
+    stray = Scripted.answer("/book/stray.vcf", card("u-2", "EMAIL:john@example.com"))
+    reports: list[list[str]] = []
+
+    def shown(answers: list[str]) -> list[str]:
+        reports.append(answers)
+        return answers if len(reports) == 1 else [stray, *answers]
+
+    scripted.shown = shown
+    assert [each.id for each in book.export()] == ["u-1"]
+
+
+@pytest.mark.parametrize(
+    "href",
+    [
+        "/other/a.vcf",
+        "/book/../other/a.vcf",
+        "/book/%2e%2e/other/a.vcf",
+        "/book/nested/a.vcf",
+        "/booky/a.vcf",
+        "http://other.example.com/book/a.vcf",
+        "//other.example.com/book/a.vcf",
+        "http://127.0.0.1:8/book/a.vcf",
+    ],
+)
+def test_what_is_outside_the_book_is_never_written(scripted: Scripted, book: Contacts[CardDav], href: str) -> None:
+    scripted.hrefs = [href]
+    outcome = book.delete_contacts(["u-1"])
+    assert outcome.state is OutcomeState.FAILED
+    assert "is not in the address book" in outcome.failed[0].reason
+    with pytest.raises(Rejected, match="is not in the address book"):
+        book.remove_identifier("u-1", JANE)
+    assert scripted.writes == []
+
+
+@pytest.mark.parametrize("href", ["a.vcf", "http://127.0.0.1:9/book/a.vcf", "/%62ook/a.vcf", "/book/a%20%2Bb.vcf"])
+def test_every_spelling_of_a_place_in_the_book_is_written(
+    scripted: Scripted, book: Contacts[CardDav], href: str
+) -> None:
+    scripted.hrefs = [href]
+    assert book.delete_contacts(["u-1"]).confirmed == ("u-1",)
+    assert len(scripted.writes) == 1

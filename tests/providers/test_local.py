@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, ClassVar
@@ -125,6 +126,31 @@ class TestTheFile:
             with connect(Local, path=tmp_path / name) as contacts, pytest.raises(ConfigurationError):
                 contacts.count()
         assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+    @pytest.mark.parametrize("name", ["a%20b ?#&\n'\".db", "file:x?mode=ro", ":memory:", "é" * 120])
+    def test_may_have_any_name(self, tmp_path: Path, name: str) -> None:
+        with connect(Local, path=tmp_path / name) as contacts:
+            contacts.upsert_contacts([jane()])
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+
+    @pytest.mark.parametrize("name", ["x" * 300, "a\0b", "folder", "link", "missing/x.db", "pipe", "text/x.db"])
+    def test_at_an_impossible_path_is_an_error_of_the_settings(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "link").symlink_to("link")
+        (tmp_path / "text").touch()
+        os.mkfifo(tmp_path / "pipe")
+        before = sorted(tmp_path.iterdir())
+        with pytest.raises((ConfigurationError, Unavailable)), connect(Local, path=tmp_path / name) as contacts:
+            contacts.count()
+        assert sorted(tmp_path.iterdir()) == before
+
+    def test_with_damaged_contents_is_told(self, contacts: Contacts[Local], tmp_path: Path) -> None:
+        contacts.upsert_contacts([jane()])
+        contacts.close()
+        with closing(sqlite3.connect(tmp_path / FILE)) as db, db:
+            db.execute("UPDATE contact SET data = replace(data, '[', ']')")
+        with connect(Local, path=tmp_path / FILE) as damaged, pytest.raises(ConfigurationError, match="damaged"):
+            list(damaged.export())
 
     def test_that_was_replaced_is_opened_again(self, contacts: Contacts[Local], tmp_path: Path) -> None:
         contacts.upsert_contacts(people(3))
@@ -418,6 +444,42 @@ class TestContacts:
                 each.email or "" for each in [*people(3), *people(3, 10)]
             )
 
+    def test_of_another_file_with_the_same_id_are_somebody_else(
+        self, contacts: Contacts[Local], tmp_path: Path
+    ) -> None:
+        bob = Contact(id="1", identifiers=(Identifier.email("bob@example.com"),), first_name="Bob")
+        for name, contact in (("one.db", evolve(jane(first_name="Jane"), id="1")), ("two.db", bob)):
+            with open_writer(tmp_path / name, name, []) as file:
+                file.write(contact)
+        with connect(Local, path=tmp_path / "one.db") as one, connect(Local, path=tmp_path / "two.db") as two:
+            outcome = two.upsert_contacts(one.export())
+            assert outcome.state is OutcomeState.FAILED
+            assert "has none of these identifiers" in outcome.failed[0].reason
+            assert [(contact.first_name, contact.email) for contact in two.export()] == [("Bob", "bob@example.com")]
+            renamed = Contact(provider="local", id="1", first_name="Robert")
+            assert two.upsert_contacts([renamed]).confirmed == ("1",)
+
+    def test_with_half_a_character_are_refused_by_every_operation(self, contacts: Contacts[Local]) -> None:
+        half = "\ud800"
+        contacts.upsert_contacts([jane()])
+        for operation in (
+            lambda: contacts.find([Identifier.external_id(half)]),
+            lambda: contacts.create_list(half),
+            lambda: list(contacts.search(RawQuery(f"id = '{half}'"))),
+        ):
+            with pytest.raises(InvalidInput, match="half a character"):
+                operation()
+        for query in (F.first_name == half, F.first_name.contains(half), F.custom[half] == 1, F.custom["a"] == half):
+            assert list(contacts.search(query)) == []
+        assert contacts.count() == 1
+
+    def test_without_an_end_do_not_keep_others_from_being_written(self, contacts: Contacts[Local]) -> None:
+        endless: list[Any] = []
+        endless.append(endless)
+        outcome = contacts.upsert_contacts([*people(1), jane(extra={"x": endless})])
+        assert [failure.item for failure in outcome.failed] == ["jane@example.com"]
+        assert only(contacts).email == "person0@example.com"
+
 
 class TestLists:
     def test_count_their_members_exactly(self, contacts: Contacts[Local]) -> None:
@@ -585,6 +647,26 @@ class TestExportToAFile:
             assert copy.count() == 25
             self.export(vendor, tmp_path / FILE)
             assert changes(copy, found.version).version == found.version
+
+    def test_again_tells_who_came_back_as_there(self, tmp_path: Path) -> None:
+        both = [evolve(each, provider="crm", id=f"{number}") for number, each in enumerate(people(2))]
+        for exported in (both, both[:1], both):
+            with open_writer(tmp_path / FILE, "crm", []) as file:
+                for contact in exported:
+                    file.write(contact)
+        with connect(Local, path=tmp_path / FILE) as copy:
+            found = changes(copy, 0)
+            assert (sorted(contact.id for contact in found.contacts), found.gone) == ([each.id for each in both], ())
+            copy.delete_contacts([both[1].id])
+            assert [contact.id for contact in changes(copy, 0).contacts] == [both[0].id]
+            assert changes(copy, 0).gone == (both[1].id,)
+
+    def test_may_have_a_name_as_long_as_any(self, tmp_path: Path) -> None:
+        name = "é" * 118 + ".db"
+        for _ in range(2):
+            with open_writer(tmp_path / name, "crm", []) as file:
+                file.write(jane())
+        assert [path.name for path in tmp_path.iterdir()] == [name]
 
     def test_replaces_nothing_but_an_export_of_the_same_account(
         self, vendor: Contacts[MemoryProvider], contacts: Contacts[Local], tmp_path: Path

@@ -205,9 +205,10 @@ class ChangeCases(Cases):
 
     def leaving(self, _: Harness, records: Records, turn: int) -> Change:
         """The removal of a member from one of its lists."""
-        members = _most_lists_first(r for r in records.values() if r.lists)
+        lists = set(self.used_lists(records))
+        members = _most_lists_first(r for r in records.values() if r.lists & lists)
         target = chosen(members, turn, "a member of a list")
-        list_id = min(target.lists)
+        list_id = min(target.lists & lists)
         after = evolve(target, lists=target.lists - {list_id})
         return Change(lambda client: client.remove_from_list(list_id, [target.id]), becomes={target.id: after})
 
@@ -236,7 +237,7 @@ class ChangeCases(Cases):
         return Change(lambda client: client.create_list(f"{NEW_LISTS} {turn}"))
 
     def used_lists(self, records: Records) -> list[str]:
-        """The ids of the lists that have members."""
+        """The ids of the lists that have members and are nothing else, such as tags, at the vendor."""
         return sorted({list_id for record in records.values() for list_id in record.lists})
 
     def unknown_id(self, records: Records) -> str:
