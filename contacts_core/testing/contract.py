@@ -51,6 +51,9 @@ class ProviderContract(ReadCases, WriteCases, ChangeCases, FaultCases):
         cassettes: The folder of its cassettes; None for none.
         settings: Settings besides those that the emulator gives.
         observer: Called with every exchange that an emulator sees.
+        fewest_of_a_crowd: How many contacts there are where several pages are tried: so many, or two whole pages and a
+            contact if that is more. Lower it for a server that takes long to fill and read, but only if the provider's
+            pages really have the `page_size` that it declares: larger ones are then not tried. Default 201.
     """
 
     provider: ClassVar[type[Provider]]
@@ -156,7 +159,7 @@ class ProviderContract(ReadCases, WriteCases, ChangeCases, FaultCases):
             account: Settings of an empty account, where there is no emulator.
         """
         case: Case = getattr(self, f"test_{name}").case
-        contacts = case.population(self.provider)
+        contacts = case.population(type(self))
         if contacts is None:
             contacts = 0 if self.creates() or not (self.emulator or self._fills()) else 3
         with open_harness(

@@ -32,11 +32,10 @@ __all__ = ["Case", "Cases", "Crowd", "case", "crowd", "lost_fields", "repeated",
 T = TypeVar("T", bound=Callable[..., Any])
 
 AREA_CODES = (202, 212, 303, 312, 404, 415, 503, 617, 702, 801)
-FEWEST_OF_A_CROWD = 201
 SETTLE_TIMEOUT_S = 120.0  # virtual seconds for a vendor to show what it did
 
 
-Crowd = Callable[[type[Provider]], int]
+Crowd = Callable[["type[Cases]"], int]
 
 
 @frozen
@@ -47,7 +46,7 @@ class Case:
         needs: Capabilities that the provider must declare.
         recorded: Whether it is short enough for a cassette.
         emulated: Whether it needs an emulator, for its faults or its requests.
-        contacts: How many contacts the account starts with, or a function that tells it of a provider; 0 is an empty
+        contacts: How many contacts the account starts with, or a function that tells it of a contract; 0 is an empty
             account. None leaves it to the kit: none where the provider can write contacts, else a few of the
             emulator's.
         stored: Whether it compares what is stored before and after.
@@ -65,9 +64,9 @@ class Case:
     one_client: bool = False
     proves: bool = True
 
-    def population(self, provider: type[Provider]) -> int | None:
-        """How many contacts the account of this provider starts with."""
-        return self.contacts(provider) if callable(self.contacts) else self.contacts
+    def population(self, contract: type[Cases]) -> int | None:
+        """How many contacts the account of this contract starts with."""
+        return self.contacts(contract) if callable(self.contacts) else self.contacts
 
 
 def case(
@@ -90,13 +89,15 @@ def case(
     return mark
 
 
-def crowd(provider: type[Provider]) -> int:
-    """So many contacts that they need two whole pages and a short one, whatever the size of a page is."""
-    return max(FEWEST_OF_A_CROWD, 2 * provider.page_size + 1) if issubclass(provider, Exports) else FEWEST_OF_A_CROWD
+def crowd(contract: type[Cases]) -> int:
+    """So many contacts that they need two whole pages and a short one, and no fewer than the contract wants."""
+    fewest, provider = contract.fewest_of_a_crowd, contract.provider
+    return max(fewest, 2 * provider.page_size + 1) if issubclass(provider, Exports) else fewest
 
 
-def several_batches(provider: type[Provider]) -> int:
+def several_batches(contract: type[Cases]) -> int:
     """So many contacts that the deletion of all but one needs two whole batches and a short one."""
+    provider = contract.provider
     return max(24, 2 * provider.delete_batch_size + 2) if issubclass(provider, DeletesContacts) else 24
 
 
@@ -124,6 +125,7 @@ class Cases:
     """Helpers for cases."""
 
     provider: ClassVar[type[Provider]]
+    fewest_of_a_crowd: ClassVar[int] = 201
 
     def creates(self) -> bool:
         """Whether the provider can make the people a case needs; else the emulator brings some."""
@@ -161,7 +163,7 @@ class Cases:
     def population(self, harness: Harness) -> int:
         """How many contacts the case starts with."""
         marked: Case = getattr(self, f"test_{harness.case}").case
-        return marked.population(self.provider) or 0
+        return marked.population(type(self)) or 0
 
     def records(self, harness: Harness) -> Records:
         """What is stored now: as the emulator tells it, or else as the provider reads it."""
