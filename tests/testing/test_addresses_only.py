@@ -1,4 +1,4 @@
-"""The kit is fair to a vendor that knows people by several e-mail addresses, and by nothing else."""
+"""The kit is fair to a vendor that knows people by several e-mail addresses and one name, and by nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from contacts_core.testing.cases.shared import crowd
 
 @frozen(kw_only=True)
 class KeepsAddresses(MemoryProvider):
-    """A vendor that drops phone numbers."""
+    """A vendor that drops phone numbers, and puts first and last name into one."""
 
     name = "addresses-only"
     page_size = 5
@@ -25,13 +25,39 @@ class KeepsAddresses(MemoryProvider):
         (contact,) = contacts
         kept = contact.identifiers_of(IdentifierKind.EMAIL)
         dropped = {each.key or each.kind.value for each in contact.identifiers if each not in kept}
-        outcome = yield from super().upsert_contacts([evolve(contact, identifiers=kept)], lists)
+        dropped |= {name for name in ("first_name", "last_name") if getattr(contact, name)}
+        named = evolve(contact, first_name=None, last_name=None, full_name=self.one_name(contact) or None)
+        outcome = yield from super().upsert_contacts([evolve(named, identifiers=kept)], lists)
         return evolve(outcome, dropped_fields=tuple(sorted({*outcome.dropped_fields, *dropped})))
+
+    def one_name(self, contact: Contact) -> str:
+        return contact.name
 
 
 class TestKeepsAddresses(ProviderContract):
     provider = KeepsAddresses
     fewest_of_a_crowd = 11
+
+
+class NamesEverybodyAda(KeepsAddresses):
+    name = "everybody-is-ada"
+
+    def one_name(self, contact: Contact) -> str:
+        return "Ada"
+
+
+@pytest.mark.parametrize(
+    "case", ["test_writing_twice_makes_one_contact", "test_writing_again_keeps_lists_and_identifiers"]
+)
+def test_one_name_that_is_another_one_is_noticed(case: str) -> None:
+    class Contract(ProviderContract):
+        provider = NamesEverybodyAda
+
+    with (
+        Contract().open_harness(case.removeprefix("test_"), backend="direct", mode="sync") as harness,
+        pytest.raises(AssertionError, match="the name is 'Ada'"),
+    ):
+        getattr(Contract(), case)(harness)
 
 
 class RemovesNothing(KeepsAddresses):
