@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
-SOURCES := contacts_core providers tests scripts $(wildcard benchmarks)
+SOURCES := contacts_core providers tests scripts $(wildcard benchmarks examples)
 
 # The first interpreter that is new enough and can make environments; PYTHON=... chooses another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \

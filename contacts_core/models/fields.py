@@ -17,7 +17,18 @@ CustomValue: TypeAlias = str | int | float | bool | date | datetime | tuple[str,
 
 
 class FieldType(Enum):
-    """The type of a custom field."""
+    """The type of a custom field.
+
+    Attributes:
+        TEXT: ``str``.
+        NUMBER: ``int`` or ``float``.
+        DATE: ``date`` or ``datetime``.
+        BOOLEAN: ``bool``.
+        CHOICE: One of the options, as ``str``.
+        CHOICES: Several of the options, as a tuple of ``str``.
+        USER: A user of the vendor.
+        OTHER: Another type.
+    """
 
     TEXT = "text"
     NUMBER = "number"

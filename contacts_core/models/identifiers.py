@@ -20,7 +20,15 @@ __all__ = ["Identifier", "IdentifierKind", "mask", "normal_email", "normal_phone
 
 
 class IdentifierKind(Enum):
-    """The kind of an identifier."""
+    """The kind of an identifier.
+
+    Attributes:
+        EMAIL: An e-mail address.
+        PHONE: A phone number.
+        EXTERNAL_ID: An id that the caller's own system gave to the contact.
+        ANONYMOUS_ID: An id that was given to a visitor before the contact was known.
+        OTHER: Another kind; ``Identifier.key`` has the vendor's name for it.
+    """
 
     EMAIL = "email"
     PHONE = "phone"

@@ -12,7 +12,15 @@ __all__ = ["Job", "JobState"]
 
 
 class JobState(Enum):
-    """The state of a vendor's job. ``UNKNOWN``: the vendor does not let this job be read."""
+    """The state of a vendor's job.
+
+    Attributes:
+        PENDING: The vendor is not finished.
+        DONE: All of it is done.
+        PARTIAL: Some of it is done, and the rest has failed.
+        FAILED: It ended without doing its work.
+        UNKNOWN: The vendor does not let this job be read.
+    """
 
     PENDING = "pending"
     DONE = "done"

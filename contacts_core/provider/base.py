@@ -233,7 +233,10 @@ class Provider:
         """
 
     def validate_id(self, id: str) -> str:
-        """Return why this id must not be sent; empty if it may be. Extend it if the vendor's ids are narrower."""
+        """Return why this id must not be sent; empty if it may be. Extend it if the vendor's ids are narrower.
+
+        It is asked for the ids of contacts, lists and jobs alike, and is not told which.
+        """
         return check_id(id, self.id_pattern, self.longest_id)
 
     def account_id(self) -> Flow[str]:

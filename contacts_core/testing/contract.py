@@ -51,6 +51,9 @@ class ProviderContract(ReadCases, WriteCases, ChangeCases, FaultCases):
         cassettes: The folder of its cassettes; None for none.
         settings: Settings besides those that the emulator gives.
         observer: Called with every exchange that an emulator sees.
+        fewest_of_a_crowd: How many contacts there are where several pages are tried: so many, or two whole pages and a
+            contact if that is more. Lower it for a server that takes long to fill and read, but only if the provider's
+            pages really have the `page_size` that it declares: larger ones are then not tried. Default 201.
     """
 
     provider: ClassVar[type[Provider]]

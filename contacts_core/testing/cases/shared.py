@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, ClassVar, TypeVar
 from zlib import crc32
 
@@ -289,6 +289,13 @@ class Cases:
         """Fail unless these are the members of a list, sooner or later."""
         ids = {contact.id for contact in contacts}
         self.expect(harness, lambda: self.members(harness, list_id), ids, f"members of the list {list_id}")
+
+    def expect_names(self, stored: Contact, given: Contact, dropped: Collection[str]) -> None:
+        """The names are those that were written; a vendor that has one name in place of two has both in it."""
+        if {"first_name", "last_name"}.isdisjoint(dropped):
+            assert (stored.first_name, stored.last_name) == (given.first_name, given.last_name), "the names are others"
+        else:
+            assert stored.name in {"", given.name}, f"the name is {stored.name!r}, {given.name!r} was written"
 
     def reread(self, harness: Harness, contact: Contact) -> Contact:
         """The contact as the vendor has it now."""
