@@ -28,6 +28,7 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 MAX_HEADERS = 50
 METHOD = HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")  # both are a token of RFC 9110
 HEADER_VALUE = re.compile(r"(?! )[\x20-\x7e]{0,4000}(?<! )")
+HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?|[0-9a-f:]+")  # a name in ASCII, or an IPv6 address
 # They describe how a request is carried, or who sends it; the vendor must not set either.
 CARRIAGE = r"connection|keep-alive|te|trailer|transfer-encoding|upgrade|host|content-length|expect"
 FRAMING = re.compile(rf"(?i){CARRIAGE}")

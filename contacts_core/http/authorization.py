@@ -11,13 +11,14 @@ from typing import Any
 
 from contacts_core.errors import Cancelled, ContactsError, Forbidden, NotFound, Rejected, Unauthenticated
 from contacts_core.http.exchange import authorizing
-from contacts_core.provider import Authorization, Flow, Provider, Request
+from contacts_core.provider import Authorization, Flow, Provider, Request, number
 from contacts_core.provider.secrets import add_secret_values, secret_words
 
 __all__ = ["Authorizer"]
 
 MARGIN = 0.1  # of its time, for which an authorization is no longer used
 MOST_MARGIN_S = 60.0
+LONGEST_S = 10**9  # what is longer lasts as long
 
 
 class Authorizer:
@@ -89,7 +90,8 @@ class Authorizer:
         finally:
             authorizing.set(outer)
         self._authorization, self._error = found, None
-        lasts = float("inf") if found.expires_in is None else found.expires_in
+        told = number(found.expires_in)  # vendors also send it as a text
+        lasts = float("inf") if told is None else float(min(told, LONGEST_S))
         self._until = begun + lasts - min(MARGIN * lasts, MOST_MARGIN_S)
         self.turn += 1
         return found

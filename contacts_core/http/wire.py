@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from time import time as unix_time
 from types import NoneType
 from typing import Any, TypeVar, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import attrs
 import msgspec
@@ -277,11 +277,14 @@ class Wire:
         return built, self.limit(content)
 
     def _may_authorize(self, url: str) -> bool:
+        if "@" in urlsplit(url).netloc:  # a client would send that user name in place of the key
+            return False
         origin = addresses.origin(url)
         if origin == self._origin:
             return True
         scheme, host, _ = origin
-        return scheme == "https" and self._provider.trusts_host(host)
+        is_name = addresses.HOST_NAME.fullmatch(host)  # else a proxy may take evil.example%2f.acme.example apart
+        return scheme == "https" and is_name is not None and self._provider.trusts_host(host)
 
     def limit(self, content: bytes | None) -> float:
         """Return the seconds for one exchange: those of the settings, and time to send a long body over a slow line."""

@@ -143,6 +143,21 @@ def test_a_key_is_renewed_a_little_before_it_expires(rig: Rig) -> None:
     assert vendor.paths() == ["/token", "/x", "/x", "/token", "/x"]
 
 
+@pytest.mark.parametrize(
+    ("expires_in", "tokens"),
+    [(10**400, 1), (1e308, 1), ("3600", 1), ("soon", 1), (None, 1), (0, 2), (-5, 2), (-(10**300), 2), ("0", 2)],
+)
+def test_whatever_a_vendor_says_of_expiry_requests_go_on(rig: Rig, expires_in: Any, tokens: int) -> None:
+    class Odd(OAuth):
+        def authorize(self) -> Flow[Authorization]:
+            token = yield from get("/token", Token)
+            return Authorization({"Authorization": f"Bearer {token.access_token}"}, expires_in)
+
+    vendor = Vendor(rig)
+    rig.run(Odd(client_secret="s3cret-of-acme"), several(2, get("/x", object)), vendor)
+    assert vendor.tokens == tokens
+
+
 def test_a_key_that_expires_at_once_serves_its_request(rig: Rig) -> None:
     vendor = Vendor(rig, expires_in=0)
     rig.run(OAUTH, several(2, get("/x", object)), vendor)

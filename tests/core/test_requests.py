@@ -381,6 +381,29 @@ def test_no_key_goes_to_another_host(rig: Rig, url: str) -> None:
     assert "/x" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example.com%2f.acme.example/x",
+        "https://evil.example.com%00.acme.example/x",
+        "https://evil.example.com;.acme.example/x",
+        "https://evil.example.com|.acme.example/x",
+        "https://a b.acme.example/x",
+        "https://.acme.example/x",
+        "https://somebody:else@api.acme.example/x",
+        "https://evil.example.com\\@api.acme.example/x",
+    ],
+)
+def test_no_key_goes_to_a_name_that_no_host_has_nor_beside_another_login(rig: Rig, url: str) -> None:
+    with pytest.raises(errors.UnexpectedPayload, match="no key is sent"):
+        sent(rig, get(url, object))
+
+
+def test_a_trusted_host_may_have_a_name_in_any_script(rig: Rig) -> None:
+    for url in ("https://bücher.acme.example/x", "https://xn--bcher-kva.acme.example./x"):
+        assert sent(rig, get(url, object)).headers["authorization"] == "Bearer key-of-acme"
+
+
 def test_no_key_leaves_https_even_for_a_trusted_host(rig: Rig) -> None:
     with pytest.raises(errors.UnexpectedPayload):
         sent(rig, get("http://p42.acme.example/x", object))
