@@ -11,7 +11,7 @@ import itertools
 import math
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -440,7 +440,7 @@ class AsyncTransport(Transport):
     # -- connections --------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[AsyncClient]:
+    async def _connection(self) -> AsyncGenerator[AsyncClient]:
         """Give one exchange a client to itself, unless there is only the caller's.
 
         Each client of our own holds one connection: a pool of httpcore asks every idle connection, twice a request,
