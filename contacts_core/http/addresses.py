@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from contacts_core.errors import ConfigurationError, InvalidInput, UnexpectedPayload
 
 __all__ = [
+    "check_target",
     "checked_base_url",
     "file_address",
     "is_loopback",
@@ -25,8 +26,9 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 MAX_HEADERS = 50
-HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
-HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,4000}")
+METHOD = HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")  # both are a token of RFC 9110
+HEADER_VALUE = re.compile(r"(?! )[\x20-\x7e]{0,4000}(?<! )")
+HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?|[0-9a-f:]+")  # a name in ASCII, or an IPv6 address
 # They describe how a request is carried, or who sends it; the vendor must not set either.
 CARRIAGE = r"connection|keep-alive|te|trailer|transfer-encoding|upgrade|host|content-length|expect"
 FRAMING = re.compile(rf"(?i){CARRIAGE}")
@@ -132,6 +134,19 @@ def request_headers(headers: Mapping[str, str]) -> dict[str, str]:
         if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(value) or FRAMING.fullmatch(name):
             raise InvalidInput("a header has a name or a value that cannot be sent")
     return dict(headers)
+
+
+def check_target(method: str, url: str) -> None:
+    """Check what the first line of a request says.
+
+    Raises:
+        InvalidInput: The method is no token; or a client would leave out a part of the address, and send the request to
+            another resource.
+    """
+    if not METHOD.fullmatch(method):
+        raise InvalidInput("the method has characters that no method has")
+    if "#" in url:
+        raise InvalidInput("a # in a path is written %23")
 
 
 def without(headers: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:

@@ -32,7 +32,7 @@ from contacts_core.http.transport import (
     following_effect,
     random_jitter,
 )
-from contacts_core.http.wire import OK, REDIRECTS, Answer, masked_log, transport_errors
+from contacts_core.http.wire import OK, REDIRECTS, Answer, transport_errors
 from contacts_core.provider import (
     Authorization,
     Blocking,
@@ -377,7 +377,7 @@ class AsyncTransport(Transport):
                 if self._wire.goes_elsewhere(request):
                     response = await self._send_elsewhere(client, built)
                 else:
-                    with masked_log:
+                    with self._wire.masked_log:
                         response = await client.send(built, stream=True, follow_redirects=False)
                 try:
                     return await self._content(response, request)
@@ -481,6 +481,7 @@ class AsyncTransport(Transport):
                 if response.status_code not in REDIRECTS:
                     answer = await self._finished(self._content(response), timeout_s, interruption)
                     self._raise_refused("download", answer)
+                await response.aclose()  # it holds the only connection of this client
                 url, origin = self._wire.redirected(request, response), url
         except self._broken as error:
             raise self._wire.unreachable("download", error) from None
@@ -509,7 +510,7 @@ class AsyncTransport(Transport):
     async def _send_elsewhere(self, client: AsyncClient, request: HttpRequest) -> AsyncHttpResponse:
         checked = allowed_place.set(self._wire.place_check(request))
         try:
-            with masked_log:
+            with self._wire.masked_log:
                 return await client.send(request, stream=True, auth=None, follow_redirects=False)
         except RuntimeError as error:
             raise client_error(error) from None

@@ -11,13 +11,14 @@ from typing import Any
 
 from contacts_core.errors import Cancelled, ContactsError, Forbidden, NotFound, Rejected, Unauthenticated
 from contacts_core.http.exchange import authorizing
-from contacts_core.provider import Authorization, Flow, Provider, Request
-from contacts_core.provider.secrets import add_secret_values
+from contacts_core.provider import Authorization, Flow, Provider, Request, number
+from contacts_core.provider.secrets import add_secret_values, secret_words
 
 __all__ = ["Authorizer"]
 
 MARGIN = 0.1  # of its time, for which an authorization is no longer used
 MOST_MARGIN_S = 60.0
+LONGEST_S = 10**9  # what is longer lasts as long
 
 
 class Authorizer:
@@ -43,7 +44,7 @@ class Authorizer:
 
     def applies_to(self, request: Request[Any]) -> bool:
         """Return whether a request needs an authorization; those that `authorize` itself sends do not."""
-        return self._needed and request.authorized and not authorizing.get()
+        return self._needed and request.authorized and not any(each is self for each in authorizing.get())
 
     def current(self, now: float) -> Authorization | None:
         """Return the authorization, if there is one and it has not expired."""
@@ -74,10 +75,11 @@ class Authorizer:
                 concerns every request; and no error is unclear, because the request itself was not sent.
         """
         begun = monotonic()
-        authorizing.set(True)
+        outer = authorizing.get()
+        authorizing.set((*outer, self))
         try:
             found = yield from self._provider.authorize()
-            add_secret_values(word for value in found.headers.values() for word in (value, value.rpartition(" ")[2]))
+            add_secret_values(word for value in found.headers.values() for word in secret_words(value))
             self._check(found.headers)
         except Cancelled:
             raise
@@ -86,9 +88,10 @@ class Authorizer:
             self.turn += 1
             raise copy.copy(self._error) from error
         finally:
-            authorizing.set(False)
+            authorizing.set(outer)
         self._authorization, self._error = found, None
-        lasts = float("inf") if found.expires_in is None else found.expires_in
+        told = number(found.expires_in)  # vendors also send it as a text
+        lasts = float("inf") if told is None else float(min(told, LONGEST_S))
         self._until = begun + lasts - min(MARGIN * lasts, MOST_MARGIN_S)
         self.turn += 1
         return found

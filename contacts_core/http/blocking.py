@@ -26,7 +26,7 @@ from contacts_core.http.transport import (
     following_effect,
     random_jitter,
 )
-from contacts_core.http.wire import OK, REDIRECTS, Answer, masked_log, transport_errors
+from contacts_core.http.wire import OK, REDIRECTS, Answer, transport_errors
 from contacts_core.provider import (
     Authorization,
     Blocking,
@@ -318,7 +318,7 @@ class BlockingTransport(Transport):
             if self._wire.goes_elsewhere(request):
                 response = self._send_elsewhere(built)
             else:
-                with masked_log:
+                with self._wire.masked_log:
                     response = self._client.send(built, stream=True, follow_redirects=False)
             try:
                 return self._content(response, request)
@@ -373,6 +373,7 @@ class BlockingTransport(Transport):
                 if response.status_code not in REDIRECTS:
                     with within(timeout_s):
                         self._raise_refused("download", self._content(response))
+                response.close()
                 url, origin = self._wire.redirected(request, response), url
         except self._broken as error:
             raise self._wire.unreachable("download", error) from None
@@ -402,7 +403,7 @@ class BlockingTransport(Transport):
     def _send_elsewhere(self, request: HttpRequest) -> BlockingHttpResponse:
         checked = allowed_place.set(self._wire.place_check(request))
         try:
-            with masked_log:
+            with self._wire.masked_log:
                 return self._client.send(request, stream=True, auth=None, follow_redirects=False)
         except RuntimeError as error:
             raise client_error(error) from None

@@ -15,8 +15,8 @@ deadline: ContextVar[float] = ContextVar("contacts_core.deadline", default=float
 allowed_place: ContextVar[Callable[[str], None] | None] = ContextVar("contacts_core.allowed_place", default=None)
 """Raises if a connection of the exchange under way leads to an address where it must not; for our own clients."""
 
-authorizing: ContextVar[bool] = ContextVar("contacts_core.authorizing", default=False)
-"""Whether the requests here are those of a provider's `authorize`, which need no authorization themselves."""
+authorizing: ContextVar[tuple[object, ...]] = ContextVar("contacts_core.authorizing", default=())
+"""Whose `authorize` runs here: its requests need no authorization themselves, those of another client do."""
 
 
 @contextmanager

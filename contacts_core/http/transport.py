@@ -15,7 +15,6 @@ from contacts_core.http.interruption import Interruption
 from contacts_core.http.rate_limits import RateLimiter
 from contacts_core.http.retry import Attempts, Raise
 from contacts_core.http.wire import NO_HEADERS, Answer, Wire, is_answer
-from contacts_core.models.identifiers import scrub
 from contacts_core.provider import Effect, Emit, Provider, Request, Stream
 
 __all__ = ["ASK_AGAIN_S", "Transport"]
@@ -136,7 +135,7 @@ class Transport:
         """
         self._hooks.notify(request, answer)
         if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("%s: %s", scrub(request.operation), answer.status_code)
+            logger.debug("%s: %s", self._wire.shown(request.operation), answer.status_code)
         seconds = self._wire.hold_s(request, answer.status_code, answer.headers)
         if seconds is not None:
             self._limiter.hold(request.rate_limit, self._monotonic() + min(seconds, self._settings.max_pause_s))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from time import time as unix_time
 from types import NoneType
 from typing import Any, TypeVar, cast
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import attrs
 import msgspec
@@ -33,7 +34,7 @@ from contacts_core.models.identifiers import scrub
 from contacts_core.provider import Provider, Request, Response, UnsignedRequest
 from contacts_core.provider.effects import is_relative
 from contacts_core.provider.payloads import body_text, is_web_page
-from contacts_core.provider.secrets import redact
+from contacts_core.provider.secrets import redact, secret_words
 from contacts_core.text import printable
 
 T = TypeVar("T")
@@ -78,6 +79,7 @@ ACCEPTED_ENCODINGS = "gzip, deflate"  # what `bodies` can undo within bounds
 STANDARD_HEADERS = {"Accept": "application/json", "Accept-Encoding": ACCEPTED_ENCODINGS}
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 KEY_HINT = "look for a line break, a space at an end, or a letter that no key has"
+MOST_GIVEN = 100  # keys that expire, and signatures; older ones have expired
 SHORTEST_KEY = 4  # characters of a word of a header; what is shorter is not taken out of messages
 SECRET_NAME = re.compile(r"(?i)auth|cookie|credential|key|password|secret|session|signature|token")
 KEY_HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
@@ -90,26 +92,32 @@ class MaskedLog(logging.Filter):
     Addresses contain identifiers at some vendors, and the signatures of files at others.
     """
 
-    _ours: ContextVar[bool] = ContextVar("contacts_core.request", default=False)
-
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record if it is about a request of ours."""
-        if self._ours.get():
-            record.msg, record.args = printable(scrub(QUERIES.sub("?***", record.getMessage()))), None
+        if shown := _shown.get():
+            record.msg, record.args = shown(QUERIES.sub("?***", record.getMessage())), None
         return True
+
+
+class MaskingLog:
+    """While this context is open, what httpx logs is about a request of ours."""
+
+    def __init__(self, shown: Callable[[str], str]) -> None:
+        """Mask with a function that takes out what must not be logged."""
+        self._mask = shown
 
     def __enter__(self) -> None:
         """Begin a request of ours."""
-        self._ours.set(True)
+        _shown.set(self._mask)
 
     def __exit__(self, *_: object) -> None:
         """End it."""
-        self._ours.set(False)
+        _shown.set(None)
 
 
-masked_log = MaskedLog()
+_shown: ContextVar[Callable[[str], str] | None] = ContextVar("contacts_core.request", default=None)
 for library in ("httpx", "httpx2"):
-    logging.getLogger(library).addFilter(masked_log)
+    logging.getLogger(library).addFilter(MaskedLog())
 
 
 @frozen
@@ -151,10 +159,14 @@ class Wire:
         self._signs = type(provider).sign is not Provider.sign
         of_settings = (getattr(provider, a.name) for a in attrs.fields(type(provider)) if a.metadata.get("secret"))
         kept = [str(value) for value in of_settings if value]
+        encoded = [quote(value, safe="") for value in kept]  # as `path` writes them
         secret_keys = {name: value for name, value in keys.items() if _is_secret(name, value, kept)}
         self._secret_headers = {name.lower() for name in secret_keys}
+        self._given: deque[str] = deque(maxlen=MOST_GIVEN)
+        self._remembered: Mapping[str, str] = NO_HEADERS
         words = [word for value in secret_keys.values() for word in (value, value.rpartition(" ")[2])]
-        self._secrets = list(dict.fromkeys([*(word for word in words if len(word) >= SHORTEST_KEY), *kept]))
+        self._secrets = list(dict.fromkeys([*(word for word in words if len(word) >= SHORTEST_KEY), *kept, *encoded]))
+        self.masked_log = MaskingLog(self.shown)
 
     def _own_headers(self) -> Mapping[str, str]:
         try:
@@ -186,7 +198,7 @@ class Wire:
         content = _content(request)[0] or b""
         unsigned = UnsignedRequest(request.method, str(built.url), built.headers, content, unix_time())
         signature = self.checked_keys(self._provider.sign(unsigned))
-        self._secret_headers |= {name.lower() for name in signature}
+        self._remember(signature)
         built.headers.update(signature)
 
     def request(
@@ -205,7 +217,7 @@ class Wire:
         """
         standard = self._headers
         if keys:
-            self._secret_headers |= {name.lower() for name in keys}
+            self._remember(keys)
             standard = {**addresses.without(self._headers, keys), **keys}
         if self.goes_elsewhere(request):
             return self._request_elsewhere(client, request, standard)
@@ -232,7 +244,7 @@ class Wire:
     def _built_absolute(
         self, client: BuildsRequests, request: Request[Any], standard: Mapping[str, str]
     ) -> tuple[HttpRequest, float]:
-        url = addresses.file_address(request.path, self._root)
+        url = addresses.file_address(request.path, self._root).partition("#")[0]
         if not request.authorized:
             addresses.upload_headers(request.headers or {})
         try:
@@ -254,7 +266,8 @@ class Wire:
             headers = standard
             if content_type or request.headers or request.response_type in (bytes, str):
                 headers = _with_headers(standard, request, content_type)
-            params = request.params
+            addresses.check_target(request.method, url)
+            params = request.params or None
             if params and "?" in url:  # which a client would replace
                 url, params = f"{url}&{urlencode(params, doseq=True)}", None
             built = client.build_request(request.method, url, params=params, headers=headers, content=content)
@@ -264,11 +277,14 @@ class Wire:
         return built, self.limit(content)
 
     def _may_authorize(self, url: str) -> bool:
+        if "@" in urlsplit(url).netloc:  # a client would send that user name in place of the key
+            return False
         origin = addresses.origin(url)
         if origin == self._origin:
             return True
         scheme, host, _ = origin
-        return scheme == "https" and self._provider.trusts_host(host)
+        is_name = addresses.HOST_NAME.fullmatch(host)  # else a proxy may take evil.example%2f.acme.example apart
+        return scheme == "https" and is_name is not None and self._provider.trusts_host(host)
 
     def limit(self, content: bytes | None) -> float:
         """Return the seconds for one exchange: those of the settings, and time to send a long body over a slow line."""
@@ -401,7 +417,7 @@ class Wire:
             return self.about(UnexpectedPayload(told, status=status), operation, headers)
         kind = BY_STATUS.get(status) or (errors.Unavailable if status >= 500 else errors.Rejected)
         hint = self._provider.status_hints.get(status) or HINTS.get(status, MOVED if status in REDIRECTS else "")
-        error = kind(self._scrubbed(reason(content, headers)), status=status, hint=hint)
+        error = kind(self.shown(reason(content, headers))[:EXCERPT_CHARACTERS], status=status, hint=hint)
         if status in {429, 503}:
             error.retry_after = self._pause(status, headers)
         if isinstance(error, errors.Rejected):
@@ -436,14 +452,24 @@ class Wire:
     def about(self, error: E, operation: str, headers: Mapping[str, str] = NO_HEADERS) -> E:
         """Name provider, operation and request id in an error, and return it."""
         error.provider = self._provider.name
-        error.operation = printable(scrub(operation))
-        error.request_id = request_id(headers)
+        error.operation = self.shown(operation)
+        error.request_id = self.shown(request_id(headers))
         return error
 
-    def _scrubbed(self, text: str) -> str:
-        for value in self._secrets:
+    def shown(self, text: str) -> str:
+        """Return a text for errors and logs, without control characters, keys and personal data."""
+        for value in (*self._secrets, *tuple(self._given)):
             text = text.replace(value, "***")
-        return scrub(redact(printable(text)))[:EXCERPT_CHARACTERS]
+        return scrub(redact(printable(text)))
+
+    def _remember(self, headers: Mapping[str, str]) -> None:
+        """Keep keys that expire out of errors and logs of this client, however many other clients there are."""
+        if headers is self._remembered:
+            return
+        self._remembered = headers
+        self._secret_headers |= {name.lower() for name in headers}
+        for value in headers.values():
+            self._given.extend(word for word in secret_words(value) if word not in self._given)
 
 
 def _is_secret(name: str, value: str, secrets: Sequence[str]) -> bool:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from contacts_core.errors import InvalidInput, UnexpectedPayload, UnsupportedOperation
 from contacts_core.provider import Flow, Provider, Response
 from contacts_core.provider import request as build
-from contacts_core.provider.effects import Values
+from contacts_core.provider.effects import Values, is_relative
 from contacts_core.provider.payloads import body_text, is_web_page, raw_json
 
 ANY = "application/json, */*;q=0.5"
@@ -40,6 +40,7 @@ def request(provider: Provider, method: str, path: str, params: Values | None, j
     _check_path(path)
     verb = method.upper()
     below = path.removeprefix(provider.path_prefix())
+    below = below if is_relative(below) else path  # such as /apikeys, where the prefix is /api
     headers = dict(body.pop("headers", None) or {})
     if not any(name.lower() == "accept" for name in headers):
         headers["Accept"] = ANY

@@ -6,10 +6,12 @@ import re
 from collections import deque
 from collections.abc import Iterable
 
-__all__ = ["add_secret_patterns", "add_secret_values", "redact"]
+__all__ = ["add_secret_patterns", "add_secret_values", "redact", "secret_words"]
 
 AUTHORIZATION = r"\b(?:bearer|basic)\s+\S+"  # the two schemes of RFC 6750 and RFC 7617
 
+SCHEME = re.compile(r"[A-Za-z0-9-]+ +")  # that a value of Authorization begins with
+WORD = re.compile(r"""(?:^|(?<=[\s,;="]))[^\s,;="]+(?==*(?:$|[\s,;"]))""")  # not the name in ``name=value``
 SHORTEST_VALUE = 8  # characters; what is shorter would be taken out of ordinary words
 _values: deque[str] = deque(maxlen=100)  # the keys that vendors gave out last; older ones have expired
 _patterns: dict[str, re.Pattern[str]] = {AUTHORIZATION: re.compile(AUTHORIZATION, re.IGNORECASE)}
@@ -27,6 +29,12 @@ def add_secret_patterns(patterns: Iterable[str]) -> None:
 def add_secret_values(values: Iterable[str]) -> None:
     """Redact these texts from now on: keys that a vendor gave out for a while."""
     _values.extend(value for value in values if len(value) >= SHORTEST_VALUE and value not in _values)
+
+
+def secret_words(value: str) -> list[str]:
+    """Return what to redact for the value of a header: all of it, and each key in it, as ``name=key; …`` holds them."""
+    words = [value, *WORD.findall(SCHEME.sub("", value, count=1))]
+    return [word for word in dict.fromkeys(words) if len(word) >= SHORTEST_VALUE]
 
 
 def redact(text: str) -> str:

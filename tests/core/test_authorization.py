@@ -8,17 +8,19 @@ import itertools
 import logging
 import threading
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import pytest
 from attrs import field, frozen
 
-from contacts_core import errors
+from contacts_core import Contacts, errors
 from contacts_core.http.wire import Wire
 from contacts_core.provider import (
     Authorization,
+    Blocking,
     Flow,
     Gather,
     Payload,
@@ -28,9 +30,11 @@ from contacts_core.provider import (
     base_url_setting,
     basic_auth,
     get,
+    path,
     post,
     request,
     secret,
+    secrets,
 )
 from contacts_core.provider.secrets import redact
 from tests.core.transport_harness import WAYS, Rig
@@ -101,6 +105,12 @@ def several(times: int, asked: Request[Any]) -> Flow[list[Any]]:
     return answers
 
 
+def authorized_by(vendor: Callable[[Any], Any], rig: Rig) -> Callable[[Any], Any]:
+    """The vendor, with a token for whoever asks."""
+    token = {"access_token": "token-of-today"}
+    return lambda got: rig.answer(200, json=token) if got.url.path == "/token" else vendor(got)
+
+
 def together(times: int) -> Flow[list[Any]]:
     settled = yield from Gather([several(1, get("/x", object)) for _ in range(times)], 8)
     for each in settled:
@@ -131,6 +141,21 @@ def test_a_key_is_renewed_a_little_before_it_expires(rig: Rig) -> None:
 
     rig.run(OAUTH, flow(), vendor)
     assert vendor.paths() == ["/token", "/x", "/x", "/token", "/x"]
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "tokens"),
+    [(10**400, 1), (1e308, 1), ("3600", 1), ("soon", 1), (None, 1), (0, 2), (-5, 2), (-(10**300), 2), ("0", 2)],
+)
+def test_whatever_a_vendor_says_of_expiry_requests_go_on(rig: Rig, expires_in: Any, tokens: int) -> None:
+    class Odd(OAuth):
+        def authorize(self) -> Flow[Authorization]:
+            token = yield from get("/token", Token)
+            return Authorization({"Authorization": f"Bearer {token.access_token}"}, expires_in)
+
+    vendor = Vendor(rig)
+    rig.run(Odd(client_secret="s3cret-of-acme"), several(2, get("/x", object)), vendor)
+    assert vendor.tokens == tokens
 
 
 def test_a_key_that_expires_at_once_serves_its_request(rig: Rig) -> None:
@@ -219,6 +244,98 @@ def test_a_key_is_shown_nowhere(rig: Rig, caplog: pytest.LogCaptureFixture) -> N
     assert "token-number" not in shown
     assert "s3cret-of-acme" not in shown
     assert "token-number-1" not in redact("a hook said token-number-1")
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [
+        ("Bearer token-of-today", "token-of-today"),
+        ('Token token="abcdefgh1234", scope="all"', "abcdefgh1234"),
+        ("session=abcdefgh5678; path=/", "abcdefgh5678"),
+        ("abcdefgh90==", "abcdefgh90"),
+    ],
+)
+def test_a_key_is_known_without_what_stands_around_it(rig: Rig, value: str, key: str) -> None:
+    class Odd(OAuth):
+        def authorize(self) -> Flow[Authorization]:
+            yield from ()
+            return Authorization({"X-Session": value})
+
+    with pytest.raises(errors.Rejected) as caught:
+        rig.run(
+            Odd(client_secret="s3cret-of-acme"),
+            several(1, get("/x", object)),
+            lambda _: rig.answer(400, json={"message": f"session {key} of path is bad"}),
+        )
+    assert str(caught.value).endswith("session *** of path is bad")
+
+
+def test_a_key_is_shown_nowhere_however_many_other_clients_there_are(rig: Rig) -> None:
+    def vendor(got: Any) -> Any:
+        if got.url.path == "/token":
+            return rig.answer(200, json={"access_token": "token-of-this-client"})
+        secrets.add_secret_values(f"token-of-client-{number}" for number in range(1000))
+        return rig.answer(400, json={"message": "token-of-this-client is bad"})
+
+    with pytest.raises(errors.Rejected, match=r"\*\*\* is bad"):
+        rig.run(OAUTH, several(1, get("/x", object)), vendor)
+
+
+def test_a_signature_is_shown_nowhere(rig: Rig) -> None:
+    @frozen(kw_only=True)
+    class Signs(Provider):
+        name = "signs"
+        base_url: str = base_url_setting(HOST)
+
+        def sign(self, request: UnsignedRequest) -> Mapping[str, str]:
+            return {"Authorization": f"Bearer {request.method.lower()}.signed.of-now"}
+
+    with pytest.raises(errors.Rejected, match=r": \*\*\* is bad"):
+        rig.run(
+            Signs(),
+            several(1, get("/x", object)),
+            lambda got: rig.answer(
+                400, json={"message": got.headers["authorization"].removeprefix("Bearer ") + " is bad"}
+            ),
+        )
+
+
+def test_a_key_in_a_path_or_in_a_request_id_is_not_shown(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    def vendor(got: Any) -> Any:
+        return rig.answer(400, json={}, headers={"X-Request-Id": got.url.path})
+
+    asked = get(path("/bot-{key}/x", key="s3cret:of-acme"), object)
+    with caplog.at_level(logging.DEBUG), pytest.raises(errors.Rejected) as caught:
+        rig.run(OAuth(client_secret="s3cret:of-acme"), several(1, asked), authorized_by(vendor, rig))
+    assert "of-acme" not in f"{caught.value} {caught.value.operation} {caught.value.request_id} {caplog.text}"
+    assert caught.value.operation == "GET /bot-***/x"
+
+
+def test_another_client_that_authorize_uses_gets_its_own_key(rig: Rig) -> None:
+    def answer(got: Any) -> Any:
+        seen.append((got.url.path, got.headers.get("authorization", "")))
+        return rig.answer(200, json={"access_token": f"token-of-{got.url.path[1:]}"})
+
+    @frozen(kw_only=True)
+    class Broker(Provider):
+        name = "broker"
+        base_url: str = base_url_setting(HOST)
+
+        def authorize(self) -> Flow[Authorization]:
+            yield from ()
+            return Authorization({"Authorization": "Bearer of-the-broker"})
+
+    class Brokered(OAuth):
+        def authorize(self) -> Flow[Authorization]:
+            with blocking.client(answer) as http, Contacts(Broker(), http) as broker:
+                token = yield from Blocking(partial(broker.request, "GET", "/lent"))
+            yield from get("/whoami", object)
+            return Authorization({"Authorization": f"Bearer {token['access_token']}"})
+
+    seen: list[tuple[str, str]] = []
+    blocking = Rig("sync", rig.library)
+    rig.run(Brokered(client_secret="s3cret-of-acme"), several(1, get("/x", object)), answer)
+    assert seen == [("/lent", "Bearer of-the-broker"), ("/whoami", ""), ("/x", "Bearer token-of-lent")]
 
 
 def test_a_key_that_no_header_takes_is_not_sent(rig: Rig) -> None:

@@ -93,6 +93,30 @@ def test_any_method_is_sent_as_it_is(rig: Rig, method: str) -> None:
     assert sent(rig, request(method, "/x", object)).method == method
 
 
+@pytest.mark.parametrize("method", ["", "GE T", "GET /y HTTP/1.1\r\nA: 1\r\n\r\n", "GÉT", "GET\n"])
+def test_a_method_that_cannot_be_sent_is_refused(rig: Rig, method: str) -> None:
+    with pytest.raises(errors.InvalidInput, match="cannot be sent"):
+        sent(rig, request(method, "/x", object))
+
+
+@pytest.mark.parametrize("path", ["/contacts/a#b", "/contacts/a?b=1#c", "#"])
+def test_no_part_of_a_path_is_left_out(rig: Rig, path: str) -> None:
+    with pytest.raises(errors.ContactsError) as caught:
+        sent(rig, delete(path, object))
+    assert isinstance(caught.value, (errors.InvalidInput, errors.UnexpectedPayload))
+
+
+def test_the_fragment_of_an_address_that_an_answer_names_is_not_sent(rig: Rig) -> None:
+    asked = get("https://api.acme.example/base/x?cursor=1#top", object, {"size": "5"})
+    assert dict(sent(rig, asked).url.params) == {"cursor": "1", "size": "5"}
+
+
+@pytest.mark.parametrize("params", [None, {}])
+def test_without_parameters_those_of_an_address_stay(rig: Rig, params: dict[str, str] | None) -> None:
+    for path in ("/x?cursor=1", "https://api.acme.example/base/x?cursor=1"):
+        assert dict(sent(rig, get(path, object, params)).url.params) == {"cursor": "1"}
+
+
 def test_a_parameter_may_have_several_values(rig: Rig) -> None:
     asked = get("/x", object, {"tag": ["a b", "ü"], "page": "2"})
     assert sent(rig, asked).url.query == b"tag=a+b&tag=%C3%BC&page=2" or b"tag=a%20b" in sent(rig, asked).url.query
@@ -137,7 +161,8 @@ def test_own_headers_are_sent_besides_the_standard_ones(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [{"A": "1\r\nB: 2"}, {"A b": "1"}, {"A": "ü"}, {"Content-Length": "5"}, {"Host": "x"}]
+    "headers",
+    [{"A": "1\r\nB: 2"}, {"A b": "1"}, {"A": "ü"}, {"Content-Length": "5"}, {"Host": "x"}, {"A": "1 "}, {"A": " 1"}],
 )
 def test_a_header_that_cannot_be_sent_is_refused(rig: Rig, headers: dict[str, str]) -> None:
     with pytest.raises(errors.InvalidInput, match="cannot be sent"):
@@ -277,6 +302,28 @@ def test_a_raw_request_sends_any_body_and_headers() -> None:
     assert seen[1].content == b"a=1&a=2"
 
 
+@pytest.mark.parametrize(
+    ("path", "goes_to"),
+    [("/x", "/base/x"), ("/base/x", "/base/x"), ("/baseline", "/base/baseline"), ("/base", "/base"),
+     ("/basehttps://api.acme.example/x", "/base/basehttps://api.acme.example/x")],
+)  # fmt: skip
+def test_a_raw_path_is_below_the_prefix_with_it_or_without(path: str, goes_to: str) -> None:
+    class Prefixed(Acme):
+        def path_prefix(self) -> str:
+            return "/base"
+
+    rig = Rig(*WAYS[0])
+    seen: list[str] = []
+
+    def vendor(got: Any) -> Any:
+        seen.append(got.url.path)
+        return rig.answer(200, json=1)
+
+    with rig.client(vendor) as http:
+        Contacts(Prefixed(api_key="key-of-acme", base_url="https://api.acme.example"), http).request("GET", path)
+    assert seen == [goes_to]
+
+
 @pytest.mark.parametrize("body", [b"<!doctype html>", b'{"a": "jane@example.com"'])
 def test_a_raw_answer_that_claims_to_be_json_must_be_json(body: bytes) -> None:
     rig = Rig(*WAYS[0])
@@ -332,6 +379,29 @@ def test_no_key_goes_to_another_host(rig: Rig, url: str) -> None:
         rig.run(untrusting, ask(get(url, object)), vendor)
     assert not seen
     assert "/x" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example.com%2f.acme.example/x",
+        "https://evil.example.com%00.acme.example/x",
+        "https://evil.example.com;.acme.example/x",
+        "https://evil.example.com|.acme.example/x",
+        "https://a b.acme.example/x",
+        "https://.acme.example/x",
+        "https://somebody:else@api.acme.example/x",
+        "https://evil.example.com\\@api.acme.example/x",
+    ],
+)
+def test_no_key_goes_to_a_name_that_no_host_has_nor_beside_another_login(rig: Rig, url: str) -> None:
+    with pytest.raises(errors.UnexpectedPayload, match="no key is sent"):
+        sent(rig, get(url, object))
+
+
+def test_a_trusted_host_may_have_a_name_in_any_script(rig: Rig) -> None:
+    for url in ("https://bücher.acme.example/x", "https://xn--bcher-kva.acme.example./x"):
+        assert sent(rig, get(url, object)).headers["authorization"] == "Bearer key-of-acme"
 
 
 def test_no_key_leaves_https_even_for_a_trusted_host(rig: Rig) -> None:
