@@ -479,10 +479,12 @@ def test_a_list_removal_that_cannot_be_read_is_unknown_and_other_jobs_are_not_fo
         account.wait(account.delete_contacts([CONTACT]))
 
 
-def test_an_empty_answer_to_a_raw_call_is_none() -> None:
+def test_the_answer_to_a_raw_call_is_what_the_vendor_sent() -> None:
     assert bird(lambda _: httpx.Response(204)).request("DELETE", f"/workspaces/{WORKSPACE}/lists/{LIST}") is None
+    assert bird(lambda _: httpx.Response(200, content=b"nonsense")).request("GET", "/contacts") == "nonsense"
+    json = {"content-type": "application/json"}
     with pytest.raises(errors.UnexpectedPayload):
-        bird(lambda _: httpx.Response(200, content=b"nonsense")).request("GET", "/contacts")
+        bird(lambda _: httpx.Response(200, content=b"nonsense", headers=json)).request("GET", "/contacts")
 
 
 def test_a_list_on_a_later_page_is_still_a_membership() -> None:
