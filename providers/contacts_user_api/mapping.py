@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, cast
 
@@ -93,20 +93,51 @@ def is_writable(found: ContactDetails, name: str) -> bool:
 
 
 def _is_understood(name: str, item: Mapping[str, Any]) -> bool:
-    match name, item:
-        case "emails", {"email_address": str(value)}:
-            return bool(value.strip()) and isinstance(item.get("is_primary"), bool | None)
-        case "phone_numbers", {"phone_number": str(value)}:
-            code = item.get("country_code")
-            return (
-                bool(value.strip()) and isinstance(item.get("is_primary"), bool | None) and isinstance(code, str | None)
-            )
-        case ("lists", {"list": {"id": str(value)}}) | ("tags", {"tag": {"name": str(value)}}):
-            return bool(value)
-        case "custom_fields", {"id": str(value)}:
-            return bool(value)
-        case _:
-            return False
+    check = UNDERSTOOD.get(name)
+    return check is not None and check(item)
+
+
+def _is_email(item: Mapping[str, Any]) -> bool:
+    return _is_value(item.get("email_address")) and isinstance(item.get("is_primary"), FLAG)
+
+
+def _is_phone_number(item: Mapping[str, Any]) -> bool:
+    return (
+        _is_value(item.get("phone_number"))
+        and isinstance(item.get("is_primary"), FLAG)
+        and isinstance(item.get("country_code"), CODE)
+    )
+
+
+def _is_custom_field(item: Mapping[str, Any]) -> bool:
+    return _is_id(item.get("id"))
+
+
+def _is_list(item: Mapping[str, Any]) -> bool:
+    return isinstance(inner := item.get("list"), dict) and _is_id(cast("dict[str, Any]", inner).get("id"))
+
+
+def _is_tag(item: Mapping[str, Any]) -> bool:
+    return isinstance(inner := item.get("tag"), dict) and _is_id(cast("dict[str, Any]", inner).get("name"))
+
+
+def _is_value(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+# Whether an item of a relation is understood. Every item of every contact goes through here.
+UNDERSTOOD: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+    "emails": _is_email,
+    "phone_numbers": _is_phone_number,
+    "custom_fields": _is_custom_field,
+    "lists": _is_list,
+    "tags": _is_tag,
+}
+FLAG, CODE = (bool, type(None)), (str, type(None))
 
 
 def _is_plain(value: Any) -> bool:
