@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from contacts_core import __version__
-from contacts_core.plans.model import AccountPlan, DataSubject, Plan
+from contacts_core.plans.change import DataSubject
+from contacts_core.plans.model import AccountPlan, Plan
 from contacts_core.plans.receipts.format import FORMAT, LARGEST_INTEGER, STATES
 from contacts_core.plans.receipts.reasons import request_digest
 from contacts_core.storage.journal import Event, Journal, Run, now
@@ -40,7 +41,7 @@ def receipt_events(
         "format": FORMAT,
         "run": run.id,
         "plan": plan.checksum,
-        "kind": plan.kind.value,
+        "kind": plan.kind,
         "made_at": plan.made_at.astimezone(UTC).isoformat(timespec="seconds"),
         "begun_at": run.begun_at,
         "accounts": [_account(part, key) for part in plan.accounts],
@@ -58,7 +59,9 @@ def receipt_events(
     latest: dict[str, list[dict[str, Any]]] = {}
     for event in journal.events(run.id):
         if event.type == "results":
-            latest[event.account] = event.body["results"]
+            if not event.body["part"]:
+                latest[event.account] = []
+            latest[event.account] += event.body["results"]
         elif event.type == "step":
             about = (event.account, event.body["round"], event.body["step"])
             attempts[about] += 1
@@ -87,7 +90,7 @@ class Redaction:
     """Withholds reasons that contain an identifier or a contact of the plan, unless as short as ordinary words."""
 
     def __init__(self, plan: Plan) -> None:
-        targets = [target for part in plan.accounts for target in part.targets]
+        targets = [change for part in plan.accounts for change in part.changes]
         identifiers = {i for person in plan.people for i in person.identifiers}
         identifiers |= {i for target in targets for i in target.identifiers}
         names = {target.contact for target in targets} | {person.contact for person in plan.people}
@@ -129,7 +132,7 @@ def _pseudonyms(person: DataSubject, key: PseudonymKey) -> list[dict[str, Any]]:
 def _found(plan: Plan, key: PseudonymKey) -> Iterator[dict[str, Any]]:
     for part in plan.accounts:
         of_person: dict[int, list[Any]] = {}
-        for target in part.targets:
+        for target in part.changes:
             for number in target.people:
                 of_person.setdefault(number, []).append(target)
         for person in plan.people:
@@ -199,7 +202,7 @@ def _reading(event: Event) -> dict[str, Any]:
 def _unverified(plan: Plan, account: str, key: PseudonymKey) -> list[dict[str, Any]]:
     """Return the results for an account that was not verified."""
     reason = "not verified: the run ended before"
-    counts = Counter(number for target in plan.by_account[account].targets for number in target.people)
+    counts = Counter(number for target in plan.by_account[account].changes for number in target.people)
     return [
         {
             "account": account,
