@@ -96,8 +96,8 @@ def parse(pieces: BinaryIO | Iterable[bytes]) -> Plan:
     Raises:
         PlanRefused: It is not a plan, or was altered since it was made.
     """
-    if not isinstance(pieces, Iterable) or hasattr(pieces, "read"):
-        pieces = iter(partial(cast("BinaryIO", pieces).read, PIECE_SIZE), b"")
+    if read := getattr(pieces, "read", None):  # not by its lines, for one may be as long as the file
+        pieces = iter(partial(read, PIECE_SIZE), b"")
     reader = _Reader()
     for line in _split(pieces):
         reader.take(line)
@@ -271,7 +271,7 @@ def _make_converter(*, detailed: bool) -> Converter:
     new.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
     rows = {AccountPlan: ("changes", "steps", "unasked"), Plan: ("people", "suggestions", "checksum")}
     for compact in (Identifier, DataSubject, Change, Suggestion, Unasked, Step, AccountPlan, Plan):
-        left_out = {name: override(omit=True) for name in rows.get(compact, ())}
+        left_out: dict[str, Any] = {name: override(omit=True) for name in rows.get(compact, ())}
         omit = compact not in rows
         new.register_unstructure_hook(
             compact, make_dict_unstructure_fn(compact, new, _cattrs_omit_if_default=omit, **left_out)

@@ -101,8 +101,9 @@ def _look_up(view: AccountView, provider: Provider, indexes: Sequence[int]) -> F
 
     def take(look_up: lookup.LookUp) -> None:
         for identifier, contacts in look_up.found.matches.items():
-            n = view.sought.find(identifier)
-            for contact in contacts if n is not None else ():
+            if (n := view.sought.find(identifier)) is None:
+                continue
+            for contact in contacts:
                 if contact.id in view.ids:
                     ours[n] = 1
                 else:
