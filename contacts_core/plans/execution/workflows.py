@@ -406,15 +406,12 @@ def _finish(at: AccountRun, evidence: Evidence) -> None:
     here = session()
     plan = here.plan(at.run)
     part = plan.by_account[at.account]
-    answers = results(plan, part, evidence, here.key)
-    here.journal.note(at.run, at.account, "results", {"round": at.round, "results": answers})
+    here.journal.note_results(at.run, at.account, at.round, results(plan, part, evidence, here.key))
     here.journal.reached(at.run, at.account, "done", len(part.targets), len(part.targets))
     run = here.journal.run(at.run)
-    ended = {
-        e.account: e.body["results"] for e in here.journal.events(at.run, "results") if e.body["round"] == at.round
-    }
+    ended = here.journal.ended_accounts(at.run, at.round)
     if len(ended) == len(run.accounts):
-        states = {result["state"] for account_results in ended.values() for result in account_results}
+        states = {state for counts in ended.values() for state in counts}
         here.conclude(run, "done" if states <= {"absent"} else "incomplete", "")
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
-from functools import cache
 from typing import Any
 from urllib.parse import unquote_plus
 
 from contacts_core import __version__
-from contacts_core.plans.model import AccountPlan, DataSubject, Plan
+from contacts_core.models import Identifier
+from contacts_core.plans.model import AccountPlan, DataSubject, Plan, Target
 from contacts_core.plans.receipts.format import FORMAT, LARGEST_INTEGER, STATES
 from contacts_core.plans.receipts.reasons import request_digest
 from contacts_core.storage.journal import Event, Journal, Run, now
 from contacts_core.storage.pseudonyms import PseudonymKey
+from contacts_core.storage.scratch import DiskMultimap
 
 __all__ = ["receipt_events"]
 
@@ -23,6 +24,7 @@ WITHHELD = "withheld: the reason named a person"
 SHORTEST_NAME, SHORTEST_NUMBER = 4, 7  # characters; shorter values are ordinary words and numbers
 COUNTS = ("confirmed", "absent", "failed", "unconfirmed")
 JOB_COUNTS = ("requested", "succeeded", "failed")
+DIGEST_BYTES = 32  # of a pseudonym
 CUT_OFF: Mapping[str, Any] = {"state": "cut off", **dict.fromkeys(COUNTS, 0), "reasons": [], "jobs": []}
 
 
@@ -33,8 +35,11 @@ def receipt_events(
 
     Reasons come from the vocabulary of `reasons`, not from vendors. A reason that still contains an identifier or a
     contact of the plan is withheld completely.
+
+    People, targets and events are read as streams, several times, so that the size of a run does not matter.
     """
     redact = Redaction(plan)
+    redact.learn(text for line in _work(run, plan, journal, key) for text in _texts(line))
     yield {
         "type": "run",
         "format": FORMAT,
@@ -53,24 +58,15 @@ def receipt_events(
         yield {"type": "scope", "account": part.account, "provider": part.provider, "unreached": left}
     for person in plan.people:
         yield {"type": "person", "person": person.number, "identifiers": _pseudonyms(person, key)}
-    yield from _found(plan, key)
-    attempts: Counter[tuple[Any, ...]] = Counter()
-    latest: dict[str, list[dict[str, Any]]] = {}
-    for event in journal.events(run.id):
-        if event.type == "results":
-            latest[event.account] = event.body["results"]
-        elif event.type == "step":
-            about = (event.account, event.body["round"], event.body["step"])
-            attempts[about] += 1
-            yield redact(_with_digests(_step(event, attempts[about]), key))
-        elif event.type in TYPES:
-            yield redact(_with_digests(_reading(event), key))
-    answers = [
-        answer for part in plan.accounts for answer in latest.get(part.account) or _unverified(plan, part.account, key)
-    ]
-    for answer in answers:
-        yield redact({"type": "result", **answer})
-    counts = Counter(answer["state"] for answer in answers)
+    for part in plan.accounts:
+        yield from _found(plan, part, key)
+    counts = Counter[str]()
+    for line in _work(run, plan, journal, key):
+        if line["type"] == "result":
+            counts[line["state"]] += 1
+            yield redact(line)
+        else:
+            yield redact(_with_digests(line, key))
     yield redact(
         {
             "type": "end",
@@ -83,33 +79,92 @@ def receipt_events(
     )
 
 
+def _work(run: Run, plan: Plan, journal: Journal, key: PseudonymKey) -> Iterator[dict[str, Any]]:
+    """Yield the lines about what was done, and the results of each account, as the journal has them."""
+    attempts: dict[str, tuple[tuple[int, int], int]] = {}  # the attempts at one step of an account follow one another
+    for event in journal.events(run.id):
+        if event.type == "step":
+            about = (event.body["round"], event.body["step"])
+            before, attempt = attempts.get(event.account, (about, 0))
+            attempts[event.account] = about, attempt + 1 if about == before else 1
+            yield _step(event, attempts[event.account][1])
+        elif event.type in TYPES:
+            yield _reading(event)
+    for part in plan.accounts:
+        for result in journal.results(run.id, part.account) or _unverified(plan, part, key):
+            yield {"type": "result", **result}
+
+
+def _texts(line: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the texts of a line that may name somebody."""
+    yield from (line[name] for name in ("reason", "error") if name in line)
+    yield from line.get("reasons", ())
+    if line["type"] == "result":
+        yield from (item["reason"] for item in line["identifiers"])
+
+
 class Redaction:
     """Withholds reasons that contain an identifier or a contact of the plan, unless as short as ordinary words."""
 
     def __init__(self, plan: Plan) -> None:
-        targets = [target for part in plan.accounts for target in part.targets]
-        identifiers = {i for person in plan.people for i in person.identifiers}
-        identifiers |= {i for target in targets for i in target.identifiers}
-        names = {target.contact for target in targets} | {person.contact for person in plan.people}
-        names |= {name for i in identifiers for name in (i.value, i.normal)}
-        names = {name.strip().casefold() for name in names}
-        self._names = [name for name in names if len(name) >= (SHORTEST_NUMBER if name.isdigit() else SHORTEST_NAME)]
-        self._text = cache(self._safe_text)
+        self._plan = plan
+        self._safe: dict[str, str] = {}
 
     def __call__(self, line: dict[str, Any]) -> dict[str, Any]:
         """Return the line with reasons that a receipt may contain."""
-        safe: dict[str, Any] = {name: self._text(line[name]) for name in ("reason", "error") if name in line}
+        self.learn(_texts(line))
+        safe: dict[str, Any] = {name: self._safe[line[name]] for name in ("reason", "error") if name in line}
         if "reasons" in line:
-            safe["reasons"] = list(dict.fromkeys(map(self._text, line["reasons"])))
+            safe["reasons"] = list(dict.fromkeys(self._safe[reason] for reason in line["reasons"]))
         if line["type"] == "result":
-            safe["identifiers"] = [{**item, "reason": self._text(item["reason"])} for item in line["identifiers"]]
+            safe["identifiers"] = [{**item, "reason": self._safe[item["reason"]]} for item in line["identifiers"]]
         return line | safe
 
-    def _safe_text(self, text: str) -> str:
-        folded = text.casefold()
-        readings = {folded, unquote_plus(folded)}
-        named = any(name in reading for reading in readings for name in self._names)
-        return WITHHELD if named else text.encode(errors="replace").decode()  # without lone surrogates
+    def learn(self, texts: Iterable[str]) -> None:
+        """Compare these texts with every name in the plan, which is read once for all that are new."""
+        readings = {text: _readings(text) for text in {*texts} - self._safe.keys()}
+        if not any(readings):  # none, or only an empty one
+            self._safe |= dict.fromkeys(readings, "")
+            return
+        begins = {
+            reading[n:][:SHORTEST_NAME]
+            for several in readings.values()
+            for reading in several
+            for n in range(len(reading))
+        }
+        named = set[str]()
+        for name in self._names():
+            if name[:SHORTEST_NAME] in begins:
+                named |= {text for text, several in readings.items() if any(name in reading for reading in several)}
+        for text in readings:  # without lone surrogates
+            self._safe[text] = WITHHELD if text in named else text.encode(errors="replace").decode()
+
+    def _names(self) -> Iterator[str]:
+        """Yield every identifier and contact of the plan in lower case, unless it is too short."""
+        for name in _all_names(self._plan):
+            folded = name.strip().casefold()
+            if len(folded) >= (SHORTEST_NUMBER if folded.isdigit() else SHORTEST_NAME):
+                yield folded
+
+
+def _readings(text: str) -> set[str]:
+    folded = text.casefold()
+    return {folded, unquote_plus(folded)}
+
+
+def _all_names(plan: Plan) -> Iterator[str]:
+    for person in plan.people:
+        yield person.contact
+        yield from _spellings(person.identifiers)
+    for part in plan.accounts:
+        for target in part.targets:
+            yield target.contact
+            yield from _spellings(target.identifiers)
+
+
+def _spellings(identifiers: Iterable[Identifier]) -> Iterator[str]:
+    for identifier in identifiers:
+        yield from (identifier.value, identifier.normal)
 
 
 def _account(part: AccountPlan, key: PseudonymKey) -> dict[str, Any]:
@@ -126,22 +181,44 @@ def _pseudonyms(person: DataSubject, key: PseudonymKey) -> list[dict[str, Any]]:
     ]
 
 
-def _found(plan: Plan, key: PseudonymKey) -> Iterator[dict[str, Any]]:
-    for part in plan.accounts:
-        of_person: dict[int, list[Any]] = {}
-        for target in part.targets:
-            for number in target.people:
-                of_person.setdefault(number, []).append(target)
+def _found(plan: Plan, part: AccountPlan, key: PseudonymKey) -> Iterator[dict[str, Any]]:
+    for person, targets in _targets_by_person(plan, part, key):
+        contacts = [target[:DIGEST_BYTES].hex() for target in targets]
+        having = {
+            target[n : n + DIGEST_BYTES].hex()
+            for target in targets
+            for n in range(DIGEST_BYTES, len(target), DIGEST_BYTES)
+        }
+        yield {
+            "type": "found",
+            "account": part.account,
+            "person": person.number,
+            "contacts": contacts,
+            "by": sorted({i.kind.value for i in person.identifiers if key.identifier(i) in having})
+            or (["id"] if targets else []),
+        }
+
+
+def _targets_by_person(plan: Plan, part: AccountPlan, key: PseudonymKey) -> Iterator[tuple[DataSubject, list[bytes]]]:
+    """Yield every person with their targets: for each, the pseudonyms of the contact and of its identifiers."""
+    with DiskMultimap() as index:
+        index.update(
+            (number, pseudonyms)
+            for target in part.targets
+            for pseudonyms in [_pseudonyms_of(target, part.account, key)]
+            for number in target.people
+        )
+        several = index.items()
+        following = next(several, None)
         for person in plan.people:
-            targets = of_person.get(person.number, [])
-            having = {i for target in targets for i in target.identifiers}
-            yield {
-                "type": "found",
-                "account": part.account,
-                "person": person.number,
-                "contacts": [key.contact(part.account, target.contact) for target in targets],
-                "by": sorted({i.kind.value for i in person.identifiers if i in having}) or (["id"] if targets else []),
-            }
+            while following and following[0] < person.number:
+                following = next(several, None)
+            yield person, following[1] if following and following[0] == person.number else []
+
+
+def _pseudonyms_of(target: Target, account: str, key: PseudonymKey) -> bytes:
+    """Return the pseudonyms of a contact and of its identifiers, one after another."""
+    return bytes.fromhex("".join([key.contact(account, target.contact), *map(key.identifier, target.identifiers)]))
 
 
 def _with_digests(line: dict[str, Any], key: PseudonymKey) -> dict[str, Any]:
@@ -196,15 +273,14 @@ def _reading(event: Event) -> dict[str, Any]:
     return line
 
 
-def _unverified(plan: Plan, account: str, key: PseudonymKey) -> list[dict[str, Any]]:
-    """Return the results for an account that was not verified."""
+def _unverified(plan: Plan, part: AccountPlan, key: PseudonymKey) -> Iterator[dict[str, Any]]:
+    """Yield the results for an account that was not verified."""
     reason = "not verified: the run ended before"
-    counts = Counter(number for target in plan.by_account[account].targets for number in target.people)
-    return [
-        {
-            "account": account,
+    for person, targets in _targets_by_person(plan, part, key):
+        yield {
+            "account": part.account,
             "person": person.number,
-            "found": counts[person.number],
+            "found": len(targets),
             "state": "unknown",
             "reason": reason,
             "identifiers": [
@@ -212,5 +288,3 @@ def _unverified(plan: Plan, account: str, key: PseudonymKey) -> list[dict[str, A
                 for i in person.identifiers
             ],
         }
-        for person in plan.people
-    ]
