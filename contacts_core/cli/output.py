@@ -43,7 +43,7 @@ __all__ = [
     "show",
     "table",
     "text",
-    "text_line",
+    "text_lines",
     "warn",
 ]
 
@@ -285,9 +285,10 @@ def body(value: Any, *, as_json: bool) -> None:
         document(value)
 
 
-def text_line(whole: str) -> None:
-    """Print a text that is JSON already."""
-    _write(_escaped(whole.rstrip("\n")))
+def text_lines(lines: Iterable[str]) -> None:
+    """Print lines that are JSON already."""
+    for text in lines:
+        _write(_escaped(text.rstrip("\n")))
 
 
 def line(value: Any) -> None:

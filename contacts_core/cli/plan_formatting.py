@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from contacts_core.cli.formatting import some, told
-from contacts_core.plans import Plan
+from contacts_core.plans import AccountPlan, DataSubject, Plan
+from contacts_core.plans.rows import indexes_by_person
+from contacts_core.provider import flows
 
 __all__ = ["account_rows", "contact_rows", "notes", "span"]
 
@@ -20,7 +22,7 @@ def account_rows(plan: Plan) -> Iterator[list[object]]:
             *(["done later, as jobs of the vendor"] if part.queued else []),
             *(["emulated: read, changed, written back"] if part.emulated else []),
         ]
-        touched = f"{len(part.targets)} of {part.size}" if part.size is not None else len(part.targets)
+        touched = f"{len(part.changes)} of {part.size}" if part.size is not None else len(part.changes)
         yield [
             part.account,
             part.title,
@@ -35,11 +37,11 @@ def account_rows(plan: Plan) -> Iterator[list[object]]:
 def contact_rows(plan: Plan, *, whole: bool = False) -> Iterator[list[object]]:
     """The first contacts of each account, each with the reason."""
     for part in plan.accounts:
-        for target in part.targets[:SHOWN]:
-            who = [told(i, whole=whole) for i in (target.removes or target.identifiers)]
-            yield [part.account, target.contact, who, ", ".join(map(str, target.people)), target.reason]
-        if len(part.targets) > SHOWN:
-            yield [part.account, f"and {len(part.targets) - SHOWN} more", "", "", ""]
+        for change in part.changes[:SHOWN]:
+            who = [told(i, whole=whole) for i in (change.removes or change.identifiers)]
+            yield [part.account, change.contact, who, ", ".join(map(str, change.people)), change.reason]
+        if len(part.changes) > SHOWN:
+            yield [part.account, f"and {len(part.changes) - SHOWN} more", "", "", ""]
 
 
 def notes(plan: Plan, *, whole: bool = False) -> Iterator[str]:
@@ -47,9 +49,8 @@ def notes(plan: Plan, *, whole: bool = False) -> Iterator[str]:
     if not plan.contacts:
         yield "no contact was found: applying this plan changes nothing and only looks again"
     for part in plan.accounts:
-        found = {number for target in part.targets for number in target.people}
         unknown = {each.identifier for each in part.unasked}
-        missing = [p for p in plan.people if p.number not in found and unknown.isdisjoint(p.identifiers)]
+        missing = [p for p in _not_found(plan, part) if unknown.isdisjoint(p.identifiers)]
         if ids := [person.contact for person in missing if person.contact]:
             yield f"there is no such contact in {part.account}: {some(ids)}"
         if numbers := [f"{person.number}" for person in missing if not person.contact]:
@@ -63,10 +64,17 @@ def notes(plan: Plan, *, whole: bool = False) -> Iterator[str]:
         seen = [f"{told(s.identifier, whole=whole)} (person {s.person}, from {s.account})" for s in plan.suggestions]
         yield f"following would look for: {some(seen)}; see --follow"
     for part in plan.accounts:
-        if part.targets and part.residual_data:
+        if part.changes and part.residual_data:
             yield f"not reached at {part.account}:"
             yield from (f"  {what}: {why}" for what, why in part.residual_data.items())
     yield f"checksum {plan.checksum}"
+
+
+def _not_found(plan: Plan, part: AccountPlan) -> Iterator[DataSubject]:
+    """The people of whom the account has no contact."""
+    for chunk in flows.chunks(plan.people, 500):
+        found = indexes_by_person(part.changes, [person.number for person in chunk])
+        yield from (person for person in chunk if person.number not in found)
 
 
 def span(seconds: float) -> str:

@@ -32,11 +32,11 @@ def remove_from_list(
     return (yield from _change_list(change, list_, members, resolved=resolved))
 
 
-def add_to_list(provider: Provider, list_: str, members: Iterable[Member]) -> Flow[Outcome]:
-    """Add members to a list, named by id or name."""
+def add_to_list(provider: Provider, list_: str, members: Iterable[Member], *, resolved: bool = False) -> Flow[Outcome]:
+    """Add members to a list. The arguments are as for `remove_from_list`."""
     able = require(provider, AddsToLists)
     change = _Change(able, AddsToLists, "add_to_list", able.member_batch_size, able.add_to_list)
-    return (yield from _change_list(change, list_, members, resolved=False))
+    return (yield from _change_list(change, list_, members, resolved=resolved))
 
 
 @frozen

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from contacts_core.plans.change import Change, DataSubject, Suggestion, Unasked
     from contacts_core.plans.execution.runner import (
         RunStopped,
         apply,
@@ -30,15 +31,10 @@ if TYPE_CHECKING:
     )
     from contacts_core.plans.model import (
         AccountPlan,
-        DataSubject,
         IdentifierExpansion,
         Plan,
-        PlanKind,
         SafetyLimits,
         Step,
-        Suggestion,
-        Target,
-        Unasked,
     )
     from contacts_core.plans.planning.api import (
         plan_deletion,
@@ -47,6 +43,8 @@ if TYPE_CHECKING:
         plan_erasure_async,
         plan_identifier_removal,
         plan_identifier_removal_async,
+        plan_list_addition,
+        plan_list_addition_async,
         plan_list_removal,
         plan_list_removal_async,
         replan,
@@ -56,17 +54,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccountPlan",
+    "Change",
     "DataSubject",
     "IdentifierExpansion",
     "Plan",
-    "PlanKind",
     "Receipt",
     "ReceiptBroken",
     "RunStopped",
     "SafetyLimits",
     "Step",
     "Suggestion",
-    "Target",
     "Unasked",
     "apply",
     "apply_async",
@@ -79,6 +76,8 @@ __all__ = [
     "plan_erasure_async",
     "plan_identifier_removal",
     "plan_identifier_removal_async",
+    "plan_list_addition",
+    "plan_list_addition_async",
     "plan_list_removal",
     "plan_list_removal_async",
     "replan",
@@ -109,22 +108,20 @@ _HOMES = {
         "plan_erasure_async",
         "replan",
         "replan_async",
+        "plan_list_addition",
+        "plan_list_addition_async",
         "plan_list_removal",
         "plan_list_removal_async",
         "plan_identifier_removal",
         "plan_identifier_removal_async",
     ),
+    "change": ("Change", "DataSubject", "Suggestion", "Unasked"),
     "model": (
         "AccountPlan",
         "IdentifierExpansion",
-        "PlanKind",
         "SafetyLimits",
-        "DataSubject",
         "Plan",
         "Step",
-        "Suggestion",
-        "Target",
-        "Unasked",
     ),
     "receipts.receipt": ("Receipt", "ReceiptBroken"),
 }

@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from attrs import evolve, field, frozen
-from cattrs import Converter, transform_error
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from contacts_core.errors import PlanRefused
-from contacts_core.models import Identifier
-from contacts_core.plans.kinds import Kind, PlanKind, kind_of
+from contacts_core.plans.change import Change, DataSubject, Suggestion, Unasked
+from contacts_core.plans.change_operations import OPERATIONS
+from contacts_core.plans.kinds import KINDS, kind_of
+from contacts_core.plans.rows import elements
 from contacts_core.storage.private_files import owner_only
 
 if TYPE_CHECKING:
     from contacts_core.client import AsyncContacts, Contacts
     from contacts_core.plans.receipts.receipt import Receipt
 
-__all__ = [
-    "AccountPlan",
-    "DataSubject",
-    "IdentifierExpansion",
-    "Plan",
-    "PlanKind",
-    "SafetyLimits",
-    "Step",
-    "Suggestion",
-    "Target",
-    "Unasked",
-]
+__all__ = ["FORMAT", "AccountPlan", "IdentifierExpansion", "Plan", "SafetyLimits", "Step"]
 
-FORMAT = 2
+FORMAT = 3
+BATCH_SIZE = 500  # changes checked together
 
 
 class IdentifierExpansion(Enum):
@@ -67,55 +55,14 @@ class SafetyLimits:
 
 
 @frozen
-class DataSubject:
-    """One person that a plan is about, given by identifiers or by the id of a contact.
-
-    Attributes:
-        number: Position in the request, from 1.
-        asked: The identifiers that were given.
-        followed: Identifiers that were found on their contacts and looked up as well.
-        contact: The id that was given; empty if identifiers were.
-    """
-
-    number: int
-    asked: tuple[Identifier, ...] = ()
-    followed: tuple[Identifier, ...] = ()
-    contact: str = ""
-
-    @property
-    def identifiers(self) -> tuple[Identifier, ...]:
-        """All identifiers that are looked up for this person."""
-        return (*self.asked, *self.followed)
-
-
-@frozen
-class Target:
-    """One contact that the plan changes.
-
-    Attributes:
-        contact: Its id.
-        identifiers: All its identifiers, as read when the plan was made.
-        people: Numbers of the people it belongs to.
-        reason: Why it is changed, with identifiers masked.
-        removes: Which of its identifiers are to be removed; empty in other kinds of plans.
-    """
-
-    contact: str
-    identifiers: tuple[Identifier, ...]
-    people: tuple[int, ...]
-    reason: str
-    removes: tuple[Identifier, ...] = ()
-
-
-@frozen
 class Step:
-    """One durable unit of work: some targets of one account, in as few requests as the vendor allows.
+    """One durable unit of work: some changes of one account, in as few requests as the vendor allows.
 
     Attributes:
         number: From 1, within the account.
-        operation: Name of the client's method.
-        first: Index of its first target.
-        count: Number of targets.
+        operation: Name of the client's method; all changes of a step have the same.
+        first: Index of its first change.
+        count: Number of changes.
         requests: Number of requests, including those that read each contact just before.
         idempotent: Whether repeating it changes nothing more.
     """
@@ -128,17 +75,11 @@ class Step:
     idempotent: bool = True
 
 
-@frozen
-class Unasked:
-    """An identifier that a vendor cannot look up, with the reason. Whether a contact has it is unknown."""
-
-    identifier: Identifier
-    reason: str
-
-
-@frozen
+@frozen(kw_only=True)
 class AccountPlan:
     """What is to be done in one account.
+
+    The sequences may be longer than fits into memory: iterate over them, or take slices.
 
     Attributes:
         account: Its name.
@@ -148,7 +89,7 @@ class AccountPlan:
             the account. The plan is for this account, whatever its name leads to later.
         read: How the contacts were found: ``look-up``, or ``scan`` (every contact was read).
         size: Number of contacts in the account; None if it was not needed.
-        targets: The contacts, in the order of the steps.
+        changes: The changes, in the order of the steps.
         steps: The work.
         requests: Number of requests for the work, including those that read each contact just before it is changed,
             without those that check the plan and verify the work. More if an answer shows a contact only in part.
@@ -165,56 +106,45 @@ class AccountPlan:
     account_id: str
     read: str
     size: int | None
-    targets: tuple[Target, ...]
-    steps: tuple[Step, ...]
+    changes: Sequence[Change] = ()
+    steps: tuple[Step, ...] = ()
     requests: int
     seconds: float
     residual_data: Mapping[str, str]
     emulated: bool = False
     queued: bool = False
-    unasked: tuple[Unasked, ...] = ()
+    unasked: Sequence[Unasked] = ()
 
-    def of(self, step: Step) -> tuple[Target, ...]:
-        """Return the targets of a step."""
-        return self.targets[step.first : step.first + step.count]
-
-
-@frozen
-class Suggestion:
-    """An identifier of a contact that was found, which ``follow`` would look up as well."""
-
-    person: int
-    identifier: Identifier
-    account: str
-    contact: str
+    def of(self, step: Step) -> Sequence[Change]:
+        """Return the changes of a step."""
+        return self.changes[step.first : step.first + step.count]
 
 
-@frozen(repr=False, slots=False)
+@frozen(repr=False, slots=False, kw_only=True)
 class Plan:
     """What is to be done in each account. Making a plan only reads.
 
     Attributes:
-        kind: The kind of plan.
+        kind: Name of the kind of plan; see `contacts_core.plans.kinds`.
         made_at: When it was made.
-        people: The people it is about.
+        people: The people it is about: iterate over them, they may be more than fit into memory.
         accounts: What is to be done in each account.
         follow: Whether identifiers of the contacts found were looked up as well.
         suggestions: What ``follow`` would have looked up.
-        list_id: The id of the list, if members are removed from one.
+        list_id: The id of the list, if memberships of one are changed.
         limits: The limits it was made with.
         checksum: SHA-256 over all of this.
     """
 
-    kind: PlanKind
+    kind: str
     made_at: datetime
-    people: tuple[DataSubject, ...]
+    people: Sequence[DataSubject] = ()
     accounts: tuple[AccountPlan, ...]
     follow: IdentifierExpansion = IdentifierExpansion.NO
-    suggestions: tuple[Suggestion, ...] = ()
+    suggestions: Sequence[Suggestion] = ()
     list_id: str = ""
     limits: SafetyLimits = field(factory=SafetyLimits)
     checksum: str = ""
-    format: int = FORMAT
 
     @cached_property
     def by_account(self) -> Mapping[str, AccountPlan]:
@@ -224,7 +154,7 @@ class Plan:
     @property
     def contacts(self) -> int:
         """Number of contacts that it changes."""
-        return sum(len(part.targets) for part in self.accounts)
+        return sum(len(part.changes) for part in self.accounts)
 
     @property
     def requests(self) -> int:
@@ -238,47 +168,33 @@ class Plan:
 
     def summed(self) -> Self:
         """Return the same plan with its checksum."""
-        return evolve(self, checksum=checksum_of(converter.unstructure(self)))
+        from contacts_core.plans import plan_file  # noqa: PLC0415 - it needs the classes of this module
 
-    def to_json(self) -> str:
-        """Return the plan as JSON, with whole identifiers. It is as confidential as the contacts themselves."""
-        data = converter.unstructure(self)
-        text = json.dumps(data, ensure_ascii=False, indent=1)
-        try:
-            text.encode()
-        except UnicodeEncodeError:  # a lone surrogate, which some vendors send and no file can hold
-            text = json.dumps(data, ensure_ascii=True, indent=1)
-        return text + "\n"
+        return evolve(self, checksum=plan_file.checksum_of(self))
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of its file, with whole identifiers. They are as confidential as the contacts themselves."""
+        from contacts_core.plans import plan_file  # noqa: PLC0415 - as above
+
+        return plan_file.lines_of(self)
+
+    @property
+    def text(self) -> str:
+        """The whole of its file; prefer `lines` for large plans."""
+        return "".join(self.lines())
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Return the plan that was written as JSON.
+    def parse(cls, content: str | bytes | BinaryIO | Iterable[bytes]) -> Plan:
+        """Return the plan of a file: an open one, or its content as a whole or in pieces.
 
         Raises:
             PlanRefused: It is not a plan, or was altered since it was made.
         """
-        try:
-            parsed = json.loads(text)
-        except (ValueError, RecursionError):
-            raise PlanRefused("this is not a plan: it is not JSON") from None
-        data = cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else {}
-        if data.get("format") != FORMAT:
-            raise PlanRefused(
-                "this is not a plan, or one of another version",
-                hint="make a new plan: earlier versions do not name the workspace they are for",
-            )
-        if data.get("checksum") != checksum_of(data):
-            raise PlanRefused(
-                "the plan was altered since it was made: its checksum differs", hint="make a new plan instead"
-            )
-        try:
-            plan = converter.structure(data, cls)
-        except Exception as error:  # noqa: BLE001 - cattrs raises groups of whatever the hooks raised
-            raise PlanRefused(f"this is not a plan: {'; '.join(transform_error(error))}") from None
-        if not all(part.account_id for part in plan.accounts):
-            raise PlanRefused("the plan does not name the workspace it is for", hint="make a new plan instead")
-        plan.agree()
-        return plan
+        from contacts_core.plans import plan_file  # noqa: PLC0415 - as above
+
+        if isinstance(content, str):
+            content = content.encode(errors="surrogatepass")
+        return plan_file.parse([content] if isinstance(content, bytes) else content)
 
     def check(self) -> None:
         """Check that it is as it was made, and consistent.
@@ -302,16 +218,17 @@ class Plan:
     def save(self, path: Path | str) -> None:
         """Write it to a file that only its owner can read."""
         with owner_only(Path(path)) as file:
-            file.write(self.to_json())
+            file.writelines(self.lines())
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
+    def load(cls, path: Path | str) -> Plan:
         """Read it from a file.
 
         Raises:
             PlanRefused: It is not a plan, or was altered since it was made.
         """
-        return cls.from_json(Path(path).read_bytes())
+        with Path(path).open("rb") as file:
+            return cls.parse(file)
 
     def apply(self, accounts: Sequence[str | Contacts[Any]] = (), **options: Any) -> Receipt:
         """Apply it durably, and return the receipt. `contacts_core.plans.apply` takes the same arguments."""
@@ -327,71 +244,69 @@ class Plan:
 
     def __repr__(self) -> str:
         """Show numbers only, because the people it is about are personal data."""
-        names = ", ".join(f"{part.account}: {len(part.targets)}" for part in self.accounts)
-        return f"Plan({self.kind.value}, {len(self.people)} people, contacts {{{names}}}, {self.checksum[:12]})"
+        names = ", ".join(f"{part.account}: {len(part.changes)}" for part in self.accounts)
+        return f"Plan({self.kind}, {len(self.people)} people, contacts {{{names}}}, {self.checksum[:12]})"
 
 
 def _disagreements(plan: Plan) -> Iterator[str]:
     """Yield what no plan made here contains. Anyone who edits a file can compute its checksum again."""
-    kind = kind_of(plan.kind)
-    people = {person.number: person for person in plan.people}
-    if not people or [person.number for person in plan.people] != list(range(1, len(plan.people) + 1)):
+    if plan.kind not in KINDS:
+        yield "there is no such kind of plan"
+        return
+    count = 0
+    for count, person in enumerate(plan.people, 1):
+        if person.number != count:
+            yield "its people are not numbered from 1"
+        if bool(person.contact) == bool(person.identifiers):
+            yield "a person has an id or identifiers, never both or neither"
+        if any(not i.value.strip() for i in person.identifiers):
+            yield "an identifier is blank"
+    if not count:
         yield "its people are not numbered from 1"
-    if any(bool(person.contact) == bool(person.identifiers) for person in plan.people):
-        yield "a person has an id or identifiers, never both or neither"
-    if any(not i.value.strip() for person in plan.people for i in person.identifiers):
-        yield "an identifier is blank"
     if not plan.accounts or len(plan.by_account) != len(plan.accounts):
         yield "it names an account twice, or none"
-    if bool(plan.list_id) != kind.needs_list:
+    if bool(plan.list_id) != kind_of(plan.kind).changes_by.needs_list:
         yield "it names a list and needs none, or needs a list and names none"
     if not 1970 < plan.made_at.year < 9999:
         yield "the time it was made is not valid"
     for part in plan.accounts:
-        yield from _disagreements_in(part, kind, people)
+        yield from _disagreements_in(plan, part)
 
 
-def _disagreements_in(part: AccountPlan, kind: Kind, people: Mapping[int, DataSubject]) -> Iterator[str]:
-    if len({target.contact for target in part.targets}) != len(part.targets):
-        yield f"{part.account}: a contact is listed twice"
-    if not all(_belongs(kind, target, people) for target in part.targets):
-        yield f"{part.account}: a contact belongs to no person of the plan"
+def _disagreements_in(plan: Plan, part: AccountPlan) -> Iterator[str]:
+    operation = kind_of(plan.kind).operation
+    if not part.account_id:
+        yield f"{part.account}: it does not name the workspace it is for"
+    total = len(part.changes)
+    if len(plan.people) and total:
+        for first in range(0, total, BATCH_SIZE):
+            batch = part.changes[first : first + BATCH_SIZE]
+            people = _people_of(plan, batch)
+            if any(change.operation != operation for change in batch):
+                yield f"{part.account}: a change is not of this kind of plan"
+            if not all(_belongs(plan, change, people) for change in batch):
+                yield f"{part.account}: a contact belongs to no person of the plan"
     planned = 0
     for number, step in enumerate(part.steps, 1):
         if (step.number, step.first) != (number, planned) or step.count < 1:
             break
         planned += step.count
-    if planned != len(part.targets) or any(step.operation != kind.operation for step in part.steps):
+    if planned != total or any(step.operation != operation for step in part.steps):
         yield f"{part.account}: its steps do not add up to its contacts"
 
 
-def _belongs(kind: Kind, target: Target, people: Mapping[int, DataSubject]) -> bool:
-    """Return whether a target belongs to its people, and the identifiers to remove are theirs."""
-    if not target.people or not all(number in people for number in target.people):
+def _people_of(plan: Plan, changes: Iterable[Change]) -> dict[int, DataSubject]:
+    numbers = {number for change in changes for number in change.people}
+    return {n + 1: person for n, person in elements(plan.people, (number - 1 for number in numbers)).items()}
+
+
+def _belongs(plan: Plan, change: Change, people: Mapping[int, DataSubject]) -> bool:
+    """Return whether a change belongs to its people, and the identifiers to remove are theirs."""
+    if not change.people or not all(number in people for number in change.people):
         return False
-    owners = [people[number] for number in target.people]
-    known, wanted = set(target.identifiers), {i for person in owners for i in person.identifiers}
-    removes = set(target.removes)
-    if removes - (known & wanted) or bool(removes) != kind.removes_identifiers:
+    owners = [people[number] for number in change.people]
+    known, wanted = set(change.identifiers), {i for person in owners for i in person.identifiers}
+    removes, operation = set(change.removes), OPERATIONS[change.operation]
+    if removes - (known & wanted) or bool(removes) != operation.removes_identifiers or change.list_id != plan.list_id:
         return False
-    return all(p.contact == target.contact or not known.isdisjoint(p.identifiers) for p in owners)
-
-
-def checksum_of(data: Mapping[str, Any]) -> str:
-    """Return the checksum of a plan given as plain data, over all of it except the checksum."""
-    content = {name: value for name, value in data.items() if name != "checksum"}
-    text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _make_converter() -> Converter:
-    new = Converter(forbid_extra_keys=True)
-    new.register_unstructure_hook(datetime, datetime.isoformat)
-    new.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
-    for compact in (Identifier, DataSubject, Target, Step, Unasked):
-        new.register_unstructure_hook(compact, make_dict_unstructure_fn(compact, new, _cattrs_omit_if_default=True))
-        new.register_structure_hook(compact, make_dict_structure_fn(compact, new, _cattrs_forbid_extra_keys=True))
-    return new
-
-
-converter = _make_converter()
+    return all(p.contact == change.contact or not known.isdisjoint(p.identifiers) for p in owners)

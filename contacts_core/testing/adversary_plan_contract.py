@@ -160,7 +160,7 @@ class PlanAdversaryContract(AdversaryContract):
         """Whether a change is the plan's, and its contact was still who it was when the plan was made."""
         if plan is None:
             return False
-        target = next((t for part in plan.accounts for t in part.targets if t.contact == change.contact), None)
+        target = next((t for part in plan.accounts for t in part.changes if t.contact == change.contact), None)
         if target is None:
             return False
         if change.before is None:
@@ -187,7 +187,7 @@ class PlanAdversaryContract(AdversaryContract):
     def _false(kind: str, course: Course, after: Store) -> Iterable[str]:
         """What the receipt says that is not so."""
         states = {line["person"]: line["state"] for line in course.receipt.of("result")}
-        targets = [target for part in course.plan.accounts for target in part.targets]
+        targets = [target for part in course.plan.accounts for target in part.changes]
         for person in course.plan.people:
             if states.get(person.number) != "absent":
                 continue

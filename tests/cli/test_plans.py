@@ -112,7 +112,7 @@ class TestErase:
             f"Email,name,phone,email\n{first.value},A,,\n,,+12025550199,{second.value}\n,,,\n", encoding="utf-8-sig"
         )
         done = run("plan", "erase", "--from-file", "people.csv", "--accounts", "bird", "--json")
-        plan = Plan.from_json(done.out)
+        plan = Plan.parse(done.out)
         assert [set(p.asked) for p in plan.people] == [{first}, {second, Identifier.phone("+12025550199")}]
         assert plan.contacts == 2
         assert "not read: name" in done.err
@@ -178,7 +178,7 @@ class TestEraseAtOnce:
         assert shown.code == Exit.DONE
         assert "plan to erase: 1 asked for, 1 contact(s) found" in shown.out
         assert "nothing was changed" in shown.err
-        assert Plan.from_json(run("erase", "--email", person, "--accounts", "bird", "--dry-run", "--json").out).contacts
+        assert Plan.parse(run("erase", "--email", person, "--accounts", "bird", "--dry-run", "--json").out).contacts
         assert environment.everyone() == before
         assert list_runs() == []
         assert list(Path().glob("*erase*")) == []
@@ -250,7 +250,7 @@ class TestApply:
     ) -> None:
         run("plan", "erase", "--email", person, "--accounts", ALL, "--to", "plan.json")
         assert "nothing has changed" in run("apply", "plan.json", "--replan").out
-        (gone,) = Plan.load("plan.json").by_account["bird"].targets
+        (gone,) = Plan.load("plan.json").by_account["bird"].changes
         environment.clients["bird"].delete_contacts([gone.contact])
         told = run("apply", "plan.json", "--yes", "--json")
         assert told.code == Exit.REFUSED

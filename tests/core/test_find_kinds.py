@@ -12,7 +12,9 @@ from contacts_core import Contacts, operations
 from contacts_core.errors import IncompleteExport, IncompleteSearch, PlanRefused, UnexpectedPayload
 from contacts_core.models import Contact, Identifier, IdentifierKind, Outcome, Page
 from contacts_core.plans import plan_erasure
-from contacts_core.plans.execution import changes
+from contacts_core.plans.execution import attempts, verification
+from contacts_core.plans.execution.account_view import AccountView
+from contacts_core.plans.kinds import kind_of
 from contacts_core.provider import (
     CountsByPaging,
     DeletesAllContactsById,
@@ -111,10 +113,10 @@ def test_a_plan_scans_once_where_a_kind_cannot_be_looked_up() -> None:
     with Contacts(Reader(shelf=shelf)) as client:
         plan = plan_erasure([(email("jane"), PHONE), JIM.identifiers], [client])
         assert plan.accounts[0].read == "scan"
-        assert {target.contact for target in plan.accounts[0].targets} == {"jane", "jim"}
+        assert {target.contact for target in plan.accounts[0].changes} == {"jane", "jim"}
         assert set(shelf.asked) == {"scan"}
         shelf.asked.clear()
-        client.run(changes.act(plan, plan.accounts[0].targets, client.provider))
+        client.run(attempts.act(kind_of(plan.kind).changes_by, plan.accounts[0].changes, client.provider))
     assert shelf.asked == ["scan", "delete", "delete"], "Jim can only be read again by a scan"
     assert shelf.people.keys() == {"john"}
 
@@ -125,7 +127,7 @@ def test_a_contact_is_read_again_by_an_identifier_that_can_be_looked_up() -> Non
         plan = plan_erasure([email("jane")], [client])
         assert plan.accounts[0].read == "look-up"
         shelf.asked.clear()
-        client.run(changes.act(plan, plan.accounts[0].targets, client.provider))
+        client.run(attempts.act(kind_of(plan.kind).changes_by, plan.accounts[0].changes, client.provider))
     assert shelf.asked == ["find", "delete"]
 
 
@@ -134,8 +136,9 @@ def test_what_is_verified_by_a_scan_is_verified_at_once() -> None:
     with Contacts(Reader(shelf=shelf)) as client:
         for people, whole in (([email("jane")], False), ([PHONE], True)):
             plan = plan_erasure(people, [client])
-            assert changes.reads_all(plan, plan.accounts[0], client.provider, "find") is whole
-            assert changes.reads_all(plan, plan.accounts[0], client.provider, "get")
+            view = AccountView(plan, plan.accounts[0])
+            assert verification.reads_all(view, client.provider, "find") is whole
+            assert verification.reads_all(view, client.provider, "get")
 
 
 # -- totals that are not known

@@ -137,7 +137,7 @@ def open_environment(
 
 def without(people: dict[str, dict[str, Contact]], plan: Any) -> dict[str, Any]:
     """Everything of everybody whom the plan does not touch."""
-    touched = {part.account: {target.contact for target in part.targets} for part in plan.accounts}
+    touched = {part.account: {target.contact for target in part.changes} for part in plan.accounts}
     return {
         name: {id: plain(contact) for id, contact in contacts.items() if id not in touched.get(name, ())}
         for name, contacts in people.items()

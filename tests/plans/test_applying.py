@@ -107,7 +107,7 @@ class TestErasing:
         for person in people:
             assert person.value not in done.text
         for part in plan.accounts:
-            assert all(target.contact not in done.text for target in part.targets)
+            assert all(target.contact not in done.text for target in part.changes)
 
     def test_afterwards_nothing_here_knows_who_they_were(self, environment: Environment) -> None:
         plan = plan_erasure(environment.emails(2), environment.accounts)
@@ -119,7 +119,7 @@ class TestErasing:
         assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in kept), kept
         content = b"".join(path.read_bytes() for path in kept)
         for part in plan.accounts:
-            for target in part.targets:
+            for target in part.changes:
                 assert not any(i.value.encode() in content for i in target.identifiers)
 
     def test_awaited_it_is_the_same(self, environment: Environment) -> None:
@@ -340,7 +340,7 @@ class TestRefusing:
 
     def test_somebody_is_gone(self, environment: Environment) -> None:
         plan = plan_erasure(environment.emails(2), environment.accounts)
-        environment.clients["bird"].delete_contacts([plan.by_account["bird"].targets[0].contact])
+        environment.clients["bird"].delete_contacts([plan.by_account["bird"].changes[0].contact])
         assert "bird: 1 contact(s)" in str(self.changed(environment, plan))
 
     def test_somebody_else_has_the_address_now(self, environment: Environment) -> None:
@@ -352,7 +352,7 @@ class TestRefusing:
 
     def test_somebody_has_another_number_now(self, environment: Environment) -> None:
         plan = plan_erasure(environment.emails(12), [environment.clients["bird"]])
-        target = next(t for t in plan.accounts[0].targets if any(i.kind.value == "phone" for i in t.identifiers))
+        target = next(t for t in plan.accounts[0].changes if any(i.kind.value == "phone" for i in t.identifiers))
         phone = next(i for i in target.identifiers if i.kind.value == "phone")
         environment.clients["bird"].remove_identifier(target.contact, phone)
         with pytest.raises(PlanRefused, match="bird: 1 contact"):

@@ -74,7 +74,7 @@ def check(environment: Environment, plan: Plan, before: dict[str, object], where
     done = Counter(
         (exchange.provider, id) for exchange in environment.seen if exchange.status < 300 for id in deleted_by(exchange)
     )
-    planned = {(part.account, target.contact) for part in plan.accounts for target in part.targets}
+    planned = {(part.account, target.contact) for part in plan.accounts for target in part.changes}
     assert set(done) == planned, where
     repeated = {account for (account, _), times in done.items() if times > 1}
     cut_off = {line["account"] for line in receipt.of("step") if line["attempt"] > 1}

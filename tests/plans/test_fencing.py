@@ -107,7 +107,7 @@ class Watched:
         assert not any(holders(people, [i for person in plan.people for i in person.identifiers]).values()), where
         assert without(people, plan) == before, where
         done = Counter((e.provider, id) for e in seen if e.status < 300 for id in deleted_by(e))
-        planned = {(part.account, target.contact) for part in plan.accounts for target in part.targets}
+        planned = {(part.account, target.contact) for part in plan.accounts for target in part.changes}
         assert set(done) == planned, where
         tried = Counter((line["account"], line["step"]) for line in told.of("step"))
         twice = {

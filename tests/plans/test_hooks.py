@@ -41,7 +41,7 @@ def test_a_wrapper_that_changes_nothing_lets_a_plan_be_applied(environment: Envi
     class Wrapper:
         @hookimpl(wrapper=True)
         def contacts_before_apply(self, plan: Plan) -> Generator[None, list[str], list[str]]:
-            events.append(plan.kind.value)
+            events.append(plan.kind)
             reasons = yield
             events.append("after")
             return reasons

@@ -26,8 +26,8 @@ from contacts_core.plans import (
     replan,
     resume,
 )
-from contacts_core.plans.execution import changes
-from contacts_core.plans.model import checksum_of, converter
+from contacts_core.plans.execution import attempts
+from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.planning import lookup
 from contacts_core.provider import (
     DeletesContacts,
@@ -202,7 +202,7 @@ def test_a_look_up_that_answers_with_others_makes_no_plan_for_them(
     environment.sandbox.faults.set(fault, None)
     if name == "sendgrid" and fault != "wrong-person":  # answers name what they answer: the rest is no answer
         assert [
-            each.contact for each in plan_erasure([Identifier.email(target.email)], [client]).accounts[0].targets
+            each.contact for each in plan_erasure([Identifier.email(target.email)], [client]).accounts[0].changes
         ] == [target.id]
     else:
         with pytest.raises(PlanRefused, match=rf"{name}: .* that do not have them"):
@@ -322,7 +322,7 @@ def test_what_cannot_be_asked_is_unknown_beforehand_and_afterwards() -> None:
         plan = plan_erasure([[email("jane"), external("E1")], external("E2")], [client])
         assert any("could not be looked up in desk" in line and "only" in line for line in notes(plan))
         assert not any("not in desk" in line for line in notes(plan))
-        assert Plan.from_json(plan.to_json()) == plan
+        assert Plan.parse(plan.text) == plan
         done = plan.apply([client], **QUICK)
     reason = "not looked up there: this vendor looks up e-mail addresses only"
     assert "jane" not in vendor.contacts
@@ -407,7 +407,7 @@ def test_each_retry_reads_again() -> None:
             return None
 
         vendor.lie = lie
-        outcome = client.run(changes.act(plan, part.targets, client.provider))
+        outcome = client.run(attempts.act(kind_of(plan.kind).changes_by, part.changes, client.provider))
     assert vendor.sent("delete") == ["jane"]
     assert [failure.item for failure in outcome.failed] == ["jane"]
     assert "jane" in vendor.contacts
@@ -439,7 +439,7 @@ def test_who_is_gone_meanwhile_is_absent_and_not_sent() -> None:
     with desk(vendor) as client:
         plan = plan_erasure([email("jane")], [client])
         del vendor.contacts["jane"]
-        outcome = client.run(changes.act(plan, plan.accounts[0].targets, client.provider))
+        outcome = client.run(attempts.act(kind_of(plan.kind).changes_by, plan.accounts[0].changes, client.provider))
     assert outcome.absent == ("jane",)
     assert vendor.sent("delete") == []
 
@@ -451,7 +451,7 @@ def test_two_identifiers_of_one_contact_go_one_after_the_other() -> None:
         plan = plan_identifier_removal([email("jane"), phone], [client])
         assert plan.requests == 4
         vendor.asked.clear()
-        outcome = client.run(changes.act(plan, plan.accounts[0].targets, client.provider))
+        outcome = client.run(attempts.act(kind_of(plan.kind).changes_by, plan.accounts[0].changes, client.provider))
         assert len(vendor.asked) == plan.requests
     assert outcome.succeeded_count == 2
     assert vendor.contacts["jane"].identifiers == ()
@@ -460,10 +460,10 @@ def test_two_identifiers_of_one_contact_go_one_after_the_other() -> None:
 def test_a_request_that_changes_something_is_never_repeated_by_the_transport(environment: Environment) -> None:
     client = environment.clients["bird"]
     plan = plan_erasure(environment.emails(1), [client])
-    target = plan.accounts[0].targets[0].contact
+    target = plan.accounts[0].changes[0].contact
     environment.seen.clear()
     environment.sandbox.faults.set("unavailable", 1, after=1)
-    client.run(changes.act(plan, plan.accounts[0].targets, client.provider))
+    client.run(attempts.act(kind_of(plan.kind).changes_by, plan.accounts[0].changes, client.provider))
     sent = [exchange.method for exchange in environment.seen if exchange.path.endswith(target)]
     assert sent == ["GET", "DELETE", "GET", "DELETE"]
 
@@ -518,7 +518,7 @@ def test_a_vendor_without_reading_by_id_is_looked_up_before_each_attempt() -> No
         plan = plan_erasure([email("jane"), email("jim")], [client])
         people["jane"] = evolve(people["jane"], identifiers=(email("stranger"),))
         asked.clear()
-        outcome = client.run(changes.act(plan, plan.accounts[0].targets, client.provider))
+        outcome = client.run(attempts.act(kind_of(plan.kind).changes_by, plan.accounts[0].changes, client.provider))
         assert len(asked) == plan.requests - 1, "one deletion was left out"
     assert people.keys() == {"jane", "john"}
     assert outcome.absent == ("jane",)
@@ -547,7 +547,7 @@ def test_a_vendor_that_only_lists_is_read_once_for_a_step() -> None:
         assert plan.requests == 3
         people["jane"] = evolve(people["jane"], identifiers=(email("stranger"),))
         asked.clear()
-        outcome = client.run(changes.act(plan, plan.accounts[0].targets, client.provider))
+        outcome = client.run(attempts.act(kind_of(plan.kind).changes_by, plan.accounts[0].changes, client.provider))
     assert asked == ["page", "delete"]
     assert [failure.item for failure in outcome.failed] == ["jane"]
     assert people.keys() == {"jane", "john"}
@@ -761,12 +761,17 @@ def test_two_providers_at_one_address_are_two_accounts() -> None:
 def test_a_saved_plan_that_does_not_say_for_which_workspace_is_refused() -> None:
     with desk(fake_vendor(person("jane"))) as client:
         plan = plan_erasure([email("jane")], [client])
-    data = converter.unstructure(evolve(plan, accounts=(evolve(plan.accounts[0], account_id=""),)))
+    nameless = evolve(plan, accounts=(evolve(plan.accounts[0], account_id=""),))
     with pytest.raises(PlanRefused, match="does not name the workspace"):
-        Plan.from_json(json.dumps({**data, "checksum": checksum_of(data)}))
+        Plan.parse(nameless.summed().text)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_plan_of_an_earlier_version_is_refused_with_what_to_do(version: int, indent: int | None) -> None:
     with pytest.raises(PlanRefused, match="another version") as caught:
-        Plan.from_json(json.dumps({**data, "format": 1}))
-    assert "workspace" in caught.value.hint
+        Plan.parse(json.dumps({"format": version, "kind": "erase", "people": []}, indent=indent))
+    assert "make a new plan" in caught.value.hint
 
 
 def test_nobody_outside_is_needed_where_the_vendor_cannot_show_any() -> None:

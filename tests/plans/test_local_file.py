@@ -36,7 +36,7 @@ def test_people_are_erased_from_the_file_and_the_vendor(
     leaving = {contact.id for contact in file.search(F.email.in_(each.value for each in people))}
     plan = plan_erasure(people, accounts)
     (part,) = (part for part in plan.accounts if part.account == "local")
-    assert {target.contact for target in part.targets} == leaving
+    assert {target.contact for target in part.changes} == leaving
     done = plan.apply(accounts, **QUICK)
     assert (done.state, done.complete, done.absent) == ("done", True, 6)
     assert {contact.id for contact in file.export()} == before - leaving

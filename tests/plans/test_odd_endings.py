@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from contacts_core.models import Job, JobState, Outcome
 from contacts_core.plans import Plan, RunStopped, SafetyLimits, cancel, get_receipt, list_runs, plan_erasure, resume
 from contacts_core.plans.execution import workflows
 from contacts_core.plans.execution.context import Session
-from contacts_core.plans.model import checksum_of, converter
 from contacts_core.plans.receipts import events as recording
 from contacts_core.provider import Flow, QueuesJobs, hookimpl
 from contacts_core.storage.database import locate_storage
@@ -25,6 +23,7 @@ from contacts_core.storage.journal import Journal, plan_chunks, receipt_chunks
 from contacts_core.storage.journal import runs as table
 from contacts_core.storage.leases import Stopped
 from contacts_core.storage.tombstones import blocked
+from tests.plans.plan_files import document, file_of
 from tests.plans.test_lies import HASTY, QUICK, Desk, desk, email, external, fake_vendor, person
 
 ALL = SafetyLimits(share=1)
@@ -274,10 +273,9 @@ def test_a_provider_that_ends_its_thread_ends_the_work() -> None:
 
 
 def edited(plan: Plan, change: Callable[[Any], object]) -> Plan:
-    data = converter.unstructure(plan)
+    data = document(plan)
     change(data)
-    data["checksum"] = checksum_of(data)
-    return Plan.from_json(json.dumps(data))
+    return Plan.parse(file_of(data))
 
 
 def account(data: Any) -> Any:
@@ -298,11 +296,11 @@ EDITS: dict[str, Callable[[Any], object]] = {
     "a step from behind": lambda d: account(d)["steps"][0].update(first=-1),
     "another number of a step": lambda d: account(d)["steps"][0].update(number=0),
     "another operation": lambda d: account(d)["steps"][0].update(operation="upsert_contacts"),
-    "a contact twice": lambda d: account(d)["targets"].append(account(d)["targets"][0]),
-    "a contact of nobody": lambda d: account(d)["targets"][0].update(people=[]),
-    "a contact of somebody unknown": lambda d: account(d)["targets"][0].update(people=[9]),
-    "a contact of somebody else": lambda d: account(d)["targets"][0].update(people=[2]),
-    "takes something off": lambda d: account(d)["targets"][0].update(
+    "a contact twice": lambda d: account(d)["changes"].append(account(d)["changes"][0]),
+    "a contact of nobody": lambda d: account(d)["changes"][0].update(people=[]),
+    "a contact of somebody unknown": lambda d: account(d)["changes"][0].update(people=[9]),
+    "a contact of somebody else": lambda d: account(d)["changes"][0].update(people=[2]),
+    "takes something off": lambda d: account(d)["changes"][0].update(
         removes=[{"kind": "email", "value": "j@x.example"}]
     ),
     "another kind": lambda d: d.update(kind="remove-identifier"),

@@ -18,11 +18,10 @@ from contacts_core.errors import ContactsError, PlanRefused
 from contacts_core.formats import plain
 from contacts_core.http import retry
 from contacts_core.plans import (
+    Change,
     IdentifierExpansion,
     Plan,
-    PlanKind,
     Receipt,
-    Target,
     apply,
     cancel,
     get_receipt,
@@ -30,13 +29,16 @@ from contacts_core.plans import (
     plan_deletion,
     plan_erasure,
     plan_identifier_removal,
+    plan_list_addition,
     plan_list_removal,
     resume,
 )
+from contacts_core.plans.kinds import KINDS, kind_of
 from contacts_core.storage.database import locate_storage
 from contacts_core.storage.journal import Journal
 from tests.plans.environment import open_environment
 
+DELETIONS = {"erase", "delete"}
 NAMES = ("bird", "sendgrid", "user-api")
 FAULTS = (
     "rate-limit",
@@ -132,7 +134,7 @@ class Vendors(RuleBasedStateMachine):
     def somebody_becomes_somebody_else(self, data: st.DataObject, name: str, planned: bool) -> None:
         everybody = self.with_faults_kept(self.everybody)[name]
         plan = self.plan or self.applied
-        mine = [t.contact for t in plan.by_account[name].targets] if plan and name in plan.by_account else []
+        mine = [t.contact for t in plan.by_account[name].changes] if plan and name in plan.by_account else []
         chosen = sorted(id for id in everybody if not planned or id in mine)
         if chosen:
             self.number += 1
@@ -151,7 +153,7 @@ class Vendors(RuleBasedStateMachine):
         data=st.data(),
         accounts=st.sets(st.sampled_from(NAMES), min_size=1),
         follow=st.sampled_from(IdentifierExpansion),
-        kind=st.sampled_from([PlanKind.ERASE, PlanKind.ERASE, *PlanKind]),
+        kind=st.sampled_from(["erase", "erase", *KINDS]),
         trouble=st.lists(st.tuples(st.sampled_from(FAULTS), st.sampled_from([1, 2, 3, None])), max_size=2),
     )
     def somebody_asks(
@@ -159,7 +161,7 @@ class Vendors(RuleBasedStateMachine):
         data: st.DataObject,
         accounts: set[str],
         follow: IdentifierExpansion,
-        kind: PlanKind,
+        kind: str,
         trouble: list[tuple[str, int | None]],
     ) -> None:
         nobody = Identifier.email("nobody@example.com")
@@ -167,16 +169,17 @@ class Vendors(RuleBasedStateMachine):
         clients = [self.environment.clients[name] for name in sorted(accounts)]
         try:
             match kind:
-                case PlanKind.ERASE:
+                case "erase":
                     self.plan = plan_erasure(people, clients, follow=follow)
-                case PlanKind.DELETE:
+                case "delete":
                     self.plan = plan_deletion(clients[0], people)
-                case PlanKind.REMOVE_IDENTIFIER:
+                case "remove-identifier":
                     self.plan = plan_identifier_removal(
                         [i for i in people if i.kind.value in {"email", "phone"}] or [nobody], clients
                     )
-                case PlanKind.REMOVE_FROM_LIST:
-                    self.plan = plan_list_removal(clients[0], data.draw(st.sampled_from(clients[0].lists())).id, people)
+                case _:
+                    of_list = plan_list_removal if kind == "remove-from-list" else plan_list_addition
+                    self.plan = of_list(clients[0], data.draw(st.sampled_from(clients[0].lists())).id, people)
         except ContactsError:
             self.plan = None
         if self.plan and data.draw(st.sampled_from([True, True, False])):
@@ -199,7 +202,7 @@ class Vendors(RuleBasedStateMachine):
             self.run = ""
             return
         self.run = given.run
-        event(f"{plan.kind.value}: {given.state}")
+        event(f"{plan.kind}: {given.state}")
         self.judge(plan, given, before, just_now=True)
 
     @precondition(lambda self: self.run and self.applied is not None)
@@ -210,7 +213,7 @@ class Vendors(RuleBasedStateMachine):
         before = self.with_faults_kept(self.everybody) if keep_faults else self.everybody()
         done_before = next(run for run in list_runs() if run.id == self.run).state == "done"
         given = resume(self.run, [self.environment.clients[name] for name in plan.by_account])
-        event(f"resumed {plan.kind.value}: {given.state}")
+        event(f"resumed {plan.kind}: {given.state}")
         self.judge(plan, given, before, just_now=not done_before)
 
     @precondition(lambda self: self.run and self.applied is not None)
@@ -249,21 +252,21 @@ class Vendors(RuleBasedStateMachine):
         there = {name: self.there(name) for name in plan.by_account}
         assert Receipt.parse(given.text) == given
         assert len(given.of("result")) == len(plan.people) * len(plan.accounts)
-        if just_now and plan.kind in {PlanKind.ERASE, PlanKind.DELETE}:
+        if just_now and plan.kind in DELETIONS:
             for line in given.of("result"):
                 part = plan.by_account[line["account"]]
-                mine = {target.contact for target in part.targets if line["person"] in target.people}
+                mine = {target.contact for target in part.changes if line["person"] in target.people}
                 if line["state"] == "absent":
                     assert not mine & there[line["account"]], line
         after = self.everybody()
         for name in NAMES:
-            planned = {t.contact: t for t in plan.by_account[name].targets} if name in plan.by_account else {}
+            planned = {t.contact: t for t in plan.by_account[name].changes} if name in plan.by_account else {}
             for id, contact in before[name].items():
                 if id not in planned:
                     assert plain(after[name].get(id)) == plain(contact), f"{name}: {id} was not in the plan"
                 elif not self.is_who_it_was(contact, planned[id]):
                     assert plain(after[name].get(id)) == plain(contact), f"{name}: {id} is somebody else now"
-                elif plan.kind in {PlanKind.REMOVE_IDENTIFIER, PlanKind.REMOVE_FROM_LIST}:
+                elif plan.kind not in DELETIONS:
                     assert id in after[name]
                     gone = set(contact.identifiers) - set(after[name][id].identifiers)
                     assert gone <= set(planned[id].removes)
@@ -272,23 +275,24 @@ class Vendors(RuleBasedStateMachine):
             self.claims(plan, given, after)
 
     @staticmethod
-    def is_who_it_was(contact: Contact, target: Target) -> bool:
+    def is_who_it_was(contact: Contact, target: Change) -> bool:
         there, then = set(contact.identifiers), set(target.identifiers)
         return then - set(target.removes) <= there <= then
 
     def claims(self, plan: Plan, given: Receipt, after: Everybody) -> None:
         """Where identifiers or memberships were to go, absent means that they have gone."""
         for line in given.of("result"):
-            if line["state"] != "absent" or plan.kind in {PlanKind.ERASE, PlanKind.DELETE}:
+            if line["state"] != kind_of(plan.kind).goal or plan.kind in DELETIONS:
                 continue
             part = plan.by_account[line["account"]]
-            for target in part.targets:
+            for target in part.changes:
                 contact = after[part.account].get(target.contact)
                 if line["person"] not in target.people or contact is None:
                     continue
-                if plan.kind is PlanKind.REMOVE_FROM_LIST:
+                if plan.list_id:
                     members = self.environment.clients[part.account].export(lists=[plan.list_id])
-                    assert target.contact not in {member.id for member in members}
+                    on_list = target.contact in {member.id for member in members}
+                    assert on_list == (plan.kind == "add-to-list")
                 else:
                     asked = next(p for p in plan.people if p.number == line["person"]).asked
                     assert not set(asked) & set(contact.identifiers)

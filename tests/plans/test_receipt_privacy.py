@@ -27,7 +27,7 @@ from contacts_core.plans import (
     plan_list_removal,
     resume,
 )
-from contacts_core.plans.execution import changes as working
+from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.receipts.reasons import MAX_LOGGED, OurWords, public_reason, public_reasons
 from contacts_core.plans.receipts.receipt import Receipt
 from contacts_core.plans.receipts.report import html
@@ -218,7 +218,7 @@ def test_a_database_that_fails_does_not_tell_where_it_is(
         raise ConnectionError("postgresql://user:password@db.example.com:5432 SELECT * FROM contacts_events")
 
     plan = plan_erasure(environment.emails(1), [environment.clients["bird"]])
-    monkeypatch.setattr(working, "sought", fail)
+    monkeypatch.setattr(AccountView, "sought", property(fail))
     done = plan.apply([environment.clients["bird"]], **QUICK)
     assert not done.complete
     for word in ("db.example.com", "5432", "SELECT", "password"):
@@ -232,7 +232,7 @@ def test_what_a_plan_knows_is_withheld_even_if_a_reason_of_our_own_names_it(
 ) -> None:
     (person,) = environment.emails(1)
     plan = plan_erasure([person], [environment.clients["bird"]])
-    (target,) = plan.accounts[0].targets
+    (target,) = plan.accounts[0].changes
     said = secrets(contact for contact in environment.everyone()["bird"].values() if contact.id == target.contact)
     mine = {target.contact, *(value for i in target.identifiers for value in (i.value, i.normal))} & said
     for value in mine:

@@ -127,7 +127,7 @@ def test_two_workers_of_which_one_is_killed_midway(serve: Callable[..., Environm
     assert not any(holders(people, [i for person in plan.people for i in person.identifiers]).values())
     assert without(people, plan) == before
     done = Counter((e.provider, id) for e in environment.seen if e.status < 300 for id in deleted_by(e))
-    planned = {(part.account, target.contact) for part in plan.accounts for target in part.targets}
+    planned = {(part.account, target.contact) for part in plan.accounts for target in part.changes}
     assert set(done) == planned
     tried = Counter((line["account"], line["step"]) for line in told.of("step"))
     twice = {
@@ -155,7 +155,7 @@ def test_one_process_at_a_time_speaks_to_an_account(serve: Callable[..., Environ
     machines.add()
     until(lambda: all(map(ended, ids)))
     assert [get_receipt(id).state for id in ids] == ["done", "done"]
-    owner = {target.contact: n for n, plan in enumerate((first, second)) for p in plan.accounts for target in p.targets}
+    owner = {target.contact: n for n, plan in enumerate((first, second)) for p in plan.accounts for target in p.changes}
     for name in environment.clients:
         order = [owner[id] for e in environment.seen if e.provider == name for id in deleted_by(e)]
         changes = sum(a != b for a, b in pairwise(order))

@@ -20,7 +20,6 @@ from contacts_core.cli.options import (
     Sort,
     Storage,
     Yes,
-    content,
     input_file,
     number,
     output_file,
@@ -82,14 +81,14 @@ def apply(
     finds them. After a crash or Ctrl-C, continue with `contacts runs resume`. Exits 3 if a contact is still there, or
     if that is unknown.
 
-        contacts apply plan.json
-        contacts apply plan.json --replan
-        contacts apply plan.json --yes --receipt receipt.jsonl
+        contacts apply plan.jsonl
+        contacts apply plan.jsonl --replan
+        contacts apply plan.jsonl --yes --receipt receipt.jsonl
     """
-    from contacts_core.plans import Plan
+    from contacts_core.cli.commands.plan import saved_plan
     from contacts_core.plans import submit as started
 
-    saved = Plan.from_json(content(path))
+    saved = saved_plan(path)
     if replan:
         _compare(saved, path, as_json=as_json)
         return
@@ -119,7 +118,7 @@ def confirm(plan: Plan, storage: str | None, *, yes: bool) -> None:
         output.note("there is nothing to do; the accounts are read again all the same")
     if kind_of(plan.kind).leaves_tombstones and storage is not None:
         output.note("tombstones are left in that --storage and in the usual one, where every upsert looks")
-    ask([f"about to {plan.kind.value} {plan.contacts} contact(s) in {', '.join(plan.by_account)}"], yes=yes)
+    ask([f"about to {plan.kind} {plan.contacts} contact(s) in {', '.join(plan.by_account)}"], yes=yes)
 
 
 def carry_out(plan: Plan, receipt: Path | None, storage: str | None, timeout: float, *, as_json: bool) -> None:
@@ -327,7 +326,7 @@ def _compare(saved: Plan, path: Path, *, as_json: bool) -> None:
     from contacts_core.cli import output
     from contacts_core.cli.commands.plan import saved_as
     from contacts_core.plans import replan
-    from contacts_core.plans.execution.changes import differences
+    from contacts_core.plans.execution.recheck import differences
 
     fresh = replan(saved)
     beside = saved_as(saved) if str(path) == "-" else path
@@ -335,7 +334,7 @@ def _compare(saved: Plan, path: Path, *, as_json: bool) -> None:
     lines = [
         f"{part.account}: {difference}"
         for part in saved.accounts
-        for difference in differences(part, {t.contact: t for t in fresh.by_account[part.account].targets})
+        for difference in differences(part.changes, fresh.by_account[part.account].changes)
     ]
     fresh.save(to)
     if as_json:

@@ -79,7 +79,7 @@ class _Erasure:
         identifiers = {i for person in plan.people for i in person.identifiers}
         after = {name: list(client.export()) for name, client in self._clients.items()}
         having = sum(not identifiers.isdisjoint(c.identifiers) for contacts in after.values() for c in contacts)
-        planned = {(part.account, target.contact) for part in plan.accounts for target in part.targets}
+        planned = {(part.account, change.contact) for part in plan.accounts for change in part.changes}
         expected = {(name, c.id) for name, contacts in before.items() for c in contacts} - planned
         left = {(name, c.id) for name, contacts in after.items() for c in contacts}
         return Check(

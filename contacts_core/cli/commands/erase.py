@@ -47,7 +47,7 @@ def erase(
     plan = planned(accounts, make)
     if dry_run:
         if as_json:
-            output.text_line(plan.to_json())
+            output.text_lines(plan.lines())
         else:
             show(plan)
         output.note("nothing was changed")

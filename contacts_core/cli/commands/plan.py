@@ -20,7 +20,6 @@ from contacts_core.cli.options import (
     ListId,
     Phones,
     RequiredAccount,
-    content,
     identifiers,
     input_file,
     number,
@@ -88,9 +87,9 @@ def plans() -> None:
 
     `contacts apply` applies a plan, verifies the result and writes a receipt.
 
-        contacts plan erase --email jane@example.com --accounts marketing,crm --to plan.json
-        contacts plan delete marketing --id ID --to plan.json
-        contacts plan show plan.json
+        contacts plan erase --email jane@example.com --accounts marketing,crm --to plan.jsonl
+        contacts plan delete marketing --id ID --to plan.jsonl
+        contacts plan show plan.jsonl
     """
 
 
@@ -114,7 +113,7 @@ def plan_erase(
     that would be deleted and why, how many requests that takes, and what data remains at each vendor. It is saved to a
     file, which is as confidential as the contacts in it; `contacts apply` applies it.
 
-        contacts plan erase --email jane@example.com --accounts marketing,crm --to plan.json
+        contacts plan erase --email jane@example.com --accounts marketing,crm --to plan.jsonl
         contacts plan erase --from-file leavers.csv --accounts marketing,crm --follow once --max-contacts 5000
     """
     make = erasure(
@@ -141,7 +140,7 @@ def plan_delete(
 
     Each identifier given as an option is looked up by itself; a file has one person per row.
 
-        contacts plan delete marketing --from-file bounced.csv --to plan.json
+        contacts plan delete marketing --from-file bounced.csv --to plan.jsonl
     """
     from contacts_core.plans import plan_deletion as made
 
@@ -166,7 +165,7 @@ def plan_remove_identifier(
 
     Some vendors cannot remove every kind of identifier; the receipt lists what they refused.
 
-        contacts plan remove-identifier --phone +12025550123 --accounts marketing,crm --to plan.json
+        contacts plan remove-identifier --phone +12025550123 --accounts marketing,crm --to plan.jsonl
     """
     from contacts_core.plans import plan_identifier_removal as made
 
@@ -194,9 +193,37 @@ def plan_remove_from_list(
 
     Name the list by its id or its exact name; `contacts lists` shows both.
 
-        contacts plan remove-from-list marketing LIST --from-file lapsed.csv --to plan.json
+        contacts plan remove-from-list marketing LIST --from-file lapsed.csv --to plan.jsonl
     """
     from contacts_core.plans import plan_list_removal as made
+
+    each = _each(identifiers(email, phone, external_id, anonymous_id), from_file, ids)
+    limits = _limits(max_contacts, max_share)
+    _planned([account], lambda: made(account, list_id, each, ids=ids or (), limits=limits), to, as_json=as_json)
+
+
+@plan.command("add-to-list", cls=Command)
+def plan_add_to_list(
+    account: RequiredAccount,
+    list_id: ListId,
+    ids: Ids = None,
+    email: Emails = None,
+    phone: Phones = None,
+    external_id: ExternalIds = None,
+    anonymous_id: AnonymousIds = None,
+    from_file: PeopleFile = None,
+    max_contacts: MaxContacts = None,
+    max_share: MaxShare = None,
+    to: To = None,
+    as_json: Json = False,
+) -> None:
+    """Plan to put contacts on a list. Nobody is created.
+
+    Name the list by its id or its exact name; `contacts lists` shows both.
+
+        contacts plan add-to-list marketing LIST --from-file attendees.csv --to plan.jsonl
+    """
+    from contacts_core.plans import plan_list_addition as made
 
     each = _each(identifiers(email, phone, external_id, anonymous_id), from_file, ids)
     limits = _limits(max_contacts, max_share)
@@ -214,14 +241,13 @@ def plan_show(
 
     Identifiers are masked, except with --json.
 
-        contacts plan show plan.json
+        contacts plan show plan.jsonl
     """
     from contacts_core.cli import output
-    from contacts_core.plans import Plan
 
-    saved = Plan.from_json(content(path))
+    saved = saved_plan(path)
     if as_json:
-        output.text_line(saved.to_json())
+        output.text_lines(saved.lines())
     else:
         show(saved)
 
@@ -231,7 +257,7 @@ def show(made: Plan, *, stderr: bool = False, whole: bool = False) -> None:
     from contacts_core.cli import output
     from contacts_core.cli.plan_formatting import account_rows, contact_rows, notes
 
-    asked_for = f"plan to {made.kind.value}: {len(made.people)} asked for, {made.contacts} contact(s) found"
+    asked_for = f"plan to {made.kind}: {len(made.people)} asked for, {made.contacts} contact(s) found"
     output.show(asked_for, stderr=stderr)
     columns = ("account", "vendor", "contacts", "found by", "requests", "at least", "remarks")
     accounts = output.table(*columns, for_people=True)
@@ -281,7 +307,7 @@ def _planned(names: list[str], make: Callable[[], Plan], to: Path | None, *, as_
     path = to or saved_as(made)
     made.save(path)
     if as_json:
-        output.text_line(made.to_json())
+        output.text_lines(made.lines())
     else:
         show(made)
     output.note(f"nothing was changed; saved to {path}, which holds whole identifiers")
@@ -291,7 +317,16 @@ def _planned(names: list[str], make: Callable[[], Plan], to: Path | None, *, as_
 
 def saved_as(made: Plan) -> Path:
     """The file that a plan is saved to if none is named."""
-    return Path(f"{made.kind.value}-{made.checksum[:8]}.json")
+    return Path(f"{made.kind}-{made.checksum[:8]}.jsonl")
+
+
+def saved_plan(path: Path) -> Plan:
+    """The plan of a file, or of standard input for ``-``."""
+    from contacts_core.formats import readable
+    from contacts_core.plans import Plan
+
+    with readable(path) as file:
+        return Plan.parse(file)
 
 
 def _announce_scans(names: list[str]) -> None:

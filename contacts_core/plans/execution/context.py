@@ -17,8 +17,9 @@ from contacts_core.http.hooks import BeforeSend, EventHook
 from contacts_core.http.wire import request_id
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans import hooks
+from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.kinds import kind_of
-from contacts_core.plans.model import AccountPlan, Plan, PlanKind
+from contacts_core.plans.model import Plan
 from contacts_core.plans.receipts.reasons import OurWords, public_reason
 from contacts_core.plans.receipts.receipt import Signer
 from contacts_core.plans.receipts.stored import write_receipt
@@ -79,6 +80,7 @@ class Session:
         self._own: list[Contacts[Any]] = []
         self._lock = threading.Lock()
         self._plans: dict[str, Plan] = {}
+        self._views: dict[tuple[str, str], AccountView] = {}
         self._charged: set[str] = set()
         self.touched: dict[Any, set[int]] = {}
         self.identified: set[Any] = set()  # rounds whose account was checked to be the planned one
@@ -150,22 +152,30 @@ class Session:
                 if plan is None:
                     raise ConfigurationError(OurWords(f"the plan of run {id} was deleted"))
                 self._plans = {id: plan}  # one at a time: plans are large, and runs usually follow one another
+                self._views.clear()
             return self._plans[id]
 
-    def part(self, id: str, account: str) -> tuple[Plan, AccountPlan, Runner]:
-        """Return a run's plan, the part for this account, and the account.
+    def view_of_plan(self, id: str, account: str) -> AccountView:
+        """Return a run's plan for this account."""
+        plan = self.plan(id)
+        with self._lock:
+            if (id, account) not in self._views:
+                self._views[id, account] = AccountView(plan, plan.by_account[account])
+            return self._views[id, account]
+
+    def view(self, id: str, account: str) -> tuple[AccountView, Runner]:
+        """Return a run's plan for this account, and the account.
 
         Raises:
             ConfigurationError: The account is unknown, or has another provider than when it was planned.
         """
-        plan = self.plan(id)
-        part, runner = plan.by_account[account], self.runner(account)
-        if runner.provider.name != part.provider:
-            current = runner.provider.name
+        view, runner = self.view_of_plan(id, account), self.runner(account)
+        if runner.provider.name != view.part.provider:
+            current, planned = runner.provider.name, view.part.provider
             raise ConfigurationError(
-                OurWords(f"account {account!r} is a {current} account now, and the plan was made for {part.provider}")
+                OurWords(f"account {account!r} is a {current} account now, and the plan was made for {planned}")
             )
-        return plan, part, runner
+        return view, runner
 
     def runner(self, account: str) -> Runner:
         """Return the account of this name, its rate limits charged with what other processes just sent."""
@@ -217,11 +227,11 @@ def begin_run(journal: Journal, id: str, plan: Plan, key: PseudonymKey, options:
     """Record a new run of a plan."""
     journal.begin(
         id,
-        kind=plan.kind.value,
+        kind=plan.kind,
         accounts=[part.account for part in plan.accounts],
         people=len(plan.people),
         checksum=plan.checksum,
-        plan=[plan.to_json().encode()],
+        plan=(line.encode() for line in plan.lines()),
         key=key,
         options=options,
     )
@@ -235,7 +245,7 @@ def stored_plan(journal: Journal, id: str) -> Plan | None:
         StorageError: It was altered, or the receipt key has changed since the run began.
     """
     pieces = journal.plan(id)
-    return None if pieces is None else Plan.from_json(b"".join(pieces))
+    return None if pieces is None else Plan.parse(pieces)
 
 
 def conclude(storage: Storage, journal: Journal, key: PseudonymKey, run: Run, state: str, reason: str) -> None:
@@ -281,7 +291,7 @@ def _conclude_earlier(
     storage: Storage, journal: Journal, key: PseudonymKey, run: Run, state: str, reason: str, plan: EarlierPlan
 ) -> None:
     """End a run that an earlier version of the library began. There is no receipt: its plan is of another format."""
-    if kind_of(PlanKind(run.kind)).leaves_tombstones:
+    if kind_of(run.kind).leaves_tombstones:
         _add_tombstones_of_touched(storage, journal, key, run, plan)
     why = f"{state}; an earlier version of the library began this run, so there is no receipt of it"
     journal.end(run, "failed", f"{why}; {reason}" if reason else why, None, forget=True)

@@ -298,7 +298,7 @@ def submit(storage: Storage, plan: Plan, options: Mapping[str, Any]) -> str:
 
 
 def _create_run(journal: Journal, plan: Plan, key: PseudonymKey, options: Mapping[str, Any]) -> Run:
-    id = f"{plan.kind.value}-{now()[:10]}-{uuid.uuid4().hex[:8]}"
+    id = f"{plan.kind}-{now()[:10]}-{uuid.uuid4().hex[:8]}"
     begin_run(journal, id, plan, key, options)
     return journal.run(id)
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from contacts_core.models import Identifier
-from contacts_core.plans.execution.changes import identifiers_of, sought, subjects
-from contacts_core.plans.kinds import kind_of
-from contacts_core.plans.model import AccountPlan, DataSubject, Plan
+from contacts_core.plans.change import Change, DataSubject
+from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.storage.pseudonyms import PseudonymKey
 
 __all__ = ["Evidence", "results"]
 
 ABSENT, PRESENT, UNKNOWN = "absent", "present", "unknown"
+NOT_FOUND = "no contact was found"
 BY = {"get": "by id", "find": "by look-up", "list": "on the list"}
 
 
@@ -25,7 +25,7 @@ class Evidence:
 
     Attributes:
         paths: The ways of reading that were used.
-        targets: Indexes of contacts (see `changes.subjects`) that were still found.
+        targets: Indexes of contacts (see `AccountView`) whose change was not made.
         changed: Indexes of those among them whose identifiers differ from the plan.
         identifiers: Indexes of identifiers that contacts of the plan still have.
         outside_plan: Indexes of identifiers that contacts outside the plan have.
@@ -52,18 +52,17 @@ class Evidence:
     unread: str = ""
 
 
-def results(plan: Plan, part: AccountPlan, evidence: Evidence, key: PseudonymKey) -> list[dict[str, Any]]:
-    """Return the result of each person in one account, with pseudonyms for identifiers."""
+def results(view: AccountView, evidence: Evidence, key: PseudonymKey) -> Iterator[dict[str, Any]]:
+    """Yield the result of each person in one account, with pseudonyms for identifiers."""
     if not (evidence.paths or evidence.unread):
         evidence = evolve(evidence, unread="this vendor offers no way to read again")
-    account = _Account(plan, part, evidence)
-    lines: list[dict[str, Any]] = []
-    for person in plan.people:
-        answers = account.identifiers(person)
-        state, reason = account.person(person, answers)
-        lines.append(
-            {
-                "account": part.account,
+    for people, indexes in view.people():
+        account = _Results(view, evidence, view.subjects(n for several in indexes.values() for n in several), indexes)
+        for person in people:
+            answers = account.identifiers(person)
+            state, reason = account.person(person, answers)
+            yield {
+                "account": view.part.account,
                 "person": person.number,
                 "found": account.found(person),
                 "state": state,
@@ -73,25 +72,25 @@ def results(plan: Plan, part: AccountPlan, evidence: Evidence, key: PseudonymKey
                     for i, state, reason in answers
                 ],
             }
-        )
-    return lines
 
 
 Answer = tuple[Identifier, str, str]
 
 
-class _Account:
-    """What is known of one account, for each person."""
+class _Results:
+    """What is known of some people in one account."""
 
-    def __init__(self, plan: Plan, part: AccountPlan, evidence: Evidence) -> None:
-        self._plan, self._part, self._evidence = plan, part, evidence
-        self._subjects = subjects(plan, part)
-        self._index = {identifier: n for n, identifier in enumerate(sought(plan, part))}
-        self._unasked = {unasked.identifier: unasked.reason for unasked in part.unasked}
-        self._indexes: dict[int, list[int]] = {}
-        for n, subject in enumerate(self._subjects):
-            for number in subject.people:
-                self._indexes.setdefault(number, []).append(n)
+    def __init__(
+        self,
+        view: AccountView,
+        evidence: Evidence,
+        subjects: Mapping[int, Change],
+        indexes: Mapping[int, Sequence[int]],
+    ) -> None:
+        self._view, self._evidence, self._subjects, self._indexes = view, evidence, subjects, indexes
+        leaves = view.operation.leaves
+        # What was to be reached, and what is reached if the change was not made.
+        self._made, self._unmade = (ABSENT, PRESENT) if leaves else (PRESENT, ABSENT)
 
     def indexes_of(self, person: DataSubject) -> Sequence[int]:
         """Return the indexes of this person's contacts."""
@@ -99,55 +98,60 @@ class _Account:
 
     def found(self, person: DataSubject) -> int:
         """Return how many of their contacts the plan found."""
-        return sum(n < len(self._part.targets) for n in self.indexes_of(person))
+        return sum(n < len(self._view.part.changes) for n in self.indexes_of(person))
 
     def identifiers(self, person: DataSubject) -> list[Answer]:
         """Return the state of each identifier, with the reason."""
-        evidence, indexes = self._evidence, self.indexes_of(person)
+        evidence, indexes, view = self._evidence, self.indexes_of(person), self._view
         carried = {i for n in indexes if n in evidence.targets for i in self._subjects[n].identifiers}
         unread = {n: reason for n in indexes if (reason := evidence.unread_targets.get(n))}
         unclear = {i: reason for n, reason in unread.items() for i in self._subjects[n].identifiers}
         answers: list[Answer] = []
-        for identifier in identifiers_of(person, self._part):
-            n = self._index.get(identifier, -1)
-            unasked = evidence.unasked.get(n) or self._unasked.get(identifier, "")
+        for identifier in view.identifiers_of(person, indexes):
+            found = view.sought.find(identifier)
+            n = -1 if found is None else found
+            unasked = evidence.unasked.get(n) or view.reason_unasked(identifier)
             doubt = evidence.unread or evidence.unread_identifiers.get(n) or unclear.get(identifier, "")
-            if n in evidence.identifiers:
+            if n in evidence.identifiers and view.operation.leaves:
                 answers.append((identifier, PRESENT, "a look-up still finds the contact"))
             elif identifier in carried:
-                answers.append((identifier, PRESENT, f"the contact is {kind_of(self._plan.kind).still}"))
+                answers.append((identifier, self._unmade, f"the contact is {view.operation.unmade}"))
             elif person.contact and (unasked or n in evidence.outside_plan):
                 continue  # the plan was about this contact, not about others with the same identifier
             elif n in evidence.outside_plan:
-                answers.append((identifier, *kind_of(self._plan.kind).outside_plan))
+                answers.append((identifier, *view.kind.outside_plan))
             elif unasked:
                 answers.append((identifier, UNKNOWN, f"not looked up there: {unasked}"))
             elif doubt:
                 answers.append((identifier, UNKNOWN, doubt))
+            elif indexes or view.operation.leaves:
+                answers.append((identifier, self._made, ""))
             else:
-                answers.append((identifier, ABSENT, ""))
+                answers.append((identifier, ABSENT, NOT_FOUND))
         return answers
 
     def person(self, person: DataSubject, answers: Sequence[Answer]) -> tuple[str, str]:
         """Return the state of a person, with the reason."""
-        evidence, indexes, still = self._evidence, self.indexes_of(person), kind_of(self._plan.kind).still
+        evidence, indexes, operation = self._evidence, self.indexes_of(person), self._view.operation
         shown = [n for n in indexes if n in evidence.targets]
         reasons = {state: reason for _, state, reason in reversed(answers)}
         why = self._why(indexes)
-        if shown or PRESENT in reasons:
-            words = [f"{len(shown)} of {len(indexes)} contacts {still}" if shown else reasons[PRESENT]]
+        if shown or self._unmade in reasons:
+            words = [f"{len(shown)} of {len(indexes)} contacts {operation.unmade}" if shown else reasons[self._unmade]]
             if changed := sum(n in evidence.changed and n not in evidence.failed for n in shown):
                 words.append(f"{changed} of them with other identifiers than when the plan was made, and left alone")
-            return PRESENT, "; ".join([*words, *why])
+            return self._unmade, "; ".join([*words, *why])
         unread = [reason for n in indexes if (reason := evidence.unread_targets.get(n))]
         if unread or UNKNOWN in reasons or evidence.unread:
             words = [evidence.unread, *unread, reasons.get(UNKNOWN, ""), *why]
             return UNKNOWN, "; ".join(dict.fromkeys(filter(None, words)))
-        looked = any(identifier in self._index for identifier, _, _ in answers)
+        looked = any(identifier in self._view.sought for identifier, _, _ in answers)
         used = [path for path in evidence.paths if (looked if path == "find" else indexes)]
         if not used:
             return UNKNOWN, "there was no id or identifier to read again"
         only = ", the only way there is" if len(evidence.paths) == 1 else ""
+        if not operation.leaves:
+            return PRESENT, f"there: {' and '.join(BY[path] for path in used)}{only}"
         before = "not found any more" if self.found(person) else "was not there and is not"
         return ABSENT, f"{before}: {' and '.join(BY[path] for path in used)}{only}"
 

@@ -30,12 +30,12 @@ from contacts_core.errors import (
 from contacts_core.models import Job, Outcome
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans import hooks
-from contacts_core.plans.execution import changes
+from contacts_core.plans.execution import attempts, recheck, verification
+from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.execution.context import Runner, Session, Stopped, session
 from contacts_core.plans.execution.step_results import AccountWork, StepResult, from_recorded, to_recorded
 from contacts_core.plans.execution.verdicts import Evidence, results
 from contacts_core.plans.kinds import kind_of
-from contacts_core.plans.model import AccountPlan, Plan
 from contacts_core.plans.receipts.reasons import OurWords, public_reason, public_reasons
 from contacts_core.provider import flows
 from contacts_core.storage.journal import Run
@@ -237,23 +237,22 @@ def _check(at: AccountRun) -> bool:
     journal.reached(at.run, at.account, "checking", 0, 0)
     entry = journal.began(at.run, at.account, "checked", {"round": at.round})
     strict = not journal.has(at.run, "step")  # later, we may have deleted the contacts that are gone
-    body: dict[str, Any] = {"round": at.round, "changes": [], "touch": [], "error": "", "refused": False}
+    body: dict[str, Any] = {"round": at.round, "changes": 0, "touch": [], "error": "", "refused": False}
     try:
-        plan, part, runner = here.part(at.run, at.account)
-        if kind_of(plan.kind).leaves_tombstones:
+        view, runner = here.view(at.run, at.account)
+        if view.kind.leaves_tombstones:
             _tombstones(here)  # if they cannot be added, nothing is started
         with here.watched(runner) as exchanges:
             body["exchanges"] = exchanges
-            runner.run(changes.same_account(part, runner.provider))
-            found = runner.run(changes.find_contacts(plan, part, runner.provider))
-        body["touch"] = changes.unchanged_targets(part, found)
-        body["changes"] = changes.differences(part, found) if strict else []
+            runner.run(recheck.same_account(view.part, runner.provider))
+            seen = runner.run(recheck.recheck(view, runner.provider))
+        body["touch"] = seen.unchanged
+        body["changes"] = seen.differences if strict else 0
     except StorageError:
         raise
     except ContactsError as error:
         body["error"] = public_reason(error, here.key)
         body["refused"] = strict and isinstance(error, PlanRefused)
-    body["changes"] = len(body["changes"])
     journal.ended(entry, body)
     checked = {
         e.account: e.body for e in journal.events(at.run, "checked") if e.ended_at and e.body["round"] == at.round
@@ -289,16 +288,16 @@ def _tombstones(here: Session) -> list[Tombstones]:
 def _begin(at: AccountRun) -> AccountWork:
     """Return what there is to do."""
     here = session()
-    plan, part, runner = _account(here, at, again=True)
+    view, runner = _account(here, at, again=True)
     touch = _touched(here, at)
-    paths = changes.paths(plan, part, runner.provider)
-    numbers = [s.number for s in part.steps if any(n in touch for n in range(s.first, s.first + s.count))]
+    paths = verification.paths(view, runner.provider)
+    numbers = [s.number for s in view.part.steps if any(n in touch for n in range(s.first, s.first + s.count))]
     return AccountWork(
         steps=tuple(numbers),
-        targets=len(changes.subjects(plan, part)),
-        identifiers=len(changes.sought(plan, part)),
+        targets=view.subject_count,
+        identifiers=len(view.sought),
         paths=paths,
-        whole=tuple(path for path in paths if changes.reads_all(plan, part, runner.provider, path)),
+        whole=tuple(path for path in paths if verification.reads_all(view, runner.provider, path)),
         poll=operations.poll_interval(runner.provider),
     )
 
@@ -307,12 +306,13 @@ def _begin(at: AccountRun) -> AccountWork:
 def _act(at: AccountRun, number: int) -> StepResult:
     """Attempt one step of the plan."""
     here = session()
-    plan, part, runner = _account(here, at)
-    step = part.steps[number - 1]
+    view, runner = _account(here, at)
+    part, step = view.part, view.part.steps[number - 1]
     touch = _touched(here, at)
-    indexes = [n for n in range(step.first, step.first + step.count) if n in touch]
-    here.journal.reached(at.run, at.account, "working", step.first, len(part.targets))
-    touched = [here.key.contact(at.account, part.targets[n].contact) for n in indexes]
+    planned = {n: change for n, change in enumerate(part.of(step), step.first) if n in touch}
+    indexes = list(planned)
+    here.journal.reached(at.run, at.account, "working", step.first, len(part.changes))
+    touched = [here.key.contact(at.account, change.contact) for change in planned.values()]
     about = {"round": at.round, "step": number, "operation": step.operation}
     body: dict[str, Any] = {**about, "contacts": len(indexes), "touched": touched}
     entry = here.journal.began(at.run, at.account, "step", body)
@@ -320,15 +320,15 @@ def _act(at: AccountRun, number: int) -> StepResult:
     outcome = Outcome(operation=step.operation, provider=part.provider)
     with here.watched(runner) as exchanges:
         try:
-            outcome = runner.run(changes.act(plan, [part.targets[n] for n in indexes], runner.provider))
+            outcome = runner.run(attempts.act(view.operation, list(planned.values()), runner.provider))
         except ContactsError as error:
-            cause = changes.cause(error)
+            cause = attempts.cause(error)
             outcome = error.outcome if isinstance(error, Interrupted) else outcome
             again, stopped = isinstance(cause, ProviderError) and cause.retryable, public_reason(error, here.key)
             pause = (cause.retry_after or 0.0) if isinstance(cause, ProviderError) else 0.0
     reasons = public_reasons(outcome.failed)
-    items = kind_of(plan.kind).items
-    failed = {n: reasons[item] for n in indexes for item in items(part.targets[n]) if item in reasons}
+    items = view.operation.items
+    failed = {n: reasons[item] for n, change in planned.items() for item in items(change) if item in reasons}
     counts = {
         "state": outcome.state.value if not stopped else "failed",
         "confirmed": outcome.succeeded_count,
@@ -342,7 +342,7 @@ def _act(at: AccountRun, number: int) -> StepResult:
         "exchanges": exchanges,
     }
     here.journal.ended(entry, body | counts)
-    here.journal.reached(at.run, at.account, "working", step.first + step.count, len(part.targets))
+    here.journal.reached(at.run, at.account, "working", step.first + step.count, len(part.changes))
     hooks.step_finished(step, outcome)
     return StepResult(failed=failed, jobs=outcome.jobs, again=again, pause=pause, stopped=stopped)
 
@@ -351,14 +351,13 @@ def _act(at: AccountRun, number: int) -> StepResult:
 def _read_jobs(at: AccountRun, pending: Sequence[Job]) -> list[Job]:
     """Return the vendor's jobs as they are now, or unchanged if they cannot be read."""
     here = session()
-    _, part, runner = _account(here, at)
-    here.journal.reached(
-        at.run, at.account, "waiting", len(part.targets), len(part.targets), f"{len(pending)} job(s) of the vendor"
-    )
+    view, runner = _account(here, at)
+    total = len(view.part.changes)
+    here.journal.reached(at.run, at.account, "waiting", total, total, f"{len(pending)} job(s) of the vendor")
     entry = here.journal.began(at.run, at.account, "jobs", {"round": at.round})
     seen = list(pending)
     with here.watched(runner) as exchanges, contextlib.suppress(ContactsError):
-        seen = runner.run(changes.jobs(runner.provider, pending))
+        seen = runner.run(attempts.jobs(runner.provider, pending))
     states = [
         {"id": j.id, "state": j.state.value, "requested": j.requested, "succeeded": j.succeeded, "failed": j.failed}
         for j in seen
@@ -377,23 +376,23 @@ def _add_tombstones(at: AccountRun) -> None:
             tombstones.add((i for person in plan.people for i in person.identifiers), at.run)
 
 
-@_step("read", changes.Seen)
-def _read(at: AccountRun, path: str, indexes: list[int]) -> changes.Seen:
+@_step("read", verification.Seen)
+def _read(at: AccountRun, path: str, indexes: list[int]) -> verification.Seen:
     """Read again by one path."""
     here = session()
-    plan, part, runner = _account(here, at)
-    known, sought = changes.subjects(plan, part), changes.sought(plan, part)
-    total = len(sought) if path == "find" else len(known)
+    view, runner = _account(here, at)
+    total = len(view.sought) if path == "find" else view.subject_count
     here.journal.reached(at.run, at.account, "verifying", total - len(indexes), total, path)
     entry = here.journal.began(at.run, at.account, "read", {"round": at.round, "path": path, "asked": len(indexes)})
-    seen, trouble = changes.Seen(), ""
+    seen, trouble = verification.Seen(), ""
     with here.watched(runner) as exchanges:
         try:
-            seen = runner.run(changes.look(plan, part, runner.provider, path, indexes))
+            seen = runner.run(verification.look(view, runner.provider, path, indexes))
         except ContactsError as error:
             trouble = public_reason(error, here.key)
-    shown = [here.key.contact(at.account, known[n].contact) for n in seen.targets]
-    shown += [here.key.identifier(sought[n]) for n in sorted({*seen.identifiers, *seen.outside_plan})]
+    shown = [here.key.contact(at.account, change.contact) for change in view.subjects(seen.targets).values()]
+    having = view.sought.at(sorted({*seen.identifiers, *seen.outside_plan}))
+    shown += [here.key.identifier(identifier) for identifier in having.values()]
     doubts = "; ".join(dict.fromkeys(seen.unread.values()))
     body = {"round": at.round, "path": path, "asked": len(indexes), "shown": shown, "error": trouble or doubts}
     here.journal.ended(entry, body | {"exchanges": exchanges})
@@ -404,15 +403,15 @@ def _read(at: AccountRun, path: str, indexes: list[int]) -> changes.Seen:
 def _finish(at: AccountRun, evidence: Evidence) -> None:
     """Record the results. The last account ends the run."""
     here = session()
-    plan = here.plan(at.run)
-    part = plan.by_account[at.account]
-    here.journal.note_results(at.run, at.account, at.round, results(plan, part, evidence, here.key))
-    here.journal.reached(at.run, at.account, "done", len(part.targets), len(part.targets))
+    view = here.view_of_plan(at.run, at.account)
+    here.journal.note_results(at.run, at.account, at.round, results(view, evidence, here.key))
+    total = len(view.part.changes)
+    here.journal.reached(at.run, at.account, "done", total, total)
     run = here.journal.run(at.run)
     ended = here.journal.ended_accounts(at.run, at.round)
     if len(ended) == len(run.accounts):
         states = {state for counts in ended.values() for state in counts}
-        here.conclude(run, "done" if states <= {"absent"} else "incomplete", "")
+        here.conclude(run, "done" if states <= {view.kind.goal} else "incomplete", "")
 
 
 @_step("wake", float)
@@ -454,8 +453,8 @@ def check_accounts(here: Session, run: Run) -> None:
             continue
 
 
-def _account(here: Session, at: AccountRun, *, again: bool = False) -> tuple[Plan, AccountPlan, Runner]:
-    """Return the plan, its part for this account, and the account, checked to be the planned one.
+def _account(here: Session, at: AccountRun, *, again: bool = False) -> tuple[AccountView, Runner]:
+    """Return the plan's part for this account, and the account, checked to be the planned one.
 
     Each process asks the vendor once for each round, or ``again``.
 
@@ -464,16 +463,16 @@ def _account(here: Session, at: AccountRun, *, again: bool = False) -> tuple[Pla
     """
     if again or at not in here.identified:
         _identify(here, at)
-    return here.part(at.run, at.account)
+    return here.view(at.run, at.account)
 
 
 def _identify(here: Session, at: AccountRun) -> None:
-    _, part, runner = here.part(at.run, at.account)
+    view, runner = here.view(at.run, at.account)
     exchanges: list[dict[str, Any]] = []
     error = ""
     try:
         with here.watched(runner) as exchanges:
-            runner.run(changes.same_account(part, runner.provider))
+            runner.run(recheck.same_account(view.part, runner.provider))
     except ContactsError as caught:
         error = public_reason(caught, here.key)
         raise

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from contacts_core.plans.kinds.base import Attempt, Kind, PlanKind
+from contacts_core.plans.kinds.add_to_list import AddToList
+from contacts_core.plans.kinds.base import Kind
 from contacts_core.plans.kinds.delete import Delete
 from contacts_core.plans.kinds.erase import Erase
 from contacts_core.plans.kinds.remove_from_list import RemoveFromList
 from contacts_core.plans.kinds.remove_identifier import RemoveIdentifier
 
-__all__ = ["KINDS", "Attempt", "Kind", "PlanKind", "kind_of"]
+__all__ = ["KINDS", "Kind", "kind_of"]
 
-KINDS: Mapping[PlanKind, Kind] = {
-    PlanKind.ERASE: Erase(),
-    PlanKind.DELETE: Delete(),
-    PlanKind.REMOVE_IDENTIFIER: RemoveIdentifier(),
-    PlanKind.REMOVE_FROM_LIST: RemoveFromList(),
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind for kind in (Erase(), Delete(), RemoveIdentifier(), RemoveFromList(), AddToList())
 }
 
 
-def kind_of(kind: PlanKind) -> Kind:
-    """Return what this kind of plan decides."""
-    return KINDS[kind]
+def kind_of(name: str) -> Kind:
+    """Return the kind of this name."""
+    return KINDS[name]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from contacts_core.plans.kinds.delete import Delete
+from contacts_core.plans.kinds.base import Kind
 
 __all__ = ["Erase"]
 
 
-class Erase(Delete):
+class Erase(Kind):
     """Delete contacts for good: tombstones keep later imports from bringing them back."""
 
+    name = "erase"
     title = "Erasure of people"
     done = "Everybody is verified to be absent from every account of the plan."
+    operation = "delete_contacts"
     leaves_tombstones = True

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
+from itertools import chain
 from typing import Any, TypeAlias, TypeVar
 
 from attrs import evolve
@@ -15,7 +16,8 @@ from contacts_core.config.accounts import open_provider
 from contacts_core.errors import InvalidInput
 from contacts_core.models import Identifier
 from contacts_core.plans import hooks
-from contacts_core.plans.model import DataSubject, IdentifierExpansion, Plan, PlanKind, SafetyLimits
+from contacts_core.plans.change import DataSubject
+from contacts_core.plans.model import IdentifierExpansion, Plan, SafetyLimits
 from contacts_core.plans.planning.planner import PlanRequest, data_subjects, make_plan
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
     "plan_erasure_async",
     "plan_identifier_removal",
     "plan_identifier_removal_async",
+    "plan_list_addition",
+    "plan_list_addition_async",
     "plan_list_removal",
     "plan_list_removal_async",
     "replan",
@@ -60,7 +64,7 @@ def plan_erasure(
         UnsupportedOperation: A vendor cannot delete contacts, or offers no way to find them.
         PlanRefused: It would delete more contacts than the limits allow, or an account could not be read completely.
     """
-    return _plan(PlanRequest(PlanKind.ERASE, data_subjects(people), follow, limits=limits or SafetyLimits()), accounts)
+    return _plan(PlanRequest("erase", data_subjects(people), follow, limits=limits or SafetyLimits()), accounts)
 
 
 async def plan_erasure_async(
@@ -72,7 +76,7 @@ async def plan_erasure_async(
 ) -> Plan:
     """Plan as `plan_erasure` does, asynchronously."""
     return await _plan_async(
-        PlanRequest(PlanKind.ERASE, data_subjects(people), follow, limits=limits or SafetyLimits()), accounts
+        PlanRequest("erase", data_subjects(people), follow, limits=limits or SafetyLimits()), accounts
     )
 
 
@@ -80,16 +84,14 @@ def plan_deletion(
     account: Account, people: People = (), *, ids: Iterable[str] = (), limits: SafetyLimits | None = None
 ) -> Plan:
     """Plan to delete contacts of one account, found by identifier or given by id. No tombstones are added."""
-    return _plan(PlanRequest(PlanKind.DELETE, _targets(people, ids), limits=limits or SafetyLimits()), [account])
+    return _plan(PlanRequest("delete", _subjects(people, ids), limits=limits or SafetyLimits()), [account])
 
 
 async def plan_deletion_async(
     account: AsyncAccount, people: People = (), *, ids: Iterable[str] = (), limits: SafetyLimits | None = None
 ) -> Plan:
     """Plan as `plan_deletion` does, asynchronously."""
-    return await _plan_async(
-        PlanRequest(PlanKind.DELETE, _targets(people, ids), limits=limits or SafetyLimits()), [account]
-    )
+    return await _plan_async(PlanRequest("delete", _subjects(people, ids), limits=limits or SafetyLimits()), [account])
 
 
 def plan_identifier_removal(
@@ -97,7 +99,7 @@ def plan_identifier_removal(
 ) -> Plan:
     """Plan to remove identifiers from every contact that has them. The contacts remain."""
     return _plan(
-        PlanRequest(PlanKind.REMOVE_IDENTIFIER, data_subjects(identifiers), limits=limits or SafetyLimits()), accounts
+        PlanRequest("remove-identifier", data_subjects(identifiers), limits=limits or SafetyLimits()), accounts
     )
 
 
@@ -106,7 +108,7 @@ async def plan_identifier_removal_async(
 ) -> Plan:
     """Plan as `plan_identifier_removal` does, asynchronously."""
     return await _plan_async(
-        PlanRequest(PlanKind.REMOVE_IDENTIFIER, data_subjects(identifiers), limits=limits or SafetyLimits()), accounts
+        PlanRequest("remove-identifier", data_subjects(identifiers), limits=limits or SafetyLimits()), accounts
     )
 
 
@@ -119,10 +121,7 @@ def plan_list_removal(
     limits: SafetyLimits | None = None,
 ) -> Plan:
     """Plan to remove contacts from a list of one account, found by identifier or given by id. They remain contacts."""
-    request = PlanRequest(
-        PlanKind.REMOVE_FROM_LIST, _targets(people, ids), list_id=list_id, limits=limits or SafetyLimits()
-    )
-    return _plan(request, [account])
+    return _plan(_on_list("remove-from-list", list_id, people, ids, limits), [account])
 
 
 async def plan_list_removal_async(
@@ -134,10 +133,35 @@ async def plan_list_removal_async(
     limits: SafetyLimits | None = None,
 ) -> Plan:
     """Plan as `plan_list_removal` does, asynchronously."""
-    request = PlanRequest(
-        PlanKind.REMOVE_FROM_LIST, _targets(people, ids), list_id=list_id, limits=limits or SafetyLimits()
-    )
-    return await _plan_async(request, [account])
+    return await _plan_async(_on_list("remove-from-list", list_id, people, ids, limits), [account])
+
+
+def plan_list_addition(
+    account: Account,
+    list_id: str,
+    people: People = (),
+    *,
+    ids: Iterable[str] = (),
+    limits: SafetyLimits | None = None,
+) -> Plan:
+    """Plan to put contacts of one account on a list, found by identifier or given by id. Nobody is created."""
+    return _plan(_on_list("add-to-list", list_id, people, ids, limits), [account])
+
+
+async def plan_list_addition_async(
+    account: AsyncAccount,
+    list_id: str,
+    people: People = (),
+    *,
+    ids: Iterable[str] = (),
+    limits: SafetyLimits | None = None,
+) -> Plan:
+    """Plan as `plan_list_addition` does, asynchronously."""
+    return await _plan_async(_on_list("add-to-list", list_id, people, ids, limits), [account])
+
+
+def _on_list(kind: str, list_id: str, people: People, ids: Iterable[str], limits: SafetyLimits | None) -> PlanRequest:
+    return PlanRequest(kind, _subjects(people, ids), list_id=list_id, limits=limits or SafetyLimits())
 
 
 def replan(plan: Plan, accounts: Iterable[Account] = ()) -> Plan:
@@ -151,7 +175,7 @@ async def replan_async(plan: Plan, accounts: Iterable[AsyncAccount] = ()) -> Pla
 
 
 def _request(plan: Plan) -> PlanRequest:
-    people = tuple(evolve(person, followed=()) for person in plan.people)
+    people = (evolve(person, followed=()) for person in plan.people)
     return PlanRequest(plan.kind, people, plan.follow, plan.list_id, plan.limits)
 
 
@@ -160,12 +184,11 @@ def _named(plan: Plan, accounts: Iterable[Any]) -> list[Any]:
     return [opened.get(name, name) for name in plan.by_account]
 
 
-def _targets(people: People, ids: Iterable[str]) -> tuple[DataSubject, ...]:
+def _subjects(people: People, ids: Iterable[str]) -> Iterator[DataSubject]:
     if isinstance(ids, str):
         raise InvalidInput("expected a list of ids, got a str", hint="put it into a list")
-    by_identifier = data_subjects(people)
-    by_id = enumerate(dict.fromkeys(ids), len(by_identifier) + 1)
-    return (*by_identifier, *(DataSubject(number, contact=id) for number, id in by_id))
+    by_id = (DataSubject(0, contact=id) for id in dict.fromkeys(ids))
+    return chain(data_subjects(people), by_id)  # they are numbered where they are written down
 
 
 # -- running the planner with each kind of client ---------------------------------------------------------------------

@@ -9,7 +9,7 @@ is empty by the vendor's well-formed answer needs no control.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -46,9 +46,11 @@ __all__ = [
     "handles",
     "mismatch",
     "on_list",
+    "search",
     "way",
 ]
 
+CHUNK_SIZE = 1000  # identifiers looked up together
 CONTROL_CANDIDATES = 3  # contacts that a control tries to read at most, because one may disappear meanwhile
 NO_CONTROL = "there is no contact to check the look-up with"
 CONTROL_FAILED = "the same look-up did not show a contact that is there"
@@ -56,18 +58,16 @@ CONTROL_FAILED = "the same look-up did not show a contact that is there"
 
 @frozen
 class LookUp:
-    """The result of a look-up by identifier.
+    """The result of a look-up by identifier, or a part of it.
 
     Attributes:
         found: The answers; see `Found`.
         unproven: Identifiers without a contact whose control failed as well, each with the reason. Empty if no control
             was requested.
-        scanned: How many contacts were read, if every contact was.
     """
 
     found: Found
     unproven: Mapping[Identifier, str] = field(factory=dict[Identifier, str])
-    scanned: int = 0
 
     def of(self, identifier: Identifier) -> tuple[Contact, ...]:
         """Return the contacts that have this identifier."""
@@ -115,31 +115,61 @@ def handles(provider: Provider, identifiers: Sequence[Identifier]) -> Sequence[I
     return [each for each in identifiers if operations.looks_up(provider, each)] or identifiers
 
 
-def by_identifier(
-    provider: Provider, identifiers: Iterable[Identifier], *, planned: Collection[str] = (), control: bool = False
-) -> Flow[LookUp]:
-    """Find every contact that has one of these identifiers.
+def search(
+    provider: Provider,
+    wanted: Collection[Identifier],
+    take: Callable[[LookUp], object],
+    *,
+    planned: Container[str] = (),
+    control: bool = False,
+) -> Flow[int]:
+    """Find every contact that has one of these identifiers, any number of them. Return how many contacts were scanned.
 
     Args:
         provider: The account's provider.
-        identifiers: What to look for.
+        wanted: What to look for; different identifiers.
+        take: Called with each part of the result, from whichever thread runs the flow.
         planned: Ids of contacts of the plan, which a control uses last.
-        control: Whether to check, if no contact is found, that the look-up can find one.
+        control: Whether to check, where no contact is found, that the look-up can find one.
     """
-    wanted = list(dict.fromkeys(identifiers))
     if way(provider, wanted) == "scan":
-        return (yield from _scan(provider, wanted, control=control))
-    found = yield from operations.find(provider, wanted)
-    silent = [i for i in found if not (found[i] or i in found.mismatched)]
-    if not (control and silent):
-        return LookUp(found)
-    shown = {identifier.kind for identifier in found if found[identifier]}
-    doubts = yield from _doubts(provider, {i.kind for i in silent} - shown, planned, proven=bool(shown))
-    return LookUp(found, {i: doubts[i.kind] for i in silent if i.kind in doubts})
+        return (yield from _scan(provider, wanted, take, control=control))
+    shown = set[IdentifierKind]()  # kinds whose look-up was seen to find a contact
+    for chunk in flows.chunks(wanted, CHUNK_SIZE):
+        found = yield from operations.find(provider, chunk)
+        shown |= {identifier.kind for identifier in found if found[identifier]}
+        silent = [i for i in found if not (found[i] or i in found.mismatched)] if control else []
+        doubts: Mapping[IdentifierKind, str] = {}
+        if kinds := {i.kind for i in silent} - shown:
+            doubts = yield from _doubts(provider, kinds, planned, proven=bool(shown))
+            shown |= kinds - doubts.keys()
+        take(LookUp(found, {i: doubts[i.kind] for i in silent if i.kind in doubts}))
+    return 0
+
+
+def by_identifier(
+    provider: Provider, identifiers: Iterable[Identifier], *, planned: Container[str] = (), control: bool = False
+) -> Flow[LookUp]:
+    """Find every contact that has one of these identifiers, not too many; see `search`."""
+    wanted = list(dict.fromkeys(identifiers))
+    parts: list[LookUp] = []
+    yield from search(provider, wanted, parts.append, planned=planned, control=control)
+    unasked: dict[Identifier, str] = {}
+    mismatched: dict[Identifier, int] = {}
+    unproven: dict[Identifier, str] = {}
+    matches: dict[Identifier, dict[str, Contact]] = {i: {} for i in wanted}
+    for part in parts:
+        unasked |= part.found.unasked
+        mismatched |= part.found.mismatched
+        unproven |= part.unproven
+        for identifier, contacts in part.found.matches.items():
+            matches[identifier] |= {contact.id: contact for contact in contacts}
+    found = {i: tuple(contacts.values()) for i, contacts in matches.items() if i not in unasked}
+    return LookUp(Found(found, unasked, mismatched), unproven)
 
 
 def by_id(
-    provider: Provider, ids: Collection[str], *, planned: Collection[str] = (), control: bool = False
+    provider: Provider, ids: Collection[str], *, planned: Container[str] = (), control: bool = False
 ) -> Flow[ContactsRead]:
     """Return the contacts with these ids that exist. The arguments are as for `by_identifier`."""
     if isinstance(provider, GetsContacts):
@@ -218,30 +248,35 @@ def failure(error: ContactsError) -> str:
 # -- scans, and the control of each way of reading ---------------------------------------------------------------------
 
 
-def _scan(provider: Provider, wanted: Sequence[Identifier], *, control: bool) -> Flow[LookUp]:
+def _scan(
+    provider: Provider, wanted: Collection[Identifier], take: Callable[[LookUp], object], *, control: bool
+) -> Flow[int]:
     """Read every contact. One contact with an identifier proves that the vendor returns identifiers."""
-    found: dict[Identifier, dict[str, Contact]] = {identifier: {} for identifier in wanted}
     scanned = known = 0
 
-    def take(contacts: Sequence[Contact]) -> None:
+    def match(contacts: Sequence[Contact]) -> None:
         nonlocal scanned, known
         scanned += len(contacts)
+        matches: dict[Identifier, dict[str, Contact]] = {}
         for contact in contacts:
             known += bool(contact.identifiers)
             for identifier in contact.identifiers:
-                if identifier in found:
-                    found[identifier][contact.id] = contact
+                if identifier in wanted:
+                    matches.setdefault(identifier, {})[contact.id] = contact
+        if matches:
+            take(LookUp(Found({i: tuple(having.values()) for i, having in matches.items()})))
 
-    if wanted:
-        yield from flows.drain(operations.require(provider, Exports).contacts(None), take)
-    doubt = ""
-    if control and wanted and not known:
+    if not wanted:
+        return 0
+    yield from flows.drain(operations.require(provider, Exports).contacts(None), match)
+    if control and not known:
         doubt = "no contact was shown with an identifier" if scanned else (yield from _empty_doubt(provider))
-    matches = {identifier: tuple(contacts.values()) for identifier, contacts in found.items()}
-    return LookUp(Found(matches), dict.fromkeys((i for i in wanted if not matches[i]), doubt) if doubt else {}, scanned)
+        for chunk in flows.chunks(wanted, CHUNK_SIZE) if doubt else ():
+            take(LookUp(Found({}), dict.fromkeys(chunk, doubt)))
+    return scanned
 
 
-def _sample(provider: Provider, planned: Collection[str]) -> Flow[tuple[Sequence[Contact], str]]:
+def _sample(provider: Provider, planned: Container[str]) -> Flow[tuple[Sequence[Contact], str]]:
     """Return contacts that exist now, those outside the plan first, or the reason why none could be read.
 
     No contact and no reason means that the account is empty.
@@ -263,7 +298,7 @@ def _empty_doubt(provider: Provider) -> Flow[str]:
     return CONTROL_FAILED if sample else doubt
 
 
-def _get_doubt(provider: GetsContacts, planned: Collection[str]) -> Flow[str]:
+def _get_doubt(provider: GetsContacts, planned: Container[str]) -> Flow[str]:
     sample, doubt = yield from _sample(provider, planned)
     for contact in sample[:CONTROL_CANDIDATES]:
         try:
@@ -277,7 +312,7 @@ def _get_doubt(provider: GetsContacts, planned: Collection[str]) -> Flow[str]:
 
 
 def _doubts(
-    provider: Provider, kinds: Collection[IdentifierKind], planned: Collection[str], *, proven: bool
+    provider: Provider, kinds: Collection[IdentifierKind], planned: Container[str], *, proven: bool
 ) -> Flow[dict[IdentifierKind, str]]:
     """Return why a look-up without contacts proves nothing, by kind of identifier.
 

@@ -10,12 +10,15 @@ from urllib.parse import unquote_plus
 
 from contacts_core import __version__
 from contacts_core.models import Identifier
-from contacts_core.plans.model import AccountPlan, DataSubject, Plan, Target
+from contacts_core.plans.change import Change, DataSubject
+from contacts_core.plans.kinds import kind_of
+from contacts_core.plans.model import AccountPlan, Plan
 from contacts_core.plans.receipts.format import FORMAT, LARGEST_INTEGER, STATES
 from contacts_core.plans.receipts.reasons import request_digest
+from contacts_core.plans.rows import elements, indexes_by_person
+from contacts_core.provider import flows
 from contacts_core.storage.journal import Event, Journal, Run, now
 from contacts_core.storage.pseudonyms import PseudonymKey
-from contacts_core.storage.scratch import DiskMultimap
 
 __all__ = ["receipt_events"]
 
@@ -24,7 +27,7 @@ WITHHELD = "withheld: the reason named a person"
 SHORTEST_NAME, SHORTEST_NUMBER = 4, 7  # characters; shorter values are ordinary words and numbers
 COUNTS = ("confirmed", "absent", "failed", "unconfirmed")
 JOB_COUNTS = ("requested", "succeeded", "failed")
-DIGEST_BYTES = 32  # of a pseudonym
+PEOPLE_AT_ONCE = 500
 CUT_OFF: Mapping[str, Any] = {"state": "cut off", **dict.fromkeys(COUNTS, 0), "reasons": [], "jobs": []}
 
 
@@ -36,7 +39,7 @@ def receipt_events(
     Reasons come from the vocabulary of `reasons`, not from vendors. A reason that still contains an identifier or a
     contact of the plan is withheld completely.
 
-    People, targets and events are read as streams, several times, so that the size of a run does not matter.
+    People, changes and events are read as streams, several times, so that the size of a run does not matter.
     """
     redact = Redaction(plan)
     redact.learn(text for line in _work(run, plan, journal, key) for text in _texts(line))
@@ -45,7 +48,8 @@ def receipt_events(
         "format": FORMAT,
         "run": run.id,
         "plan": plan.checksum,
-        "kind": plan.kind.value,
+        "kind": plan.kind,
+        "goal": kind_of(plan.kind).goal,
         "made_at": plan.made_at.astimezone(UTC).isoformat(timespec="seconds"),
         "begun_at": run.begun_at,
         "accounts": [_account(part, key) for part in plan.accounts],
@@ -157,9 +161,9 @@ def _all_names(plan: Plan) -> Iterator[str]:
         yield person.contact
         yield from _spellings(person.identifiers)
     for part in plan.accounts:
-        for target in part.targets:
-            yield target.contact
-            yield from _spellings(target.identifiers)
+        for change in part.changes:
+            yield change.contact
+            yield from _spellings(change.identifiers)
 
 
 def _spellings(identifiers: Iterable[Identifier]) -> Iterator[str]:
@@ -182,43 +186,24 @@ def _pseudonyms(person: DataSubject, key: PseudonymKey) -> list[dict[str, Any]]:
 
 
 def _found(plan: Plan, part: AccountPlan, key: PseudonymKey) -> Iterator[dict[str, Any]]:
-    for person, targets in _targets_by_person(plan, part, key):
-        contacts = [target[:DIGEST_BYTES].hex() for target in targets]
-        having = {
-            target[n : n + DIGEST_BYTES].hex()
-            for target in targets
-            for n in range(DIGEST_BYTES, len(target), DIGEST_BYTES)
-        }
+    for person, changes in _changes_by_person(plan, part):
+        having = {i for change in changes for i in change.identifiers}
         yield {
             "type": "found",
             "account": part.account,
             "person": person.number,
-            "contacts": contacts,
-            "by": sorted({i.kind.value for i in person.identifiers if key.identifier(i) in having})
-            or (["id"] if targets else []),
+            "contacts": [key.contact(part.account, change.contact) for change in changes],
+            "by": sorted({i.kind.value for i in person.identifiers if i in having}) or (["id"] if changes else []),
         }
 
 
-def _targets_by_person(plan: Plan, part: AccountPlan, key: PseudonymKey) -> Iterator[tuple[DataSubject, list[bytes]]]:
-    """Yield every person with their targets: for each, the pseudonyms of the contact and of its identifiers."""
-    with DiskMultimap() as index:
-        index.update(
-            (number, pseudonyms)
-            for target in part.targets
-            for pseudonyms in [_pseudonyms_of(target, part.account, key)]
-            for number in target.people
-        )
-        several = index.items()
-        following = next(several, None)
-        for person in plan.people:
-            while following and following[0] < person.number:
-                following = next(several, None)
-            yield person, following[1] if following and following[0] == person.number else []
-
-
-def _pseudonyms_of(target: Target, account: str, key: PseudonymKey) -> bytes:
-    """Return the pseudonyms of a contact and of its identifiers, one after another."""
-    return bytes.fromhex("".join([key.contact(account, target.contact), *map(key.identifier, target.identifiers)]))
+def _changes_by_person(plan: Plan, part: AccountPlan) -> Iterator[tuple[DataSubject, list[Change]]]:
+    """Yield every person with the changes of their contacts in one account."""
+    for people in flows.chunks(plan.people, PEOPLE_AT_ONCE):
+        indexes = indexes_by_person(part.changes, {person.number for person in people})
+        changes = elements(part.changes, (n for several in indexes.values() for n in several))
+        for person in people:
+            yield person, [changes[n] for n in indexes.get(person.number, ())]
 
 
 def _with_digests(line: dict[str, Any], key: PseudonymKey) -> dict[str, Any]:
@@ -276,11 +261,11 @@ def _reading(event: Event) -> dict[str, Any]:
 def _unverified(plan: Plan, part: AccountPlan, key: PseudonymKey) -> Iterator[dict[str, Any]]:
     """Yield the results for an account that was not verified."""
     reason = "not verified: the run ended before"
-    for person, targets in _targets_by_person(plan, part, key):
+    for person, changes in _changes_by_person(plan, part):
         yield {
             "account": part.account,
             "person": person.number,
-            "found": len(targets),
+            "found": len(changes),
             "state": "unknown",
             "reason": reason,
             "identifiers": [

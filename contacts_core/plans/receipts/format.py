@@ -17,6 +17,7 @@ __all__ = ["END_STATES", "FORMAT", "LARGEST_INTEGER", "STATES", "Agreement", "mi
 
 FORMAT = 2
 STATES = ("absent", "present", "unknown")
+GOALS = ("absent", "present")  # what a run was to reach; absent unless its first line names another in ``goal``
 END_STATES = ("done", "incomplete", "refused", "cancelled", "failed")
 MAX_DEPTH = 16  # levels of nesting in a line; the format itself uses four
 LARGEST_INTEGER = 2**53  # beyond it, other readers of JSON round
@@ -239,7 +240,7 @@ class Agreement:
         self._run: Line = {}
         self._accounts: dict[str, _Results] = {}
         self._lines = self._persons = 0
-        self.states = Counter[str]()
+        self._states = Counter[str]()
 
     def show(self, line: Line) -> None:
         """Take note of the next line."""
@@ -252,7 +253,7 @@ class Agreement:
                 if line["person"] != self._persons:
                     self._wrong(1, "its people are not numbered from 1, in order")
             case "result":
-                self.states[line["state"]] += 1
+                self._states[line["state"]] += 1
             case "end":
                 self._end(line)
             case _:
@@ -277,6 +278,8 @@ class Agreement:
             self._wrong(2, "it begins another run")
             return
         self._run = run
+        if run.get("goal", "absent") not in GOALS:
+            self._wrong(0, "its goal is not known")
         self._accounts = {item["account"]: _Results(self._people) for item in run["accounts"]}
         if len(self._accounts) != len(run["accounts"]):
             self._wrong(0, "it names an account twice")
@@ -292,7 +295,7 @@ class Agreement:
             self._wrong(3, "it says absent, and its identifiers do not")
 
     def _end(self, end: Line) -> None:
-        counts = self.states
+        counts = self._states
         if not self._run:
             self._wrong(-1, "it does not name the run", 1)
             return
@@ -304,7 +307,7 @@ class Agreement:
             self._wrong(5, "its numbers are not those of the results")
         if end["run"] != self._run["run"]:
             self._wrong(5, "it is the end of another run")
-        if end["state"] == "done" and (counts["present"] or counts["unknown"]):
+        if end["state"] == "done" and counts[str(self._run.get("goal", "absent"))] != counts.total():
             self._wrong(5, "it says done, and the results do not")
 
 

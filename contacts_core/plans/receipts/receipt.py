@@ -249,6 +249,11 @@ class Receipt:
         return str(self.lines[0]["kind"])
 
     @property
+    def goal(self) -> str:
+        """What the run was to reach for every person: ``absent``, or ``present`` where something is added."""
+        return str(self.lines[0].get("goal", "absent"))
+
+    @property
     def key_id(self) -> str:
         """Id of the key of its pseudonyms."""
         return str(self.lines[0]["key"])
@@ -271,22 +276,22 @@ class Receipt:
     @property
     def absent(self) -> int:
         """Number of results, one for each person and account, in which the person was verified to be absent."""
-        return self._lines.states["absent"]
+        return self._lines.states.get("absent", 0)
 
     @property
     def present(self) -> int:
         """Number of results in which the person is still present."""
-        return self._lines.states["present"]
+        return self._lines.states.get("present", 0)
 
     @property
     def unknown(self) -> int:
         """Number of results in which nothing is known of the person."""
-        return self._lines.states["unknown"]
+        return self._lines.states.get("unknown", 0)
 
     @property
     def complete(self) -> bool:
-        """Whether the run ended as done and every result says absent."""
-        return self.state == "done" and self.absent == len(self.of("result"))
+        """Whether the run ended as done and every result says what the run was to reach; see `goal`."""
+        return self.state == "done" and self._lines.states.get(self.goal, 0) == len(self.of("result"))
 
     @property
     def signed(self) -> bool:

@@ -58,7 +58,7 @@ STATE_SENTENCES = {
     "cancelled": "The run was cancelled. What was done before stays done.",
     "failed": "The run failed.",
 }
-KIND_OF = {name.value: kind for name, kind in KINDS.items()}
+KIND_OF = KINDS
 AFTERWORD = """<p>A vendor that accepts a request has not carried it out yet, so an accepted request does not count as
 absent. This page says nothing about other systems.</p>
 <footer>Made from the receipt file alone. Anyone who has that file can make this page again, and check the file with

@@ -1,0 +1,125 @@
+"""Reading again, to see whether the changes were made. Pure flows, which the durable engine runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attrs import field, frozen
+
+from contacts_core.models.identifiers import scrub
+from contacts_core.plans.change import Change
+from contacts_core.plans.execution.account_view import AccountView
+from contacts_core.plans.execution.attempts import CHANGED, is_unchanged
+from contacts_core.plans.planning import lookup
+from contacts_core.provider import Flow, GetsContacts, Provider
+
+__all__ = ["Seen", "look", "paths", "reads_all"]
+
+WITHOUT_ANSWER = "an answer does not tell it"
+
+
+@frozen
+class Seen:
+    """What a verifying read showed, by index of contacts or of identifiers; see `AccountView`.
+
+    Attributes:
+        targets: Contacts whose change was not made yet.
+        changed: Of these, contacts whose identifiers differ from the plan.
+        identifiers: Identifiers that a contact of the plan still has.
+        outside_plan: Identifiers that a contact outside the plan has.
+        unread: What was not found, though the read proves nothing, with the reason.
+        unasked: Identifiers that the vendor cannot look up, with the reason.
+    """
+
+    targets: tuple[int, ...] = ()
+    changed: tuple[int, ...] = ()
+    identifiers: tuple[int, ...] = ()
+    outside_plan: tuple[int, ...] = ()
+    unread: Mapping[int, str] = field(factory=dict[int, str])
+    unasked: Mapping[int, str] = field(factory=dict[int, str])
+
+
+def paths(view: AccountView, provider: Provider) -> tuple[str, ...]:
+    """Return the ways in which the plan can be verified there; see `ChangeOperation.verification_paths`."""
+    ids_only = bool(view.missing) or any(not change.identifiers for change in view.part.changes)
+    return view.operation.verification_paths(provider, ids_only=ids_only, identifiers=bool(len(view.sought)))
+
+
+def reads_all(view: AccountView, provider: Provider, path: str) -> bool:
+    """Return whether this path reads all contacts at once, so it is done once for all of them."""
+    match path:
+        case "list":
+            return True
+        case "get":
+            return not isinstance(provider, GetsContacts)
+        case _:
+            return lookup.way(provider, view.sought) == "scan"
+
+
+def look(view: AccountView, provider: Provider, path: str, indexes: Sequence[int]) -> Flow[Seen]:
+    """Verify by one of the `paths`: contacts by index, or identifiers if the path is ``find``."""
+    if path == "find":
+        return (yield from _look_up(view, provider, indexes))
+    known = view.subjects(indexes)
+    if path == "get":
+        return (yield from _read(view, provider, known))
+    return (yield from _read_list(view, provider, known))
+
+
+def _read(view: AccountView, provider: Provider, known: Mapping[int, Change]) -> Flow[Seen]:
+    ids = [change.contact for change in known.values()]
+    read = yield from lookup.by_id(provider, ids, planned=view.ids, control=True)
+    made = {n: view.operation.is_made(change, read.contacts.get(change.contact)) for n, change in known.items()}
+    unmade = [n for n in known if made[n] is False]
+    found = [n for n, change in known.items() if change.contact in read.contacts]
+    changed = [n for n in found if not is_unchanged(known[n], read.contacts[known[n].contact])]
+    return Seen(
+        targets=tuple(unmade),
+        changed=tuple(n for n in changed if n in unmade),
+        unread={
+            **(dict.fromkeys(known, read.unproven) if read.unproven else {}),
+            **{n: CHANGED for n in changed if n not in unmade},
+            **{n: WITHOUT_ANSWER for n in known if made[n] is None},
+        },
+    )
+
+
+def _read_list(view: AccountView, provider: Provider, known: Mapping[int, Change]) -> Flow[Seen]:
+    ids = [change.contact for change in known.values()]
+    on_list = yield from lookup.on_list(provider, view.plan.list_id, ids, control=True)
+    leaves = view.operation.leaves
+    return Seen(
+        targets=tuple(n for n, change in known.items() if (change.contact in on_list.ids) == leaves),
+        unread=dict.fromkeys(known, on_list.unproven) if on_list.unproven else {},
+    )
+
+
+def _look_up(view: AccountView, provider: Provider, indexes: Sequence[int]) -> Flow[Seen]:
+    ours, others = bytearray(len(view.sought)), set[int]()
+    doubts: dict[int, str] = {}
+    unasked: dict[int, str] = {}
+
+    def take(look_up: lookup.LookUp) -> None:
+        for identifier, contacts in look_up.found.matches.items():
+            if (n := view.sought.find(identifier)) is None:
+                continue
+            for contact in contacts:
+                if contact.id in view.ids:
+                    ours[n] = 1
+                else:
+                    others.add(n)
+        wrong = dict.fromkeys(look_up.found.mismatched, "the vendor answered with a contact that does not have it")
+        for reasons, to in (({**look_up.unproven, **wrong}, doubts), (look_up.found.unasked, unasked)):
+            for identifier, reason in reasons.items():
+                if (n := view.sought.find(identifier)) is not None:
+                    to[n] = reason
+
+    whole = len(indexes) == len(view.sought)
+    wanted = view.sought if whole else list(view.sought.at(indexes).values())
+    yield from lookup.search(provider, wanted, take, planned=view.ids, control=True)
+    return Seen(
+        identifiers=tuple(n for n in indexes if ours[n]),
+        outside_plan=tuple(n for n in indexes if n in others),
+        unread={n: doubts[n] for n in indexes if n in doubts and not ours[n] and n not in others},
+        unasked={n: scrub(unasked[n]) for n in indexes if n in unasked},
+    )

@@ -1,0 +1,293 @@
+"""The file of a plan: JSON Lines, written and read as a stream.
+
+The first line is the head: what kind of plan it is, and what is known of each account. Then one line for each person,
+each suggestion, and, account by account, each change, each identifier that could not be looked up, and each step. The
+last line has the numbers of people and changes, and the checksum: SHA-256 over all lines before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any, BinaryIO, TypeVar, cast
+
+from attrs import evolve
+from cattrs import Converter, transform_error
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from contacts_core.errors import PlanRefused
+from contacts_core.models import Identifier
+from contacts_core.plans.change import Change, DataSubject, Suggestion, Unasked
+from contacts_core.plans.model import FORMAT, AccountPlan, Plan, Step
+from contacts_core.plans.rows import PlanRows
+
+__all__ = ["checksum_of", "lines_of", "parse", "spelled"]
+
+T = TypeVar("T")
+
+PIECE_SIZE = 2**16  # bytes read at once
+LONGEST_LINE = 16 * 2**20  # bytes; a line holds one person, one change, or the head
+NEW_PLAN = "make a new plan instead"
+_SPELLING = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
+def spelled(line: Mapping[str, Any]) -> bytes:
+    """Return a line in the one spelling that checksums are computed of."""
+    return _SPELLING.encode(line).encode() + b"\n"
+
+
+def checksum_of(plan: Plan) -> str:
+    """Return the checksum of a plan."""
+    digest = hashlib.sha256()
+    for line in _lines(plan):
+        digest.update(spelled(line))
+    return digest.hexdigest()
+
+
+def lines_of(plan: Plan) -> Iterator[str]:
+    """Yield the lines of the plan's file."""
+    for line in _lines(plan):
+        yield _readable(line)
+    yield _readable(_end(plan.checksum, len(plan.people), plan.contacts))
+
+
+def _end(checksum: str, people: int, changes: int) -> dict[str, Any]:
+    return {"type": "end", "people": people, "changes": changes, "checksum": checksum}
+
+
+def _readable(line: Mapping[str, Any]) -> str:
+    text = json.dumps(line, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which some vendors send and no file can hold
+        text = json.dumps(line)
+    return text + "\n"
+
+
+def _lines(plan: Plan) -> Iterator[dict[str, Any]]:
+    """Yield every line but the last."""
+    yield {"type": "plan", "format": FORMAT, **_plain(plan)}
+    for person in plan.people:
+        yield {"type": "person", **_plain(person)}
+    for suggestion in plan.suggestions:
+        yield {"type": "suggestion", **_plain(suggestion)}
+    for part in plan.accounts:
+        for change in part.changes:
+            yield {"type": "change", "in": part.account, **_plain(change)}
+        for unasked in part.unasked:
+            yield {"type": "unasked", "in": part.account, **_plain(unasked)}
+        for step in part.steps:
+            yield {"type": "step", "in": part.account, **_plain(step)}
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", _converter.unstructure(value))
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def parse(pieces: BinaryIO | Iterable[bytes]) -> Plan:
+    """Return the plan of an open file, or of pieces of one.
+
+    Raises:
+        PlanRefused: It is not a plan, or was altered since it was made.
+    """
+    if read := getattr(pieces, "read", None):  # not by its lines, for one may be as long as the file
+        pieces = iter(partial(read, PIECE_SIZE), b"")
+    reader = _Reader()
+    for line in _split(pieces):
+        reader.take(line)
+    return reader.plan()
+
+
+def _split(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield lines, without their ends.
+
+    Raises:
+        PlanRefused: A line is too long.
+    """
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
+        if len(rest) > LONGEST_LINE:
+            raise _not_a_plan("a line is too long")
+    if rest:
+        yield rest
+
+
+class _Reader:
+    """Takes line after line; what there may be many of goes to disk."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._digest = hashlib.sha256()
+        self._rows = PlanRows()
+        self._head: Plan | None = None
+        self._end: dict[str, Any] | None = None
+        self._steps: dict[int, list[Step]] = {}
+        self._parts: dict[str, int] = {}
+        self._place = (0, 0)  # of the last line: account, and type within it
+
+    def take(self, text: bytes) -> None:
+        """Take the next line."""
+        self.number += 1
+        line = self._parsed(text)
+        if self._end is not None:
+            raise _not_a_plan("there are lines after its end")
+        what = line.get("type")
+        if what == "end":
+            self._end = line
+            return
+        self._digest.update(spelled(line))
+        fields = {name: value for name, value in line.items() if name not in {"type", "in"}}
+        if self._head is None:
+            self._begin(line, fields)
+            return
+        part = self._part(line, what)
+        try:
+            match what:
+                case "person":
+                    self._rows.add_person(self._structured(fields, DataSubject))
+                case "suggestion":
+                    self._rows.add_suggestion(self._structured(fields, Suggestion))
+                case "change":
+                    self._rows.add_change(part, self._structured(fields, Change))
+                case "unasked":
+                    self._rows.add_unasked(part, self._structured(fields, Unasked))
+                case _:
+                    self._steps.setdefault(part, []).append(self._structured(fields, Step))
+        except ValueError as error:
+            raise PlanRefused(f"the plan contradicts itself: {error}", hint=NEW_PLAN) from None
+
+    def _parsed(self, text: bytes) -> dict[str, Any]:
+        try:
+            line = json.loads(text)
+            if not isinstance(line, dict):
+                raise ValueError  # noqa: TRY301, TRY004 - as any other line that is none of a plan
+        except (ValueError, RecursionError):
+            if self._head is None:
+                raise _earlier() from None
+            raise _not_a_plan(f"line {self.number} is not a JSON object") from None
+        return cast("dict[str, Any]", line)
+
+    def _begin(self, line: Mapping[str, Any], fields: dict[str, Any]) -> None:
+        if line.get("type") != "plan" or fields.pop("format", None) != FORMAT:
+            raise _earlier()
+        self._head = self._structured(fields, Plan)
+        self._parts = {part.account: n for n, part in enumerate(self._head.accounts)}
+        if len(self._parts) < len(self._head.accounts):
+            raise PlanRefused("the plan contradicts itself: it names an account twice", hint=NEW_PLAN)
+
+    def _part(self, line: Mapping[str, Any], what: Any) -> int:
+        """Return the position of the account that a line is about, -1 for none. Lines have one order."""
+        if what not in TYPES:
+            raise _not_a_plan(f"line {self.number} is of no type that is known")
+        name = line.get("in")
+        part = self._parts.get(name, -2) if isinstance(name, str) else -1 if "in" not in line else -2
+        if part == -2 or (part == -1) != (what in {"person", "suggestion"}):
+            raise _not_a_plan(f"line {self.number} is about no account of the plan")
+        place = (part, TYPES.index(what))
+        if place < self._place and self._place != (0, 0):
+            raise _not_a_plan(f"line {self.number} is out of order")
+        self._place = place
+        return part
+
+    def _structured(self, fields: dict[str, Any], type_: type[T]) -> T:
+        try:
+            value = _converter.structure(fields, type_)
+            if _converter.unstructure(value) == fields:
+                return value
+            reason = "a value is not of its type, or has no meaning here"
+        except Exception:  # noqa: BLE001 - cattrs raises whatever the hooks raise
+            reason = _explained(fields, type_)
+        raise _not_a_plan(f"line {self.number}: {reason}")
+
+    def plan(self) -> Plan:
+        """Return the plan, once every line was taken."""
+        if self._head is None:
+            raise _earlier()
+        if self._end is None:
+            raise _not_a_plan("its end is missing")
+        try:
+            self._rows.flush()
+        except ValueError as error:
+            raise PlanRefused(f"the plan contradicts itself: {error}", hint=NEW_PLAN) from None
+        accounts = tuple(
+            evolve(
+                part,
+                changes=self._rows.changes(n),
+                unasked=self._rows.unasked(n),
+                steps=tuple(self._steps.get(n, ())),
+            )
+            for n, part in enumerate(self._head.accounts)
+        )
+        checksum = self._digest.hexdigest()
+        plan = evolve(
+            self._head,
+            people=self._rows.people,
+            suggestions=self._rows.suggestions,
+            accounts=accounts,
+            checksum=checksum,
+        )
+        if self._end.get("checksum") != checksum:
+            raise PlanRefused("the plan was altered since it was made: its checksum differs", hint=NEW_PLAN)
+        if self._end != _end(checksum, len(plan.people), plan.contacts):
+            raise PlanRefused("the plan contradicts itself: its numbers differ from its lines", hint=NEW_PLAN)
+        plan.agree()
+        return plan
+
+
+TYPES = ("person", "suggestion", "change", "unasked", "step")
+
+
+def _earlier() -> PlanRefused:
+    return PlanRefused(
+        "this is not a plan, or one of another version",
+        hint="make a new plan: plans of earlier versions are one JSON document, and are not read any more",
+    )
+
+
+def _not_a_plan(reason: str) -> PlanRefused:
+    return PlanRefused(f"this is not a plan: {reason}", hint=NEW_PLAN)
+
+
+def _explained(fields: Mapping[str, Any], type_: type[Any]) -> str:
+    """Return what is wrong with the fields of a line, in words."""
+    try:
+        _strict.structure(fields, type_)
+    except Exception as error:  # noqa: BLE001 - cattrs raises groups of whatever the hooks raised
+        return "; ".join(transform_error(error))
+    return "a value is not of its type"
+
+
+def _make_converter(*, detailed: bool) -> Converter:
+    new = Converter(detailed_validation=detailed, forbid_extra_keys=True)
+    new.register_unstructure_hook(datetime, datetime.isoformat)
+    new.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
+    rows = {AccountPlan: ("changes", "steps", "unasked"), Plan: ("people", "suggestions", "checksum")}
+    for compact in (Identifier, DataSubject, Change, Suggestion, Unasked, Step, AccountPlan, Plan):
+        left_out: dict[str, Any] = {name: override(omit=True) for name in rows.get(compact, ())}
+        omit = compact not in rows
+        new.register_unstructure_hook(
+            compact, make_dict_unstructure_fn(compact, new, _cattrs_omit_if_default=omit, **left_out)
+        )
+        new.register_structure_hook(
+            compact,
+            make_dict_structure_fn(
+                compact,
+                new,
+                _cattrs_forbid_extra_keys=True,
+                _cattrs_detailed_validation=detailed,
+                **left_out,
+            ),
+        )
+    return new
+
+
+_converter = _make_converter(detailed=False)
+_strict = _make_converter(detailed=True)

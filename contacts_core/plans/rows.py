@@ -1,0 +1,327 @@
+"""People, changes and identifiers as sequences on disk: of any length, in little memory."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, TypeVar, overload
+
+from attrs import frozen
+from cattrs import Converter
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+
+from contacts_core.models import Identifier, IdentifierKind
+from contacts_core.plans.change import Change, DataSubject, Suggestion, Unasked
+from contacts_core.provider import flows
+from contacts_core.storage.spool import Spool
+
+__all__ = [
+    "IDENTIFIERS",
+    "Changes",
+    "IdentifierTable",
+    "PlanRows",
+    "Rows",
+    "elements",
+    "from_row",
+    "indexes_by_person",
+    "indexes_of_contacts",
+    "key_of",
+    "to_row",
+]
+
+T = TypeVar("T")
+
+SCHEMA = """
+    CREATE TABLE people (n INTEGER PRIMARY KEY, row TEXT NOT NULL);
+    CREATE TABLE suggestions (n INTEGER PRIMARY KEY, row TEXT NOT NULL);
+    CREATE TABLE changes (
+        part INTEGER NOT NULL, n INTEGER NOT NULL, contact TEXT NOT NULL, row TEXT NOT NULL, PRIMARY KEY (part, n)
+    ) WITHOUT ROWID;
+    CREATE UNIQUE INDEX changes_by_contact ON changes (part, contact);
+    CREATE TABLE owners (
+        part INTEGER NOT NULL, person INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (part, person, n)
+    ) WITHOUT ROWID;
+    CREATE TABLE unasked (part INTEGER NOT NULL, n INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY (part, n))
+        WITHOUT ROWID;
+"""
+IDENTIFIERS = "CREATE TABLE identifiers (n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, row TEXT NOT NULL);"
+BATCH_SIZE = 500  # rows written, or values of one query
+
+
+def _make_converter() -> Converter:
+    new = Converter(detailed_validation=False)
+    for compact in (Identifier, DataSubject, Change, Suggestion, Unasked):
+        new.register_unstructure_hook(compact, make_dict_unstructure_fn(compact, new, _cattrs_omit_if_default=True))
+        new.register_structure_hook(compact, make_dict_structure_fn(compact, new, _cattrs_detailed_validation=False))
+    return new
+
+
+_converter = _make_converter()
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
+def to_row(value: Any) -> str:
+    """Return a value as it is stored: JSON, in ASCII, so that half of a surrogate pair can be stored too."""
+    return _ENCODER.encode(_converter.unstructure(value))
+
+
+def from_row(row: str, type_: type[T]) -> T:
+    """Return the value that was stored."""
+    return _converter.structure(json.loads(row), type_)
+
+
+def key_of(identifier: Identifier) -> str:
+    """Return a text that is equal for equal identifiers."""
+    kind = identifier.kind
+    return _ENCODER.encode([kind.value, identifier.key if kind is IdentifierKind.OTHER else "", identifier.normal])
+
+
+class Rows(Sequence[T]):
+    """A sequence that is read from disk row by row."""
+
+    def __init__(
+        self, spool: Spool, size: Callable[[], int], type_: type[T], table: str, part: int | None = None
+    ) -> None:
+        """Read rows from a spool.
+
+        Args:
+            spool: The database.
+            size: Returns the number of rows.
+            type_: Of the elements.
+            table: It has the columns ``row`` and ``n``, which counts from 0.
+            part: The value of the column ``part``, if the table has one.
+        """
+        self._spool, self._size, self._type = spool, size, type_
+        self._query = f"SELECT n, row FROM {table} WHERE {'' if part is None else f'part = {part:d} AND '}"  # noqa: S608
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self._size()
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        """Return an element, or several as a tuple."""
+        length = len(self)
+        if isinstance(index, slice):
+            numbers = range(*index.indices(length))
+            if numbers.step == 1:
+                return tuple(self._between(numbers.start, numbers.stop))
+            return tuple(self[n] for n in numbers)
+        n = index + length if index < 0 else index
+        if not 0 <= n < length:
+            raise IndexError(index)
+        return next(self._between(n, n + 1))
+
+    def __iter__(self) -> Iterator[T]:
+        """Iterate over the elements."""
+        return self._between(0, len(self))
+
+    def _between(self, first: int, end: int) -> Iterator[T]:
+        query = f"{self._query}n >= ? AND n < ? ORDER BY n"
+        return (from_row(row, self._type) for _, row in self._spool.scan(query, first, end))
+
+    def at(self, indexes: Iterable[int]) -> dict[int, T]:
+        """Return the elements at these indexes, by index, without those that are out of range."""
+        found: dict[int, T] = {}
+        for chunk in flows.chunks(indexes, BATCH_SIZE):
+            rows = self._spool.rows(f"{self._query}n IN ({_marks(chunk)}) ORDER BY n", *chunk)
+            found |= {n: from_row(row, self._type) for n, row in rows}
+        return found
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with any sequence, element by element."""
+        if not isinstance(other, (Rows, tuple, list)):
+            return NotImplemented
+        same: Sequence[Any] = other
+        return len(self) == len(same) and all(mine == its for mine, its in zip(self, same, strict=True))
+
+    def __hash__(self) -> int:
+        """Agree with equality."""
+        return hash(len(self))
+
+    def __repr__(self) -> str:
+        """Show only how many there are, because they are personal data."""
+        return f"<{len(self)} rows>"
+
+
+class Changes(Rows[Change]):
+    """The changes of one account, with indexes for what is looked for."""
+
+    def __init__(self, spool: Spool, part: int, size: Callable[[], int]) -> None:
+        """Read the changes of one account; ``part`` is its position in the plan."""
+        super().__init__(spool, size, Change, "changes", part)
+        self._part = part
+
+    def by_person(self, people: Collection[int]) -> dict[int, list[int]]:
+        """Return the indexes of the changes of these people, by the person's number."""
+        found: dict[int, list[int]] = {}
+        for chunk in flows.chunks(list(people), BATCH_SIZE):
+            query = f"SELECT person, n FROM owners WHERE part = ? AND person IN ({_marks(chunk)}) ORDER BY person, n"  # noqa: S608
+            for person, n in self._spool.rows(query, self._part, *chunk):
+                found.setdefault(person, []).append(n)
+        return found
+
+    def by_contact(self, ids: Collection[str]) -> dict[str, int]:
+        """Return the indexes of the changes of these contacts, by id."""
+        found: dict[str, int] = {}
+        for chunk in flows.chunks(list(ids), BATCH_SIZE):
+            query = f"SELECT contact, n FROM changes WHERE part = ? AND contact IN ({_marks(chunk)})"  # noqa: S608
+            rows = self._spool.rows(query, self._part, *map(_ENCODER.encode, chunk))
+            found |= {json.loads(contact): n for contact, n in rows}
+        return found
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))
+
+
+def elements(sequence: Sequence[T], indexes: Iterable[int]) -> dict[int, T]:
+    """Return the elements at these indexes, by index, without those that are out of range."""
+    if isinstance(sequence, Rows):
+        rows: Rows[T] = sequence
+        return rows.at(indexes)
+    return {n: sequence[n] for n in sorted(set(indexes)) if 0 <= n < len(sequence)}
+
+
+def indexes_by_person(changes: Sequence[Change], people: Collection[int]) -> dict[int, list[int]]:
+    """Return the indexes of the changes of these people, by the person's number."""
+    if isinstance(changes, Changes):
+        return changes.by_person(people)
+    found: dict[int, list[int]] = {}
+    for n, change in enumerate(changes):
+        for number in change.people:
+            if number in people:
+                found.setdefault(number, []).append(n)
+    return found
+
+
+def indexes_of_contacts(changes: Sequence[Change], ids: Collection[str]) -> dict[str, int]:
+    """Return the indexes of the changes of these contacts, by id."""
+    if isinstance(changes, Changes):
+        return changes.by_contact(ids)
+    return {change.contact: n for n, change in enumerate(changes) if change.contact in ids}
+
+
+@frozen
+class _Pending:
+    """Rows of one table that are not written yet."""
+
+    statement: str
+    rows: list[tuple[Any, ...]]
+
+
+class PlanRows:
+    """Where the rows of a plan are written, in order. What was added can be read at once."""
+
+    def __init__(self) -> None:
+        self._spool = Spool(SCHEMA)
+        self._counts: dict[tuple[str, int], int] = {}
+        self._pending: dict[str, _Pending] = {}
+
+    def add_person(self, person: DataSubject) -> None:
+        """Add the next person."""
+        self._add("people", "?, ?", (self._next("people"), to_row(person)))
+
+    def add_suggestion(self, suggestion: Suggestion) -> None:
+        """Add the next suggestion."""
+        self._add("suggestions", "?, ?", (self._next("suggestions"), to_row(suggestion)))
+
+    def add_unasked(self, part: int, unasked: Unasked) -> None:
+        """Add the next identifier that an account cannot look up."""
+        self._add("unasked", "?, ?, ?", (part, self._next("unasked", part), to_row(unasked)))
+
+    def add_change(self, part: int, change: Change) -> None:
+        """Add the next change of an account.
+
+        Raises:
+            ValueError: There is a change of this contact already. It may also be raised later.
+        """
+        n = self._next("changes", part)
+        self._add("changes", "?, ?, ?, ?", (part, n, _ENCODER.encode(change.contact), to_row(change)))
+        for person in dict.fromkeys(change.people):
+            self._add("owners", "?, ?, ?", (part, person, n))
+
+    def _next(self, table: str, part: int = 0) -> int:
+        n = self._counts.get((table, part), 0)
+        self._counts[table, part] = n + 1
+        return n
+
+    def _add(self, table: str, marks: str, row: tuple[Any, ...]) -> None:
+        statement = f"INSERT INTO {table} VALUES ({marks})"  # noqa: S608 - both are ours
+        pending = self._pending.setdefault(table, _Pending(statement, []))
+        pending.rows.append(row)
+        if len(pending.rows) >= BATCH_SIZE:
+            self._flush(pending)
+
+    def _flush(self, pending: _Pending) -> None:
+        rows, pending.rows[:] = list(pending.rows), []
+        try:
+            self._spool.write(pending.statement, rows)
+        except sqlite3.IntegrityError:
+            raise ValueError("a contact is listed twice") from None
+        except OverflowError:
+            raise ValueError("a number is too large") from None
+
+    def flush(self) -> None:
+        """Write what is pending.
+
+        Raises:
+            ValueError: An account has two changes of one contact.
+        """
+        for pending in self._pending.values():
+            self._flush(pending)
+
+    def _size(self, table: str, part: int = 0) -> Callable[[], int]:
+        return lambda: self._counts.get((table, part), 0)
+
+    @property
+    def people(self) -> Rows[DataSubject]:
+        """The people that were added."""
+        return Rows(self._spool, self._size("people"), DataSubject, "people")
+
+    @property
+    def suggestions(self) -> Rows[Suggestion]:
+        """The suggestions that were added."""
+        return Rows(self._spool, self._size("suggestions"), Suggestion, "suggestions")
+
+    def unasked(self, part: int) -> Rows[Unasked]:
+        """Return the identifiers that were added to an account."""
+        return Rows(self._spool, self._size("unasked", part), Unasked, "unasked", part)
+
+    def changes(self, part: int) -> Changes:
+        """Return the changes that were added to an account."""
+        return Changes(self._spool, part, self._size("changes", part))
+
+
+class IdentifierTable(Rows[Identifier]):
+    """Different identifiers, in the order in which they were added."""
+
+    def __init__(self, identifiers: Iterable[Identifier] = (), spool: Spool | None = None) -> None:
+        """Add these identifiers; a ``spool`` that is given has the table already."""
+        self._count = 0
+        super().__init__(spool or Spool(IDENTIFIERS), lambda: self._count, Identifier, "identifiers")
+        for identifier in identifiers:
+            self.add(identifier)
+
+    def add(self, identifier: Identifier) -> int:
+        """Add an identifier, if it is new. Return its index."""
+        key = key_of(identifier)
+        known = self._spool.one("SELECT n FROM identifiers WHERE key = ?", key)
+        if known:
+            return int(known[0])
+        self._spool.write("INSERT INTO identifiers VALUES (?, ?, ?)", [(self._count, key, to_row(identifier))])
+        self._count += 1
+        return self._count - 1
+
+    def find(self, identifier: Identifier) -> int | None:
+        """Return the index of an identifier, or None."""
+        known = self._spool.one("SELECT n FROM identifiers WHERE key = ?", key_of(identifier))
+        return int(known[0]) if known else None
+
+    def __contains__(self, identifier: object) -> bool:
+        """Return whether it was added."""
+        return isinstance(identifier, Identifier) and self.find(identifier) is not None
