@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, BinaryIO, TypeVar, cast
 
+import msgspec
 from attrs import evolve
 from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
@@ -199,7 +200,7 @@ class _Reader:
 
     def _structured(self, fields: dict[str, Any], type_: type[T]) -> T:
         try:
-            value = _converter.structure(fields, type_)
+            value = msgspec.convert(fields, type_) if type_ in ROWS else _converter.structure(fields, type_)
             if _converter.unstructure(value) == fields:
                 return value
             reason = "a value is not of its type, or has no meaning here"
@@ -242,6 +243,7 @@ class _Reader:
         return plan
 
 
+ROWS = (DataSubject, Suggestion, Change, Unasked, Step)
 TYPES = ("person", "suggestion", "change", "unasked", "step")
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, TypeVar, overload
 
+import msgspec
 from attrs import frozen
 from cattrs import Converter
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from contacts_core.models import Identifier, IdentifierKind
 from contacts_core.plans.change import Change, DataSubject, Suggestion, Unasked
@@ -33,42 +34,45 @@ __all__ = [
 T = TypeVar("T")
 
 SCHEMA = """
-    CREATE TABLE people (n INTEGER PRIMARY KEY, row TEXT NOT NULL);
-    CREATE TABLE suggestions (n INTEGER PRIMARY KEY, row TEXT NOT NULL);
+    CREATE TABLE people (n INTEGER PRIMARY KEY, row NOT NULL);
+    CREATE TABLE suggestions (n INTEGER PRIMARY KEY, row NOT NULL);
     CREATE TABLE changes (
-        part INTEGER NOT NULL, n INTEGER NOT NULL, contact TEXT NOT NULL, row TEXT NOT NULL, PRIMARY KEY (part, n)
+        part INTEGER NOT NULL, n INTEGER NOT NULL, contact TEXT NOT NULL, row NOT NULL, PRIMARY KEY (part, n)
     ) WITHOUT ROWID;
     CREATE UNIQUE INDEX changes_by_contact ON changes (part, contact);
     CREATE TABLE owners (
         part INTEGER NOT NULL, person INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (part, person, n)
     ) WITHOUT ROWID;
-    CREATE TABLE unasked (part INTEGER NOT NULL, n INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY (part, n))
+    CREATE TABLE unasked (part INTEGER NOT NULL, n INTEGER NOT NULL, row NOT NULL, PRIMARY KEY (part, n))
         WITHOUT ROWID;
 """
-IDENTIFIERS = "CREATE TABLE identifiers (n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, row TEXT NOT NULL);"
+IDENTIFIERS = "CREATE TABLE identifiers (n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, row NOT NULL);"
 BATCH_SIZE = 500  # rows written, or values of one query
 
 
-def _make_converter() -> Converter:
-    new = Converter(detailed_validation=False)
-    for compact in (Identifier, DataSubject, Change, Suggestion, Unasked):
-        new.register_unstructure_hook(compact, make_dict_unstructure_fn(compact, new, _cattrs_omit_if_default=True))
-        new.register_structure_hook(compact, make_dict_structure_fn(compact, new, _cattrs_detailed_validation=False))
-    return new
-
-
-_converter = _make_converter()
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
+_encode = msgspec.json.Encoder().encode
+_fallback = Converter()  # for half of a surrogate pair, which is no Unicode, so that msgspec refuses it
 
 
-def to_row(value: Any) -> str:
-    """Return a value as it is stored: JSON, in ASCII, so that half of a surrogate pair can be stored too."""
-    return _ENCODER.encode(_converter.unstructure(value))
+def to_row(value: Any) -> bytes | str:
+    """Return a value as it is stored: as JSON."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return _ENCODER.encode(_fallback.unstructure(value))
 
 
-def from_row(row: str, type_: type[T]) -> T:
+@cache
+def _decoder(type_: type[T]) -> Callable[[bytes], T]:
+    return msgspec.json.Decoder(type_).decode
+
+
+def from_row(row: bytes | str, type_: type[T]) -> T:
     """Return the value that was stored."""
-    return _converter.structure(json.loads(row), type_)
+    if isinstance(row, str):
+        return _fallback.structure(json.loads(row), type_)
+    return _decoder(type_)(row)
 
 
 def key_of(identifier: Identifier) -> str:
@@ -251,8 +255,9 @@ class PlanRows:
         return n
 
     def _add(self, table: str, marks: str, row: tuple[Any, ...]) -> None:
-        statement = f"INSERT INTO {table} VALUES ({marks})"  # noqa: S608 - both are ours
-        pending = self._pending.setdefault(table, _Pending(statement, []))
+        if (pending := self._pending.get(table)) is None:
+            statement = f"INSERT INTO {table} VALUES ({marks})"  # noqa: S608 - both are ours
+            pending = self._pending[table] = _Pending(statement, [])
         pending.rows.append(row)
         if len(pending.rows) >= BATCH_SIZE:
             self._flush(pending)

@@ -38,10 +38,10 @@ SCHEMA = (
     );
     CREATE INDEX leads_of_people ON leads (person);
     -- Contacts that were found, in this order, and by which identifier, or because their id was given.
-    CREATE TABLE found (n INTEGER PRIMARY KEY, part INTEGER NOT NULL, contact TEXT NOT NULL, row TEXT NOT NULL,
+    CREATE TABLE found (n INTEGER PRIMARY KEY, part INTEGER NOT NULL, contact TEXT NOT NULL, row NOT NULL,
         UNIQUE (part, contact));
     -- What the contacts of one round lead to.
-    CREATE TABLE fresh (n INTEGER PRIMARY KEY, part INTEGER NOT NULL, row TEXT NOT NULL, person INTEGER NOT NULL,
+    CREATE TABLE fresh (n INTEGER PRIMARY KEY, part INTEGER NOT NULL, row NOT NULL, person INTEGER NOT NULL,
         contact BLOB NOT NULL);
     CREATE TABLE hits (found INTEGER NOT NULL, identifier INTEGER NOT NULL, PRIMARY KEY (found, identifier));
     CREATE TABLE given (found INTEGER NOT NULL, person INTEGER NOT NULL, PRIMARY KEY (found, person));
