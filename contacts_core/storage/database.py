@@ -84,24 +84,16 @@ class Storage:
         return _engine(self, PATIENCE_S if patience is None else patience)
 
     def create(self, metadata: MetaData) -> None:
-        """Create the tables that do not exist yet. Several processes may do so at once.
+        """Bring the storage up to date and create the tables that do not exist yet; see `storage.schema`.
 
         Raises:
+            ConfigurationError: A later version of the library wrote the storage.
             StorageError: The database cannot be reached, or refuses.
         """
         engine = self.engine()
-        import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans", which the line before asks for
+        from contacts_core.storage.schema import prepare  # noqa: PLC0415 - needs the extra "plans", as the line before
 
-        def create_tables() -> None:
-            with engine.begin() as connection:
-                if self.shared:  # even IF NOT EXISTS fails there if two do it at the same moment
-                    connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('contacts-core', 0))"))
-                for table in metadata.sorted_tables:
-                    connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-                    for index in table.indexes:
-                        connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
-
-        _patiently(create_tables, CONNECT_PATIENCE_S)
+        _patiently(lambda: prepare(engine, metadata), CONNECT_PATIENCE_S)
 
     def key(self) -> PseudonymKey:
         """Return the key of receipts and tombstones.

@@ -70,16 +70,20 @@ class Tombstones:
                 )
 
     def add(self, identifiers: Iterable[Identifier], run: str) -> None:
-        """Add tombstones for identifiers that this run erased. Existing tombstones are unchanged."""
+        """Add tombstones for identifiers that this run erased. Existing tombstones are unchanged.
+
+        They are added in batches. Adding them again after an error adds those that are missing.
+        """
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        pseudonyms = dict.fromkeys(map(self._key.identifier, identifiers))
-        self._insert_all([{"hash": pseudonym, "key": self._key.id, "run": run, "at": now} for pseudonym in pseudonyms])
+        for batch in flows.chunks(map(self._key.identifier, identifiers), BATCH_SIZE):
+            self._insert_batch(
+                [{"hash": each, "key": self._key.id, "run": run, "at": now} for each in dict.fromkeys(batch)]
+            )
 
     @stored
-    def _insert_all(self, rows: Sequence[dict[str, str]]) -> None:
+    def _insert_batch(self, rows: Sequence[dict[str, str]]) -> None:
         with self._engine.begin() as connection:
-            for batch in flows.chunks(rows, BATCH_SIZE):
-                connection.execute(self._insert(self._table).on_conflict_do_nothing(), list(batch))
+            connection.execute(self._insert(self._table).on_conflict_do_nothing(), rows)
 
     def remove(self, identifiers: Iterable[Identifier]) -> int:
         """Remove the tombstones of people who came back by themselves. Return how many were removed."""

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from contacts_core.plans import model
 from contacts_core.plans.execution import engine
 from contacts_core.plans.receipts import format as receipts
-from contacts_core.storage import journal, leases
+from contacts_core.storage import journal, leases, schema
 from contacts_core.storage.database import Storage
 from contacts_core.storage.tombstones import Tombstones
 
@@ -30,7 +30,9 @@ def test_versions_are_those_of_the_code() -> None:
     table = PAGE.partition("\n## ")[0]
     assert f'| [plan](#plan) | `"format": {model.FORMAT}` |' in table
     assert f'| [receipt](#receipt) | `"format": {receipts.FORMAT}` in the first line |' in table
-    assert f"| [storage](#storage) | `{version}` for runs" in table
+    assert f"| [storage](#storage) | `{version}` for runs; schema {schema.VERSION} for tables |" in table
+    schemas = re.findall(r"^\| (\d+) \|", section("Storage"), re.MULTILINE)
+    assert schemas == [str(n) for n in range(1, schema.VERSION + 1)]
     assert f"(`{version}`) is the same" in section("Storage")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from attrs import evolve, field, frozen
 
 from contacts_core import Contacts, Identifier
@@ -18,7 +19,7 @@ from contacts_core.plans.execution.context import Session
 from contacts_core.plans.receipts import events as recording
 from contacts_core.provider import Flow, QueuesJobs, hookimpl
 from contacts_core.storage.database import locate_storage
-from contacts_core.storage.journal import Journal
+from contacts_core.storage.journal import Journal, plan_chunks, receipt_chunks
 from contacts_core.storage.journal import runs as table
 from contacts_core.storage.leases import Stopped
 from contacts_core.storage.tombstones import blocked
@@ -68,7 +69,7 @@ def test_a_receipt_that_cannot_be_written_ends_the_run_and_says_so(monkeypatch: 
 
     with desk(vendor) as client:
         plan = plan_erasure([email("jane")], [client])
-        monkeypatch.setattr("contacts_core.plans.execution.context.receipt_events", broken)
+        monkeypatch.setattr("contacts_core.plans.receipts.stored.receipt_events", broken)
         with pytest.raises(StorageError, match=r"ended as failed and has no receipt: done, .*ReceiptBroken"):
             plan.apply([client], **QUICK)
         (run,) = list_runs()
@@ -149,17 +150,21 @@ def test_whoever_was_deleted_by_a_run_that_was_cancelled_is_held_back_and_nobody
 # -- what is kept was altered ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("column", ["receipt", "options", "accounts", "plan"])
-def test_what_is_kept_of_a_run_and_was_altered_is_a_typed_error(column: str) -> None:
+@pytest.mark.parametrize(
+    ("what", "column"),
+    [(receipt_chunks, "body"), (table, "options"), (table, "accounts"), (plan_chunks, "body")],
+    ids=["receipt", "options", "accounts", "plan"],
+)
+def test_what_is_kept_of_a_run_and_was_altered_is_a_typed_error(what: sa.Table, column: str) -> None:
     vendor = fake_vendor(person("jane"), person("john"))
-    vendor.lie = lambda what, _: Unavailable("for now", status=503) if what == "delete" else None
+    vendor.lie = lambda asked, _: Unavailable("for now", status=503) if asked == "delete" else None
     with desk(vendor) as client:
         plan_erasure([email("jane")], [client]).apply([client], **HASTY)
         (run,) = list_runs()
         with locate_storage().engine().begin() as connection:
-            connection.execute(table.update().values({column: b"\x00\xff"}))
+            connection.execute(what.update().values({column: b"\x00\xff"}))
         with pytest.raises(StorageError, match="altered"):
-            get_receipt(run.id) if column == "receipt" else resume(run.id, [client])
+            get_receipt(run.id) if what is receipt_chunks else resume(run.id, [client])
 
 
 @pytest.mark.parametrize("name", ["", "\ud800", "a\0b", "%"])

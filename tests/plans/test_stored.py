@@ -25,7 +25,7 @@ from contacts_core.plans.execution.context import begin_run, stored_plan
 from contacts_core.plans.execution.serialization import PlainJson, without_pickle
 from contacts_core.provider import hookimpl
 from contacts_core.storage.database import locate_storage, storage_error
-from contacts_core.storage.journal import Journal
+from contacts_core.storage.journal import CHUNK_SIZE, Journal, keys, plan_chunks
 from contacts_core.storage.pseudonyms import PseudonymKey
 from tests.plans.environment import Environment
 from tests.plans.test_workers import SERVER
@@ -195,9 +195,9 @@ class TestAtRest:
         begin_run(journal, "run-1", plan, key, {})
         assert stored_plan(journal, "run-1") == plan
         with locate_storage().engine().begin() as connection:
-            row = connection.execute(sa.text("SELECT plan FROM contacts_runs")).scalar_one()
-            altered = bytes([row[0] ^ 1]) + bytes(row[1:])
-            connection.execute(sa.text("UPDATE contacts_runs SET plan = :plan"), {"plan": altered})
+            body = connection.execute(sa.select(plan_chunks.c.body)).scalar_one()
+            altered = bytes([body[0] ^ 1]) + bytes(body[1:])
+            connection.execute(plan_chunks.update().values(body=altered))
         with pytest.raises(StorageError, match="cannot be decrypted"):
             stored_plan(journal, "run-1")
         begin_run(journal, "run-2", plan, PseudonymKey(b"another key of the tests"), {})
@@ -211,8 +211,8 @@ class TestAtRest:
         begin_run(journal, "run-1", one, key, {})
         begin_run(journal, "run-2", two, key, {})
         with locate_storage().engine().begin() as connection:
-            taken = sa.text("UPDATE contacts_runs SET plan = (SELECT plan FROM contacts_runs WHERE id = 'run-1')")
-            connection.execute(taken)
+            taken = sa.select(plan_chunks.c.body).where(plan_chunks.c.run == "run-1").scalar_subquery()
+            connection.execute(plan_chunks.update().where(plan_chunks.c.run == "run-2").values(body=taken))
         with pytest.raises(StorageError, match="cannot be decrypted"):
             stored_plan(journal, "run-2")
         assert place
@@ -220,9 +220,95 @@ class TestAtRest:
     def test_the_key_goes_with_the_run(self, place: str, environment: Environment) -> None:
         done = apply(plan_erasure(environment.emails(1), environment.accounts), environment.accounts, pause=0.02)
         with locate_storage().engine().connect() as connection:
-            assert connection.execute(sa.text("SELECT count(*) FROM contacts_run_keys")).scalar_one() == 0
+            for table in (keys, plan_chunks):
+                assert connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() == 0
         assert Journal(locate_storage()).plan(done.run) is None
         assert place
+
+
+class TestChunks:
+    """A plan comes back as it was stored, whatever is done to its chunks: whole, or not at all."""
+
+    CONTENT = os.urandom(4 * CHUNK_SIZE + 7)
+
+    @pytest.fixture
+    def journal(self, place: str) -> Journal:
+        assert place
+        journal, key = Journal(locate_storage()), locate_storage().key()
+        about: dict[str, Any] = {"kind": "erase", "accounts": ["a"], "people": 1, "checksum": "0" * 64, "options": {}}
+        pieces = [self.CONTENT[n : n + 1000] for n in range(0, len(self.CONTENT), 1000)]
+        journal.begin("run-1", **about, plan=pieces, key=key)
+        journal.begin("run-2", **about, plan=[self.CONTENT[::-1]], key=key)
+        return journal
+
+    def read(self, journal: Journal, run: str = "run-1") -> bytes:
+        pieces = journal.plan(run)
+        assert pieces is not None
+        return b"".join(pieces)
+
+    def change(self, *statements: str) -> None:
+        with locate_storage().engine().begin() as connection:
+            for statement in statements:
+                connection.execute(sa.text(statement))
+
+    def test_they_are_of_one_size_and_come_back(self, journal: Journal) -> None:
+        assert self.read(journal) == self.CONTENT
+        pieces = journal.plan("run-2")
+        assert pieces is not None
+        assert [len(piece) for piece in pieces] == [CHUNK_SIZE] * 4 + [7]
+
+    @pytest.mark.parametrize("size", [0, 1, CHUNK_SIZE, CHUNK_SIZE + 1])
+    def test_any_size_comes_back(self, journal: Journal, size: int) -> None:
+        key = locate_storage().key()
+        journal.begin(
+            "any", kind="", accounts=[], people=0, checksum="", plan=[self.CONTENT[:size]], key=key, options={}
+        )
+        assert self.read(journal, "any") == self.CONTENT[:size]
+
+    @pytest.mark.parametrize(
+        "statements",
+        [
+            ["DELETE FROM contacts_plan_chunks WHERE run = 'run-1' AND number = 5"],
+            ["DELETE FROM contacts_plan_chunks WHERE run = 'run-1' AND number > 1"],
+            ["DELETE FROM contacts_plan_chunks WHERE run = 'run-1' AND number = 2"],
+            [
+                "UPDATE contacts_plan_chunks SET number = 9 WHERE run = 'run-1' AND number = 1",
+                "UPDATE contacts_plan_chunks SET number = 1 WHERE run = 'run-1' AND number = 2",
+                "UPDATE contacts_plan_chunks SET number = 2 WHERE run = 'run-1' AND number = 9",
+            ],
+            ["INSERT INTO contacts_plan_chunks SELECT run, 6, body FROM contacts_plan_chunks WHERE number = 5"],
+            [
+                "DELETE FROM contacts_plan_chunks WHERE run = 'run-1' AND number = 3",
+                "INSERT INTO contacts_plan_chunks SELECT 'run-1', 3, body FROM contacts_plan_chunks WHERE number = 3",
+            ],
+        ],
+        ids=["last", "all but one", "one", "swapped", "repeated", "of another run"],
+    )
+    def test_a_chunk_that_is_missing_moved_or_foreign_is_noticed(self, journal: Journal, statements: list[str]) -> None:
+        self.change(*statements)
+        with pytest.raises(StorageError, match="cannot be decrypted"):
+            self.read(journal)
+
+    def test_a_plan_that_could_not_be_stored_leaves_no_run(self, journal: Journal) -> None:
+        def broken() -> Iterator[bytes]:
+            yield bytes(50 * CHUNK_SIZE)
+            raise OSError
+
+        key = locate_storage().key()
+        with pytest.raises(OSError):
+            journal.begin("half", kind="", accounts=[], people=0, checksum="", plan=broken(), key=key, options={})
+        assert {run.id for run in journal.all()} == {"run-1", "run-2"}
+        assert journal.plan("half") is None
+
+    def test_a_receipt_that_was_altered_or_is_gone_is_noticed(self, journal: Journal) -> None:
+        name = journal.write_receipt("run-1", [self.CONTENT])
+        assert b"".join(journal.receipt_content(name)) == self.CONTENT
+        self.change("UPDATE contacts_receipt_chunks SET number = 7 WHERE number = 2")
+        with pytest.raises(StorageError, match="altered"):
+            list(journal.receipt_content(name))
+        journal.drop_receipt(name)
+        with pytest.raises(StorageError, match="not in the storage any more"):
+            list(journal.receipt_content(name))
 
 
 class TestErrors:

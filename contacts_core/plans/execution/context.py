@@ -20,9 +20,10 @@ from contacts_core.plans import hooks
 from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import Plan
-from contacts_core.plans.receipts.events import receipt_events
 from contacts_core.plans.receipts.reasons import OurWords, public_reason
-from contacts_core.plans.receipts.receipt import Receipt, Signer, write
+from contacts_core.plans.receipts.receipt import Signer
+from contacts_core.plans.receipts.stored import write_receipt
+from contacts_core.plans.receipts.touched import EarlierPlan, touched_identifiers
 from contacts_core.provider import Flow, Provider, Request
 from contacts_core.storage.database import Storage, storage_error
 from contacts_core.storage.journal import Journal, Run, now
@@ -230,7 +231,7 @@ def begin_run(journal: Journal, id: str, plan: Plan, key: PseudonymKey, options:
         accounts=[part.account for part in plan.accounts],
         people=len(plan.people),
         checksum=plan.checksum,
-        plan=plan.text,
+        plan=(line.encode() for line in plan.lines()),
         key=key,
         options=options,
     )
@@ -240,10 +241,11 @@ def stored_plan(journal: Journal, id: str) -> Plan | None:
     """Return the plan of a run, or None once nothing is left to do with it.
 
     Raises:
+        PlanRefused: An earlier version of the library began the run.
         StorageError: It was altered, or the receipt key has changed since the run began.
     """
-    text = journal.plan(id)
-    return None if text is None else Plan.parse(text)
+    pieces = journal.plan(id)
+    return None if pieces is None else Plan.parse(pieces)
 
 
 def conclude(storage: Storage, journal: Journal, key: PseudonymKey, run: Run, state: str, reason: str) -> None:
@@ -262,40 +264,47 @@ def _conclude(
     if run.key != key.id:  # a receipt under another key would prove nothing, and the plan cannot be decrypted
         journal.end(run, state, reason, None, forget=False)
         return
+    earlier = journal.earlier_plan(run.id)
+    if earlier is not None:
+        _conclude_earlier(storage, journal, key, run, state, reason, EarlierPlan.parse(earlier))
+        return
     plan = stored_plan(journal, run.id)
     if plan is None:
         return
     if kind_of(plan.kind).leaves_tombstones:
         _add_tombstones_of_touched(storage, journal, key, run, plan)
     try:
-        text = "".join(write(receipt_events(run, plan, journal, key, state, reason), key, signer))
-        receipt = Receipt.parse(text)
+        name, receipt = write_receipt(journal, run, plan, key, signer, state, reason)
     except (StorageError, SQLAlchemyError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever happens, the run ends and says that there is no receipt
         why = f"{state}, and its receipt could not be written: {public_reason(error, key)}"
         journal.end(run, "failed", f"{why}; {reason}" if reason else why, None, forget=False)
         return
-    if journal.end(run, state, reason, text, forget=receipt.complete or state == "refused"):
+    if journal.end(run, state, reason, name, forget=receipt.complete or state == "refused"):
         hooks.run_finished(receipt)
+    else:
+        journal.drop_receipt(name)
 
 
-def _add_tombstones_of_touched(storage: Storage, journal: Journal, key: PseudonymKey, run: Run, plan: Plan) -> None:
+def _conclude_earlier(
+    storage: Storage, journal: Journal, key: PseudonymKey, run: Run, state: str, reason: str, plan: EarlierPlan
+) -> None:
+    """End a run that an earlier version of the library began. There is no receipt: its plan is of another format."""
+    if kind_of(run.kind).leaves_tombstones:
+        _add_tombstones_of_touched(storage, journal, key, run, plan)
+    why = f"{state}; an earlier version of the library began this run, so there is no receipt of it"
+    journal.end(run, "failed", f"{why}; {reason}" if reason else why, None, forget=True)
+
+
+def _add_tombstones_of_touched(
+    storage: Storage, journal: Journal, key: PseudonymKey, run: Run, plan: Plan | EarlierPlan
+) -> None:
     """Add tombstones of people whose deletion was started, however the run ends."""
-    steps = journal.events(run.id, "step")
-    touched = {(step.account, contact) for step in steps for contact in step.body["touched"]}
-    if not touched:
+    if not journal.has(run.id, "step"):
         return
-    numbers = {
-        number
-        for part in plan.accounts
-        for change in part.changes
-        if (part.account, key.contact(part.account, change.contact)) in touched
-        for number in change.people
-    }
-    erased = [i for person in plan.people if person.number in numbers for i in person.identifiers]
     for located in tombstone_storages(storage):
-        Tombstones(located).add(erased, run.id)
+        Tombstones(located).add(touched_identifiers(journal, key, run, plan), run.id)
 
 
 def session() -> Session:

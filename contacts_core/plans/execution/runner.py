@@ -30,6 +30,7 @@ try:
     from contacts_core.plans.execution.context import Runner, stored_plan
     from contacts_core.plans.execution.engine import Engine
     from contacts_core.plans.execution.workflows import check_accounts
+    from contacts_core.plans.receipts.stored import stored_receipt
     from contacts_core.storage.journal import Journal, Progress, Run
     from contacts_core.storage.leases import Stopped
 except ModuleNotFoundError as missing:
@@ -212,10 +213,10 @@ def get_receipt(run: str, *, storage: str | Path | None = None) -> Receipt:
     """
     journal = Journal(locate_storage(storage))
     found = journal.run(run)
-    text = journal.receipt(run)
-    if text is None:
+    receipt = stored_receipt(journal, run)
+    if receipt is None:
         raise InvalidInput(f"run {run} is {found.state} and has no receipt yet", hint=f"contacts runs resume {run}")
-    return Receipt.parse(text)
+    return receipt
 
 
 def run_worker(*, storage: str | Path | None = None, until: Callable[[], bool] | None = None) -> None:
@@ -321,14 +322,14 @@ def receipt_of(started: Engine, id: str) -> Receipt:
     Raises:
         StorageError: It could not be written.
     """
-    text = started.journal.receipt(id)
-    if text is None:
+    receipt = stored_receipt(started.journal, id)
+    if receipt is None:
         run = started.journal.run(id)
         raise StorageError(
             f"run {id} ended as {run.state} and has no receipt: {run.reason or 'the receipt key has changed'}",
             hint=f"what was done stays done; contacts runs resume {id} verifies it again",
         )
-    return Receipt.parse(text)
+    return receipt
 
 
 def _check_allowed(plan: Plan) -> None:

@@ -10,7 +10,6 @@ import contextlib
 import functools
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from types import NoneType
 from typing import Any, NamedTuple, ParamSpec, TypeVar
@@ -48,7 +47,6 @@ logger = logging.getLogger("contacts_core")
 
 QUEUE = "contacts-accounts"
 CHECK = "contacts.check"
-RESULTS_AT_ONCE = 200  # results in one event of the journal
 READ_BATCH_SIZE = 1000  # contacts or identifiers that a verifying step reads at most
 LONGEST_PAUSE_S = 30.0  # at most, between two verifying reads
 TIMEOUT_S = 900.0
@@ -406,20 +404,14 @@ def _finish(at: AccountRun, evidence: Evidence) -> None:
     """Record the results. The last account ends the run."""
     here = session()
     view = here.view_of_plan(at.run, at.account)
-    states = Counter[str]()
-    for part, chunk in enumerate(flows.chunks(results(view, evidence, here.key), RESULTS_AT_ONCE)):
-        states.update(result["state"] for result in chunk)
-        here.journal.note(at.run, at.account, "results", {"round": at.round, "part": part, "results": chunk})
-    here.journal.note(at.run, at.account, "verified", {"round": at.round, "states": states})
+    here.journal.note_results(at.run, at.account, at.round, results(view, evidence, here.key))
     total = len(view.part.changes)
     here.journal.reached(at.run, at.account, "done", total, total)
     run = here.journal.run(at.run)
-    verified = {
-        e.account: e.body["states"] for e in here.journal.events(at.run, "verified") if e.body["round"] == at.round
-    }
-    if len(verified) == len(run.accounts):
-        reached = {state for account_states in verified.values() for state in account_states}
-        here.conclude(run, "done" if reached <= {view.kind.goal} else "incomplete", "")
+    ended = here.journal.ended_accounts(at.run, at.round)
+    if len(ended) == len(run.accounts):
+        states = {state for counts in ended.values() for state in counts}
+        here.conclude(run, "done" if states <= {view.kind.goal} else "incomplete", "")
 
 
 @_step("wake", float)

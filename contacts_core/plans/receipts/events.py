@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
-from functools import cache
 from typing import Any
 from urllib.parse import unquote_plus
 
 from contacts_core import __version__
-from contacts_core.plans.change import DataSubject
+from contacts_core.models import Identifier
+from contacts_core.plans.change import Change, DataSubject
+from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import AccountPlan, Plan
 from contacts_core.plans.receipts.format import FORMAT, LARGEST_INTEGER, STATES
 from contacts_core.plans.receipts.reasons import request_digest
+from contacts_core.plans.rows import elements, indexes_by_person
+from contacts_core.provider import flows
 from contacts_core.storage.journal import Event, Journal, Run, now
 from contacts_core.storage.pseudonyms import PseudonymKey
 
@@ -24,6 +27,7 @@ WITHHELD = "withheld: the reason named a person"
 SHORTEST_NAME, SHORTEST_NUMBER = 4, 7  # characters; shorter values are ordinary words and numbers
 COUNTS = ("confirmed", "absent", "failed", "unconfirmed")
 JOB_COUNTS = ("requested", "succeeded", "failed")
+PEOPLE_AT_ONCE = 500
 CUT_OFF: Mapping[str, Any] = {"state": "cut off", **dict.fromkeys(COUNTS, 0), "reasons": [], "jobs": []}
 
 
@@ -34,14 +38,18 @@ def receipt_events(
 
     Reasons come from the vocabulary of `reasons`, not from vendors. A reason that still contains an identifier or a
     contact of the plan is withheld completely.
+
+    People, changes and events are read as streams, several times, so that the size of a run does not matter.
     """
     redact = Redaction(plan)
+    redact.learn(text for line in _work(run, plan, journal, key) for text in _texts(line))
     yield {
         "type": "run",
         "format": FORMAT,
         "run": run.id,
         "plan": plan.checksum,
         "kind": plan.kind,
+        "goal": kind_of(plan.kind).goal,
         "made_at": plan.made_at.astimezone(UTC).isoformat(timespec="seconds"),
         "begun_at": run.begun_at,
         "accounts": [_account(part, key) for part in plan.accounts],
@@ -54,26 +62,15 @@ def receipt_events(
         yield {"type": "scope", "account": part.account, "provider": part.provider, "unreached": left}
     for person in plan.people:
         yield {"type": "person", "person": person.number, "identifiers": _pseudonyms(person, key)}
-    yield from _found(plan, key)
-    attempts: Counter[tuple[Any, ...]] = Counter()
-    latest: dict[str, list[dict[str, Any]]] = {}
-    for event in journal.events(run.id):
-        if event.type == "results":
-            if not event.body["part"]:
-                latest[event.account] = []
-            latest[event.account] += event.body["results"]
-        elif event.type == "step":
-            about = (event.account, event.body["round"], event.body["step"])
-            attempts[about] += 1
-            yield redact(_with_digests(_step(event, attempts[about]), key))
-        elif event.type in TYPES:
-            yield redact(_with_digests(_reading(event), key))
-    answers = [
-        answer for part in plan.accounts for answer in latest.get(part.account) or _unverified(plan, part.account, key)
-    ]
-    for answer in answers:
-        yield redact({"type": "result", **answer})
-    counts = Counter(answer["state"] for answer in answers)
+    for part in plan.accounts:
+        yield from _found(plan, part, key)
+    counts = Counter[str]()
+    for line in _work(run, plan, journal, key):
+        if line["type"] == "result":
+            counts[line["state"]] += 1
+            yield redact(line)
+        else:
+            yield redact(_with_digests(line, key))
     yield redact(
         {
             "type": "end",
@@ -86,33 +83,92 @@ def receipt_events(
     )
 
 
+def _work(run: Run, plan: Plan, journal: Journal, key: PseudonymKey) -> Iterator[dict[str, Any]]:
+    """Yield the lines about what was done, and the results of each account, as the journal has them."""
+    attempts: dict[str, tuple[tuple[int, int], int]] = {}  # the attempts at one step of an account follow one another
+    for event in journal.events(run.id):
+        if event.type == "step":
+            about = (event.body["round"], event.body["step"])
+            before, attempt = attempts.get(event.account, (about, 0))
+            attempts[event.account] = about, attempt + 1 if about == before else 1
+            yield _step(event, attempts[event.account][1])
+        elif event.type in TYPES:
+            yield _reading(event)
+    for part in plan.accounts:
+        for result in journal.results(run.id, part.account) or _unverified(plan, part, key):
+            yield {"type": "result", **result}
+
+
+def _texts(line: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the texts of a line that may name somebody."""
+    yield from (line[name] for name in ("reason", "error") if name in line)
+    yield from line.get("reasons", ())
+    if line["type"] == "result":
+        yield from (item["reason"] for item in line["identifiers"])
+
+
 class Redaction:
     """Withholds reasons that contain an identifier or a contact of the plan, unless as short as ordinary words."""
 
     def __init__(self, plan: Plan) -> None:
-        targets = [change for part in plan.accounts for change in part.changes]
-        identifiers = {i for person in plan.people for i in person.identifiers}
-        identifiers |= {i for target in targets for i in target.identifiers}
-        names = {target.contact for target in targets} | {person.contact for person in plan.people}
-        names |= {name for i in identifiers for name in (i.value, i.normal)}
-        names = {name.strip().casefold() for name in names}
-        self._names = [name for name in names if len(name) >= (SHORTEST_NUMBER if name.isdigit() else SHORTEST_NAME)]
-        self._text = cache(self._safe_text)
+        self._plan = plan
+        self._safe: dict[str, str] = {}
 
     def __call__(self, line: dict[str, Any]) -> dict[str, Any]:
         """Return the line with reasons that a receipt may contain."""
-        safe: dict[str, Any] = {name: self._text(line[name]) for name in ("reason", "error") if name in line}
+        self.learn(_texts(line))
+        safe: dict[str, Any] = {name: self._safe[line[name]] for name in ("reason", "error") if name in line}
         if "reasons" in line:
-            safe["reasons"] = list(dict.fromkeys(map(self._text, line["reasons"])))
+            safe["reasons"] = list(dict.fromkeys(self._safe[reason] for reason in line["reasons"]))
         if line["type"] == "result":
-            safe["identifiers"] = [{**item, "reason": self._text(item["reason"])} for item in line["identifiers"]]
+            safe["identifiers"] = [{**item, "reason": self._safe[item["reason"]]} for item in line["identifiers"]]
         return line | safe
 
-    def _safe_text(self, text: str) -> str:
-        folded = text.casefold()
-        readings = {folded, unquote_plus(folded)}
-        named = any(name in reading for reading in readings for name in self._names)
-        return WITHHELD if named else text.encode(errors="replace").decode()  # without lone surrogates
+    def learn(self, texts: Iterable[str]) -> None:
+        """Compare these texts with every name in the plan, which is read once for all that are new."""
+        readings = {text: _readings(text) for text in {*texts} - self._safe.keys()}
+        if not any(readings):  # none, or only an empty one
+            self._safe |= dict.fromkeys(readings, "")
+            return
+        begins = {
+            reading[n:][:SHORTEST_NAME]
+            for several in readings.values()
+            for reading in several
+            for n in range(len(reading))
+        }
+        named = set[str]()
+        for name in self._names():
+            if name[:SHORTEST_NAME] in begins:
+                named |= {text for text, several in readings.items() if any(name in reading for reading in several)}
+        for text in readings:  # without lone surrogates
+            self._safe[text] = WITHHELD if text in named else text.encode(errors="replace").decode()
+
+    def _names(self) -> Iterator[str]:
+        """Yield every identifier and contact of the plan in lower case, unless it is too short."""
+        for name in _all_names(self._plan):
+            folded = name.strip().casefold()
+            if len(folded) >= (SHORTEST_NUMBER if folded.isdigit() else SHORTEST_NAME):
+                yield folded
+
+
+def _readings(text: str) -> set[str]:
+    folded = text.casefold()
+    return {folded, unquote_plus(folded)}
+
+
+def _all_names(plan: Plan) -> Iterator[str]:
+    for person in plan.people:
+        yield person.contact
+        yield from _spellings(person.identifiers)
+    for part in plan.accounts:
+        for change in part.changes:
+            yield change.contact
+            yield from _spellings(change.identifiers)
+
+
+def _spellings(identifiers: Iterable[Identifier]) -> Iterator[str]:
+    for identifier in identifiers:
+        yield from (identifier.value, identifier.normal)
 
 
 def _account(part: AccountPlan, key: PseudonymKey) -> dict[str, Any]:
@@ -129,22 +185,25 @@ def _pseudonyms(person: DataSubject, key: PseudonymKey) -> list[dict[str, Any]]:
     ]
 
 
-def _found(plan: Plan, key: PseudonymKey) -> Iterator[dict[str, Any]]:
-    for part in plan.accounts:
-        of_person: dict[int, list[Any]] = {}
-        for target in part.changes:
-            for number in target.people:
-                of_person.setdefault(number, []).append(target)
-        for person in plan.people:
-            targets = of_person.get(person.number, [])
-            having = {i for target in targets for i in target.identifiers}
-            yield {
-                "type": "found",
-                "account": part.account,
-                "person": person.number,
-                "contacts": [key.contact(part.account, target.contact) for target in targets],
-                "by": sorted({i.kind.value for i in person.identifiers if i in having}) or (["id"] if targets else []),
-            }
+def _found(plan: Plan, part: AccountPlan, key: PseudonymKey) -> Iterator[dict[str, Any]]:
+    for person, changes in _changes_by_person(plan, part):
+        having = {i for change in changes for i in change.identifiers}
+        yield {
+            "type": "found",
+            "account": part.account,
+            "person": person.number,
+            "contacts": [key.contact(part.account, change.contact) for change in changes],
+            "by": sorted({i.kind.value for i in person.identifiers if i in having}) or (["id"] if changes else []),
+        }
+
+
+def _changes_by_person(plan: Plan, part: AccountPlan) -> Iterator[tuple[DataSubject, list[Change]]]:
+    """Yield every person with the changes of their contacts in one account."""
+    for people in flows.chunks(plan.people, PEOPLE_AT_ONCE):
+        indexes = indexes_by_person(part.changes, {person.number for person in people})
+        changes = elements(part.changes, (n for several in indexes.values() for n in several))
+        for person in people:
+            yield person, [changes[n] for n in indexes.get(person.number, ())]
 
 
 def _with_digests(line: dict[str, Any], key: PseudonymKey) -> dict[str, Any]:
@@ -199,15 +258,14 @@ def _reading(event: Event) -> dict[str, Any]:
     return line
 
 
-def _unverified(plan: Plan, account: str, key: PseudonymKey) -> list[dict[str, Any]]:
-    """Return the results for an account that was not verified."""
+def _unverified(plan: Plan, part: AccountPlan, key: PseudonymKey) -> Iterator[dict[str, Any]]:
+    """Yield the results for an account that was not verified."""
     reason = "not verified: the run ended before"
-    counts = Counter(number for target in plan.by_account[account].changes for number in target.people)
-    return [
-        {
-            "account": account,
+    for person, changes in _changes_by_person(plan, part):
+        yield {
+            "account": part.account,
             "person": person.number,
-            "found": counts[person.number],
+            "found": len(changes),
             "state": "unknown",
             "reason": reason,
             "identifiers": [
@@ -215,5 +273,3 @@ def _unverified(plan: Plan, account: str, key: PseudonymKey) -> list[dict[str, A
                 for i in person.identifiers
             ],
         }
-        for person in plan.people
-    ]

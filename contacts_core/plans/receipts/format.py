@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-__all__ = ["END_STATES", "FORMAT", "LARGEST_INTEGER", "STATES", "disagreements", "misfit"]
+__all__ = ["END_STATES", "FORMAT", "LARGEST_INTEGER", "STATES", "Agreement", "misfit"]
 
 FORMAT = 2
 STATES = ("absent", "present", "unknown")
+GOALS = ("absent", "present")  # what a run was to reach; absent unless its first line names another in ``goal``
 END_STATES = ("done", "incomplete", "refused", "cancelled", "failed")
 MAX_DEPTH = 16  # levels of nesting in a line; the format itself uses four
 LARGEST_INTEGER = 2**53  # beyond it, other readers of JSON round
@@ -220,58 +221,115 @@ def _shallow(value: Any, levels: int) -> bool:
     return all(_shallow(item, levels - 1) for item in inner if isinstance(item, (dict, list)))
 
 
-def disagreements(lines: Sequence[Line]) -> Iterator[tuple[int, str]]:
-    """Yield contradictions between well-formed lines: the number of the line, and what is wrong.
+class Agreement:
+    """Finds contradictions between well-formed lines, which it is shown one after the other.
 
-    A receipt has one result for every person in every account, and its end says no more than these results.
+    A receipt has one result for every person in every account, and its end says no more than these results. People are
+    numbered from 1, in order, and the results of each account follow that order. So nothing is remembered of a person:
+    their line is read a second time, next to each of their results.
     """
-    run = lines[0]
-    if run["type"] != "run":
-        yield 1, "it does not name the run"
-        return
-    accounts = [item["account"] for item in run["accounts"]]
-    if len(set(accounts)) != len(accounts):
-        yield 1, "it names an account twice"
-    people = {line["person"]: {i["hash"] for i in line["identifiers"]} for line in lines if line["type"] == "person"}
-    if len(people) != run["people"] or sum(line["type"] == "person" for line in lines) != run["people"]:
-        yield 1, "it is about another number of people"
-    for n, line in enumerate(lines[1:], 2):
-        if line["type"] == "run":
-            yield n, "it begins another run"
+
+    def __init__(self, people: Callable[[], Iterator[Line]]) -> None:
+        """Prepare.
+
+        Args:
+            people: Reads the lines of the people that were shown, from the first.
+        """
+        self._people = people
+        self._found: dict[int, tuple[int, str]] = {}  # the first contradiction of each rank
+        self._run: Line = {}
+        self._accounts: dict[str, _Results] = {}
+        self._lines = self._persons = 0
+        self._states = Counter[str]()
+
+    def show(self, line: Line) -> None:
+        """Take note of the next line."""
+        self._lines += 1
+        match line["type"]:
+            case "run":
+                self._begin(line)
+            case "person":
+                self._persons += 1
+                if line["person"] != self._persons:
+                    self._wrong(1, "its people are not numbered from 1, in order")
+            case "result":
+                self._states[line["state"]] += 1
+            case "end":
+                self._end(line)
+            case _:
+                pass
         fields = LINES[line["type"]]
-        if "account" in fields and line["account"] not in accounts:
-            yield n, "the run is not about this account"
-        if "person" in fields and line["person"] not in people:
-            yield n, "the run is not about this person"
+        if "account" in fields and line["account"] not in self._accounts:
+            self._wrong(2, "the run is not about this account")
+        elif "person" in fields and line["person"] > self._persons:
+            self._wrong(2, "the run is not about this person")
+        elif line["type"] == "result":
+            self._result(line)
+
+    def first(self) -> tuple[int, str] | None:
+        """Return the most telling contradiction: the number of the line, and what is wrong; None if there is none."""
+        return self._found[min(self._found)] if self._found else None
+
+    def _wrong(self, rank: int, what: str, line: int = 0) -> None:
+        self._found.setdefault(rank, (line or self._lines, what))
+
+    def _begin(self, run: Line) -> None:
+        if self._lines > 1:
+            self._wrong(2, "it begins another run")
             return
-    yield from _in_results(lines, accounts, people)
-    yield from _in_end(lines, Counter(line["state"] for line in lines if line["type"] == "result"))
+        self._run = run
+        if run.get("goal", "absent") not in GOALS:
+            self._wrong(0, "its goal is not known")
+        self._accounts = {item["account"]: _Results(self._people) for item in run["accounts"]}
+        if len(self._accounts) != len(run["accounts"]):
+            self._wrong(0, "it names an account twice")
 
-
-def _in_results(
-    lines: Sequence[Line], accounts: Sequence[str], people: Mapping[int, set[str]]
-) -> Iterator[tuple[int, str]]:
-    answered: set[tuple[str, int]] = set()
-    for n, line in enumerate(lines, 1):
-        if line["type"] != "result":
-            continue
-        if (line["account"], line["person"]) in answered:
-            yield n, "it is a second result for this person and account"
-        answered.add((line["account"], line["person"]))
-        hashes = {item["hash"] for item in line["identifiers"]}
-        if not people[line["person"]] <= hashes:
-            yield n, "it lacks some identifiers of this person"
+    def _result(self, line: Line) -> None:
+        results = self._accounts[line["account"]]
+        if line["person"] < results.next:
+            self._wrong(3, "it is a second result for this person and account, or not in order")
+            return
+        if not results.identifiers(line["person"]) <= {item["hash"] for item in line["identifiers"]}:
+            self._wrong(3, "it lacks some identifiers of this person")
         if line["state"] == "absent" and any(item["state"] != "absent" for item in line["identifiers"]):
-            yield n, "it says absent, and its identifiers do not"
-    if len(answered) != len(people) * len(accounts):
-        yield len(lines), "not every person has a result in every account"
+            self._wrong(3, "it says absent, and its identifiers do not")
+
+    def _end(self, end: Line) -> None:
+        counts = self._states
+        if not self._run:
+            self._wrong(-1, "it does not name the run", 1)
+            return
+        if self._persons != self._run["people"]:
+            self._wrong(0, "it is about another number of people", 1)
+        if not all(results.complete(self._persons) for results in self._accounts.values()):
+            self._wrong(4, "not every person has a result in every account")
+        if {name: end[name] for name in STATES} != {name: counts[name] for name in STATES}:
+            self._wrong(5, "its numbers are not those of the results")
+        if end["run"] != self._run["run"]:
+            self._wrong(5, "it is the end of another run")
+        if end["state"] == "done" and counts[str(self._run.get("goal", "absent"))] != counts.total():
+            self._wrong(5, "it says done, and the results do not")
 
 
-def _in_end(lines: Sequence[Line], counts: Counter[str]) -> Iterator[tuple[int, str]]:
-    run, end = lines[0], lines[-1]
-    if {name: end[name] for name in STATES} != {name: counts[name] for name in STATES}:
-        yield len(lines), "its numbers are not those of the results"
-    if end["run"] != run["run"]:
-        yield len(lines), "it is the end of another run"
-    if end["state"] == "done" and (counts["present"] or counts["unknown"]):
-        yield len(lines), "it says done, and the results do not"
+class _Results:
+    """How far the results of one account got."""
+
+    def __init__(self, people: Callable[[], Iterator[Line]]) -> None:
+        self._people = people
+        self._lines: Iterator[Line] = iter(())
+        self.next = 1  # the person whose result is due
+        self._gaps = False
+
+    def identifiers(self, person: int) -> set[str]:
+        """Go on to the result of this person, and return the hashes of their identifiers."""
+        if self.next == 1:
+            self._lines = self._people()
+        self._gaps |= person > self.next
+        for _ in range(person - self.next):
+            next(self._lines)
+        self.next = person + 1
+        return {item["hash"] for item in next(self._lines)["identifiers"]}
+
+    def complete(self, people: int) -> bool:
+        """Return whether there was a result for each of so many people."""
+        return self.next == people + 1 and not self._gaps

@@ -12,6 +12,9 @@ the file:
 Both begin with words that name their purpose and the format, so that neither can be used for anything else. The hashes
 alone prove nothing about the author: anyone who changes a line can compute them again. A receipt contains no
 identifier, only its pseudonym. `contacts_core.plans.receipts.format` defines the lines.
+
+Receipts are as large as their runs. They are written, checked and read line by line, and a `Receipt` holds where its
+lines are, not the lines: see `contacts_core.plans.receipts.lines`.
 """
 
 from __future__ import annotations
@@ -20,17 +23,27 @@ import base64
 import hashlib
 import hmac
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from attrs import field, frozen
 
-from contacts_core.errors import ConfigurationError, ContactsError
+from contacts_core.errors import ConfigurationError
 from contacts_core.models import Identifier
-from contacts_core.plans.receipts.format import disagreements, misfit
+from contacts_core.plans.receipts.format import Agreement, misfit
+from contacts_core.plans.receipts.lines import (
+    InFile,
+    InMemory,
+    InTemporaryFile,
+    Line,
+    Lines,
+    ReceiptBroken,
+    Source,
+    split,
+)
+from contacts_core.storage.private_files import owner_only
 from contacts_core.storage.pseudonyms import PseudonymKey
 
 __all__ = ["Finding", "Receipt", "ReceiptBroken", "Signer", "write"]
@@ -41,17 +54,7 @@ SEAL = b"contacts-core receipt, format 2: seal"
 SIGNATURE = b"contacts-core receipt, format 2: signature\n"
 PUBLIC_KEY_BYTES, SIGNATURE_BYTES = 32, 64
 INSTALL_HINT = "install contacts-core[plans]"
-
-Line = Mapping[str, Any]
-
-
-class ReceiptBroken(ContactsError):
-    """A receipt is not as it was written: ``line`` is the first wrong line, ``reason`` says why."""
-
-    def __init__(self, line: int, reason: str) -> None:
-        super().__init__(f"line {line} of the receipt is not valid: {reason}", hint="do not rely on this file")
-        self.line = line
-        self.reason = reason
+PLACEHOLDER = secrets.token_hex(32)  # stands for the hash of a line until it is known
 
 
 @frozen(repr=False)
@@ -138,21 +141,37 @@ def write(events: Iterable[Line], key: PseudonymKey, signer: Signer | None = Non
             line["public_key"] = signer.public_key if signer else ""
             line["seal"] = _seal(key, line)
             line["signature"] = signer.sign(_signed(line)) if signer else ""
-        previous = _hash(line)
-        yield _canonical({**line, "hash": previous}) + "\n"
+        text = _canonical({**line, "hash": PLACEHOLDER})
+        previous = _hash(text, line, PLACEHOLDER)
+        hashed = _field(PLACEHOLDER), _field(previous)
+        yield (text.replace(*hashed) if text.count(PLACEHOLDER) == 1 else _canonical({**line, "hash": previous})) + "\n"
     if not ended:
         raise ValueError("a receipt without an end")
 
 
-@frozen(slots=False)
+def _as_lines(lines: Sequence[Line]) -> Lines:
+    if isinstance(lines, Lines):
+        return lines
+    source = InMemory("".join(_canonical(line) + "\n" for line in lines).encode())
+    return Lines.read(source, lambda pieces: map(json.loads, split(pieces)))
+
+
+@frozen
 class Receipt:
     """A receipt whose lines are well formed, chained and consistent, and whose signature, if any, is valid.
 
     That alone does not prove who wrote it. Check that with `sealed_by` and the receipt key, or with `signed_by` and
     the public key that you expect.
+
+    The receipt is read again, line by line, whenever more than its first and last line is needed. If what was read has
+    changed since it was checked, `ReceiptBroken` is raised at its end. A receipt of a run is in the storage of that run
+    and is gone with it; `save` makes a file.
+
+    Attributes:
+        lines: The lines. Reading them in order is fast; ``lines[n]`` reads up to line n.
     """
 
-    lines: tuple[Line, ...] = field(repr=False)
+    lines: Sequence[Line] = field(repr=False, converter=_as_lines)
 
     @classmethod
     def parse(cls, text: str | bytes) -> Self:
@@ -163,23 +182,56 @@ class Receipt:
                 the end is missing, or the signature is not by the key that it names.
             ConfigurationError: It is signed, and the package cryptography is missing.
         """
-        lines = tuple(_checked(text.encode(errors="surrogatepass") if isinstance(text, str) else text))
-        if found := next(disagreements(lines), None):
+        return cls.check(InMemory(text.encode(errors="surrogatepass") if isinstance(text, str) else text))
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a receipt from a file and check it; see `parse`. The file is read again when it is needed."""
+        path = Path(path).absolute()
+        if path.is_file():
+            return cls.check(InFile(path))
+        with path.open("rb") as file:  # a pipe, which can be read once
+            return cls.read(file)
+
+    @classmethod
+    def read(cls, file: IO[bytes]) -> Self:
+        """Read a receipt from an open file, such as standard input, and check it; see `parse`.
+
+        A copy is kept in a temporary file.
+        """
+        return cls.check(InTemporaryFile(file))
+
+    @classmethod
+    def check(cls, source: Source) -> Self:
+        """Read a receipt from anything that yields its content as often as it is asked, and check it; see `parse`."""
+        agreement = Agreement(lambda: _people(source))
+        lines = Lines.read(source, lambda pieces: _checked(pieces, agreement))
+        if found := agreement.first():
             raise ReceiptBroken(*found)
         end = lines[-1]
         if end["signature"] or end["public_key"]:
             _check_signature(len(lines), end)
         return cls(lines)
 
-    @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read a receipt from a file and check it; see `parse`."""
-        return cls.parse(Path(path).read_bytes())
+    def save(self, path: Path | str) -> None:
+        """Write it to a file that only its owner can read."""
+        with owner_only(Path(path)) as file:
+            for piece in self.content():
+                file.write(piece.decode("ascii"))
+
+    def content(self) -> Iterator[bytes]:
+        """Yield the content of the file, in pieces."""
+        return self._lines.content()
 
     @property
     def text(self) -> str:
-        """The content of the file."""
-        return "".join(_canonical(line) + "\n" for line in self.lines)
+        """The content of the file. It is as large as the run; `content` and `save` need no such memory."""
+        return b"".join(self.content()).decode("ascii")
+
+    @property
+    def _lines(self) -> Lines:
+        assert isinstance(self.lines, Lines)
+        return self.lines
 
     @property
     def run(self) -> str:
@@ -195,6 +247,11 @@ class Receipt:
     def kind(self) -> str:
         """The kind of plan."""
         return str(self.lines[0]["kind"])
+
+    @property
+    def goal(self) -> str:
+        """What the run was to reach for every person: ``absent``, or ``present`` where something is added."""
+        return str(self.lines[0].get("goal", "absent"))
 
     @property
     def key_id(self) -> str:
@@ -219,22 +276,22 @@ class Receipt:
     @property
     def absent(self) -> int:
         """Number of results, one for each person and account, in which the person was verified to be absent."""
-        return self._counts["absent"]
+        return self._lines.states.get("absent", 0)
 
     @property
     def present(self) -> int:
         """Number of results in which the person is still present."""
-        return self._counts["present"]
+        return self._lines.states.get("present", 0)
 
     @property
     def unknown(self) -> int:
         """Number of results in which nothing is known of the person."""
-        return self._counts["unknown"]
+        return self._lines.states.get("unknown", 0)
 
     @property
     def complete(self) -> bool:
-        """Whether the run ended as done and every result says absent."""
-        return self.state == "done" and self.absent == len(self.of("result"))
+        """Whether the run ended as done and every result says what the run was to reach; see `goal`."""
+        return self.state == "done" and self._lines.states.get(self.goal, 0) == len(self.of("result"))
 
     @property
     def signed(self) -> bool:
@@ -246,9 +303,9 @@ class Receipt:
         """The key that signed it, 32 bytes in base64; empty if it is not signed."""
         return str(self.lines[-1]["public_key"]) if self.signed else ""
 
-    def of(self, type: str) -> list[Line]:
-        """Return the lines of one type."""
-        return [line for line in self.lines if line["type"] == type]
+    def of(self, type: str) -> Sequence[Line]:
+        """Return the lines of one type, which are read when they are iterated over."""
+        return self._lines.of(type)
 
     def sealed_by(self, key: PseudonymKey) -> bool:
         """Return whether every line is as a holder of this key wrote it."""
@@ -267,17 +324,20 @@ class Receipt:
             ReceiptBroken: It is not sealed with the key that it names, so nothing in it can be relied on.
         """
         self._check_key(key)
-        findings: list[Finding] = []
-        for identifier in dict.fromkeys(identifiers):
-            hashed = key.identifier(identifier)
-            for line, item in self._mentions.get(hashed, ()):
-                asked = hashed in self._asked[line["person"]]
-                findings.append(
-                    Finding(
-                        identifier, line["account"], line["person"], line["found"], item["state"], item["reason"], asked
-                    )
-                )
-        return findings
+        wanted = {key.identifier(identifier): identifier for identifier in dict.fromkeys(identifiers)}
+        asked = dict[str, set[int]]()
+        findings: dict[str, list[Finding]] = {hashed: [] for hashed in wanted}
+        for line in self.of("person"):
+            for item in line["identifiers"]:
+                if item["asked"] and item["hash"] in wanted:
+                    asked.setdefault(item["hash"], set()).add(line["person"])
+        for line in self.of("result"):
+            for item in line["identifiers"]:
+                if hashed := item["hash"] if item["hash"] in wanted else "":
+                    about = (wanted[hashed], line["account"], line["person"], line["found"])
+                    was_asked = line["person"] in asked.get(hashed, ())
+                    findings[hashed].append(Finding(*about, item["state"], item["reason"], was_asked))
+        return [finding for hashed in findings for finding in findings[hashed]]
 
     def uncovered(
         self, identifiers: Iterable[Identifier], key: PseudonymKey, accounts: Iterable[str] = ()
@@ -307,32 +367,11 @@ class Receipt:
         if not self.sealed_by(key):
             raise ReceiptBroken(len(self.lines), "its seal was not made with the key that it names")
 
-    @cached_property
-    def _counts(self) -> Counter[str]:
-        return Counter(line["state"] for line in self.of("result"))
 
-    @cached_property
-    def _mentions(self) -> Mapping[str, list[tuple[Line, Line]]]:
-        found: dict[str, list[tuple[Line, Line]]] = {}
-        for line in self.of("result"):
-            for item in line["identifiers"]:
-                found.setdefault(item["hash"], []).append((line, item))
-        return found
-
-    @cached_property
-    def _asked(self) -> Mapping[int, set[str]]:
-        return {p["person"]: {i["hash"] for i in p["identifiers"] if i["asked"]} for p in self.of("person")}
-
-
-def _checked(content: bytes) -> Iterator[Line]:
+def _checked(pieces: Iterator[bytes], agreement: Agreement) -> Iterator[Line]:
     """Yield the lines, each checked to be as it was written and in its place."""
-    pieces = content.split(b"\n")
-    if pieces == [b""]:
-        raise ReceiptBroken(1, "the file is empty")
-    if pieces.pop() != b"":
-        raise ReceiptBroken(len(pieces) + 1, "it has no line break; the end of the file is missing")
-    previous, ended = FIRST_HASH, False
-    for number, piece in enumerate(pieces, 1):
+    previous, number, ended = FIRST_HASH, 0, False
+    for number, piece in enumerate(split(pieces), 1):
         line = _parsed(number, piece)
         if ended:
             raise ReceiptBroken(number, "it comes after the end")
@@ -341,24 +380,36 @@ def _checked(content: bytes) -> Iterator[Line]:
         if line["prev"] != previous:
             raise ReceiptBroken(number, "it does not follow the line before")
         previous, ended = str(line["hash"]), line["type"] == "end"
+        agreement.show(line)
         yield line
     if not ended:
-        raise ReceiptBroken(len(pieces), "it is not the end; lines after it are missing")
+        raise ReceiptBroken(number, "it is not the end; lines after it are missing")
+
+
+def _people(source: Source) -> Iterator[Line]:
+    """Yield the lines of people once more."""
+    number = 0
+    for number, piece in enumerate(split(source()), 1):
+        if b'"type":"person"' in piece:
+            line = _parsed(number, piece)
+            if line["type"] == "person":
+                yield line
+    raise ReceiptBroken(number, "the file was changed while it was read")
 
 
 def _parsed(number: int, piece: bytes) -> Line:
     try:
         line: Line = json.loads(piece.decode("ascii"))
-        spelled = _canonical(line).encode()
+        spelled = _canonical(line)
     except UnicodeDecodeError:
         raise ReceiptBroken(number, "it is not plain ASCII") from None
     except (ValueError, RecursionError):
         raise ReceiptBroken(number, "it is not JSON") from None
-    if spelled != piece:
+    if spelled.encode() != piece:
         raise ReceiptBroken(number, "it is not in canonical form")
     if wrong := misfit(line):
         raise ReceiptBroken(number, wrong)
-    if line["hash"] != _hash(line):
+    if line["hash"] != _hash(spelled, line, line["hash"]):
         raise ReceiptBroken(number, "its hash is not that of its content")
     return line
 
@@ -379,7 +430,15 @@ def _without(line: Line, *names: str) -> bytes:
     return _canonical({name: value for name, value in line.items() if name not in names}).encode()
 
 
-def _hash(line: Line) -> str:
+def _field(value: str) -> str:
+    """Return the field ``hash`` of a line in canonical form. Others always follow it, such as ``n``."""
+    return f'"hash":"{value}",'
+
+
+def _hash(text: str, line: Line, written: str) -> str:
+    """Return the hash of a line, which is in canonical form here, with ``written`` in its field ``hash``."""
+    if text.count(_field(written)) == 1:  # so it is not inside another field, and the line need not be written again
+        return hashlib.sha256(text.replace(_field(written), "").encode()).hexdigest()
     return hashlib.sha256(_without(line, "hash")).hexdigest()
 
 
