@@ -380,7 +380,7 @@ def _write(done: Receipt, receipt: Path | None, storage: str | None) -> Path:
 
 
 def _summary(done: Receipt, written: Path) -> None:
-    """What the receipt says, per account, and who is not absent."""
+    """What the receipt says, per account, and who did not get where the plan wanted them."""
     from collections import Counter
 
     from contacts_core.cli import output
@@ -394,7 +394,7 @@ def _summary(done: Receipt, written: Path) -> None:
     output.show(output.rows(output.table("account", *states, title=f"{done.run}: {done.state}", for_people=True), rows))
     if done.reason:
         output.show(done.reason)
-    others = [each for each in results if each["state"] != "absent"]
+    others = [each for each in results if each["state"] != done.goal]
     for each in others[:SHOWN]:
         output.show(f"person {each['person']} in {each['account']}: {each['state']}: {each['reason']}")
     if len(others) > SHOWN:
