@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from benchmarks.figures import Figure, table
 
-NAMES = ("decode", "imports", "overhead", "paging", "counts", "deletes", "erasure", "memory", "local")
+NAMES = ("decode", "imports", "overhead", "paging", "counts", "deletes", "erasure", "receipts", "memory", "local")
 LIBRARIES = ("attrs", "cattrs", "msgspec", "httpx", "httpcore", "anyio", "sniffio", "pyrate-limiter")
 
 

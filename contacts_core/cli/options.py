@@ -135,14 +135,6 @@ def input_file(text: str | Path) -> Path:
     return Path(text) if str(text) == "-" else existing(text)
 
 
-def content(path: Path) -> bytes:
-    """The whole of a file, or of standard input for ``-``."""
-    from contacts_core.formats import readable
-
-    with readable(path) as file:
-        return file.read()
-
-
 def output_file(text: str | Path) -> Path:
     """A file to write, or a pipe.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -371,34 +371,34 @@ def _leave(done: Receipt, receipt: Path | None, storage: str | None, *, as_json:
 
 def _write(done: Receipt, receipt: Path | None, storage: str | None) -> Path:
     from contacts_core.storage.database import locate_storage as place
-    from contacts_core.storage.private_files import owner_only
 
     path = receipt or place(storage).folder / "receipts" / f"{done.run}.jsonl"
-    with owner_only(path) as file:
-        file.write(done.text)
+    done.save(path)
     return path
 
 
 def _summary(done: Receipt, written: Path) -> None:
-    """What the receipt says, per account, and who did not get where the plan wanted them."""
+    """What the receipt says, per account, and for whom the goal was not reached."""
     from collections import Counter
 
     from contacts_core.cli import output
     from contacts_core.cli.formatting import SHOWN
 
-    results = done.of("result")
-    counts = Counter((each["account"], each["state"]) for each in results)
-    accounts = dict.fromkeys(each["account"] for each in results)
+    counts, others = Counter[tuple[str, str]](), list[Mapping[str, Any]]()
+    for result in done.of("result"):
+        counts[result["account"], result["state"]] += 1
+        if result["state"] != done.goal and len(others) < SHOWN:
+            others.append(result)
+    left = counts.total() - sum(number for (_, state), number in counts.items() if state == done.goal)
     states = ("absent", "present", "unknown")
-    rows = ([name, *(counts[name, state] for state in states)] for name in accounts)
+    rows = ([name, *(counts[name, state] for state in states)] for name in done.accounts)
     output.show(output.rows(output.table("account", *states, title=f"{done.run}: {done.state}", for_people=True), rows))
     if done.reason:
         output.show(done.reason)
-    others = [each for each in results if each["state"] != done.goal]
-    for each in others[:SHOWN]:
+    for each in others:
         output.show(f"person {each['person']} in {each['account']}: {each['state']}: {each['reason']}")
-    if len(others) > SHOWN:
-        output.show(f"and {len(others) - SHOWN} more, in the receipt")
+    if left > len(others):
+        output.show(f"and {left - len(others)} more, in the receipt")
     if others and done.state != "refused":
         output.show(f"to try again: contacts runs resume {done.run}")
     output.show(f"receipt: {written} (contacts receipt verify, report)")

@@ -98,7 +98,7 @@ class _Erasure:
         from contacts_core.storage.database import locate_storage
 
         path = self._folder / "receipt.jsonl"
-        path.write_text(receipt.text, encoding="ascii")
+        receipt.save(path)
         read = Receipt.load(path)
         key = locate_storage().key()
         absent = [finding.account for finding in read.find([person], key) if finding.state == "absent"]

@@ -16,7 +16,6 @@ from contacts_core.cli.options import (
     Json,
     Phones,
     Yes,
-    content,
     identifiers,
     input_file,
     output_file,
@@ -24,6 +23,7 @@ from contacts_core.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from contacts_core.plans import Receipt
     from contacts_core.storage.pseudonyms import PseudonymKey
 
 NOT_COVERED = "not covered"
@@ -72,10 +72,8 @@ def receipt_verify(
     """
     from contacts_core.cli import output
     from contacts_core.cli.prompts import leave
-    from contacts_core.plans import Receipt
 
-    found = Receipt.parse(content(path))
-    key = _key(storage)
+    found, key = _receipt(path), _key(storage)
     sealed = found.sealed_by(key) if key else None
     signed = found.signed_by(public_key) if public_key is not None else None
     authentic = bool(sealed or signed)
@@ -127,13 +125,12 @@ def receipt_find(
     from contacts_core.cli import output
     from contacts_core.cli.prompts import leave
     from contacts_core.errors import ConfigurationError
-    from contacts_core.plans import Receipt
 
     wanted = identifiers(email, phone, external_id, anonymous_id)
     if not wanted:
         raise typer.BadParameter("say which: identifiers such as --email")
     where = accounts or []
-    read, key = Receipt.parse(content(path)), _key(storage)
+    read, key = _receipt(path), _key(storage)
     if key is None:
         raise ConfigurationError(
             "there is no receipt key here, and a receipt cannot be searched without it",
@@ -173,11 +170,11 @@ def receipt_report(
         contacts receipt report receipt.jsonl --to report.html
     """
     from contacts_core.cli import output
-    from contacts_core.plans import Receipt, ReceiptBroken
+    from contacts_core.plans import ReceiptBroken
     from contacts_core.plans.receipts.report import html
     from contacts_core.storage.private_files import owner_only
 
-    found, key = Receipt.parse(content(path)), _key(storage)
+    found, key = _receipt(path), _key(storage)
     sealed = found.sealed_by(key) if key else False
     if key and found.key_id == key.id and not sealed:
         raise ReceiptBroken(len(found.lines), "its seal was not made with the key that it names")
@@ -249,6 +246,15 @@ def tombstones_lift(
     ask(["about to let imports write again:", *(f"  {told(each, whole=whole)}" for each in wanted)], yes=yes)
     kept = place(storage)
     output.show(f"{Tombstones(kept).remove(wanted) if kept.exists else 0} tombstone(s) removed")
+
+
+def _receipt(path: Path) -> Receipt:
+    """The receipt in a file, which is read again when it is needed, or on standard input."""
+    from contacts_core.formats import readable
+    from contacts_core.plans import Receipt
+
+    with readable(path) as file:
+        return Receipt.load(path) if str(path) != "-" and path.is_file() else Receipt.read(file)
 
 
 def _key(storage: str | None) -> PseudonymKey | None:
