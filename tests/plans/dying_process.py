@@ -19,6 +19,12 @@ PRELOADED = [
     "contacts_core.plans.execution.runner",
     "contacts_core.testing",
     "contacts_core.http.blocking",
+    "contacts_core.http.connections",
+    "contacts_bird",
+    "contacts_carddav",
+    "contacts_local",
+    "contacts_sendgrid",
+    "contacts_user_api",
 ]
 
 
