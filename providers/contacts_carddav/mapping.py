@@ -538,10 +538,8 @@ def with_changes(before: Card, texts: Mapping[str, str | None], custom: Mapping[
     _check_version(before)
     after = before
     for name, place, count in (("N", NAME_PARTS, 5), ("ADR", ADDRESS_PARTS, 7), ("ORG", {"organization": 0}, 1)):
-        parts = {at: texts[field] or "" for field, at in place.items() if field in texts}
-        after = _structured(after, name, parts, count) if any(parts.values()) or before.all(name) else after
-        if name != "N" and not any(_parts(after, name, count)):
-            after = _kept(after, lambda line, name=name: line.name != name) or after  # type: ignore[misc]
+        if parts := {at: texts[field] or "" for field, at in place.items() if field in texts}:
+            after = _with_parts(after, name, parts, count)
     if not texts.keys().isdisjoint(NAME_PARTS) and before.first("FN") in _spellings(before):
         first, last = (_parts(after, "N", 5)[at] for at in (1, 0))
         after = _set(after, "FN", [f"{first} {last}".strip() or next((i.value for i in identifiers(before)), "?")])
@@ -554,6 +552,18 @@ def with_changes(before: Card, texts: Mapping[str, str | None], custom: Mapping[
             raise InvalidInput(f"no card can have the custom field {key!r}", hint="use a-z, 0-9 and - in its name")
         after = _with_text(after, name, *(None if each is None else _plain(each) for each in _several(value)))
     _check_text(after)
+    return after
+
+
+def _with_parts(before: Card, name: str, parts: Mapping[int, str], count: int) -> Card:
+    """Return the card with parts of a structured property set or emptied; nothing is left of one without any part."""
+    if any(parts.values()):
+        return _structured(before, name, parts, count)
+    after = before
+    while after.all(name) and (again := _structured(after, name, parts, count)) is not after:
+        after = again  # of several lines, the next one takes the place of an empty one
+    if name != "N" and not any(line.value.strip("; ") for line in after.all(name)):
+        after = _kept(after, lambda line: line.name != name) or after
     return after
 
 
@@ -581,7 +591,7 @@ def _spellings(card: Card) -> set[str]:
 
 def _named(before: Card, wanted: Contact, *, new: bool) -> Card:
     old = _parts(before, "N", 5)
-    names = {0: wanted.last_name or "", 1: wanted.first_name or ""}
+    names = {0: (wanted.last_name or "").strip(), 1: (wanted.first_name or "").strip()}  # a blank one clears nothing
     after = _structured(before, "N", {at: text for at, text in names.items() if text or new}, 5)
     full = wanted.full_name
     if not full and (names[0] or names[1]) and before.first("FN") in _spellings(before):  # it says the old name
