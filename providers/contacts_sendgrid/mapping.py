@@ -384,8 +384,6 @@ def unfit(body: Mapping[str, Any], definitions: Mapping[str, FieldDetails]) -> s
 
 def _unfit_value(definition: FieldDetails, value: str | float | None) -> str:
     type_ = FIELD_TYPES.get(definition.field_type.lower())
-    if value is None:
-        return ""
     if type_ is FieldType.NUMBER and number(value) is None:
         return f"the custom field {definition.name} takes numbers"
     if type_ is FieldType.DATE and not (MONTH_FIRST.fullmatch(str(value)) or moment(value)):
@@ -454,8 +452,9 @@ def to_write(contact: Contact, field_ids: Mapping[str, FieldDetails], lost: set[
     lost.update(name for name in ("organization", "title", "tags") if getattr(contact, name))
     if contact.full_name and not (contact.first_name or contact.last_name):
         lost.add("full_name")
-    custom = {field_ids[n.lower()].id: written_value(v) for n, v in contact.custom.items() if n.lower() in field_ids}
-    lost.update(f"custom field {name}" for name in contact.custom if name.lower() not in field_ids)
+    given = {name: value for name, value in contact.custom.items() if value is not None}  # null is refused
+    custom = {field_ids[n.lower()].id: written_value(v) for n, v in given.items() if n.lower() in field_ids}
+    lost.update(f"custom field {name}" for name in contact.custom if name not in given or name.lower() not in field_ids)
     return body | {"custom_fields": custom} if custom else body
 
 
