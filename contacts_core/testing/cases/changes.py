@@ -158,7 +158,7 @@ class ChangeCases(Cases):
                     harness,
                     lambda field=field: field_value(self._contact(harness, target.id), field),  # type: ignore[misc]
                     value,
-                    f"{field}, {'cleared' if value is None else 'set'}",
+                    f"the field {field} that was {'cleared' if value is None else 'set'}",
                 )
                 after = self._contact(harness, target.id)
                 others = _different(before, after) - {field, *([FOLLOWER] if field in FOLLOWED else [])}
