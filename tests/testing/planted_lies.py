@@ -22,6 +22,7 @@ from contacts_core.models import (
     JobState,
     Outcome,
     Page,
+    field_value,
 )
 from contacts_core.provider import (
     AddsToLists,
@@ -311,6 +312,13 @@ class ClearingAPartClearsTheAddress(_Changes):
     def given(self, contact: Contact, set: Values, clear: Collection[str]) -> tuple[Values, Collection[str]]:
         parts = ("line1", "line2", "city", "region", "postal_code", "country", "address")
         return set, parts if any(each in parts for each in clear) else clear
+
+
+class ChangingAgainAddsToTheValue(_Changes):
+    def given(self, contact: Contact, set: Values, clear: Collection[str]) -> tuple[Values, Collection[str]]:
+        return {
+            name: f"{value}!" if field_value(contact, name) == value else value for name, value in set.items()
+        }, clear
 
 
 class ChangingCreatesWhoIsNotThere(MemoryProvider):

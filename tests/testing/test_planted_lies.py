@@ -43,6 +43,7 @@ OVER: dict[type[Provider], str] = {
     # changes of fields, and new fields
     planted.ChangesNobody: "changing_fields_reaches_one_contact_and_nobody_else",
     planted.ChangingCreatesWhoIsNotThere: "changing_fields_reaches_one_contact_and_nobody_else",
+    planted.ChangingAgainAddsToTheValue: "changing_fields_again_changes_nothing_more",
     planted.ClearsNothing: "each_field_is_set_and_cleared_and_no_other",
     planted.SetsNothing: "changing_fields_changes_nothing_else",
     planted.ChangingClearsTheTitle: "each_field_is_set_and_cleared_and_no_other",

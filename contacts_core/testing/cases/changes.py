@@ -144,6 +144,15 @@ class ChangeCases(Cases):
         self.change(harness, self.field_change)
 
     @case(ChangesContacts, GetsContacts, stored=True, one_client=True, contacts=FEW)
+    def test_changing_fields_again_changes_nothing_more(self, harness: Harness) -> None:
+        before = self.seen(harness, self.field_change)
+        change = self.field_change(harness, before, 0)
+        for turn in ("once", "twice"):
+            outcome = self.wait_done(harness, change.act(harness.client))
+            assert (outcome.requested, outcome.absent) == (1, ()), f"asked {turn}, the outcome is {outcome}"
+            self.expect_change(harness, self.field_change, change, before)
+
+    @case(ChangesContacts, GetsContacts, stored=True, one_client=True, contacts=FEW)
     def test_each_field_is_set_and_cleared_and_no_other(self, harness: Harness) -> None:
         provider = self.provider
         assert issubclass(provider, ChangesContacts)
