@@ -66,10 +66,12 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Change": {
         "delete": ("change", "Delete whole contacts, after asking."),
         "remove-identifier": ("change", "Remove one identifier and keep the contact."),
+        "change": ("change", "Change single fields of a contact, and leave all others."),
         "remove-from-list": ("change", "Take contacts off a list and keep them."),
         "add-to-list": ("change", "Put contacts on a list."),
         "upsert": ("change", "Create contacts, or update those that exist."),
         "create-list": ("change", "Create an empty list."),
+        "create-field": ("change", "Create a custom field."),
         "delete-list": ("change", "Delete a list and keep its contacts."),
     },
     "Plan, apply, prove": {

@@ -16,7 +16,18 @@ from typing import Any
 
 import typer
 
-__all__ = ["accounts", "custom_fields", "faults", "fields", "lists", "providers", "runs", "shown_fields"]
+__all__ = [
+    "accounts",
+    "changeable_fields",
+    "cleared_fields",
+    "custom_fields",
+    "faults",
+    "fields",
+    "lists",
+    "providers",
+    "runs",
+    "shown_fields",
+]
 
 Complete = Callable[[typer.Context, str], list[str]]
 PATIENCE = 5.0  # seconds; nobody waits longer for a Tab
@@ -77,6 +88,22 @@ def fields(_ctx: typer.Context) -> Iterable[str]:
     from contacts_core.cli.conditions import NAMES
 
     return (*NAMES, "custom.")
+
+
+@_quiet
+def changeable_fields(_ctx: typer.Context) -> Iterable[str]:
+    """Fields that can be set, each with the sign before its value."""
+    from contacts_core.models import CHANGEABLE_FIELDS
+
+    return (*(f"{name}=" for name in CHANGEABLE_FIELDS[:-1]), "custom.")
+
+
+@_quiet
+def cleared_fields(_ctx: typer.Context) -> Iterable[str]:
+    """Fields that can be cleared."""
+    from contacts_core.models import CHANGEABLE_FIELDS
+
+    return (*CHANGEABLE_FIELDS[:-1], "custom.")
 
 
 @_quiet

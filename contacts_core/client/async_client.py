@@ -14,8 +14,10 @@ from contacts_core.models import (
     Contact,
     ContactList,
     Count,
+    CustomValue,
     Explanation,
     FieldDefinition,
+    FieldType,
     Found,
     Identifier,
     Job,
@@ -24,7 +26,9 @@ from contacts_core.models import (
 from contacts_core.operations import WriteGuard
 from contacts_core.provider import (
     AddsToLists,
+    ChangesContacts,
     Counts,
+    CreatesCustomFields,
     CreatesLists,
     DeletesAllContacts,
     DeletesContacts,
@@ -199,6 +203,32 @@ class AsyncContacts(Generic[P_co]):
         """
         return await self._transport.run(operations.remove_identifier(self.provider, contact_id, identifier))
 
+    async def change_contact(
+        self: AsyncContacts[ChangesContacts],
+        contact_id: str,
+        *,
+        set: Mapping[str, CustomValue] | None = None,
+        clear: Iterable[str] = (),
+    ) -> Outcome:
+        """Change fields of one contact. All other fields stay, and so do its identifiers and lists.
+
+        Fields are ``first_name``, ``last_name``, ``full_name``, ``organization``, ``title``, ``line1``, ``line2``,
+        ``city``, ``region``, ``postal_code`` and ``country`` of the address, ``address`` for vendors that keep it as
+        one text, and ``custom.`` with the name of a custom field. A full name that the vendor makes of first and last
+        name follows them. If nothing is given, nothing is sent.
+
+        Args:
+            contact_id: The vendor's id of the contact.
+            set: New values, by the name of the field.
+            clear: Names of fields that lose their value.
+
+        Raises:
+            NotFound: There is no such contact.
+            InvalidInput: There is no such field, or a value cannot be written; nothing was changed.
+            UnsupportedOperation: The vendor cannot set or clear one of the fields; nothing was sent.
+        """
+        return await self._transport.run(operations.change_contact(self.provider, contact_id, set or {}, clear))
+
     async def remove_from_list(
         self: AsyncContacts[RemovesFromLists], list_id: str, members: AnyIterable[str | Identifier]
     ) -> Outcome:
@@ -330,6 +360,20 @@ class AsyncContacts(Generic[P_co]):
         """
         return await self._transport.run(operations.create_list(self.provider, name))
 
+    async def ensure_list(self: AsyncContacts[CreatesLists], name: str) -> ContactList:
+        """Find the list with this name, or create it if there is none.
+
+        Calling it again returns the same list, also after a crash.
+
+        Args:
+            name: The exact name of the list.
+
+        Raises:
+            InvalidInput: Several lists have this name, or it is not allowed; nothing was created.
+            UnsupportedOperation: The provider cannot read its lists.
+        """
+        return await self._transport.run(operations.ensure_list(self.provider, name))
+
     async def delete_list(self: AsyncContacts[DeletesLists], list_id: str) -> Outcome:
         """Delete a list, and keep its contacts.
 
@@ -344,6 +388,23 @@ class AsyncContacts(Generic[P_co]):
     async def custom_fields(self: AsyncContacts[ReadsCustomFields]) -> list[FieldDefinition]:
         """Read the definitions of all custom fields of the account."""
         return await self._transport.run(operations.custom_fields(self.provider))
+
+    async def create_custom_field(
+        self: AsyncContacts[CreatesCustomFields], name: str, type: FieldType
+    ) -> FieldDefinition:
+        """Create a custom field; contacts can have values in it from then on.
+
+        Some vendors refuse values in a new field for a few seconds.
+
+        Args:
+            name: Its name. Names that differ only in case are taken for the same.
+            type: The type of its values.
+
+        Raises:
+            InvalidInput: The name is not allowed, or a field has it already; nothing was created.
+            UnsupportedOperation: The vendor has no fields of this type that can be created; nothing was sent.
+        """
+        return await self._transport.run(operations.create_custom_field(self.provider, name, type))
 
     async def upsert_contacts(
         self: AsyncContacts[UpsertsContacts],

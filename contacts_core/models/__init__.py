@@ -7,6 +7,7 @@ All models are frozen. Where a vendor did not say, the value is ``None``, never 
 from __future__ import annotations
 
 from contacts_core.models.contact import Address, Contact
+from contacts_core.models.field_changes import CHANGEABLE_FIELDS, changed, field_value
 from contacts_core.models.fields import CustomValue, FieldDefinition, FieldType
 from contacts_core.models.identifiers import Identifier, IdentifierKind
 from contacts_core.models.jobs import Job, JobState
@@ -15,6 +16,7 @@ from contacts_core.models.outcomes import Failure, Outcome, OutcomeState
 from contacts_core.models.results import Count, Explanation, Found, Page, Strategy
 
 __all__ = [
+    "CHANGEABLE_FIELDS",
     "Address",
     "Contact",
     "ContactList",
@@ -33,4 +35,6 @@ __all__ = [
     "OutcomeState",
     "Page",
     "Strategy",
+    "changed",
+    "field_value",
 ]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contacts_core.operations.changing import change_contact, check_changes
 from contacts_core.operations.checks import require
 from contacts_core.operations.deleting import delete_all_contacts, delete_contacts, remove_identifier
+from contacts_core.operations.fields import create_custom_field, custom_fields
 from contacts_core.operations.jobs import get_job, poll_interval, wait, wait_for
-from contacts_core.operations.lists import create_list, delete_list, lists, resolve_lists
+from contacts_core.operations.lists import create_list, delete_list, ensure_list, lists, resolve_lists
 from contacts_core.operations.membership import add_to_list, remove_from_list
 from contacts_core.operations.raw import request
 from contacts_core.operations.reading import (
     count,
-    custom_fields,
     export,
     export_requests,
     find,
@@ -24,12 +25,16 @@ from contacts_core.operations.upserting import WriteGuard, upsert_contacts
 __all__ = [
     "WriteGuard",
     "add_to_list",
+    "change_contact",
+    "check_changes",
     "count",
+    "create_custom_field",
     "create_list",
     "custom_fields",
     "delete_all_contacts",
     "delete_contacts",
     "delete_list",
+    "ensure_list",
     "explain",
     "export",
     "export_requests",

@@ -1,4 +1,4 @@
-"""Read contacts: all of them, by id, by identifier; count them; read custom fields."""
+"""Read contacts: all of them, by id, by identifier; count them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import groupby
 from math import ceil
 
 from contacts_core.errors import UnexpectedPayload
-from contacts_core.models import Contact, Count, FieldDefinition, Found, Identifier
+from contacts_core.models import Contact, Count, Found, Identifier
 from contacts_core.operations.checks import check_id, require, several
 from contacts_core.operations.lists import resolve_lists
 from contacts_core.provider import (
@@ -19,7 +19,6 @@ from contacts_core.provider import (
     Flow,
     GetsContacts,
     Provider,
-    ReadsCustomFields,
     Stream,
     flows,
 )
@@ -151,8 +150,3 @@ def _kind_of(identifier: Identifier) -> tuple[str, str]:
 def count(provider: Provider) -> Flow[Count]:
     """Count the contacts of the account, and tell where the number comes from."""
     return (yield from require(provider, Counts).count())
-
-
-def custom_fields(provider: Provider) -> Flow[list[FieldDefinition]]:
-    """Read every custom field."""
-    return (yield from flows.gather(require(provider, ReadsCustomFields).custom_fields_page))

@@ -6,6 +6,7 @@ attributes are facts that the core goes by. docs/writing-a-provider.md builds on
 
 from __future__ import annotations
 
+from contacts_core.models.field_changes import split_changes
 from contacts_core.provider import flows
 from contacts_core.provider.answers import about_id
 from contacts_core.provider.base import (
@@ -26,8 +27,10 @@ from contacts_core.provider.base import (
 from contacts_core.provider.capabilities import (
     CAPABILITIES,
     AddsToLists,
+    ChangesContacts,
     Counts,
     CountsByPaging,
+    CreatesCustomFields,
     CreatesLists,
     DeletesAllContacts,
     DeletesAllContactsById,
@@ -90,8 +93,10 @@ __all__ = [
     "AddsToLists",
     "Authorization",
     "Blocking",
+    "ChangesContacts",
     "Counts",
     "CountsByPaging",
+    "CreatesCustomFields",
     "CreatesLists",
     "DeletesAllContacts",
     "DeletesAllContactsById",
@@ -167,6 +172,7 @@ __all__ = [
     "request",
     "secret",
     "setting",
+    "split_changes",
     "token_page",
     "unconfirmed",
 ]

@@ -20,10 +20,13 @@ from attrs import field, frozen
 
 from contacts_core.errors import IncompleteExport
 from contacts_core.models import (
+    CHANGEABLE_FIELDS,
     Contact,
     ContactList,
     Count,
+    CustomValue,
     FieldDefinition,
+    FieldType,
     Identifier,
     IdentifierKind,
     Job,
@@ -39,8 +42,10 @@ from contacts_core.query import Query
 __all__ = [
     "CAPABILITIES",
     "AddsToLists",
+    "ChangesContacts",
     "Counts",
     "CountsByPaging",
+    "CreatesCustomFields",
     "CreatesLists",
     "DeletesAllContacts",
     "DeletesAllContactsById",
@@ -91,6 +96,32 @@ class DeletesAllContacts(Provider, ABC):
     @abstractmethod
     def delete_all_contacts(self) -> Flow[Outcome]:
         """Delete them all; the caller has confirmed. The outcome tells their number, or that of its job does."""
+
+
+class ChangesContacts(Provider, ABC):
+    """Change fields of a contact.
+
+    All other fields stay, and so do identifiers and lists, which other capabilities change.
+
+    Attributes:
+        changeable_fields: Names of the fields that can be set: some of `CHANGEABLE_FIELDS`. ``custom`` stands for all
+            custom fields. Default: all of them.
+        clearable_fields: Those of them whose value the vendor can take away again. Default: all of them.
+    """
+
+    changeable_fields: ClassVar[Collection[str]] = CHANGEABLE_FIELDS
+    clearable_fields: ClassVar[Collection[str]] = CHANGEABLE_FIELDS
+
+    @abstractmethod
+    def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
+        """Set and clear fields that can be; the name of a custom field follows ``custom.``. See `split_changes`.
+
+        A second call with the same arguments changes nothing more.
+
+        Raises:
+            NotFound: The contact does not exist.
+            InvalidInput: There is no such custom field, or it does not take the value; nothing was changed.
+        """
 
 
 class RemovesIdentifiers(Provider, ABC):
@@ -443,6 +474,30 @@ class ReadsCustomFields(Provider, ABC):
         """Read one page of custom fields."""
 
 
+class CreatesCustomFields(Provider, ABC):
+    """Create a custom field.
+
+    Attributes:
+        field_name_lengths: The fewest and the most characters of a field's name. Default 1 to 255.
+        field_name_pattern: Regular expression of the names that the vendor takes. Default: any.
+        field_types: Types of fields that can be created; all of them take values as soon as they are, without options
+            to choose from. Default: text, number, date and boolean.
+    """
+
+    field_name_lengths: ClassVar[tuple[int, int]] = (1, 255)
+    field_name_pattern: ClassVar[str] = ".+"
+    field_types: ClassVar[Collection[FieldType]] = (
+        FieldType.TEXT,
+        FieldType.NUMBER,
+        FieldType.DATE,
+        FieldType.BOOLEAN,
+    )
+
+    @abstractmethod
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        """Create the field; the core has looked that there is none of this name."""
+
+
 class UpsertsContacts(Provider, ABC):
     """Create contacts, or update those that exist.
 
@@ -468,11 +523,13 @@ CAPABILITIES: tuple[type[Provider], ...] = (
     GetsContacts,
     Exports,
     UpsertsContacts,
+    ChangesContacts,
     Counts,
     ReadsLists,
     CreatesLists,
     DeletesLists,
     ReadsCustomFields,
+    CreatesCustomFields,
     QueuesJobs,
 )
 """Every capability, in the order of the capability matrix."""

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import count
 from typing import Any
 
 from attrs import define, evolve, field, fields, frozen
 
-from contacts_core.errors import NotFound
-from contacts_core.models import Contact, ContactList, Count, FieldDefinition, FieldType, Identifier, Outcome, Page
+from contacts_core.errors import NotFound, Rejected
+from contacts_core.models import (
+    Contact,
+    ContactList,
+    Count,
+    CustomValue,
+    FieldDefinition,
+    FieldType,
+    Identifier,
+    Outcome,
+    Page,
+    changed,
+)
 from contacts_core.provider import (
     AddsToLists,
+    ChangesContacts,
     Counts,
+    CreatesCustomFields,
     CreatesLists,
     DeletesAllContactsById,
     DeletesLists,
@@ -68,11 +81,13 @@ class MemoryProvider(
     FindsContactsByScan,
     GetsContacts,
     UpsertsContacts,
+    ChangesContacts,
     Counts,
     ReadsLists,
     CreatesLists,
     DeletesLists,
     ReadsCustomFields,
+    CreatesCustomFields,
     ExportsPages,
 ):
     """A provider that keeps contacts in memory. ``store`` holds them; fill and read it directly in tests."""
@@ -165,6 +180,18 @@ class MemoryProvider(
                 for name, type_ in self.store.fields.items()
             ]
         )
+
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        yield from ()
+        if name in self.store.fields:
+            raise Rejected("a field has this name already", provider=self.name)
+        self.store.fields[name] = type
+        return FieldDefinition(provider=self.name, id=name, name=name, type=type)
+
+    def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
+        yield from ()
+        self.store.contacts[contact_id] = changed(self._known(contact_id), set, clear)
+        return done(contact_id)
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         yield from ()

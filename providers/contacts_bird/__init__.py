@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,7 +18,9 @@ from contacts_core.errors import ContactsError, Interrupted, NotFound, ProviderE
 from contacts_core.models import (
     Contact,
     ContactList,
+    CustomValue,
     FieldDefinition,
+    FieldType,
     Identifier,
     IdentifierKind,
     Outcome,
@@ -26,7 +28,9 @@ from contacts_core.models import (
 )
 from contacts_core.provider import (
     AddsToLists,
+    ChangesContacts,
     CountsByPaging,
+    CreatesCustomFields,
     CreatesLists,
     DeletesAllContactsById,
     DeletesContacts,
@@ -57,6 +61,7 @@ from contacts_core.provider import (
     hookimpl,
     secret,
     setting,
+    split_changes,
     token_page,
     unconfirmed,
 )
@@ -82,11 +87,13 @@ class Bird(
     FindsContacts,
     GetsContacts,
     UpsertsContacts,
+    ChangesContacts,
     CountsByPaging,
     ReadsLists,
     CreatesLists,
     DeletesLists,
     ReadsCustomFields,
+    CreatesCustomFields,
     ExportsPages,
 ):
     """Every operation is done when Bird answers; contacts are deleted with one request each.
@@ -105,6 +112,12 @@ class Bird(
     title = "Bird workspace contacts and lists"
     member_batch_size = 100
     list_name_lengths = (2, 256)
+    field_name_lengths = (1, 64)
+    field_name_pattern = "[A-Za-z0-9_-]+"
+    field_types = tuple(mapping.CREATED_TYPES)
+    changeable_fields = (*mapping.NAMES, "custom")
+    # A contact must be created with a display name, and whether it may be taken away again is documented nowhere.
+    clearable_fields = tuple(name for name in changeable_fields if name != "full_name")
     concurrency = 8
     export_includes_lists = False  # an answer may leave the lists out
     # Documented for a sibling API of the same vendor; the Contacts API names no numbers.
@@ -113,6 +126,7 @@ class Bird(
         DeletesContacts: {api.WRITE: 1},
         RemovesIdentifiers: {api.READ: 1, api.WRITE: 1},
         RemovesFromLists: {api.WRITE: 1},
+        ChangesContacts: {api.WRITE: 1},
     }
     secret_patterns = (r"\baccesskey\s+\S+",)
     residual_data: ClassVar = {
@@ -393,7 +407,19 @@ class Bird(
         found = yield from api.attribute_definitions(cursor)
         return token_page(map(mapping.field, found.results), found.next_page_token)
 
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        type_, cardinality = mapping.CREATED_TYPES[type]
+        return mapping.field((yield from api.create_attribute_definition(name, type_, cardinality)))
+
     # -- writing
+
+    def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
+        attributes = mapping.changed_attributes(*split_changes(set, clear), self.keys)
+        written = yield from api.update_contact(contact_id, {"attributes": attributes})
+        shown = about_id(written, contact_id, provider=self.name).attributes or {}
+        if left := [name for name, value in attributes.items() if value is None and shown.get(name) not in (None, "")]:
+            return failed(contact_id, f"Bird did not take away the value of {', '.join(left)}")
+        return done(contact_id)
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """Update a contact with an id of Bird's; update or create one with an identifier; create any other."""

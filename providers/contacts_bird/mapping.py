@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 from attrs import frozen
 
 from contacts_bird.payloads import AttributeDetails, ContactDetails, IdentifierRef, ListDetails
+from contacts_core.errors import InvalidInput
 from contacts_core.models import (
     Contact,
     ContactList,
@@ -30,6 +31,13 @@ FIELD_TYPES = {
     "datetime": FieldType.DATE,
     "boolean": FieldType.BOOLEAN,
 }
+CREATED_TYPES = {
+    FieldType.TEXT: ("string", "one"),
+    FieldType.NUMBER: ("number", "one"),
+    FieldType.DATE: ("datetime", "one"),
+    FieldType.BOOLEAN: ("boolean", "one"),
+    FieldType.CHOICES: ("string", "many"),
+}  # type and cardinality
 NAMES = {"first_name": "firstName", "last_name": "lastName", "full_name": "displayName"}
 EXTRAS = {"account_ids": "accountIds", "company_refs": "companyRefs", "is_anonymous": "isAnonymous"}
 NO_PLACE = ("address", "organization", "title", "tags")
@@ -231,6 +239,21 @@ def attributes(contact: Contact, lost: set[str]) -> dict[str, Any]:
         lost.update(contact.extra)
     names = {theirs: value for ours, theirs in NAMES.items() if (value := getattr(contact, ours))}
     return names | {name: written_value(value) for name, value in contact.custom.items()}
+
+
+def changed_attributes(
+    texts: Mapping[str, str | None], custom: Mapping[str, CustomValue], keys: Keys
+) -> dict[str, Any]:
+    """Return changes of fields as attributes; null takes a value away.
+
+    Raises:
+        InvalidInput: A custom field is an attribute that another field or an identifier stands for.
+    """
+    taken = {*keys.mirrored(), *NAMES.values()}
+    if named := sorted(taken & custom.keys()):
+        raise InvalidInput(f"the attribute {named[0]} is no custom field", hint="it stands for a name or an identifier")
+    shared = {NAMES[name]: text for name, text in texts.items()}
+    return shared | {name: written_value(value) for name, value in custom.items()}
 
 
 def written_value(value: CustomValue) -> Any:

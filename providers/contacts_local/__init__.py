@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,11 +12,23 @@ from typing import Any, ClassVar, TypeVar
 from attrs import Factory, field, frozen
 
 from contacts_core.errors import ConfigurationError, InvalidInput
-from contacts_core.models import Contact, ContactList, Count, FieldDefinition, Identifier, Outcome, Page
+from contacts_core.models import (
+    Contact,
+    ContactList,
+    Count,
+    CustomValue,
+    FieldDefinition,
+    FieldType,
+    Identifier,
+    Outcome,
+    Page,
+)
 from contacts_core.provider import (
     AddsToLists,
     Blocking,
+    ChangesContacts,
     Counts,
+    CreatesCustomFields,
     CreatesLists,
     DeletesAllContacts,
     DeletesContacts,
@@ -69,11 +81,13 @@ class Local(
     GetsContacts,
     ExportsPages,
     UpsertsContacts,
+    ChangesContacts,
     Counts,
     ReadsLists,
     CreatesLists,
     DeletesLists,
     ReadsCustomFields,
+    CreatesCustomFields,
 ):
     """Every operation is one transaction of SQLite, done when it returns. There is no key and no network.
 
@@ -90,6 +104,7 @@ class Local(
     get_batch_size = BATCH
     delete_batch_size = BATCH
     member_batch_size = BATCH
+    field_types = (FieldType.TEXT, FieldType.NUMBER, FieldType.DATE, FieldType.BOOLEAN, FieldType.CHOICES)
     residual_data: ClassVar[Mapping[str, str]] = {
         "change log": "the ids of deleted contacts, and nothing else of them, are kept so that others can learn of it",
         "backups": "copies that you made of the file keep what it held",
@@ -192,6 +207,10 @@ class Local(
         """Change contacts that exist, by id or identifier, and create the others; see `mapping.merged`."""
         return (yield from self._write(records.upsert, contacts, lists))
 
+    def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
+        change = self._delete if clear else self._write
+        return (yield from change(records.change, contact_id, set, clear))
+
     def lists_page(self, cursor: str | None) -> Flow[Page[ContactList]]:
         return (yield from self._read(records.lists))
 
@@ -203,6 +222,9 @@ class Local(
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         return (yield from self._read(records.fields))
+
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        return (yield from self._write(records.create_field, name, type))
 
 
 @hookimpl

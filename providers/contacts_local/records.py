@@ -7,14 +7,24 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from attrs import evolve, frozen
 
 from contacts_core.errors import InvalidInput, NotFound, Rejected
-from contacts_core.models import Contact, ContactList, FieldDefinition, FieldType, Identifier, Outcome, Page
+from contacts_core.models import (
+    Contact,
+    ContactList,
+    CustomValue,
+    FieldDefinition,
+    FieldType,
+    Identifier,
+    Outcome,
+    Page,
+    changed,
+)
 from contacts_core.provider import absent, combined, done, failed
 from contacts_local import mapping
 from contacts_local.mapping import NAME, Name, Row
@@ -391,6 +401,22 @@ def remove_identifier(db: sqlite3.Connection, contact_id: str, identifier: Ident
     return done(identifier.value)
 
 
+def change(db: sqlite3.Connection, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Outcome:
+    """Set and clear fields of a contact.
+
+    Raises:
+        NotFound: The contact does not exist.
+        InvalidInput: A value cannot be written.
+    """
+    number = _number(db, contact_id)
+    before = _by_number(db, [number])[number]
+    writer, log = Writer(db), Log(db)
+    _ = writer.change(log, number, before, changed(before, set, clear), ())
+    writer.write()
+    log.write()
+    return done(contact_id)
+
+
 # -- copies of other accounts
 
 
@@ -555,6 +581,18 @@ def fields(db: sqlite3.Connection) -> Page[FieldDefinition]:
     """Read every custom field; one that has had values of several types has none of them."""
     rows = db.execute("SELECT name, type FROM field ORDER BY name")
     return Page([FieldDefinition(NAME, name, name, FieldType(type_)) for name, type_ in rows])
+
+
+def create_field(db: sqlite3.Connection, name: str, type: FieldType) -> FieldDefinition:
+    """Create a custom field.
+
+    Raises:
+        Rejected: There is one of this name.
+    """
+    if db.execute("SELECT 1 FROM field WHERE name = ?", [name]).fetchone():
+        raise Rejected("there is a custom field of this name already", provider=NAME)
+    db.execute("INSERT INTO field VALUES (?, ?)", [name, type.value])
+    return FieldDefinition(NAME, name, name, type)
 
 
 # -- what they share

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
@@ -14,7 +14,9 @@ from contacts_core.models import (
     Contact,
     ContactList,
     Count,
+    CustomValue,
     FieldDefinition,
+    FieldType,
     Identifier,
     IdentifierKind,
     Job,
@@ -25,7 +27,9 @@ from contacts_core.models import (
 from contacts_core.models.identifiers import scrub
 from contacts_core.provider import (
     AddsToLists,
+    ChangesContacts,
     Counts,
+    CreatesCustomFields,
     CreatesLists,
     DeletesAllContacts,
     DeletesContacts,
@@ -56,6 +60,7 @@ from contacts_core.provider import (
     hookimpl,
     queued,
     secret,
+    split_changes,
     token_page,
     unconfirmed,
 )
@@ -95,11 +100,13 @@ class SendGrid(
     GetsContacts,
     ExportsFiles,
     UpsertsContacts,
+    ChangesContacts,
     Counts,
     ReadsLists,
     CreatesLists,
     DeletesLists,
     ReadsCustomFields,
+    CreatesCustomFields,
 ):
     """Every write is a job that takes effect half a minute later or more; a search returns at most fifty contacts.
 
@@ -118,9 +125,14 @@ class SendGrid(
     upsert_batch_size = 100_000
     rate_limits: ClassVar = {"": RateLimit(600, 60), "search": RateLimit(200, 60)}
     list_name_lengths = (1, 100)
+    field_name_lengths = (1, 100)
+    field_name_pattern = "[A-Za-z_][A-Za-z0-9_]*"
+    field_types = tuple(mapping.CREATED_TYPES)
+    changeable_fields = ("first_name", "last_name", *mapping.ADDRESS, "custom")
+    clearable_fields = ("first_name", "last_name", *mapping.ADDRESS)  # a custom field "cannot be null"
     export_includes_lists = False
     export_requests = 4  # start, status, file, and the definitions of custom fields
-    costs: ClassVar = {RemovesIdentifiers: {"": 2}}
+    costs: ClassVar = {RemovesIdentifiers: {"": 2}, ChangesContacts: {"": 2}}
     secret_patterns = (r"\bSG\.[\w.-]+",)
     status_hints: ClassVar = {451: "not available because of data residency: use the host of the account's region"}
     residual_data: ClassVar = {
@@ -343,7 +355,20 @@ class SendGrid(
         found = yield from api.field_definitions()
         return Page([mapping.field(one) for one in found.custom_fields or ()])
 
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        return mapping.field((yield from api.create_field(name, mapping.CREATED_TYPES[type])))
+
     # -- writing and jobs
+
+    def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
+        """Upsert the fields with all identifiers of the contact, for an id cannot name it; what is left out stays."""
+        texts, custom = split_changes(set, clear)
+        fields = (yield from api.field_definitions()).custom_fields if custom else None
+        found = yield from self._alone(contact_id)
+        if found.email is None:
+            raise UnexpectedPayload("the answer about the contact leaves out its identifiers", provider=self.name)
+        body = mapping.to_change(found, texts, custom, {each.name.lower(): each for each in fields or ()})
+        return _queued((yield from api.upsert_contacts([body], [])))
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """Send one request if the contacts fit, otherwise an import job with an uploaded file."""

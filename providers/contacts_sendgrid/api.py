@@ -18,6 +18,7 @@ from contacts_sendgrid.payloads import (
     ExportStarted,
     ExportStatus,
     FieldDefinitions,
+    FieldDetails,
     ImportStarted,
     ImportStatus,
     ListDetails,
@@ -148,3 +149,8 @@ def remove_from_list(list_id: str, contact_ids: Sequence[str]) -> Request[Accept
 def field_definitions() -> Request[FieldDefinitions]:
     """Read all custom and reserved fields."""
     return get("/v3/marketing/field_definitions", FieldDefinitions)
+
+
+def create_field(name: str, field_type: str) -> Request[FieldDetails]:
+    """Create a custom field; upserts refuse values in it for some seconds."""
+    return post("/v3/marketing/field_definitions", FieldDetails, {"name": name, "field_type": field_type})

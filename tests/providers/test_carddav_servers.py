@@ -191,6 +191,21 @@ def test_an_upsert_decides_anew(account: Account, client: Contacts[CardDav], med
     assert "TITLE" not in account.stored("u-1.vcf")
 
 
+def test_a_change_of_fields_keeps_what_others_write_meanwhile(
+    account: Account, client: Contacts[CardDav], meddler: Meddler
+) -> None:
+    account.put("u-1.vcf", card("u-1", "TITLE:Cook", "ORG:Example", "CATEGORIES:Friends"))
+    meddler.acts = [lambda: account.put("u-1.vcf", card("u-1", "TITLE:Cook", "ORG:Example", "NOTE:theirs"))]
+    assert client.change_contact("u-1", set={"title": "Baker"}, clear=["organization"]).confirmed == ("u-1",)
+    stored = account.stored("u-1.vcf")
+    assert "TITLE:Baker" in stored
+    assert "NOTE:theirs" in stored
+    assert "ORG" not in stored
+    assert client.change_contact("u-1", set={"title": "Baker"}, clear=["organization"]).confirmed == ("u-1",)
+    with pytest.raises(NotFound):
+        client.change_contact("u-9", set={"title": "Baker"})
+
+
 def test_members_that_others_add_stay(account: Account, client: Contacts[CardDav], meddler: Meddler) -> None:
     account.put("u-1.vcf", RICH)
     group = client.create_list("Team")

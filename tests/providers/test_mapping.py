@@ -113,6 +113,13 @@ class TestSendGridWriting:
         }
         assert lost == {"another phone", "identifier shoe", "address", "full_name", "custom field none"}
 
+    def test_a_custom_field_without_a_value_is_named_because_null_is_refused(self) -> None:
+        lost: set[str] = set()
+        ids = {field.name.lower(): field for field in FIELDS.custom_fields or ()}
+        jane = Contact(identifiers=(Identifier.email("jane@example.com"),), custom={"score": None})
+        assert sendgrid.to_write(jane, ids, lost) == {"email": "jane@example.com"}
+        assert lost == {"custom field score"}
+
     def test_own_contacts_go_back_as_they_are_stored(self) -> None:
         own = Contact(provider="sendgrid", id="1", identifiers=(Identifier.phone("15555555555"),), extra={"line": "x"})
         assert sendgrid.to_write(own, {}, set()) == {"phone_number_id": "15555555555", "line": "x"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from attrs import evolve, frozen
 
@@ -13,15 +13,20 @@ from contacts_core.models import (
     Contact,
     ContactList,
     Count,
+    CustomValue,
+    FieldDefinition,
+    FieldType,
     Identifier,
     IdentifierKind,
     Job,
     JobState,
     Outcome,
     Page,
+    field_value,
 )
 from contacts_core.provider import (
     AddsToLists,
+    ChangesContacts,
     DeletesAllContacts,
     DeletesContacts,
     DeletesLists,
@@ -265,6 +270,122 @@ class DeletingAListClearsNames(MemoryProvider):
             if list_id in (contact.lists or ()):
                 self.store.contacts[contact.id] = evolve(contact, first_name=None)
         return (yield from super().delete_list(list_id))
+
+
+# -- changes of fields, and new fields
+
+Values = Mapping[str, CustomValue]
+
+
+class ChangesNobody(_Part, ChangesContacts):
+    changeable_fields = ("first_name",)
+
+    def change_contact(self, contact_id: str, set: Values, clear: Collection[str]) -> Flow[Outcome]:
+        yield from ()
+        return done(contact_id)
+
+
+class _Changes(MemoryProvider):
+    def given(self, contact: Contact, set: Values, clear: Collection[str]) -> tuple[Values, Collection[str]]:
+        return set, clear
+
+    def change_contact(self, contact_id: str, set: Values, clear: Collection[str]) -> Flow[Outcome]:
+        return (yield from super().change_contact(contact_id, *self.given(self._known(contact_id), set, clear)))
+
+
+class ClearsNothing(_Changes):
+    def given(self, contact: Contact, set: Values, clear: Collection[str]) -> tuple[Values, Collection[str]]:
+        return set, ()
+
+
+class SetsNothing(_Changes):
+    def given(self, contact: Contact, set: Values, clear: Collection[str]) -> tuple[Values, Collection[str]]:
+        return {}, clear
+
+
+class ChangingClearsTheTitle(_Changes):
+    def given(self, contact: Contact, set: Values, clear: Collection[str]) -> tuple[Values, Collection[str]]:
+        return set, [*clear, *(["title"] if "title" not in set else [])]
+
+
+class ClearingAPartClearsTheAddress(_Changes):
+    def given(self, contact: Contact, set: Values, clear: Collection[str]) -> tuple[Values, Collection[str]]:
+        parts = ("line1", "line2", "city", "region", "postal_code", "country", "address")
+        return set, parts if any(each in parts for each in clear) else clear
+
+
+class ChangingAgainAddsToTheValue(_Changes):
+    def given(self, contact: Contact, set: Values, clear: Collection[str]) -> tuple[Values, Collection[str]]:
+        return {
+            name: f"{value}!" if field_value(contact, name) == value else value for name, value in set.items()
+        }, clear
+
+
+class ChangingCreatesWhoIsNotThere(MemoryProvider):
+    def change_contact(self, contact_id: str, set: Values, clear: Collection[str]) -> Flow[Outcome]:
+        self.store.contacts.setdefault(contact_id, Contact(self.name, contact_id))
+        return (yield from super().change_contact(contact_id, set, clear))
+
+
+class ChangingLeavesTheLists(MemoryProvider):
+    def change_contact(self, contact_id: str, set: Values, clear: Collection[str]) -> Flow[Outcome]:
+        outcome = yield from super().change_contact(contact_id, set, clear)
+        self._put_on(self._known(contact_id), [])
+        return outcome
+
+
+class ChangingRemovesIdentifiers(MemoryProvider):
+    def change_contact(self, contact_id: str, set: Values, clear: Collection[str]) -> Flow[Outcome]:
+        outcome = yield from super().change_contact(contact_id, set, clear)
+        known = self._known(contact_id)
+        self.store.contacts[contact_id] = evolve(known, identifiers=known.identifiers[:1])
+        return outcome
+
+
+class CallsFailedChangesDone(Bird):
+    def change_contact(self, contact_id: str, set: Values, clear: Collection[str]) -> Flow[Outcome]:
+        try:
+            return (yield from super().change_contact(contact_id, set, clear))
+        except ContactsError:
+            return done(contact_id)
+
+
+class NewFieldsAreNotKept(MemoryProvider):
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        yield from ()
+        return FieldDefinition(self.name, name, name, type)
+
+
+class NewFieldsAreTexts(MemoryProvider):
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        return (yield from super().create_custom_field(name, FieldType.TEXT))
+
+
+class NewFieldsTakeNoDates(_Changes):
+    def given(self, contact: Contact, set: Values, clear: Collection[str]) -> tuple[Values, Collection[str]]:
+        return {name: value for name, value in set.items() if isinstance(value, str | int)}, clear
+
+
+class HidesNewFields(MemoryProvider):
+    def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
+        page = yield from super().custom_fields_page(cursor)
+        return Page(page.items[:-1])
+
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        self.store.fields.pop(name, None)
+        return (yield from super().create_custom_field(name, type))
+
+
+class NewFieldsHaveAValue(MemoryProvider):
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        for contact in self.store.all_contacts():
+            self.store.contacts[contact.id] = evolve(contact, custom={**contact.custom, name: ""})
+        return (yield from super().create_custom_field(name, type))
+
+
+class CreatesFieldsTwice(UserApi):
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        return (yield from with_requests(super().create_custom_field(name, type), idempotent=True))
 
 
 # -- look-ups
