@@ -6,6 +6,15 @@ All models are frozen. Where a vendor did not say, the value is ``None``, never 
 
 from __future__ import annotations
 
+from contacts_core.models.consent import (
+    Channel,
+    Consent,
+    ConsentReason,
+    ConsentState,
+    Coverage,
+    FoundConsent,
+    merge_consent,
+)
 from contacts_core.models.contact import Address, Contact
 from contacts_core.models.fields import CustomValue, FieldDefinition, FieldType
 from contacts_core.models.identifiers import Identifier, IdentifierKind
@@ -16,15 +25,21 @@ from contacts_core.models.results import Count, Explanation, Found, Page, Strate
 
 __all__ = [
     "Address",
+    "Channel",
+    "Consent",
+    "ConsentReason",
+    "ConsentState",
     "Contact",
     "ContactList",
     "Count",
+    "Coverage",
     "CustomValue",
     "Explanation",
     "Failure",
     "FieldDefinition",
     "FieldType",
     "Found",
+    "FoundConsent",
     "Identifier",
     "IdentifierKind",
     "Job",
@@ -33,4 +48,5 @@ __all__ = [
     "OutcomeState",
     "Page",
     "Strategy",
+    "merge_consent",
 ]
