@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from contacts_core.operations.checks import require
+from contacts_core.operations.consent import (
+    ConsentPreview,
+    consent,
+    erase_mail_data,
+    find_consent,
+    preview_consent,
+    write_consent,
+)
 from contacts_core.operations.deleting import delete_all_contacts, delete_contacts, remove_identifier
 from contacts_core.operations.jobs import get_job, poll_interval, wait, wait_for
 from contacts_core.operations.lists import create_list, delete_list, lists, resolve_lists
@@ -22,23 +30,28 @@ from contacts_core.operations.searching import explain, search
 from contacts_core.operations.upserting import WriteGuard, upsert_contacts
 
 __all__ = [
+    "ConsentPreview",
     "WriteGuard",
     "add_to_list",
+    "consent",
     "count",
     "create_list",
     "custom_fields",
     "delete_all_contacts",
     "delete_contacts",
     "delete_list",
+    "erase_mail_data",
     "explain",
     "export",
     "export_requests",
     "find",
+    "find_consent",
     "get_contacts",
     "get_job",
     "lists",
     "looks_up",
     "poll_interval",
+    "preview_consent",
     "remove_from_list",
     "remove_identifier",
     "request",
@@ -49,4 +62,5 @@ __all__ = [
     "upsert_contacts",
     "wait",
     "wait_for",
+    "write_consent",
 ]
