@@ -78,13 +78,15 @@ def find_consent(provider: Provider, identifiers: Iterable[Identifier]) -> Flow[
     unasked = {each: reason for each in everything if (reason := _cannot_find(able, each))}
     found: dict[Identifier, list[Consent]] = {each: [] for each in everything if each not in unasked}
     mismatched: dict[Identifier, int] = {}
-    size = able.consent_find_batch_size
-    pairs = yield from flows.read_chunks(list(found), size, able.concurrency, able.find_consent)
-    for identifier, statement in pairs:
-        if identifier in found and statement.identifier == identifier:
-            found[identifier].append(evolve(statement, provider=able.name))
-        else:
-            mismatched[identifier] = mismatched.get(identifier, 0) + 1
+    look_ups = [able.find_consent(part) for part in flows.chunks(found, able.consent_find_batch_size)]
+    for end in (yield from flows.run_together(look_ups, able.concurrency)):
+        if end.error:  # also `NotFound`: an endpoint that is not there says nothing about anybody
+            raise end.error
+        for identifier, statement in end.value or ():
+            if identifier in found and statement.identifier == identifier:
+                found[identifier].append(evolve(statement, provider=able.name))
+            else:
+                mismatched[identifier] = mismatched.get(identifier, 0) + 1
     return FoundConsent({each: tuple(dict.fromkeys(said)) for each, said in found.items()}, unasked, mismatched)
 
 

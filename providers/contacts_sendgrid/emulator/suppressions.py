@@ -303,8 +303,9 @@ class Suppressions:
             raise refuse(400, "recipient_emails is required", "recipient_emails")
         if len(emails) > MAX_RECIPIENTS:
             raise refuse(413, "too many recipient_emails", "recipient_emails")
-        if wrong := next((email for email in emails if not valid_email(email)), None):
-            raise refuse(400, f"'{wrong}' is not a valid email", "recipient_emails")
+        for email in emails:
+            if not valid_email(email):
+                raise refuse(400, f"'{email}' is not a valid email", "recipient_emails")
         return [str(email) for email in emails]
 
 
