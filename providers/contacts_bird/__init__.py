@@ -352,8 +352,7 @@ class Bird(
 
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         (contact_id,) = ids
-        details = about_id((yield from api.contact(contact_id)), contact_id, provider=self.name)
-        return (yield from self._complete([details]))
+        return (yield from self._complete([(yield from self._alone(contact_id))]))
 
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         found = yield from (api.contacts_of_list(list_id, cursor) if list_id else api.contacts(cursor))
@@ -436,13 +435,16 @@ class Bird(
             UnexpectedPayload: No answer has the attributes of a contact, which may be a refusal.
         """
         untold = [details.id for details in found if details.attributes is None]
-        alone = yield from flows.read_each(untold, self.concurrency, api.contact)
+        alone = yield from flows.read_each(untold, self.concurrency, self._alone)
         if any(details.attributes is None for details in alone.values()):
             raise UnexpectedPayload("no answer has the attributes of a contact", provider=self.name)
         whole = [alone.get(each.id, each) for each in found if each.attributes is not None or each.id in alone]
         carrying = {details.id: details for details in whole if mapping.has_consent(details)}
         contacts = yield from self._complete(list(carrying.values()))
         return [said for each in contacts for said in mapping.consent(carrying[each.id], each.identifiers)]
+
+    def _alone(self, contact_id: str) -> Flow[ContactDetails]:
+        return about_id((yield from api.contact(contact_id)), contact_id, provider=self.name)
 
     def cannot_write_consent(self, statement: Consent) -> str:
         """See `WritesConsent.cannot_write_consent`."""

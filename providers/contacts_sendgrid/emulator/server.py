@@ -71,7 +71,8 @@ class SendGridEmulator(Emulator):
 
     def _written(self, item: dict[str, Any]) -> None:
         if self.faults.take("resubscribes"):
-            self.suppressions.lift([email for email in (item.get("email"), *item.get("alternate_emails", ())) if email])
+            emails = (item.get("email"), *(item.get("alternate_emails") or ()))
+            self.suppressions.lift([email for email in emails if email])
 
     def _user(self, _: Incoming) -> Response:
         return json_response({"username": "sandbox", "user_id": USER_ID})
