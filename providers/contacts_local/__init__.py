@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from pathlib import Path
@@ -114,7 +114,7 @@ class Local(
     consent_find_batch_size = BATCH
     consent_batch_size = BATCH
     consent_states = tuple(ConsentState)
-    consent_channels: ClassVar[Mapping[Channel, tuple[IdentifierKind, ...]]] = dict.fromkeys(
+    consent_channels: ClassVar[Mapping[Channel, Collection[IdentifierKind]]] = dict.fromkeys(
         Channel, tuple(IdentifierKind)
     )
     keeps_reasons = tuple(ConsentReason)

@@ -127,11 +127,11 @@ class TestSendGrid:
     def test_a_scope_is_a_group_and_must_exist(self) -> None:
         with account("sendgrid") as (client, served):
             news = sendgrid_of(served).suppressions.add_group("News", "News of the week")
-            statements = [revoked(scope="News"), revoked(JOE, scope="Offers"), revoked(JOE)]
+            statements = [revoked(scope="News"), revoked(JOE, scope="Surveys"), revoked(JOE)]
             outcome = client.write_consent(statements)
             assert outcome.state is OutcomeState.PARTIAL
             assert [failure.item for failure in outcome.failed] == ["joe@example.com"]
-            assert "no unsubscribe group 'Offers'" in outcome.failed[0].reason
+            assert "no unsubscribe group 'Surveys'" in outcome.failed[0].reason
             assert list(news.members) == ["jane@example.com"]
             assert list(sendgrid_of(served).suppressions.unsubscribes) == ["joe@example.com"]
             found = client.find_consent([JANE])[JANE]
