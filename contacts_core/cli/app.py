@@ -289,12 +289,18 @@ class Section(Strict, TyperGroup):
 
 
 class SectionWithDefault(Section):
-    """Several commands below one name, of which ``show`` is meant where none of them is named."""
+    """Several commands below one name, of which one is meant where none of them is named.
+
+    Attributes:
+        default_command: Its name.
+    """
+
+    default_command = "show"
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put ``show`` before anything that is no command and does not ask for help."""
+        """Put it before anything that is no command and does not ask for help."""
         named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
-        return super().parse_args(ctx, args if named else ["show", *args])
+        return super().parse_args(ctx, args if named else [self.default_command, *args])
 
 
 def lists_itself(context: Any) -> bool:
