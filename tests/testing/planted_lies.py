@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 from attrs import evolve, frozen
 
@@ -610,3 +611,36 @@ class ErasesNoMailData(MemoryProvider, ErasesMailData):
     def erase_mail_data(self, identifiers: Sequence[Identifier]) -> Flow[Outcome]:
         yield from ()
         return unconfirmed()
+
+
+class ForgetsEarlierStatements(MemoryProvider):
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        about = {statement.about for statement in statements}
+        for statement in [each for each in self.store.consent if each.about in about]:
+            del self.store.consent[statement]
+        return (yield from super().write_consent(statements))
+
+
+class DecodesAddresses(MemoryProvider):
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        decoded = [
+            evolve(each, identifier=evolve(each.identifier, value=unquote(each.identifier.value)))
+            for each in statements
+        ]
+        yield from super().write_consent(decoded)
+        return done(statement.identifier.value for statement in statements)
+
+
+class TogglesConsent(MemoryProvider):
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        there = [each for each in statements if each in self.store.consent]
+        outcome = yield from super().write_consent(statements)
+        for statement in there:
+            del self.store.consent[statement]
+        return outcome
+
+
+class ShowsPendingBesides(MemoryProvider):
+    def consent_page(self, cursor: str | None) -> Flow[Page[Consent]]:
+        page = yield from super().consent_page(cursor)
+        return Page([*page.items, *(evolve(each, state=ConsentState.PENDING) for each in page.items)], page.next)

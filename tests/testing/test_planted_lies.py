@@ -82,6 +82,10 @@ OVER: dict[type[Provider], str] = {
     planted.FindsRefusalsAsGrants: "find_consent_gives_what_was_written",
     planted.ResubscribesOnUpsert: "writing_a_contact_keeps_its_refusal",
     planted.LosesReasonsOfConsent: "a_statement_is_held_as_its_preview_says",
+    planted.ForgetsEarlierStatements: "a_grant_without_evidence_overrules_no_revocation",
+    planted.DecodesAddresses: "odd_addresses_stay_in_their_place",
+    planted.TogglesConsent: "writing_consent_again_changes_nothing",
+    planted.ShowsPendingBesides: "reading_and_finding_consent_agree",
     planted.ErasesNoMailData: "mail_data_is_erased_address_by_address",
     planted.GivesUpAtOnce: "faults_strike_a_removal_from_a_list",
 }
