@@ -109,10 +109,17 @@ def cleared_fields(_ctx: typer.Context) -> Iterable[str]:
 @_quiet
 def shown_fields(ctx: typer.Context) -> Iterable[str]:
     """Fields that can be shown."""
-    from contacts_core.cli.columns import ACCOUNT_FIELDS, CONTACT_FIELDS, FIELD_FIELDS, LIST_FIELDS, RUN_FIELDS
+    from contacts_core.cli import columns
 
-    of_command = {"lists": LIST_FIELDS, "fields": FIELD_FIELDS, "accounts": ACCOUNT_FIELDS, "runs": RUN_FIELDS}
-    return of_command.get(ctx.info_name or "", CONTACT_FIELDS)
+    of_command = {
+        "lists": columns.LIST_FIELDS,
+        "fields": columns.FIELD_FIELDS,
+        "accounts": columns.ACCOUNT_FIELDS,
+        "runs": columns.RUN_FIELDS,
+    }
+    if ctx.parent and ctx.parent.info_name == "consent":
+        return columns.CONSENT_FIELDS
+    return of_command.get(ctx.info_name or "", columns.CONTACT_FIELDS)
 
 
 @_quiet

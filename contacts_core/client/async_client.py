@@ -11,6 +11,7 @@ from contacts_core.http.asynchronous import AsyncTransport
 from contacts_core.http.hooks import BeforeSend, EventHook
 from contacts_core.http.protocols import AsyncClient
 from contacts_core.models import (
+    Consent,
     Contact,
     ContactList,
     Count,
@@ -19,6 +20,7 @@ from contacts_core.models import (
     FieldDefinition,
     FieldType,
     Found,
+    FoundConsent,
     Identifier,
     Job,
     Outcome,
@@ -33,17 +35,21 @@ from contacts_core.provider import (
     DeletesAllContacts,
     DeletesContacts,
     DeletesLists,
+    ErasesMailData,
     Exports,
+    FindsConsent,
     FindsContacts,
     Flow,
     GetsContacts,
     Provider,
     QueuesJobs,
+    ReadsConsent,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
     UpsertsContacts,
+    WritesConsent,
 )
 from contacts_core.query import Query
 
@@ -431,6 +437,75 @@ class AsyncContacts(Generic[P_co]):
         guard = None if recreate_erased else self._guard
         targets = await _collected(lists)
         return await self._transport.run(operations.upsert_contacts(self.provider, contacts, targets, guard))
+
+    def consent(self: AsyncContacts[ReadsConsent]) -> AsyncIterator[Consent]:
+        """Iterate asynchronously over every statement of consent of the account, in constant memory.
+
+        These are all opt-ins, unsubscribes, bounces and the like that the vendor tells, also about people who are no
+        contacts. `contacts_core.merge_consent` says which of several statements counts.
+
+        Yields:
+            Each statement. A statement that changes while it runs may appear as before or after the change.
+
+        Raises:
+            IncompleteExport: The vendor has more statements than it shows.
+        """
+        return self._transport.stream(operations.consent(self.provider))
+
+    async def find_consent(self: AsyncContacts[FindsConsent], identifiers: AnyIterable[Identifier]) -> FoundConsent:
+        """Look up the statements of consent about identifiers.
+
+        Args:
+            identifiers: The identifiers, of any kind.
+
+        Returns:
+            The statements by identifier. An identifier without a statement has an empty tuple: nobody has said anything
+            about it. ``FoundConsent.unasked`` has the identifiers that could not be looked up.
+        """
+        return await self._transport.run(operations.find_consent(self.provider, await _collected(identifiers)))
+
+    async def write_consent(
+        self: AsyncContacts[WritesConsent],
+        statements: AnyIterable[Consent],
+        *,
+        accept: Iterable[str] = (),
+        recreate_erased: bool = False,
+    ) -> Outcome:
+        """Write statements of consent.
+
+        A statement that would lose something at this vendor is not sent unless that loss is accepted. A grant that must
+        not overrule what the vendor has is never sent; see `contacts_core.merge_consent`. Such statements are in
+        ``Outcome.failed``. What was lost of the others is in ``Outcome.dropped_fields``, with its code.
+
+        Args:
+            statements: The statements, any number of them. Where the vendor keeps one about each thing, they are merged
+                first.
+            accept: Losses that are accepted: ``REASON_LOST``, ``DATE_LOST``, ``NO_PLACE:evidence``, ``NO_PLACE:scope``
+                (it covers the whole channel then), ``RETYPED:coverage`` (it covers all messages then). What a vendor
+                cannot hold at all is never sent.
+            recreate_erased: Also write about people who were erased, where a statement creates a contact.
+
+        Raises:
+            InvalidInput: ``accept`` names something else; nothing was sent.
+            Interrupted: The operation stopped half-way; see `delete_contacts`.
+        """
+        guard = None if recreate_erased else self._guard
+        return await self._transport.run(
+            operations.write_consent(self.provider, await _collected(statements), accept, guard)
+        )
+
+    async def erase_mail_data(self: AsyncContacts[ErasesMailData], identifiers: AnyIterable[Identifier]) -> Outcome:
+        """Erase what the vendor keeps of mail that was sent to addresses, such as names and subject lines.
+
+        Contacts and statements of consent stay. There is no way back.
+
+        Args:
+            identifiers: The e-mail addresses. Other identifiers are in ``Outcome.failed``.
+
+        Raises:
+            Interrupted: The operation stopped half-way; see `delete_contacts`.
+        """
+        return await self._transport.run(operations.erase_mail_data(self.provider, await _collected(identifiers)))
 
     async def get_job(self: AsyncContacts[QueuesJobs], job: Job | str) -> Job:
         """Read a job once, as the vendor reports it now.

@@ -6,6 +6,15 @@ All models are frozen. Where a vendor did not say, the value is ``None``, never 
 
 from __future__ import annotations
 
+from contacts_core.models.consent import (
+    Channel,
+    Consent,
+    ConsentReason,
+    ConsentState,
+    Coverage,
+    FoundConsent,
+    merge_consent,
+)
 from contacts_core.models.contact import Address, Contact
 from contacts_core.models.field_changes import CHANGEABLE_FIELDS, changed, field_value
 from contacts_core.models.fields import CustomValue, FieldDefinition, FieldType
@@ -18,15 +27,21 @@ from contacts_core.models.results import Count, Explanation, Found, Page, Strate
 __all__ = [
     "CHANGEABLE_FIELDS",
     "Address",
+    "Channel",
+    "Consent",
+    "ConsentReason",
+    "ConsentState",
     "Contact",
     "ContactList",
     "Count",
+    "Coverage",
     "CustomValue",
     "Explanation",
     "Failure",
     "FieldDefinition",
     "FieldType",
     "Found",
+    "FoundConsent",
     "Identifier",
     "IdentifierKind",
     "Job",
@@ -37,4 +52,5 @@ __all__ = [
     "Strategy",
     "changed",
     "field_value",
+    "merge_consent",
 ]

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from contacts_core.operations.changing import change_contact, check_changes
 from contacts_core.operations.checks import require
+from contacts_core.operations.consent import (
+    ConsentPreview,
+    consent,
+    erase_mail_data,
+    find_consent,
+    preview_consent,
+    write_consent,
+)
 from contacts_core.operations.deleting import delete_all_contacts, delete_contacts, remove_identifier
 from contacts_core.operations.fields import create_custom_field, custom_fields
 from contacts_core.operations.jobs import get_job, poll_interval, wait, wait_for
@@ -23,10 +31,12 @@ from contacts_core.operations.searching import explain, search
 from contacts_core.operations.upserting import WriteGuard, upsert_contacts
 
 __all__ = [
+    "ConsentPreview",
     "WriteGuard",
     "add_to_list",
     "change_contact",
     "check_changes",
+    "consent",
     "count",
     "create_custom_field",
     "create_list",
@@ -35,15 +45,18 @@ __all__ = [
     "delete_contacts",
     "delete_list",
     "ensure_list",
+    "erase_mail_data",
     "explain",
     "export",
     "export_requests",
     "find",
+    "find_consent",
     "get_contacts",
     "get_job",
     "lists",
     "looks_up",
     "poll_interval",
+    "preview_consent",
     "remove_from_list",
     "remove_identifier",
     "request",
@@ -54,4 +67,5 @@ __all__ = [
     "upsert_contacts",
     "wait",
     "wait_for",
+    "write_consent",
 ]

@@ -21,9 +21,14 @@ from attrs import field, frozen
 from contacts_core.errors import IncompleteExport
 from contacts_core.models import (
     CHANGEABLE_FIELDS,
+    Channel,
+    Consent,
+    ConsentReason,
+    ConsentState,
     Contact,
     ContactList,
     Count,
+    Coverage,
     CustomValue,
     FieldDefinition,
     FieldType,
@@ -51,16 +56,19 @@ __all__ = [
     "DeletesAllContactsById",
     "DeletesContacts",
     "DeletesLists",
+    "ErasesMailData",
     "Exports",
     "ExportsFiles",
     "ExportsPages",
     "FileReader",
+    "FindsConsent",
     "FindsContacts",
     "FindsContactsByScan",
     "GetsContacts",
     "NativeQuery",
     "PartialResult",
     "QueuesJobs",
+    "ReadsConsent",
     "ReadsCustomFields",
     "ReadsLists",
     "RemovesFromLists",
@@ -68,6 +76,7 @@ __all__ = [
     "Searches",
     "TakesIdentifiers",
     "UpsertsContacts",
+    "WritesConsent",
     "capabilities",
     "found_by_scan",
 ]
@@ -512,6 +521,114 @@ class UpsertsContacts(Provider, ABC):
         """Write up to ``upsert_batch_size`` contacts, and put them on these lists."""
 
 
+class ReadsConsent(Provider, ABC):
+    """Read every statement of consent.
+
+    Attributes:
+        consent_page_size: Statements, or contacts that statements are read from, that one request reads. Default 100.
+    """
+
+    consent_page_size: ClassVar[int] = 100
+
+    @abstractmethod
+    def consent_page(self, cursor: str | None) -> Flow[Page[Consent]]:
+        """Read one page of the statements of the account; a page may be empty.
+
+        Raises:
+            IncompleteExport: The vendor has more statements than it shows.
+        """
+
+
+class FindsConsent(Provider, ABC):
+    """Look up the statements of consent about identifiers.
+
+    Attributes:
+        consent_find_batch_size: Identifiers in one look-up. Default 1.
+        consent_find_kinds: Kinds of identifiers that the vendor keeps statements about. Default: all kinds.
+    """
+
+    consent_find_batch_size: ClassVar[int] = 1
+    consent_find_kinds: ClassVar[Collection[IdentifierKind]] = tuple(IdentifierKind)
+
+    @abstractmethod
+    def find_consent(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Consent]]]:
+        """Look up to ``consent_find_batch_size`` identifiers up.
+
+        Returns:
+            Each statement with the identifier it answers. The core drops statements about other identifiers.
+        """
+
+    def cannot_find_consent(self, identifier: Identifier) -> str:
+        """Return why this identifier cannot be looked up here; empty if it can. It is not sent then."""
+        return ""
+
+
+class WritesConsent(Provider, ABC):
+    """Write statements of consent.
+
+    What a vendor does not keep of a statement is lost, and `preview_consent` tells it from these facts.
+
+    Attributes:
+        consent_batch_size: Statements in one call of ``write_consent``. Default 1.
+        consent_states: States that can be written. Default: revoked only.
+        consent_channels: Channels that can be written, each with the kinds of identifiers that it takes. Default:
+            e-mail, to addresses.
+        keeps_reasons: Reasons that a statement still has when it is read. With one reason alone, every revocation that
+            is written gets it. Default: none.
+        keeps_dates: Whether a statement keeps its date. Otherwise it has the time of writing, or none. Default: no.
+        keeps_scopes: Whether a statement keeps its scope. Default: no.
+        keeps_coverages: Coverages that a statement keeps; of others the first one takes the place. Default: all
+            messages.
+        keeps_evidence: Whether a statement keeps its evidence. Default: no.
+        keeps_history: Whether earlier statements stay beside a new one about the same thing. Otherwise the new one
+            takes their place, and the core sends no grant that must not beat them. Default: no.
+        consent_creates_contacts: Whether a statement about somebody who is no contact creates one. Default: no.
+    """
+
+    consent_batch_size: ClassVar[int] = 1
+    consent_states: ClassVar[Collection[ConsentState]] = (ConsentState.REVOKED,)
+    consent_channels: ClassVar[Mapping[Channel, Collection[IdentifierKind]]] = {Channel.EMAIL: (IdentifierKind.EMAIL,)}
+    keeps_reasons: ClassVar[Collection[ConsentReason]] = ()
+    keeps_dates: ClassVar[bool] = False
+    keeps_scopes: ClassVar[bool] = False
+    keeps_coverages: ClassVar[Sequence[Coverage]] = (Coverage.ALL,)
+    keeps_evidence: ClassVar[bool] = False
+    keeps_history: ClassVar[bool] = False
+    consent_creates_contacts: ClassVar[bool] = False
+
+    @abstractmethod
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        """Write up to ``consent_batch_size`` statements, which ``preview_consent`` says can be held here.
+
+        Items of the outcome are named by the value of the identifier.
+        """
+
+    def cannot_write_consent(self, statement: Consent) -> str:
+        """Return why this statement cannot be written here, such as an invalid address; empty if it can."""
+        return ""
+
+
+class ErasesMailData(Provider, ABC):
+    """Erase what is kept of the mail that was sent to addresses.
+
+    Attributes:
+        mail_data_batch_size: Addresses in one request. Default 1.
+    """
+
+    mail_data_batch_size: ClassVar[int] = 1
+
+    @abstractmethod
+    def erase_mail_data(self, identifiers: Sequence[Identifier]) -> Flow[Outcome]:
+        """Erase the data of up to ``mail_data_batch_size`` addresses.
+
+        Items of the outcome are named by the value of the identifier.
+        """
+
+    def cannot_erase_mail_data(self, identifier: Identifier) -> str:
+        """Return why this address must not be sent; empty if it may be."""
+        return ""
+
+
 CAPABILITIES: tuple[type[Provider], ...] = (
     DeletesContacts,
     DeletesAllContacts,
@@ -530,6 +647,10 @@ CAPABILITIES: tuple[type[Provider], ...] = (
     DeletesLists,
     ReadsCustomFields,
     CreatesCustomFields,
+    ReadsConsent,
+    FindsConsent,
+    WritesConsent,
+    ErasesMailData,
     QueuesJobs,
 )
 """Every capability, in the order of the capability matrix."""

@@ -66,9 +66,9 @@ def pauses(longest: float, first: float = 0.5) -> Iterator[float]:
 class Cursors:
     """Makes sure that reading pages comes to an end, whatever cursors the vendor returns."""
 
-    def __init__(self, most: int) -> None:
-        """Allow ``most`` pages."""
-        self._most = most
+    def __init__(self, most: int, most_empty: int | None = MOST_EMPTY) -> None:
+        """Allow ``most`` pages, and ``most_empty`` empty ones in a row; None where pages are often empty."""
+        self._most, self._most_empty = most, most_empty
         self._pages = self._empty = 0
         self._seen: set[int] = set()  # of hashes, for a cursor may be long and there may be a million of them
         self._last: Sequence[object] = ()
@@ -89,8 +89,8 @@ class Cursors:
         self._empty = 0 if page.items else self._empty + 1
         if hash(page.next) in self._seen:
             raise _endless("the vendor returned the same cursor twice")
-        if self._empty >= MOST_EMPTY:
-            raise _endless(f"{MOST_EMPTY} pages in a row were empty")
+        if self._most_empty is not None and self._empty >= self._most_empty:
+            raise _endless(f"{self._most_empty} pages in a row were empty")
         if self._pages >= self._most:
             raise _endless(
                 f"there are more than {self._most} pages", hint="raise max_pages if the account is that large"

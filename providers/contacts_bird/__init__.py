@@ -16,6 +16,8 @@ from contacts_bird import api, mapping
 from contacts_bird.payloads import ContactDetails, ListDetails, Processed
 from contacts_core.errors import ContactsError, Interrupted, NotFound, ProviderError, Rejected, UnexpectedPayload
 from contacts_core.models import (
+    Consent,
+    ConsentState,
     Contact,
     ContactList,
     CustomValue,
@@ -36,6 +38,7 @@ from contacts_core.provider import (
     DeletesContacts,
     DeletesLists,
     ExportsPages,
+    FindsConsent,
     FindsContacts,
     Flow,
     GetsContacts,
@@ -43,6 +46,7 @@ from contacts_core.provider import (
     PartialResult,
     Provider,
     RateLimit,
+    ReadsConsent,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
@@ -51,6 +55,7 @@ from contacts_core.provider import (
     Searches,
     TakesIdentifiers,
     UpsertsContacts,
+    WritesConsent,
     about_id,
     absent,
     base_url_setting,
@@ -94,6 +99,9 @@ class Bird(
     DeletesLists,
     ReadsCustomFields,
     CreatesCustomFields,
+    ReadsConsent,
+    FindsConsent,
+    WritesConsent,
     ExportsPages,
 ):
     """Every operation is done when Bird answers; contacts are deleted with one request each.
@@ -127,14 +135,22 @@ class Bird(
         RemovesIdentifiers: {api.READ: 1, api.WRITE: 1},
         RemovesFromLists: {api.WRITE: 1},
         ChangesContacts: {api.WRITE: 1},
+        FindsConsent: {api.WRITE: 1},
+        WritesConsent: {api.WRITE: 1},
     }
+    consent_states = (ConsentState.GRANTED, ConsentState.REVOKED)
+    consent_channels = mapping.CHANNEL_KINDS
+    consent_creates_contacts = True
     secret_patterns = (r"\baccesskey\s+\S+",)
     residual_data: ClassVar = {
         "other keys": (
             "addresses, numbers and ids under a key that no setting names (email_keys, phone_keys, external_id_keys, "
             "anonymous_id_keys) are not looked for"
         ),
-        "suppressions": "what the workspace keeps of consent and unsubscribes beyond the contact is documented nowhere",
+        "suppressions": (
+            "consent is kept on the contact and is deleted with it; what the workspace keeps beyond the contact is "
+            "documented nowhere"
+        ),
         "messages": "messages and logs that name the person belong to other services of the workspace",
         "segments": "they exist in the dashboard alone; when one forgets a contact is documented nowhere",
         "billing": "whether a deleted contact still counts for the month is documented nowhere",
@@ -337,18 +353,20 @@ class Bird(
         return mapping.cannot_find(identifier, self.keys)
 
     def _search(self, identifier: Identifier) -> Flow[list[Contact]]:
+        return (yield from self._complete((yield from self._matches(identifier))))
+
+    def _matches(self, identifier: Identifier) -> Flow[list[ContactDetails]]:
         found: dict[str, ContactDetails] = {}
         for reference in mapping.to_ask(identifier, self.keys):
             page = yield from api.search(**reference)
             if page.next_page_token and not page.results:
                 raise UnexpectedPayload("a look-up has further pages, but this one is empty", provider=self.name)
             found.update((details.id, details) for details in page.results)
-        return (yield from self._complete(list(found.values())))
+        return list(found.values())
 
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         (contact_id,) = ids
-        details = about_id((yield from api.contact(contact_id)), contact_id, provider=self.name)
-        return (yield from self._complete([details]))
+        return (yield from self._complete([(yield from self._alone(contact_id))]))
 
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         found = yield from (api.contacts_of_list(list_id, cursor) if list_id else api.contacts(cursor))
@@ -405,7 +423,63 @@ class Bird(
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         found = yield from api.attribute_definitions(cursor)
-        return token_page(map(mapping.field, found.results), found.next_page_token)
+        fields = [mapping.field(each) for each in found.results if each.key not in mapping.CONSENT_ATTRIBUTES]
+        return token_page(fields, found.next_page_token)
+
+    # -- consent
+
+    def consent_page(self, cursor: str | None) -> Flow[Page[Consent]]:
+        """Read a page of contacts: the statements are attributes of them."""
+        found = yield from api.contacts(cursor)
+        return token_page((yield from self._consent(found.results)), found.next_page_token)
+
+    def cannot_find_consent(self, identifier: Identifier) -> str:
+        """See `FindsConsent.cannot_find_consent`."""
+        return mapping.cannot_find(identifier, self.keys)
+
+    def find_consent(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Consent]]]:
+        (identifier,) = identifiers
+        found = yield from self._consent((yield from self._matches(identifier)))
+        return [(identifier, statement) for statement in found if statement.identifier == identifier]
+
+    def _consent(self, found: Sequence[ContactDetails]) -> Flow[list[Consent]]:
+        """Return the statements that contacts carry; contacts without attributes in an answer are read by themselves.
+
+        Raises:
+            UnexpectedPayload: No answer has the attributes of a contact, which may be a refusal.
+        """
+        untold = [details.id for details in found if details.attributes is None]
+        alone = yield from flows.read_each(untold, self.concurrency, self._alone)
+        if any(details.attributes is None for details in alone.values()):
+            raise UnexpectedPayload("no answer has the attributes of a contact", provider=self.name)
+        whole = [alone.get(each.id, each) for each in found if each.attributes is not None or each.id in alone]
+        carrying = {details.id: details for details in whole if mapping.has_consent(details)}
+        contacts = yield from self._complete(list(carrying.values()))
+        return [said for each in contacts for said in mapping.consent(carrying[each.id], each.identifiers)]
+
+    def _alone(self, contact_id: str) -> Flow[ContactDetails]:
+        return about_id((yield from api.contact(contact_id)), contact_id, provider=self.name)
+
+    def cannot_write_consent(self, statement: Consent) -> str:
+        """See `WritesConsent.cannot_write_consent`."""
+        return mapping.cannot_find(statement.identifier, self.keys)
+
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        """Set the attribute of the contact with this identifier, which is created if there is none."""
+        (statement,) = statements
+        item = statement.identifier.value
+        reference = mapping.reference(statement.identifier, self.keys)
+        if reference is None:
+            return failed(item, "not sent: the settings name no key for such an identifier")
+        attribute = {mapping.SUBSCRIBED[statement.channel]: statement.state is ConsentState.GRANTED}
+        written = yield from api.upsert_contact(**reference, body={"attributes": attribute})
+        match mapping.shows_consent(written, statement):
+            case None:
+                return unconfirmed(1)
+            case False:
+                return failed(item, "Bird's answer shows the contact without it")
+            case True:
+                return done(item)
 
     def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
         type_, cardinality = mapping.CREATED_TYPES[type]

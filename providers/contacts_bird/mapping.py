@@ -11,6 +11,9 @@ from attrs import frozen
 from contacts_bird.payloads import AttributeDetails, ContactDetails, IdentifierRef, ListDetails
 from contacts_core.errors import InvalidInput
 from contacts_core.models import (
+    Channel,
+    Consent,
+    ConsentState,
     Contact,
     ContactList,
     CustomValue,
@@ -40,6 +43,23 @@ CREATED_TYPES = {
 }  # type and cardinality
 NAMES = {"first_name": "firstName", "last_name": "lastName", "full_name": "displayName"}
 EXTRAS = {"account_ids": "accountIds", "company_refs": "companyRefs", "is_anonymous": "isAnonymous"}
+# Attributes that are statements of consent: true is granted, false is revoked, and not set is no statement. They have
+# neither reason nor date nor scope, and are about the whole contact. docs.bird.com: "subscription status".
+SUBSCRIBED = {
+    Channel.EMAIL: "subscribedEmail",
+    Channel.SMS: "subscribedSms",
+    Channel.WHATSAPP: "subscribedWhatsapp",
+    Channel.PUSH: "subscribedPush",
+    Channel.RCS: "subscribedRcs",
+}
+CHANNEL_KINDS: Mapping[Channel, tuple[IdentifierKind, ...]] = {
+    Channel.EMAIL: (IdentifierKind.EMAIL,),
+    Channel.SMS: (IdentifierKind.PHONE,),
+    Channel.WHATSAPP: (IdentifierKind.PHONE,),
+    Channel.PUSH: tuple(IdentifierKind),
+    Channel.RCS: (IdentifierKind.PHONE,),
+}
+CONSENT_ATTRIBUTES = frozenset(SUBSCRIBED.values())
 NO_PLACE = ("address", "organization", "title", "tags")
 LONGEST_NAME = 150
 MOST_LISTS = 10  # in one request
@@ -82,6 +102,7 @@ def contact(found: ContactDetails, known: tuple[Identifier, ...], keys: Keys) ->
     updated = moment(found.updated_at, extra, "updatedAt")
     odd = {name: attributes.get(name) for name in NAMES.values() if not _is_text(attributes.get(name))}
     extra.update((name, value) for name, value in odd.items() if value)
+    extra.update((name, value) for name in CONSENT_ATTRIBUTES if _is_odd_consent(value := attributes.get(name)))
     extra.update((theirs, value) for ours, theirs in EXTRAS.items() if (value := getattr(found, ours)) is not None)
     return make_contact(
         provider=NAME,
@@ -98,7 +119,7 @@ def contact(found: ContactDetails, known: tuple[Identifier, ...], keys: Keys) ->
         custom={
             name: custom_value(value)
             for name, value in attributes.items()
-            if name not in mirrored and value is not None
+            if name not in mirrored and name not in CONSENT_ATTRIBUTES and value is not None
         },
         created_at=created,
         updated_at=updated,
@@ -153,6 +174,43 @@ def _is_text(value: Any) -> bool:
 
 def _text(value: Any) -> str | None:
     return value if value and isinstance(value, str) else None
+
+
+# -- consent
+
+
+def _is_odd_consent(value: Any) -> bool:
+    return value is not None and not isinstance(value, bool)
+
+
+def has_consent(found: ContactDetails) -> bool:
+    """Return whether a contact carries a statement of consent."""
+    return any(isinstance((found.attributes or {}).get(name), bool) for name in CONSENT_ATTRIBUTES)
+
+
+def consent(found: ContactDetails, known: Sequence[Identifier]) -> list[Consent]:
+    """Return the statements that a contact carries, about each of its identifiers that the channel takes.
+
+    Without such an identifier they are about all others; without any, about the id of the contact.
+    """
+    statements: list[Consent] = []
+    for channel, name in SUBSCRIBED.items():
+        value = (found.attributes or {}).get(name)
+        if not isinstance(value, bool):
+            continue
+        about = [each for each in known if each.kind in CHANNEL_KINDS[channel]] or known
+        state = ConsentState.GRANTED if value else ConsentState.REVOKED
+        statements += [
+            Consent(each, channel, state, provider=NAME) for each in about or [Identifier.other("id", found.id)]
+        ]
+    return statements
+
+
+def shows_consent(found: ContactDetails, statement: Consent) -> bool | None:
+    """Return whether an answer shows a statement that was written; None where it does not tell."""
+    if found.attributes is None:
+        return None
+    return found.attributes.get(SUBSCRIBED[statement.channel]) is (statement.state is ConsentState.GRANTED)
 
 
 # -- fields and lists
@@ -238,7 +296,10 @@ def attributes(contact: Contact, lost: set[str]) -> dict[str, Any]:
     if contact.provider != NAME:
         lost.update(contact.extra)
     names = {theirs: value for ours, theirs in NAMES.items() if (value := getattr(contact, ours))}
-    return names | {name: written_value(value) for name, value in contact.custom.items()}
+    # Consent is written by itself: a file of contacts must not subscribe whoever unsubscribed meanwhile.
+    lost.update(f"custom field {name}" for name in contact.custom if name in CONSENT_ATTRIBUTES)
+    custom = {name: value for name, value in contact.custom.items() if name not in CONSENT_ATTRIBUTES}
+    return names | {name: written_value(value) for name, value in custom.items()}
 
 
 def changed_attributes(

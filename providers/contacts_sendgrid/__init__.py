@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import msgspec
 from attrs import evolve, frozen
 
-from contacts_core.errors import NotFound, Rejected, UnexpectedPayload
+from contacts_core.errors import IncompleteExport, NotFound, Rejected, UnexpectedPayload
 from contacts_core.models import (
+    Consent,
+    ConsentReason,
     Contact,
     ContactList,
     Count,
@@ -34,8 +36,10 @@ from contacts_core.provider import (
     DeletesAllContacts,
     DeletesContacts,
     DeletesLists,
+    ErasesMailData,
     ExportsFiles,
     FileReader,
+    FindsConsent,
     FindsContacts,
     Flow,
     GetsContacts,
@@ -43,6 +47,7 @@ from contacts_core.provider import (
     PartialResult,
     Provider,
     RateLimit,
+    ReadsConsent,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
@@ -50,6 +55,7 @@ from contacts_core.provider import (
     Request,
     Searches,
     UpsertsContacts,
+    WritesConsent,
     about_id,
     absent,
     base_url_setting,
@@ -58,6 +64,7 @@ from contacts_core.provider import (
     failed,
     flows,
     hookimpl,
+    offset_page,
     queued,
     secret,
     split_changes,
@@ -74,6 +81,7 @@ from contacts_sendgrid.payloads import (
     FieldDetails,
     ImportStatus,
     Match,
+    Recipients,
 )
 
 if TYPE_CHECKING:
@@ -107,6 +115,10 @@ class SendGrid(
     DeletesLists,
     ReadsCustomFields,
     CreatesCustomFields,
+    ReadsConsent,
+    FindsConsent,
+    WritesConsent,
+    ErasesMailData,
 ):
     """Every write is a job that takes effect half a minute later or more; a search returns at most fifty contacts.
 
@@ -123,7 +135,7 @@ class SendGrid(
     get_batch_size = 100
     member_batch_size = 100
     upsert_batch_size = 100_000
-    rate_limits: ClassVar = {"": RateLimit(600, 60), "search": RateLimit(200, 60)}
+    rate_limits: ClassVar = {"": RateLimit(600, 60), "search": RateLimit(200, 60), "mail data": RateLimit(100, 60)}
     list_name_lengths = (1, 100)
     field_name_lengths = (1, 100)
     field_name_pattern = "[A-Za-z_][A-Za-z0-9_]*"
@@ -131,6 +143,12 @@ class SendGrid(
     changeable_fields = ("first_name", "last_name", *mapping.ADDRESS, "custom")
     clearable_fields = ("first_name", "last_name", *mapping.ADDRESS)  # a custom field "cannot be null"
     export_includes_lists = False
+    consent_page_size = api.RECORDS_ON_A_PAGE
+    consent_find_kinds = (IdentifierKind.EMAIL,)
+    consent_batch_size = 1000  # how many one request takes is documented nowhere
+    keeps_reasons = (ConsentReason.UNSUBSCRIBE,)
+    keeps_scopes = True
+    mail_data_batch_size = 1000  # of the longest addresses, so many stay below 256 KB
     export_requests = 4  # start, status, file, and the definitions of custom fields
     costs: ClassVar = {RemovesIdentifiers: {"": 2}, ChangesContacts: {"": 2}}
     secret_patterns = (r"\bSG\.[\w.-]+",)
@@ -138,8 +156,8 @@ class SendGrid(
     residual_data: ClassVar = {
         "suppressions": "unsubscribes, bounces, blocks and spam reports are kept by address, apart from contacts",
         "recipient data": (
-            "names, addresses and subject lines of mail that was sent are erased by an API of their own "
-            "(POST /v3/recipients/erasejob), which is not called here"
+            "names, addresses and subject lines of mail that was sent are erased by an operation of its own "
+            "(erase_mail_data), not with the contact"
         ),
         "billing": "a deleted contact still counts for the month; one that is added again counts as new",
         "segments": "membership is looked at again each hour, so a count may include the contact until then",
@@ -358,6 +376,106 @@ class SendGrid(
     def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
         return mapping.field((yield from api.create_field(name, mapping.CREATED_TYPES[type])))
 
+    # -- consent
+
+    def consent_page(self, cursor: str | None) -> Flow[Page[Consent]]:
+        """Read the suppressions of all groups first, then page by page what SendGrid keeps by reason."""
+        kinds = list(mapping.RECORDS)
+        if cursor is None:
+            return token_page((yield from self._group_suppressions()), f"{kinds[0]}/0")
+        kind, _, offset = cursor.partition("/")
+        found = yield from api.suppression_records(kind, int(offset))
+        page = offset_page([mapping.recorded(kind, each) for each in found], offset, size=self.consent_page_size)
+        if page.next:
+            return token_page(page.items, f"{kind}/{page.next}")
+        later = kinds[kinds.index(kind) + 1 :]
+        return token_page(page.items, f"{later[0]}/0" if later else None)
+
+    def _group_suppressions(self) -> Flow[list[Consent]]:
+        """Read the suppressions of the groups, of which there are no pages, and compare them with the counters.
+
+        Raises:
+            IncompleteExport: A group counts more than there are.
+        """
+        groups = yield from api.suppression_groups()
+        found = (yield from api.group_suppressions()) if groups else []
+        for group in groups:
+            shown = sum(each.group_id == group.id for each in found)
+            if group.unsubscribes is not None and shown < group.unsubscribes:
+                raise IncompleteExport(shown, group.unsubscribes, f"unsubscribes of the group {group.name}")
+        names = {group.id: group.name for group in groups}
+        return [mapping.group_suppressed(each, names) for each in found]
+
+    def cannot_find_consent(self, identifier: Identifier) -> str:
+        """See `FindsConsent.cannot_find_consent`."""
+        return mapping.cannot_suppress(identifier)
+
+    def find_consent(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Consent]]]:
+        """Send a request for each list of suppressions. Unsubscribes found this way have no date."""
+        (identifier,) = identifiers
+        email = identifier.normal
+        found: list[Consent] = []
+        everything = yield from api.global_suppression(email)
+        if everything.recipient_email:
+            found.append(mapping.suppressed(everything.recipient_email, ConsentReason.UNSUBSCRIBE))
+        groups = (yield from api.groups_of(email)).suppressions
+        found += [
+            mapping.suppressed(email, ConsentReason.UNSUBSCRIBE, scope=group.name)
+            for group in groups
+            if group.suppressed
+        ]
+        for kind in list(mapping.RECORDS)[1:]:
+            try:
+                found += [mapping.recorded(kind, each) for each in (yield from api.suppression_record(kind, email))]
+            except NotFound:  # how deletions tell that there is none
+                continue
+        return [(identifier, statement) for statement in found]
+
+    def cannot_write_consent(self, statement: Consent) -> str:
+        """See `WritesConsent.cannot_write_consent`."""
+        return mapping.cannot_suppress(statement.identifier)
+
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        """Suppress addresses everywhere, or in the groups that the scopes name; a group must exist."""
+        scopes: dict[str, list[Identifier]] = {}
+        for statement in statements:
+            scopes.setdefault(statement.scope, []).append(statement.identifier)
+        groups: dict[str, int] = {}
+        if scopes.keys() - {""}:
+            groups = {group.name: group.id for group in (yield from api.suppression_groups())}
+        parts: list[Outcome] = []
+        for scope, identifiers in scopes.items():
+            if scope and scope not in groups:
+                why = f"not sent: there is no unsubscribe group {scope!r}, and without it they would be unsubscribed "
+                parts.append(failed((each.value for each in identifiers), f"{why}from everything"))
+                continue
+
+            def send(part: Sequence[Identifier], scope: str = scope) -> Flow[Outcome]:
+                emails = [each.normal for each in part]
+                request = api.unsubscribe_from(groups[scope], emails) if scope else api.unsubscribe(emails)
+                return _suppressed(part, (yield from request))
+
+            done_parts, refused = yield from flows.apart(identifiers, send)
+            parts += done_parts
+            parts += [failed(each.value, _refused(error)) for each, error in refused]
+        return combined(parts)
+
+    # -- mail that was sent
+
+    def cannot_erase_mail_data(self, identifier: Identifier) -> str:
+        """See `ErasesMailData.cannot_erase_mail_data`."""
+        return mapping.cannot_suppress(identifier)
+
+    def erase_mail_data(self, identifiers: Sequence[Identifier]) -> Flow[Outcome]:
+        """Queue the erasure; what SendGrid refuses is taken out by halves."""
+
+        def send(part: Sequence[Identifier]) -> Flow[Outcome]:
+            accepted = yield from api.erase_mail_data([each.normal for each in part])
+            return _queued(accepted, len(part))
+
+        parts, refused = yield from flows.apart(identifiers, send)
+        return combined([*parts, *(failed(each.value, _refused(error)) for each, error in refused)])
+
     # -- writing and jobs
 
     def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
@@ -459,6 +577,8 @@ class SendGrid(
 
     def get_job(self, job: Job) -> Flow[Job]:
         """Read a write or an export; a job without an operation is looked for in both places."""
+        if job.operation == "erase_mail_data":  # how such a job is read is documented nowhere
+            return evolve(job, state=JobState.UNKNOWN)
         if job.operation == "export":
             return mapping.export_job(job, self._about(job, (yield from api.export_status(job.id))))
         try:
@@ -490,6 +610,14 @@ def _without(body: dict[str, Any], fields: frozenset[str]) -> dict[str, Any]:
 
 def _refused(error: Rejected) -> str:
     return f"SendGrid refused it: {error}"
+
+
+def _suppressed(identifiers: Sequence[Identifier], answer: Recipients) -> Outcome:
+    """The outcome of a suppression: the addresses that the answer names are confirmed."""
+    named = {Identifier.email(email) for email in answer.recipient_emails or ()}
+    others = sum(each not in named for each in identifiers)
+    confirmed = done(each.value for each in identifiers if each in named)
+    return combined([confirmed, unconfirmed(others)]) if others else confirmed
 
 
 def _queued(accepted: Accepted, requested: int = 0) -> Outcome:

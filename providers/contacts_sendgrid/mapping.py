@@ -17,6 +17,10 @@ from attrs import frozen
 from contacts_core.errors import InvalidInput, UnexpectedPayload
 from contacts_core.models import (
     Address,
+    Channel,
+    Consent,
+    ConsentReason,
+    ConsentState,
     Contact,
     ContactList,
     CustomValue,
@@ -43,8 +47,10 @@ from contacts_sendgrid.payloads import (
     ExportStatus,
     FieldDefinitions,
     FieldDetails,
+    GroupSuppression,
     ImportStatus,
     ListDetails,
+    SuppressionRecord,
 )
 
 NAME = "sendgrid"
@@ -73,6 +79,14 @@ FIELD_TYPES = {"text": FieldType.TEXT, "number": FieldType.NUMBER, "date": Field
 CREATED_TYPES = {FieldType.TEXT: "Text", FieldType.NUMBER: "Number", FieldType.DATE: "Date"}
 EXTRAS = ("unique_name", "phone_number", "whatsapp", "line", "facebook", "segment_ids")
 WRITABLE_EXTRAS = EXTRAS[:-1]
+# The lists of suppressions that have pages, in the order in which they are read.
+RECORDS = {
+    "unsubscribes": ConsentReason.UNSUBSCRIBE,
+    "bounces": ConsentReason.BOUNCE,
+    "blocks": ConsentReason.BLOCK,
+    "invalid_emails": ConsentReason.INVALID,
+    "spam_reports": ConsentReason.COMPLAINT,
+}
 ADDRESS = {
     "line1": "address_line_1",
     "line2": "address_line_2",
@@ -340,6 +354,44 @@ def page_token(link: str | None) -> str | None:
     if link and not token and "page_token" not in link:
         raise UnexpectedPayload("the link to the next page has no page_token", provider=NAME)
     return token
+
+
+# -- consent ---------------------------------------------------------------------------------------------------------
+
+
+def suppressed(
+    email: str, reason: ConsentReason, created: object = None, scope: str = "", evidence: str = ""
+) -> Consent:
+    """Return the statement that stands for a suppression."""
+    return Consent(
+        Identifier.email(email),
+        Channel.EMAIL,
+        ConsentState.REVOKED,
+        reason=reason,
+        scope=scope,
+        at=moment(created),
+        evidence=evidence,
+        provider=NAME,
+    )
+
+
+def group_suppressed(found: GroupSuppression, names: Mapping[int, str]) -> Consent:
+    """Return the statement that stands for an unsubscribe from a group."""
+    scope = names.get(found.group_id) or found.group_name or f"{found.group_id}"
+    return suppressed(found.email, ConsentReason.UNSUBSCRIBE, found.created_at, scope)
+
+
+def recorded(kind: str, found: SuppressionRecord) -> Consent:
+    """Return the statement that stands for a record of a list of suppressions."""
+    parts = [found.status, found.reason, f"reported through {found.ip}" if found.ip else ""]
+    return suppressed(found.email, RECORDS[kind], found.created, evidence=" ".join(filter(None, parts)))
+
+
+def cannot_suppress(email: Identifier) -> str:
+    """Return why SendGrid would refuse an address, and its whole batch with it; empty if it would not."""
+    value = email.normal
+    valid = EMAIL_SYNTAX.fullmatch(value) and len(value) <= LONGEST["email"]
+    return "" if valid else "it is not an e-mail address that SendGrid takes"
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------

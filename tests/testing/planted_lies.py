@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from urllib.parse import unquote
 
 from attrs import evolve, frozen
 
@@ -10,6 +11,8 @@ from contacts_bird import Bird
 from contacts_core.errors import ContactsError
 from contacts_core.models import (
     Address,
+    Consent,
+    ConsentState,
     Contact,
     ContactList,
     Count,
@@ -31,6 +34,7 @@ from contacts_core.provider import (
     DeletesContacts,
     DeletesLists,
     Emit,
+    ErasesMailData,
     Exports,
     Flow,
     NativeQuery,
@@ -675,3 +679,89 @@ class SearchLosesTheLast(HonestSearch):
     def search(self, query: NativeQuery) -> Flow[PartialResult]:
         found = yield from super().search(query)
         return PartialResult(found.contacts[:-1], max(0, (found.total or 0) - 1))
+
+
+# -- consent
+
+
+class DropsAPageOfConsent(MemoryProvider):
+    def consent_page(self, cursor: str | None) -> Flow[Page[Consent]]:
+        page = yield from super().consent_page(cursor)
+        return Page(page.items if cursor is None or page.next is None else [], page.next)
+
+
+class WritesNoConsent(MemoryProvider):
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        yield from ()
+        return done(statement.identifier.value for statement in statements)
+
+
+class FindsConsentOfOthers(MemoryProvider):
+    def find_consent(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Consent]]]:
+        yield from ()
+        (asked,) = identifiers
+        return [(asked, each) for each in self.store.consent if each.identifier.value in asked.value]
+
+
+class ShowsRefusalsAsGrants(MemoryProvider):
+    def consent_page(self, cursor: str | None) -> Flow[Page[Consent]]:
+        page = yield from super().consent_page(cursor)
+        return Page([evolve(each, state=ConsentState.GRANTED) for each in page.items], page.next)
+
+
+class FindsRefusalsAsGrants(MemoryProvider):
+    def find_consent(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Consent]]]:
+        found = yield from super().find_consent(identifiers)
+        return [(asked, evolve(each, state=ConsentState.GRANTED)) for asked, each in found]
+
+
+class ResubscribesOnUpsert(MemoryProvider):
+    def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
+        identifiers = {each for contact in contacts for each in contact.identifiers}
+        for statement in [each for each in self.store.consent if each.identifier in identifiers]:
+            del self.store.consent[statement]
+        return (yield from super().upsert_contacts(contacts, lists))
+
+
+class LosesReasonsOfConsent(MemoryProvider):
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        return (yield from super().write_consent([evolve(each, reason=None) for each in statements]))
+
+
+class ErasesNoMailData(MemoryProvider, ErasesMailData):
+    def erase_mail_data(self, identifiers: Sequence[Identifier]) -> Flow[Outcome]:
+        yield from ()
+        return unconfirmed()
+
+
+class ForgetsEarlierStatements(MemoryProvider):
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        about = {statement.about for statement in statements}
+        for statement in [each for each in self.store.consent if each.about in about]:
+            del self.store.consent[statement]
+        return (yield from super().write_consent(statements))
+
+
+class DecodesAddresses(MemoryProvider):
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        decoded = [
+            evolve(each, identifier=evolve(each.identifier, value=unquote(each.identifier.value)))
+            for each in statements
+        ]
+        yield from super().write_consent(decoded)
+        return done(statement.identifier.value for statement in statements)
+
+
+class TogglesConsent(MemoryProvider):
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        there = [each for each in statements if each in self.store.consent]
+        outcome = yield from super().write_consent(statements)
+        for statement in there:
+            del self.store.consent[statement]
+        return outcome
+
+
+class ShowsPendingBesides(MemoryProvider):
+    def consent_page(self, cursor: str | None) -> Flow[Page[Consent]]:
+        page = yield from super().consent_page(cursor)
+        return Page([*page.items, *(evolve(each, state=ConsentState.PENDING) for each in page.items)], page.next)

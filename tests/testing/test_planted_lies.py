@@ -91,6 +91,19 @@ OVER: dict[type[Provider], str] = {
     planted.DeletesListsInSilence: "faults_strike_the_deletion_of_a_list",
     planted.NewListsTakeEverybody: "creating_a_list_changes_no_contact",
     planted.SearchLosesTheLast: "a_native_search_finds_what_a_scan_finds",
+    # consent
+    planted.DropsAPageOfConsent: "consent_that_was_written_is_read",
+    planted.WritesNoConsent: "consent_that_was_written_is_read",
+    planted.FindsConsentOfOthers: "find_consent_takes_an_address_as_a_whole",
+    planted.ShowsRefusalsAsGrants: "consent_that_was_written_is_read",
+    planted.FindsRefusalsAsGrants: "find_consent_gives_what_was_written",
+    planted.ResubscribesOnUpsert: "writing_a_contact_keeps_its_refusal",
+    planted.LosesReasonsOfConsent: "a_statement_is_held_as_its_preview_says",
+    planted.ForgetsEarlierStatements: "a_grant_without_evidence_overrules_no_revocation",
+    planted.DecodesAddresses: "odd_addresses_stay_in_their_place",
+    planted.TogglesConsent: "writing_consent_again_changes_nothing",
+    planted.ShowsPendingBesides: "reading_and_finding_consent_agree",
+    planted.ErasesNoMailData: "mail_data_is_erased_address_by_address",
     planted.GivesUpAtOnce: "faults_strike_a_removal_from_a_list",
 }
 """Claims that are too large, with the case that catches each."""

@@ -15,6 +15,7 @@ from contacts_core.emulator import Clock, Faults, Incoming, Operation, json_resp
 ROOT = "/workspaces/{workspace}/contacts"
 DEFINITIONS = "/workspaces/{workspace}/attribute-definitions"
 MAX_NAME = 150
+SUBSCRIBED = frozenset(("subscribedEmail", "subscribedSms", "subscribedWhatsapp", "subscribedPush", "subscribedRcs"))
 STRATEGIES = ("strict_alias", "first_alias", "first")
 # The keys were seen on created contacts; what stands under them was not [unverified].
 _SET_BY_SERVICE = {"initialReference": "api", "timezone": "Etc/UTC"}
@@ -151,6 +152,11 @@ class Contacts:
             raise refuse(422, f"strategy must be one of {', '.join(STRATEGIES)}")
         now = self._clock.now()
         attributes = payloads.attributes(body, self._read_only())
+        if SUBSCRIBED.intersection(attributes) and self._faults.take("consent-ignored"):
+            attributes = {name: value for name, value in attributes.items() if name not in SUBSCRIBED}
+        refused = [name for name in SUBSCRIBED if contact.attributes.get(name) is False and name not in attributes]
+        if refused and self._faults.take("resubscribes"):
+            attributes = {**attributes, **dict.fromkeys(refused, True)}
         added = [payloads.new_identifier(raw, now) for raw in payloads.array(body, "addIdentifiers", 10)]
         removed = [payloads.identifier_ref(raw) for raw in payloads.array(body, "removeIdentifiers", 10)]
         lists = _Links(contact.list_ids, body, "listIds", "addToLists", "removeFromLists")
