@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from contacts_core.errors import Cancelled, ContactsError, DeadlineExceeded, InvalidInput
 from contacts_core.http.downloads import MAX_REDIRECTS, OpenFile
-from contacts_core.http.exchange import allowed_place, deadline, within
+from contacts_core.http.exchange import allowed_place, deadline, gone_out, within
 from contacts_core.http.interruption import Interruption, not_started
 from contacts_core.http.protocols import BlockingHttpResponse, Client, HttpRequest
 from contacts_core.http.retry import TOO_LATE, Attempts
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 __all__ = ["BlockingTransport"]
 
 T = TypeVar("T")
+
+GOES_OUT_S = 0.01  # a request goes out within a millisecond, unless a rate limit or a slow connection holds it back
 
 
 class BlockingTransport(Transport):
@@ -146,6 +148,7 @@ class BlockingTransport(Transport):
                         effect = continued(stream, following)
                         continue
                     with _Ahead(self, following, interruption) as ahead:
+                        ahead.let_go_out()
                         yield from effect.items
                     effect = ahead.step(stream)
             except StopIteration:
@@ -422,13 +425,21 @@ class _Ahead:
         self._interruption = interruption
         self._own = Interruption(noted=threading.Event())
         self._task: Future[object] = Future()
+        self._gone_out = threading.Event()
         perform = contextvars.copy_context().run
         threading.Thread(
             target=perform,
-            args=(_carry_out, lambda: transport.request(request, self._own), self._task),
+            args=(_carry_out, lambda: self._perform(transport, request), self._task),
             name="contacts-read-ahead",
             daemon=True,
         ).start()
+
+    def _perform(self, transport: BlockingTransport, request: Request[T]) -> T:
+        gone_out.set(self._gone_out)
+        try:
+            return transport.request(request, self._own)
+        finally:
+            self._gone_out.set()
 
     def __enter__(self) -> Self:
         return self
@@ -436,6 +447,10 @@ class _Ahead:
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         if error is not None:
             self._end(error)
+
+    def let_go_out(self) -> None:
+        """Wait a moment for the request to go out: mapping the items before it would keep its thread from running."""
+        self._gone_out.wait(GOES_OUT_S)
 
     def step(self, stream: Stream[T]) -> Effect | Emit[T]:
         """Wait for the answer, hand it or its error to the stream, and return the next effect."""

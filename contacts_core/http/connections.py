@@ -18,7 +18,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from contacts_core.http.exchange import allowed_place, deadline
+from contacts_core.http.exchange import allowed_place, deadline, gone_out
 from contacts_core.provider import HttpSettings
 
 __all__ = ["async_client", "certificates", "client", "limits", "timeout"]
@@ -134,6 +134,8 @@ class _Stream(httpcore.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if waiting := gone_out.get():
+            waiting.set()
         return self._inner.read(max_bytes, _left(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
