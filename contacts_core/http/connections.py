@@ -33,10 +33,12 @@ def timeout(settings: HttpSettings) -> httpx.Timeout:
 
 
 def limits(settings: HttpSettings) -> httpx.Limits:
-    """Return the number of connections: those in use, and as many again that were given up and are not closed yet."""
-    return httpx.Limits(
-        max_connections=2 * settings.max_connections, max_keepalive_connections=settings.max_connections
-    )
+    """Return how many connections stay open.
+
+    How many are in use is not limited here: the transport counts requests, and a file that is being read must not keep
+    a request waiting for its connection.
+    """
+    return httpx.Limits(max_connections=None, max_keepalive_connections=settings.max_connections)
 
 
 def client(settings: HttpSettings) -> httpx.Client:

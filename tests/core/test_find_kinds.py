@@ -109,7 +109,7 @@ def test_without_an_export_other_kinds_are_not_looked_for_and_the_result_says_so
 
 def test_the_matrix_shows_which_kinds_are_scanned() -> None:
     class Finder(Blind):
-        find_kinds = tuple(IdentifierKind)
+        find_kinds = tuple(IdentifierKind)  # type: ignore[assignment]  # wider than its base
 
     assert matrix.cell(Blind, FindsContacts) == "some kinds"
     assert matrix.cell(Reader, FindsContacts) == "yes, some kinds by scan"
