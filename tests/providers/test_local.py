@@ -209,6 +209,35 @@ class TestSeveralProcesses:
         assert seen == everyone
         assert [c.custom for c in everyone.values() if c.email == "shared@example.com"] == [{"a": 14, "b": 14}]
 
+    ENDLESS = (
+        "import itertools, sys\n"
+        "from contacts_core import Contact, Identifier, connect\n"
+        "with connect('local', path=sys.argv[1]) as contacts:\n"
+        "    for n in itertools.count():\n"
+        "        batch = [Identifier.email(f'person{n}-{each}@example.com') for each in range(50)]\n"
+        "        contacts.upsert_contacts([Contact(identifiers=(each,)) for each in batch])\n"
+        "        contacts.delete_contacts([known.id for known in contacts.find(batch[:5]).values()])\n"
+        "        print(n, flush=True)\n"
+    )
+
+    def test_one_that_is_killed_leaves_whole_batches_and_an_exact_log(self, tmp_path: Path) -> None:
+        command = [sys.executable, "-c", self.ENDLESS, str(tmp_path / FILE)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout
+            for _ in range(3):
+                assert writer.stdout.readline()
+            writer.kill()
+        with closing(sqlite3.connect(tmp_path / FILE)) as db:
+            assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        with connect(Local, path=tmp_path / FILE) as contacts:
+            everyone = {contact.id: contact for contact in contacts.export()}
+            found = changes(contacts, 0, most=1_000_000)
+        assert len(everyone) % 5 == 0
+        assert len(everyone) >= 135
+        assert {contact.id: contact for contact in found.contacts} == everyone
+        assert not everyone.keys() & set(found.gone)
+        assert len(found.gone) % 5 == 0
+
     def test_one_that_holds_the_file_too_long_is_named(
         self, contacts: Contacts[Local], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
