@@ -122,7 +122,7 @@ def scans(provider: Provider, identifiers: Iterable[Identifier]) -> bool:
         return True
     if not isinstance(provider, Exports):
         return False
-    return not isinstance(provider, FindsContacts) or not all(looks_up(provider, each) for each in identifiers)
+    return not isinstance(provider, FindsContacts) or any(each.kind not in provider.find_kinds for each in identifiers)
 
 
 def _scanned(
@@ -144,7 +144,7 @@ def _cannot_find(provider: FindsContacts, identifier: Identifier, *, scan: bool)
 
 
 def _kind_of(identifier: Identifier) -> tuple[str, str]:
-    return identifier.kind.value, identifier.key
+    return identifier.compared_by[0], identifier.key
 
 
 def count(provider: Provider) -> Flow[Count]:

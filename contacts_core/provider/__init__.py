@@ -81,7 +81,7 @@ from contacts_core.provider.effects import (
 from contacts_core.provider.hooks import hookimpl
 from contacts_core.provider.http_settings import HttpSettings
 from contacts_core.provider.outcomes import absent, combined, done, failed, queued, unconfirmed
-from contacts_core.provider.pages import link, offset, offset_page, token_page
+from contacts_core.provider.pages import link, mapped, offset, offset_page, token_page
 from contacts_core.provider.payloads import (
     Payload,
     TolerantFields,
@@ -166,6 +166,7 @@ __all__ = [
     "json_text",
     "lines_decoder",
     "link",
+    "mapped",
     "moment",
     "number",
     "offset",

@@ -261,7 +261,7 @@ class ExportsPages(Exports, ABC):
             page = yield from self.contacts_page(list_id, cursor)
             count += len(page.items)
             cursor = cursors.after(page)
-            yield Emit(page.items)
+            yield Emit(cursors.new(page))
             if cursor is None:
                 break
         if page.total is not None and count < page.total:
@@ -440,7 +440,7 @@ def _read_all(provider: Exports, take: Callable[[Sequence[Contact]], object]) ->
     cursor: str | None = None
     while True:
         page = yield from provider.contacts_page(None, cursor)
-        take(page.items)
+        take(cursors.new(page))
         if (cursor := cursors.after(page)) is None:
             return page.total
 

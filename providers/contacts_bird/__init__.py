@@ -64,6 +64,7 @@ from contacts_core.provider import (
     failed,
     flows,
     hookimpl,
+    mapped,
     secret,
     setting,
     split_changes,
@@ -173,7 +174,7 @@ class Bird(
         return f"/workspaces/{quote(self.workspace_id, safe='')}"
 
     def validate_id(self, id: str) -> str:
-        return super().validate_id(id) or ("" if UUID.fullmatch(id) else "the id is not a UUID")
+        return "" if UUID.fullmatch(id) else super().validate_id(id) or "the id is not a UUID"
 
     def is_not_found(self, request: Request[Any], content: bytes) -> bool:
         """See `Provider.is_not_found`: Bird's errors have a code and a message."""
@@ -352,7 +353,7 @@ class Bird(
         """See `FindsContacts.cannot_find`."""
         return mapping.cannot_find(identifier, self.keys)
 
-    def _search(self, identifier: Identifier) -> Flow[list[Contact]]:
+    def _search(self, identifier: Identifier) -> Flow[Sequence[Contact]]:
         return (yield from self._complete((yield from self._matches(identifier))))
 
     def _matches(self, identifier: Identifier) -> Flow[list[ContactDetails]]:
@@ -379,16 +380,22 @@ class Bird(
             return None if found.next_page_token else []
         return (yield from self._complete(found.results)) or None
 
-    def _complete(self, found: Sequence[ContactDetails]) -> Flow[list[Contact]]:
+    def _complete(self, found: Sequence[ContactDetails]) -> Flow[Sequence[Contact]]:
         """Return contacts with all their identifiers; those that an answer leaves out are read contact by contact."""
         if any(self.validate_id(details.id) for details in found):
             raise UnexpectedPayload("the answer has a contact with an invalid id", provider=self.name)
-        known = {details.id: mapping.known_identifiers(details, self.keys) for details in found}
-        lacking = [details.id for details in found if not mapping.is_told(details, known[details.id])]
+        shown = {details.id: mapping.shown_identifiers(details, self.keys) for details in found}
+        lacking = [details.id for details in found if not mapping.is_told(details, shown[details.id])]
         read = yield from flows.read_each(lacking, self.concurrency, self._identifiers_told)
-        known |= {id: tuple(dict.fromkeys([*known[id], *identifiers])) for id, identifiers in read.items()}
         gone = set(lacking) - read.keys()
-        return [mapping.contact(each, known[each.id], self.keys) for each in found if each.id not in gone]
+
+        def contact(details: ContactDetails) -> Contact:
+            known = mapping.identifiers(shown[details.id], self.keys)
+            if details.id in read:
+                known = tuple(dict.fromkeys([*known, *read[details.id]]))
+            return mapping.contact(details, known, self.keys)
+
+        return mapped(contact, [details for details in found if details.id not in gone] if gone else found)
 
     def _identifiers_told(self, contact_id: str) -> Flow[tuple[Identifier, ...]]:
         """Read the identifiers of a contact; `NotFound` only if the contact itself is not found either."""
@@ -402,7 +409,7 @@ class Bird(
         found = yield from flows.gather(lambda cursor: self._identifiers_page(contact_id, cursor))
         if any(each.contact_id not in {None, contact_id} for each in found):
             raise UnexpectedPayload("the answer has identifiers of another contact", provider=self.name)
-        return mapping.identifiers(found, self.keys)
+        return mapping.identifiers(((each.key, each.value) for each in found), self.keys)
 
     def _identifiers_page(self, contact_id: str, cursor: str | None) -> Flow[Page[Any]]:
         found = yield from api.identifiers(contact_id, cursor)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, TypeGuard
 
-from attrs import frozen
+from attrs import Factory, frozen
+from attrs import field as attribute
 
-from contacts_bird.payloads import AttributeDetails, ContactDetails, IdentifierRef, ListDetails
+from contacts_bird.payloads import AttributeDetails, ContactDetails, ListDetails
 from contacts_core.errors import InvalidInput
 from contacts_core.models import (
     Channel,
@@ -69,25 +70,39 @@ make_contact = constructor(Contact)
 make_identifier = constructor(Identifier)
 
 
+def _kinds(keys: Keys) -> Mapping[str, IdentifierKind]:
+    named = [(key, kind) for kind, of_kind in keys.by_kind.items() for key in of_kind]
+    kinds = dict(reversed(named))  # the first kind that names a key has it
+    return {key: kinds[key] for key, _ in named}
+
+
+def _own(keys: Keys) -> frozenset[str]:
+    return frozenset([*keys.kinds, *NAMES.values(), *CONSENT_ATTRIBUTES])
+
+
 @frozen
 class Keys:
-    """The keys under which a workspace stores each kind of identifier; the first one is written."""
+    """The keys under which a workspace stores each kind of identifier; the first one is written.
+
+    Attributes:
+        by_kind: The keys of each kind.
+        kinds: The kind of each key that the settings name.
+        own: Attributes that are identifiers, names or consent, not custom fields.
+    """
 
     by_kind: Mapping[IdentifierKind, Sequence[str]]
+    kinds: Mapping[str, IdentifierKind] = attribute(init=False, default=Factory(_kinds, takes_self=True))
+    own: frozenset[str] = attribute(init=False, default=Factory(_own, takes_self=True))
 
     def kind(self, key: str) -> IdentifierKind:
         """Return the kind of a key; `IdentifierKind.OTHER` for one that no setting names."""
-        return next((kind for kind, keys in self.by_kind.items() if key in keys), IdentifierKind.OTHER)
+        return self.kinds.get(key, IdentifierKind.OTHER)
 
     def of(self, wanted: Identifier) -> Sequence[str]:
         """Return the keys under which an identifier may be stored."""
         if wanted.kind is IdentifierKind.OTHER:
             return [wanted.key] if wanted.key else []
         return self.by_kind.get(wanted.kind, ())
-
-    def mirrored(self) -> list[str]:
-        """Return all keys that the settings name."""
-        return [key for keys in self.by_kind.values() for key in keys]
 
 
 # -- contacts
@@ -96,7 +111,7 @@ class Keys:
 def contact(found: ContactDetails, known: tuple[Identifier, ...], keys: Keys) -> Contact:
     """Return a contact with its identifiers, from its own answer or from a request for them."""
     attributes = found.attributes or {}
-    mirrored = {i.key for i in known} | set(keys.mirrored()) | set(NAMES.values())
+    own = keys.own.union([i.key for i in known])
     extra: dict[str, Any] = dict(found.unknown)
     created = moment(found.created_at, extra, "createdAt")
     updated = moment(found.updated_at, extra, "updatedAt")
@@ -117,9 +132,7 @@ def contact(found: ContactDetails, known: tuple[Identifier, ...], keys: Keys) ->
         lists=None if found.list_ids is None else tuple(found.list_ids),
         tags=(),
         custom={
-            name: custom_value(value)
-            for name, value in attributes.items()
-            if name not in mirrored and name not in CONSENT_ATTRIBUTES and value is not None
+            name: custom_value(value) for name, value in attributes.items() if name not in own and value is not None
         },
         created_at=created,
         updated_at=updated,
@@ -127,20 +140,20 @@ def contact(found: ContactDetails, known: tuple[Identifier, ...], keys: Keys) ->
     )
 
 
-def is_told(found: ContactDetails, known: tuple[Identifier, ...]) -> bool:
+def is_told(found: ContactDetails, shown: Collection[tuple[str, str]]) -> bool:
     """Return whether an answer has all identifiers of a contact: their count is not larger."""
     count = found.identifier_count
-    return count is not None and 0 <= count <= len(known)
+    return count is not None and 0 <= count <= len(shown)
 
 
-def known_identifiers(found: ContactDetails, keys: Keys) -> tuple[Identifier, ...]:
-    """Return the identifiers in an answer: the featured ones, and those mirrored in attributes."""
+def shown_identifiers(found: ContactDetails, keys: Keys) -> Collection[tuple[str, str]]:
+    """Return keys and values of the identifiers in an answer: the featured ones, and those mirrored in attributes."""
     shown = {(each.key, each.value): None for each in found.featured_identifiers or ()}
     attributes = found.attributes or {}
-    for key in dict.fromkeys([*keys.mirrored(), *(key for key, _ in shown)]):
+    for key in dict.fromkeys([*keys.kinds, *(key for key, _ in shown)]):
         if _is_list(values := attributes.get(key)):
             shown.update(((key, value), None) for value in values if isinstance(value, str))
-    return tuple(identifier(key, value, keys) for key, value in shown)
+    return shown
 
 
 def identifier(key: str, value: str, keys: Keys) -> Identifier:
@@ -148,9 +161,9 @@ def identifier(key: str, value: str, keys: Keys) -> Identifier:
     return make_identifier(kind=keys.kind(key), value=value, primary=False, label="", key=key, country_code="")
 
 
-def identifiers(found: Iterable[IdentifierRef], keys: Keys) -> tuple[Identifier, ...]:
-    """Return the identifiers of an answer about identifiers."""
-    return tuple(identifier(each.key, each.value, keys) for each in found)
+def identifiers(found: Iterable[tuple[str, str]], keys: Keys) -> tuple[Identifier, ...]:
+    """Return identifiers, from Bird's keys and values."""
+    return tuple(identifier(key, value, keys) for key, value in found)
 
 
 def custom_value(value: Any) -> CustomValue:
@@ -310,9 +323,10 @@ def changed_attributes(
     Raises:
         InvalidInput: A custom field is an attribute that another field or an identifier stands for.
     """
-    taken = {*keys.mirrored(), *NAMES.values()}
-    if named := sorted(taken & custom.keys()):
-        raise InvalidInput(f"the attribute {named[0]} is no custom field", hint="it stands for a name or an identifier")
+    if named := sorted(keys.own & custom.keys()):
+        raise InvalidInput(
+            f"the attribute {named[0]} is no custom field", hint="it stands for a name, an identifier or consent"
+        )
     shared = {NAMES[name]: text for name, text in texts.items()}
     return shared | {name: written_value(value) for name, value in custom.items()}
 

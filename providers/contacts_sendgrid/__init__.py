@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
 from attrs import evolve, frozen
 
-from contacts_core.errors import IncompleteExport, NotFound, Rejected, UnexpectedPayload
+from contacts_core.errors import ContactsError, IncompleteExport, NotFound, ProviderError, Rejected, UnexpectedPayload
 from contacts_core.models import (
     Consent,
     ConsentReason,
@@ -54,6 +55,7 @@ from contacts_core.provider import (
     RemovesIdentifiers,
     Request,
     Searches,
+    Sleep,
     UpsertsContacts,
     WritesConsent,
     about_id,
@@ -91,6 +93,7 @@ S = TypeVar("S", ImportStatus, ExportStatus)
 
 LARGEST_UPSERT = 30_000
 LARGEST_BODY = 6_000_000  # bytes
+READS_OF_SECOND_JOB = 8  # within about 25 seconds
 MOST_TURNS = 5  # of sending a batch again without what SendGrid named
 ONE_CONTACT = re.compile(r"/v3/marketing/contacts/[^/]+")
 LONGEST_ID = 64  # a hundred of these stay below the 8 kB that nginx allows a request line
@@ -222,8 +225,35 @@ class SendGrid(
         if not stored.primary:
             # The type EMAIL means the primary address; what an alternate one would do is documented nowhere.
             return failed(identifier.value, "not sent: SendGrid offers no way to remove an alternate e-mail address")
-        accepted = yield from api.delete_identifier(contact_id, mapping.DELETE_TYPES[stored.kind], stored.value)
-        return _queued(accepted)
+        request = api.delete_identifier(contact_id, mapping.DELETE_TYPES[stored.kind], stored.value)
+        try:
+            return _queued((yield from evolve(request, idempotent=False)))
+        except ProviderError as error:
+            if not (error.unclear and error.retryable):
+                raise
+        try:
+            accepted = yield from request
+            return (yield from self._removed_again(contact_id, identifier, accepted))
+        except ContactsError as error:
+            error.unclear = True  # because of the first request, whose answer was lost
+            raise
+
+    def _removed_again(self, contact_id: str, identifier: Identifier, accepted: Accepted) -> Flow[Outcome]:
+        """Return what became of a removal that was sent twice: its job fails where the first one did the work."""
+        if not accepted.job_id:
+            return unconfirmed()
+        job = Job(id=accepted.job_id, operation="remove_identifier", requested=1)
+        for pause in islice(flows.pauses(self.poll_interval), READS_OF_SECOND_JOB):
+            yield from Sleep(pause)
+            job = yield from self.get_job(job)
+            if job.finished:
+                break
+        if job.state is JobState.DONE:
+            return queued(job)
+        details = yield from self._alone(contact_id)
+        if identifier not in mapping.contact(details).identifiers:
+            return done(identifier.value)
+        return queued(evolve(job, state=JobState.UNKNOWN))  # what is read may be older than the removal
 
     def remove_from_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
         return _queued((yield from api.remove_from_list(list_id, [str(member) for member in members])))

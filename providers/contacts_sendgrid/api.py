@@ -53,7 +53,7 @@ def delete_all_contacts() -> Request[Accepted]:
 
 
 def delete_identifier(contact_id: str, identifier_type: str, identifier_value: str) -> Request[Accepted]:
-    """Queue the deletion of one identifier."""
+    """Queue the deletion of one identifier. The job of a second such request fails if the first one did its work."""
     body = {"identifier_type": identifier_type, "identifier_value": identifier_value}
     return delete(path(CONTACTS + "/{contact_id}/identifiers", contact_id=contact_id), Accepted, json=body)
 

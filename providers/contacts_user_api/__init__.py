@@ -46,6 +46,7 @@ from contacts_core.provider import (
     failed,
     flows,
     hookimpl,
+    mapped,
     offset,
     offset_page,
     secret,
@@ -299,12 +300,13 @@ class UserApi(
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         """Read the contacts of a list among all contacts, because a list's own answer has only names."""
         page = yield from self._details_page(cursor)
-        contacts = [mapping.contact(details) for details in (yield from self._completed(page.items))]
+        found = yield from self._completed(page.items)
         if list_id is None:
-            return Page(contacts, next=page.next, total=page.total)
-        if any(contact.lists is None for contact in contacts):
+            return Page(mapped(mapping.contact, found), next=page.next, total=page.total)
+        if not all(mapping.is_readable(details, "lists") for details in found):
             raise _untold(["lists"])
-        return Page([contact for contact in contacts if list_id in (contact.lists or ())], next=page.next)
+        members = [details for details in found if list_id in mapping.list_ids(details)]
+        return Page(mapped(mapping.contact, members), next=page.next)
 
     def _details_page(self, cursor: str | None) -> Flow[Page[ContactDetails]]:
         found = yield from api.contacts(offset(cursor))

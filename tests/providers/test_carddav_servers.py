@@ -420,6 +420,25 @@ def test_a_wrong_password_is_told(tmp_path: Any) -> None:
             client.count()
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.no_cover
+def test_a_book_of_five_thousand_cards_is_read_whole_and_in_few_requests(tmp_path: Any) -> None:
+    count = 5000  # Radicale takes about two milliseconds to store a card, and as long to show it
+    server = Radicale(tmp_path)
+    with server.running():
+        account = server.account()
+        cards = "".join(card(f"u-{n}", f"EMAIL:person{n}@example.com") for n in range(count))
+        with closing(account.http) as http:
+            headers = {"Content-Type": "text/vcard; charset=utf-8"}
+            assert http.put(account.book, content=cards, headers=headers, timeout=120).status_code == 201
+        requests: list[str] = []
+        with Contacts(account.provider()) as client:
+            client.add_event_hook(lambda request, _: requests.append(request.method))
+            emails = [contact.email for contact in client.export()]
+    assert sorted(map(str, emails)) == sorted(f"person{n}@example.com" for n in range(count))
+    assert len(requests) <= count / CardDav.page_size + 10
+
+
 def test_two_cards_with_one_uid_are_never_changed(tmp_path: Any) -> None:
     server = Xandikos(tmp_path)  # Radicale refuses the second one
     with server.running():

@@ -560,7 +560,7 @@ class ChangeCases(Cases):
         if outcome.state is OutcomeState.DONE:
             assert missing == [], f"after {struck} the outcome is done, and it is not so: {missing}, {outcome}"
         assert lost or outcome.absent == (), f"after {struck} the outcome calls absent who was there: {outcome.absent}"
-        if outcome.state is OutcomeState.FAILED and not lost:
+        if outcome.state is OutcomeState.FAILED:
             assert not happened, f"after {struck} the outcome is failed, and it was done: {outcome}"
 
     def _with_people(self, harness: Harness, records: Records) -> Records:
