@@ -43,6 +43,7 @@ from contacts_core.provider.capabilities import (
     NativeQuery,
     PartialResult,
     QueuesJobs,
+    RawContact,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
@@ -51,6 +52,7 @@ from contacts_core.provider.capabilities import (
     TakesIdentifiers,
     UpsertsContacts,
     capabilities,
+    raw_answer,
 )
 from contacts_core.provider.construct import constructor
 from contacts_core.provider.effects import (
@@ -116,6 +118,7 @@ __all__ = [
     "Provider",
     "QueuesJobs",
     "RateLimit",
+    "RawContact",
     "Read",
     "ReadsCustomFields",
     "ReadsLists",
@@ -164,6 +167,7 @@ __all__ = [
     "put",
     "query_value",
     "queued",
+    "raw_answer",
     "request",
     "secret",
     "setting",

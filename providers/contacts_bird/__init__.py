@@ -39,6 +39,7 @@ from contacts_core.provider import (
     PartialResult,
     Provider,
     RateLimit,
+    RawContact,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
@@ -55,6 +56,7 @@ from contacts_core.provider import (
     failed,
     flows,
     hookimpl,
+    raw_answer,
     secret,
     setting,
     token_page,
@@ -335,6 +337,9 @@ class Bird(
         (contact_id,) = ids
         details = about_id((yield from api.contact(contact_id)), contact_id, provider=self.name)
         return (yield from self._complete([details]))
+
+    def raw_contact(self, contact_id: str) -> Flow[RawContact]:
+        return raw_answer(api.contact(contact_id))
 
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         found = yield from (api.contacts_of_list(list_id, cursor) if list_id else api.contacts(cursor))

@@ -39,6 +39,7 @@ from contacts_core.provider import (
     PartialResult,
     Provider,
     RateLimit,
+    RawContact,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
@@ -55,6 +56,7 @@ from contacts_core.provider import (
     flows,
     hookimpl,
     queued,
+    raw_answer,
     secret,
     token_page,
     unconfirmed,
@@ -303,6 +305,9 @@ class SendGrid(
         answer = (yield from api.batch(ids)).result
         found = answer if answer is not None else (yield from self._by_id(ids))
         return [mapping.contact(details) for details in found]
+
+    def raw_contact(self, contact_id: str) -> Flow[RawContact]:
+        return raw_answer(api.contact(contact_id))
 
     def sample(self) -> Flow[Sequence[Contact] | None]:
         """See `Exports.sample`: up to fifty contacts, and the number of all."""

@@ -21,6 +21,7 @@ from contacts_core.provider import (
     Flow,
     GetsContacts,
     Provider,
+    RawContact,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
@@ -36,6 +37,7 @@ from contacts_core.provider import (
     hookimpl,
     offset,
     offset_page,
+    raw_answer,
     secret,
     unconfirmed,
 )
@@ -227,6 +229,9 @@ class UserApi(
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         (contact_id,) = ids
         return [mapping.contact((yield from self._told(contact_id)))]
+
+    def raw_contact(self, contact_id: str) -> Flow[RawContact]:
+        return raw_answer(api.contact(contact_id))
 
     def _told(self, contact_id: str, names: Sequence[str] = mapping.SHARED_RELATIONS) -> Flow[ContactDetails]:
         """Read a contact with these relations, from the pages of all contacts if its own answer leaves them out.
