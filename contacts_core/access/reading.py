@@ -20,6 +20,7 @@ from contacts_core.models import Contact, Identifier, IdentifierKind
 from contacts_core.plans.model import IdentifierExpansion
 from contacts_core.plans.planning import lookup
 from contacts_core.plans.planning.lookup import LookUp
+from contacts_core.plans.receipts.reasons import OTHER, WORDS
 from contacts_core.provider import DeletesContacts, Flow, GetsContacts, Provider, RawContact, ReadsLists
 from contacts_core.provider.payloads import raw_json
 
@@ -62,7 +63,7 @@ class AccountState:
         answer: LookUp = yield from lookup.by_identifier(self.provider, identifiers, control=True)
         for contacts in answer.found.matches.values():
             self.found |= {contact.id: contact for contact in contacts}
-        self.unknown |= {i: "the vendor cannot look it up" for i in answer.found.unasked}
+        self.unknown |= dict.fromkeys(answer.found.unasked, "the vendor cannot look it up")
         self.unknown |= {i: f"no contact was shown, and that proves nothing: {r}" for i, r in answer.unproven.items()}
         self.unknown |= {
             i: f"the vendor answered with {number} contact(s) that do not have it"
@@ -169,7 +170,7 @@ def _left_out(known: Collection[Identifier], states: Mapping[str, AccountState])
 def _leads(
     known: Collection[Identifier], states: Mapping[str, AccountState], left_out: Collection[tuple[str, str]]
 ) -> list[Identifier]:
-    """Return the identifiers of the person's contacts that were not looked up yet, in a form that every vendor takes."""
+    """Return the identifiers of the person's contacts that were not looked up yet, in a form that vendors take."""
     leads = {
         Identifier(each.kind, each.normal): None
         for name, state in states.items()
@@ -183,7 +184,8 @@ def _leads(
 
 def _reason(error: ContactsError) -> str:
     """Return an error in words: its kind and status, none of the vendor's text."""
-    return lookup.failure(error)
+    words = next((words for kind, words in WORDS if isinstance(error, kind)), OTHER)
+    return f"{words} ({lookup.failure(error)})"
 
 
 def _names(value: Any, contact_id: str, levels: int = 3) -> bool:
