@@ -169,7 +169,8 @@ class TestArchive:
     def test_the_checksums_and_the_receipt_cover_every_file(self, tmp_path: Path) -> None:
         returned = self.report().save(tmp_path / "jane.zip")
         content = files(tmp_path / "jane.zip")
-        sums = dict(reversed(line.split("  ")) for line in content["SHA256SUMS"].decode().splitlines())
+        lines = [line.split("  ") for line in content["SHA256SUMS"].decode().splitlines()]
+        sums = {name: digest for digest, name in lines}
         assert sums == {
             name: hashlib.sha256(data).hexdigest()
             for name, data in content.items()

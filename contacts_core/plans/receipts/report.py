@@ -7,7 +7,7 @@ by type, and only those of listed people are kept.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -281,7 +281,7 @@ class People:
         unlisted: How many people are not listed, and why.
     """
 
-    lines: list[Mapping[str, Any]]
+    lines: Sequence[Mapping[str, Any]]
     unlisted: Mapping[str, Any]
     _source: ReportSource
     _summary: Summary
@@ -366,7 +366,7 @@ def _step(line: Line) -> Mapping[str, Any]:
     after = f", round {line['round']}" if line["round"] > 1 else ""
     contacts = "1 contact" if line["contacts"] == 1 else f"{line['contacts']} contacts"
     counts = ", ".join(f"{line[name]} {word}" for name, word in COUNTS.items() if line[name])
-    state = STEP_STATES.get(line["state"], line["state"])
+    state = STEP_STATES.get(line["state"], str(line["state"]))
     jobs = [f"job {job['id'][:SHOWN_DIGITS]}" for job in line["jobs"]]
     return {
         "account": line["account"],
