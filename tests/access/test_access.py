@@ -24,7 +24,8 @@ from contacts_core.access.page import report_page
 from contacts_core.errors import InvalidInput, NotFound, Unavailable
 from contacts_core.formats import plain
 from contacts_core.models import Address, ContactList, Page
-from contacts_core.plans import IdentifierExpansion, Receipt
+from contacts_core.plans import IdentifierExpansion, Receipt, ReceiptBroken
+from contacts_core.plans.receipts.receipt import write
 from contacts_core.provider import Flow, RawContact, Stream
 from contacts_core.storage.database import locate_storage
 from contacts_core.storage.pseudonyms import PseudonymKey
@@ -284,6 +285,18 @@ class TestGaps:
         report = access_report(JANE, [account(contact("c1", JANE), kind=Filtered)])
         assert not report.complete
         assert "proves nothing" in text(report).partition("</div>")[0]
+
+
+def test_a_receipt_cannot_say_done_if_something_is_unknown() -> None:
+    _, receipt = archive_files(access_report(JANE, [account(kind=FailingProvider)]), KEY)
+    lines = [{name: line[name] for name in line.keys() - {"n", "prev", "hash"}} for line in receipt.lines]
+    for state, valid in (("incomplete", True), ("done", False)):
+        written = "".join(write([*lines[:-1], lines[-1] | {"state": state}], KEY))
+        if valid:
+            assert Receipt.parse(written).state == state
+        else:
+            with pytest.raises(ReceiptBroken, match="says done"):
+                Receipt.parse(written)
 
 
 class TestOthers:

@@ -34,6 +34,7 @@ def test_one_command_writes_the_archive_and_its_receipt_can_be_verified(environm
     assert done.code == Exit.DONE
     assert "nothing was changed; written to jane.zip" in done.err
     assert "--follow once" in done.err
+    assert "user-api has no look-up: every contact is read" in done.err
     assert person not in done.out + done.err
     assert stat.S_IMODE(ZIP.stat().st_mode) == 0o600
     with zipfile.ZipFile(ZIP) as archive:

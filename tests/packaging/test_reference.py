@@ -20,6 +20,7 @@ from contacts_core import AsyncContacts, Contacts
 ROOT = Path(__file__).parents[2]
 MODULES = {
     "contacts_core": "client",
+    "contacts_core.access": "access",
     "contacts_core.emulator": "emulator",
     "contacts_core.errors": "errors",
     "contacts_core.formats": "formats",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contacts_core.errors import ConfigurationError
@@ -191,6 +191,7 @@ def test_the_policy_allows_its_own_style_and_nothing_else() -> None:
     assert " style=" not in page
 
 
+@settings(deadline=None)  # the first page waits for the template engine
 @given(st.text(), st.text())
 def test_no_text_becomes_markup(reason: str, title: str) -> None:
     def tags(page: str) -> list[str]:
