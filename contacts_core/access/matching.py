@@ -58,4 +58,4 @@ def _apart(identifiers: Mapping[Key, set[Identifier]]) -> set[Key]:
 
 def _common(sets: Iterable[set[Identifier]]) -> bool:
     every = list(sets)
-    return len(every) < 2 or bool(set.intersection(*every))
+    return len(every) < 2 or bool(every[0].intersection(*every[1:]))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from contacts_core.access.model import AccessReport, AccountAccess, ContactAccess
 from contacts_core.formats import plain
@@ -111,13 +111,14 @@ def _address(address: Address) -> str:
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     """Yield the values in a vendor's own fields, each with the path to it."""
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _flat(inner, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list) and value:
-        for number, inner in enumerate(value, 1):
+    fields, items = cast("dict[str, Any]", value), cast("list[Any]", value)
+    if isinstance(value, dict):
+        for key, inner in fields.items():
+            yield from _flat(inner, f"{name}.{key}" if name else key)
+    elif isinstance(value, list):
+        for number, inner in enumerate(items, 1):
             yield from _flat(inner, f"{name} {number}")
-    elif value not in (None, "", {}, []):
+    elif value not in {None, ""}:
         yield name, _text(value)
 
 
@@ -131,6 +132,6 @@ def _text(value: object) -> str:
         case date():
             return value.isoformat()
         case list() | tuple() | set() | frozenset():
-            return ", ".join(map(_text, value))
+            return ", ".join(map(_text, cast("Collection[object]", value)))
         case _:
             return str(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from attrs import define, evolve, field
 
@@ -190,8 +190,9 @@ def _reason(error: ContactsError) -> str:
 
 def _names(value: Any, contact_id: str, levels: int = 3) -> bool:
     """Return whether a JSON object, or one near its top, has this id."""
-    if levels and isinstance(value, dict):
-        return any(inner == contact_id or _names(inner, contact_id, levels - 1) for inner in value.values())
-    if levels and isinstance(value, list):
-        return any(_names(inner, contact_id, levels - 1) for inner in value)
-    return False
+    if not levels or not isinstance(value, (dict, list)):
+        return False
+    fields, items = cast("dict[str, Any]", value), cast("list[Any]", value)
+    inner = fields.values() if isinstance(value, dict) else items
+    named = isinstance(value, dict) and contact_id in fields.values()
+    return named or any(_names(each, contact_id, levels - 1) for each in inner)

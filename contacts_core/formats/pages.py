@@ -69,5 +69,6 @@ def _environment(folder: Path) -> Environment:
     style = (TEMPLATES / "page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    environment.globals |= {"style": Markup(style), "policy": Markup(policy)}  # noqa: S704 - texts of this package
+    constants: dict[str, Any] = {"style": Markup(style), "policy": Markup(policy)}  # noqa: S704 - texts of this package
+    environment.globals.update(constants)
     return environment

@@ -287,6 +287,18 @@ class TestGaps:
         assert "proves nothing" in text(report).partition("</div>")[0]
 
 
+def test_statements_of_consent_are_shown_and_written_where_there_are_some() -> None:
+    report = access_report(JANE, [account(contact("c1", JANE))])
+    assert "Statements of consent were not read in: crm." in text(report)
+    statement = {"Channel": "email", "State": "revoked", "Reason": "unsubscribe <b>"}
+    report = evolve(report, accounts=(evolve(report.accounts[0], consent=(statement,)),))
+    page = text(report)
+    assert "not read in" not in page
+    assert "<dt>Reason</dt><dd>unsubscribe &lt;b&gt;</dd>" in page
+    content, _ = archive_files(report, KEY)
+    assert json.loads(content["report.json"])["accounts"][0]["consent"] == [statement]
+
+
 def test_a_receipt_cannot_say_done_if_something_is_unknown() -> None:
     _, receipt = archive_files(access_report(JANE, [account(kind=FailingProvider)]), KEY)
     lines = [{name: line[name] for name in line.keys() - {"n", "prev", "hash"}} for line in receipt.lines]
