@@ -36,13 +36,13 @@ def access(
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Write what the accounts hold about a person into an archive; nothing is changed.
+    """Write what is held about a person into an archive.
 
-    All identifiers belong to one person. The archive is a ZIP file that only you can read. It has a page to read and
-    print, every contact as JSON and as the vendor sent it, checksums, and a receipt without the person's identifiers.
-    A contact that may be of another person, because it shares a number but has other e-mail addresses, is left out; to
-    include it, give an identifier of its own. Exits 3 if something could not be read or was left out: the page says
-    what, in its first lines.
+    It only reads. All identifiers belong to one person. The archive is a ZIP file that only you can read. It has a page
+    to read and print, every contact as JSON and as the vendor sent it, checksums, and a receipt without the person's
+    identifiers. A contact that may be of another person, because it shares a number but has other e-mail addresses, is
+    left out; to include it, give an identifier of its own. Exits 3 if something could not be read or was left out: the
+    page says what, in its first lines.
 
         contacts access --email jane@example.com --accounts marketing,crm --to jane.zip
         contacts access --email jane@example.com --phone +12025550123 --accounts crm --follow once --to jane.zip
