@@ -48,6 +48,7 @@ from contacts_core.provider.capabilities import (
     NativeQuery,
     PartialResult,
     QueuesJobs,
+    RawContact,
     ReadsConsent,
     ReadsCustomFields,
     ReadsLists,
@@ -58,6 +59,7 @@ from contacts_core.provider.capabilities import (
     UpsertsContacts,
     WritesConsent,
     capabilities,
+    raw_answer,
 )
 from contacts_core.provider.construct import constructor
 from contacts_core.provider.effects import (
@@ -127,6 +129,7 @@ __all__ = [
     "Provider",
     "QueuesJobs",
     "RateLimit",
+    "RawContact",
     "Read",
     "ReadsConsent",
     "ReadsCustomFields",
@@ -178,6 +181,7 @@ __all__ = [
     "put",
     "query_value",
     "queued",
+    "raw_answer",
     "request",
     "secret",
     "setting",
