@@ -56,6 +56,7 @@ from contacts_core.provider.capabilities import (
     WritesConsent,
     capabilities,
 )
+from contacts_core.provider.consent import ConsentPreview, preview_consent
 from contacts_core.provider.construct import constructor
 from contacts_core.provider.effects import (
     Authorization,
@@ -94,6 +95,7 @@ __all__ = [
     "AddsToLists",
     "Authorization",
     "Blocking",
+    "ConsentPreview",
     "Counts",
     "CountsByPaging",
     "CreatesLists",
@@ -169,6 +171,7 @@ __all__ = [
     "path",
     "payload_converter",
     "post",
+    "preview_consent",
     "put",
     "query_value",
     "queued",
