@@ -61,6 +61,7 @@ from contacts_core.provider.capabilities import (
     capabilities,
     raw_answer,
 )
+from contacts_core.provider.consent import ConsentPreview, preview_consent
 from contacts_core.provider.construct import constructor
 from contacts_core.provider.effects import (
     Authorization,
@@ -100,6 +101,7 @@ __all__ = [
     "Authorization",
     "Blocking",
     "ChangesContacts",
+    "ConsentPreview",
     "Counts",
     "CountsByPaging",
     "CreatesCustomFields",
@@ -178,6 +180,7 @@ __all__ = [
     "path",
     "payload_converter",
     "post",
+    "preview_consent",
     "put",
     "query_value",
     "queued",
