@@ -21,14 +21,20 @@ if TYPE_CHECKING:
     from contacts_core.errors import ContactsError
     from contacts_core.models import (
         Address,
+        Channel,
+        Consent,
+        ConsentReason,
+        ConsentState,
         Contact,
         ContactList,
         Count,
+        Coverage,
         Explanation,
         Failure,
         FieldDefinition,
         FieldType,
         Found,
+        FoundConsent,
         Identifier,
         IdentifierKind,
         Job,
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
         Outcome,
         OutcomeState,
         Strategy,
+        merge_consent,
     )
     from contacts_core.query import F, Query, RawQuery
 
@@ -44,17 +51,23 @@ if TYPE_CHECKING:
 __all__ = [
     "Address",
     "AsyncContacts",
+    "Channel",
+    "Consent",
+    "ConsentReason",
+    "ConsentState",
     "Contact",
     "ContactList",
     "Contacts",
     "ContactsError",
     "Count",
+    "Coverage",
     "Explanation",
     "F",
     "Failure",
     "FieldDefinition",
     "FieldType",
     "Found",
+    "FoundConsent",
     "Identifier",
     "IdentifierKind",
     "Job",
@@ -68,6 +81,7 @@ __all__ = [
     "connect",
     "connect_async",
     "errors",
+    "merge_consent",
 ]
 
 _HOMES = {

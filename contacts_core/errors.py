@@ -123,12 +123,15 @@ class IncompleteSearch(ContactsError):
 
 
 class IncompleteExport(ContactsError):
-    """The export ended after ``found`` contacts, although the vendor announced ``total``, or more: then it is None."""
+    """The export ended after ``found`` contacts, although the vendor announced ``total``, or more: then it is None.
 
-    def __init__(self, found: int, total: int | None) -> None:
-        announced = f"of the {total} contacts that the vendor announced"
+    ``what`` names what was exported, where it was something else than contacts.
+    """
+
+    def __init__(self, found: int, total: int | None, what: str = "contacts") -> None:
+        announced = f"of the {total} {what} that the vendor announced"
         super().__init__(
-            f"the export held {found} {announced if total is not None else 'contacts, and the vendor has more'}",
+            f"the export held {found} {announced if total is not None else f'{what}, and the vendor has more'}",
             hint="export again; what was read so far is not the whole account",
         )
         self.found = found

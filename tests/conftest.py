@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import os
 import signal
 import socket
@@ -111,10 +112,18 @@ def _no_network() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders for thousands of tests; pytest's own way to number them reads all earlier ones each time."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _own_surroundings(_homes: Iterator[Path]) -> Iterator[None]:
     """Give each test an empty home, and none of the settings or proxies of whoever runs it."""
-    home = tmp_path_factory.mktemp("home")
+    home = next(_homes)
+    home.mkdir(mode=0o700)
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if (name.startswith(SETTINGS) and name not in KEPT) or name.lower().endswith("_proxy"):

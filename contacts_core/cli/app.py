@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from contacts_core.cli import output
 
-__all__ = ["Command", "app", "lists_itself", "section"]
+__all__ = ["Command", "SectionWithDefault", "app", "lists_itself", "section"]
 
 WIDEST = 20
 UsageError: Any = typer.BadParameter.__mro__[1]  # Typer brings its own Click, or uses the one that is installed
@@ -62,14 +62,17 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "count": ("read", "Count the contacts, and say how they were counted."),
         "lists": ("read", "Show the lists and their ids."),
         "fields": ("read", "Show the custom fields."),
+        "consent": ("consent", "Show, export and write statements of consent."),
     },
     "Change": {
         "delete": ("change", "Delete whole contacts, after asking."),
         "remove-identifier": ("change", "Remove one identifier and keep the contact."),
+        "change": ("change", "Change single fields of a contact, and leave all others."),
         "remove-from-list": ("change", "Take contacts off a list and keep them."),
         "add-to-list": ("change", "Put contacts on a list."),
         "upsert": ("change", "Create contacts, or update those that exist."),
         "create-list": ("change", "Create an empty list."),
+        "create-field": ("change", "Create a custom field."),
         "delete-list": ("change", "Delete a list and keep its contacts."),
     },
     "Plan, apply, prove": {
@@ -287,6 +290,21 @@ class Section(Strict, TyperGroup):
         verbatim(self.help or "", formatter)
 
 
+class SectionWithDefault(Section):
+    """Several commands below one name, of which one is meant where none of them is named.
+
+    Attributes:
+        default_command: Its name.
+    """
+
+    default_command = "show"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put it before anything that is no command and does not ask for help."""
+        named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if named else [self.default_command, *args])
+
+
 def lists_itself(context: Any) -> bool:
     """Whether a section was called without a command, so that it lists what it has.
 
@@ -302,9 +320,9 @@ def lists_itself(context: Any) -> bool:
     return not command
 
 
-def section(name: str, **options: Any) -> typer.Typer:
+def section(name: str, *, cls: type[TyperGroup] = Section, **options: Any) -> typer.Typer:
     """An empty group of commands."""
-    return typer.Typer(name=name, cls=Section, rich_markup_mode=None, add_completion=False, **options)
+    return typer.Typer(name=name, cls=cls, rich_markup_mode=None, add_completion=False, **options)
 
 
 def version(wanted: bool) -> None:

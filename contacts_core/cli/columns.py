@@ -14,7 +14,16 @@ import typer
 
 from contacts_core.cli import output
 
-__all__ = ["ACCOUNT_FIELDS", "CONTACT_FIELDS", "FIELD_FIELDS", "LIST_FIELDS", "RUN_FIELDS", "Listing", "Shape"]
+__all__ = [
+    "ACCOUNT_FIELDS",
+    "CONSENT_FIELDS",
+    "CONTACT_FIELDS",
+    "FIELD_FIELDS",
+    "LIST_FIELDS",
+    "RUN_FIELDS",
+    "Listing",
+    "Shape",
+]
 
 T = TypeVar("T")
 Getter = Callable[[Any], Any]
@@ -79,6 +88,12 @@ FIELD_FIELDS: Mapping[str, Getter] = {
     "options": _attribute("options"),
     "id": _attribute("id"),
     "read_only": _attribute("read_only"),
+}
+CONSENT_FIELDS: Mapping[str, Getter] = {
+    "identifier": lambda said: said.identifier.normal,
+    "kind": lambda said: said.identifier.key or said.identifier.kind.value,
+    **{name: _attribute(name) for name in ("channel", "state", "reason", "scope", "coverage", "at")},
+    **{name: _attribute(name) for name in ("evidence", "provider")},
 }
 ACCOUNT_FIELDS: Mapping[str, Getter] = {
     **{name: itemgetter(name) for name in ("name", "provider", "source")},

@@ -16,7 +16,18 @@ from typing import Any
 
 import typer
 
-__all__ = ["accounts", "custom_fields", "faults", "fields", "lists", "providers", "runs", "shown_fields"]
+__all__ = [
+    "accounts",
+    "changeable_fields",
+    "cleared_fields",
+    "custom_fields",
+    "faults",
+    "fields",
+    "lists",
+    "providers",
+    "runs",
+    "shown_fields",
+]
 
 Complete = Callable[[typer.Context, str], list[str]]
 PATIENCE = 5.0  # seconds; nobody waits longer for a Tab
@@ -80,12 +91,35 @@ def fields(_ctx: typer.Context) -> Iterable[str]:
 
 
 @_quiet
+def changeable_fields(_ctx: typer.Context) -> Iterable[str]:
+    """Fields that can be set, each with the sign before its value."""
+    from contacts_core.models import CHANGEABLE_FIELDS
+
+    return (*(f"{name}=" for name in CHANGEABLE_FIELDS[:-1]), "custom.")
+
+
+@_quiet
+def cleared_fields(_ctx: typer.Context) -> Iterable[str]:
+    """Fields that can be cleared."""
+    from contacts_core.models import CHANGEABLE_FIELDS
+
+    return (*CHANGEABLE_FIELDS[:-1], "custom.")
+
+
+@_quiet
 def shown_fields(ctx: typer.Context) -> Iterable[str]:
     """Fields that can be shown."""
-    from contacts_core.cli.columns import ACCOUNT_FIELDS, CONTACT_FIELDS, FIELD_FIELDS, LIST_FIELDS, RUN_FIELDS
+    from contacts_core.cli import columns
 
-    of_command = {"lists": LIST_FIELDS, "fields": FIELD_FIELDS, "accounts": ACCOUNT_FIELDS, "runs": RUN_FIELDS}
-    return of_command.get(ctx.info_name or "", CONTACT_FIELDS)
+    of_command = {
+        "lists": columns.LIST_FIELDS,
+        "fields": columns.FIELD_FIELDS,
+        "accounts": columns.ACCOUNT_FIELDS,
+        "runs": columns.RUN_FIELDS,
+    }
+    if ctx.parent and ctx.parent.info_name == "consent":
+        return columns.CONSENT_FIELDS
+    return of_command.get(ctx.info_name or "", columns.CONTACT_FIELDS)
 
 
 @_quiet

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from contacts_core.models import FieldType
     from contacts_core.query import Field, Query
 
-__all__ = ["NAMES", "Combined", "Condition", "has", "moment", "where"]
+__all__ = ["CUSTOM", "NAMES", "Combined", "Condition", "has", "moment", "value_of", "where"]
 
 NAMES = (
     "id",
@@ -104,24 +104,7 @@ class Condition:
             return OPERATORS[self.operator](field, self.text)
         if self.field in TIMES:
             return OPERATORS[self.operator](field, moment(self.text))
-        return OPERATORS[self.operator](field, self._value(types.get(self.custom)))
-
-    def _value(self, kind: FieldType | None) -> Any:
-        from contacts_core.models import FieldType
-
-        try:
-            match kind:
-                case FieldType.NUMBER:
-                    return _number(self.text)
-                case FieldType.BOOLEAN:
-                    return {"true": True, "false": False}[self.text.lower()]
-                case FieldType.DATE:
-                    return moment(self.text)
-                case _:
-                    return self.text
-        except (ValueError, KeyError):
-            expected = kind.value if kind else ""
-            raise typer.BadParameter(f"{self.option} {self.custom}: expected a {expected}, got {self.text!r}") from None
+        return OPERATORS[self.operator](field, value_of(self.option, self.custom, self.text, types.get(self.custom)))
 
 
 @dataclass(frozen=True)
@@ -252,6 +235,40 @@ def moment(text: str) -> datetime:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is not a time; write 2025-01-31 or 2025-01-31T12:00:00+01:00") from None
+
+
+def value_of(option: str, name: str, text: str, kind: FieldType | None, *, as_stored: bool = False) -> Any:
+    """The value of a custom field, in the type of the field.
+
+    Args:
+        option: The option that it was given with, for messages.
+        name: The field, for messages.
+        text: The value as it was given.
+        kind: The type of the field; None if it is not known, and then the value is a text.
+        as_stored: Whether a date without a time stays a date, and several texts are split, as contacts have them.
+
+    Raises:
+        typer.BadParameter: The value is not of this type.
+    """
+    from contacts_core.cli.options import split
+    from contacts_core.models import FieldType
+    from contacts_core.provider.values import calendar_date
+
+    try:
+        match kind:
+            case FieldType.NUMBER:
+                return _number(text)
+            case FieldType.BOOLEAN:
+                return {"true": True, "false": False}[text.lower()]
+            case FieldType.DATE:
+                return (calendar_date(text) if as_stored else None) or moment(text)
+            case FieldType.CHOICES if as_stored:
+                return tuple(split(text))
+            case _:
+                return text
+    except (ValueError, KeyError):
+        expected = kind.value if kind else ""
+        raise typer.BadParameter(f"{option} {name}: expected a {expected}, got {text!r}") from None
 
 
 def _number(text: str) -> float:

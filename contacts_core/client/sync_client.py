@@ -11,12 +11,16 @@ from contacts_core.http.blocking import BlockingTransport
 from contacts_core.http.hooks import BeforeSend, EventHook
 from contacts_core.http.protocols import Client
 from contacts_core.models import (
+    Consent,
     Contact,
     ContactList,
     Count,
+    CustomValue,
     Explanation,
     FieldDefinition,
+    FieldType,
     Found,
+    FoundConsent,
     Identifier,
     Job,
     Outcome,
@@ -24,22 +28,28 @@ from contacts_core.models import (
 from contacts_core.operations import WriteGuard
 from contacts_core.provider import (
     AddsToLists,
+    ChangesContacts,
     Counts,
+    CreatesCustomFields,
     CreatesLists,
     DeletesAllContacts,
     DeletesContacts,
     DeletesLists,
+    ErasesMailData,
     Exports,
+    FindsConsent,
     FindsContacts,
     Flow,
     GetsContacts,
     Provider,
     QueuesJobs,
+    ReadsConsent,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
     UpsertsContacts,
+    WritesConsent,
 )
 from contacts_core.query import Query
 
@@ -192,6 +202,32 @@ class Contacts(Generic[P_co]):
         """
         return self._transport.run(operations.remove_identifier(self.provider, contact_id, identifier))
 
+    def change_contact(
+        self: Contacts[ChangesContacts],
+        contact_id: str,
+        *,
+        set: Mapping[str, CustomValue] | None = None,
+        clear: Iterable[str] = (),
+    ) -> Outcome:
+        """Change fields of one contact. All other fields stay, and so do its identifiers and lists.
+
+        Fields are ``first_name``, ``last_name``, ``full_name``, ``organization``, ``title``, ``line1``, ``line2``,
+        ``city``, ``region``, ``postal_code`` and ``country`` of the address, ``address`` for vendors that keep it as
+        one text, and ``custom.`` with the name of a custom field. A full name that the vendor makes of first and last
+        name follows them. If nothing is given, nothing is sent.
+
+        Args:
+            contact_id: The vendor's id of the contact.
+            set: New values, by the name of the field.
+            clear: Names of fields that lose their value.
+
+        Raises:
+            NotFound: There is no such contact.
+            InvalidInput: There is no such field, or a value cannot be written; nothing was changed.
+            UnsupportedOperation: The vendor cannot set or clear one of the fields; nothing was sent.
+        """
+        return self._transport.run(operations.change_contact(self.provider, contact_id, set or {}, clear))
+
     def remove_from_list(
         self: Contacts[RemovesFromLists], list_id: str, members: Iterable[str | Identifier]
     ) -> Outcome:
@@ -315,6 +351,20 @@ class Contacts(Generic[P_co]):
         """
         return self._transport.run(operations.create_list(self.provider, name))
 
+    def ensure_list(self: Contacts[CreatesLists], name: str) -> ContactList:
+        """Find the list with this name, or create it if there is none.
+
+        Calling it again returns the same list, also after a crash.
+
+        Args:
+            name: The exact name of the list.
+
+        Raises:
+            InvalidInput: Several lists have this name, or it is not allowed; nothing was created.
+            UnsupportedOperation: The provider cannot read its lists.
+        """
+        return self._transport.run(operations.ensure_list(self.provider, name))
+
     def delete_list(self: Contacts[DeletesLists], list_id: str) -> Outcome:
         """Delete a list, and keep its contacts.
 
@@ -329,6 +379,21 @@ class Contacts(Generic[P_co]):
     def custom_fields(self: Contacts[ReadsCustomFields]) -> list[FieldDefinition]:
         """Read the definitions of all custom fields of the account."""
         return self._transport.run(operations.custom_fields(self.provider))
+
+    def create_custom_field(self: Contacts[CreatesCustomFields], name: str, type: FieldType) -> FieldDefinition:
+        """Create a custom field; contacts can have values in it from then on.
+
+        Some vendors refuse values in a new field for a few seconds.
+
+        Args:
+            name: Its name. Names that differ only in case are taken for the same.
+            type: The type of its values.
+
+        Raises:
+            InvalidInput: The name is not allowed, or a field has it already; nothing was created.
+            UnsupportedOperation: The vendor has no fields of this type that can be created; nothing was sent.
+        """
+        return self._transport.run(operations.create_custom_field(self.provider, name, type))
 
     def upsert_contacts(
         self: Contacts[UpsertsContacts],
@@ -354,6 +419,73 @@ class Contacts(Generic[P_co]):
         """
         guard = None if recreate_erased else self._guard
         return self._transport.run(operations.upsert_contacts(self.provider, contacts, lists, guard))
+
+    def consent(self: Contacts[ReadsConsent]) -> Iterator[Consent]:
+        """Iterate over every statement of consent of the account, in constant memory.
+
+        These are all opt-ins, unsubscribes, bounces and the like that the vendor tells, also about people who are no
+        contacts. `contacts_core.merge_consent` says which of several statements counts.
+
+        Yields:
+            Each statement. A statement that changes while it runs may appear as before or after the change.
+
+        Raises:
+            IncompleteExport: The vendor has more statements than it shows.
+        """
+        return self._transport.stream(operations.consent(self.provider))
+
+    def find_consent(self: Contacts[FindsConsent], identifiers: Iterable[Identifier]) -> FoundConsent:
+        """Look up the statements of consent about identifiers.
+
+        Args:
+            identifiers: The identifiers, of any kind.
+
+        Returns:
+            The statements by identifier. An identifier without a statement has an empty tuple: nobody has said anything
+            about it. ``FoundConsent.unasked`` has the identifiers that could not be looked up.
+        """
+        return self._transport.run(operations.find_consent(self.provider, identifiers))
+
+    def write_consent(
+        self: Contacts[WritesConsent],
+        statements: Iterable[Consent],
+        *,
+        accept: Iterable[str] = (),
+        recreate_erased: bool = False,
+    ) -> Outcome:
+        """Write statements of consent.
+
+        A statement that would lose something at this vendor is not sent unless that loss is accepted. A grant that must
+        not overrule what the vendor has is never sent; see `contacts_core.merge_consent`. Such statements are in
+        ``Outcome.failed``. What was lost of the others is in ``Outcome.dropped_fields``, with its code.
+
+        Args:
+            statements: The statements, any number of them. Where the vendor keeps one about each thing, they are merged
+                first.
+            accept: Losses that are accepted: ``REASON_LOST``, ``DATE_LOST``, ``NO_PLACE:evidence``, ``NO_PLACE:scope``
+                (it covers the whole channel then), ``RETYPED:coverage`` (it covers all messages then). What a vendor
+                cannot hold at all is never sent.
+            recreate_erased: Also write about people who were erased, where a statement creates a contact.
+
+        Raises:
+            InvalidInput: ``accept`` names something else; nothing was sent.
+            Interrupted: The operation stopped half-way; see `delete_contacts`.
+        """
+        guard = None if recreate_erased else self._guard
+        return self._transport.run(operations.write_consent(self.provider, statements, accept, guard))
+
+    def erase_mail_data(self: Contacts[ErasesMailData], identifiers: Iterable[Identifier]) -> Outcome:
+        """Erase what the vendor keeps of mail that was sent to addresses, such as names and subject lines.
+
+        Contacts and statements of consent stay. There is no way back.
+
+        Args:
+            identifiers: The e-mail addresses. Other identifiers are in ``Outcome.failed``.
+
+        Raises:
+            Interrupted: The operation stopped half-way; see `delete_contacts`.
+        """
+        return self._transport.run(operations.erase_mail_data(self.provider, identifiers))
 
     def get_job(self: Contacts[QueuesJobs], job: Job | str) -> Job:
         """Read a job once, as the vendor reports it now.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from attrs import frozen
 
 from contacts_core.config import plugins
+from contacts_core.models import IdentifierKind
 from contacts_core.provider import (
     CAPABILITIES,
     Counts,
@@ -24,6 +25,7 @@ from contacts_core.provider import (
 __all__ = ["Row", "cell", "markdown", "rows"]
 
 YES, EMULATED, SCAN, ONE_BY_ONE, NO = "yes", "emulated", "by scan", "one by one", "\N{EN DASH}"
+OTHERS_SCANNED, SOME_KINDS = "yes, some kinds by scan", "some kinds"
 # Ways to have a capability that read every contact.
 SCANNING: Mapping[type[Provider], type[Provider]] = {FindsContacts: FindsContactsByScan, Counts: CountsByPaging}
 
@@ -66,8 +68,9 @@ def rows(providers: Mapping[str, type[Provider]] | None = None) -> list[Row]:
 def cell(provider: type[Provider], capability: type[Provider]) -> str:
     """How a provider has a capability, in a word or two.
 
-    ``yes``, ``emulated`` (read, changed and written back), ``by scan`` (every contact is read), ``one by one`` (a
-    request for each contact), or a dash.
+    ``yes``, ``emulated`` (read, changed and written back), ``by scan`` (every contact is read), ``yes, some kinds by
+    scan`` or ``some kinds`` (of identifiers, where the vendor cannot look up all), ``one by one`` (a request for each
+    contact), or a dash.
     """
     if capability in provider.read_modify_write:
         return EMULATED
@@ -75,9 +78,15 @@ def cell(provider: type[Provider], capability: type[Provider]) -> str:
         return SCAN if capability is Searches and issubclass(provider, Exports) else NO
     if capability in SCANNING and issubclass(provider, SCANNING[capability]):
         return SCAN
+    if capability is FindsContacts and not _looks_up_all(provider):
+        return OTHERS_SCANNED if issubclass(provider, Exports) else SOME_KINDS
     if capability in (DeletesContacts, DeletesAllContacts) and _deletes_singly(provider, capability):
         return ONE_BY_ONE
     return YES
+
+
+def _looks_up_all(provider: type[Provider]) -> bool:
+    return issubclass(provider, FindsContacts) and set(IdentifierKind) <= set(provider.find_kinds)
 
 
 def _deletes_singly(provider: type[Provider], capability: type[Provider]) -> bool:

@@ -31,6 +31,8 @@ FAULTS: dict[str, str] = {
     "ignored-filter": "a look-up answers as if it had no condition: with the first contacts of the account",
     "wrong-person": "a look-up answers with one contact, who is somebody else",
     "stale-identity": "after a contact is read by id or looked up, its identifiers become those of somebody else",
+    "resubscribes": "writing a contact makes whoever unsubscribed a subscriber again",
+    "consent-ignored": "an unsubscribe is accepted, and nothing happens",
     "not-found-everywhere": "404 with a web page for every path, as from a gateway in front; not processed",
     "not-found-everywhere-text": "the same with the text `404 page not found`",
     "not-found-everywhere-json": "the same with a JSON object that has a `message`",

@@ -18,10 +18,10 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 from cattrs.v import format_exception
 
 from contacts_core.errors import InvalidInput
-from contacts_core.models import Contact, Count, CustomValue, Found, Identifier, Job, Outcome
+from contacts_core.models import Consent, Contact, Count, CustomValue, Found, FoundConsent, Identifier, Job, Outcome
 from contacts_core.models.identifiers import scrub
 
-__all__ = ["contact_from_plain", "job_from_plain", "plain"]
+__all__ = ["consent_from_plain", "contact_from_plain", "job_from_plain", "plain"]
 
 T = TypeVar("T", bound=AttrsInstance)
 
@@ -46,6 +46,15 @@ def contact_from_plain(data: Any) -> Contact:
         InvalidInput: It is not a contact, or has unknown fields.
     """
     return _structured(data, Contact)
+
+
+def consent_from_plain(data: Any) -> Consent:
+    """Return the statement of consent of a JSON object that `plain` made.
+
+    Raises:
+        InvalidInput: It is not a statement of consent, or has unknown fields.
+    """
+    return _structured(data, Consent)
 
 
 def job_from_plain(data: Any) -> Job:
@@ -111,6 +120,19 @@ def _found(found: Found) -> dict[str, Any]:
         ],
         "unasked": [{"identifier": plain(i), "reason": reason} for i, reason in found.unasked.items()],
         "mismatched": [{"identifier": plain(i), "contacts": number} for i, number in found.mismatched.items()],
+    }
+
+
+def _found_consent(found: FoundConsent) -> dict[str, Any]:
+    return {
+        "asked": len(found),
+        "found": sum(map(bool, found.values())),
+        "statements": [
+            {"identifier": plain(identifier), "statements": [plain(statement) for statement in statements]}
+            for identifier, statements in found.items()
+        ],
+        "unasked": [{"identifier": plain(i), "reason": reason} for i, reason in found.unasked.items()],
+        "mismatched": [{"identifier": plain(i), "statements": number} for i, number in found.mismatched.items()],
     }
 
 
@@ -197,6 +219,7 @@ def _converter() -> Converter:
     made.register_unstructure_hook(Enum, lambda member: member.value)
     made.register_unstructure_hook(Count, lambda count: {"count": int(count), "source": count.source})
     made.register_unstructure_hook(Found, _found)
+    made.register_unstructure_hook(FoundConsent, _found_consent)
     made.register_unstructure_hook(Identifier, _identifier)
     made.register_structure_hook(Identifier, _identifier_from)
     made.register_unstructure_hook(Outcome, _outcome)

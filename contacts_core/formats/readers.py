@@ -16,15 +16,16 @@ import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, cast
+from typing import Any, BinaryIO, TypeAlias, TypeVar, cast
 
 from contacts_core.errors import InvalidInput
-from contacts_core.formats.plain_data import contact_from_plain
-from contacts_core.models import Contact, Identifier
+from contacts_core.formats.plain_data import consent_from_plain, contact_from_plain
+from contacts_core.models import Consent, Contact, Identifier
 from contacts_core.models.identifiers import EMAILS, scrub
 
-__all__ = ["read_json_lines", "read_lines", "read_people", "readable"]
+__all__ = ["read_consent", "read_json_lines", "read_lines", "read_people", "readable"]
 
+T = TypeVar("T")
 Source: TypeAlias = Path | BinaryIO
 
 STDIN = "-"
@@ -95,10 +96,23 @@ def read_json_lines(source: Source) -> Iterator[Contact]:
     Raises:
         InvalidInput: A line is not a contact, or has unknown fields; the message names the line.
     """
+    return _read_each(source, contact_from_plain)
+
+
+def read_consent(source: Source) -> Iterator[Consent]:
+    """Iterate over the statements of consent of a file of JSON Lines.
+
+    Raises:
+        InvalidInput: A line is not a statement of consent, or has unknown fields; the message names the line.
+    """
+    return _read_each(source, consent_from_plain)
+
+
+def _read_each(source: Source, read: Callable[[Any], T]) -> Iterator[T]:
     name = _name(source)
     for number, line in read_lines(source):
         try:
-            yield contact_from_plain(_json(line))
+            yield read(_json(line))
         except InvalidInput as error:
             raise InvalidInput(f"{name}, line {number}: {error}", hint=error.hint) from None
 

@@ -9,14 +9,26 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, TextIO
+from typing import Any, ClassVar, TextIO, TypeVar
 
 from contacts_core.errors import InvalidInput
 from contacts_core.formats.plain_data import plain
 from contacts_core.formats.private_files import private_file
-from contacts_core.models import Address, Contact, Identifier, IdentifierKind
+from contacts_core.models import Address, Consent, Contact, Identifier, IdentifierKind
 
-__all__ = ["FORMATS", "ContactWriter", "CsvWriter", "JsonLinesWriter", "writer_for"]
+__all__ = [
+    "FORMATS",
+    "ConsentCsvWriter",
+    "ConsentJsonLinesWriter",
+    "ConsentWriter",
+    "ContactWriter",
+    "CsvWriter",
+    "JsonLinesWriter",
+    "consent_writer_for",
+    "writer_for",
+]
+
+W = TypeVar("W")
 
 ADDRESS = ("line1", "line2", "city", "region", "postal_code", "country", "formatted")
 
@@ -122,6 +134,75 @@ class CsvWriter(ContactWriter):
         return joined(values, self._guard)
 
 
+class ConsentWriter(ABC):
+    """Write statements of consent to an open text file."""
+
+    @abstractmethod
+    def write(self, statement: Consent) -> None:
+        """Write one statement."""
+
+
+class ConsentJsonLinesWriter(ConsentWriter):
+    """Write each statement of consent as one JSON object, which `read_consent` reads."""
+
+    def __init__(self, file: TextIO, *, excel_safe: bool = False) -> None:
+        if excel_safe:
+            raise InvalidInput("only CSV can be made safe for spreadsheets", hint="use a name ending in .csv")
+        self._file = file
+
+    def write(self, statement: Consent) -> None:
+        """Write one statement."""
+        self._file.write(json.dumps(plain(statement), ensure_ascii=False) + "\n")
+
+
+class ConsentCsvWriter(ConsentWriter):
+    """Write each statement of consent as one row, always with the same columns."""
+
+    columns: ClassVar[tuple[str, ...]] = (
+        "identifier",
+        "kind",
+        "channel",
+        "state",
+        "reason",
+        "scope",
+        "coverage",
+        "at",
+        "evidence",
+        "provider",
+    )
+
+    def __init__(self, file: TextIO, *, excel_safe: bool = False) -> None:
+        self._guard: Callable[[str], str] = guarded if excel_safe else str
+        self._rows = csv.writer(file, quoting=csv.QUOTE_ALL if excel_safe else csv.QUOTE_MINIMAL)
+        self._rows.writerow(self.columns)
+
+    def write(self, statement: Consent) -> None:
+        """Write one statement."""
+        self._rows.writerow(map(self._guard, consent_cells(statement)))
+
+
+def consent_cells(statement: Consent) -> tuple[str, ...]:
+    """Return a statement of consent as cells, in the order of `ConsentCsvWriter.columns`."""
+    identifier = statement.identifier
+    return (
+        identifier.normal,
+        identifier.key if identifier.kind is IdentifierKind.OTHER else identifier.kind.value,
+        statement.channel.value,
+        statement.state.value,
+        statement.reason.value if statement.reason else "",
+        statement.scope,
+        statement.coverage.value,
+        statement.at.isoformat() if statement.at else "",
+        statement.evidence,
+        statement.provider,
+    )
+
+
+CONSENT_FORMATS: Mapping[str, Callable[..., ConsentWriter]] = {
+    ".csv": ConsentCsvWriter,
+    ".jsonl": ConsentJsonLinesWriter,
+    ".ndjson": ConsentJsonLinesWriter,
+}
 FORMATS: Mapping[str, Callable[..., ContactWriter]] = {
     ".csv": CsvWriter,
     ".jsonl": JsonLinesWriter,
@@ -143,11 +224,24 @@ def writer_for(path: Path, *, excel_safe: bool = False) -> Generator[ContactWrit
     Raises:
         InvalidInput: The suffix is not one of `FORMATS`, or the path is a folder.
     """
-    make = FORMATS.get(path.suffix.lower())
+    with _opened(path, FORMATS, excel_safe=excel_safe) as writer:
+        yield writer
+
+
+@contextmanager
+def consent_writer_for(path: Path, *, excel_safe: bool = False) -> Generator[ConsentWriter]:
+    """Open a writer of statements of consent for a file, as `writer_for` does for contacts."""
+    with _opened(path, CONSENT_FORMATS, excel_safe=excel_safe) as writer:
+        yield writer
+
+
+@contextmanager
+def _opened(path: Path, formats: Mapping[str, Callable[..., W]], *, excel_safe: bool) -> Generator[W]:
+    make = formats.get(path.suffix.lower())
     if make is None:
         raise InvalidInput(
             f"no format is known for a file named {path.name}",
-            hint=f"the name has to end in {', '.join(FORMATS)}",
+            hint=f"the name has to end in {', '.join(formats)}",
         )
     if path.is_dir():
         raise InvalidInput(f"{path.name} is a folder", hint="name a file")

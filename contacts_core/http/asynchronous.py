@@ -58,6 +58,8 @@ __all__ = ["AsyncTransport"]
 
 T = TypeVar("T")
 
+TURNS_TO_SEND = 10  # of the event loop; a request over a connection that is open is sent in the fifth
+
 
 class AsyncTransport(Transport):
     """Runs flows with an asynchronous client; `Gather` uses tasks."""
@@ -164,6 +166,7 @@ class AsyncTransport(Transport):
                     own, end = Interruption(), None
                     ahead = self._begun(following, open_files, own)
                     try:
+                        await _let_go_out(ahead)
                         for item in effect.items:
                             yield item
                         end = await _ended(ahead) if ahead else None
@@ -532,6 +535,12 @@ async def _ended(work: Awaitable[T]) -> _Ended[T]:
         return _Ended(await work)
     except Exception as error:  # noqa: BLE001 - it is raised in the flow
         return _Ended(error=error)
+
+
+async def _let_go_out(ahead: asyncio.Future[object] | None) -> None:
+    """Let a request go out before items are mapped and consumed: the event loop may get no turn until that is done."""
+    for _ in range(TURNS_TO_SEND if ahead else 0):
+        await asyncio.sleep(0)
 
 
 def _handed(stream: Stream[T], end: _Ended[Any]) -> Effect | Emit[T]:

@@ -12,9 +12,9 @@ from contextlib import ExitStack
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from contacts_core.errors import Cancelled, ContactsError, DeadlineExceeded, InvalidInput
+from contacts_core.errors import Cancelled, ConfigurationError, ContactsError, DeadlineExceeded, InvalidInput
 from contacts_core.http.downloads import MAX_REDIRECTS, OpenFile
-from contacts_core.http.exchange import allowed_place, deadline, within
+from contacts_core.http.exchange import allowed_place, deadline, gone_out, within
 from contacts_core.http.interruption import Interruption, not_started
 from contacts_core.http.protocols import BlockingHttpResponse, Client, HttpRequest
 from contacts_core.http.retry import TOO_LATE, Attempts
@@ -51,6 +51,8 @@ __all__ = ["BlockingTransport"]
 
 T = TypeVar("T")
 
+GOES_OUT_S = 0.01  # a request goes out within a millisecond, unless a rate limit or a slow connection holds it back
+
 
 class BlockingTransport(Transport):
     """Runs flows with a blocking client; `Gather` uses threads."""
@@ -75,6 +77,7 @@ class BlockingTransport(Transport):
         """
         super().__init__(provider, monotonic, jitter)
         self._sleep = sleep
+        self._pausing: list[threading.Event] = []  # what other threads wait for in their pauses
         self._own: httpx.Client | None = None
         self._fork_lock = threading.Lock()
         self._open(client)
@@ -95,6 +98,8 @@ class BlockingTransport(Transport):
     def close(self) -> None:
         """Close the connections, unless the client is the caller's."""
         self._closed = True
+        for pause in tuple(self._pausing):
+            pause.set()
         if self._own:
             self._own.close()
 
@@ -146,6 +151,7 @@ class BlockingTransport(Transport):
                         effect = continued(stream, following)
                         continue
                     with _Ahead(self, following, interruption) as ahead:
+                        ahead.let_go_out()
                         yield from effect.items
                     effect = ahead.step(stream)
             except StopIteration:
@@ -280,19 +286,22 @@ class BlockingTransport(Transport):
     def _attempt(self, request: Request[T], attempts: Attempts, interruption: Interruption) -> T:
         built, limit_s = self._wire.request(self._client, request, self._keys(attempts))
         while True:
-            try:
-                self._slots.get(timeout=min(self._left_s(attempts), threading.TIMEOUT_MAX))
-            except Empty:
-                raise DeadlineExceeded(TOO_LATE) from None
+            slot: list[None] = []
             try:  # a request counts when nothing holds it back any more, not while it waits for a slot
+                # In one step, so that Ctrl-C cannot come between getting a slot and knowing of it.
+                slot.extend(map(self._slots.get, (True,), (min(self._left_s(attempts), threading.TIMEOUT_MAX),)))
                 self._check_goes_on(interruption, attempts)
                 pause_s, allowed_s = self._turn(request, attempts)
                 if pause_s <= 0:
                     self._wire.sign(request, built)
                     answer = self._answer(request, built, min(limit_s, allowed_s), interruption)
-                    return self._delivered(request, answer)
+                    delivered = self._delivered(request, answer)
+                    return delivered
+            except Empty:
+                raise DeadlineExceeded(TOO_LATE) from None
             finally:
-                self._slots.put(None)
+                if slot:
+                    self._slots.put(None)
             self._pause(pause_s, interruption, attempts)
 
     def _pause(self, seconds: float, interruption: Interruption, attempts: Attempts | None = None) -> None:
@@ -303,14 +312,23 @@ class BlockingTransport(Transport):
         """
         noted = interruption.noted if threading.current_thread() is not threading.main_thread() else None
         if noted and self._sleep is time.sleep:
-            noted.wait(min(seconds, threading.TIMEOUT_MAX))
+            self._pausing.append(noted)
+            if not self._closed:
+                noted.wait(min(seconds, threading.TIMEOUT_MAX))
+            self._pausing.remove(noted)
         else:
             self._sleep(seconds)
         self._check_goes_on(interruption, attempts)
 
     def _check_goes_on(self, interruption: Interruption, attempts: Attempts | None) -> None:
+        unclear = attempts is not None and attempts.unclear
         if interruption.error:
-            raise Cancelled(unclear=attempts is not None and attempts.unclear)
+            raise Cancelled(unclear=unclear)
+        try:
+            self._check_open()
+        except ConfigurationError as error:
+            error.unclear = unclear
+            raise
 
     def _answer(self, request: Request[Any], built: HttpRequest, limit_s: float, interruption: Interruption) -> Answer:
         token = deadline.set(time.monotonic() + limit_s)
@@ -422,13 +440,21 @@ class _Ahead:
         self._interruption = interruption
         self._own = Interruption(noted=threading.Event())
         self._task: Future[object] = Future()
+        self._gone_out = threading.Event()
         perform = contextvars.copy_context().run
         threading.Thread(
             target=perform,
-            args=(_carry_out, lambda: transport.request(request, self._own), self._task),
+            args=(_carry_out, lambda: self._perform(transport, request), self._task),
             name="contacts-read-ahead",
             daemon=True,
         ).start()
+
+    def _perform(self, transport: BlockingTransport, request: Request[T]) -> T:
+        gone_out.set(self._gone_out)
+        try:
+            return transport.request(request, self._own)
+        finally:
+            self._gone_out.set()
 
     def __enter__(self) -> Self:
         return self
@@ -436,6 +462,10 @@ class _Ahead:
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         if error is not None:
             self._end(error)
+
+    def let_go_out(self) -> None:
+        """Wait a moment for the request to go out: mapping the items before it would keep its thread from running."""
+        self._gone_out.wait(GOES_OUT_S)
 
     def step(self, stream: Stream[T]) -> Effect | Emit[T]:
         """Wait for the answer, hand it or its error to the stream, and return the next effect."""

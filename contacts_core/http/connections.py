@@ -18,7 +18,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from contacts_core.http.exchange import allowed_place, deadline
+from contacts_core.http.exchange import allowed_place, deadline, gone_out
 from contacts_core.provider import HttpSettings
 
 __all__ = ["async_client", "certificates", "client", "limits", "timeout"]
@@ -33,10 +33,12 @@ def timeout(settings: HttpSettings) -> httpx.Timeout:
 
 
 def limits(settings: HttpSettings) -> httpx.Limits:
-    """Return the number of connections: those in use, and as many again that were given up and are not closed yet."""
-    return httpx.Limits(
-        max_connections=2 * settings.max_connections, max_keepalive_connections=settings.max_connections
-    )
+    """Return how many connections stay open.
+
+    How many are in use is not limited here: the transport counts requests, and a file that is being read must not keep
+    a request waiting for its connection.
+    """
+    return httpx.Limits(max_connections=None, max_keepalive_connections=settings.max_connections)
 
 
 def client(settings: HttpSettings) -> httpx.Client:
@@ -134,6 +136,8 @@ class _Stream(httpcore.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if waiting := gone_out.get():
+            waiting.set()
         return self._inner.read(max_bytes, _left(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:

@@ -6,7 +6,17 @@ All models are frozen. Where a vendor did not say, the value is ``None``, never 
 
 from __future__ import annotations
 
+from contacts_core.models.consent import (
+    Channel,
+    Consent,
+    ConsentReason,
+    ConsentState,
+    Coverage,
+    FoundConsent,
+    merge_consent,
+)
 from contacts_core.models.contact import Address, Contact
+from contacts_core.models.field_changes import CHANGEABLE_FIELDS, changed, field_value
 from contacts_core.models.fields import CustomValue, FieldDefinition, FieldType
 from contacts_core.models.identifiers import Identifier, IdentifierKind
 from contacts_core.models.jobs import Job, JobState
@@ -15,16 +25,23 @@ from contacts_core.models.outcomes import Failure, Outcome, OutcomeState
 from contacts_core.models.results import Count, Explanation, Found, Page, Strategy
 
 __all__ = [
+    "CHANGEABLE_FIELDS",
     "Address",
+    "Channel",
+    "Consent",
+    "ConsentReason",
+    "ConsentState",
     "Contact",
     "ContactList",
     "Count",
+    "Coverage",
     "CustomValue",
     "Explanation",
     "Failure",
     "FieldDefinition",
     "FieldType",
     "Found",
+    "FoundConsent",
     "Identifier",
     "IdentifierKind",
     "Job",
@@ -33,4 +50,7 @@ __all__ = [
     "OutcomeState",
     "Page",
     "Strategy",
+    "changed",
+    "field_value",
+    "merge_consent",
 ]

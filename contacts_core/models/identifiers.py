@@ -239,8 +239,15 @@ def scrub(text: str) -> str:
     return PHONES.sub(lambda found: found["uuid"] or mask(found.group()), masked)
 
 
+class _Compared:
+    """A place for what an identifier is compared by, which is worked out once; it is no field of the identifier."""
+
+    __slots__ = ("_compared_by",)
+    _compared_by: tuple[str, str, str]
+
+
 @frozen(eq=False, repr=False, weakref_slot=False)
-class Identifier:
+class Identifier(_Compared):
     """A value that a contact is known by, such as an e-mail address.
 
     Two identifiers are equal when their kind (and, for `IdentifierKind.OTHER`, their key) and normal form are equal;
@@ -290,6 +297,9 @@ class Identifier:
     @property
     def normal(self) -> str:
         """The normal form: used for comparison, and for writing to a vendor other than the one it came from."""
+        return self.compared_by[2]
+
+    def _normal(self) -> str:
         match self.kind:
             case IdentifierKind.EMAIL:
                 return normal_email(self.value)
@@ -318,16 +328,26 @@ class Identifier:
         handle = self.kind is not IdentifierKind.EMAIL and self.value.startswith("@")  # not a domain
         return f"{self.key or self.kind.value}:{mask(self.value.lstrip('@') if handle else self.normal)}"
 
-    def _compared(self) -> tuple[IdentifierKind, str, str]:
-        return (self.kind, self.key if self.kind is IdentifierKind.OTHER else "", self.normal)
+    @property
+    def compared_by(self) -> tuple[str, str, str]:
+        """What two equal identifiers have in common: the kind, the key of `IdentifierKind.OTHER`, the normal form."""
+        known: tuple[str, str, str] | None = getattr(self, "_compared_by", None)
+        if known is None:
+            kind = self.kind
+            known = (kind.value, self.key if kind is IdentifierKind.OTHER else "", self._normal())
+            object.__setattr__(self, "_compared_by", known)
+        return known
 
     def __eq__(self, other: object) -> bool:
         """Compare by kind and normal form."""
-        return self._compared() == other._compared() if isinstance(other, Identifier) else NotImplemented
+        return self.compared_by == other.compared_by if isinstance(other, Identifier) else NotImplemented
 
     def __hash__(self) -> int:
         """Hash the kind and the normal form."""
-        return hash(self._compared())
+        try:  # without a call of the property: this is what look-ups spend their time on
+            return hash(self._compared_by)
+        except AttributeError:
+            return hash(self.compared_by)
 
     def __repr__(self) -> str:
         """Show the masked value only: identifiers are personal data."""

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from contacts_core.operations.changing import change_contact, check_changes
 from contacts_core.operations.checks import require
+from contacts_core.operations.consent import (
+    ConsentPreview,
+    consent,
+    erase_mail_data,
+    find_consent,
+    preview_consent,
+    write_consent,
+)
 from contacts_core.operations.deleting import delete_all_contacts, delete_contacts, remove_identifier
+from contacts_core.operations.fields import create_custom_field, custom_fields
 from contacts_core.operations.jobs import get_job, poll_interval, wait, wait_for
-from contacts_core.operations.lists import create_list, delete_list, lists, resolve_lists
+from contacts_core.operations.lists import create_list, delete_list, ensure_list, lists, resolve_lists
 from contacts_core.operations.membership import add_to_list, remove_from_list
 from contacts_core.operations.raw import request
 from contacts_core.operations.reading import (
     count,
-    custom_fields,
     export,
     export_requests,
     find,
@@ -22,23 +31,32 @@ from contacts_core.operations.searching import explain, search
 from contacts_core.operations.upserting import WriteGuard, upsert_contacts
 
 __all__ = [
+    "ConsentPreview",
     "WriteGuard",
     "add_to_list",
+    "change_contact",
+    "check_changes",
+    "consent",
     "count",
+    "create_custom_field",
     "create_list",
     "custom_fields",
     "delete_all_contacts",
     "delete_contacts",
     "delete_list",
+    "ensure_list",
+    "erase_mail_data",
     "explain",
     "export",
     "export_requests",
     "find",
+    "find_consent",
     "get_contacts",
     "get_job",
     "lists",
     "looks_up",
     "poll_interval",
+    "preview_consent",
     "remove_from_list",
     "remove_identifier",
     "request",
@@ -49,4 +67,5 @@ __all__ = [
     "upsert_contacts",
     "wait",
     "wait_for",
+    "write_consent",
 ]

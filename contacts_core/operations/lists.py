@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from contacts_core.errors import InvalidInput, NotFound
+from contacts_core.errors import InvalidInput, NotFound, ProviderError, Rejected
 from contacts_core.models import ContactList, Outcome
 from contacts_core.operations.checks import check_id, require, several
 from contacts_core.operations.outcomes import completed
@@ -47,14 +47,23 @@ def list_id(name: str, known: Sequence[ContactList]) -> str:
     """Return the id of the list with this id or name."""
     if any(known_list.id == name for known_list in known):
         return name
-    ids = {known_list.id for known_list in known if known_list.name == name}
-    if len(ids) == 1:
-        return ids.pop()
-    if ids:
-        raise InvalidInput(f"{len(ids)} lists are named {name!r}", hint="give the list by its id")
+    if found := _named(name, known):
+        return found.id
     raise InvalidInput(
         f"there is no list {name[:LONGEST_NAME]!r}", hint="`lists` gives the ids and names of the lists there are"
     )
+
+
+def _named(name: str, known: Iterable[ContactList]) -> ContactList | None:
+    """Return the one list with exactly this name; None if there is none.
+
+    Raises:
+        InvalidInput: Several lists have it.
+    """
+    found = {known_list.id: known_list for known_list in known if known_list.name == name}
+    if len(found) > 1:
+        raise InvalidInput(f"{len(found)} lists are named {name!r}", hint="give the list by its id")
+    return next(iter(found.values()), None)
 
 
 def check_list_name(list_: str) -> None:
@@ -70,12 +79,40 @@ def check_list_name(list_: str) -> None:
 def create_list(provider: Provider, name: str) -> Flow[ContactList]:
     """Create a list, if its name is allowed."""
     able = require(provider, CreatesLists)
+    _check_new_name(able, name)
+    return (yield from able.create_list(name))
+
+
+def ensure_list(provider: Provider, name: str) -> Flow[ContactList]:
+    """Return the list with exactly this name, and create it if there is none.
+
+    Repeating it after a crash or a lost answer makes no second list, as soon as the vendor shows the first one.
+
+    Raises:
+        InvalidInput: Several lists have this name, or it is not allowed; nothing was created.
+    """
+    able = require(provider, CreatesLists)
+    reading = require(provider, ReadsLists)
+    _check_new_name(able, name)
+    if found := _named(name, (yield from flows.gather(reading.lists_page))):
+        return found
+    try:
+        return (yield from able.create_list(name))
+    except ProviderError as error:  # it may be there all the same, or somebody else was faster
+        if not (error.unclear or isinstance(error, Rejected)):
+            raise
+        again = yield from flows.optional(flows.gather(reading.lists_page))
+        if found := _named(name, again or ()):
+            return found
+        raise
+
+
+def _check_new_name(provider: CreatesLists, name: str) -> None:
     if not name.strip():
         raise InvalidInput("the name of the list is blank")
-    fewest, most = able.list_name_lengths
+    fewest, most = provider.list_name_lengths
     if not fewest <= len(name) <= most:
         raise InvalidInput(f"the name of a list has {fewest} to {most} characters here")
-    return (yield from able.create_list(name))
 
 
 def delete_list(provider: Provider, list_: str) -> Flow[Outcome]:

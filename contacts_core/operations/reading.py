@@ -1,4 +1,4 @@
-"""Read contacts: all of them, by id, by identifier; count them; read custom fields."""
+"""Read contacts: all of them, by id, by identifier; count them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import groupby
 from math import ceil
 
 from contacts_core.errors import UnexpectedPayload
-from contacts_core.models import Contact, Count, FieldDefinition, Found, Identifier
+from contacts_core.models import Contact, Count, Found, Identifier
 from contacts_core.operations.checks import check_id, require, several
 from contacts_core.operations.lists import resolve_lists
 from contacts_core.provider import (
@@ -19,7 +19,6 @@ from contacts_core.provider import (
     Flow,
     GetsContacts,
     Provider,
-    ReadsCustomFields,
     Stream,
     flows,
 )
@@ -123,7 +122,7 @@ def scans(provider: Provider, identifiers: Iterable[Identifier]) -> bool:
         return True
     if not isinstance(provider, Exports):
         return False
-    return not isinstance(provider, FindsContacts) or not all(looks_up(provider, each) for each in identifiers)
+    return not isinstance(provider, FindsContacts) or any(each.kind not in provider.find_kinds for each in identifiers)
 
 
 def _scanned(
@@ -145,14 +144,9 @@ def _cannot_find(provider: FindsContacts, identifier: Identifier, *, scan: bool)
 
 
 def _kind_of(identifier: Identifier) -> tuple[str, str]:
-    return identifier.kind.value, identifier.key
+    return identifier.compared_by[0], identifier.key
 
 
 def count(provider: Provider) -> Flow[Count]:
     """Count the contacts of the account, and tell where the number comes from."""
     return (yield from require(provider, Counts).count())
-
-
-def custom_fields(provider: Provider) -> Flow[list[FieldDefinition]]:
-    """Read every custom field."""
-    return (yield from flows.gather(require(provider, ReadsCustomFields).custom_fields_page))

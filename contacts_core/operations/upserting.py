@@ -147,7 +147,7 @@ def _write(
 def _reasons(directory: _Directory, guard: WriteGuard | None, chunk: Sequence[Contact]) -> Flow[list[str]]:
     """Return for each contact why it is not sent; empty if it is."""
     yield from directory.look_up(chunk)
-    reasons = [_unsendable(contact) for contact in chunk]
+    reasons = [unsendable(contact) for contact in chunk]
     rows = [row for row, reason in enumerate(reasons) if not reason]
     if guard is not None and rows:
         answers = yield from Blocking(partial(guard, [chunk[row] for row in rows]))
@@ -216,7 +216,7 @@ def _upsert(
     return evolve(outcome, dropped_fields=tuple(dict.fromkeys([*outcome.dropped_fields, *lost])))
 
 
-def _unsendable(contact: Contact) -> str:
+def unsendable(contact: Contact) -> str:
     """Return why a contact cannot be written as JSON without loss; empty if it can."""
     values: list[object] = [i.value for i in contact.identifiers]
     for value in values:
@@ -227,6 +227,8 @@ def _unsendable(contact: Contact) -> str:
     values += [contact.first_name, contact.last_name, contact.full_name, contact.organization, contact.title]
     values += [*contact.tags, *place, *extra, *contact.custom, *contact.custom.values()]
     for value in values:
+        if value is None or (type(value) is str and value.isascii()):
+            continue
         parts: Sequence[object] = cast("Sequence[object]", value) if isinstance(value, tuple | list) else (value,)
         for part in parts:
             match part:
@@ -281,10 +283,11 @@ class _Directory:
 
     def lists_of(self, contact: Contact) -> tuple[str, ...]:
         """Return the ids of the lists that the contact names."""
-        return tuple(sorted({self._ids[name] for name in self._named(contact) if name in self._ids}))
+        named = self._named(contact)
+        return tuple(sorted({self._ids[name] for name in named if name in self._ids})) if named else ()
 
     def _named(self, contact: Contact) -> tuple[str, ...]:
-        return (contact.lists or ()) if contact.provider in {"", self._provider.name} else ()
+        return contact.lists if contact.lists and contact.provider in {"", self._provider.name} else ()
 
 
 def _groups(
@@ -298,8 +301,8 @@ def _groups(
     taken: dict[object, int] = {}
     for contact in contacts:
         known_by: list[object] = [*contact.identifiers, *([contact.id] if contact.id else [])]
-        wave = max((taken[name] + 1 for name in known_by if name in taken), default=0)
-        taken.update((name, wave) for name in known_by)
+        wave = max([0, *[taken[name] + 1 for name in known_by if name in taken]])
+        taken.update(dict.fromkeys(known_by, wave))
         if wave == len(waves):
             waves.append({})
         waves[wave].setdefault(lists_of(contact), []).append(contact)

@@ -64,7 +64,7 @@ def to_row(value: Any) -> bytes | str:
 
 
 @cache
-def _decoder(type_: type[T]) -> Callable[[bytes], T]:
+def _decoder(type_: Any) -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(type_).decode
 
 
@@ -72,7 +72,8 @@ def from_row(row: bytes | str, type_: type[T]) -> T:
     """Return the value that was stored."""
     if isinstance(row, str):
         return _fallback.structure(json.loads(row), type_)
-    return _decoder(type_)(row)
+    value: T = _decoder(type_)(row)
+    return value
 
 
 def key_of(identifier: Identifier) -> str:

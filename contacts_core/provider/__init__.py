@@ -6,6 +6,7 @@ attributes are facts that the core goes by. docs/writing-a-provider.md builds on
 
 from __future__ import annotations
 
+from contacts_core.models.field_changes import split_changes
 from contacts_core.provider import flows
 from contacts_core.provider.answers import about_id
 from contacts_core.provider.base import (
@@ -26,23 +27,28 @@ from contacts_core.provider.base import (
 from contacts_core.provider.capabilities import (
     CAPABILITIES,
     AddsToLists,
+    ChangesContacts,
     Counts,
     CountsByPaging,
+    CreatesCustomFields,
     CreatesLists,
     DeletesAllContacts,
     DeletesAllContactsById,
     DeletesContacts,
     DeletesLists,
+    ErasesMailData,
     Exports,
     ExportsFiles,
     ExportsPages,
     FileReader,
+    FindsConsent,
     FindsContacts,
     FindsContactsByScan,
     GetsContacts,
     NativeQuery,
     PartialResult,
     QueuesJobs,
+    ReadsConsent,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
@@ -50,6 +56,7 @@ from contacts_core.provider.capabilities import (
     Searches,
     TakesIdentifiers,
     UpsertsContacts,
+    WritesConsent,
     capabilities,
 )
 from contacts_core.provider.construct import constructor
@@ -74,7 +81,7 @@ from contacts_core.provider.effects import (
 from contacts_core.provider.hooks import hookimpl
 from contacts_core.provider.http_settings import HttpSettings
 from contacts_core.provider.outcomes import absent, combined, done, failed, queued, unconfirmed
-from contacts_core.provider.pages import link, offset, offset_page, token_page
+from contacts_core.provider.pages import link, mapped, offset, offset_page, token_page
 from contacts_core.provider.payloads import (
     Payload,
     TolerantFields,
@@ -90,8 +97,10 @@ __all__ = [
     "AddsToLists",
     "Authorization",
     "Blocking",
+    "ChangesContacts",
     "Counts",
     "CountsByPaging",
+    "CreatesCustomFields",
     "CreatesLists",
     "DeletesAllContacts",
     "DeletesAllContactsById",
@@ -100,10 +109,12 @@ __all__ = [
     "Download",
     "Effect",
     "Emit",
+    "ErasesMailData",
     "Exports",
     "ExportsFiles",
     "ExportsPages",
     "FileReader",
+    "FindsConsent",
     "FindsContacts",
     "FindsContactsByScan",
     "Flow",
@@ -117,6 +128,7 @@ __all__ = [
     "QueuesJobs",
     "RateLimit",
     "Read",
+    "ReadsConsent",
     "ReadsCustomFields",
     "ReadsLists",
     "RemovesFromLists",
@@ -134,6 +146,7 @@ __all__ = [
     "UnknownFields",
     "UnsignedRequest",
     "UpsertsContacts",
+    "WritesConsent",
     "about_id",
     "absent",
     "base_url_setting",
@@ -153,6 +166,7 @@ __all__ = [
     "json_text",
     "lines_decoder",
     "link",
+    "mapped",
     "moment",
     "number",
     "offset",
@@ -167,6 +181,7 @@ __all__ = [
     "request",
     "secret",
     "setting",
+    "split_changes",
     "token_page",
     "unconfirmed",
 ]

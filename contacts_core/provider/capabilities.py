@@ -20,10 +20,18 @@ from attrs import field, frozen
 
 from contacts_core.errors import IncompleteExport
 from contacts_core.models import (
+    CHANGEABLE_FIELDS,
+    Channel,
+    Consent,
+    ConsentReason,
+    ConsentState,
     Contact,
     ContactList,
     Count,
+    Coverage,
+    CustomValue,
     FieldDefinition,
+    FieldType,
     Identifier,
     IdentifierKind,
     Job,
@@ -39,23 +47,28 @@ from contacts_core.query import Query
 __all__ = [
     "CAPABILITIES",
     "AddsToLists",
+    "ChangesContacts",
     "Counts",
     "CountsByPaging",
+    "CreatesCustomFields",
     "CreatesLists",
     "DeletesAllContacts",
     "DeletesAllContactsById",
     "DeletesContacts",
     "DeletesLists",
+    "ErasesMailData",
     "Exports",
     "ExportsFiles",
     "ExportsPages",
     "FileReader",
+    "FindsConsent",
     "FindsContacts",
     "FindsContactsByScan",
     "GetsContacts",
     "NativeQuery",
     "PartialResult",
     "QueuesJobs",
+    "ReadsConsent",
     "ReadsCustomFields",
     "ReadsLists",
     "RemovesFromLists",
@@ -63,6 +76,7 @@ __all__ = [
     "Searches",
     "TakesIdentifiers",
     "UpsertsContacts",
+    "WritesConsent",
     "capabilities",
     "found_by_scan",
 ]
@@ -91,6 +105,32 @@ class DeletesAllContacts(Provider, ABC):
     @abstractmethod
     def delete_all_contacts(self) -> Flow[Outcome]:
         """Delete them all; the caller has confirmed. The outcome tells their number, or that of its job does."""
+
+
+class ChangesContacts(Provider, ABC):
+    """Change fields of a contact.
+
+    All other fields stay, and so do identifiers and lists, which other capabilities change.
+
+    Attributes:
+        changeable_fields: Names of the fields that can be set: some of `CHANGEABLE_FIELDS`. ``custom`` stands for all
+            custom fields. Default: all of them.
+        clearable_fields: Those of them whose value the vendor can take away again. Default: all of them.
+    """
+
+    changeable_fields: ClassVar[Collection[str]] = CHANGEABLE_FIELDS
+    clearable_fields: ClassVar[Collection[str]] = CHANGEABLE_FIELDS
+
+    @abstractmethod
+    def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
+        """Set and clear fields that can be; the name of a custom field follows ``custom.``. See `split_changes`.
+
+        A second call with the same arguments changes nothing more.
+
+        Raises:
+            NotFound: The contact does not exist.
+            InvalidInput: There is no such custom field, or it does not take the value; nothing was changed.
+        """
 
 
 class RemovesIdentifiers(Provider, ABC):
@@ -221,7 +261,7 @@ class ExportsPages(Exports, ABC):
             page = yield from self.contacts_page(list_id, cursor)
             count += len(page.items)
             cursor = cursors.after(page)
-            yield Emit(page.items)
+            yield Emit(cursors.new(page))
             if cursor is None:
                 break
         if page.total is not None and count < page.total:
@@ -400,7 +440,7 @@ def _read_all(provider: Exports, take: Callable[[Sequence[Contact]], object]) ->
     cursor: str | None = None
     while True:
         page = yield from provider.contacts_page(None, cursor)
-        take(page.items)
+        take(cursors.new(page))
         if (cursor := cursors.after(page)) is None:
             return page.total
 
@@ -443,6 +483,30 @@ class ReadsCustomFields(Provider, ABC):
         """Read one page of custom fields."""
 
 
+class CreatesCustomFields(Provider, ABC):
+    """Create a custom field.
+
+    Attributes:
+        field_name_lengths: The fewest and the most characters of a field's name. Default 1 to 255.
+        field_name_pattern: Regular expression of the names that the vendor takes. Default: any.
+        field_types: Types of fields that can be created; all of them take values as soon as they are, without options
+            to choose from. Default: text, number, date and boolean.
+    """
+
+    field_name_lengths: ClassVar[tuple[int, int]] = (1, 255)
+    field_name_pattern: ClassVar[str] = ".+"
+    field_types: ClassVar[Collection[FieldType]] = (
+        FieldType.TEXT,
+        FieldType.NUMBER,
+        FieldType.DATE,
+        FieldType.BOOLEAN,
+    )
+
+    @abstractmethod
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        """Create the field; the core has looked that there is none of this name."""
+
+
 class UpsertsContacts(Provider, ABC):
     """Create contacts, or update those that exist.
 
@@ -457,6 +521,114 @@ class UpsertsContacts(Provider, ABC):
         """Write up to ``upsert_batch_size`` contacts, and put them on these lists."""
 
 
+class ReadsConsent(Provider, ABC):
+    """Read every statement of consent.
+
+    Attributes:
+        consent_page_size: Statements, or contacts that statements are read from, that one request reads. Default 100.
+    """
+
+    consent_page_size: ClassVar[int] = 100
+
+    @abstractmethod
+    def consent_page(self, cursor: str | None) -> Flow[Page[Consent]]:
+        """Read one page of the statements of the account; a page may be empty.
+
+        Raises:
+            IncompleteExport: The vendor has more statements than it shows.
+        """
+
+
+class FindsConsent(Provider, ABC):
+    """Look up the statements of consent about identifiers.
+
+    Attributes:
+        consent_find_batch_size: Identifiers in one look-up. Default 1.
+        consent_find_kinds: Kinds of identifiers that the vendor keeps statements about. Default: all kinds.
+    """
+
+    consent_find_batch_size: ClassVar[int] = 1
+    consent_find_kinds: ClassVar[Collection[IdentifierKind]] = tuple(IdentifierKind)
+
+    @abstractmethod
+    def find_consent(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Consent]]]:
+        """Look up to ``consent_find_batch_size`` identifiers up.
+
+        Returns:
+            Each statement with the identifier it answers. The core drops statements about other identifiers.
+        """
+
+    def cannot_find_consent(self, identifier: Identifier) -> str:
+        """Return why this identifier cannot be looked up here; empty if it can. It is not sent then."""
+        return ""
+
+
+class WritesConsent(Provider, ABC):
+    """Write statements of consent.
+
+    What a vendor does not keep of a statement is lost, and `preview_consent` tells it from these facts.
+
+    Attributes:
+        consent_batch_size: Statements in one call of ``write_consent``. Default 1.
+        consent_states: States that can be written. Default: revoked only.
+        consent_channels: Channels that can be written, each with the kinds of identifiers that it takes. Default:
+            e-mail, to addresses.
+        keeps_reasons: Reasons that a statement still has when it is read. With one reason alone, every revocation that
+            is written gets it. Default: none.
+        keeps_dates: Whether a statement keeps its date. Otherwise it has the time of writing, or none. Default: no.
+        keeps_scopes: Whether a statement keeps its scope. Default: no.
+        keeps_coverages: Coverages that a statement keeps; of others the first one takes the place. Default: all
+            messages.
+        keeps_evidence: Whether a statement keeps its evidence. Default: no.
+        keeps_history: Whether earlier statements stay beside a new one about the same thing. Otherwise the new one
+            takes their place, and the core sends no grant that must not beat them. Default: no.
+        consent_creates_contacts: Whether a statement about somebody who is no contact creates one. Default: no.
+    """
+
+    consent_batch_size: ClassVar[int] = 1
+    consent_states: ClassVar[Collection[ConsentState]] = (ConsentState.REVOKED,)
+    consent_channels: ClassVar[Mapping[Channel, Collection[IdentifierKind]]] = {Channel.EMAIL: (IdentifierKind.EMAIL,)}
+    keeps_reasons: ClassVar[Collection[ConsentReason]] = ()
+    keeps_dates: ClassVar[bool] = False
+    keeps_scopes: ClassVar[bool] = False
+    keeps_coverages: ClassVar[Sequence[Coverage]] = (Coverage.ALL,)
+    keeps_evidence: ClassVar[bool] = False
+    keeps_history: ClassVar[bool] = False
+    consent_creates_contacts: ClassVar[bool] = False
+
+    @abstractmethod
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        """Write up to ``consent_batch_size`` statements, which ``preview_consent`` says can be held here.
+
+        Items of the outcome are named by the value of the identifier.
+        """
+
+    def cannot_write_consent(self, statement: Consent) -> str:
+        """Return why this statement cannot be written here, such as an invalid address; empty if it can."""
+        return ""
+
+
+class ErasesMailData(Provider, ABC):
+    """Erase what is kept of the mail that was sent to addresses.
+
+    Attributes:
+        mail_data_batch_size: Addresses in one request. Default 1.
+    """
+
+    mail_data_batch_size: ClassVar[int] = 1
+
+    @abstractmethod
+    def erase_mail_data(self, identifiers: Sequence[Identifier]) -> Flow[Outcome]:
+        """Erase the data of up to ``mail_data_batch_size`` addresses.
+
+        Items of the outcome are named by the value of the identifier.
+        """
+
+    def cannot_erase_mail_data(self, identifier: Identifier) -> str:
+        """Return why this address must not be sent; empty if it may be."""
+        return ""
+
+
 CAPABILITIES: tuple[type[Provider], ...] = (
     DeletesContacts,
     DeletesAllContacts,
@@ -468,11 +640,17 @@ CAPABILITIES: tuple[type[Provider], ...] = (
     GetsContacts,
     Exports,
     UpsertsContacts,
+    ChangesContacts,
     Counts,
     ReadsLists,
     CreatesLists,
     DeletesLists,
     ReadsCustomFields,
+    CreatesCustomFields,
+    ReadsConsent,
+    FindsConsent,
+    WritesConsent,
+    ErasesMailData,
     QueuesJobs,
 )
 """Every capability, in the order of the capability matrix."""

@@ -24,7 +24,7 @@ def constructor(cls: type[T]) -> Callable[..., T]:
         cls: A frozen attrs class with slots, made with ``weakref_slot=False``.
     """
     names = [a.name for a in attrs.fields(cls)]
-    twin: type[Any] = type(f"_{cls.__name__}", (), {"__slots__": tuple(names)})
+    twin: type[Any] = type(f"_{cls.__name__}", cls.__bases__, {"__slots__": tuple(names)})
     arguments = ", ".join(names)
     assignments = "\n    ".join(f"self.{name} = {name}" for name in names)
     source = f"def build({arguments}):\n    self = twin()\n    {assignments}\n    self.__class__ = cls\n    return self"

@@ -26,6 +26,10 @@ IDEMPOTENT = SAFE | {"PUT", "DELETE", "PROPPATCH", "MKCOL", "COPY", "MOVE"}
 """Methods that may be sent twice: RFC 9110 (section 9.2.2), 4918 (WebDAV), 3253 (REPORT), 5323 (SEARCH)."""
 
 
+WORD = re.compile(r"v[0-9]{1,3}|[a-z]+([_-][a-z]+)*(\.json)?")  # of a path, as APIs name their resources
+LONGEST_WORD = 30  # characters
+
+
 def is_relative(path: str) -> bool:
     """Return whether a request's path is relative to ``base_url``, and not an absolute address."""
     return path[:1] in {"/", "?", ""}
@@ -41,7 +45,12 @@ def shown_path(path: str) -> str:
 
 
 def _path_repr(path: str) -> str:
-    return repr(shown_path(path))
+    """Show the words of a path only: what else is in it may be an address, an id or a key."""
+    if not is_relative(path):
+        return repr(shown_path(path))
+    segments = re.split(r"[?#]", path, maxsplit=1)[0].split("/")
+    shown = (each if len(each) <= LONGEST_WORD and WORD.fullmatch(each) else "***" for each in segments if each)
+    return repr("/" + "/".join(shown))
 
 
 @frozen

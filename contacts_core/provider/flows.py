@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar, cast
 
@@ -19,6 +20,7 @@ from contacts_core.errors import (
 from contacts_core.models import Outcome, Page
 from contacts_core.models.identifiers import scrub
 from contacts_core.provider.effects import Effect, Emit, Flow, Gather, Request, Settled, Stream
+from contacts_core.provider.lazy import LazyItems
 from contacts_core.provider.outcomes import absent, counted, failed
 
 __all__ = [
@@ -66,9 +68,9 @@ def pauses(longest: float, first: float = 0.5) -> Iterator[float]:
 class Cursors:
     """Makes sure that reading pages comes to an end, whatever cursors the vendor returns."""
 
-    def __init__(self, most: int) -> None:
-        """Allow ``most`` pages."""
-        self._most = most
+    def __init__(self, most: int, most_empty: int | None = MOST_EMPTY) -> None:
+        """Allow ``most`` pages, and ``most_empty`` empty ones in a row; None where pages are often empty."""
+        self._most, self._most_empty = most, most_empty
         self._pages = self._empty = 0
         self._seen: set[int] = set()  # of hashes, for a cursor may be long and there may be a million of them
         self._last: Sequence[object] = ()
@@ -78,27 +80,39 @@ class Cursors:
         """Return the cursor of the page after this one; None after the last.
 
         Raises:
-            UnexpectedPayload: Pages or cursors repeat, too many pages are empty, or there are too many.
+            UnexpectedPayload: Cursors repeat, too many pages are empty, or there are too many.
         """
-        ids = tuple(each for item in page.items if (each := getattr(item, "id", None)))
-        if page.items and (page.items == self._last or hash(ids) in self._shown):
-            raise _endless("the vendor returned the same page twice")
         if not page.next:
             return None
         self._pages += 1
         self._empty = 0 if page.items else self._empty + 1
         if hash(page.next) in self._seen:
             raise _endless("the vendor returned the same cursor twice")
-        if self._empty >= MOST_EMPTY:
-            raise _endless(f"{MOST_EMPTY} pages in a row were empty")
+        if self._most_empty is not None and self._empty >= self._most_empty:
+            raise _endless(f"{self._most_empty} pages in a row were empty")
         if self._pages >= self._most:
             raise _endless(
                 f"there are more than {self._most} pages", hint="raise max_pages if the account is that large"
             )
         self._seen.add(hash(page.next))
-        self._last = page.items
-        self._shown.update([hash(ids)] if ids else ())
         return page.next
+
+    def new(self, page: Page[T]) -> Sequence[T]:
+        """Return the items of a page; they are looked at when they are used, for the next page may be requested first.
+
+        Raises:
+            UnexpectedPayload: From the items, when they are used: the page has come before.
+        """
+        return LazyItems(partial(self._new, page), len(page.items))
+
+    def _new(self, page: Page[T]) -> Sequence[T]:
+        items = page.items
+        ids = tuple(each for item in items if (each := getattr(item, "id", None)))
+        if items and (items == self._last or hash(ids) in self._shown):
+            raise _endless("the vendor returned the same page twice")
+        self._last = items
+        self._shown.update([hash(ids)] if ids else ())
+        return items
 
 
 def _endless(
@@ -118,7 +132,7 @@ def gather(page: Callable[[str | None], Flow[Page[T]]], most: int = MOST_PAGES) 
     cursor: str | None = None
     while True:
         part = yield from page(cursor)
-        items.extend(part.items)
+        items.extend(cursors.new(part))
         if (cursor := cursors.after(part)) is None:
             return items
 
@@ -406,13 +420,10 @@ def with_effects(
 
 
 def through(stream: Stream[T], change: Callable[[Sequence[T]], Sequence[R]]) -> Stream[R]:
-    """Return the stream with each batch of its items changed; empty batches are not emitted."""
+    """Return the stream with each batch of its items changed, when the batch is used; see `LazyItems`."""
 
-    def changed(effect: Effect | Emit[T]) -> Effect | Emit[R] | None:
-        if not isinstance(effect, Emit):
-            return effect
-        items = change(effect.items)
-        return Emit(items) if items else None
+    def changed(effect: Effect | Emit[T]) -> Effect | Emit[R]:
+        return Emit(LazyItems(partial(change, effect.items))) if isinstance(effect, Emit) else effect
 
     return with_effects(stream, changed)
 
@@ -420,8 +431,10 @@ def through(stream: Stream[T], change: Callable[[Sequence[T]], Sequence[R]]) -> 
 def drain(stream: Stream[T], take: Callable[[Sequence[T]], object]) -> Flow[None]:
     """Run a stream to its end inside a flow, and pass its items to ``take``."""
 
-    def nothing(items: Sequence[T]) -> Sequence[T]:
-        take(items)
-        return ()
+    def taken(effect: Effect | Emit[T]) -> Effect | None:
+        if not isinstance(effect, Emit):
+            return effect
+        take(effect.items)
+        return None
 
-    yield from cast("Flow[None]", through(stream, nothing))
+    yield from cast("Flow[None]", with_effects(stream, taken))

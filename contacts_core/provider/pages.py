@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from contacts_core.errors import IncompleteExport
 from contacts_core.models import Page
+from contacts_core.provider.lazy import mapped
 
-__all__ = ["link", "offset", "offset_page", "token_page"]
+__all__ = ["link", "mapped", "offset", "offset_page", "token_page"]
 
 LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[^\s;,="]+\s*(?:=\s*(?:"[^"]*"|[^\s;,"]+))?)*)')
 REL = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
@@ -34,11 +35,11 @@ def token_page(items: Iterable[T], token: str | None, total: int | None = None) 
     """Return a page of a vendor that gives a token for the next one.
 
     Args:
-        items: What is on the page.
+        items: What is on the page; of `mapped`, where they are mapped from payloads.
         token: The token; None or empty on the last page.
         total: The number of all items, where the vendor tells it.
     """
-    return Page(tuple(items), token or None, total)
+    return Page(items if isinstance(items, Sequence) else tuple(items), token or None, total)
 
 
 def offset(cursor: str | None) -> int:
@@ -52,7 +53,7 @@ def offset_page(items: Sequence[T], cursor: str | None, *, size: int, total: int
     After a full page there may be another one whatever the total says, for totals lag.
 
     Args:
-        items: What is on the page, as many as the vendor returned.
+        items: What is on the page, as many as the vendor returned; of `mapped`, where they are mapped from payloads.
         cursor: The cursor that the page was read with.
         size: Items on a full page.
         total: The number of all items, where the vendor tells it.

@@ -33,6 +33,7 @@ from contacts_core.http.blocking import BlockingTransport
 from contacts_core.models import Contact, Identifier, IdentifierKind, Outcome, OutcomeState
 from contacts_core.provider import (
     AddsToLists,
+    ChangesContacts,
     Counts,
     DeletesContacts,
     Exports,
@@ -209,6 +210,12 @@ def _joined(case: Case, change: Change) -> bool:
     return change.contact in case.contacts and _same_but_lists(change) and _same_lists(change, more=case.list)
 
 
+def _same_but_fields(case: Case, change: Change) -> bool:
+    before, after = change.before, change.after
+    same = bool(before and after and before.identifiers == after.identifiers and before.lists == after.lists)
+    return same and change.contact in case.contacts
+
+
 def _upserted(case: Case, change: Change) -> bool:
     written = {i for contact in case.written for i in contact.identifiers}
     if change.after is None or written.isdisjoint(identifiers_of(change.after)):
@@ -253,6 +260,12 @@ def _entered(case: Case, result: Any, _: Store, after: Store) -> Iterable[str]:
         *(f"contact {each} is said to be on the list, and is not" for each in missing),
         *(f"contact {each} is said not to exist, and does" for each in result.absent if each in after),
     ]
+
+
+def _changed(case: Case, result: Any, before: Store, after: Store) -> Iterable[str]:
+    (contact_id,) = case.contacts
+    if result.state is OutcomeState.DONE and contact_id in after and before.get(contact_id) == after[contact_id]:
+        yield f"contact {contact_id} is said to be changed, and is as before"
 
 
 def _exist(case: Case, result: Any, before: Store, after: Store) -> Iterable[str]:
@@ -328,6 +341,13 @@ OPERATIONS: Mapping[str, Operation] = {
         lambda c, case: _settled(c, c.add_to_list(case.list, case.contacts)),
         _joined,
         _entered,
+    ),
+    "change_contact": Operation(
+        (ChangesContacts,),
+        lambda store, dice: Case(contacts=(dice.choice(sorted(store)),)),
+        lambda c, case: _settled(c, c.change_contact(case.contacts[0], set={"first_name": "Changed"})),
+        _same_but_fields,
+        _changed,
     ),
     "upsert_contacts": Operation(
         (UpsertsContacts,),

@@ -27,7 +27,14 @@ from attrs import define
 
 from contacts_core.errors import ContactsError
 from contacts_core.models import Identifier, IdentifierKind
-from contacts_core.provider import DeletesContacts, Provider, RemovesFromLists, RemovesIdentifiers, capabilities
+from contacts_core.provider import (
+    AddsToLists,
+    DeletesContacts,
+    Provider,
+    RemovesFromLists,
+    RemovesIdentifiers,
+    capabilities,
+)
 from contacts_core.testing.adversary import FALSE, LIES, Adversary, Change, Lie
 from contacts_core.testing.adversary_contract import AdversaryContract, Store, chosen_seed, identifiers_of, same_fields
 
@@ -39,6 +46,7 @@ KINDS: Mapping[str, type[Provider]] = {
     "delete": DeletesContacts,
     "remove-identifier": RemovesIdentifiers,
     "remove-from-list": RemovesFromLists,
+    "add-to-list": AddsToLists,
 }
 UNEXPOSED: Mapping[str, str] = {
     "denied on every path": "a vendor that denies one contact on every path, and shows everybody else, cannot be told "
@@ -189,7 +197,7 @@ class PlanAdversaryContract(AdversaryContract):
         states = {line["person"]: line["state"] for line in course.receipt.of("result")}
         targets = [target for part in course.plan.accounts for target in part.changes]
         for person in course.plan.people:
-            if states.get(person.number) != "absent":
+            if states.get(person.number) != course.receipt.goal:
                 continue
             mine = [target for target in targets if person.number in target.people]
             for one in after.values():
@@ -201,8 +209,10 @@ class PlanAdversaryContract(AdversaryContract):
                     yield f"{next(iter(has)).masked} is said to be absent, and contact {one.id} has it"
                 elif kind == "remove-from-list" and planned and course.plan.list_id in one.lists:
                     yield f"contact {one.id} is said to be off the list, and is on it"
-        if course.receipt.complete and set(states.values()) - {"absent"}:
-            yield "the receipt is complete, and not everybody is absent"
+                elif kind == "add-to-list" and planned and course.plan.list_id not in one.lists:
+                    yield f"contact {one.id} is said to be on the list, and is not"
+        if course.receipt.complete and set(states.values()) - {course.receipt.goal}:
+            yield f"the receipt is complete, and not everybody is {course.receipt.goal}"
 
     @staticmethod
     def _denied(adversary: Adversary) -> bool:
@@ -248,7 +258,8 @@ def _planned(kind: str, before: Store, client: Any, dice: random.Random) -> Any:
             return plans.plan_identifier_removal([dice.choice(identifiers_of(dice.choice(several)))], [client])
         case _:
             listed = [each for each in before.values() if each.lists]
-            return plans.plan_list_removal(client, dice.choice(dice.choice(listed).lists), people)
+            of_list = plans.plan_list_addition if kind == "add-to-list" else plans.plan_list_removal
+            return of_list(client, dice.choice(dice.choice(listed).lists), people)
 
 
 def _same_person(kind: str, target: Any, change: Change) -> bool:

@@ -32,8 +32,8 @@ class Annotated:
         return f"# {self._origin}\n{yaml.safe_dump(cassette, allow_unicode=True, width=120)}"
 
     def deserialize(self, text: str) -> Any:
-        """Read."""
-        return yaml.safe_load(text)
+        """Read, in C where that is there: a cassette is read in every test that plays it."""
+        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pytest
 
 from contacts_core.provider import CreatesLists, Exports, Provider, UpsertsContacts, capabilities
 from contacts_core.testing.cases.changes import ChangeCases
+from contacts_core.testing.cases.consent import ConsentCases
 from contacts_core.testing.cases.faults import FaultCases
 from contacts_core.testing.cases.read import ReadCases
 from contacts_core.testing.cases.shared import Case, Cases
@@ -38,7 +39,7 @@ NEEDED_WITH_EMULATOR = (
 )
 
 
-class ProviderContract(ReadCases, WriteCases, ChangeCases, FaultCases):
+class ProviderContract(ReadCases, WriteCases, ChangeCases, ConsentCases, FaultCases):
     """Subclass it in a test module; pytest does the rest.
 
     Cases are chosen by the capabilities that ``provider`` declares, never by its name. Each runs with `Contacts` and

@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import count
 from typing import Any
 
 from attrs import define, evolve, field, fields, frozen
 
-from contacts_core.errors import NotFound
-from contacts_core.models import Contact, ContactList, Count, FieldDefinition, FieldType, Identifier, Outcome, Page
+from contacts_core.errors import NotFound, Rejected
+from contacts_core.models import (
+    Channel,
+    Consent,
+    ConsentReason,
+    ConsentState,
+    Contact,
+    ContactList,
+    Count,
+    Coverage,
+    CustomValue,
+    FieldDefinition,
+    FieldType,
+    Identifier,
+    IdentifierKind,
+    Outcome,
+    Page,
+    changed,
+)
 from contacts_core.provider import (
     AddsToLists,
+    ChangesContacts,
     Counts,
+    CreatesCustomFields,
     CreatesLists,
     DeletesAllContactsById,
     DeletesLists,
     ExportsPages,
+    FindsConsent,
     FindsContactsByScan,
     Flow,
     GetsContacts,
+    ReadsConsent,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
     UpsertsContacts,
+    WritesConsent,
     absent,
     base_url_setting,
     done,
@@ -37,11 +59,15 @@ __all__ = ["MemoryProvider", "Store"]
 
 @define
 class Store:
-    """The contacts, lists and custom fields of a `MemoryProvider`, by id. Providers can share a store."""
+    """The contacts, lists and custom fields of a `MemoryProvider`, by id, and its statements of consent.
+
+    Providers can share a store.
+    """
 
     contacts: dict[str, Contact] = field(factory=dict[str, Contact])
     lists: dict[str, str] = field(factory=dict[str, str])
     fields: dict[str, FieldType] = field(factory=dict[str, FieldType])
+    consent: dict[Consent, None] = field(factory=dict[Consent, None])
     ids: Any = field(factory=lambda: count(1))
 
     def all_contacts(self) -> list[Contact]:
@@ -68,17 +94,28 @@ class MemoryProvider(
     FindsContactsByScan,
     GetsContacts,
     UpsertsContacts,
+    ChangesContacts,
     Counts,
     ReadsLists,
     CreatesLists,
     DeletesLists,
     ReadsCustomFields,
+    CreatesCustomFields,
+    ReadsConsent,
+    FindsConsent,
+    WritesConsent,
     ExportsPages,
 ):
     """A provider that keeps contacts in memory. ``store`` holds them; fill and read it directly in tests."""
 
     name = "memory"
     title = "In memory"
+    consent_batch_size = 10
+    consent_states = tuple(ConsentState)
+    consent_channels = dict.fromkeys(Channel, tuple(IdentifierKind))
+    keeps_reasons = tuple(ConsentReason)
+    keeps_dates = keeps_scopes = keeps_evidence = keeps_history = True
+    keeps_coverages = tuple(Coverage)
 
     base_url: str = base_url_setting("http://localhost")
     store: Store = field(factory=Store, repr=False)
@@ -165,6 +202,34 @@ class MemoryProvider(
                 for name, type_ in self.store.fields.items()
             ]
         )
+
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        yield from ()
+        if name in self.store.fields:
+            raise Rejected("a field has this name already", provider=self.name)
+        self.store.fields[name] = type
+        return FieldDefinition(provider=self.name, id=name, name=name, type=type)
+
+    def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
+        yield from ()
+        self.store.contacts[contact_id] = changed(self._known(contact_id), set, clear)
+        return done(contact_id)
+
+    def consent_page(self, cursor: str | None) -> Flow[Page[Consent]]:
+        yield from ()
+        statements = list(self.store.consent)
+        start = offset(cursor)
+        shown = statements[start : start + self.consent_page_size]
+        return offset_page(shown, cursor, size=self.consent_page_size, total=len(statements))
+
+    def find_consent(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Consent]]]:
+        yield from ()
+        return [(each.identifier, each) for each in list(self.store.consent) if each.identifier in identifiers]
+
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        yield from ()
+        self.store.consent |= dict.fromkeys(statements)
+        return done(statement.identifier.value for statement in statements)
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         yield from ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,9 +16,13 @@ from contacts_bird import api, mapping
 from contacts_bird.payloads import ContactDetails, ListDetails, Processed
 from contacts_core.errors import ContactsError, Interrupted, NotFound, ProviderError, Rejected, UnexpectedPayload
 from contacts_core.models import (
+    Consent,
+    ConsentState,
     Contact,
     ContactList,
+    CustomValue,
     FieldDefinition,
+    FieldType,
     Identifier,
     IdentifierKind,
     Outcome,
@@ -26,12 +30,15 @@ from contacts_core.models import (
 )
 from contacts_core.provider import (
     AddsToLists,
+    ChangesContacts,
     CountsByPaging,
+    CreatesCustomFields,
     CreatesLists,
     DeletesAllContactsById,
     DeletesContacts,
     DeletesLists,
     ExportsPages,
+    FindsConsent,
     FindsContacts,
     Flow,
     GetsContacts,
@@ -39,6 +46,7 @@ from contacts_core.provider import (
     PartialResult,
     Provider,
     RateLimit,
+    ReadsConsent,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
@@ -47,6 +55,7 @@ from contacts_core.provider import (
     Searches,
     TakesIdentifiers,
     UpsertsContacts,
+    WritesConsent,
     about_id,
     absent,
     base_url_setting,
@@ -55,8 +64,10 @@ from contacts_core.provider import (
     failed,
     flows,
     hookimpl,
+    mapped,
     secret,
     setting,
+    split_changes,
     token_page,
     unconfirmed,
 )
@@ -82,11 +93,16 @@ class Bird(
     FindsContacts,
     GetsContacts,
     UpsertsContacts,
+    ChangesContacts,
     CountsByPaging,
     ReadsLists,
     CreatesLists,
     DeletesLists,
     ReadsCustomFields,
+    CreatesCustomFields,
+    ReadsConsent,
+    FindsConsent,
+    WritesConsent,
     ExportsPages,
 ):
     """Every operation is done when Bird answers; contacts are deleted with one request each.
@@ -105,6 +121,12 @@ class Bird(
     title = "Bird workspace contacts and lists"
     member_batch_size = 100
     list_name_lengths = (2, 256)
+    field_name_lengths = (1, 64)
+    field_name_pattern = "[A-Za-z0-9_-]+"
+    field_types = tuple(mapping.CREATED_TYPES)
+    changeable_fields = (*mapping.NAMES, "custom")
+    # A contact must be created with a display name, and whether it may be taken away again is documented nowhere.
+    clearable_fields = tuple(name for name in changeable_fields if name != "full_name")
     concurrency = 8
     export_includes_lists = False  # an answer may leave the lists out
     # Documented for a sibling API of the same vendor; the Contacts API names no numbers.
@@ -113,14 +135,23 @@ class Bird(
         DeletesContacts: {api.WRITE: 1},
         RemovesIdentifiers: {api.READ: 1, api.WRITE: 1},
         RemovesFromLists: {api.WRITE: 1},
+        ChangesContacts: {api.WRITE: 1},
+        FindsConsent: {api.WRITE: 1},
+        WritesConsent: {api.WRITE: 1},
     }
+    consent_states = (ConsentState.GRANTED, ConsentState.REVOKED)
+    consent_channels = mapping.CHANNEL_KINDS
+    consent_creates_contacts = True
     secret_patterns = (r"\baccesskey\s+\S+",)
     residual_data: ClassVar = {
         "other keys": (
             "addresses, numbers and ids under a key that no setting names (email_keys, phone_keys, external_id_keys, "
             "anonymous_id_keys) are not looked for"
         ),
-        "suppressions": "what the workspace keeps of consent and unsubscribes beyond the contact is documented nowhere",
+        "suppressions": (
+            "consent is kept on the contact and is deleted with it; what the workspace keeps beyond the contact is "
+            "documented nowhere"
+        ),
         "messages": "messages and logs that name the person belong to other services of the workspace",
         "segments": "they exist in the dashboard alone; when one forgets a contact is documented nowhere",
         "billing": "whether a deleted contact still counts for the month is documented nowhere",
@@ -143,7 +174,7 @@ class Bird(
         return f"/workspaces/{quote(self.workspace_id, safe='')}"
 
     def validate_id(self, id: str) -> str:
-        return super().validate_id(id) or ("" if UUID.fullmatch(id) else "the id is not a UUID")
+        return "" if UUID.fullmatch(id) else super().validate_id(id) or "the id is not a UUID"
 
     def is_not_found(self, request: Request[Any], content: bytes) -> bool:
         """See `Provider.is_not_found`: Bird's errors have a code and a message."""
@@ -322,19 +353,21 @@ class Bird(
         """See `FindsContacts.cannot_find`."""
         return mapping.cannot_find(identifier, self.keys)
 
-    def _search(self, identifier: Identifier) -> Flow[list[Contact]]:
+    def _search(self, identifier: Identifier) -> Flow[Sequence[Contact]]:
+        return (yield from self._complete((yield from self._matches(identifier))))
+
+    def _matches(self, identifier: Identifier) -> Flow[list[ContactDetails]]:
         found: dict[str, ContactDetails] = {}
         for reference in mapping.to_ask(identifier, self.keys):
             page = yield from api.search(**reference)
             if page.next_page_token and not page.results:
                 raise UnexpectedPayload("a look-up has further pages, but this one is empty", provider=self.name)
             found.update((details.id, details) for details in page.results)
-        return (yield from self._complete(list(found.values())))
+        return list(found.values())
 
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         (contact_id,) = ids
-        details = about_id((yield from api.contact(contact_id)), contact_id, provider=self.name)
-        return (yield from self._complete([details]))
+        return (yield from self._complete([(yield from self._alone(contact_id))]))
 
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         found = yield from (api.contacts_of_list(list_id, cursor) if list_id else api.contacts(cursor))
@@ -347,16 +380,22 @@ class Bird(
             return None if found.next_page_token else []
         return (yield from self._complete(found.results)) or None
 
-    def _complete(self, found: Sequence[ContactDetails]) -> Flow[list[Contact]]:
+    def _complete(self, found: Sequence[ContactDetails]) -> Flow[Sequence[Contact]]:
         """Return contacts with all their identifiers; those that an answer leaves out are read contact by contact."""
         if any(self.validate_id(details.id) for details in found):
             raise UnexpectedPayload("the answer has a contact with an invalid id", provider=self.name)
-        known = {details.id: mapping.known_identifiers(details, self.keys) for details in found}
-        lacking = [details.id for details in found if not mapping.is_told(details, known[details.id])]
+        shown = {details.id: mapping.shown_identifiers(details, self.keys) for details in found}
+        lacking = [details.id for details in found if not mapping.is_told(details, shown[details.id])]
         read = yield from flows.read_each(lacking, self.concurrency, self._identifiers_told)
-        known |= {id: tuple(dict.fromkeys([*known[id], *identifiers])) for id, identifiers in read.items()}
         gone = set(lacking) - read.keys()
-        return [mapping.contact(each, known[each.id], self.keys) for each in found if each.id not in gone]
+
+        def contact(details: ContactDetails) -> Contact:
+            known = mapping.identifiers(shown[details.id], self.keys)
+            if details.id in read:
+                known = tuple(dict.fromkeys([*known, *read[details.id]]))
+            return mapping.contact(details, known, self.keys)
+
+        return mapped(contact, [details for details in found if details.id not in gone] if gone else found)
 
     def _identifiers_told(self, contact_id: str) -> Flow[tuple[Identifier, ...]]:
         """Read the identifiers of a contact; `NotFound` only if the contact itself is not found either."""
@@ -370,7 +409,7 @@ class Bird(
         found = yield from flows.gather(lambda cursor: self._identifiers_page(contact_id, cursor))
         if any(each.contact_id not in {None, contact_id} for each in found):
             raise UnexpectedPayload("the answer has identifiers of another contact", provider=self.name)
-        return mapping.identifiers(found, self.keys)
+        return mapping.identifiers(((each.key, each.value) for each in found), self.keys)
 
     def _identifiers_page(self, contact_id: str, cursor: str | None) -> Flow[Page[Any]]:
         found = yield from api.identifiers(contact_id, cursor)
@@ -391,9 +430,77 @@ class Bird(
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         found = yield from api.attribute_definitions(cursor)
-        return token_page(map(mapping.field, found.results), found.next_page_token)
+        fields = [mapping.field(each) for each in found.results if each.key not in mapping.CONSENT_ATTRIBUTES]
+        return token_page(fields, found.next_page_token)
+
+    # -- consent
+
+    def consent_page(self, cursor: str | None) -> Flow[Page[Consent]]:
+        """Read a page of contacts: the statements are attributes of them."""
+        found = yield from api.contacts(cursor)
+        return token_page((yield from self._consent(found.results)), found.next_page_token)
+
+    def cannot_find_consent(self, identifier: Identifier) -> str:
+        """See `FindsConsent.cannot_find_consent`."""
+        return mapping.cannot_find(identifier, self.keys)
+
+    def find_consent(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Consent]]]:
+        (identifier,) = identifiers
+        found = yield from self._consent((yield from self._matches(identifier)))
+        return [(identifier, statement) for statement in found if statement.identifier == identifier]
+
+    def _consent(self, found: Sequence[ContactDetails]) -> Flow[list[Consent]]:
+        """Return the statements that contacts carry; contacts without attributes in an answer are read by themselves.
+
+        Raises:
+            UnexpectedPayload: No answer has the attributes of a contact, which may be a refusal.
+        """
+        untold = [details.id for details in found if details.attributes is None]
+        alone = yield from flows.read_each(untold, self.concurrency, self._alone)
+        if any(details.attributes is None for details in alone.values()):
+            raise UnexpectedPayload("no answer has the attributes of a contact", provider=self.name)
+        whole = [alone.get(each.id, each) for each in found if each.attributes is not None or each.id in alone]
+        carrying = {details.id: details for details in whole if mapping.has_consent(details)}
+        contacts = yield from self._complete(list(carrying.values()))
+        return [said for each in contacts for said in mapping.consent(carrying[each.id], each.identifiers)]
+
+    def _alone(self, contact_id: str) -> Flow[ContactDetails]:
+        return about_id((yield from api.contact(contact_id)), contact_id, provider=self.name)
+
+    def cannot_write_consent(self, statement: Consent) -> str:
+        """See `WritesConsent.cannot_write_consent`."""
+        return mapping.cannot_find(statement.identifier, self.keys)
+
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        """Set the attribute of the contact with this identifier, which is created if there is none."""
+        (statement,) = statements
+        item = statement.identifier.value
+        reference = mapping.reference(statement.identifier, self.keys)
+        if reference is None:
+            return failed(item, "not sent: the settings name no key for such an identifier")
+        attribute = {mapping.SUBSCRIBED[statement.channel]: statement.state is ConsentState.GRANTED}
+        written = yield from api.upsert_contact(**reference, body={"attributes": attribute})
+        match mapping.shows_consent(written, statement):
+            case None:
+                return unconfirmed(1)
+            case False:
+                return failed(item, "Bird's answer shows the contact without it")
+            case True:
+                return done(item)
+
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        type_, cardinality = mapping.CREATED_TYPES[type]
+        return mapping.field((yield from api.create_attribute_definition(name, type_, cardinality)))
 
     # -- writing
+
+    def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
+        attributes = mapping.changed_attributes(*split_changes(set, clear), self.keys)
+        written = yield from api.update_contact(contact_id, {"attributes": attributes})
+        shown = about_id(written, contact_id, provider=self.name).attributes or {}
+        if left := [name for name, value in attributes.items() if value is None and shown.get(name) not in (None, "")]:
+            return failed(contact_id, f"Bird did not take away the value of {', '.join(left)}")
+        return done(contact_id)
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """Update a contact with an id of Bird's; update or create one with an identifier; create any other."""

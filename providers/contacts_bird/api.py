@@ -11,6 +11,7 @@ from typing import Any
 
 from contacts_bird.payloads import (
     AttributeDefinitions,
+    AttributeDetails,
     ContactDetails,
     Contacts,
     Identifiers,
@@ -115,6 +116,19 @@ def remove_from_list(list_id: str, members: Json) -> Request[Processed]:
 def attribute_definitions(page_token: str | None) -> Request[AttributeDefinitions]:
     """Read a page of attribute definitions."""
     return get("/attribute-definitions", AttributeDefinitions, _page(page_token))
+
+
+def create_attribute_definition(key: str, type_: str, cardinality: str) -> Request[AttributeDetails]:
+    """Define an attribute; a key in use gives 409."""
+    body = {
+        "key": key,
+        "displayName": key,
+        "cardinality": cardinality,
+        "type": type_,
+        "pii": False,
+        "readOnly": False,
+    }
+    return post("/attribute-definitions", AttributeDetails, body, rate_limit=WRITE)
 
 
 def members(ids: Sequence[str], identifiers: Sequence[Json]) -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import islice
 from operator import attrgetter
@@ -25,9 +25,19 @@ from contacts_core.errors import (
     Rejected,
     UnexpectedPayload,
 )
-from contacts_core.models import Contact, ContactList, FieldDefinition, Identifier, Outcome, Page
+from contacts_core.models import (
+    CHANGEABLE_FIELDS,
+    Contact,
+    ContactList,
+    CustomValue,
+    FieldDefinition,
+    Identifier,
+    Outcome,
+    Page,
+)
 from contacts_core.provider import (
     AddsToLists,
+    ChangesContacts,
     CountsByPaging,
     CreatesLists,
     DeletesAllContactsById,
@@ -56,6 +66,7 @@ from contacts_core.provider import (
     hookimpl,
     payload_converter,
     secret,
+    split_changes,
 )
 from contacts_core.query import Query
 
@@ -107,6 +118,7 @@ class CardDav(
     Searches,
     GetsContacts,
     UpsertsContacts,
+    ChangesContacts,
     ReadsLists,
     CreatesLists,
     DeletesLists,
@@ -133,6 +145,8 @@ class CardDav(
     get_batch_size = 50
     member_batch_size = 100
     upsert_batch_size = 10_000  # one scan finds which of them exist
+    changeable_fields = tuple(name for name in CHANGEABLE_FIELDS if name != "address")
+    clearable_fields = tuple(name for name in changeable_fields if name != "full_name")  # which every card must have
     residual_data: ClassVar = {
         "groups": "the card of a group still names the UIDs of deleted members",
         "versions": "some servers keep deleted cards for a while: Nextcloud in its trash, Xandikos in its Git history",
@@ -571,6 +585,12 @@ class CardDav(
         return Page([mapping.custom_field(name) for name in sorted(names)])
 
     # -- writing contacts
+
+    def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
+        card = _only((yield from self._by_id([contact_id])).get(contact_id))
+        texts, custom = split_changes(set, clear)
+        yield from self._edit(card, lambda present: mapping.with_changes(present, texts, custom))
+        return done(contact_id)
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """Change contacts that exist, by id or identifier, and create the others; one scan finds them."""

@@ -31,6 +31,8 @@ CATEGORY = "category:"  # what the id of a list begins with that is a category
 WITHOUT_UID = "href:"  # what the id of a contact begins with whose card has no UID
 TECHNICAL = ("X-AB", "X-ADDRESSBOOKSERVER-")  # labels and groups: they belong to other lines
 MAPPED = {"BEGIN", "END", "VERSION", "UID", "FN", "N", "ADR", "ORG", "TITLE", "CATEGORIES", "CREATED", *PROPERTIES}
+NAME_PARTS = {"last_name": 0, "first_name": 1}  # where a field stands in its property
+ADDRESS_PARTS = {"line2": 1, "line1": 2, "city": 3, "region": 4, "postal_code": 5, "country": 6}
 BINARY = {"PHOTO", "LOGO", "SOUND", "KEY"}  # in ``extra["vcard"]`` only: each may be megabytes
 NO_LABEL = {"internet", "pref", "voice", "x400"}
 UNRANKED = 101  # PREF is 1 to 100
@@ -500,8 +502,7 @@ def written(before: Card, wanted: Contact, categories: Iterable[str], lost: set[
     Raises:
         InvalidInput: A value cannot stand in a card, or the card is a vCard 2.1, whose lines are written differently.
     """
-    if not (before.is_version_4 or before.first("VERSION").strip() == "3.0"):
-        raise InvalidInput("the card is neither vCard 3 nor vCard 4; it can be deleted, but not written")
+    _check_version(before)
     after = _named(before, wanted, new=new)
     if wanted.organization:
         after = _structured(after, "ORG", {0: wanted.organization}, 1)
@@ -519,18 +520,81 @@ def written(before: Card, wanted: Contact, categories: Iterable[str], lost: set[
     after = _identified(after, wanted, lost)
     if wanted.provider != NAME:
         lost.update(wanted.extra)
-    if CONTROL.search(after.text):
-        raise InvalidInput("a value holds control characters, which no card may have")
+    _check_text(after)
     return after
+
+
+def with_changes(before: Card, texts: Mapping[str, str | None], custom: Mapping[str, Any]) -> Card:
+    """Return the card with fields set and cleared; a full name that is made of the other names follows them.
+
+    Args:
+        before: The card as it is.
+        texts: Fields by their shared names; None clears one.
+        custom: Custom fields by name; None clears one.
+
+    Raises:
+        InvalidInput: A value or a custom field cannot stand in a card, or the card is neither vCard 3 nor vCard 4.
+    """
+    _check_version(before)
+    after = before
+    for name, place, count in (("N", NAME_PARTS, 5), ("ADR", ADDRESS_PARTS, 7), ("ORG", {"organization": 0}, 1)):
+        if parts := {at: texts[field] or "" for field, at in place.items() if field in texts}:
+            after = _with_parts(after, name, parts, count)
+    if not texts.keys().isdisjoint(NAME_PARTS) and before.first("FN") in _spellings(before):
+        first, last = (_parts(after, "N", 5)[at] for at in (1, 0))
+        after = _set(after, "FN", [f"{first} {last}".strip() or next((i.value for i in identifiers(before)), "?")])
+    for field, name in (("full_name", "FN"), ("title", "TITLE")):
+        if field in texts:
+            after = _with_text(after, name, texts[field])
+    for key, value in custom.items():
+        name = f"X-{key.upper()}"
+        if not CUSTOM.fullmatch(key) or name.startswith(TECHNICAL):
+            raise InvalidInput(f"no card can have the custom field {key!r}", hint="use a-z, 0-9 and - in its name")
+        after = _with_text(after, name, *(None if each is None else _plain(each) for each in _several(value)))
+    _check_text(after)
+    return after
+
+
+def _with_parts(before: Card, name: str, parts: Mapping[int, str], count: int) -> Card:
+    """Return the card with parts of a structured property set or emptied; nothing is left of one without any part."""
+    if any(parts.values()):
+        return _structured(before, name, parts, count)
+    after = before
+    while after.all(name) and (again := _structured(after, name, parts, count)) is not after:
+        after = again  # of several lines, the next one takes the place of an empty one
+    if name != "N" and not any(line.value.strip("; ") for line in after.all(name)):
+        after = _kept(after, lambda line: line.name != name) or after
+    return after
+
+
+def _with_text(before: Card, name: str, *texts: str | None) -> Card:
+    """Return the card with these values of a property, or without the property."""
+    given = [text for text in texts if text is not None]
+    return _set(before, name, given) if given else _kept(before, lambda line: line.name != name) or before
+
+
+def _check_version(card: Card) -> None:
+    if not (card.is_version_4 or card.first("VERSION").strip() == "3.0"):
+        raise InvalidInput("the card is neither vCard 3 nor vCard 4; it can be deleted, but not written")
+
+
+def _check_text(card: Card) -> None:
+    if CONTROL.search(card.text):
+        raise InvalidInput("a value holds control characters, which no card may have")
+
+
+def _spellings(card: Card) -> set[str]:
+    """Return how the full name of a card is spelled that is made of its first and last name."""
+    names = _parts(card, "N", 5)
+    return {" ".join(filter(None, pair)) for pair in ((names[1], names[0]), (names[0], names[1]))} | {""}
 
 
 def _named(before: Card, wanted: Contact, *, new: bool) -> Card:
     old = _parts(before, "N", 5)
-    names = {0: wanted.last_name or "", 1: wanted.first_name or ""}
+    names = {0: (wanted.last_name or "").strip(), 1: (wanted.first_name or "").strip()}  # a blank one clears nothing
     after = _structured(before, "N", {at: text for at, text in names.items() if text or new}, 5)
     full = wanted.full_name
-    spelled = {" ".join(filter(None, pair)) for pair in ((old[1], old[0]), (old[0], old[1]))}
-    if not full and (names[0] or names[1]) and before.first("FN") in spelled | {""}:  # it says the old name
+    if not full and (names[0] or names[1]) and before.first("FN") in _spellings(before):  # it says the old name
         first, last = names[1] or old[1], names[0] or old[0]
         full = f"{first} {last}".strip()
     if not full and not before.first("FN"):

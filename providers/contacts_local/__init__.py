@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,33 +12,54 @@ from typing import Any, ClassVar, TypeVar
 from attrs import Factory, field, frozen
 
 from contacts_core.errors import ConfigurationError, InvalidInput
-from contacts_core.models import Contact, ContactList, Count, FieldDefinition, Identifier, Outcome, Page
+from contacts_core.models import (
+    Channel,
+    Consent,
+    ConsentReason,
+    ConsentState,
+    Contact,
+    ContactList,
+    Count,
+    Coverage,
+    CustomValue,
+    FieldDefinition,
+    FieldType,
+    Identifier,
+    IdentifierKind,
+    Outcome,
+    Page,
+)
 from contacts_core.provider import (
     AddsToLists,
     Blocking,
+    ChangesContacts,
     Counts,
+    CreatesCustomFields,
     CreatesLists,
     DeletesAllContacts,
     DeletesContacts,
     DeletesLists,
     ExportsPages,
+    FindsConsent,
     FindsContacts,
     Flow,
     GetsContacts,
     NativeQuery,
     PartialResult,
     Provider,
+    ReadsConsent,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
     Searches,
     UpsertsContacts,
+    WritesConsent,
     hookimpl,
     setting,
 )
 from contacts_core.query import Query
-from contacts_local import mapping, records
+from contacts_local import consent, mapping, records
 from contacts_local.records import Changes
 from contacts_local.search import Condition, condition
 from contacts_local.store import Store, default_path
@@ -69,11 +90,16 @@ class Local(
     GetsContacts,
     ExportsPages,
     UpsertsContacts,
+    ChangesContacts,
     Counts,
     ReadsLists,
     CreatesLists,
     DeletesLists,
     ReadsCustomFields,
+    CreatesCustomFields,
+    ReadsConsent,
+    FindsConsent,
+    WritesConsent,
 ):
     """Every operation is one transaction of SQLite, done when it returns. There is no key and no network.
 
@@ -90,8 +116,20 @@ class Local(
     get_batch_size = BATCH
     delete_batch_size = BATCH
     member_batch_size = BATCH
+    field_types = (FieldType.TEXT, FieldType.NUMBER, FieldType.DATE, FieldType.BOOLEAN, FieldType.CHOICES)
+    consent_page_size = 1000
+    consent_find_batch_size = BATCH
+    consent_batch_size = BATCH
+    consent_states = tuple(ConsentState)
+    consent_channels: ClassVar[Mapping[Channel, Collection[IdentifierKind]]] = dict.fromkeys(
+        Channel, tuple(IdentifierKind)
+    )
+    keeps_reasons = tuple(ConsentReason)
+    keeps_coverages = tuple(Coverage)
+    keeps_dates = keeps_scopes = keeps_evidence = keeps_history = True
     residual_data: ClassVar[Mapping[str, str]] = {
         "change log": "the ids of deleted contacts, and nothing else of them, are kept so that others can learn of it",
+        "consent": "statements of consent are kept by address, apart from contacts, so that refusals outlast them",
         "backups": "copies that you made of the file keep what it held",
     }
 
@@ -192,6 +230,10 @@ class Local(
         """Change contacts that exist, by id or identifier, and create the others; see `mapping.merged`."""
         return (yield from self._write(records.upsert, contacts, lists))
 
+    def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
+        change = self._delete if clear else self._write
+        return (yield from change(records.change, contact_id, set, clear))
+
     def lists_page(self, cursor: str | None) -> Flow[Page[ContactList]]:
         return (yield from self._read(records.lists))
 
@@ -203,6 +245,21 @@ class Local(
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         return (yield from self._read(records.fields))
+
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        return (yield from self._write(records.create_field, name, type))
+
+    # -- consent
+
+    def consent_page(self, cursor: str | None) -> Flow[Page[Consent]]:
+        return (yield from self._read(consent.page, int(cursor or 0), self.consent_page_size))
+
+    def find_consent(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Consent]]]:
+        return (yield from self._read(consent.find, identifiers))
+
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        """Add statements beside those that are there; `contacts_core.merge_consent` says which of them counts."""
+        return (yield from self._write(consent.write, statements))
 
 
 @hookimpl

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from math import isfinite
 from typing import Any, TypeAlias, cast
 
@@ -121,6 +122,7 @@ def microseconds(value: datetime) -> int:
     return ((value if value.tzinfo else value.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
 
 
+@lru_cache(maxsize=1024)  # contacts that were written together have the same times
 def moment(value: int | None) -> datetime | None:
     """Return the time of so many microseconds since 1970."""
     return None if value is None else EPOCH + value * MICROSECOND
@@ -204,9 +206,7 @@ def contact(contact_id: str, data: str, created_at: int | None, updated_at: int 
 
 def names(identifiers: Iterable[Identifier]) -> list[Name]:
     """Return what each identifier is looked up by."""
-    return [
-        (each.kind.value, each.key if each.kind is IdentifierKind.OTHER else "", each.normal) for each in identifiers
-    ]
+    return [each.compared_by for each in identifiers]
 
 
 def index_rows(identifiers: Sequence[Identifier], named: Sequence[Name], number: int) -> list[Row]:

@@ -7,14 +7,24 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from attrs import evolve, frozen
 
 from contacts_core.errors import InvalidInput, NotFound, Rejected
-from contacts_core.models import Contact, ContactList, FieldDefinition, FieldType, Identifier, Outcome, Page
+from contacts_core.models import (
+    Contact,
+    ContactList,
+    CustomValue,
+    FieldDefinition,
+    FieldType,
+    Identifier,
+    Outcome,
+    Page,
+    changed,
+)
 from contacts_core.provider import absent, combined, done, failed
 from contacts_local import mapping
 from contacts_local.mapping import NAME, Name, Row
@@ -29,6 +39,10 @@ SELECT = f"SELECT {COLUMNS} FROM contact"
 NUMBERED = f"SELECT n, {COLUMNS} FROM contact"
 IN_JSON = "(SELECT value FROM json_each(?))"  # any number of values in one statement that is always the same
 OWNERS = f"SELECT normal, contact FROM identifier WHERE kind = ? AND key = ? AND normal IN {IN_JSON}"
+CHANGED = (  # a contact that did not change since it was added is not in the log
+    "SELECT n AS version, id AS contact, 0 AS gone FROM contact WHERE n > ? AND contact.version = n"
+    " UNION ALL SELECT version, contact, gone FROM change WHERE version > ? ORDER BY 1 LIMIT ?"
+)
 NOTE_FIELD = (
     "INSERT INTO field VALUES (?, ?) ON CONFLICT (name) DO UPDATE"
     " SET type = CASE WHEN type = excluded.type THEN type ELSE 'other' END"
@@ -127,9 +141,7 @@ def changes(db: sqlite3.Connection, since: int, most: int) -> Changes:
             f"the file is at version {latest}, and never was at {since}",
             hint="it may have been replaced by an older copy; read everything, from version 0",
         )
-    rows = db.execute(
-        "SELECT version, contact, gone FROM change WHERE version > ? ORDER BY version LIMIT ?", [since, most + 1]
-    ).fetchall()
+    rows = db.execute(CHANGED, [since, since, most + 1]).fetchall()
     shown, more = rows[:most], len(rows) > most
     found = {contact.id: contact for contact in by_id(db, [row[1] for row in shown if not row[2]])}
     return Changes(
@@ -145,22 +157,32 @@ def changes(db: sqlite3.Connection, since: int, most: int) -> Changes:
 
 
 class Log:
-    """The versions of one transaction."""
+    """The versions of one transaction.
+
+    A contact that is added has no row in the log: its number is the version at which that was.
+    """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         """Go on from the last version that was given to a change."""
         self._db = db
         self.version: int = db.execute("SELECT version FROM file").fetchone()[0]
+        self._before = self.version
         self.now = mapping.microseconds(datetime.now(UTC))
         self._rows: list[Row] = []
         self._earlier: list[Row] = []
 
-    def note(self, contact_id: str, *, before: int | None = None, gone: bool = False) -> int:
+    def add(self, before: int | None = None) -> int:
+        """Give the next version to a contact that is added; ``before`` is the one at which its id was deleted."""
+        self.version += 1
+        if before is not None:
+            self._earlier.append((before,))
+        return self.version
+
+    def note(self, contact_id: str, *, before: int, gone: bool = False) -> int:
         """Give the next version to a change of a contact; ``before`` is the version of its last one."""
         self.version += 1
         self._rows.append((self.version, contact_id, gone))
-        if before is not None:
-            self._earlier.append((before,))
+        self._earlier.append((before,))
         return self.version
 
     def write(self) -> None:
@@ -169,6 +191,7 @@ class Log:
             self._db.executemany("DELETE FROM change WHERE version = ?", self._earlier)
         if self._rows:
             self._db.executemany("INSERT INTO change VALUES (?, ?, ?)", self._rows)
+        if self.version != self._before:
             self._db.execute("UPDATE file SET version = ?", [self.version])
 
 
@@ -260,7 +283,7 @@ class Writer:
             contact = mapping.without_repetition(contact, names)
             names = names if len(names) == len(contact.identifiers) else mapping.names(contact.identifiers)
         data = mapping.row(contact)
-        version = log.note(contact_id, before=before)
+        version = log.add(before)
         self._new.append((version, contact_id, version, data, *(times or (log.now, log.now))))
         self._indexed += mapping.index_rows(contact.identifiers, names, version)
         if lists:
@@ -389,6 +412,22 @@ def remove_identifier(db: sqlite3.Connection, contact_id: str, identifier: Ident
     writer.write()
     log.write()
     return done(identifier.value)
+
+
+def change(db: sqlite3.Connection, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Outcome:
+    """Set and clear fields of a contact.
+
+    Raises:
+        NotFound: The contact does not exist.
+        InvalidInput: A value cannot be written.
+    """
+    number = _number(db, contact_id)
+    before = _by_number(db, [number])[number]
+    writer, log = Writer(db), Log(db)
+    _ = writer.change(log, number, before, changed(before, set, clear), ())
+    writer.write()
+    log.write()
+    return done(contact_id)
 
 
 # -- copies of other accounts
@@ -555,6 +594,18 @@ def fields(db: sqlite3.Connection) -> Page[FieldDefinition]:
     """Read every custom field; one that has had values of several types has none of them."""
     rows = db.execute("SELECT name, type FROM field ORDER BY name")
     return Page([FieldDefinition(NAME, name, name, FieldType(type_)) for name, type_ in rows])
+
+
+def create_field(db: sqlite3.Connection, name: str, type: FieldType) -> FieldDefinition:
+    """Create a custom field.
+
+    Raises:
+        Rejected: There is one of this name.
+    """
+    if db.execute("SELECT 1 FROM field WHERE name = ?", [name]).fetchone():
+        raise Rejected("there is a custom field of this name already", provider=NAME)
+    db.execute("INSERT INTO field VALUES (?, ?)", [name, type.value])
+    return FieldDefinition(NAME, name, name, type)
 
 
 # -- what they share

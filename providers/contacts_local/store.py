@@ -38,7 +38,9 @@ APPLICATION_ID = 0x436F5631  # in the header of every file of ours: "CoV1"
 # contact: one row each. ``n`` orders the pages of an export and is never used again; ``version`` is that of the last
 #   change; ``data`` is JSON, see `payloads`; times are microseconds since 1970, UTC.
 # identifier: every identifier by its normal form. ``main`` is 1 where text conditions look at it.
-# change: the last change of every contact there is or was; one row each, so that it does not grow with each write.
+# change: the last change of every contact there is or was; one row each, so that it does not grow with each write. A
+#   contact that did not change since it was added has none: its ``n`` is the version at which that was.
+# consent: every statement of consent, by the normal form of its identifier; an empty text is none, and ``at`` as above.
 # file: one row. ``id`` names the account, ``version`` is the last one given to a change; ``source`` is the name of the
 #   account that the file is an export of, and empty for a file of its own.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -59,6 +61,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE field (name TEXT PRIMARY KEY, type TEXT NOT NULL) WITHOUT ROWID""",
         """CREATE TABLE change (version INTEGER PRIMARY KEY, contact TEXT NOT NULL, gone INTEGER NOT NULL)""",
     ),
+    (
+        """CREATE TABLE consent (
+            n INTEGER PRIMARY KEY, normal TEXT NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+            country_code TEXT NOT NULL, channel TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
+            scope TEXT NOT NULL, coverage TEXT NOT NULL, at INTEGER NOT NULL, evidence TEXT NOT NULL)""",
+        """CREATE UNIQUE INDEX consent_statement ON consent (
+            kind, key, normal, channel, state, reason, scope, coverage, at, evidence)""",
+    ),
+    ("""DELETE FROM change WHERE version IN (SELECT n FROM contact WHERE n = version)""",),
 )
 
 _creating = threading.Lock()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
 from attrs import evolve, frozen
 
-from contacts_core.errors import NotFound, Rejected, UnexpectedPayload
+from contacts_core.errors import ContactsError, IncompleteExport, NotFound, ProviderError, Rejected, UnexpectedPayload
 from contacts_core.models import (
+    Consent,
+    ConsentReason,
     Contact,
     ContactList,
     Count,
+    CustomValue,
     FieldDefinition,
+    FieldType,
     Identifier,
     IdentifierKind,
     Job,
@@ -25,13 +30,17 @@ from contacts_core.models import (
 from contacts_core.models.identifiers import scrub
 from contacts_core.provider import (
     AddsToLists,
+    ChangesContacts,
     Counts,
+    CreatesCustomFields,
     CreatesLists,
     DeletesAllContacts,
     DeletesContacts,
     DeletesLists,
+    ErasesMailData,
     ExportsFiles,
     FileReader,
+    FindsConsent,
     FindsContacts,
     Flow,
     GetsContacts,
@@ -39,13 +48,16 @@ from contacts_core.provider import (
     PartialResult,
     Provider,
     RateLimit,
+    ReadsConsent,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
     Request,
     Searches,
+    Sleep,
     UpsertsContacts,
+    WritesConsent,
     about_id,
     absent,
     base_url_setting,
@@ -54,8 +66,10 @@ from contacts_core.provider import (
     failed,
     flows,
     hookimpl,
+    offset_page,
     queued,
     secret,
+    split_changes,
     token_page,
     unconfirmed,
 )
@@ -69,6 +83,7 @@ from contacts_sendgrid.payloads import (
     FieldDetails,
     ImportStatus,
     Match,
+    Recipients,
 )
 
 if TYPE_CHECKING:
@@ -78,6 +93,7 @@ S = TypeVar("S", ImportStatus, ExportStatus)
 
 LARGEST_UPSERT = 30_000
 LARGEST_BODY = 6_000_000  # bytes
+READS_OF_SECOND_JOB = 8  # within about 25 seconds
 MOST_TURNS = 5  # of sending a batch again without what SendGrid named
 ONE_CONTACT = re.compile(r"/v3/marketing/contacts/[^/]+")
 LONGEST_ID = 64  # a hundred of these stay below the 8 kB that nginx allows a request line
@@ -95,11 +111,17 @@ class SendGrid(
     GetsContacts,
     ExportsFiles,
     UpsertsContacts,
+    ChangesContacts,
     Counts,
     ReadsLists,
     CreatesLists,
     DeletesLists,
     ReadsCustomFields,
+    CreatesCustomFields,
+    ReadsConsent,
+    FindsConsent,
+    WritesConsent,
+    ErasesMailData,
 ):
     """Every write is a job that takes effect half a minute later or more; a search returns at most fifty contacts.
 
@@ -116,18 +138,29 @@ class SendGrid(
     get_batch_size = 100
     member_batch_size = 100
     upsert_batch_size = 100_000
-    rate_limits: ClassVar = {"": RateLimit(600, 60), "search": RateLimit(200, 60)}
+    rate_limits: ClassVar = {"": RateLimit(600, 60), "search": RateLimit(200, 60), "mail data": RateLimit(100, 60)}
     list_name_lengths = (1, 100)
+    field_name_lengths = (1, 100)
+    field_name_pattern = "[A-Za-z_][A-Za-z0-9_]*"
+    field_types = tuple(mapping.CREATED_TYPES)
+    changeable_fields = ("first_name", "last_name", *mapping.ADDRESS, "custom")
+    clearable_fields = ("first_name", "last_name", *mapping.ADDRESS)  # a custom field "cannot be null"
     export_includes_lists = False
+    consent_page_size = api.RECORDS_ON_A_PAGE
+    consent_find_kinds = (IdentifierKind.EMAIL,)
+    consent_batch_size = 1000  # how many one request takes is documented nowhere
+    keeps_reasons = (ConsentReason.UNSUBSCRIBE,)
+    keeps_scopes = True
+    mail_data_batch_size = 1000  # of the longest addresses, so many stay below 256 KB
     export_requests = 4  # start, status, file, and the definitions of custom fields
-    costs: ClassVar = {RemovesIdentifiers: {"": 2}}
+    costs: ClassVar = {RemovesIdentifiers: {"": 2}, ChangesContacts: {"": 2}}
     secret_patterns = (r"\bSG\.[\w.-]+",)
     status_hints: ClassVar = {451: "not available because of data residency: use the host of the account's region"}
     residual_data: ClassVar = {
         "suppressions": "unsubscribes, bounces, blocks and spam reports are kept by address, apart from contacts",
         "recipient data": (
-            "names, addresses and subject lines of mail that was sent are erased by an API of their own "
-            "(POST /v3/recipients/erasejob), which is not called here"
+            "names, addresses and subject lines of mail that was sent are erased by an operation of its own "
+            "(erase_mail_data), not with the contact"
         ),
         "billing": "a deleted contact still counts for the month; one that is added again counts as new",
         "segments": "membership is looked at again each hour, so a count may include the contact until then",
@@ -192,8 +225,35 @@ class SendGrid(
         if not stored.primary:
             # The type EMAIL means the primary address; what an alternate one would do is documented nowhere.
             return failed(identifier.value, "not sent: SendGrid offers no way to remove an alternate e-mail address")
-        accepted = yield from api.delete_identifier(contact_id, mapping.DELETE_TYPES[stored.kind], stored.value)
-        return _queued(accepted)
+        request = api.delete_identifier(contact_id, mapping.DELETE_TYPES[stored.kind], stored.value)
+        try:
+            return _queued((yield from evolve(request, idempotent=False)))
+        except ProviderError as error:
+            if not (error.unclear and error.retryable):
+                raise
+        try:
+            accepted = yield from request
+            return (yield from self._removed_again(contact_id, identifier, accepted))
+        except ContactsError as error:
+            error.unclear = True  # because of the first request, whose answer was lost
+            raise
+
+    def _removed_again(self, contact_id: str, identifier: Identifier, accepted: Accepted) -> Flow[Outcome]:
+        """Return what became of a removal that was sent twice: its job fails where the first one did the work."""
+        if not accepted.job_id:
+            return unconfirmed()
+        job = Job(id=accepted.job_id, operation="remove_identifier", requested=1)
+        for pause in islice(flows.pauses(self.poll_interval), READS_OF_SECOND_JOB):
+            yield from Sleep(pause)
+            job = yield from self.get_job(job)
+            if job.finished:
+                break
+        if job.state is JobState.DONE:
+            return queued(job)
+        details = yield from self._alone(contact_id)
+        if identifier not in mapping.contact(details).identifiers:
+            return done(identifier.value)
+        return queued(evolve(job, state=JobState.UNKNOWN))  # what is read may be older than the removal
 
     def remove_from_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
         return _queued((yield from api.remove_from_list(list_id, [str(member) for member in members])))
@@ -343,7 +403,120 @@ class SendGrid(
         found = yield from api.field_definitions()
         return Page([mapping.field(one) for one in found.custom_fields or ()])
 
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        return mapping.field((yield from api.create_field(name, mapping.CREATED_TYPES[type])))
+
+    # -- consent
+
+    def consent_page(self, cursor: str | None) -> Flow[Page[Consent]]:
+        """Read the suppressions of all groups first, then page by page what SendGrid keeps by reason."""
+        kinds = list(mapping.RECORDS)
+        if cursor is None:
+            return token_page((yield from self._group_suppressions()), f"{kinds[0]}/0")
+        kind, _, offset = cursor.partition("/")
+        found = yield from api.suppression_records(kind, int(offset))
+        page = offset_page([mapping.recorded(kind, each) for each in found], offset, size=self.consent_page_size)
+        if page.next:
+            return token_page(page.items, f"{kind}/{page.next}")
+        later = kinds[kinds.index(kind) + 1 :]
+        return token_page(page.items, f"{later[0]}/0" if later else None)
+
+    def _group_suppressions(self) -> Flow[list[Consent]]:
+        """Read the suppressions of the groups, of which there are no pages, and compare them with the counters.
+
+        Raises:
+            IncompleteExport: A group counts more than there are.
+        """
+        groups = yield from api.suppression_groups()
+        found = (yield from api.group_suppressions()) if groups else []
+        for group in groups:
+            shown = sum(each.group_id == group.id for each in found)
+            if group.unsubscribes is not None and shown < group.unsubscribes:
+                raise IncompleteExport(shown, group.unsubscribes, f"unsubscribes of the group {group.name}")
+        names = {group.id: group.name for group in groups}
+        return [mapping.group_suppressed(each, names) for each in found]
+
+    def cannot_find_consent(self, identifier: Identifier) -> str:
+        """See `FindsConsent.cannot_find_consent`."""
+        return mapping.cannot_suppress(identifier)
+
+    def find_consent(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Consent]]]:
+        """Send a request for each list of suppressions. Unsubscribes found this way have no date."""
+        (identifier,) = identifiers
+        email = identifier.normal
+        found: list[Consent] = []
+        everything = yield from api.global_suppression(email)
+        if everything.recipient_email:
+            found.append(mapping.suppressed(everything.recipient_email, ConsentReason.UNSUBSCRIBE))
+        groups = (yield from api.groups_of(email)).suppressions
+        found += [
+            mapping.suppressed(email, ConsentReason.UNSUBSCRIBE, scope=group.name)
+            for group in groups
+            if group.suppressed
+        ]
+        for kind in list(mapping.RECORDS)[1:]:
+            try:
+                found += [mapping.recorded(kind, each) for each in (yield from api.suppression_record(kind, email))]
+            except NotFound:  # how deletions tell that there is none
+                continue
+        return [(identifier, statement) for statement in found]
+
+    def cannot_write_consent(self, statement: Consent) -> str:
+        """See `WritesConsent.cannot_write_consent`."""
+        return mapping.cannot_suppress(statement.identifier)
+
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        """Suppress addresses everywhere, or in the groups that the scopes name; a group must exist."""
+        scopes: dict[str, list[Identifier]] = {}
+        for statement in statements:
+            scopes.setdefault(statement.scope, []).append(statement.identifier)
+        groups: dict[str, int] = {}
+        if scopes.keys() - {""}:
+            groups = {group.name: group.id for group in (yield from api.suppression_groups())}
+        parts: list[Outcome] = []
+        for scope, identifiers in scopes.items():
+            if scope and scope not in groups:
+                why = f"not sent: there is no unsubscribe group {scope!r}, and without it they would be unsubscribed "
+                parts.append(failed((each.value for each in identifiers), f"{why}from everything"))
+                continue
+
+            def send(part: Sequence[Identifier], scope: str = scope) -> Flow[Outcome]:
+                emails = [each.normal for each in part]
+                request = api.unsubscribe_from(groups[scope], emails) if scope else api.unsubscribe(emails)
+                return _suppressed(part, (yield from request))
+
+            done_parts, refused = yield from flows.apart(identifiers, send)
+            parts += done_parts
+            parts += [failed(each.value, _refused(error)) for each, error in refused]
+        return combined(parts)
+
+    # -- mail that was sent
+
+    def cannot_erase_mail_data(self, identifier: Identifier) -> str:
+        """See `ErasesMailData.cannot_erase_mail_data`."""
+        return mapping.cannot_suppress(identifier)
+
+    def erase_mail_data(self, identifiers: Sequence[Identifier]) -> Flow[Outcome]:
+        """Queue the erasure; what SendGrid refuses is taken out by halves."""
+
+        def send(part: Sequence[Identifier]) -> Flow[Outcome]:
+            accepted = yield from api.erase_mail_data([each.normal for each in part])
+            return _queued(accepted, len(part))
+
+        parts, refused = yield from flows.apart(identifiers, send)
+        return combined([*parts, *(failed(each.value, _refused(error)) for each, error in refused)])
+
     # -- writing and jobs
+
+    def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
+        """Upsert the fields with all identifiers of the contact, for an id cannot name it; what is left out stays."""
+        texts, custom = split_changes(set, clear)
+        fields = (yield from api.field_definitions()).custom_fields if custom else None
+        found = yield from self._alone(contact_id)
+        if found.email is None:
+            raise UnexpectedPayload("the answer about the contact leaves out its identifiers", provider=self.name)
+        body = mapping.to_change(found, texts, custom, {each.name.lower(): each for each in fields or ()})
+        return _queued((yield from api.upsert_contacts([body], [])))
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """Send one request if the contacts fit, otherwise an import job with an uploaded file."""
@@ -434,6 +607,8 @@ class SendGrid(
 
     def get_job(self, job: Job) -> Flow[Job]:
         """Read a write or an export; a job without an operation is looked for in both places."""
+        if job.operation == "erase_mail_data":  # how such a job is read is documented nowhere
+            return evolve(job, state=JobState.UNKNOWN)
         if job.operation == "export":
             return mapping.export_job(job, self._about(job, (yield from api.export_status(job.id))))
         try:
@@ -465,6 +640,14 @@ def _without(body: dict[str, Any], fields: frozenset[str]) -> dict[str, Any]:
 
 def _refused(error: Rejected) -> str:
     return f"SendGrid refused it: {error}"
+
+
+def _suppressed(identifiers: Sequence[Identifier], answer: Recipients) -> Outcome:
+    """The outcome of a suppression: the addresses that the answer names are confirmed."""
+    named = {Identifier.email(email) for email in answer.recipient_emails or ()}
+    others = sum(each not in named for each in identifiers)
+    confirmed = done(each.value for each in identifiers if each in named)
+    return combined([confirmed, unconfirmed(others)]) if others else confirmed
 
 
 def _queued(accepted: Accepted, requested: int = 0) -> Outcome:

@@ -18,18 +18,28 @@ from contacts_sendgrid.payloads import (
     ExportStarted,
     ExportStatus,
     FieldDefinitions,
+    FieldDetails,
+    GlobalSuppression,
+    GroupDetails,
+    GroupsOfEmail,
+    GroupSuppression,
     ImportStarted,
     ImportStatus,
     ListDetails,
     Lists,
     Matches,
+    Recipients,
     Sampled,
     SearchResult,
+    SuppressionRecord,
     User,
 )
 
 CONTACTS = "/v3/marketing/contacts"
 LISTS = "/v3/marketing/lists"
+GROUPS = "/v3/asm/groups"
+SUPPRESSIONS = "/v3/asm/suppressions"
+RECORDS_ON_A_PAGE = 500
 
 
 def delete_contacts(ids: Sequence[str]) -> Request[Accepted]:
@@ -43,7 +53,7 @@ def delete_all_contacts() -> Request[Accepted]:
 
 
 def delete_identifier(contact_id: str, identifier_type: str, identifier_value: str) -> Request[Accepted]:
-    """Queue the deletion of one identifier."""
+    """Queue the deletion of one identifier. The job of a second such request fails if the first one did its work."""
     body = {"identifier_type": identifier_type, "identifier_value": identifier_value}
     return delete(path(CONTACTS + "/{contact_id}/identifiers", contact_id=contact_id), Accepted, json=body)
 
@@ -148,3 +158,56 @@ def remove_from_list(list_id: str, contact_ids: Sequence[str]) -> Request[Accept
 def field_definitions() -> Request[FieldDefinitions]:
     """Read all custom and reserved fields."""
     return get("/v3/marketing/field_definitions", FieldDefinitions)
+
+
+def create_field(name: str, field_type: str) -> Request[FieldDetails]:
+    """Create a custom field; upserts refuse values in it for some seconds."""
+    return post("/v3/marketing/field_definitions", FieldDetails, {"name": name, "field_type": field_type})
+
+
+def suppression_groups() -> Request[list[GroupDetails]]:
+    """Read all unsubscribe groups, with their counters."""
+    return get(GROUPS, list[GroupDetails])
+
+
+def group_suppressions() -> Request[list[GroupSuppression]]:
+    """Read the suppressions of all groups; no pages are documented."""
+    return get(SUPPRESSIONS, list[GroupSuppression])
+
+
+def groups_of(email: str) -> Request[GroupsOfEmail]:
+    """Read the groups, each with whether an address unsubscribed from it; there are no times."""
+    return get(path(SUPPRESSIONS + "/{email}", email=email), GroupsOfEmail)
+
+
+def global_suppression(email: str) -> Request[GlobalSuppression]:
+    """Read whether an address unsubscribed from everything; there is no time."""
+    return get(path(SUPPRESSIONS + "/global/{email}", email=email), GlobalSuppression)
+
+
+def suppression_records(kind: str, offset: int) -> Request[list[SuppressionRecord]]:
+    """Read a page of unsubscribes, bounces, blocks, invalid_emails or spam_reports."""
+    page = {"limit": f"{RECORDS_ON_A_PAGE}", "offset": f"{offset}"}
+    return get(path("/v3/suppression/{kind}", kind=kind), list[SuppressionRecord], page)
+
+
+def suppression_record(kind: str, email: str) -> Request[list[SuppressionRecord]]:
+    """Read what there is of these about one address; unsubscribes have no such endpoint."""
+    return get(path("/v3/suppression/{kind}/{email}", kind=kind, email=email), list[SuppressionRecord])
+
+
+def unsubscribe(emails: Sequence[str]) -> Request[Recipients]:
+    """Suppress addresses everywhere, as of now. Twice is as good as once."""
+    return post(SUPPRESSIONS + "/global", Recipients, {"recipient_emails": emails}, idempotent=True)
+
+
+def unsubscribe_from(group_id: int, emails: Sequence[str]) -> Request[Recipients]:
+    """Suppress addresses in a group that exists; where there is none, SendGrid suppresses them everywhere."""
+    to = path(GROUPS + "/{group_id}/suppressions", group_id=f"{group_id}")
+    return post(to, Recipients, {"recipient_emails": emails}, idempotent=True)
+
+
+def erase_mail_data(emails: Sequence[str]) -> Request[Accepted]:
+    """Queue the erasure of what is kept of mail that was sent to addresses: 5,000 of them, or 256 KB, at most."""
+    body = {"email_addresses": emails}
+    return post("/v3/recipients/erasejob", Accepted, body, rate_limit="mail data", idempotent=True)

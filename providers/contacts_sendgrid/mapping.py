@@ -14,9 +14,13 @@ from typing import Any
 import msgspec
 from attrs import frozen
 
-from contacts_core.errors import UnexpectedPayload
+from contacts_core.errors import InvalidInput, UnexpectedPayload
 from contacts_core.models import (
     Address,
+    Channel,
+    Consent,
+    ConsentReason,
+    ConsentState,
     Contact,
     ContactList,
     CustomValue,
@@ -43,8 +47,10 @@ from contacts_sendgrid.payloads import (
     ExportStatus,
     FieldDefinitions,
     FieldDetails,
+    GroupSuppression,
     ImportStatus,
     ListDetails,
+    SuppressionRecord,
 )
 
 NAME = "sendgrid"
@@ -70,8 +76,17 @@ JOB_STATES = {
 }
 EXPORT_STATES = {"pending": JobState.PENDING, "ready": JobState.DONE, "failure": JobState.FAILED}
 FIELD_TYPES = {"text": FieldType.TEXT, "number": FieldType.NUMBER, "date": FieldType.DATE}
+CREATED_TYPES = {FieldType.TEXT: "Text", FieldType.NUMBER: "Number", FieldType.DATE: "Date"}
 EXTRAS = ("unique_name", "phone_number", "whatsapp", "line", "facebook", "segment_ids")
 WRITABLE_EXTRAS = EXTRAS[:-1]
+# The lists of suppressions that have pages, in the order in which they are read.
+RECORDS = {
+    "unsubscribes": ConsentReason.UNSUBSCRIBE,
+    "bounces": ConsentReason.BOUNCE,
+    "blocks": ConsentReason.BLOCK,
+    "invalid_emails": ConsentReason.INVALID,
+    "spam_reports": ConsentReason.COMPLAINT,
+}
 ADDRESS = {
     "line1": "address_line_1",
     "line2": "address_line_2",
@@ -341,6 +356,44 @@ def page_token(link: str | None) -> str | None:
     return token
 
 
+# -- consent ---------------------------------------------------------------------------------------------------------
+
+
+def suppressed(
+    email: str, reason: ConsentReason, created: object = None, scope: str = "", evidence: str = ""
+) -> Consent:
+    """Return the statement that stands for a suppression."""
+    return Consent(
+        Identifier.email(email),
+        Channel.EMAIL,
+        ConsentState.REVOKED,
+        reason=reason,
+        scope=scope,
+        at=moment(created),
+        evidence=evidence,
+        provider=NAME,
+    )
+
+
+def group_suppressed(found: GroupSuppression, names: Mapping[int, str]) -> Consent:
+    """Return the statement that stands for an unsubscribe from a group."""
+    scope = names.get(found.group_id) or found.group_name or f"{found.group_id}"
+    return suppressed(found.email, ConsentReason.UNSUBSCRIBE, found.created_at, scope)
+
+
+def recorded(kind: str, found: SuppressionRecord) -> Consent:
+    """Return the statement that stands for a record of a list of suppressions."""
+    parts = [found.status, found.reason, f"reported through {found.ip}" if found.ip else ""]
+    return suppressed(found.email, RECORDS[kind], found.created, evidence=" ".join(filter(None, parts)))
+
+
+def cannot_suppress(email: Identifier) -> str:
+    """Return why SendGrid would refuse an address, and its whole batch with it; empty if it would not."""
+    value = email.normal
+    valid = EMAIL_SYNTAX.fullmatch(value) and len(value) <= LONGEST["email"]
+    return "" if valid else "it is not an e-mail address that SendGrid takes"
+
+
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
@@ -383,8 +436,6 @@ def unfit(body: Mapping[str, Any], definitions: Mapping[str, FieldDetails]) -> s
 
 def _unfit_value(definition: FieldDetails, value: str | float | None) -> str:
     type_ = FIELD_TYPES.get(definition.field_type.lower())
-    if value is None:
-        return ""
     if type_ is FieldType.NUMBER and number(value) is None:
         return f"the custom field {definition.name} takes numbers"
     if type_ is FieldType.DATE and not (MONTH_FIRST.fullmatch(str(value)) or moment(value)):
@@ -453,9 +504,39 @@ def to_write(contact: Contact, field_ids: Mapping[str, FieldDetails], lost: set[
     lost.update(name for name in ("organization", "title", "tags") if getattr(contact, name))
     if contact.full_name and not (contact.first_name or contact.last_name):
         lost.add("full_name")
-    custom = {field_ids[n.lower()].id: written_value(v) for n, v in contact.custom.items() if n.lower() in field_ids}
-    lost.update(f"custom field {name}" for name in contact.custom if name.lower() not in field_ids)
+    given = {name: value for name, value in contact.custom.items() if value is not None}  # null is refused
+    custom = {field_ids[n.lower()].id: written_value(v) for n, v in given.items() if n.lower() in field_ids}
+    lost.update(f"custom field {name}" for name in contact.custom if name not in given or name.lower() not in field_ids)
     return body | {"custom_fields": custom} if custom else body
+
+
+def to_change(
+    found: ContactDetails,
+    texts: Mapping[str, str | None],
+    custom: Mapping[str, CustomValue],
+    fields: Mapping[str, FieldDetails],
+) -> dict[str, Any]:
+    """Return the upsert that changes fields of a contact: all its identifiers, and nothing else that is not given.
+
+    Args:
+        found: The contact.
+        texts: Fields by their shared names; None clears one.
+        custom: Custom fields by name.
+        fields: The custom fields of the account, by their names in lower case.
+
+    Raises:
+        InvalidInput: The account has no such custom field, or it does not take the value.
+    """
+    body: dict[str, Any] = {name: value for name in FIELDS.values() if (value := getattr(found, name))}
+    body |= {ADDRESS.get(name, name): text or "" for name, text in texts.items()}
+    for name, value in custom.items():
+        definition = fields.get(name.lower())
+        if definition is None or definition.read_only:
+            raise InvalidInput(f"SendGrid has no custom field {name!r} that can be written")
+        body.setdefault("custom_fields", {})[definition.id] = written_value(value)
+    if reason := unfit(body, {each.id: each for each in fields.values()}):
+        raise InvalidInput(f"not sent: {reason}")
+    return body
 
 
 def _spelled(contact: Contact, identifier: Identifier) -> str:

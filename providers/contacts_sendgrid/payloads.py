@@ -194,3 +194,56 @@ class User(UnknownFields, kw_only=True):
 
     username: str
     user_id: int | None = None
+
+
+class GroupDetails(UnknownFields, kw_only=True):
+    """An unsubscribe group, and how many addresses it has; the counter is not required."""
+
+    id: int
+    name: str
+    unsubscribes: int | None = None
+
+
+class GroupSuppression(UnknownFields, kw_only=True):
+    """An address that unsubscribed from a group."""
+
+    email: str
+    group_id: int
+    group_name: str = ""
+    created_at: int | None = None
+
+
+class GroupOfEmail(UnknownFields, kw_only=True):
+    """A group, and whether an address unsubscribed from it."""
+
+    id: int
+    name: str
+    suppressed: bool
+
+
+class GroupsOfEmail(UnknownFields, kw_only=True):
+    """The groups, as an address has them."""
+
+    suppressions: list[GroupOfEmail]
+
+
+class SuppressionRecord(TolerantFields, kw_only=True):
+    """A global unsubscribe, a bounce, a block, an invalid address or a spam report."""
+
+    email: str
+    created: int | float | None = None
+    reason: str | None = None
+    status: str | None = None
+    ip: str | None = None
+
+
+class GlobalSuppression(UnknownFields, kw_only=True):
+    """An address that unsubscribed from everything; without an address it did not."""
+
+    recipient_email: str | None = None
+
+
+class Recipients(UnknownFields, kw_only=True):
+    """The addresses that are suppressed now."""
+
+    recipient_emails: list[str] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -10,10 +10,22 @@ import msgspec
 from attrs import frozen
 
 from contacts_core.errors import ContactsError, ProviderError, UnexpectedPayload
-from contacts_core.models import Contact, ContactList, Count, FieldDefinition, Identifier, Outcome, Page
+from contacts_core.models import (
+    Contact,
+    ContactList,
+    Count,
+    CustomValue,
+    FieldDefinition,
+    FieldType,
+    Identifier,
+    Outcome,
+    Page,
+)
 from contacts_core.provider import (
     AddsToLists,
+    ChangesContacts,
     Counts,
+    CreatesCustomFields,
     CreatesLists,
     DeletesAllContactsById,
     ExportsPages,
@@ -34,9 +46,11 @@ from contacts_core.provider import (
     failed,
     flows,
     hookimpl,
+    mapped,
     offset,
     offset_page,
     secret,
+    split_changes,
     unconfirmed,
 )
 from contacts_user_api import api, mapping
@@ -62,10 +76,12 @@ class UserApi(
     FindsContactsByScan,
     GetsContacts,
     UpsertsContacts,
+    ChangesContacts,
     Counts,
     ReadsLists,
     CreatesLists,
     ReadsCustomFields,
+    CreatesCustomFields,
     ExportsPages,
 ):
     """Every operation is done when user-api answers; there is no search.
@@ -86,8 +102,12 @@ class UserApi(
     upsert_batch_size = 10_000  # one scan finds which of them exist
     page_size = api.PAGE
     list_name_lengths = (1, 50)
-    read_modify_write = (RemovesIdentifiers, RemovesFromLists, AddsToLists, UpsertsContacts)
-    costs: ClassVar = {RemovesIdentifiers: {"": 3}, RemovesFromLists: {"": 3}}
+    field_name_lengths = (1, 50)
+    field_types = tuple(mapping.CREATED_TYPES)
+    changeable_fields = (*mapping.TEXTS, "custom")
+    clearable_fields = tuple(name for name in changeable_fields if name != "first_name")  # which is required
+    read_modify_write = (RemovesIdentifiers, RemovesFromLists, AddsToLists, UpsertsContacts, ChangesContacts)
+    costs: ClassVar = {RemovesIdentifiers: {"": 3}, RemovesFromLists: {"": 3}, ChangesContacts: {"": 3}}
     residual_data: ClassVar = {
         "deleted contacts": "whether the vendor keeps a deleted contact for a while is documented nowhere",
         "notes": "notes are records of their own; whether they go with the contact is documented nowhere",
@@ -192,12 +212,12 @@ class UserApi(
         reached: Callable[[ContactDetails], bool],
         kept: Callable[[ContactDetails], bool],
     ) -> Flow[Outcome]:
-        """Write a relation back and read it again; if it cannot be read then, the item is neither confirmed nor failed.
+        """Write fields and relations, and read them again; if that fails, the item is neither confirmed nor failed.
 
         Args:
             item: What it is about, for the outcome.
             contact_id: The contact.
-            body: The relation as it is to be.
+            body: Fields and relations as they are to be.
             reached: Whether a re-read shows what was wanted.
             kept: Whether a re-read still shows all else that was written back.
 
@@ -206,7 +226,7 @@ class UserApi(
         """
         written = (yield from api.update_contact(contact_id, body)).data
         _ = about_id(written, contact_id, provider=self.name)
-        names = tuple(body)
+        names = tuple(name for name in body if name in mapping.SHARED_RELATIONS)
         try:
             after = yield from self._told(contact_id, names)
         except ProviderError:
@@ -280,12 +300,13 @@ class UserApi(
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         """Read the contacts of a list among all contacts, because a list's own answer has only names."""
         page = yield from self._details_page(cursor)
-        contacts = [mapping.contact(details) for details in (yield from self._completed(page.items))]
+        found = yield from self._completed(page.items)
         if list_id is None:
-            return Page(contacts, next=page.next, total=page.total)
-        if any(contact.lists is None for contact in contacts):
+            return Page(mapped(mapping.contact, found), next=page.next, total=page.total)
+        if not all(mapping.is_readable(details, "lists") for details in found):
             raise _untold(["lists"])
-        return Page([contact for contact in contacts if list_id in (contact.lists or ())], next=page.next)
+        members = [details for details in found if list_id in mapping.list_ids(details)]
+        return Page(mapped(mapping.contact, members), next=page.next)
 
     def _details_page(self, cursor: str | None) -> Flow[Page[ContactDetails]]:
         found = yield from api.contacts(offset(cursor))
@@ -330,7 +351,27 @@ class UserApi(
         found = yield from api.custom_fields(offset(cursor))
         return _page(found.data, cursor, found.pagination)
 
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        return mapping.field((yield from api.create_custom_field(name, mapping.CREATED_TYPES[type])).data)
+
     # -- writing
+
+    def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
+        """Read the contact, write the fields, the custom ones as a whole relation, and read again."""
+        texts, custom = split_changes(set, clear)
+        fields = {f.name.lower(): f for f in (yield from flows.gather(self._fields_page))} if custom else {}
+        before = yield from self._told(contact_id, ("custom_fields",) if custom else ())
+        if custom and not mapping.is_writable(before, "custom_fields"):
+            return _not_sent(contact_id, _ununderstood(["custom_fields"]))
+        return (
+            yield from self._write(
+                contact_id,
+                contact_id,
+                mapping.to_change(before, texts, custom, fields),
+                lambda after: mapping.has(after, texts, custom, fields),
+                lambda after: mapping.keeps(after, before, custom, fields),
+            )
+        )
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """Change contacts that exist, by id or identifier, and create the others; one scan finds the identifiers."""

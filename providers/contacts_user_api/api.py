@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from contacts_core.provider import Request, delete, get, path, post, put
-from contacts_user_api.payloads import ContactAnswer, Contacts, Fields, ListAnswer, Lists, Users
+from contacts_user_api.payloads import ContactAnswer, Contacts, FieldAnswer, Fields, ListAnswer, Lists, Users
 
 PAGE = 100  # no maximum is stated; this one is in use
 RELATIONS = "emails,phone_numbers,companies,custom_fields,tags,lists,notes"
@@ -56,6 +56,12 @@ def create_list(name: str) -> Request[ListAnswer]:
 def custom_fields(offset: int) -> Request[Fields]:
     """Read a page of the custom fields of contacts."""
     return get("/custom-fields", Fields, {"limit": f"{PAGE}", "offset": f"{offset}", "entity_type": "CONTACT"})
+
+
+def create_custom_field(name: str, field_type: str) -> Request[FieldAnswer]:
+    """Create a custom field of contacts."""
+    body = {"name": name, "field_type": field_type, "entity_type": "CONTACT"}
+    return post("/custom-fields", FieldAnswer, body)
 
 
 def users() -> Request[Users]:

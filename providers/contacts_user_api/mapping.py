@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, cast
 
+from contacts_core.errors import InvalidInput
 from contacts_core.models import (
     Address,
     Contact,
@@ -35,6 +36,14 @@ FIELD_TYPES = {
     "MULTI_SELECT": FieldType.CHOICES,
     "USER": FieldType.USER,
 }
+CREATED_TYPES = {
+    FieldType.TEXT: "SINGLE_LINE_TEXT",
+    FieldType.NUMBER: "NUMERIC",
+    FieldType.DATE: "DATE",
+    FieldType.BOOLEAN: "BOOLEAN",
+}
+# Fields that can be changed, by their shared names.
+TEXTS = {"first_name": "first_name", "last_name": "last_name", "title": "title", "address": "location"}
 # What has no shared name.
 EXTRAS = (
     "description",
@@ -61,6 +70,8 @@ ITEM_FIELDS = {
     "phone_numbers": {"id", "phone_number", "country_code", "is_primary"},
 }
 WRITABLE_EXTRAS = ("description", "website_url", "linkedin_slug", "is_starred")
+
+Fields = Mapping[str, FieldDetails]
 
 make_contact = constructor(Contact)
 make_address = constructor(Address)
@@ -371,6 +382,62 @@ def written(field: FieldDetails, value: CustomValue) -> dict[str, Any]:
         case _:
             plain = value
     return {"id": field.id, "value": plain}
+
+
+def to_change(
+    present: ContactDetails, texts: Mapping[str, str | None], custom: Mapping[str, CustomValue], fields: Fields
+) -> dict[str, Any]:
+    """Return the body that changes fields of a contact: the relation of custom fields is sent whole, if at all.
+
+    Args:
+        present: The contact, with its custom fields if some of them change.
+        texts: Fields by their shared names; None clears one.
+        custom: Custom fields by name; None clears one.
+        fields: The custom fields of the account, by their names in lower case.
+
+    Raises:
+        InvalidInput: The account has no such custom field.
+    """
+    body: dict[str, Any] = {TEXTS[name]: text for name, text in texts.items()}
+    if custom:
+        new = {_known(name, fields).id: value for name, value in custom.items()}
+        kept = [each for each in _understood(present, "custom_fields") if each["id"] not in new]
+        given = [written(_known(name, fields), value) for name, value in custom.items() if value is not None]
+        body["custom_fields"] = [*({"id": each["id"], "value": _plain(each)} for each in kept), *given]
+    return body
+
+
+def has(
+    found: ContactDetails, texts: Mapping[str, str | None], custom: Mapping[str, CustomValue], fields: Fields
+) -> bool:
+    """Return whether a contact has the fields as `to_change` was told to make them."""
+    values = {each["id"]: custom_value(each) for each in _understood(found, "custom_fields")}
+    return all((getattr(found, TEXTS[name]) or None) == text for name, text in texts.items()) and all(
+        _same(values.get(_known(name, fields).id), value) for name, value in custom.items()
+    )
+
+
+def keeps(found: ContactDetails, present: ContactDetails, custom: Iterable[str], fields: Fields) -> bool:
+    """Return whether a contact still has all other custom fields."""
+    new = {_known(name, fields).id for name in custom}
+    before, after = (
+        {each["id"]: _plain(each) for each in _understood(details, "custom_fields") if each["id"] not in new}
+        for details in (present, found)
+    )
+    return all(after.get(field_id) == value for field_id, value in before.items())
+
+
+def _known(name: str, fields: Fields) -> FieldDetails:
+    if name.lower() not in fields:
+        raise InvalidInput(f"user-api has no custom field {name!r}", hint="`contacts fields` shows those there are")
+    return fields[name.lower()]
+
+
+def _same(found: CustomValue, wanted: CustomValue) -> bool:
+    """Whether a value is the one that was written; a date may come back with a time."""
+    if isinstance(wanted, date) and found is not None:
+        return str(found)[:10] == wanted.isoformat()[:10]
+    return found == wanted
 
 
 def _plain(item: Mapping[str, Any]) -> Any:

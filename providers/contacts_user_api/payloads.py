@@ -97,6 +97,12 @@ class FieldDetails(TolerantFields, kw_only=True):
     multi_select_options: Relation | None = None
 
 
+class FieldAnswer(UnknownFields, kw_only=True):
+    """One custom field."""
+
+    data: FieldDetails
+
+
 class Fields(UnknownFields, kw_only=True):
     """A page of custom fields."""
 

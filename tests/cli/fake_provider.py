@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import Factory, define, evolve, frozen
@@ -12,6 +12,7 @@ from contacts_core.models import (
     Contact,
     ContactList,
     Count,
+    CustomValue,
     Failure,
     FieldDefinition,
     FieldType,
@@ -23,7 +24,9 @@ from contacts_core.models import (
 )
 from contacts_core.provider import (
     AddsToLists,
+    ChangesContacts,
     Counts,
+    CreatesCustomFields,
     CreatesLists,
     DeletesAllContacts,
     DeletesContacts,
@@ -97,11 +100,13 @@ class Acme(
     FindsContacts,
     GetsContacts,
     UpsertsContacts,
+    ChangesContacts,
     Counts,
     ReadsLists,
     CreatesLists,
     DeletesLists,
     ReadsCustomFields,
+    CreatesCustomFields,
 ):
     """Contacts in memory; a flow that yields nothing sends nothing."""
 
@@ -112,6 +117,7 @@ class Acme(
     concurrency = 1
     poll_interval = 0.01
     read_modify_write = (RemovesFromLists,)
+    clearable_fields = ("title", "custom")
 
     api_key: str = secret()
     base_url: str = base_url_setting("https://api.acme.example")
@@ -146,6 +152,11 @@ class Acme(
             failed = (Failure(identifier.value, "it is not there"),)
             return Outcome(operation="", requested=1, failed=failed)
         return evolve(self._outcome("remove_identifier", [identifier.value]), dropped_fields=("label",))
+
+    def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
+        yield from ()
+        VENDOR.did(f"change {contact_id} {dict(set)} {list(clear)}")
+        return self._outcome("change_contact", [contact_id])
 
     def remove_from_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
         yield from ()
@@ -222,6 +233,11 @@ class Acme(
         yield from ()
         kinds = {"score": FieldType.NUMBER, "vip": FieldType.BOOLEAN, "since": FieldType.DATE, "zip": FieldType.TEXT}
         return Page([FieldDefinition("acme", name, name, kind, ("a",)) for name, kind in kinds.items()])
+
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        yield from ()
+        VENDOR.did("create field")
+        return FieldDefinition("acme", "f9", name, type)
 
 
 @frozen(kw_only=True)

@@ -242,7 +242,7 @@ def test_a_dot_among_several_accounts_is_the_default_account_too(
         done = run("erase", *people, "--accounts", accounts, "--dry-run", "--json")
         assert done.code == Exit.DONE, done.err
         assert [each["account"] for each in done.json["accounts"]] == looked_in
-        assert run("plan", "erase", *people, "--accounts", accounts, "--to", "plan.json").code == Exit.DONE
+        assert run("plan", "erase", *people, "--accounts", accounts, "--to", "plan.jsonl").code == Exit.DONE
 
 
 def test_the_list_of_accounts_is_sorted_and_its_fields_are_chosen(run: Run, vendor: Vendor, file: Path) -> None:

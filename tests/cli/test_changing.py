@@ -17,7 +17,7 @@ from contacts_core.formats import plain
 from contacts_core.models import Failure, JobState, Outcome
 from tests.cli.fake_provider import Run, Vendor, person
 
-SENDS = ("delete", "remove", "add to", "upsert", "create")
+SENDS = ("delete", "remove", "add to", "upsert", "create", "change")
 
 
 def sent(vendor: Vendor) -> list[str]:
@@ -31,6 +31,7 @@ LOSING = [
     ("remove-identifier", "acme", "id-1", "--phone", "+15550100001"),
     ("remove-from-list", "acme", "l1", "id-1", "--email", "person2@example.com"),
     ("delete-list", "acme", "l1"),
+    ("change", "acme", "id-1", "--field", "title=Baker"),
     ("request", "acme", "DELETE", "/x"),
     ("request", "acme", "post", "/x", "--data", "{}"),
 ]
@@ -260,6 +261,69 @@ def test_lists(run: Run, vendor: Vendor) -> None:
     assert run("create-list", "acme", "Fair").out == "list l2 created: Fair\n"
     assert run("create-list", "acme", "Fair", "--json").json["id"] == "l2"
     assert run("delete-list", "acme", "l1", "--yes", "--json").json["confirmed"] == ["l1"]
+
+
+def test_a_list_that_is_there_is_not_created_again(run: Run, vendor: Vendor) -> None:
+    done = run("create-list", "acme", "News [bold]", "--if-missing")
+    assert (done.code, done.out) == (Exit.DONE, "list l1 is there: News [bold]\n")
+    assert run("create-list", "acme", "Fair", "--if-missing", "--json").json["id"] == "l2"
+    assert sent(vendor) == ["create list"]
+
+
+def test_a_field_is_created(run: Run, vendor: Vendor) -> None:
+    assert run("create-field", "acme", "plan").out == "field f9 created: plan, text\n"
+    done = run("create-field", "acme", "rank", "--type", "number", "--json")
+    assert (done.json["id"], done.json["type"]) == ("f9", "number")
+    assert run("create-field", "acme", "rank", "--type", "numeral").code == Exit.USAGE
+    assert "'score' already, of the type number" in run("create-field", "acme", "Score").err
+    assert run("create-field", "acme", "x", "--type", "user").code == Exit.REFUSED
+    assert sent(vendor) == ["create field"] * 2
+
+
+def test_fields_are_changed_after_asking(run: Run, vendor: Vendor) -> None:
+    command = ("change", "acme", "id-1", "--field", "first_name=Ada", "--field", "title=Baker", "--clear", "custom.zip")
+    done = run(*command, types="n\n")
+    assert done.code == Exit.REFUSED
+    assert "about to change 3 field(s) of contact id-1, on acme" in done.err
+    assert "  first_name = Ada  (now First1)\n  title = Baker\n  custom.zip is cleared\n" in done.err
+    assert sent(vendor) == []
+    done = run(*command, "--yes")
+    assert "change_contact: done (1 asked for, 1 confirmed)" in done.out
+    assert "Ada" not in done.out + done.err
+    assert sent(vendor) == ["change id-1 {'first_name': 'Ada', 'title': 'Baker'} ['custom.zip']"]
+    assert run(*command, "--yes", "--json").json["confirmed"] == ["id-1"]
+
+
+def test_values_of_custom_fields_have_the_type_of_the_field(run: Run, vendor: Vendor) -> None:
+    given = ("score=12", "vip=true", "since=2025-01-31", "zip=01234", "other=x")
+    fields = [part for text in given for part in ("--field", f"custom.{text}")]
+    assert run("change", "acme", "id-1", *fields, "--yes").code == Exit.DONE
+    (call,) = sent(vendor)
+    assert "'custom.score': 12, 'custom.vip': True, 'custom.since': datetime.date(2025, 1, 31)" in call
+    assert "'custom.zip': '01234', 'custom.other': 'x'" in call
+    timed = run("change", "acme", "id-1", "--field", "custom.since=2025-01-31T10:00:00Z", "--yes")
+    assert timed.code == Exit.DONE
+    assert "datetime.datetime(2025, 1, 31, 10, 0" in sent(vendor)[-1]
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ((), Exit.USAGE),
+        (("--field", "title"), Exit.USAGE),
+        (("--field", "title="), Exit.USAGE),
+        (("--field", "shoe=43"), Exit.USAGE),
+        (("--field", "email=a@example.com"), Exit.USAGE),
+        (("--field", "custom.score=many"), Exit.USAGE),
+        (("--field", "title=Baker", "--clear", "title"), Exit.USAGE),
+        (("--clear", "first_name"), Exit.REFUSED),
+    ],
+)
+def test_what_is_no_change_is_not_sent(given: tuple[str, ...], code: Exit, run: Run, vendor: Vendor) -> None:
+    assert run("change", "acme", "id-1", *given, "--yes").code == code
+    assert run("change", "acme", "a@example.com", "--field", "title=x", "--yes").code == Exit.USAGE
+    assert run("change", "bare", "id-1", "--field", "title=x", "--yes").code == Exit.REFUSED
+    assert sent(vendor) == []
 
 
 def test_upsert_drops_the_ids_of_another_provider(run: Run, vendor: Vendor, tmp_path: Path) -> None:

@@ -226,7 +226,7 @@ NUMERIC = [
     ("search", "acme", "--list", "l1", "--limit"),
     ("delete", "acme", "id-1", "--yes", "--timeout"),
     ("job", "queue", "j1", "--timeout"),
-    ("apply", "plan.json", "--timeout"),
+    ("apply", "plan.jsonl", "--timeout"),
     ("plan", "erase", "--accounts", "acme", "--email", "a@example.com", "--max-contacts"),
     ("plan", "erase", "--accounts", "acme", "--email", "a@example.com", "--max-share"),
     ("sandbox", "--port"),
@@ -242,7 +242,7 @@ def test_an_odd_number_is_a_usage_error(
     command: tuple[str, ...], run: Run, vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("plan.json").write_text("{}")
+    Path("plan.jsonl").write_text("{}")
     for number in NUMBERS:
         done = run(*command, number)
         assert done.code == Exit.USAGE, (number, done.err)

@@ -114,6 +114,8 @@ COMMANDS = [
     ("delete", "acme", "id-1", "--yes"),
     ("remove-identifier", "acme", "id-1", "--email", "person1@example.com", "--yes"),
     ("create-list", "acme", "x"),
+    ("change", "acme", "id-1", "--field", f"title={HOSTILE}", "--yes"),
+    ("create-field", "acme", HOSTILE),
     ("job", "queue", "j1"),
     (
         "plan",

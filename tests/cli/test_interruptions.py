@@ -79,6 +79,7 @@ def test_a_single_request_that_breaks_is_called_unclear(
         (("delete", "acme", "--all", "--confirm", "acme", "--yes"), "delete all", "all 5 contacts"),
         (("delete-list", "acme", "l1", "--yes"), "delete list", "list l1"),
         (("create-list", "acme", "Autumn fair"), "create list", "list Autumn fair"),
+        (("create-field", "acme", "plan"), "create field", "field plan"),
     ],
     ids=lambda c: c[0] if isinstance(c, tuple) else "",
 )
@@ -98,8 +99,8 @@ def test_a_whole_account_or_list_whose_answer_is_cut_off_is_called_unclear(
     vendor.errors[call] = broken()
     done = run(*command, "--json")
     assert (done.code, done.json["state"], done.json["uncertain"]) == (code, "interrupted", [item])
-    if call == "create list":
-        assert "contacts lists" in done.error["hint"]  # to repeat it is not safe
+    if call.startswith("create"):  # to repeat it is not safe
+        assert f"contacts {call.removeprefix('create ')}s" in done.error["hint"]
 
 
 @pytest.mark.parametrize(

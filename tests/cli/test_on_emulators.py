@@ -74,6 +74,27 @@ def test_a_list_without_someone(on: On) -> None:
     assert sorted(after) == sorted(members[1:])
 
 
+def test_a_new_field_a_change_and_a_list_by_name(on: On) -> None:
+    assert on("create-field", "rank", "--type", "number", "--json").json["type"] == "number"
+    assert "'rank' already" in on("create-field", "Rank").err
+    assert "rank" in {each["name"] for each in on("fields", "--json").json}
+    first, again = (on("create-list", "Autumn fair", "--if-missing", "--json").json["id"] for _ in range(2))
+    assert first == again
+
+    someone = next(each for each in on("export", "--json").lines if each["last_name"])
+    end = time.monotonic() + 5
+    while (
+        on("change", someone["id"], "--field", "first_name=Ada", "--field", "custom.rank=7", "--yes").code != Exit.DONE
+    ):
+        assert time.monotonic() < end  # some vendors refuse a new field for a while
+        time.sleep(0.1)
+    while (now := on("get", someone["id"], "--json").json[someone["id"]])["custom"].get("rank") != 7:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert (now["first_name"], now["last_name"]) == ("Ada", someone["last_name"])
+    assert now["identifiers"] == someone["identifiers"]
+
+
 @pytest.mark.parametrize("name", VENDORS)
 def test_a_wrong_key_is_one_line(name: str, run: Run) -> None:
     with running(Sandbox([emulators()[name]])) as server:

@@ -52,7 +52,7 @@ READ = [
     ("search", "acme", "--list", "l1", "--fields", "id,email,phone,lists,created_at"),
     ("find", "acme", "--email", ADDRESS),
     ("get", "acme", ID),
-    ("plan", "erase", "--email", ADDRESS, "--accounts", "acme", "--max-share", "100%", "--to", "plan.json"),
+    ("plan", "erase", "--email", ADDRESS, "--accounts", "acme", "--max-share", "100%", "--to", "plan.jsonl"),
 ]
 
 
@@ -527,13 +527,13 @@ def test_a_raw_request_shows_its_parameters_and_its_body_before_it_is_sent(
 ERASE = ("erase", "--email", "person1@example.com", "--accounts", "acme", "--max-share", "100%", "--json")
 
 
-@pytest.mark.parametrize("command", [ERASE, ("apply", "plan.json", "--json")], ids=lambda command: command[0])
+@pytest.mark.parametrize("command", [ERASE, ("apply", "plan.jsonl", "--json")], ids=lambda command: command[0])
 def test_an_erasure_prints_one_json_document_on_stderr(
     command: tuple[str, ...], run: Run, vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONTACTS_STORAGE", str(tmp_path / "storage"))
-    run("plan", *ERASE, "--to", "plan.json")
+    run("plan", *ERASE, "--to", "plan.jsonl")
     refused = run(*command)
     told = json.loads(refused.err)
     assert (refused.code, refused.out, told["error"]["exit_code"]) == (Exit.REFUSED, "", Exit.REFUSED)

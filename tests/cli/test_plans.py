@@ -48,25 +48,25 @@ def person(environment: Environment) -> str:
 @pytest.fixture
 def receipt(environment: Environment, person: str, run: Run) -> Path:
     """The receipt of an erasure."""
-    assert run("plan", "erase", "--email", person, "--accounts", ALL, "--to", "plan.json").code == Exit.DONE
-    assert run("apply", "plan.json", "--yes", "--receipt", "receipt.jsonl").code == Exit.DONE
+    assert run("plan", "erase", "--email", person, "--accounts", ALL, "--to", "plan.jsonl").code == Exit.DONE
+    assert run("apply", "plan.jsonl", "--yes", "--receipt", "receipt.jsonl").code == Exit.DONE
     return Path("receipt.jsonl")
 
 
 class TestErase:
     def test_two_commands_do_it_and_prove_it(self, environment: Environment, person: str, run: Run) -> None:
         before = environment.everyone()
-        planned = run("plan", "erase", "--email", person.upper(), "--accounts", ALL, "--to", "plan.json")
+        planned = run("plan", "erase", "--email", person.upper(), "--accounts", ALL, "--to", "plan.jsonl")
         assert planned.code == Exit.DONE
         assert "has email:p***@example." in planned.out
         assert "suppressions: unsubscribes, bounces" in planned.out
         assert "user-api has no look-up: every contact is read" in planned.err
-        assert "contacts apply plan.json" in planned.err
+        assert "contacts apply plan.jsonl" in planned.err
         assert person not in planned.out + planned.err
         assert environment.everyone() == before
-        assert stat.S_IMODE(Path("plan.json").stat().st_mode) == 0o600
+        assert stat.S_IMODE(Path("plan.jsonl").stat().st_mode) == 0o600
 
-        done = run("apply", "plan.json", "--yes", "--receipt", "receipt.jsonl")
+        done = run("apply", "plan.jsonl", "--yes", "--receipt", "receipt.jsonl")
         assert done.code == Exit.DONE
         assert re.search(r"bird +1 +0 +0", done.out)
         assert "waiting for 1 job(s) of the vendor" in done.err or "sendgrid: done" in done.err
@@ -75,23 +75,23 @@ class TestErase:
         assert not any(holders(environment.everyone(), [Identifier.email(person)]).values())
 
     def test_it_asks_first(self, environment: Environment, person: str, run: Run) -> None:
-        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
+        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.jsonl")
         before = environment.everyone()
-        assert run("apply", "plan.json").code == Exit.REFUSED
-        assert run("apply", "plan.json", types="n\n").code == Exit.REFUSED
+        assert run("apply", "plan.jsonl").code == Exit.REFUSED
+        assert run("apply", "plan.jsonl", types="n\n").code == Exit.REFUSED
         assert environment.everyone() == before
         assert list_runs() == []
-        assert run("apply", "plan.json", types="y\n").code == Exit.DONE
+        assert run("apply", "plan.jsonl", types="y\n").code == Exit.DONE
 
     def test_plans_and_receipts_come_from_standard_input_as_well(
         self, environment: Environment, person: str, run: Run
     ) -> None:
-        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
-        saved = Path("plan.json").read_text("utf-8")
-        assert run("plan", "show", "-", stdin=saved).out == run("plan", "show", "plan.json").out
+        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.jsonl")
+        saved = Path("plan.jsonl").read_text("utf-8")
+        assert run("plan", "show", "-", stdin=saved).out == run("plan", "show", "plan.jsonl").out
         compared = run("apply", "-", "--replan", stdin=saved)
         assert compared.code == Exit.DONE
-        assert list(Path().glob("erase-*-new.json"))
+        assert list(Path().glob("erase-*-new.jsonl"))
         assert run("apply", "-", stdin=saved).code == Exit.REFUSED
         done = run("apply", "-", "--yes", "--receipt", "receipt.jsonl", stdin=saved)
         assert done.code == Exit.DONE
@@ -101,10 +101,10 @@ class TestErase:
         assert run("receipt", "verify", "-", stdin="").code in {Exit.USAGE, Exit.FAILED}
 
     def test_whoever_confirms_sees_whole_identifiers(self, environment: Environment, person: str, run: Run) -> None:
-        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
-        assert person in run("apply", "plan.json", types="n\n").err
+        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.jsonl")
+        assert person in run("apply", "plan.jsonl", types="n\n").err
         assert person in run("erase", "--email", person, "--accounts", "bird", types="n\n").err
-        assert person not in run("apply", "plan.json").err
+        assert person not in run("apply", "plan.jsonl").err
 
     def test_people_come_from_a_file(self, environment: Environment, run: Run) -> None:
         first, second = environment.emails(2)
@@ -116,7 +116,7 @@ class TestErase:
         assert [set(p.asked) for p in plan.people] == [{first}, {second, Identifier.phone("+12025550199")}]
         assert plan.contacts == 2
         assert "not read: name" in done.err
-        (saved,) = Path().glob("erase-*.json")
+        (saved,) = Path().glob("erase-*.jsonl")
         assert Plan.load(saved) == plan
 
     @pytest.mark.parametrize(
@@ -215,20 +215,27 @@ class TestOtherPlans:
             ("delete", "bird", "--id", contacts[0].id),
             ("remove-identifier", "--phone", contacts[1].phone, "--accounts", "bird"),
             ("remove-from-list", "bird", list_id, "--email", contacts[2].email),
+            ("add-to-list", "bird", list_id, "--email", contacts[3].email),
         ):
-            assert run("plan", *arguments, "--to", "plan.json").code == Exit.DONE
-            shown = run("plan", "show", "plan.json")
+            assert run("plan", *arguments, "--to", "plan.jsonl").code == Exit.DONE
+            shown = run("plan", "show", "plan.jsonl")
             assert (shown.code, f"plan to {arguments[0]}" in shown.out) == (Exit.DONE, True)
-            assert json.loads(run("plan", "show", "plan.json", "--json").out)["kind"] == arguments[0]
-            assert run("apply", "plan.json", "--yes").code == Exit.DONE
+            assert json.loads(run("plan", "show", "plan.jsonl", "--json").out.splitlines()[0])["kind"] == arguments[0]
+            assert run("apply", "plan.jsonl", "--yes").code == Exit.DONE
         after = {contact.id: contact for contact in client.export()}
         assert contacts[0].id not in after
         assert after[contacts[1].id].phone is None
-        assert contacts[2].id not in {c.id for c in client.export(lists=[list_id])}
+        members = {c.id for c in client.export(lists=[list_id])}
+        assert (contacts[2].id in members, contacts[3].id in members) == (False, True)
 
     @pytest.mark.parametrize(
         "arguments",
-        [("delete", "bird"), ("remove-identifier", "--accounts", "bird"), ("remove-from-list", "bird", "x")],
+        [
+            ("delete", "bird"),
+            ("remove-identifier", "--accounts", "bird"),
+            ("remove-from-list", "bird", "x"),
+            ("add-to-list", "bird", "x"),
+        ],
     )
     def test_without_anybody_it_is_a_usage_error(
         self, environment: Environment, run: Run, arguments: tuple[str, ...]
@@ -238,33 +245,33 @@ class TestOtherPlans:
 
 class TestApply:
     def test_an_altered_plan_is_refused(self, environment: Environment, person: str, run: Run) -> None:
-        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
-        path = Path("plan.json")
+        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.jsonl")
+        path = Path("plan.jsonl")
         path.write_text(path.read_text().replace('"contact": "', '"contact": "0', 1))
-        told = run("apply", "plan.json", "--yes")
+        told = run("apply", "plan.jsonl", "--yes")
         assert told.code == Exit.REFUSED
         assert "altered" in told.err
 
     def test_a_change_since_is_refused_and_replan_shows_it(
         self, environment: Environment, person: str, run: Run
     ) -> None:
-        run("plan", "erase", "--email", person, "--accounts", ALL, "--to", "plan.json")
-        assert "nothing has changed" in run("apply", "plan.json", "--replan").out
-        (gone,) = Plan.load("plan.json").by_account["bird"].changes
+        run("plan", "erase", "--email", person, "--accounts", ALL, "--to", "plan.jsonl")
+        assert "nothing has changed" in run("apply", "plan.jsonl", "--replan").out
+        (gone,) = Plan.load("plan.jsonl").by_account["bird"].changes
         environment.clients["bird"].delete_contacts([gone.contact])
-        told = run("apply", "plan.json", "--yes", "--json")
+        told = run("apply", "plan.jsonl", "--yes", "--json")
         assert told.code == Exit.REFUSED
         assert json.loads(told.err.splitlines()[-1])["error"]["type"] == "PlanRefused"
-        told = run("apply", "plan.json", "--replan", "--json")
+        told = run("apply", "plan.jsonl", "--replan", "--json")
         assert json.loads(told.out)["differences"] == [f"bird: contact {gone.contact} is gone"]
-        assert run("apply", "plan-new.json", "--yes").code == Exit.DONE
+        assert run("apply", "plan-new.jsonl", "--yes").code == Exit.DONE
 
     def test_whoever_is_still_there_is_named_and_the_exit_code_is_partial(
         self, environment: Environment, person: str, run: Run
     ) -> None:
-        run("plan", "erase", "--email", person, "--accounts", "sendgrid", "--to", "plan.json")
+        run("plan", "erase", "--email", person, "--accounts", "sendgrid", "--to", "plan.jsonl")
         environment.sandbox.faults.set("job-fails", None)
-        done = run("apply", "plan.json", "--yes", "--timeout", "0.2")
+        done = run("apply", "plan.jsonl", "--yes", "--timeout", "0.2")
         assert done.code == Exit.PARTIAL
         assert "person 1 in sendgrid: present: 1 of 1 contacts still there" in done.out
         environment.sandbox.faults.clear()
@@ -274,18 +281,18 @@ class TestApply:
         assert "1" in run("tombstones", "count").out
 
     def test_as_json(self, environment: Environment, person: str, run: Run) -> None:
-        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
-        done = json.loads(run("apply", "plan.json", "--yes", "--json").out)
+        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.jsonl")
+        done = json.loads(run("apply", "plan.jsonl", "--yes", "--json").out)
         assert (done["state"], done["absent"], done["present"], done["unknown"]) == ("done", 1, 0, 0)
         assert Receipt.load(done["receipt"]).run == done["run"]
 
     def test_a_vendor_that_cannot_be_reached_is_named_and_nothing_is_changed(
         self, environment: Environment, person: str, run: Run
     ) -> None:
-        run("plan", "erase", "--email", person, "--accounts", ALL, "--to", "plan.json")
+        run("plan", "erase", "--email", person, "--accounts", ALL, "--to", "plan.jsonl")
         before = environment.everyone()
         Path("bird.key").write_text("revoked")
-        told = run("apply", "plan.json", "--yes")
+        told = run("apply", "plan.jsonl", "--yes")
         assert told.code == Exit.FAILED
         # The receipt's words are ours; what the vendor said is told beside it.
         assert "nothing was changed; bird: the vendor refused the key (Unauthenticated, status 401)" in told.out
@@ -293,15 +300,15 @@ class TestApply:
         assert environment.everyone() == before
 
     def test_workers_want_postgresql(self, environment: Environment, person: str, run: Run) -> None:
-        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
-        assert run("apply", "plan.json", "--yes", "--detach").code == Exit.USAGE
+        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.jsonl")
+        assert run("apply", "plan.jsonl", "--yes", "--detach").code == Exit.USAGE
         assert "PostgreSQL" in run("worker").err
 
     def test_ctrl_c_says_how_to_go_on(self, environment: Environment, person: str, run: Run) -> None:
-        run("plan", "erase", "--email", person, "--accounts", "sendgrid", "--to", "plan.json")
+        run("plan", "erase", "--email", person, "--accounts", "sendgrid", "--to", "plan.jsonl")
         environment.sandbox.faults.set("job-never-ends", None)
         process = subprocess.Popen(
-            [*COMMAND, "apply", "plan.json", "--yes"],
+            [*COMMAND, "apply", "plan.jsonl", "--yes"],
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ},
@@ -373,8 +380,8 @@ class TestReceipts:
         pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         Path("signing.pem").write_bytes(pem)
         monkeypatch.setenv("CONTACTS_SIGNING_KEY", "file:signing.pem")
-        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.json")
-        run("apply", "plan.json", "--yes", "--receipt", "receipt.jsonl")
+        run("plan", "erase", "--email", person, "--accounts", "bird", "--to", "plan.jsonl")
+        run("apply", "plan.jsonl", "--yes", "--receipt", "receipt.jsonl")
         public = Signer.from_pem(pem).public_key
         assert f"signed by {public}" in run("receipt", "verify", "receipt.jsonl").out
         assert "signed by that key" in run("receipt", "verify", "receipt.jsonl", "--public-key", public).out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from attrs import evolve, field, frozen
@@ -12,6 +12,7 @@ from contacts_core.models import (
     Contact,
     ContactList,
     Count,
+    CustomValue,
     FieldDefinition,
     FieldType,
     Identifier,
@@ -22,7 +23,9 @@ from contacts_core.models import (
 )
 from contacts_core.provider import (
     AddsToLists,
+    ChangesContacts,
     Counts,
+    CreatesCustomFields,
     CreatesLists,
     DeletesAllContacts,
     DeletesContacts,
@@ -231,10 +234,12 @@ class Acme(
     FindsContacts,
     GetsContacts,
     UpsertsContacts,
+    ChangesContacts,
     ReadsLists,
     CreatesLists,
     DeletesLists,
     ReadsCustomFields,
+    CreatesCustomFields,
     QueuesJobs,
 ):
     """A vendor that can do everything, in chunks of two."""
@@ -254,6 +259,10 @@ class Acme(
 
     def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
         return self.script.act("remove", [identifier.value])
+
+    def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
+        self.script.note("change", (dict(set), list(clear)))
+        return self.script.act("change_contact", [contact_id])
 
     def remove_from_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
         return self.script.act("remove_from_list", [_spelled(member) for member in members])
@@ -290,6 +299,11 @@ class Acme(
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         yield from get("/fields", object)
         return Page([FieldDefinition("acme", "f1", "score", FieldType.NUMBER)])
+
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        self.script.note("create_field", name)
+        yield from get("/field", object)
+        return FieldDefinition("acme", "f2", name, type)
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         return self.script.act("upsert", [contact.id for contact in contacts])

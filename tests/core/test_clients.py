@@ -14,7 +14,7 @@ from attrs import frozen
 import contacts_core
 from contacts_core import AsyncContacts, Contacts, errors
 from contacts_core.http import retry
-from contacts_core.models import Identifier, Job, JobState, Outcome, OutcomeState
+from contacts_core.models import FieldType, Identifier, Job, JobState, Outcome, OutcomeState
 from contacts_core.query import F
 from tests.core.fake_providers import HOME, KEY, Acme, Bare, Script, bare, person
 
@@ -86,7 +86,16 @@ def test_lists(client: Both) -> None:
     assert client("add_to_list", "l1", [EMAIL]).confirmed == ("c2",)
     assert [each.name for each in client("lists")] == ["One", "Two"]
     assert client("create_list", "New").name == "New"
+    assert client("ensure_list", "Two").id == "l2"
+    assert client("ensure_list", "New").id == "l3"
     assert client("delete_list", "l1").confirmed == ("l1",)
+
+
+def test_fields(client: Both) -> None:
+    outcome = client("change_contact", "c1", set={"title": "Baker", "custom.score": 3}, clear=["organization"])
+    assert (outcome.operation, outcome.confirmed) == ("change_contact", ("c1",))
+    made = client("create_custom_field", "plan", FieldType.TEXT)
+    assert (made.name, made.type) == ("plan", FieldType.TEXT)
 
 
 def test_reading(client: Both) -> None:

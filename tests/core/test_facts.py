@@ -11,6 +11,8 @@ import pytest
 from contacts_core.provider import (
     CAPABILITIES,
     AddsToLists,
+    ChangesContacts,
+    CreatesCustomFields,
     CreatesLists,
     DeletesContacts,
     Exports,
@@ -48,7 +50,12 @@ OF_ONE = {
     "export_requests": {ExportsFiles},
     "max_download": {ExportsFiles},
     "upsert_batch_size": {UpsertsContacts},
+    "changeable_fields": {ChangesContacts},
+    "clearable_fields": {ChangesContacts},
     "list_name_lengths": {CreatesLists},
+    "field_name_lengths": {CreatesCustomFields},
+    "field_name_pattern": {CreatesCustomFields},
+    "field_types": {CreatesCustomFields},
     "poll_interval": {QueuesJobs},
 }
 CLASSES: tuple[type[Provider], ...] = (*CAPABILITIES, ExportsFiles)

@@ -9,6 +9,7 @@ import pytest
 from attrs import evolve, field, frozen
 
 from contacts_core import Contacts, operations
+from contacts_core.config import matrix
 from contacts_core.errors import IncompleteExport, IncompleteSearch, PlanRefused, UnexpectedPayload
 from contacts_core.models import Contact, Identifier, IdentifierKind, Outcome, Page
 from contacts_core.plans import plan_erasure
@@ -106,6 +107,15 @@ def test_without_an_export_other_kinds_are_not_looked_for_and_the_result_says_so
     assert found[email("jane")] == JANE
     assert found.unasked == {PHONE: "Acme cannot look up this kind of identifier"}
     assert shelf.asked == ["find"]
+
+
+def test_the_matrix_shows_which_kinds_are_scanned() -> None:
+    class Finder(Blind):
+        find_kinds = tuple(IdentifierKind)  # type: ignore[assignment]  # wider than its base
+
+    assert matrix.cell(Blind, FindsContacts) == "some kinds"
+    assert matrix.cell(Reader, FindsContacts) == "yes, some kinds by scan"
+    assert matrix.cell(Finder, FindsContacts) == "yes"
 
 
 def test_a_plan_scans_once_where_a_kind_cannot_be_looked_up() -> None:

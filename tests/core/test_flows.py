@@ -302,9 +302,18 @@ def test_through_lets_an_uncaught_error_out_and_closes() -> None:
     assert watched.events == ["closed"]
 
 
-def test_through_emits_no_empty_batches() -> None:
-    effects = list(flows.through(Watched().stream(), lambda batch: [each for each in batch if each == 3]))
-    assert [effect for effect in effects if isinstance(effect, Emit)] == [Emit([3])]
+def test_through_changes_a_batch_once_and_only_when_it_is_used() -> None:
+    changed: list[list[int]] = []
+
+    def threes(batch: Sequence[int]) -> list[int]:
+        changed.append(list(batch))
+        return [each for each in batch if each == 3]
+
+    batches = [effect for effect in flows.through(Watched().stream(), threes) if isinstance(effect, Emit)]
+    assert changed == []
+    assert [each for batch in batches for each in batch.items] == [3]
+    assert sum(len(batch.items) for batch in batches) == 1
+    assert changed == [[1, 2], [], [3]]
 
 
 def test_leaving_early_closes_the_inner_stream() -> None:

@@ -336,7 +336,7 @@ def test_equality_is_an_equivalence_and_hashes_agree(identifiers: list[Identifie
     for one in identifiers:
         assert one == one  # noqa: PLR0124
         for other in identifiers:
-            assert (one == other) is (other == one) is (one._compared() == other._compared())
+            assert (one == other) is (other == one) is (one.compared_by == other.compared_by)
             assert one != other or hash(one) == hash(other)
             assert one != other or all((one == third) == (other == third) for third in identifiers)
 

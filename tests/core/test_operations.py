@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contacts_core import F, Identifier, Query, RawQuery, errors, operations
-from contacts_core.models import Contact, Count, Job, JobState, Outcome, OutcomeState, Page, Strategy
+from contacts_core.models import Contact, Count, FieldType, Job, JobState, Outcome, OutcomeState, Page, Strategy
 from contacts_core.provider import (
     AddsToLists,
     Counts,
@@ -452,6 +452,9 @@ def test_what_is_not_declared_is_refused_before_anything_is_asked() -> None:
         operations.count(nothing),
         operations.lists(nothing),
         operations.create_list(nothing, "x"),
+        operations.ensure_list(nothing, "x"),
+        operations.change_contact(nothing, "a", {"title": "x"}),
+        operations.create_custom_field(nothing, "x", FieldType.TEXT),
         operations.delete_list(nothing, "x"),
         operations.custom_fields(nothing),
         operations.upsert_contacts(nothing, [contact(1)], []),

@@ -14,9 +14,9 @@ import pytest
 from attrs import field, frozen
 
 from contacts_core import AsyncContacts, Contacts
-from contacts_core.errors import Rejected
+from contacts_core.errors import Rejected, UnexpectedPayload
 from contacts_core.models import Contact, Page
-from contacts_core.provider import ExportsPages, Flow, HttpSettings, base_url_setting, get
+from contacts_core.provider import ExportsPages, Flow, HttpSettings, base_url_setting, get, mapped
 from tests.core.fake_providers import person
 
 HOME = "https://api.acme.example"
@@ -35,6 +35,26 @@ class Pages(ExportsPages):
         number = yield from get(f"/{cursor or 1}", int)
         self.threads.append(threading.get_ident())
         return Page((person(2 * number), person(2 * number + 1)), str(number + 1) if number < LAST else None)
+
+
+@frozen(kw_only=True)
+class MappedPages(Pages):
+    """The same, mapped when they are used; notes what was asked by then, and cannot map one contact."""
+
+    vendor: Any = field(repr=False)
+    odd: int | None = None
+    mapped: list[tuple[int, int]] = field(factory=list[tuple[int, int]], repr=False)
+
+    def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
+        number = yield from get(f"/{cursor or 1}", int)
+        items = mapped(self._contact, [2 * number, 2 * number + 1])
+        return Page(items, str(number + 1) if number < LAST else None)
+
+    def _contact(self, number: int) -> Contact:
+        self.mapped.append((number, max(self.vendor.asked)))
+        if number == self.odd:
+            raise UnexpectedPayload("an odd contact")
+        return person(number)
 
 
 class Vendor:
@@ -75,9 +95,11 @@ class Vendor:
 Consume = Callable[[Contact, Vendor], bool]
 
 
-def export(kind: str, vendor: Vendor, consume: Consume, **settings: Any) -> tuple[list[str], Pages]:
+def export(
+    kind: str, vendor: Vendor, consume: Consume, provider: Pages | None = None, **settings: Any
+) -> tuple[list[str], Pages]:
     """Export, and stop where ``consume`` returns False; return the ids."""
-    provider = Pages(http=HttpSettings(attempts=1, cancel_timeout_s=0.2, **settings))
+    provider = provider or Pages(http=HttpSettings(attempts=1, cancel_timeout_s=0.2, **settings))
     found: list[str] = []
     if kind == "sync":
         with httpx.Client(transport=httpx.MockTransport(vendor)) as http, Contacts(provider, http) as client:
@@ -160,6 +182,62 @@ def test_an_error_of_the_page_ahead_comes_after_the_items_before_it(kind: str) -
         export(kind, vendor, consume)
     assert found == ["c2", "c3", "c4", "c5"]
     assert vendor.asked == [1, 2, 3]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_page_is_mapped_once_the_next_one_is_asked_for(kind: str) -> None:
+    vendor = Vendor()
+    provider = MappedPages(vendor=vendor)
+    found, _ = export(kind, vendor, lambda *_: True, provider)
+    assert found == [f"c{n}" for n in range(2, 2 * LAST + 2)]
+    assert provider.mapped[:6] == [(2, 1), (3, 1), (4, 3), (5, 3), (6, 4), (7, 4)]
+    assert len(provider.mapped) == 2 * LAST
+
+
+def test_a_page_is_asked_for_before_a_consumer_that_never_waits_has_its_turn() -> None:
+    vendor, asked = Vendor(), dict[str, int]()
+    provider = MappedPages(vendor=vendor)
+
+    async def main() -> None:
+        transport = httpx.MockTransport(vendor.slowly)
+        async with httpx.AsyncClient(transport=transport) as http, AsyncContacts(provider, http) as client:
+            async for contact in client.export():
+                asked[contact.id] = max(vendor.asked)
+
+    asyncio.run(main())
+    assert [asked[f"c{n}"] for n in (2, 4, 6, 8, 10)] == [1, 3, 4, 5, 5]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_contact_that_cannot_be_mapped_ends_the_export_after_the_pages_before_it(kind: str) -> None:
+    vendor, found = Vendor(), list[str]()
+    before = set(threading.enumerate())
+
+    def consume(contact: Contact, _: Vendor) -> bool:
+        found.append(contact.id)
+        return True
+
+    with pytest.raises(UnexpectedPayload, match="an odd contact"):
+        export(kind, vendor, consume, MappedPages(vendor=vendor, odd=7))
+    assert found == ["c2", "c3", "c4", "c5"]
+    assert vendor.asked == [1, 2, 3, 4], "the page after it was under way, and no more"
+    assert vendor.ended == 4
+    assert {t for t in set(threading.enumerate()) - before if t.name == "contacts-read-ahead" and t.is_alive()} == set()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_that_comes_slowly_does_not_keep_the_page_before_from_being_used(kind: str) -> None:
+    vendor = Vendor()
+    vendor.held = 3
+    provider = MappedPages(vendor=vendor)
+
+    def consume(contact: Contact, vendor: Vendor) -> bool:
+        if contact.id == "c5":
+            vendor.let_go.set()
+        return True
+
+    found, _ = export(kind, vendor, consume, provider)
+    assert len(found) == 2 * LAST
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -22,6 +22,7 @@ from contacts_core.provider import (
     delete,
     get,
     patch,
+    path,
     post,
     put,
     request,
@@ -113,8 +114,8 @@ def test_the_fragment_of_an_address_that_an_answer_names_is_not_sent(rig: Rig) -
 
 @pytest.mark.parametrize("params", [None, {}])
 def test_without_parameters_those_of_an_address_stay(rig: Rig, params: dict[str, str] | None) -> None:
-    for path in ("/x?cursor=1", "https://api.acme.example/base/x?cursor=1"):
-        assert dict(sent(rig, get(path, object, params)).url.params) == {"cursor": "1"}
+    for address in ("/x?cursor=1", "https://api.acme.example/base/x?cursor=1"):
+        assert dict(sent(rig, get(address, object, params)).url.params) == {"cursor": "1"}
 
 
 def test_a_parameter_may_have_several_values(rig: Rig) -> None:
@@ -460,3 +461,19 @@ def test_nothing_shows_the_rest_of_an_absolute_address(rig: Rig, caplog: pytest.
         rig.run(ACME, ask(upload("https://files.example.com/in/jane?signature=s", {}, b"")), lambda _: rig.answer(400))
     assert "jane" not in caplog.text + str(caught.value)
     assert caught.value.operation == "PUT https://files.example.com"
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        (path("/v3/contacts/{id}/identifiers", id="12bd0e40-9361"), "/v3/contacts/***/identifiers"),
+        (path("/{key}/contacts", key="5f2bc19e77aa"), "/***/contacts"),
+        (path("/lists/{name}", name="jane@example.com"), "/lists/***"),
+        (path("/lists/{name}", name="a" * 40), "/lists/***"),
+        ("/custom-fields/field_groups/all.json?email=jane", "/custom-fields/field_groups/all.json"),
+        ("/", "/"),
+        ("", "/"),
+    ],
+)
+def test_a_request_shows_the_words_of_its_path_only(sent: str, shown: str) -> None:
+    assert f"path={shown!r}" in repr(get(sent, object))

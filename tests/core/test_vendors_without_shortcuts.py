@@ -121,6 +121,7 @@ def test_an_id_that_could_reach_another_place_is_refused_before_any_effect(bad: 
     vendor = Acme()
     for flow in (
         operations.remove_identifier(vendor, bad, EMAIL),
+        operations.change_contact(vendor, bad, {"title": "Baker"}),
         operations.get_contacts(vendor, ["c1", bad]),
         operations.get_job(vendor, bad),
     ):

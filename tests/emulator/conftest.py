@@ -50,7 +50,8 @@ class Vendor:
         return self.running.sandbox.faults
 
     def __call__(self, method: str, path: str, *, json: object = None, **more: object) -> httpx.Response:
-        return self.http.request(method, PREFIXES[self.name] + path, json=json, **more)  # type: ignore[arg-type]
+        whole = path if path.startswith("/v3/") else PREFIXES[self.name] + path
+        return self.http.request(method, whole, json=json, **more)  # type: ignore[arg-type]
 
     def ok(self, method: str, path: str, *, json: object = None, **more: object) -> Json:
         answer = self(method, path, json=json, **more)

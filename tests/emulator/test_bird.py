@@ -274,6 +274,8 @@ def test_attribute_definitions(bird: Vendor) -> None:
     assert bird("POST", "/attribute-definitions", json=body).status_code == 201
     assert bird("POST", "/attribute-definitions", json=body).status_code == 409
     assert bird("POST", "/attribute-definitions", json={**body, "type": "map"}).status_code == 422
+    for key in ("", "two words", "x" * 65):
+        assert bird("POST", "/attribute-definitions", json={**body, "key": key}).status_code == 422
     assert bird("POST", "/attribute-definitions", json={}).status_code == 422
 
 

@@ -60,6 +60,42 @@ def drive_sendgrid(vendor: Vendor) -> None:
     vendor.ok("DELETE", f"/lists/{made['id']}", params={"delete_contacts": "true"})
     vendor.ok("DELETE", f"/lists/{vendor.ok('GET', '/lists')['result'][0]['id']}")
     vendor("DELETE", "/lists/unknown")
+    drive_suppressions(vendor)
+
+
+def drive_suppressions(vendor: Vendor) -> None:
+    groups, all_of_them = "/v3/asm/groups", "/v3/asm/suppressions"
+    made = vendor.ok("POST", groups, json={"name": "Surveys", "description": "Now and then"})
+    one = f"{groups}/{made['id']}"
+    vendor.ok("GET", groups)
+    vendor.ok("GET", groups, params={"id": made["id"]})
+    vendor.ok("GET", one)
+    vendor.ok("PATCH", one, json={"name": "Polls", "description": "Now and then"})
+    recipients = {"recipient_emails": ["jane@example.com", "joe@example.com"]}
+    vendor.ok("POST", f"{one}/suppressions", json=recipients)
+    vendor.ok("GET", f"{one}/suppressions")
+    vendor.ok("POST", f"{one}/suppressions/search", json=recipients)
+    vendor.ok("GET", all_of_them)
+    vendor.ok("GET", f"{all_of_them}/jane@example.com")
+    vendor.ok("DELETE", f"{one}/suppressions/jane@example.com")
+    vendor.ok("DELETE", one)
+    vendor.ok("POST", f"{all_of_them}/global", json=recipients)
+    vendor.ok("GET", f"{all_of_them}/global/jane@example.com")
+    vendor.ok("GET", f"{all_of_them}/global/nobody@example.com")
+    vendor.ok("DELETE", f"{all_of_them}/global/jane@example.com")
+    vendor.ok("GET", "/v3/suppression/unsubscribes", params={"limit": 2, "offset": 1, "email": "joe"})
+    for kind in ("bounces", "blocks", "invalid_emails", "spam_reports"):
+        path, page = f"/v3/suppression/{kind}", {"limit": 500, "offset": 0, "start_time": 1, "end_time": 10**10}
+        accept = {"headers": {"accept": "application/json"}}
+        found = vendor("GET", path, params=page, **accept).json()
+        assert found
+        vendor.ok("GET", f"{path}/{found[0]['email']}")
+        vendor.ok("DELETE", f"{path}/{found[0]['email']}")
+        vendor.ok("GET", f"{path}/{found[0]['email']}")
+        vendor.ok("DELETE", path, json={"emails": ["joe@example.com"]})
+        vendor.ok("DELETE", path, json={"delete_all": True})
+    vendor.ok("POST", "/v3/recipients/erasejob", json={"email_addresses": ["jane@example.com"]})
+    vendor("POST", "/v3/recipients/erasejob", json={"email_addresses": ["nobody"]})
 
 
 def drive_bird(vendor: Vendor) -> None:

@@ -117,6 +117,12 @@ def test_the_three_forms_of_time(sendgrid: Vendor) -> None:
     assert "segment_ids" not in sampled
 
 
+def test_a_custom_field_cannot_be_null(sendgrid: Vendor) -> None:
+    item = {"email": "a@example.com", "custom_fields": {"e1_N": None}}
+    answer = sendgrid("PUT", "/contacts", json={"contacts": [item]})
+    assert answer.json()["errors"][0]["message"] == 'custom field "e1_N" cannot be null'
+
+
 def test_custom_fields_go_out_by_id_and_come_back_by_name(sendgrid: Vendor) -> None:
     ids = {item["name"]: item["id"] for item in sendgrid.ok("GET", "/field_definitions")["custom_fields"]}
     custom = {ids["score"]: 7, ids["plan"]: "pro", ids["renewal_date"]: "12/31/2025"}
@@ -165,6 +171,7 @@ def test_one_bad_email_refuses_the_whole_batch(sendgrid: Vendor) -> None:
         {"email": "a@example.com", "first_name": "x" * 51},
         {"email": "a@example.com", "alternate_emails": [f"a{n}@example.com" for n in range(6)]},
         {"email": "a@example.com", "custom_fields": {"e1_N": True}},
+        {"email": "a@example.com", "custom_fields": {"e1_N": None}},
         {"email": "a@example.com", "custom_fields": {"e1_N": "many"}},
         {"email": "a@example.com", "custom_fields": {"e2_T": "x" * 1001}},
         {"email": "a@example.com", "custom_fields": {"e9_T": "x"}},

@@ -29,7 +29,13 @@ from contacts_core.emulator import Exchange
 
 HERE = Path(__file__).parent
 HOST = "https://vendor.example"
-SENDGRID_FILES = ("tsg_mc_contacts_v3.json", "tsg_mc_lists_v3.json", "tsg_mc_custom_fields_v3.json")
+SENDGRID_FILES = (
+    "tsg_mc_contacts_v3.json",
+    "tsg_mc_lists_v3.json",
+    "tsg_mc_custom_fields_v3.json",
+    "tsg_suppressions_v3.json",
+    "tsg_recipients_data_erasure_v3.json",
+)
 # Who the user is: SendGrid describes it in a document that is not among these.
 ELSEWHERE = {"/v3/user/username"}
 STORAGE = "/files/"  # files stand beside the API, and no document describes them
@@ -143,9 +149,25 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "Keys, rates and sizes are checked in front of every operation, and few operations say so.",
     ),
     Deviation(
+        "address-in-a-path",
+        "sendgrid",
+        "GET /v3/(asm|suppression)/.*{email}",
+        "request",
+        "InvalidParameter /: '[^']*%40[^']*' is not a 'email'",
+        "The checker judges the address as it is encoded in the path.",
+    ),
+    Deviation(
+        "nobody-is-an-empty-object",
+        "sendgrid",
+        "GET /v3/asm/suppressions/global/{email}",
+        "200",
+        "InvalidData /: 'recipient_email' is a required property",
+        "The document itself describes an empty object for an address that is not suppressed.",
+    ),
+    Deviation(
         "undocumented-bad-request",
         "sendgrid",
-        "POST /v3/marketing/contacts/batch|GET /v3/marketing/lists",
+        "POST /v3/marketing/contacts/batch|GET /v3/marketing/lists|(GET|POST|PATCH|DELETE) /v3/(asm|suppression)/.*",
         "400",
         "ResponseNotFound: .*",
         "The document limits the ids and the page size here, and names no answer to a request beyond the limit.",

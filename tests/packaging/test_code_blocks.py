@@ -256,6 +256,8 @@ def unknown(line: str) -> str:
     command: Any = typer.main.get_command(app)
     options = accepted(command)
     while words and (commands := getattr(command, "commands", {})):
+        if (default := getattr(command, "default_command", "")) and words[0] not in commands:
+            words.insert(0, default)
         if words[0].startswith("-"):
             words.pop(0)
         elif words[0] in commands:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import pytest
 
 from contacts_core.config import plugins
+from contacts_core.plans.receipts import receipt
 from tests.plans.environment import Environment, lively, open_environment
 
 
@@ -35,3 +37,9 @@ def register() -> Iterator[Callable[[object], None]]:
     yield add
     for plugin in added:
         plugins.manager().unregister(plugin)
+
+
+@pytest.fixture
+def parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read a good line once, and not each time that another line of the receipt is changed."""
+    monkeypatch.setattr(receipt, "_parsed", lru_cache(1000)(receipt._parsed))

@@ -11,6 +11,7 @@ from pathlib import Path
 from contacts_core.config import plugins
 from contacts_core.plans import Plan, apply
 from contacts_core.provider import hookimpl
+from tests.plans import environment
 from tests.plans.environment import lively
 
 PRELOADED = [
@@ -18,6 +19,12 @@ PRELOADED = [
     "contacts_core.plans.execution.runner",
     "contacts_core.testing",
     "contacts_core.http.blocking",
+    "contacts_core.http.connections",
+    "contacts_bird",
+    "contacts_carddav",
+    "contacts_local",
+    "contacts_sendgrid",
+    "contacts_user_api",
 ]
 
 
@@ -38,14 +45,15 @@ def start(plan: Path, kill_at: int) -> ForkServerProcess:
     """Start to apply a plan with the environment of this process."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    process = context.Process(target=_apply, args=(str(plan), kill_at, dict(os.environ)))
+    process = context.Process(target=_apply, args=(str(plan), kill_at, dict(os.environ), environment.tables()))
     process.start()
     return process
 
 
-def _apply(plan: str, kill_at: int, environment: dict[str, str]) -> None:
+def _apply(plan: str, kill_at: int, variables: dict[str, str], tables: bytes) -> None:
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(variables)
+    environment.TABLES.append(tables)
     plugins.manager().register(Killer(kill_at), name="killer")
     with lively():
         apply(Plan.load(plan), pause=0.02, timeout=30)

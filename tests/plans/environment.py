@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import attrs
 import pytest
+import sqlalchemy as sa
 
 from contacts_core import Contact, Contacts, Identifier
 from contacts_core.config import plugins
@@ -29,13 +29,17 @@ SPEED = 1200.0  # half a minute of the vendors' time in the blink of an eye
 CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
 
 
-@cache
+TABLES: list[bytes] = []  # at most one; a process that is started for a test is given that of the process before
+
+
 def tables() -> bytes:
     """The file of the durable runs as it is when none was ever begun: making one takes as long as a small plan."""
-    with TemporaryDirectory() as folder:
-        with Engine(locate_storage(folder)):
-            pass
-        return (Path(folder) / "runs.sqlite").read_bytes()
+    if not TABLES:
+        with TemporaryDirectory() as folder:
+            with Engine(locate_storage(folder)):
+                pass
+            TABLES.append((Path(folder) / "runs.sqlite").read_bytes())
+    return TABLES[0]
 
 
 def private(path: Path) -> None:
@@ -45,14 +49,41 @@ def private(path: Path) -> None:
         path.write_bytes(tables())
 
 
+class Compiled(dict[Any, Any]):
+    """The statements that SQLAlchemy compiled, for all engines of one dialect; by itself, each engine has its own."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return super().get(self._shared(key), default)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(self._shared(key), value)
+
+    @staticmethod
+    def _shared(key: Any) -> Any:
+        dialect, *others = key
+        return (type(dialect), *others)
+
+
+COMPILED = Compiled()
+new_engine = sa.create_engine
+
+
+def create_engine(*args: Any, **options: Any) -> sa.Engine:
+    """An engine for which nothing is compiled that was compiled for another one: a test makes several."""
+    made = new_engine(*args, **options)
+    made.update_execution_options(compiled_cache=COMPILED)
+    return made
+
+
 @contextmanager
 def lively() -> Iterator[None]:
     """Look more often than a user's process does whether something happened; what happens is the same."""
     tables()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "private", private)
-        patch.setattr(engine, "POLL_INTERVAL_S", 0.02)
-        patch.setattr(runner, "POLL_INTERVAL_S", 0.02)
+        patch.setattr(sa, "create_engine", create_engine)
+        patch.setattr(engine, "POLL_INTERVAL_S", 0.05)
+        patch.setattr(runner, "POLL_INTERVAL_S", 0.05)
         patch.setattr(flows.pauses, "__defaults__", (0.02,))
         for begin in (runner.apply, runner.apply_async):
             patch.setattr(begin, "__kwdefaults__", {**(begin.__kwdefaults__ or {}), "pause": 0.02})

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from importlib import import_module
 from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from attrs import evolve
 
 import contacts_core
-from contacts_core.client import Contacts
-from contacts_core.plans.kinds import KINDS, kind_of
+from contacts_core import Contact, Contacts, Identifier
+from contacts_core.plans import Change, Plan
+from contacts_core.plans.kinds import KINDS, Kind, kind_of
+from contacts_core.plans.planning.planner import data_subjects, make_plan
+from contacts_core.plans.planning.search import PlanRequest
+from contacts_core.plans.receipts.report import html
 from contacts_core.provider import Provider
+from contacts_core.testing.memory import MemoryProvider, Store
 
 PACKAGE = Path(contacts_core.__file__).parent
 # The public functions that make a plan of one kind, and what the adversary expects of each.
@@ -44,3 +54,36 @@ def test_only_an_erasure_leaves_tombstones() -> None:
 def test_no_other_module_names_a_kind() -> None:
     others = {path for path in PACKAGE.rglob("*.py") if "kinds" not in path.parts} - NAMED_IN
     assert [str(path) for path in sorted(others) if NAMING.search(path.read_text(encoding="utf-8"))] == []
+
+
+class CloseAccount(Kind):
+    """A kind of somebody else."""
+
+    name = "close-account"
+    title = "Closing of customer accounts"
+    done = "Every contact is verified to be gone."
+    operation = "delete_contacts"
+
+    def change(self, change: Change, found_by: Collection[Identifier]) -> Change:
+        """Give another reason."""
+        return evolve(change, reason=f"customer left; {change.reason}")
+
+
+def test_another_kind_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(cast("dict[str, Kind]", KINDS), CloseAccount.name, CloseAccount())
+    jane, john = (Identifier.email(f"{name}@example.com") for name in ("jane", "john"))
+    store = Store(contacts={i.value[:4]: Contact(id=i.value[:4], identifiers=(i,)) for i in (jane, john)})
+    with Contacts(MemoryProvider(store=store)) as client:
+        planning = make_plan(PlanRequest(CloseAccount.name, data_subjects([jane])), {client.name: client.provider})
+        answers: Any = None
+        try:
+            while True:
+                answers = {name: client.run(flow) for name, flow in planning.send(answers).items()}
+        except StopIteration as stop:
+            stop.value.save(tmp_path / "plan.jsonl")
+        plan = Plan.load(tmp_path / "plan.jsonl")
+        assert [change.reason[:13] for change in plan.accounts[0].changes] == ["customer left"]
+        done = plan.apply([client], pause=0.01, timeout=1)
+    assert (done.state, store.contacts.keys()) == ("done", {"john"})
+    assert "Closing of customer accounts" in html(done)
+    assert "Every contact is verified to be gone." in html(done)

@@ -63,6 +63,7 @@ class TestReading:
 
 class TestTampering:
     @pytest.mark.no_cover  # 64,000 times the same lines
+    @pytest.mark.usefixtures("parsed_once")
     @pytest.mark.parametrize("bit", range(8))
     def test_every_byte_counts(self, bit: int) -> None:
         by = signer()

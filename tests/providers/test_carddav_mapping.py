@@ -331,6 +331,52 @@ def test_an_upsert_changes_single_lines(wanted: Contact, changed: dict[str, str]
     assert (after == before) is (not changed)
 
 
+def changed(before: Card, texts: dict[str, str | None], custom: dict[str, Any] | None = None) -> list[str]:
+    return mapping.with_changes(before, texts, custom or {}).text.replace("\r\n ", "").split("\r\n")[3:-2]
+
+
+@pytest.mark.parametrize(
+    ("lines", "texts", "after"),
+    [
+        (["FN:Jane Doe", "N:Doe;Jane;Q.;;"], {"first_name": "Ada"}, ["FN:Ada Doe", "N:Doe;Ada;Q.;;"]),
+        (["FN:Jane Doe", "N:Doe;Jane;;;"], {"first_name": None}, ["FN:Doe", "N:Doe;;;;"]),
+        (["FN:Jane", "N:;Jane;;;", "TEL:1"], {"first_name": None}, ["FN:1", "N:;;;;", "TEL:1"]),
+        (["FN:JD", "N:Doe;Jane;;;"], {"first_name": "Ada", "last_name": None}, ["FN:JD", "N:;Ada;;;"]),
+        (["FN:JD"], {"last_name": None}, ["FN:JD"]),
+        (["FN:Jane Doe", "N:Doe;Jane;;;"], {"full_name": "JD", "last_name": "X"}, ["FN:JD", "N:X;Jane;;;"]),
+        (["FN:A", "ORG:Inc.;Sales"], {"organization": None}, ["FN:A", "ORG:;Sales"]),
+        (["FN:A", "ORG:Inc.", "ORG:Other"], {"organization": None}, ["FN:A"]),
+        (["FN:A", "ORG:Inc.", "ORG:Other"], {"organization": "New"}, ["FN:A", "ORG:New", "ORG:Other"]),
+        (["FN:A", "ADR:;;1 St;Town;;;"], {"city": None}, ["FN:A", "ADR:;;1 St;;;;"]),
+        (["FN:A", "ADR:;;;Town;;;"], {"city": None}, ["FN:A"]),
+        (["FN:A", "ADR:;;;Town;;;", "ADR:;;;Other;;;"], {"city": None}, ["FN:A", "ADR:;;;;;;", "ADR:;;;Other;;;"]),
+        (["FN:A"], {"city": "Town", "line1": "1 St"}, ["FN:A", "ADR:;;1 St;Town;;;"]),
+        (["FN:A", "TITLE:Cook", "NOTE:x"], {"title": None}, ["FN:A", "NOTE:x"]),
+        (["FN:A", "TITLE;X-A=b:Cook"], {"title": "Baker"}, ["FN:A", "TITLE;X-A=b:Baker"]),
+    ],
+)
+def test_a_change_sets_and_clears_single_fields(
+    lines: list[str], texts: dict[str, str | None], after: list[str]
+) -> None:
+    assert changed(card(*lines), texts) == after
+    assert changed(mapping.with_changes(card(*lines), texts, {}), texts) == after
+
+
+def test_custom_fields_are_set_and_cleared() -> None:
+    before = card("FN:A", "X-SCORE:5", "X-PLAN:a", "X-PLAN:b")
+    assert changed(before, {}, {"score": None, "plan": ("c",), "new": True}) == ["FN:A", "X-PLAN:c", "X-NEW:true"]
+    for name in ("Score", "a_b", "ablabel", "addressbookserver-kind"):
+        with pytest.raises(InvalidInput, match=name):
+            mapping.with_changes(before, {}, {name: "x"})
+
+
+def test_what_cannot_be_written_is_not_changed() -> None:
+    with pytest.raises(InvalidInput, match="control characters"):
+        changed(card("FN:A"), {"title": "a\x00b"})
+    with pytest.raises(InvalidInput, match="neither vCard 3"):
+        changed(card("FN:A", version="2.1"), {"title": "Cook"})
+
+
 def test_a_full_name_of_its_own_stays_when_the_parts_change() -> None:
     lines, _ = upserted(card("FN:The boss", "N:Doe;Jane;;;"), Contact(first_name="Ada"))
     assert lines == ["FN:The boss", "N:Doe;Ada;;;"]

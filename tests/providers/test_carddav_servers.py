@@ -191,6 +191,21 @@ def test_an_upsert_decides_anew(account: Account, client: Contacts[CardDav], med
     assert "TITLE" not in account.stored("u-1.vcf")
 
 
+def test_a_change_of_fields_keeps_what_others_write_meanwhile(
+    account: Account, client: Contacts[CardDav], meddler: Meddler
+) -> None:
+    account.put("u-1.vcf", card("u-1", "TITLE:Cook", "ORG:Example", "CATEGORIES:Friends"))
+    meddler.acts = [lambda: account.put("u-1.vcf", card("u-1", "TITLE:Cook", "ORG:Example", "NOTE:theirs"))]
+    assert client.change_contact("u-1", set={"title": "Baker"}, clear=["organization"]).confirmed == ("u-1",)
+    stored = account.stored("u-1.vcf")
+    assert "TITLE:Baker" in stored
+    assert "NOTE:theirs" in stored
+    assert "ORG" not in stored
+    assert client.change_contact("u-1", set={"title": "Baker"}, clear=["organization"]).confirmed == ("u-1",)
+    with pytest.raises(NotFound):
+        client.change_contact("u-9", set={"title": "Baker"})
+
+
 def test_members_that_others_add_stay(account: Account, client: Contacts[CardDav], meddler: Meddler) -> None:
     account.put("u-1.vcf", RICH)
     group = client.create_list("Team")
@@ -403,6 +418,25 @@ def test_a_wrong_password_is_told(tmp_path: Any) -> None:
             pytest.raises(Unauthenticated),
         ):
             client.count()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.no_cover
+def test_a_book_of_five_thousand_cards_is_read_whole_and_in_few_requests(tmp_path: Any) -> None:
+    count = 5000  # Radicale takes about two milliseconds to store a card, and as long to show it
+    server = Radicale(tmp_path)
+    with server.running():
+        account = server.account()
+        cards = "".join(card(f"u-{n}", f"EMAIL:person{n}@example.com") for n in range(count))
+        with closing(account.http) as http:
+            headers = {"Content-Type": "text/vcard; charset=utf-8"}
+            assert http.put(account.book, content=cards, headers=headers, timeout=120).status_code == 201
+        requests: list[str] = []
+        with Contacts(account.provider()) as client:
+            client.add_event_hook(lambda request, _: requests.append(request.method))
+            emails = [contact.email for contact in client.export()]
+    assert sorted(map(str, emails)) == sorted(f"person{n}@example.com" for n in range(count))
+    assert len(requests) <= count / CardDav.page_size + 10
 
 
 def test_two_cards_with_one_uid_are_never_changed(tmp_path: Any) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from contacts_bird import Bird
 from contacts_core import Contact, Contacts, F, Identifier, IdentifierKind, JobState, OutcomeState, errors
+from contacts_core.http.blocking import BlockingTransport
 from contacts_core.models import FieldType
 from contacts_core.provider import Provider
 from contacts_sendgrid import SendGrid, mapping
@@ -70,6 +71,54 @@ class TestSendGridsIdentifierExample:
         assert request.headers["content-type"] == "application/json"
         assert request.headers["authorization"] == "Bearer SG.sample"
         assert (outcome.state, outcome.jobs[0].id) == (OutcomeState.ACCEPTED, "job-1")
+
+    @pytest.mark.parametrize(
+        ("job", "there", "state"),
+        [
+            ("completed", True, OutcomeState.DONE),
+            ("failed", False, OutcomeState.DONE),  # the first request did it, so the job of the second has failed
+            ("failed", True, OutcomeState.PARTIAL),  # or is about to do it: nobody knows
+            ("pending", False, OutcomeState.DONE),
+            ("pending", True, OutcomeState.PARTIAL),
+        ],
+    )
+    def test_after_a_lost_answer_the_contact_decides_what_became_of_it(
+        self, job: str, state: OutcomeState, *, there: bool
+    ) -> None:
+        deletes: list[httpx.Request] = []
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            if request.method == "DELETE":
+                deletes.append(request)
+                if len(deletes) == 1:
+                    raise httpx.ReadError("the connection was cut")
+            elif "imports" in request.url.path:
+                return httpx.Response(200, json={"id": "job-1", "status": job, "results": {}})
+            elif deletes and not there:
+                return httpx.Response(200, json={"id": self.CONTACT, "email": ""})
+            return self.answer(request)
+
+        provider = SendGrid(api_key="SG.sample")
+        http = httpx.Client(transport=httpx.MockTransport(answer))
+        contacts = Contacts(provider, transport=BlockingTransport(provider, http, sleep=lambda _: None))
+        outcome = contacts.remove_identifier(self.CONTACT, Identifier.phone("15555555555"))
+        assert outcome.state is state
+        assert len(deletes) == 2
+
+    def test_after_a_lost_answer_an_error_says_that_it_may_have_been_done(self) -> None:
+        deletes: list[httpx.Request] = []
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            if request.method == "DELETE":
+                deletes.append(request)
+                if len(deletes) == 1:
+                    raise httpx.ReadError("the connection was cut")
+                return httpx.Response(403, json={"errors": [{"message": "access forbidden"}]})
+            return self.answer(request)
+
+        with pytest.raises(errors.Forbidden) as raised:
+            sendgrid(answer).remove_identifier(self.CONTACT, Identifier.phone("15555555555"))
+        assert raised.value.unclear
 
     @pytest.mark.parametrize(
         ("kind", "name"),

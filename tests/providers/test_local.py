@@ -209,6 +209,35 @@ class TestSeveralProcesses:
         assert seen == everyone
         assert [c.custom for c in everyone.values() if c.email == "shared@example.com"] == [{"a": 14, "b": 14}]
 
+    ENDLESS = (
+        "import itertools, sys\n"
+        "from contacts_core import Contact, Identifier, connect\n"
+        "with connect('local', path=sys.argv[1]) as contacts:\n"
+        "    for n in itertools.count():\n"
+        "        batch = [Identifier.email(f'person{n}-{each}@example.com') for each in range(50)]\n"
+        "        contacts.upsert_contacts([Contact(identifiers=(each,)) for each in batch])\n"
+        "        contacts.delete_contacts([known.id for known in contacts.find(batch[:5]).values()])\n"
+        "        print(n, flush=True)\n"
+    )
+
+    def test_one_that_is_killed_leaves_whole_batches_and_an_exact_log(self, tmp_path: Path) -> None:
+        command = [sys.executable, "-c", self.ENDLESS, str(tmp_path / FILE)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout
+            for _ in range(3):
+                assert writer.stdout.readline()
+            writer.kill()
+        with closing(sqlite3.connect(tmp_path / FILE)) as db:
+            assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        with connect(Local, path=tmp_path / FILE) as contacts:
+            everyone = {contact.id: contact for contact in contacts.export()}
+            found = changes(contacts, 0, most=1_000_000)
+        assert len(everyone) % 5 == 0
+        assert len(everyone) >= 135
+        assert {contact.id: contact for contact in found.contacts} == everyone
+        assert not everyone.keys() & set(found.gone)
+        assert len(found.gone) % 5 == 0
+
     def test_one_that_holds_the_file_too_long_is_named(
         self, contacts: Contacts[Local], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -316,6 +345,141 @@ class TestChanges:
                 copy |= {contact.id: contact for contact in found.contacts}
                 copy = {key: contact for key, contact in copy.items() if key not in found.gone}
             assert copy == {contact.id: contact for contact in contacts.export()}
+
+
+class Clock:
+    """A clock that may go backwards."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def now(self, _zone: object = None) -> datetime:
+        return self.time
+
+
+WHO = st.integers(0, 5)
+STEPS = st.one_of(
+    st.tuples(st.just("upsert"), st.lists(WHO, min_size=1, max_size=4), st.sampled_from(["x", "y", ""])),
+    st.tuples(st.just("delete"), st.lists(WHO, max_size=3)),
+    st.tuples(st.just("rename"), WHO, WHO),
+    st.tuples(st.just("forget"), WHO),
+    st.tuples(st.just("join"), st.lists(WHO, max_size=3)),
+    st.tuples(st.just("leave"), st.lists(WHO, max_size=3)),
+    st.tuples(st.just("unlist")),
+    st.tuples(st.just("empty")),
+    st.tuples(st.just("turn_clock"), st.integers(-100_000, 1000)),
+    st.tuples(st.just("read"), st.integers(1, 4)),
+)
+
+
+class Replayed:
+    """A file that is changed step by step, and a copy that only its change log keeps up to date."""
+
+    def __init__(self, contacts: Contacts[Local], clock: Clock) -> None:
+        self.contacts, self.clock = contacts, clock
+        self.copy: dict[str, Contact] = {}
+        self.version = 0
+
+    def upsert(self, who: list[int], name: str) -> None:
+        given = [people(1, each)[0] for each in who]
+        self.contacts.upsert_contacts([evolve(each, first_name=name or None) for each in given])
+
+    def delete(self, who: list[int]) -> None:
+        self.contacts.delete_contacts(self.ids(who))
+
+    def rename(self, one: int, other: int) -> None:
+        for each in self.contacts.get_contacts(self.ids([one])).values():
+            assert each
+            self.contacts.upsert_contacts([evolve(each, identifiers=people(1, other)[0].identifiers)])
+
+    def forget(self, one: int) -> None:
+        for each in self.ids([one]):
+            self.contacts.remove_identifier(each, people(1, one)[0].identifiers[0])
+
+    def join(self, who: list[int]) -> None:
+        if not self.has_list():
+            self.contacts.create_list("News")
+        self.contacts.add_to_list("News", self.ids(who))
+
+    def leave(self, who: list[int]) -> None:
+        if self.has_list():
+            self.contacts.remove_from_list("News", self.ids(who))
+
+    def unlist(self) -> None:
+        if self.has_list():
+            self.contacts.delete_list("News")
+
+    def empty(self) -> None:
+        self.contacts.delete_all_contacts(confirm="local")
+
+    def turn_clock(self, seconds: int) -> None:
+        self.clock.time += timedelta(seconds=seconds)
+
+    def has_list(self) -> bool:
+        return any(each.name == "News" for each in self.contacts.lists())
+
+    def ids(self, who: list[int]) -> list[str]:
+        wanted = [each.identifiers[0] for one in who for each in people(1, one)]
+        return [known.id for known in self.contacts.find(wanted).values() if known]
+
+    def read(self, most: int) -> None:
+        more = True
+        while more:
+            found = changes(self.contacts, self.version, most=most)
+            assert found.version >= self.version
+            assert not {each.id for each in found.contacts}.intersection(found.gone)
+            self.version, more = found.version, found.more
+            self.copy |= {contact.id: contact for contact in found.contacts}
+            self.copy = {key: contact for key, contact in self.copy.items() if key not in found.gone}
+        assert self.copy == {contact.id: contact for contact in self.contacts.export()}
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(steps=st.lists(STEPS, max_size=20))
+def test_whatever_is_done_a_copy_that_follows_the_changes_is_the_same(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Any, ...]]
+) -> None:
+    clock = Clock()
+    path = tmp_path_factory.mktemp("replay") / FILE
+    with pytest.MonkeyPatch.context() as patch, connect(Local, path=path) as contacts:
+        patch.setattr("contacts_local.records.datetime", clock)
+        replayed = Replayed(contacts, clock)
+        for step in steps:
+            getattr(replayed, step[0])(*step[1:])
+        replayed.read(2)
+
+
+def test_a_clock_that_goes_backwards_changes_no_order(
+    contacts: Contacts[Local], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("contacts_local.records.datetime", clock)
+    contacts.upsert_contacts(people(2))
+    first = changes(contacts, 0)
+    clock.time -= timedelta(days=365)
+    contacts.upsert_contacts([*people(1, 2), evolve(people(1)[0], first_name="Ada")])
+    second = changes(contacts, first.version)
+    assert [(each.email, each.first_name) for each in second.contacts] == [
+        ("person2@example.com", None),
+        ("person0@example.com", "Ada"),
+    ]
+    assert [each.email for each in contacts.export()] == [f"person{n}@example.com" for n in range(3)]
+    assert second.contacts[0].created_at == clock.time
+
+
+def test_a_file_whose_log_has_what_was_added_loses_no_change(tmp_path: Path) -> None:
+    with connect(Local, path=tmp_path / FILE) as contacts:
+        contacts.upsert_contacts(people(4))
+        ids = [contact.id for contact in contacts.export()]
+        contacts.upsert_contacts([evolve(people(1)[0], first_name="Ada")])
+        contacts.delete_contacts(ids[1:2])
+        found = [changes(contacts, since) for since in range(7)]
+    with closing(sqlite3.connect(tmp_path / FILE)) as db, db:  # as the first version of the schema had it
+        db.execute("INSERT INTO change SELECT version, id, 0 FROM contact WHERE n = version")
+        db.execute("PRAGMA user_version = 1")
+    with connect(Local, path=tmp_path / FILE) as contacts:
+        assert [changes(contacts, since) for since in range(7)] == found
+    assert (len(found[0].contacts), found[0].gone) == (3, (ids[1],))
 
 
 class TestContacts:

@@ -86,7 +86,9 @@ FAULTS = ("no-relations", "no-relations-anywhere", "null-relations", "flat-lists
 
 class TestUserApi:
     @pytest.mark.parametrize("fault", FAULTS)
-    @pytest.mark.parametrize("operation", ["remove_identifier", "remove_from_list", "add_to_list", "upsert", "again"])
+    @pytest.mark.parametrize(
+        "operation", ["remove_identifier", "remove_from_list", "add_to_list", "change", "upsert", "again"]
+    )
     def test_no_write_loses_what_was_not_told(self, fault: str, operation: str) -> None:
         with account("user-api", contacts=12) as (client, served):
             target = next(c for c in client.export() if len(c.identifiers) > 1 and c.lists and c.custom)
@@ -101,6 +103,7 @@ class TestUserApi:
                 "remove_identifier": lambda: client.remove_identifier(target.id, address),
                 "remove_from_list": lambda: client.remove_from_list(target.lists[0], [target.id]),  # type: ignore[index]
                 "add_to_list": lambda: client.add_to_list(other, [target.id]),
+                "change": lambda: client.change_contact(target.id, set={"custom.score": 77}, clear=["title"]),
                 "upsert": lambda: client.upsert_contacts(
                     [Contact(identifiers=(address, added), custom={"score": 77})], lists=[other]
                 ),
@@ -116,7 +119,7 @@ class TestUserApi:
             for name in RELATIONS:
                 lost = [item for item in before[name] if item not in after[name]]
                 meant = {"remove_identifier": ("emails", "phone_numbers"), "remove_from_list": ("lists",)}
-                changed = name == "custom_fields" and operation == "upsert"  # the score
+                changed = name == "custom_fields" and operation in {"change", "upsert"}  # the score
                 assert len(lost) <= (name in meant.get(operation, ()) or changed), name
             if outcome is not None and outcome.state is OutcomeState.DONE:
                 assert after != before, "done is claimed"
@@ -141,6 +144,7 @@ class TestUserApi:
                 lambda: list(client.export([newsletter])),
                 lambda: client.remove_identifier(target.id, target.identifiers[0]),
                 lambda: client.remove_from_list(newsletter, [target.id]),
+                lambda: client.change_contact(target.id, set={"custom.score": 77}),
             ):
                 with pytest.raises(errors.UnexpectedPayload):
                     work()

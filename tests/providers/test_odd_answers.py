@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from starlette.responses import Response
 
-from contacts_core import Contact, Contacts, F, Identifier, OutcomeState, errors
+from contacts_core import Contact, Contacts, F, FieldType, Identifier, OutcomeState, errors
 from tests.providers.conftest import SEEN
 from tests.providers.test_on_emulators import account
 
@@ -150,6 +150,7 @@ def operations(client: Contacts[Any], people: list[Contact], lists: list[str]) -
     someone = people[0]
     address = someone.identifiers[0]
     nobody = Identifier.email("nobody@example.com")
+    numbers = itertools.count()
     return {
         "get": lambda: client.get_contacts([someone.id]),
         "find": lambda: client.find([address, nobody]),
@@ -160,6 +161,9 @@ def operations(client: Contacts[Any], people: list[Contact], lists: list[str]) -
         "lists": client.lists,
         "fields": client.custom_fields,
         "create-list": lambda: client.create_list("Odd"),
+        "ensure-list": lambda: client.ensure_list("Even"),
+        "create-field": lambda: client.create_custom_field(f"odd_{next(numbers)}", FieldType.TEXT),
+        "change": lambda: client.change_contact(someone.id, set={"last_name": "New", "custom.score": 1}),
         "upsert": lambda: client.upsert_contacts(
             [Contact(identifiers=(address,), first_name="New", custom={"score": 1})]
         ),

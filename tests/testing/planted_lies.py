@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from urllib.parse import unquote
 
 from attrs import evolve, frozen
 
@@ -10,22 +11,30 @@ from contacts_bird import Bird
 from contacts_core.errors import ContactsError
 from contacts_core.models import (
     Address,
+    Consent,
+    ConsentState,
     Contact,
     ContactList,
     Count,
+    CustomValue,
+    FieldDefinition,
+    FieldType,
     Identifier,
     IdentifierKind,
     Job,
     JobState,
     Outcome,
     Page,
+    field_value,
 )
 from contacts_core.provider import (
     AddsToLists,
+    ChangesContacts,
     DeletesAllContacts,
     DeletesContacts,
     DeletesLists,
     Emit,
+    ErasesMailData,
     Exports,
     Flow,
     NativeQuery,
@@ -265,6 +274,122 @@ class DeletingAListClearsNames(MemoryProvider):
             if list_id in (contact.lists or ()):
                 self.store.contacts[contact.id] = evolve(contact, first_name=None)
         return (yield from super().delete_list(list_id))
+
+
+# -- changes of fields, and new fields
+
+Values = Mapping[str, CustomValue]
+
+
+class ChangesNobody(_Part, ChangesContacts):
+    changeable_fields = ("first_name",)
+
+    def change_contact(self, contact_id: str, set: Values, clear: Collection[str]) -> Flow[Outcome]:
+        yield from ()
+        return done(contact_id)
+
+
+class _Changes(MemoryProvider):
+    def given(self, contact: Contact, set: Values, clear: Collection[str]) -> tuple[Values, Collection[str]]:
+        return set, clear
+
+    def change_contact(self, contact_id: str, set: Values, clear: Collection[str]) -> Flow[Outcome]:
+        return (yield from super().change_contact(contact_id, *self.given(self._known(contact_id), set, clear)))
+
+
+class ClearsNothing(_Changes):
+    def given(self, contact: Contact, set: Values, clear: Collection[str]) -> tuple[Values, Collection[str]]:
+        return set, ()
+
+
+class SetsNothing(_Changes):
+    def given(self, contact: Contact, set: Values, clear: Collection[str]) -> tuple[Values, Collection[str]]:
+        return {}, clear
+
+
+class ChangingClearsTheTitle(_Changes):
+    def given(self, contact: Contact, set: Values, clear: Collection[str]) -> tuple[Values, Collection[str]]:
+        return set, [*clear, *(["title"] if "title" not in set else [])]
+
+
+class ClearingAPartClearsTheAddress(_Changes):
+    def given(self, contact: Contact, set: Values, clear: Collection[str]) -> tuple[Values, Collection[str]]:
+        parts = ("line1", "line2", "city", "region", "postal_code", "country", "address")
+        return set, parts if any(each in parts for each in clear) else clear
+
+
+class ChangingAgainAddsToTheValue(_Changes):
+    def given(self, contact: Contact, set: Values, clear: Collection[str]) -> tuple[Values, Collection[str]]:
+        return {
+            name: f"{value}!" if field_value(contact, name) == value else value for name, value in set.items()
+        }, clear
+
+
+class ChangingCreatesWhoIsNotThere(MemoryProvider):
+    def change_contact(self, contact_id: str, set: Values, clear: Collection[str]) -> Flow[Outcome]:
+        self.store.contacts.setdefault(contact_id, Contact(self.name, contact_id))
+        return (yield from super().change_contact(contact_id, set, clear))
+
+
+class ChangingLeavesTheLists(MemoryProvider):
+    def change_contact(self, contact_id: str, set: Values, clear: Collection[str]) -> Flow[Outcome]:
+        outcome = yield from super().change_contact(contact_id, set, clear)
+        self._put_on(self._known(contact_id), [])
+        return outcome
+
+
+class ChangingRemovesIdentifiers(MemoryProvider):
+    def change_contact(self, contact_id: str, set: Values, clear: Collection[str]) -> Flow[Outcome]:
+        outcome = yield from super().change_contact(contact_id, set, clear)
+        known = self._known(contact_id)
+        self.store.contacts[contact_id] = evolve(known, identifiers=known.identifiers[:1])
+        return outcome
+
+
+class CallsFailedChangesDone(Bird):
+    def change_contact(self, contact_id: str, set: Values, clear: Collection[str]) -> Flow[Outcome]:
+        try:
+            return (yield from super().change_contact(contact_id, set, clear))
+        except ContactsError:
+            return done(contact_id)
+
+
+class NewFieldsAreNotKept(MemoryProvider):
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        yield from ()
+        return FieldDefinition(self.name, name, name, type)
+
+
+class NewFieldsAreTexts(MemoryProvider):
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        return (yield from super().create_custom_field(name, FieldType.TEXT))
+
+
+class NewFieldsTakeNoDates(_Changes):
+    def given(self, contact: Contact, set: Values, clear: Collection[str]) -> tuple[Values, Collection[str]]:
+        return {name: value for name, value in set.items() if isinstance(value, str | int)}, clear
+
+
+class HidesNewFields(MemoryProvider):
+    def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
+        page = yield from super().custom_fields_page(cursor)
+        return Page(page.items[:-1])
+
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        self.store.fields.pop(name, None)
+        return (yield from super().create_custom_field(name, type))
+
+
+class NewFieldsHaveAValue(MemoryProvider):
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        for contact in self.store.all_contacts():
+            self.store.contacts[contact.id] = evolve(contact, custom={**contact.custom, name: ""})
+        return (yield from super().create_custom_field(name, type))
+
+
+class CreatesFieldsTwice(UserApi):
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        return (yield from with_requests(super().create_custom_field(name, type), idempotent=True))
 
 
 # -- look-ups
@@ -554,3 +679,89 @@ class SearchLosesTheLast(HonestSearch):
     def search(self, query: NativeQuery) -> Flow[PartialResult]:
         found = yield from super().search(query)
         return PartialResult(found.contacts[:-1], max(0, (found.total or 0) - 1))
+
+
+# -- consent
+
+
+class DropsAPageOfConsent(MemoryProvider):
+    def consent_page(self, cursor: str | None) -> Flow[Page[Consent]]:
+        page = yield from super().consent_page(cursor)
+        return Page(page.items if cursor is None or page.next is None else [], page.next)
+
+
+class WritesNoConsent(MemoryProvider):
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        yield from ()
+        return done(statement.identifier.value for statement in statements)
+
+
+class FindsConsentOfOthers(MemoryProvider):
+    def find_consent(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Consent]]]:
+        yield from ()
+        (asked,) = identifiers
+        return [(asked, each) for each in self.store.consent if each.identifier.value in asked.value]
+
+
+class ShowsRefusalsAsGrants(MemoryProvider):
+    def consent_page(self, cursor: str | None) -> Flow[Page[Consent]]:
+        page = yield from super().consent_page(cursor)
+        return Page([evolve(each, state=ConsentState.GRANTED) for each in page.items], page.next)
+
+
+class FindsRefusalsAsGrants(MemoryProvider):
+    def find_consent(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Consent]]]:
+        found = yield from super().find_consent(identifiers)
+        return [(asked, evolve(each, state=ConsentState.GRANTED)) for asked, each in found]
+
+
+class ResubscribesOnUpsert(MemoryProvider):
+    def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
+        identifiers = {each for contact in contacts for each in contact.identifiers}
+        for statement in [each for each in self.store.consent if each.identifier in identifiers]:
+            del self.store.consent[statement]
+        return (yield from super().upsert_contacts(contacts, lists))
+
+
+class LosesReasonsOfConsent(MemoryProvider):
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        return (yield from super().write_consent([evolve(each, reason=None) for each in statements]))
+
+
+class ErasesNoMailData(MemoryProvider, ErasesMailData):
+    def erase_mail_data(self, identifiers: Sequence[Identifier]) -> Flow[Outcome]:
+        yield from ()
+        return unconfirmed()
+
+
+class ForgetsEarlierStatements(MemoryProvider):
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        about = {statement.about for statement in statements}
+        for statement in [each for each in self.store.consent if each.about in about]:
+            del self.store.consent[statement]
+        return (yield from super().write_consent(statements))
+
+
+class DecodesAddresses(MemoryProvider):
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        decoded = [
+            evolve(each, identifier=evolve(each.identifier, value=unquote(each.identifier.value)))
+            for each in statements
+        ]
+        yield from super().write_consent(decoded)
+        return done(statement.identifier.value for statement in statements)
+
+
+class TogglesConsent(MemoryProvider):
+    def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
+        there = [each for each in statements if each in self.store.consent]
+        outcome = yield from super().write_consent(statements)
+        for statement in there:
+            del self.store.consent[statement]
+        return outcome
+
+
+class ShowsPendingBesides(MemoryProvider):
+    def consent_page(self, cursor: str | None) -> Flow[Page[Consent]]:
+        page = yield from super().consent_page(cursor)
+        return Page([*page.items, *(evolve(each, state=ConsentState.PENDING) for each in page.items)], page.next)

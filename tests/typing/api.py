@@ -12,9 +12,12 @@ from contacts_bird import Bird
 from contacts_core import (
     AsyncContacts,
     Contact,
+    ContactList,
     Contacts,
     Count,
     F,
+    FieldDefinition,
+    FieldType,
     Found,
     Identifier,
     Job,
@@ -50,11 +53,15 @@ def clients(key: str) -> None:
     assert_type(sendgrid.wait(outcome), Outcome)
     assert_type(sendgrid.wait(outcome.jobs[0]), Job)
     assert_type(sendgrid.get_job("1"), Job)
+    assert_type(sendgrid.change_contact("1", set={"city": "Springfield", "custom.score": 3}, clear=["line1"]), Outcome)
+    assert_type(sendgrid.create_custom_field("score", FieldType.NUMBER), FieldDefinition)
+    assert_type(sendgrid.ensure_list("News"), ContactList)
 
 
 async def awaited(key: str) -> None:
     async with AsyncContacts(Bird(access_key=key, workspace_id=key)) as bird:
         assert_type(await bird.delete_contacts(["1"]), Outcome)
+        assert_type(await bird.change_contact("1", clear=["title"]), Outcome)
         assert_type(bird.export(), AsyncIterator[Contact])
         async for contact in bird.search(F.email == "jane@example.com"):
             assert_type(contact, Contact)

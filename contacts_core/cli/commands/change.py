@@ -30,13 +30,14 @@ from contacts_core.cli.options import (
     Yes,
     identifiers,
     input_file,
+    pairs,
     sendable,
     several,
 )
 
 if TYPE_CHECKING:
     from contacts_core.client import Contacts
-    from contacts_core.models import Contact, Identifier, Outcome
+    from contacts_core.models import Contact, CustomValue, Identifier, Outcome
 
 Members = Annotated[list[str] | None, typer.Argument(metavar="MEMBER", help="Ids of contacts.", show_default=False)]
 LONG = 900.0
@@ -160,6 +161,59 @@ def remove_identifier(
         with telling(client, "remove_identifier", wanted):
             outcome = client.remove_identifier(contact_id, wanted[0])
         settle(client, outcome, wait=wait, timeout=timeout, as_json=as_json, asked=wanted)
+
+
+def change(
+    account: RequiredAccount,
+    contact_id: ContactId,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--field",
+            metavar="NAME=VALUE",
+            help="Set this field to the value; repeatable.",
+            autocompletion=completion.changeable_fields,
+        ),
+    ] = None,
+    clear: Annotated[
+        list[str] | None,
+        several("--clear", "NAME", "Take the values of these fields away.", autocompletion=completion.cleared_fields),
+    ] = None,
+    wait: Wait = False,
+    timeout: Timeout = LONG,
+    yes: Yes = False,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Change single fields of a contact, and leave all others.
+
+    Shows what will be done, with the present values, and asks first. Identifiers and lists stay: `remove-identifier`
+    and `add-to-list` change these. Some vendors cannot clear every field; the command then says so, and sends nothing.
+
+        contacts change marketing ID --field title=Baker --field custom.score=12
+        contacts change marketing ID --field first_name=Ada --clear organization,custom.plan --yes
+
+    Fields are first_name, last_name, full_name, organization, title, line1, line2, city, region, postal_code, country,
+    address (all of it as one text, where the vendor keeps it so), and custom.NAME. A value of a custom field is read by
+    the type of the field: a number, true or false, a date such as 2025-01-31, or texts separated by commas.
+    """
+    from contacts_core.cli.prompts import ask, opened, plan, settle, telling, to_be_asked
+    from contacts_core.operations import check_changes
+    from contacts_core.provider import ChangesContacts
+
+    given = pairs("--field", field)
+    if not (given or clear):
+        raise typer.BadParameter("name what is to change: --field NAME=VALUE, or --clear NAME")
+    with opened(account, settings) as client:
+        plan(client, ChangesContacts, "", ())  # refuse what it cannot do before anything is read
+        sendable(client.provider, [contact_id])
+        check_changes(client.provider, given, clear or ())
+        values = _typed(client, given)
+        lines = _changes(client, contact_id, values, clear or [], whole=to_be_asked(yes=yes))
+        ask(plan(client, ChangesContacts, f"change {len(lines)} field(s) of contact {contact_id}", lines), yes=yes)
+        with telling(client, "change_contact", [contact_id]):
+            outcome = client.change_contact(contact_id, set=values, clear=clear or ())
+        settle(client, outcome, wait=wait, timeout=timeout, as_json=as_json)
 
 
 def remove_from_list(
@@ -297,14 +351,19 @@ def upsert(
 def create_list(
     account: RequiredAccount,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the list.", show_default=False)],
+    if_missing: Annotated[
+        bool, typer.Option("--if-missing", help="If there is a list of exactly this name, print that one instead.")
+    ] = False,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Create an empty list.
 
-    It prints the list's id, which other commands take.
+    It prints the list's id, which other commands take. With --if-missing it can be repeated in a script; if several
+    lists have the name already, it is an error, and nothing is created.
 
         contacts create-list marketing "Autumn fair"
+        contacts create-list marketing News --if-missing --json | jq -r .id
     """
     from contacts_core.cli import output
     from contacts_core.cli.prompts import opened, telling
@@ -313,14 +372,55 @@ def create_list(
     with opened(account, settings) as client:
         try:
             with telling(client, "create_list", [f"list {name}"]):
-                made = client.create_list(name)
+                made = client.ensure_list(name) if if_missing else client.create_list(name)
         except Interrupted as error:
             error.hint = "look before it is repeated: contacts lists"  # a second list of that name could be made
             raise
     if as_json:
         output.document(made)
     else:
-        output.show(f"list {made.id} created: {made.name}")
+        output.show(f"list {made.id} {'is there' if if_missing else 'created'}: {made.name}")
+
+
+def create_field(
+    account: RequiredAccount,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the field.", show_default=False)],
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--type", metavar="TYPE", help="text, number, date, boolean or choices, as far as the vendor has them."
+        ),
+    ] = "text",
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Create a custom field.
+
+    Contacts can have values in it from then on; some vendors refuse them for a few seconds. `contacts fields` shows the
+    fields there are. A name that a field has already is refused, also in other upper and lower case.
+
+        contacts create-field marketing plan
+        contacts create-field marketing score --type number
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.prompts import opened, telling
+    from contacts_core.errors import Interrupted
+    from contacts_core.models import FieldType
+
+    types = {each.value: each for each in FieldType}
+    if kind not in types:
+        raise typer.BadParameter(f"--type: there is no type {kind!r}; choose from {', '.join(types)}")
+    with opened(account, settings) as client:
+        try:
+            with telling(client, "create_custom_field", [f"field {name}"]):
+                made = client.create_custom_field(name, types[kind])
+        except Interrupted as error:
+            error.hint = "look before it is repeated: contacts fields"
+            raise
+    if as_json:
+        output.document(made)
+    else:
+        output.show(f"field {made.id} created: {made.name}, {made.type.value}")
 
 
 def delete_list(
@@ -357,6 +457,35 @@ def _delete_all(client: Contacts[Any], confirm: str | None, *, yes: bool) -> Out
     ask(plan(client, DeletesAllContacts, f"delete {number} of the account for good", ()), yes=yes)
     with changing(client, "delete_all_contacts", [number], f"deleting {number}"):
         return client.delete_all_contacts(confirm=client.name)
+
+
+def _typed(client: Contacts[Any], given: dict[str, str]) -> dict[str, CustomValue]:
+    """The values of ``--field``, those of custom fields in the types of the fields."""
+    from contacts_core.cli.conditions import CUSTOM, value_of
+    from contacts_core.provider import ReadsCustomFields
+
+    names = [name.removeprefix(CUSTOM) for name in given if name.startswith(CUSTOM)]
+    types = {}
+    if names and isinstance(client.provider, ReadsCustomFields):
+        types = {each.name: each.type for each in client.custom_fields()}
+    return {
+        name: value_of("--field", name, text, types.get(name.removeprefix(CUSTOM)), as_stored=True)
+        for name, text in given.items()
+    }
+
+
+def _changes(
+    client: Contacts[Any], contact_id: str, values: dict[str, CustomValue], clear: list[str], *, whole: bool
+) -> list[str]:
+    """What becomes of each field, with its present value where that is easily had; values only for who is asked."""
+    from contacts_core.models import field_value
+
+    known = _known(client, [contact_id]).get(contact_id) if whole else None
+    lines = [f"{name} = {value}" if whole else f"{name} is set" for name, value in values.items()]
+    lines += [f"{name} is cleared" for name in clear]
+    fields = [*values, *clear]
+    present = [field_value(known, name) if known else None for name in fields]
+    return [f"{line}  (now {value})" if value is not None else line for line, value in zip(lines, present, strict=True)]
 
 
 def _known(client: Contacts[Any], ids: list[str]) -> dict[str, Contact]:

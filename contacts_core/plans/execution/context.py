@@ -82,7 +82,7 @@ class Session:
         self._plans: dict[str, Plan] = {}
         self._views: dict[tuple[str, str], AccountView] = {}
         self._charged: set[str] = set()
-        self.touched: dict[Any, set[int]] = {}
+        self.touched: dict[Any, bytearray] = {}
         self.identified: set[Any] = set()  # rounds whose account was checked to be the planned one
         self._working: list[str] = []
 

@@ -124,7 +124,7 @@ class _Results:
                 answers.append((identifier, UNKNOWN, f"not looked up there: {unasked}"))
             elif doubt:
                 answers.append((identifier, UNKNOWN, doubt))
-            elif indexes or view.operation.leaves:
+            elif view.operation.leaves or any(identifier in self._subjects[i].identifiers for i in indexes):
                 answers.append((identifier, self._made, ""))
             else:
                 answers.append((identifier, ABSENT, NOT_FOUND))
@@ -136,13 +136,14 @@ class _Results:
         shown = [n for n in indexes if n in evidence.targets]
         reasons = {state: reason for _, state, reason in reversed(answers)}
         why = self._why(indexes)
-        if shown or self._unmade in reasons:
+        # Whoever has a contact that is there is there, whatever became of identifiers that no contact had.
+        if shown or (self._unmade in reasons and (operation.leaves or not indexes)):
             words = [f"{len(shown)} of {len(indexes)} contacts {operation.unmade}" if shown else reasons[self._unmade]]
             if changed := sum(n in evidence.changed and n not in evidence.failed for n in shown):
                 words.append(f"{changed} of them with other identifiers than when the plan was made, and left alone")
             return self._unmade, "; ".join([*words, *why])
         unread = [reason for n in indexes if (reason := evidence.unread_targets.get(n))]
-        if unread or UNKNOWN in reasons or evidence.unread:
+        if unread or (UNKNOWN in reasons and (operation.leaves or not indexes)) or evidence.unread:
             words = [evidence.unread, *unread, reasons.get(UNKNOWN, ""), *why]
             return UNKNOWN, "; ".join(dict.fromkeys(filter(None, words)))
         looked = any(identifier in self._view.sought for identifier, _, _ in answers)

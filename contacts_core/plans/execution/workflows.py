@@ -291,7 +291,7 @@ def _begin(at: AccountRun) -> AccountWork:
     view, runner = _account(here, at, again=True)
     touch = _touched(here, at)
     paths = verification.paths(view, runner.provider)
-    numbers = [s.number for s in view.part.steps if any(n in touch for n in range(s.first, s.first + s.count))]
+    numbers = [s.number for s in view.part.steps if any(touch[s.first : s.first + s.count])]
     return AccountWork(
         steps=tuple(numbers),
         targets=view.subject_count,
@@ -309,7 +309,7 @@ def _act(at: AccountRun, number: int) -> StepResult:
     view, runner = _account(here, at)
     part, step = view.part, view.part.steps[number - 1]
     touch = _touched(here, at)
-    planned = {n: change for n, change in enumerate(part.of(step), step.first) if n in touch}
+    planned = {n: change for n, change in enumerate(part.of(step), step.first) if touch[n]}
     indexes = list(planned)
     here.journal.reached(at.run, at.account, "working", step.first, len(part.changes))
     touched = [here.key.contact(at.account, change.contact) for change in planned.values()]
@@ -427,11 +427,14 @@ def _sleep_until(moment: float, longest: float) -> None:
         raise Stopped
 
 
-def _touched(here: Session, at: AccountRun) -> set[int]:
-    """Return the targets that this round may change, by index. Cached, because the event holds every exchange."""
+def _touched(here: Session, at: AccountRun) -> bytearray:
+    """Return for each change whether this round may make it. Cached, because the event holds every exchange."""
     if at not in here.touched:
         checked = [e.body for e in here.journal.events(at.run, "checked", at.account) if e.ended_at]
-        here.touched[at] = set(next(body["touch"] for body in reversed(checked) if body["round"] == at.round))
+        flags = bytearray(len(here.view_of_plan(at.run, at.account).part.changes))
+        for n in next(body["touch"] for body in reversed(checked) if body["round"] == at.round):
+            flags[n] = True
+        here.touched[at] = flags
     return here.touched[at]
 
 

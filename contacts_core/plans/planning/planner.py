@@ -57,8 +57,9 @@ def make_plan(request: PlanRequest, providers: Mapping[str, Provider]) -> PlanGe
     if operation.needs_list:
         search.list_id = yield from _list_id(request.list_id, providers)
     yield from search.rounds()
-    sizes = yield from _check_limits(request.limits, providers, {name: search.count(name) for name in providers})
     rows = search.rows()
+    affected = {name: len(rows.changes(n)) for n, name in enumerate(providers)}
+    sizes = yield from _check_limits(request.limits, providers, affected)
     parts: list[AccountPlan] = []
     for n, (name, provider) in enumerate(providers.items()):
         changes = rows.changes(n)

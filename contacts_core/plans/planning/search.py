@@ -230,11 +230,6 @@ class Search:
 
     # -- what was found, as the rows of a plan
 
-    def count(self, name: str) -> int:
-        """Return how many contacts of an account were found."""
-        (count,) = self._spool.rows("SELECT count(*) FROM found WHERE part = ?", self._parts[name])[0]
-        return int(count)
-
     def rows(self) -> PlanRows:
         """Return the people, the changes and everything else that was found."""
         rows = PlanRows()

@@ -291,7 +291,8 @@ class Agreement:
             return
         if not results.identifiers(line["person"]) <= {item["hash"] for item in line["identifiers"]}:
             self._wrong(3, "it lacks some identifiers of this person")
-        if line["state"] == "absent" and any(item["state"] != "absent" for item in line["identifiers"]):
+        gone = line["state"] == "absent" and self._run.get("goal", "absent") == "absent"
+        if gone and any(item["state"] != "absent" for item in line["identifiers"]):
             self._wrong(3, "it says absent, and its identifiers do not")
 
     def _end(self, end: Line) -> None:

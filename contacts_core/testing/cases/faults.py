@@ -21,11 +21,13 @@ from contacts_core.errors import (
     Unreachable,
     UnsupportedOperation,
 )
-from contacts_core.models import Contact, Identifier, Outcome, OutcomeState
+from contacts_core.models import Contact, FieldType, Identifier, Outcome, OutcomeState
 from contacts_core.provider import (
     CAPABILITIES,
     AddsToLists,
+    ChangesContacts,
     Counts,
+    CreatesCustomFields,
     CreatesLists,
     DeletesAllContacts,
     DeletesContacts,
@@ -76,11 +78,13 @@ USES: dict[type[Provider], Callable[[Any], object]] = {
     GetsContacts: lambda client: client.get_contacts(["1"]),
     Exports: lambda client: list(client.export()),
     UpsertsContacts: lambda client: client.upsert_contacts([Contact(identifiers=(SOMEBODY,))]),
+    ChangesContacts: lambda client: client.change_contact("1", set={"first_name": "Ada"}),
     Counts: lambda client: client.count(),
     ReadsLists: lambda client: client.lists(),
     CreatesLists: lambda client: client.create_list("Contract kit: undeclared"),
     DeletesLists: lambda client: client.delete_list("1"),
     ReadsCustomFields: lambda client: client.custom_fields(),
+    CreatesCustomFields: lambda client: client.create_custom_field("contract_kit", FieldType.TEXT),
     QueuesJobs: lambda client: client.get_job("1"),
 }
 """The use of each capability that has methods of its own in the clients; `Searches` only speeds `search` up."""

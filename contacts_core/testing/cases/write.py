@@ -94,7 +94,7 @@ def _untrue(name: str, given: Contact, stored: Contact, dropped: Sequence[str]) 
         case "custom":
             ((field, value),) = given.custom.items()
             named = any(field in text for text in dropped)
-            kept = _is_kept(field, value, stored)
+            kept = is_kept(field, value, stored)
             if not kept and not named:
                 yield f"the custom field {field} was {value!r}, is {stored.custom.get(field)!r}, and is not named"
             if kept and named:
@@ -110,7 +110,7 @@ def _untrue(name: str, given: Contact, stored: Contact, dropped: Sequence[str]) 
                 yield f"{name} is kept, and is named as dropped: {dropped}"
 
 
-def _is_kept(field: str, value: CustomValue, stored: Contact) -> bool:
+def is_kept(field: str, value: CustomValue, stored: Contact) -> bool:
     """Whether a custom value is stored: dates also as text, and texts also as the name that the field stands for."""
     found = stored.custom.get(field)
     if isinstance(value, date):

@@ -1,5 +1,6 @@
 """Operations on contacts and their identifiers."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
@@ -14,9 +15,11 @@ from contacts_core.emulator import Clock, Faults, Incoming, Operation, json_resp
 ROOT = "/workspaces/{workspace}/contacts"
 DEFINITIONS = "/workspaces/{workspace}/attribute-definitions"
 MAX_NAME = 150
+SUBSCRIBED = frozenset(("subscribedEmail", "subscribedSms", "subscribedWhatsapp", "subscribedPush", "subscribedRcs"))
 STRATEGIES = ("strict_alias", "first_alias", "first")
 # The keys were seen on created contacts; what stands under them was not [unverified].
 _SET_BY_SERVICE = {"initialReference": "api", "timezone": "Etc/UTC"}
+_DEFINED_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _REQUIRED_OF_DEFINITIONS = ("key", "displayName", "cardinality", "type", "pii", "readOnly")
 
 
@@ -149,6 +152,11 @@ class Contacts:
             raise refuse(422, f"strategy must be one of {', '.join(STRATEGIES)}")
         now = self._clock.now()
         attributes = payloads.attributes(body, self._read_only())
+        if SUBSCRIBED.intersection(attributes) and self._faults.take("consent-ignored"):
+            attributes = {name: value for name, value in attributes.items() if name not in SUBSCRIBED}
+        refused = [name for name in SUBSCRIBED if contact.attributes.get(name) is False and name not in attributes]
+        if refused and self._faults.take("resubscribes"):
+            attributes = {**attributes, **dict.fromkeys(refused, True)}
         added = [payloads.new_identifier(raw, now) for raw in payloads.array(body, "addIdentifiers", 10)]
         removed = [payloads.identifier_ref(raw) for raw in payloads.array(body, "removeIdentifiers", 10)]
         lists = _Links(contact.list_ids, body, "listIds", "addToLists", "removeFromLists")
@@ -222,9 +230,10 @@ class Contacts:
         for name in _REQUIRED_OF_DEFINITIONS:
             if name not in body:
                 raise refuse(422, f"{name} is required")
-        for name in ("key", "displayName"):
-            if not isinstance(body[name], str) or not 1 <= len(body[name]) <= payloads.MAX_KEY:
-                raise refuse(422, f"{name} must have 1 to {payloads.MAX_KEY} characters")
+        if not isinstance(body["key"], str) or not _DEFINED_KEY.fullmatch(body["key"]):
+            raise refuse(422, "key must have 1 to 64 letters, digits, underscores and hyphens")
+        if not isinstance(body["displayName"], str) or not 1 <= len(body["displayName"]) <= MAX_NAME:
+            raise refuse(422, f"displayName must have 1 to {MAX_NAME} characters")
         for name in ("pii", "readOnly"):
             if not isinstance(body[name], bool):
                 raise refuse(422, f"{name} must be true or false")

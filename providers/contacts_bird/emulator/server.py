@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from contacts_bird.emulator import errors, shapes
-from contacts_bird.emulator.contacts import Contacts
+from contacts_bird.emulator.contacts import SUBSCRIBED, Contacts
 from contacts_bird.emulator.lists import Lists
 from contacts_bird.emulator.store import MIRRORED, Contact, Identifier, Store, millisecond
 from contacts_core.emulator import Clock, Emulator, Faults, Incoming, Operation, Person, Truth, truth
@@ -20,6 +20,7 @@ _BUILTIN = (
     *(("displayName", "one", "string", False), ("firstName", "one", "string", False)),
     *(("lastName", "one", "string", False), ("emailaddress", "many", "string", True)),
     *(("phonenumber", "many", "string", True), ("jobTitle", "one", "string", False)),
+    *((name, "one", "boolean", False) for name in sorted(SUBSCRIBED)),
     *(
         ("company", "one", "string", False),
         ("city", "one", "string", False),
@@ -131,6 +132,7 @@ class BirdEmulator(Emulator):
         )
         for index, person in enumerate(people):
             contact = self._add(person)
+            contact.attributes |= _subscriptions(person, index)
             if index % 2 == 0:
                 self.store.join(newsletter, contact)
             if "customer" in person.tags:
@@ -177,6 +179,14 @@ def _identifiers(person: Person) -> Iterable[tuple[str, str]]:
         yield "externalid", person.external_id
     if person.anonymous_id:
         yield "anonymousid", person.anonymous_id
+
+
+def _subscriptions(person: Person, index: int) -> dict[str, Any]:
+    """Some have unsubscribed, some have subscribed, and of the others nothing is known."""
+    email = {3: False, 1: True, 6: True}.get(index % 10)
+    sms = {0: True, 5: False}.get(index % 15) if person.phone else None
+    chosen = {"subscribedEmail": email, "subscribedSms": sms}
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
 def _attributes(person: Person, joined: datetime) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Any
 
 from starlette.responses import Response
 
@@ -33,6 +34,7 @@ class Account:
         self.faults = faults
         self.new_id = new_id
         self.shown = shown
+        self.written: Callable[[dict[str, Any]], None] = lambda _: None  # called with each item that was upserted
         self.store = Store()
         self.schedule = Schedule()
         self.jobs: dict[str, Job] = {}

@@ -281,6 +281,7 @@ def apply_items(account: Account, items: list[dict[str, Any]], due: datetime) ->
                 results.created += 1
             else:
                 results.updated += 1
+            account.written(item)
         except ValueError as problem:
             named = next((item[kind] for kind in IDENTIFIERS if item.get(kind)), "")
             results.errors.append((named, str(problem)))

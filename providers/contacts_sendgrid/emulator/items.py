@@ -112,6 +112,9 @@ def _custom(account: Account, values: object, where: str, problems: list[_Proble
         if field is None:
             unknown.append(field_id)
             continue
+        if value is None:  # reported of a field of numbers
+            problems.append(_Problem(where, f'custom field "{field_id}" cannot be null'))
+            continue
         try:
             stored[field_id] = field_value(field, value)
         except ValueError as problem:
@@ -121,10 +124,8 @@ def _custom(account: Account, values: object, where: str, problems: list[_Proble
     return stored
 
 
-def field_value(field: Field, value: object) -> str | int | float | None:
+def field_value(field: Field, value: object) -> str | int | float:
     """A value as it is stored; raises `ValueError` where it does not fit the field."""
-    if value is None:
-        return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"value of {field.name} must be a string or a number")  # noqa: TRY004
     if field.kind == "Number":

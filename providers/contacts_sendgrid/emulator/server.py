@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 from starlette.responses import Response
 
@@ -25,6 +25,7 @@ from contacts_sendgrid.emulator.contacts import Contacts
 from contacts_sendgrid.emulator.jobs import Jobs
 from contacts_sendgrid.emulator.lists import Lists
 from contacts_sendgrid.emulator.store import Contact, ContactList, Field, second
+from contacts_sendgrid.emulator.suppressions import Suppressions
 
 API_KEY = "SG.sandbox"
 USER_ID = 180_001
@@ -43,12 +44,15 @@ class SendGridEmulator(Emulator):
     name = "sendgrid"
     title = "SendGrid Marketing Contacts"
     tells_truth = True
+    own_faults: ClassVar = {"suppressions-cut": "the list of all groups' suppressions ends after ten, without a word"}
 
     def __init__(
         self, *, clock: Clock, faults: Faults, base_url: str = "", seed: int = 0, enforce_rates: bool = False
     ) -> None:
         super().__init__(clock=clock, faults=faults, base_url=base_url, seed=seed, enforce_rates=enforce_rates)
         self.account = Account(clock, faults, self.new_uuid, self.shown)
+        self.suppressions = Suppressions(self.account)
+        self.account.written = self._written
         self.contacts = Contacts(self.account)
         self.jobs = Jobs(self.account)
         self.lists = Lists(self.account)
@@ -62,7 +66,13 @@ class SendGridEmulator(Emulator):
         """Everything that the service answers."""
         # Imports and exports first: `/contacts/{id}` would take their names for ids.
         user = Operation("GET", "/v3/user/username", self._user)
-        return chain([user], self.jobs.operations(), self.contacts.operations(), self.lists.operations())
+        groups = (self.jobs, self.contacts, self.lists, self.suppressions)
+        return chain([user], *(group.operations() for group in groups))
+
+    def _written(self, item: dict[str, Any]) -> None:
+        if self.faults.take("resubscribes"):
+            emails = (item.get("email"), *(item.get("alternate_emails") or ()))
+            self.suppressions.lift([email for email in emails if email])
 
     def _user(self, _: Incoming) -> Response:
         return json_response({"username": "sandbox", "user_id": USER_ID})
@@ -160,6 +170,8 @@ class SendGridEmulator(Emulator):
             for name, kind in (("score", "Number"), ("plan", "Text"), ("renewal_date", "Date"))
         )
         lists = [self.lists.add(name) for name in ("Newsletter", "Customers", "Press")]
+        people = list(people)
+        self.suppressions.populate(people)
         for index, person in enumerate(people):
             item = _item(person, score, plan, renewal, _lists_of(person, index, lists))
             self.account.store.upsert(item, self.new_uuid, _joined(person))

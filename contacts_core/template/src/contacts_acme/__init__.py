@@ -19,6 +19,7 @@ from contacts_core.provider import (
     base_url_setting,
     done,
     hookimpl,
+    mapped,
     secret,
     token_page,
 )
@@ -49,7 +50,7 @@ class AcmeProvider(
 
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         page = yield from api.people(self.page_size, cursor)
-        return token_page(map(mapping.contact, page.people), page.next, page.total)
+        return token_page(mapped(mapping.contact, page.people), page.next, page.total)
 
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         (id,) = ids  # as many as get_batch_size, which is 1

@@ -1,0 +1,309 @@
+"""Read, look up and write statements of consent; erase what is kept of sent mail."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
+
+from attrs import evolve, field, frozen
+
+from contacts_core.errors import InvalidInput
+from contacts_core.models import (
+    Consent,
+    ConsentState,
+    Contact,
+    Failure,
+    FoundConsent,
+    Identifier,
+    IdentifierKind,
+    Outcome,
+    merge_consent,
+)
+from contacts_core.operations.checks import require
+from contacts_core.operations.outcomes import completed
+from contacts_core.operations.upserting import WriteGuard
+from contacts_core.provider import (
+    Blocking,
+    Emit,
+    ErasesMailData,
+    FindsConsent,
+    Flow,
+    Provider,
+    ReadsConsent,
+    Stream,
+    WritesConsent,
+    flows,
+)
+
+__all__ = ["ConsentPreview", "consent", "erase_mail_data", "find_consent", "preview_consent", "write_consent"]
+
+NO_CONSENT, NO_PLACE, RETYPED = "NO_CONSENT", "NO_PLACE", "RETYPED"
+REASON_LOST, DATE_LOST = "REASON_LOST", "DATE_LOST"
+ACCEPTABLE: Mapping[str, Collection[str]] = {
+    REASON_LOST: ("reason",),
+    DATE_LOST: ("at",),
+    NO_PLACE: ("scope", "evidence"),
+    RETYPED: ("coverage",),
+}
+"""Losses that a caller can accept, each with the fields that it is about."""
+IN_WORDS = {
+    REASON_LOST: "the reason",
+    DATE_LOST: "the date",
+    f"{NO_PLACE}:scope": "the scope, so that it would cover everything on the channel",
+    f"{NO_PLACE}:evidence": "the evidence",
+    RETYPED: "the coverage, so that it would cover other messages as well",
+}
+
+
+# -- reading
+
+
+def consent(provider: Provider) -> Stream[Consent]:
+    """Read every statement of the account, page by page."""
+    able = require(provider, ReadsConsent)
+    cursors = flows.Cursors(able.http.max_pages, most_empty=None)  # a page of contacts may hold no statement
+    cursor: str | None = None
+    while True:
+        page = yield from able.consent_page(cursor)
+        if page.items:
+            yield Emit([evolve(statement, provider=able.name) for statement in page.items])
+        if (cursor := cursors.after(page)) is None:
+            return
+
+
+def find_consent(provider: Provider, identifiers: Iterable[Identifier]) -> Flow[FoundConsent]:
+    """Look up the statements about identifiers; statements about others than they are said to answer are left out."""
+    able = require(provider, FindsConsent)
+    everything = list(dict.fromkeys(identifiers))
+    unasked = {each: reason for each in everything if (reason := _cannot_find(able, each))}
+    found: dict[Identifier, list[Consent]] = {each: [] for each in everything if each not in unasked}
+    mismatched: dict[Identifier, int] = {}
+    look_ups = [able.find_consent(part) for part in flows.chunks(found, able.consent_find_batch_size)]
+    for end in (yield from flows.run_together(look_ups, able.concurrency)):
+        if end.error:  # also `NotFound`: an endpoint that is not there says nothing about anybody
+            raise end.error
+        for identifier, statement in end.value or ():
+            if identifier in found and statement.identifier == identifier:
+                found[identifier].append(evolve(statement, provider=able.name))
+            else:
+                mismatched[identifier] = mismatched.get(identifier, 0) + 1
+    return FoundConsent({each: tuple(dict.fromkeys(said)) for each, said in found.items()}, unasked, mismatched)
+
+
+def _cannot_find(provider: FindsConsent, identifier: Identifier) -> str:
+    if not identifier.value.strip():
+        return "the identifier is blank"
+    if identifier.kind not in provider.consent_find_kinds:
+        return f"{provider.title or provider.name} keeps no statements about this kind of identifier"
+    return provider.cannot_find_consent(identifier)
+
+
+# -- what writing would lose
+
+
+@frozen
+class ConsentPreview:
+    """What a vendor would hold of a statement.
+
+    Attributes:
+        shown: The statement as it would be read afterwards, without a date where the vendor sets one of its own. None
+            if the vendor cannot hold it.
+        losses: The code of each loss by the name of the field: ``REASON_LOST``, ``DATE_LOST``, ``NO_PLACE`` (of scope
+            or evidence), ``RETYPED`` (of the coverage); ``NO_CONSENT`` where the vendor cannot hold the statement.
+    """
+
+    shown: Consent | None
+    losses: Mapping[str, str] = field(factory=dict[str, str])
+
+
+def preview_consent(provider: WritesConsent, statement: Consent) -> ConsentPreview:
+    """Return what a vendor would hold of a statement, from the facts that its provider states. Nothing is sent.
+
+    A revocation may become a wider one; that is a loss to be accepted. A grant never does: it cannot be held then.
+    """
+    kinds = provider.consent_channels.get(statement.channel, ())
+    if statement.state not in provider.consent_states:
+        return ConsentPreview(None, {"state": NO_CONSENT})
+    if statement.identifier.kind not in kinds:
+        return ConsentPreview(None, {"channel": NO_CONSENT})
+    losses: dict[str, str] = {}
+    coverage, scope = statement.coverage, statement.scope
+    if coverage not in provider.keeps_coverages:
+        losses["coverage"], coverage = RETYPED, provider.keeps_coverages[0]
+    if scope and not provider.keeps_scopes:
+        losses["scope"], scope = NO_PLACE, ""
+    if losses and statement.state is not ConsentState.REVOKED:
+        return ConsentPreview(None, dict.fromkeys(losses, NO_CONSENT))
+    reason = statement.reason
+    if reason not in provider.keeps_reasons:
+        losses |= {"reason": REASON_LOST} if reason else {}
+        given = list(provider.keeps_reasons) if statement.state is ConsentState.REVOKED else []
+        reason = given[0] if len(given) == 1 else None
+    if statement.at and not provider.keeps_dates:
+        losses["at"] = DATE_LOST
+    if statement.evidence and not provider.keeps_evidence:
+        losses["evidence"] = NO_PLACE
+    shown = Consent(
+        statement.identifier,
+        statement.channel,
+        statement.state,
+        reason=reason,
+        scope=scope,
+        coverage=coverage,
+        at=statement.at if provider.keeps_dates else None,
+        evidence=statement.evidence if provider.keeps_evidence else "",
+        provider=provider.name,
+    )
+    return ConsentPreview(shown, losses)
+
+
+# -- writing
+
+
+def write_consent(
+    provider: Provider, statements: Iterable[Consent], accept: Iterable[str] = (), guard: WriteGuard | None = None
+) -> Flow[Outcome]:
+    """Write statements of consent, and nothing of those that would lose more than the caller accepts.
+
+    Args:
+        provider: The account's provider.
+        statements: The statements. Where the vendor keeps one about each thing, they are merged first, and counted as
+            what is left of them.
+        accept: Losses that are accepted: codes of `preview_consent`, each with a field behind a colon or without.
+        guard: Called where a statement may create a contact; it is as that of `upsert_contacts`.
+
+    Raises:
+        InvalidInput: ``accept`` has something that is no such loss; nothing was sent.
+        Interrupted: It stopped half-way.
+    """
+    able = require(provider, WritesConsent)
+    accepted = _accepted(accept)
+    given = list(dict.fromkeys(statements))
+    kept = given if able.keeps_history else list(merge_consent(given))
+    reasons: dict[Consent, str] = {}
+    if not able.keeps_history:
+        standing = {statement.about: statement for statement in kept}
+        for statement in given:
+            if statement.state is not standing[statement.about].state:
+                reasons[statement] = f"a statement that counts more is {standing[statement.about].state.value}"
+    previews = {statement: preview_consent(able, statement) for statement in kept}
+    reasons |= {each: why for each in kept if (why := _not_sent(able, each, previews[each], accepted))}
+    left = [statement for statement in kept if statement not in reasons]
+    reasons |= yield from _grants_to_hold_back(able, left)
+    left = [statement for statement in left if statement not in reasons]
+    if guard is not None and able.consent_creates_contacts and left:
+        contacts = [Contact(identifiers=(statement.identifier,)) for statement in left]
+        answers = yield from Blocking(partial(guard, contacts))
+        reasons |= {each: f"it is held back, {why}" for each, why in zip(left, answers, strict=True) if why}
+        left = [statement for statement in left if statement not in reasons]
+    failed = tuple(Failure(each.identifier.value, f"not sent: {why}") for each, why in reasons.items())
+    operation = "write_consent"
+
+    def write(chunk: Sequence[Consent]) -> Flow[Outcome]:
+        flow = able.write_consent(chunk)
+        return completed(able, WritesConsent, operation, flow, [_name(statement) for statement in chunk])
+
+    outcome = yield from flows.in_chunks(
+        operation,
+        able.name,
+        left,
+        able.consent_batch_size,
+        able.concurrency,
+        write,
+        _name,
+        Outcome(requested=len(failed), failed=failed),
+    )
+    lost = {f"{name} ({code})" for statement in left for name, code in previews[statement].losses.items()}
+    return evolve(outcome, dropped_fields=tuple(sorted({*outcome.dropped_fields, *lost})))
+
+
+def _name(statement: Consent) -> str:
+    return statement.identifier.value
+
+
+def _accepted(accept: Iterable[str]) -> set[tuple[str, str]]:
+    """The code and the field of each loss that is accepted."""
+    if isinstance(accept, str):
+        raise InvalidInput("expected a list of losses, got a str", hint="put it into a list")
+    accepted: set[tuple[str, str]] = set()
+    for each in accept:
+        code, _, name = each.partition(":")
+        fields = ACCEPTABLE.get(code, ())
+        if not fields or (name and name not in fields):
+            known = ", ".join(f"{code}:{name}" for code, names in ACCEPTABLE.items() for name in names)
+            raise InvalidInput(f"{each[:40]!r} is no loss that can be accepted", hint=f"these can: {known}")
+        accepted |= {(code, field) for field in ([name] if name else fields)}
+    return accepted
+
+
+def _not_sent(
+    provider: WritesConsent, statement: Consent, preview: ConsentPreview, accepted: Collection[tuple[str, str]]
+) -> str:
+    """Return why a statement is not sent; empty if it is."""
+    if not statement.identifier.value.strip():
+        return "the identifier is blank"
+    if preview.shown is None:
+        what = ", ".join(preview.losses)
+        return f"{NO_CONSENT}: {provider.title or provider.name} cannot hold such a statement ({what})"
+    missing = [(code, name) for name, code in preview.losses.items() if (code, name) not in accepted]
+    if missing:
+        words = ", ".join(f"{IN_WORDS.get(f'{code}:{name}') or IN_WORDS[code]} ({code})" for code, name in missing)
+        return f"it would lose {words}, which was not accepted"
+    return provider.cannot_write_consent(statement)
+
+
+def _grants_to_hold_back(provider: WritesConsent, statements: Sequence[Consent]) -> Flow[dict[Consent, str]]:
+    """Return the grants that must not take the place of what the vendor has, each with the reason."""
+    grants = [statement for statement in statements if statement.state is not ConsentState.REVOKED]
+    if not grants or provider.keeps_history:
+        return {}
+    if not isinstance(provider, FindsConsent):
+        return dict.fromkeys(grants, "what it would overrule cannot be looked up here")
+    found = yield from find_consent(provider, [statement.identifier for statement in grants])
+    held: dict[Consent, str] = {}
+    for statement in grants:
+        identifier = statement.identifier
+        if identifier not in found or identifier in found.mismatched:
+            held[statement] = "what it would overrule could not be looked up"
+            continue
+        known = [each for each in found[identifier] if each.about == statement.about]
+        (counts,) = merge_consent([*known, statement])
+        if counts.state is not statement.state:
+            held[statement] = f"the vendor has a statement that it must not overrule ({counts.state.value})"
+    return held
+
+
+# -- sent mail
+
+
+def erase_mail_data(provider: Provider, identifiers: Iterable[Identifier]) -> Flow[Outcome]:
+    """Erase what is kept of the mail that was sent to addresses. Those that must not be sent become failures."""
+    able = require(provider, ErasesMailData)
+    wanted = list(dict.fromkeys(identifiers))
+    reasons = {each: why for each in wanted if (why := _cannot_erase(able, each))}
+    failed = tuple(Failure(each.value, f"not sent: {why}") for each, why in reasons.items())
+    operation = "erase_mail_data"
+
+    def erase(chunk: Sequence[Identifier]) -> Flow[Outcome]:
+        return completed(able, ErasesMailData, operation, able.erase_mail_data(chunk), [each.value for each in chunk])
+
+    return (
+        yield from flows.in_chunks(
+            operation,
+            able.name,
+            [each for each in wanted if each not in reasons],
+            able.mail_data_batch_size,
+            able.concurrency,
+            erase,
+            lambda identifier: identifier.value,
+            Outcome(requested=len(failed), failed=failed),
+        )
+    )
+
+
+def _cannot_erase(provider: ErasesMailData, identifier: Identifier) -> str:
+    if identifier.kind is not IdentifierKind.EMAIL:
+        return "it is no e-mail address"
+    if not identifier.certain:
+        return "it is not clearly one e-mail address"
+    return provider.cannot_erase_mail_data(identifier)
