@@ -28,7 +28,7 @@ def first_cells(text: str) -> set[str]:
 def test_versions_are_those_of_the_code() -> None:
     (version,) = re.findall(r'VERSION = "(plans-\d+)"', Path(engine.__file__).read_text(encoding="utf-8"))
     table = PAGE.partition("\n## ")[0]
-    assert f'| [plan](#plan) | `"format": {model.FORMAT}` |' in table
+    assert f'| [plan](#plan) | `"format": {model.FORMAT}` in the first line |' in table
     assert f'| [receipt](#receipt) | `"format": {receipts.FORMAT}` in the first line |' in table
     assert f"| [storage](#storage) | `{version}` for runs; schema {schema.VERSION} for tables |" in table
     schemas = re.findall(r"^\| (\d+) \|", section("Storage"), re.MULTILINE)

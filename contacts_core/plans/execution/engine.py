@@ -32,7 +32,7 @@ from dbos import DBOS, DBOSClient, DBOSConfig
 from sqlalchemy.exc import SQLAlchemyError
 
 from contacts_core.errors import ConfigurationError, ContactsError, StorageError
-from contacts_core.plans.execution.context import Runner, Session, begin_run, conclude, stored_plan
+from contacts_core.plans.execution.context import Runner, Session, begin_run, conclude
 from contacts_core.plans.execution.serialization import NAME, PlainJson, without_pickle
 from contacts_core.plans.execution.workflows import CHECK, QUEUE, check_account, enqueue
 from contacts_core.plans.model import Plan
@@ -209,7 +209,7 @@ class Engine:
 
     def _resume(self, id: str) -> None:
         run = self.journal.run(id)
-        if stored_plan(self.journal, id) is None:
+        if self.journal.plan(id) is None:
             return
         if run.state not in {"running", "interrupted"}:
             self.journal.again(id, next_round=True)
