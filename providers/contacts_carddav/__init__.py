@@ -146,7 +146,7 @@ class CardDav(
     get_batch_size = 50
     member_batch_size = 100
     upsert_batch_size = 10_000  # one scan finds which of them exist
-    changeable_fields = tuple(name for name in CHANGEABLE_FIELDS if name != "address")
+    changeable_fields = tuple(name for name in CHANGEABLE_FIELDS if name != "address.formatted")
     clearable_fields = tuple(name for name in changeable_fields if name != "full_name")  # which every card must have
     residual_data: ClassVar = {
         "groups": "the card of a group still names the UIDs of deleted members",

@@ -145,8 +145,8 @@ class SendGrid(
     field_name_lengths = (1, 100)
     field_name_pattern = "[A-Za-z_][A-Za-z0-9_]*"
     field_types = tuple(mapping.CREATED_TYPES)
-    changeable_fields = ("first_name", "last_name", *mapping.ADDRESS, "custom")
-    clearable_fields = ("first_name", "last_name", *mapping.ADDRESS)  # a custom field "cannot be null"
+    changeable_fields = (*mapping.CHANGED, "custom")
+    clearable_fields = tuple(mapping.CHANGED)  # a custom field "cannot be null"
     export_includes_lists = False
     consent_page_size = api.RECORDS_ON_A_PAGE
     consent_find_kinds = (IdentifierKind.EMAIL,)
