@@ -89,7 +89,8 @@ async def access_report_async(
 
 
 def _identifiers(person: Identifier | Iterable[Identifier]) -> tuple[Identifier, ...]:
-    if isinstance(person, str):
+    given: object = person
+    if isinstance(given, str):
         raise InvalidInput("expected identifiers, got a str", hint="for example Identifier.email(...)")
     asked = tuple(dict.fromkeys([person] if isinstance(person, Identifier) else person))
     if not asked or not all(identifier.value.strip() for identifier in asked):
