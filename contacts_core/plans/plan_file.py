@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, BinaryIO, TypeVar, cast
@@ -271,8 +271,12 @@ def _make_converter(*, detailed: bool) -> Converter:
     new = Converter(detailed_validation=detailed, forbid_extra_keys=True)
     new.register_unstructure_hook(datetime, datetime.isoformat)
     new.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
-    rows = {AccountPlan: ("changes", "steps", "unasked"), Plan: ("people", "suggestions", "checksum")}
-    for compact in (Identifier, DataSubject, Change, Suggestion, Unasked, Step, AccountPlan, Plan):
+    rows: Mapping[type[Any], Sequence[str]] = {
+        AccountPlan: ("changes", "steps", "unasked"),
+        Plan: ("people", "suggestions", "checksum"),
+    }
+    compacts: Sequence[type[Any]] = (Identifier, *ROWS, AccountPlan, Plan)
+    for compact in compacts:
         left_out: dict[str, Any] = {name: override(omit=True) for name in rows.get(compact, ())}
         omit = compact not in rows
         new.register_unstructure_hook(

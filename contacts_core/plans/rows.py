@@ -141,7 +141,7 @@ class Rows(Sequence[T]):
         """Compare with any sequence, element by element."""
         if not isinstance(other, (Rows, tuple, list)):
             return NotImplemented
-        same: Sequence[Any] = other
+        same = cast("Sequence[Any]", other)
         return len(self) == len(same) and all(mine == its for mine, its in zip(self, same, strict=True))
 
     def __hash__(self) -> int:
