@@ -15,14 +15,18 @@ from contacts_core.provider import (
     CreatesCustomFields,
     CreatesLists,
     DeletesContacts,
+    ErasesMailData,
     Exports,
     ExportsFiles,
+    FindsConsent,
     FindsContacts,
     GetsContacts,
     Provider,
     QueuesJobs,
+    ReadsConsent,
     RemovesFromLists,
     UpsertsContacts,
+    WritesConsent,
 )
 
 OF_ALL = {
@@ -57,6 +61,20 @@ OF_ONE = {
     "field_name_pattern": {CreatesCustomFields},
     "field_types": {CreatesCustomFields},
     "poll_interval": {QueuesJobs},
+    "consent_page_size": {ReadsConsent},
+    "consent_find_batch_size": {FindsConsent},
+    "consent_find_kinds": {FindsConsent},
+    "consent_batch_size": {WritesConsent},
+    "consent_states": {WritesConsent},
+    "consent_channels": {WritesConsent},
+    "consent_creates_contacts": {WritesConsent},
+    "keeps_reasons": {WritesConsent},
+    "keeps_dates": {WritesConsent},
+    "keeps_scopes": {WritesConsent},
+    "keeps_coverages": {WritesConsent},
+    "keeps_evidence": {WritesConsent},
+    "keeps_history": {WritesConsent},
+    "mail_data_batch_size": {ErasesMailData},
 }
 CLASSES: tuple[type[Provider], ...] = (*CAPABILITIES, ExportsFiles)
 
