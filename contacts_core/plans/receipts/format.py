@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, Self, cast
 
 __all__ = ["END_STATES", "FORMAT", "LARGEST_INTEGER", "STATES", "Agreement", "misfit"]
 
@@ -242,6 +242,15 @@ class Agreement:
         self._lines = self._persons = 0
         self._states = Counter[str]()
 
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close what the lines of people were read from."""
+        for results in self._accounts.values():
+            results.close()
+
     def show(self, line: Line) -> None:
         """Take note of the next line."""
         self._lines += 1
@@ -330,6 +339,11 @@ class _Results:
             next(self._lines)
         self.next = person + 1
         return {item["hash"] for item in next(self._lines)["identifiers"]}
+
+    def close(self) -> None:
+        """Read no more lines."""
+        if isinstance(self._lines, Generator):
+            cast("Generator[Line]", self._lines).close()
 
     def complete(self, people: int) -> bool:
         """Return whether there was a result for each of so many people."""
