@@ -342,8 +342,9 @@ class _Results:
 
     def close(self) -> None:
         """Read no more lines."""
-        if isinstance(self._lines, Generator):
-            cast("Generator[Line]", self._lines).close()
+        lines: Any = self._lines
+        if isinstance(lines, Generator):
+            lines.close()
 
     def complete(self, people: int) -> bool:
         """Return whether there was a result for each of so many people."""
