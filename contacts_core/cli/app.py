@@ -76,6 +76,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "delete-list": ("change", "Delete a list and keep its contacts."),
     },
     "Plan, apply, prove": {
+        "access": ("access", "Write what is held about a person into an archive."),
         "erase": ("erase", "Erase people: plan, ask, apply, write the receipt."),
         "plan": ("plan", "Make and show plans; nothing is changed."),
         "apply": ("apply", "Apply a plan, verify it, and write a receipt."),

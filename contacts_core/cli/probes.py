@@ -19,11 +19,13 @@ from contacts_core.provider import (
     CountsByPaging,
     Exports,
     ExportsPages,
+    FindsConsent,
     FindsContacts,
     FindsContactsByScan,
     GetsContacts,
     Provider,
     QueuesJobs,
+    ReadsConsent,
     ReadsCustomFields,
     ReadsLists,
     Searches,
@@ -143,6 +145,16 @@ def _custom_fields(client: Contacts[Any]) -> bool:
     return True
 
 
+def _consent(client: Contacts[Any]) -> bool:
+    client.run(client.provider.consent_page(None))
+    return True
+
+
+def _find_consent(client: Contacts[Any]) -> bool:
+    client.find_consent([Identifier.email(NOBODY)])
+    return True
+
+
 READS: Mapping[type[Provider], Callable[[Contacts[Any]], bool]] = {
     Searches: _search,
     FindsContacts: _find,
@@ -151,4 +163,6 @@ READS: Mapping[type[Provider], Callable[[Contacts[Any]], bool]] = {
     Counts: _count,
     ReadsLists: _lists,
     ReadsCustomFields: _custom_fields,
+    ReadsConsent: _consent,
+    FindsConsent: _find_consent,
 }

@@ -218,10 +218,10 @@ class AsyncContacts(Generic[P_co]):
     ) -> Outcome:
         """Change fields of one contact. All other fields stay, and so do its identifiers and lists.
 
-        Fields are ``first_name``, ``last_name``, ``full_name``, ``organization``, ``title``, ``line1``, ``line2``,
-        ``city``, ``region``, ``postal_code`` and ``country`` of the address, ``address`` for vendors that keep it as
-        one text, and ``custom.`` with the name of a custom field. A full name that the vendor makes of first and last
-        name follows them. If nothing is given, nothing is sent.
+        Fields are ``first_name``, ``last_name``, ``full_name``, ``organization``, ``title``, ``address.`` with a part
+        of the address such as ``address.city`` (``address.formatted`` for vendors that keep it as one text), and
+        ``custom.`` with the name of a custom field. A full name that the vendor makes of first and last name follows
+        them. If nothing is given, nothing is sent.
 
         Args:
             contact_id: The vendor's id of the contact.

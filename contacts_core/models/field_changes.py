@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import evolve
+from attrs import evolve, fields
 
 from contacts_core.models.contact import Address, Contact
 from contacts_core.models.fields import CustomValue
@@ -13,11 +13,11 @@ from contacts_core.models.fields import CustomValue
 __all__ = ["CHANGEABLE_FIELDS", "changed", "custom_field_of", "field_value", "split_changes"]
 
 NAMES = ("first_name", "last_name", "full_name", "organization", "title")
-ADDRESS_PARTS = ("line1", "line2", "city", "region", "postal_code", "country")
+ADDRESS = "address."
 CUSTOM = "custom"
-CHANGEABLE_FIELDS: tuple[str, ...] = (*NAMES, *ADDRESS_PARTS, "address", CUSTOM)
-"""Names of the fields that `change_contact` knows: ``address`` is an address in one text, ``custom`` stands for every
-custom field, each of which is called ``custom.`` and its name."""
+CHANGEABLE_FIELDS: tuple[str, ...] = (*NAMES, *(ADDRESS + part.name for part in fields(Address)), CUSTOM)
+"""Names of the fields that `change_contact` knows: those of `Contact`, ``address.city`` and so on for the parts of the
+address, and ``custom``, which stands for every custom field; each of them is called ``custom.`` and its name."""
 
 
 def custom_field_of(field: str) -> str:
@@ -52,7 +52,7 @@ def field_value(contact: Contact, field: str) -> CustomValue:
     if field in NAMES:
         text: str | None = getattr(contact, field)
     else:
-        text = getattr(contact.address, _part(field), None)
+        text = getattr(contact.address, field.removeprefix(ADDRESS), None)
     return text or None
 
 
@@ -66,7 +66,7 @@ def changed(contact: Contact, set: Mapping[str, CustomValue], clear: Iterable[st
     """
     texts, custom = split_changes(set, clear)
     values: dict[str, Any] = {name: text for name, text in texts.items() if name in NAMES}
-    parts = {_part(name): text or "" for name, text in texts.items() if name not in NAMES}
+    parts = {name.removeprefix(ADDRESS): text or "" for name, text in texts.items() if name not in NAMES}
     if parts:
         address = evolve(contact.address or Address(), **parts)
         values["address"] = None if address == Address() else address
@@ -74,7 +74,3 @@ def changed(contact: Contact, set: Mapping[str, CustomValue], clear: Iterable[st
         merged = {**contact.custom, **custom}
         values["custom"] = {name: value for name, value in merged.items() if custom.get(name, "") is not None}
     return evolve(contact, **values)
-
-
-def _part(field: str) -> str:
-    return "formatted" if field == "address" else field

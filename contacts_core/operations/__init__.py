@@ -5,11 +5,9 @@ from __future__ import annotations
 from contacts_core.operations.changing import change_contact, check_changes
 from contacts_core.operations.checks import require
 from contacts_core.operations.consent import (
-    ConsentPreview,
     consent,
     erase_mail_data,
     find_consent,
-    preview_consent,
     write_consent,
 )
 from contacts_core.operations.deleting import delete_all_contacts, delete_contacts, remove_identifier
@@ -31,7 +29,6 @@ from contacts_core.operations.searching import explain, search
 from contacts_core.operations.upserting import WriteGuard, upsert_contacts
 
 __all__ = [
-    "ConsentPreview",
     "WriteGuard",
     "add_to_list",
     "change_contact",
@@ -56,7 +53,6 @@ __all__ = [
     "lists",
     "looks_up",
     "poll_interval",
-    "preview_consent",
     "remove_from_list",
     "remove_identifier",
     "request",

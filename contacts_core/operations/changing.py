@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import cast
 
 from contacts_core.errors import InvalidInput, UnsupportedOperation
-from contacts_core.models import CHANGEABLE_FIELDS, Contact, CustomValue, Outcome
+from contacts_core.models import CHANGEABLE_FIELDS, CustomValue, Outcome
 from contacts_core.models.field_changes import CUSTOM, custom_field_of
 from contacts_core.operations.checks import check_id, require, several
 from contacts_core.operations.outcomes import completed
-from contacts_core.operations.upserting import unsendable
 from contacts_core.provider import ChangesContacts, Flow, Provider
 
 
@@ -67,8 +69,13 @@ def check_changes(provider: Provider, set: Mapping[str, CustomValue], clear: Ite
 def _check_value(field: str, value: CustomValue) -> None:
     if value is None or (isinstance(value, str) and not value.strip()):
         raise InvalidInput(f"{field} is set to nothing", hint="name it in `clear` to take its value away")
-    if reason := unsendable(Contact(custom={field: value})):
-        raise InvalidInput(f"{field} {reason}")
+    for part in cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,):
+        if not isinstance(part, str | int | float | date):
+            raise InvalidInput(f"{field} is set to a value of the type {type(part).__name__}, which cannot be sent")
+        try:
+            json.dumps(str(part) if isinstance(part, date) else part, ensure_ascii=False, allow_nan=False).encode()
+        except ValueError:
+            raise InvalidInput(f"{field} is set to half a character, or to a number that is not finite") from None
     if not custom_field_of(field) and not isinstance(value, str):
         raise InvalidInput(f"{field} takes a text, not a value of the type {type(value).__name__}")
 

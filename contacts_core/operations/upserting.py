@@ -147,7 +147,7 @@ def _write(
 def _reasons(directory: _Directory, guard: WriteGuard | None, chunk: Sequence[Contact]) -> Flow[list[str]]:
     """Return for each contact why it is not sent; empty if it is."""
     yield from directory.look_up(chunk)
-    reasons = [unsendable(contact) for contact in chunk]
+    reasons = [_unsendable(contact) for contact in chunk]
     rows = [row for row, reason in enumerate(reasons) if not reason]
     if guard is not None and rows:
         answers = yield from Blocking(partial(guard, [chunk[row] for row in rows]))
@@ -216,7 +216,7 @@ def _upsert(
     return evolve(outcome, dropped_fields=tuple(dict.fromkeys([*outcome.dropped_fields, *lost])))
 
 
-def unsendable(contact: Contact) -> str:
+def _unsendable(contact: Contact) -> str:
     """Return why a contact cannot be written as JSON without loss; empty if it can."""
     values: list[object] = [i.value for i in contact.identifiers]
     for value in values:

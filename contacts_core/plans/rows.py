@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 import msgspec
 from attrs import frozen
@@ -72,7 +72,7 @@ def from_row(row: bytes | str, type_: type[T]) -> T:
     """Return the value that was stored."""
     if isinstance(row, str):
         return _fallback.structure(json.loads(row), type_)
-    value: T = _decoder(type_)(row)
+    value: T = _decoder(cast("Any", type_))(row)
     return value
 
 

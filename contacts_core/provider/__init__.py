@@ -48,6 +48,7 @@ from contacts_core.provider.capabilities import (
     NativeQuery,
     PartialResult,
     QueuesJobs,
+    RawContact,
     ReadsConsent,
     ReadsCustomFields,
     ReadsLists,
@@ -58,7 +59,9 @@ from contacts_core.provider.capabilities import (
     UpsertsContacts,
     WritesConsent,
     capabilities,
+    raw_answer,
 )
+from contacts_core.provider.consent import ConsentPreview, preview_consent
 from contacts_core.provider.construct import constructor
 from contacts_core.provider.effects import (
     Authorization,
@@ -98,6 +101,7 @@ __all__ = [
     "Authorization",
     "Blocking",
     "ChangesContacts",
+    "ConsentPreview",
     "Counts",
     "CountsByPaging",
     "CreatesCustomFields",
@@ -127,6 +131,7 @@ __all__ = [
     "Provider",
     "QueuesJobs",
     "RateLimit",
+    "RawContact",
     "Read",
     "ReadsConsent",
     "ReadsCustomFields",
@@ -175,9 +180,11 @@ __all__ = [
     "path",
     "payload_converter",
     "post",
+    "preview_consent",
     "put",
     "query_value",
     "queued",
+    "raw_answer",
     "request",
     "secret",
     "setting",

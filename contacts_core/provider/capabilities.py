@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from contacts_core.errors import IncompleteExport
 from contacts_core.models import (
@@ -40,7 +40,7 @@ from contacts_core.models import (
 )
 from contacts_core.provider import flows
 from contacts_core.provider.base import Provider
-from contacts_core.provider.effects import Emit, Flow, Stream
+from contacts_core.provider.effects import Emit, Flow, Request, Stream
 from contacts_core.provider.outcomes import about
 from contacts_core.query import Query
 
@@ -68,6 +68,7 @@ __all__ = [
     "NativeQuery",
     "PartialResult",
     "QueuesJobs",
+    "RawContact",
     "ReadsConsent",
     "ReadsCustomFields",
     "ReadsLists",
@@ -79,6 +80,7 @@ __all__ = [
     "WritesConsent",
     "capabilities",
     "found_by_scan",
+    "raw_answer",
 ]
 
 
@@ -188,6 +190,26 @@ class NativeQuery:
 
     text: str
     asks: object = field(default=None, repr=False)
+
+
+@frozen
+class RawContact:
+    """One contact as the vendor sends it.
+
+    Attributes:
+        content: The answer, unchanged.
+        media_type: What it is, such as ``application/json`` or ``text/vcard``; empty if the vendor does not tell.
+    """
+
+    content: bytes = field(repr=False)
+    media_type: str
+
+
+def raw_answer(request: Request[Any]) -> Flow[RawContact]:
+    """Send a request that reads one contact, and return its answer as it came."""
+    response = yield from evolve(request, response_type=bytes).response()
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return RawContact(response.body, media_type)
 
 
 @frozen
@@ -386,6 +408,18 @@ class GetsContacts(Provider, ABC):
     @abstractmethod
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         """Read up to ``get_batch_size`` contacts, without those that do not exist; `NotFound` may say so of one id."""
+
+    def raw_contact(self, contact_id: str) -> Flow[RawContact | None]:
+        """Read one contact as the vendor sends it, without data of anybody else; see `raw_answer`.
+
+        Returns:
+            The answer; None, the default, if the vendor sends contacts only together with other data.
+
+        Raises:
+            NotFound: The contact does not exist.
+        """
+        yield from ()
+        return None
 
 
 class Counts(Provider, ABC):

@@ -46,6 +46,7 @@ from contacts_core.provider import (
     PartialResult,
     Provider,
     RateLimit,
+    RawContact,
     ReadsConsent,
     ReadsCustomFields,
     ReadsLists,
@@ -65,6 +66,7 @@ from contacts_core.provider import (
     flows,
     hookimpl,
     mapped,
+    raw_answer,
     secret,
     setting,
     split_changes,
@@ -368,6 +370,9 @@ class Bird(
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         (contact_id,) = ids
         return (yield from self._complete([(yield from self._alone(contact_id))]))
+
+    def raw_contact(self, contact_id: str) -> Flow[RawContact]:
+        return raw_answer(api.contact(contact_id))
 
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         found = yield from (api.contacts_of_list(list_id, cursor) if list_id else api.contacts(cursor))

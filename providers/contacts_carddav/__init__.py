@@ -49,6 +49,7 @@ from contacts_core.provider import (
     NativeQuery,
     PartialResult,
     Provider,
+    RawContact,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
@@ -145,7 +146,7 @@ class CardDav(
     get_batch_size = 50
     member_batch_size = 100
     upsert_batch_size = 10_000  # one scan finds which of them exist
-    changeable_fields = tuple(name for name in CHANGEABLE_FIELDS if name != "address")
+    changeable_fields = tuple(name for name in CHANGEABLE_FIELDS if name != "address.formatted")
     clearable_fields = tuple(name for name in changeable_fields if name != "full_name")  # which every card must have
     residual_data: ClassVar = {
         "groups": "the card of a group still names the UIDs of deleted members",
@@ -465,6 +466,13 @@ class CardDav(
         groups = yield from self._groups()
         found = yield from self._by_id(ids)
         return self._shown((card for cards in found.values() for card in cards), groups)
+
+    def raw_contact(self, contact_id: str) -> Flow[RawContact]:
+        """See `GetsContacts.raw_contact`: its cards; the groups that it is in name other people, and are left out."""
+        cards = (yield from self._by_id([contact_id])).get(contact_id, [])
+        if not cards:
+            raise NotFound("there is no card with this id", provider=self.name, status=404)
+        return RawContact("".join(card.text for card in cards).encode(), "text/vcard")
 
     def contacts(self, list_id: str | None) -> Stream[Contact]:
         groups = yield from self._groups()

@@ -32,7 +32,14 @@ WITHOUT_UID = "href:"  # what the id of a contact begins with whose card has no 
 TECHNICAL = ("X-AB", "X-ADDRESSBOOKSERVER-")  # labels and groups: they belong to other lines
 MAPPED = {"BEGIN", "END", "VERSION", "UID", "FN", "N", "ADR", "ORG", "TITLE", "CATEGORIES", "CREATED", *PROPERTIES}
 NAME_PARTS = {"last_name": 0, "first_name": 1}  # where a field stands in its property
-ADDRESS_PARTS = {"line2": 1, "line1": 2, "city": 3, "region": 4, "postal_code": 5, "country": 6}
+ADDRESS_PARTS = {
+    "address.line2": 1,
+    "address.line1": 2,
+    "address.city": 3,
+    "address.region": 4,
+    "address.postal_code": 5,
+    "address.country": 6,
+}
 BINARY = {"PHOTO", "LOGO", "SOUND", "KEY"}  # in ``extra["vcard"]`` only: each may be megabytes
 NO_LABEL = {"internet", "pref", "voice", "x400"}
 UNRANKED = 101  # PREF is 1 to 100

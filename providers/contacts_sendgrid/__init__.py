@@ -48,6 +48,7 @@ from contacts_core.provider import (
     PartialResult,
     Provider,
     RateLimit,
+    RawContact,
     ReadsConsent,
     ReadsCustomFields,
     ReadsLists,
@@ -68,6 +69,7 @@ from contacts_core.provider import (
     hookimpl,
     offset_page,
     queued,
+    raw_answer,
     secret,
     split_changes,
     token_page,
@@ -143,8 +145,8 @@ class SendGrid(
     field_name_lengths = (1, 100)
     field_name_pattern = "[A-Za-z_][A-Za-z0-9_]*"
     field_types = tuple(mapping.CREATED_TYPES)
-    changeable_fields = ("first_name", "last_name", *mapping.ADDRESS, "custom")
-    clearable_fields = ("first_name", "last_name", *mapping.ADDRESS)  # a custom field "cannot be null"
+    changeable_fields = (*mapping.CHANGED, "custom")
+    clearable_fields = tuple(mapping.CHANGED)  # a custom field "cannot be null"
     export_includes_lists = False
     consent_page_size = api.RECORDS_ON_A_PAGE
     consent_find_kinds = (IdentifierKind.EMAIL,)
@@ -363,6 +365,9 @@ class SendGrid(
         answer = (yield from api.batch(ids)).result
         found = answer if answer is not None else (yield from self._by_id(ids))
         return [mapping.contact(details) for details in found]
+
+    def raw_contact(self, contact_id: str) -> Flow[RawContact]:
+        return raw_answer(api.contact(contact_id))
 
     def sample(self) -> Flow[Sequence[Contact] | None]:
         """See `Exports.sample`: up to fifty contacts, and the number of all."""

@@ -95,6 +95,9 @@ ADDRESS = {
     "postal_code": "postal_code",
     "country": "country",
 }
+CHANGED = {name: name for name in ("first_name", "last_name")} | {
+    f"address.{ours}": theirs for ours, theirs in ADDRESS.items()
+}  # fields that can be changed, by their shared names
 MOST_ALTERNATES = 5
 LONGEST = {
     "address_line_1": 100,
@@ -528,7 +531,7 @@ def to_change(
         InvalidInput: The account has no such custom field, or it does not take the value.
     """
     body: dict[str, Any] = {name: value for name in FIELDS.values() if (value := getattr(found, name))}
-    body |= {ADDRESS.get(name, name): text or "" for name, text in texts.items()}
+    body |= {CHANGED[name]: text or "" for name, text in texts.items()}
     for name, value in custom.items():
         definition = fields.get(name.lower())
         if definition is None or definition.read_only:

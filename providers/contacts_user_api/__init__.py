@@ -33,6 +33,7 @@ from contacts_core.provider import (
     Flow,
     GetsContacts,
     Provider,
+    RawContact,
     ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
@@ -49,6 +50,7 @@ from contacts_core.provider import (
     mapped,
     offset,
     offset_page,
+    raw_answer,
     secret,
     split_changes,
     unconfirmed,
@@ -247,6 +249,9 @@ class UserApi(
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         (contact_id,) = ids
         return [mapping.contact((yield from self._told(contact_id)))]
+
+    def raw_contact(self, contact_id: str) -> Flow[RawContact]:
+        return raw_answer(api.contact(contact_id))
 
     def _told(self, contact_id: str, names: Sequence[str] = mapping.SHARED_RELATIONS) -> Flow[ContactDetails]:
         """Read a contact with these relations, from the pages of all contacts if its own answer leaves them out.

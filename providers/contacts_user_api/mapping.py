@@ -43,7 +43,7 @@ CREATED_TYPES = {
     FieldType.BOOLEAN: "BOOLEAN",
 }
 # Fields that can be changed, by their shared names.
-TEXTS = {"first_name": "first_name", "last_name": "last_name", "title": "title", "address": "location"}
+TEXTS = {"first_name": "first_name", "last_name": "last_name", "title": "title", "address.formatted": "location"}
 # What has no shared name.
 EXTRAS = (
     "description",

@@ -22,6 +22,7 @@ from tests.cli.fake_provider import Run, Vendor
 SEVERAL = {
     "--accounts",
     "--anonymous-id",
+    "--accept-loss",
     "--email",
     "--external-id",
     "--faults",
@@ -36,6 +37,7 @@ SEVERAL = {
 }
 PAIRS = {"--set", "--param", "--custom", "--where"}
 SINGLE = {
+    "--channel",
     "--confirm",
     "--contacts",
     "--created-before",
@@ -52,7 +54,9 @@ SINGLE = {
     "--native",
     "--port",
     "--public-key",
+    "--reason",
     "--receipt",
+    "--scope",
     "--seed",
     "--speed",
     "--storage",

@@ -96,6 +96,7 @@ ACCOUNTS = {"marketing": "sendgrid", "crm": "user-api"}
 REQUIRED = {"api_key", "access_key", "workspace_id"}
 PUBLIC = {
     "contacts_core",
+    "contacts_core.access",
     "contacts_core.emulator",
     "contacts_core.errors",
     "contacts_core.formats",

@@ -19,7 +19,7 @@ from contacts_core.storage.tombstones import Tombstones
 from tests.plans.environment import Environment
 from tests.plans.samples import text
 
-EXTRA = ("dbos", "sqlalchemy", "cryptography", "psycopg")
+EXTRA = ("dbos", "sqlalchemy", "cryptography", "psycopg", "jinja2")
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,9 @@ class TestSendGrid:
             names = {each.name: each.id for each in client.custom_fields()}
             SEEN.clear()
             outcome = client.wait(
-                client.change_contact(target.id, set={"city": "Springfield", "custom.Plan": "pro"}, clear=["line1"])
+                client.change_contact(
+                    target.id, set={"address.city": "Springfield", "custom.Plan": "pro"}, clear=["address.line1"]
+                )
             )
             assert outcome.state is OutcomeState.DONE
             (body,) = bodies("PUT")
@@ -171,7 +173,9 @@ class TestUserApi:
         with account("user-api", contacts=12) as (client, _):
             target = somebody(client)
             outcome = client.change_contact(
-                target.id, set={"custom.SCORE": 7, "address": "1 Example Street"}, clear=["custom.plan", "title"]
+                target.id,
+                set={"custom.SCORE": 7, "address.formatted": "1 Example Street"},
+                clear=["custom.plan", "title"],
             )
             assert (outcome.state, outcome.emulated) == (OutcomeState.DONE, True)
             after = reread(client, target)

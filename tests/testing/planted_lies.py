@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from contacts_bird import Bird
 from contacts_core.errors import ContactsError
 from contacts_core.models import (
+    CHANGEABLE_FIELDS,
     Address,
     Consent,
     ConsentState,
@@ -314,7 +315,7 @@ class ChangingClearsTheTitle(_Changes):
 
 class ClearingAPartClearsTheAddress(_Changes):
     def given(self, contact: Contact, set: Values, clear: Collection[str]) -> tuple[Values, Collection[str]]:
-        parts = ("line1", "line2", "city", "region", "postal_code", "country", "address")
+        parts = [name for name in CHANGEABLE_FIELDS if name.startswith("address.")]
         return set, parts if any(each in parts for each in clear) else clear
 
 

@@ -53,7 +53,9 @@ def clients(key: str) -> None:
     assert_type(sendgrid.wait(outcome), Outcome)
     assert_type(sendgrid.wait(outcome.jobs[0]), Job)
     assert_type(sendgrid.get_job("1"), Job)
-    assert_type(sendgrid.change_contact("1", set={"city": "Springfield", "custom.score": 3}, clear=["line1"]), Outcome)
+    assert_type(
+        sendgrid.change_contact("1", set={"address.city": "Springfield", "custom.score": 3}, clear=["title"]), Outcome
+    )
     assert_type(sendgrid.create_custom_field("score", FieldType.NUMBER), FieldDefinition)
     assert_type(sendgrid.ensure_list("News"), ContactList)
 

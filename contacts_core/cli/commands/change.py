@@ -193,9 +193,10 @@ def change(
         contacts change marketing ID --field title=Baker --field custom.score=12
         contacts change marketing ID --field first_name=Ada --clear organization,custom.plan --yes
 
-    Fields are first_name, last_name, full_name, organization, title, line1, line2, city, region, postal_code, country,
-    address (all of it as one text, where the vendor keeps it so), and custom.NAME. A value of a custom field is read by
-    the type of the field: a number, true or false, a date such as 2025-01-31, or texts separated by commas.
+    Fields are first_name, last_name, full_name, organization, title, address.line1, address.line2, address.city,
+    address.region, address.postal_code, address.country, address.formatted (all of it, where the vendor keeps one
+    text), and custom.NAME. A value of a custom field is read by the type of the field: a number, true or false, a date
+    such as 2025-01-31, or texts separated by commas.
     """
     from contacts_core.cli.prompts import ask, opened, plan, settle, telling, to_be_asked
     from contacts_core.operations import check_changes

@@ -171,16 +171,15 @@ def receipt_report(
     """
     from contacts_core.cli import output
     from contacts_core.plans import ReceiptBroken
-    from contacts_core.plans.receipts.report import html
+    from contacts_core.plans.receipts.report import ReportSource, html_parts
     from contacts_core.storage.private_files import owner_only
 
     found, key = _receipt(path), _key(storage)
     sealed = found.sealed_by(key) if key else False
     if key and found.key_id == key.id and not sealed:
         raise ReceiptBroken(len(found.lines), "its seal was not made with the key that it names")
-    page = html(found, title=title, sealed=sealed)
     with owner_only(to) as file:
-        file.write(page)
+        file.writelines(html_parts(ReportSource.of(found), title=title, sealed=sealed))
     output.note(f"written to {to}")
 
 

@@ -32,7 +32,7 @@ from attrs import field, frozen
 
 from contacts_core.errors import ConfigurationError
 from contacts_core.models import Identifier
-from contacts_core.plans.receipts.format import Agreement, misfit
+from contacts_core.plans.receipts.format import GOALS, Agreement, misfit
 from contacts_core.plans.receipts.lines import (
     InFile,
     InMemory,
@@ -251,7 +251,7 @@ class Receipt:
 
     @property
     def goal(self) -> str:
-        """What the run was to reach for every person: ``absent``, or ``present`` where something is added."""
+        """What the run was to reach for every person: ``absent``; ``present`` where something is added; ``known``."""
         return str(self.lines[0].get("goal", "absent"))
 
     @property
@@ -292,7 +292,8 @@ class Receipt:
     @property
     def complete(self) -> bool:
         """Whether the run ended as done and every result says what the run was to reach; see `goal`."""
-        return self.state == "done" and self._lines.states.get(self.goal, 0) == len(self.of("result"))
+        reached = sum(self._lines.states.get(state, 0) for state in GOALS[self.goal])
+        return self.state == "done" and reached == len(self.of("result"))
 
     @property
     def signed(self) -> bool:

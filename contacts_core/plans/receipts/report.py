@@ -1,320 +1,430 @@
-"""A receipt as one HTML page, which loads nothing from elsewhere and prints well.
+"""A receipt as one HTML page, which loads nothing from elsewhere, fits a phone and prints well.
 
-What the page claims is computed from the results. Texts are escaped, and invisible characters (controls, marks that
-change the direction of the text) are shown as replacement characters.
+What the page claims is computed from the results. The page is produced as a stream: lines of the receipt are read type
+by type, and only those of listed people are kept.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from html import escape as escape_markup
-from typing import Any
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
 
+from attrs import define, field, frozen
+
+from contacts_core.formats.pages import page
 from contacts_core.plans.kinds import KINDS
 from contacts_core.plans.receipts.format import STATES
 from contacts_core.plans.receipts.receipt import Receipt
 
-__all__ = ["html"]
+__all__ = ["ReportSource", "html", "html_parts"]
 
+TEMPLATES = Path(__file__).with_name("templates")
 MAX_LISTED_PEOPLE = 500  # of more people, those who are absent everywhere are only counted
+MAX_LISTED_STEPS = 500  # of more steps, those that ended as they should are only counted
 SHOWN_DIGITS = 12  # of a hash
 
-STYLE = """
-:root { color-scheme: light; }
-body { font: 15px/1.5 Georgia, 'Times New Roman', serif; color: #1a1a1a; background: #fff; max-width: 62rem;
-  margin: 2.5rem auto; padding: 0 1.5rem; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; }
-h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; border-bottom: 1px solid #1a1a1a; padding-bottom: .2rem; }
-h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
-.verdict { font-size: 1.1rem; border-left: .4rem solid #555; padding: .5rem 1rem; background: #f4f4f2; }
-.verdict.done { border-color: #1e6b3a; } .verdict.open { border-color: #a33018; }
-table { border-collapse: collapse; width: 100%; margin: .5rem 0 1rem; font-size: .9rem; }
-th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid #ccc; }
-thead th { border-bottom: 1px solid #1a1a1a; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-.absent { color: #1e6b3a; }
-.present { color: #a33018; font-weight: bold; }
-.unknown { color: #8a5a00; font-weight: bold; }
-code { font: .85em ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.2rem; margin: .5rem 0; }
-dt { color: #555; } dd { margin: 0; }
-footer { margin-top: 2.5rem; color: #555; font-size: .85rem; }
-@page { size: A4; margin: 18mm; }
-@media print { body { margin: 0; padding: 0; max-width: none; font-size: 10.5pt; } h2, h3 { break-after: avoid; }
-  tr, dl, .verdict { break-inside: avoid; } thead { display: table-header-group; } }
-"""
+Line = Mapping[str, Any]
 
-STATE_MEANINGS = {
-    "absent": "read again after the work, in every way the vendor offers, and not found",
-    "present": "still found by at least one of these reads",
-    "unknown": "not verified, so nothing is claimed",
-}
+
+@frozen
+class ReportSource:
+    """What a page needs of a receipt that was checked.
+
+    Attributes:
+        head: The first line.
+        end: The last line.
+        line_count: How many lines there are.
+        of_type: Returns the lines of one type in their order; it is called several times for the same type.
+    """
+
+    head: Line
+    end: Line
+    line_count: int
+    of_type: Callable[[str], Iterable[Line]]
+
+    @classmethod
+    def of(cls, receipt: Receipt) -> Self:
+        """Return the source of a receipt in memory."""
+        return cls(receipt.lines[0], receipt.lines[-1], len(receipt.lines), receipt.of)
+
+
+@frozen
+class State:
+    """A state as it is shown: its word, and the class of its colour."""
+
+    label: str
+    mark: str
+
+
+@frozen
+class Wording:
+    """How a page talks about one kind of receipt.
+
+    Attributes:
+        title: What people call the kind.
+        done: What is said when nothing is left to do.
+        complete_with: The states that such a receipt may have then.
+        states: How each state is shown.
+        meanings: What the words of the states mean.
+        scope: What is said before the list of what is not covered.
+        nowhere: What is said of people who are not listed if there are many.
+        quiet: The state that these people have in every account.
+    """
+
+    title: str
+    done: str
+    complete_with: Collection[str] = ("absent",)
+    states: Mapping[str, State] = {
+        "absent": State("absent", "good"),
+        "present": State("present", "bad"),
+        "unknown": State("unknown", "doubt"),
+    }
+    meanings: Mapping[str, str] = {
+        "absent": "read again after the work, in every way the vendor offers, and not found",
+        "present": "still found by at least one of these reads",
+        "unknown": "not verified, so nothing is claimed",
+    }
+    scope: str = "Deleting contacts leaves this behind. Where it matters, it has to be removed separately."
+    nowhere: str = "absent everywhere"
+    quiet: str = "absent"
+
+
+ADDED: tuple[Any, ...] = (
+    ("present",),
+    {
+        "absent": State("absent", "bad"),
+        "present": State("present", "good"),
+        "unknown": State("unknown", "doubt"),
+    },
+    {
+        "present": "read again after the work, and there",
+        "absent": "not there when it was read again, or there was no such contact",
+        "unknown": "not verified, so nothing is claimed",
+    },
+    "",
+    "present everywhere",
+    "present",
+)
+ACCESS = Wording(
+    "Access to personal data",
+    "Every account was read completely.",
+    ("absent", "present"),
+    {
+        "absent": State("nothing found", "good"),
+        "present": State("data found", "good"),
+        "unknown": State("unknown", "doubt"),
+    },
+    {
+        "data found": "at least one contact of the person was found; the archive contains it",
+        "nothing found": "looked up in every account, and not found",
+        "unknown": "not everything could be read, so nothing is claimed",
+    },
+    "The archive contains contacts. Vendors keep other data as well, which has to be asked for separately.",
+    "not found anywhere",
+)
+
+
+def _wording(kind: str) -> Wording:
+    """Return how a page talks about a kind of plan, or of receipt."""
+    if kind == "access":
+        return ACCESS
+    if kind not in KINDS:
+        return Wording(kind, "")
+    rules = KINDS[kind]
+    return Wording(rules.title, rules.done) if rules.goal == "absent" else Wording(rules.title, rules.done, *ADDED)
+
+
 STATE_SENTENCES = {
     "incomplete": "Not everything is verified.",
     "refused": "The run was refused.",
     "cancelled": "The run was cancelled. What was done before stays done.",
     "failed": "The run failed.",
 }
-KIND_OF = KINDS
-AFTERWORD = """<p>A vendor that accepts a request has not carried it out yet, so an accepted request does not count as
-absent. This page says nothing about other systems.</p>
-<footer>Made from the receipt file alone. Anyone who has that file can make this page again, and check the file with
-<code>contacts receipt verify</code>.</footer>"""
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="referrer" content="no-referrer">
-<meta name="viewport" content="width=device-width">
-<link rel="icon" href="data:,">
-<title>{name}</title>
-<style>{style}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
-
-
-STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-POLICY = f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; img-src data:; base-uri 'none'; form-action 'none'"
+OPERATIONS = {
+    "add_to_list": "Addition to a list",
+    "create_custom_field": "Creation of a custom field",
+    "create_field": "Creation of a custom field",
+    "create_list": "Creation of a list",
+    "delete": "Deletion of contacts",
+    "delete_contacts": "Deletion of contacts",
+    "remove_from_list": "Removal from a list",
+    "remove_identifier": "Removal of an identifier",
+    "suppress": "Suppression of identifiers",
+    "upsert": "Writing of contacts",
+    "upsert_contacts": "Writing of contacts",
+}
+STEP_STATES = {
+    "accepted": "accepted by the vendor",
+    "cut off": "cut off",
+    "done": "done",
+    "failed": "failed",
+    "partial": "partly done",
+}
+COUNTS = {
+    "confirmed": "confirmed",
+    "absent": "already gone",
+    "failed": "failed",
+    "unconfirmed": "not confirmed one by one",
+}
 
 
 def html(receipt: Receipt, *, title: str = "", sealed: bool = False) -> str:
-    """Return the page.
+    """Return the page of a receipt; see `html_parts`."""
+    return "".join(html_parts(ReportSource.of(receipt), title=title, sealed=sealed))
+
+
+def html_parts(source: ReportSource, *, title: str = "", sealed: bool = False) -> Iterator[str]:
+    """Yield the text of the page, in parts.
 
     Args:
-        receipt: A receipt.
+        source: The receipt.
         title: Title of the page; by default the kind of plan.
         sealed: Whether its seal was checked with the receipt key (`Receipt.sealed_by`).
+
+    Raises:
+        ConfigurationError: The extra ``plans`` is missing.
     """
-    name = title or f"{_kind_title(receipt)}: receipt"
-    parts = [
-        f"<h1>{escape(name)}</h1>",
-        *_verdict(receipt),
-        *_proof(receipt, sealed=sealed),
-        *_accounts(receipt),
-        *_people(receipt),
-        *_work(receipt),
-        *_residual_data(receipt),
-        "<h2>What the words mean</h2>",
-        _pairs(STATE_MEANINGS.items()),
-        AFTERWORD,
-    ]
-    return PAGE.format(name=escape(name), policy=POLICY, style=STYLE, body="\n".join(parts))
-
-
-def _verdict(receipt: Receipt) -> Iterator[str]:
-    run, end = receipt.lines[0], receipt.lines[-1]
-    kind = "done" if receipt.complete else "open"
-    reason = f" <bdi>{escape(receipt.reason)}</bdi>." if receipt.reason else ""
-    numbers = f"{receipt.absent} absent, {receipt.present} present, {receipt.unknown} unknown"
-    ended = STATE_SENTENCES.get(receipt.state, STATE_SENTENCES["incomplete"])
-    if receipt.complete:
-        ended = KIND_OF[receipt.kind].done if receipt.kind in KIND_OF else ""
-    if receipt.state == "refused" and not receipt.of("step"):
-        ended = "The run was refused before anything was changed."
-    verdict = f"<strong>{escape(ended or receipt.state)}</strong>{reason} {numbers}, counted per person and account."
-    yield f'<p class="verdict {kind}">{verdict}</p>'
-    yield _pairs(
-        [
-            ("Run", run["run"]),
-            ("Kind", _kind_title(receipt)),
-            ("People", run["people"]),
-            ("Planned", _time(run["made_at"])),
-            ("Begun", _time(run["begun_at"])),
-            ("Ended", _time(end["ended_at"])),
-        ]
+    summary = Summary.of(source)
+    people = People.of(source, summary)
+    words = summary.words
+    yield from page(
+        TEMPLATES,
+        "receipt.html.jinja",
+        title=title or f"{words.title}: receipt",
+        verdict=_verdict(source, summary),
+        facts=_facts(source, words),
+        state_heads=[f"#{words.states[state].label.capitalize()}" for state in STATES],
+        accounts=_accounts(source, summary),
+        people=people.lines,
+        unlisted=people.unlisted,
+        other_people=people.others(),
+        steps=_steps(source, summary),
+        scope_sentence=words.scope,
+        scopes=_scopes(source),
+        proof=_proof(source, sealed=sealed),
+        proven=sealed or bool(source.end["signature"]),
+        meanings=list(words.meanings.items()),
+        accepted_note=words is not ACCESS,
     )
 
 
-def _proof(receipt: Receipt, *, sealed: bool) -> Iterator[str]:
-    end = receipt.lines[-1]
-    yield "<h2>How this file proves itself</h2>"
-    seal = f"with the receipt key {receipt.key_id}, checked when this page was made"
-    if not sealed:
-        seal = f"the file names the receipt key {receipt.key_id}; not checked when this page was made"
-    signature = "not signed"
-    if receipt.signed:
-        signature = f"by the Ed25519 key {receipt.public_key}; check that it is the key you expect"
-    yield _pairs(
-        [
-            ("Chain", f"complete: {len(receipt.lines)} lines, each with the hash of the one before"),
-            ("Last hash", end["hash"]),
-            ("Plan", f"checksum {receipt.plan}"),
-            ("Seal", seal),
-            ("Signature", signature),
-        ]
-    )
-    if not (sealed or receipt.signed):
-        yield "<p>Nothing that was checked for this page proves who wrote the file: anyone can make such a chain.</p>"
+@define
+class Summary:
+    """The numbers of a receipt, from one pass over its results and one over its steps.
+
+    Attributes:
+        words: How the page talks about it.
+        counts: Results by account and state.
+        found: Contacts found, by account.
+        people: Numbers of the people whose results are not all absent.
+        steps: How many attempts at steps there are.
+        plain_steps: How many of them ended as they should.
+        cut_off: Whether an attempt was cut off.
+    """
+
+    words: Wording
+    counts: Counter[tuple[str, str]] = field(factory=Counter[tuple[str, str]])
+    found: Counter[str] = field(factory=Counter[str])
+    people: dict[int, None] = field(factory=dict[int, None])
+    steps: int = 0
+    plain_steps: int = 0
+    cut_off: bool = False
+
+    @classmethod
+    def of(cls, source: ReportSource) -> Self:
+        """Read what there is to count."""
+        kind = str(source.head["kind"])
+        summary = cls(_wording(kind))
+        for line in source.of_type("result"):
+            summary.counts[line["account"], line["state"]] += 1
+            summary.found[line["account"]] += line["found"]
+            if line["state"] != summary.words.quiet:
+                summary.people[line["person"]] = None
+        for line in source.of_type("step"):
+            summary.steps += 1
+            summary.plain_steps += _as_it_should(line)
+            summary.cut_off = summary.cut_off or line["ended_at"] is None
+        return summary
+
+    def total(self, state: str) -> int:
+        """Return the number of results with this state, in all accounts."""
+        return sum(count for (_, found), count in self.counts.items() if found == state)
+
+    def state(self, state: str) -> State:
+        """Return how a state is shown."""
+        return self.words.states[state]
 
 
-def _accounts(receipt: Receipt) -> Iterator[str]:
-    counts = Counter((line["account"], line["state"]) for line in receipt.of("result"))
-    found: Counter[str] = Counter()
-    for line in receipt.of("result"):
-        found[line["account"]] += line["found"]
-    yield "<h2>Accounts</h2>"
-    rows = [
-        [
-            _text(account["account"]),
-            _text(account["title"]),
-            _number(found[account["account"]]),
-            *(_number(counts[account["account"], state]) for state in STATES),
-        ]
-        for account in receipt.lines[0]["accounts"]
-    ]
-    yield _table(["Account", "Vendor", "#Contacts found", "#Absent", "#Present", "#Unknown"], rows)
-
-
-def _people(receipt: Receipt) -> Iterator[str]:
-    results: dict[int, list[Mapping[str, Any]]] = {}
-    for line in receipt.of("result"):
-        results.setdefault(line["person"], []).append(line)
-    done = _done(receipt)
-    yield "<h2>People</h2>"
-    yield (
-        "<p>No person is named here. Each identifier is shown as the beginning of its pseudonym. The holder of the "
-        "receipt key can look one up with <code>contacts receipt find</code>.</p>"
-    )
-    shown = results
-    if len(results) > MAX_LISTED_PEOPLE:
-        shown = {n: lines for n, lines in results.items() if any(line["state"] != "absent" for line in lines)}
-        yield (
-            f"<p>{len(results) - len(shown)} of {len(results)} people are absent everywhere and are not listed here. "
-            "The receipt file contains all of them.</p>"
-        )
-    rows: list[list[str]] = []
-    for number, lines in shown.items():
-        for line in lines:
-            identifiers = "<br>".join(
-                f"{escape(i['kind'])} <code>{escape(i['hash'][:SHOWN_DIGITS])}</code> {_state(i['state'])}"
-                for i in line["identifiers"]
-            )
-            rows.append(
-                [
-                    _number(number),
-                    _text(line["account"]),
-                    _number(line["found"]),
-                    _text("; ".join(done.get((line["account"], number), ())) or "nothing"),
-                    f"<td>{_state(line['state'])}<br>{escape(line['reason'])}</td>",
-                    f"<td>{identifiers}</td>",
-                ]
-            )
-    if rows:
-        yield _table(["#Person", "Account", "#Found", "Done", "Verified", "Identifiers"], rows)
-
-
-def _kind_title(receipt: Receipt) -> str:
-    """Return what people call the kind of plan; a kind that is not known here is called by its name."""
-    return KIND_OF[receipt.kind].title if receipt.kind in KIND_OF else receipt.kind
-
-
-def _steps_of(receipt: Receipt) -> dict[tuple[str, str], list[str]]:
-    """Return the steps that changed a contact, by account and pseudonym."""
-    steps: dict[tuple[str, str], list[str]] = {}
-    for line in receipt.of("step"):
-        step = f"{line['operation']} (step {line['step']}, attempt {line['attempt']}: {line['state']})"
-        for contact in line["touched"]:
-            steps.setdefault((line["account"], contact), []).append(step)
-    return steps
-
-
-def _done(receipt: Receipt) -> dict[tuple[str, int], list[str]]:
-    """Return what was done for a person in an account, in words."""
-    steps = _steps_of(receipt)
+def _verdict(source: ReportSource, summary: Summary) -> Mapping[str, Any]:
+    state, words = str(source.end["state"]), summary.words
+    complete = state == "done" and all(summary.total(other) == 0 for other in set(STATES) - set(words.complete_with))
+    sentence = words.done if complete else STATE_SENTENCES.get(state, STATE_SENTENCES["incomplete"])
+    if words is ACCESS and not complete:
+        sentence = "Not everything could be read."
+    elif state == "refused" and not summary.steps:
+        sentence = "The run was refused before anything was changed."
+    numbers = ", ".join(f"{summary.total(each)} {words.states[each].label}" for each in STATES)
     return {
-        (line["account"], line["person"]): list(
-            dict.fromkeys(step for contact in line["contacts"] for step in steps.get((line["account"], contact), ()))
-        )
-        for line in receipt.of("found")
+        "complete": complete,
+        "sentence": sentence or state,
+        "reason": str(source.end["reason"]),
+        "numbers": numbers,
     }
 
 
-def _work(receipt: Receipt) -> Iterator[str]:
-    steps = receipt.of("step")
-    yield "<h2>What was done</h2>"
-    if not steps:
-        yield "<p>Nothing was changed.</p>"
-        return
-    rows = [
-        [
-            _text(line["account"]),
-            _number(line["round"]),
-            _number(line["step"]),
-            _number(line["attempt"]),
-            _text(line["operation"]),
-            *(_number(line[name]) for name in ("contacts", "confirmed", "absent", "failed", "unconfirmed")),
-            _text(
-                "; ".join(
-                    [line["state"], *line["reasons"], *(f"job {job['id'][:SHOWN_DIGITS]}" for job in line["jobs"])]
-                )
-            ),
-            _text(_time(line["ended_at"]) if line["ended_at"] else "cut off: its result is not known"),
+def _facts(source: ReportSource, words: Wording) -> list[tuple[str, object]]:
+    head = source.head
+    return [
+        ("Run", head["run"]),
+        ("Kind", words.title),
+        ("People", head["people"]),
+        ("Accounts", len(head["accounts"])),
+        ("Planned", _time(head["made_at"])),
+        ("Begun", _time(head["begun_at"])),
+        ("Ended", _time(source.end["ended_at"])),
+    ]
+
+
+def _accounts(source: ReportSource, summary: Summary) -> Iterator[Mapping[str, Any]]:
+    for account in source.head["accounts"]:
+        name = account["account"]
+        counts = [
+            {"label": summary.state(state).label.capitalize(), "number": summary.counts[name, state]}
+            for state in STATES
         ]
-        for line in steps
+        yield {"name": name, "vendor": account["title"], "found": summary.found[name], "counts": counts}
+
+
+@frozen
+class People:
+    """The lines about people: in full for some, in short for the others who are not absent.
+
+    Attributes:
+        lines: The results of listed people, person by person.
+        unlisted: How many people are not listed, and why.
+    """
+
+    lines: Sequence[Mapping[str, Any]]
+    unlisted: Mapping[str, Any]
+    _source: ReportSource
+    _summary: Summary
+    _others: Collection[int]
+
+    @classmethod
+    def of(cls, source: ReportSource, summary: Summary) -> Self:
+        """Choose whom to list, and read their lines."""
+        number = source.head["people"]
+        many = number > MAX_LISTED_PEOPLE
+        listed = set(islice(summary.people, MAX_LISTED_PEOPLE))
+        others = summary.people.keys() - listed if many else set[int]()
+        results = [line for line in source.of_type("result") if not many or line["person"] in listed]
+        results.sort(key=lambda line: line["person"])  # the accounts of each person stay in their order
+        work = _work(source, {line["person"] for line in results})
+        lines = [
+            _result(line, summary)
+            | {
+                "work": "; ".join(work.get((line["account"], line["person"]), ())) or "nothing",
+                "identifiers": [
+                    {"kind": i["kind"], "hash": i["hash"][:SHOWN_DIGITS], "state": summary.state(i["state"])}
+                    for i in line["identifiers"]
+                ],
+            }
+            for line in results
+        ]
+        unlisted = {
+            "absent": number - len(summary.people) if many else 0,
+            "people": number,
+            "others": len(others),
+            "word": summary.words.nowhere,
+        }
+        return cls(lines, unlisted, source, summary, others)
+
+    def others(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the results of people who are neither listed nor absent."""
+        for line in self._source.of_type("result"):
+            if line["state"] != self._summary.words.quiet and line["person"] in self._others:
+                yield _result(line, self._summary)
+
+
+def _result(line: Line, summary: Summary) -> dict[str, Any]:
+    state = summary.state(line["state"])
+    return {name: line[name] for name in ("person", "account", "found", "reason")} | {"state": state}
+
+
+def _work(source: ReportSource, people: Collection[int]) -> dict[tuple[str, int], dict[str, None]]:
+    """Return what was done for these people in each account, in words."""
+    persons: dict[tuple[str, str], list[int]] = {}  # of a contact, by account and pseudonym
+    for line in source.of_type("found"):
+        if line["person"] in people:
+            for contact in line["contacts"]:
+                persons.setdefault((line["account"], contact), []).append(line["person"])
+    work: dict[tuple[str, int], dict[str, None]] = {}
+    for line in source.of_type("step"):
+        state = STEP_STATES.get(line["state"], line["state"])
+        words = f"{_operation(line)} (step {line['step']}, attempt {line['attempt']}: {state})"
+        for contact in line["touched"]:
+            for person in persons.get((line["account"], contact), ()):
+                work.setdefault((line["account"], person), {})[words] = None
+    return work
+
+
+def _operation(line: Line) -> str:
+    """Return the name of an operation in words."""
+    name = str(line["operation"])
+    return OPERATIONS.get(name) or name.replace("_", " ").capitalize()
+
+
+def _as_it_should(step: Line) -> bool:
+    return bool(step["ended_at"]) and step["state"] in {"done", "accepted"} and not (step["failed"] or step["reasons"])
+
+
+def _steps(source: ReportSource, summary: Summary) -> Mapping[str, Any]:
+    unlisted = summary.plain_steps if summary.steps > MAX_LISTED_STEPS else 0
+    lines = (_step(line) for line in source.of_type("step") if not (unlisted and _as_it_should(line)))
+    return {"total": summary.steps, "unlisted": unlisted, "lines": lines, "cut_off": summary.cut_off}
+
+
+def _step(line: Line) -> Mapping[str, Any]:
+    attempt = f", attempt {line['attempt']}" if line["attempt"] > 1 else ""
+    after = f", round {line['round']}" if line["round"] > 1 else ""
+    contacts = "1 contact" if line["contacts"] == 1 else f"{line['contacts']} contacts"
+    counts = ", ".join(f"{line[name]} {word}" for name, word in COUNTS.items() if line[name])
+    state = STEP_STATES.get(line["state"], str(line["state"]))
+    jobs = [f"job {job['id'][:SHOWN_DIGITS]}" for job in line["jobs"]]
+    return {
+        "account": line["account"],
+        "number": line["step"],
+        "work": f"{_operation(line)}{attempt}{after}: {contacts}",
+        "result": "; ".join([f"{state}: {counts}" if counts else state, *line["reasons"], *jobs]),
+        "ended": _time(line["ended_at"], zone="") if line["ended_at"] else "",
+    }
+
+
+def _scopes(source: ReportSource) -> Iterator[Mapping[str, Any]]:
+    for line in source.of_type("scope"):
+        yield {"account": line["account"], "unreached": [(item["what"], item["why"]) for item in line["unreached"]]}
+
+
+def _proof(source: ReportSource, *, sealed: bool) -> list[tuple[str, str]]:
+    head, end = source.head, source.end
+    seal = f"with the receipt key {head['key']}, checked when this page was made"
+    if not sealed:
+        seal = f"the file names the receipt key {head['key']}; not checked when this page was made"
+    signature = "not signed"
+    if end["signature"]:
+        signature = f"by the Ed25519 key {end['public_key']}; check that it is the key you expect"
+    return [
+        ("Chain", f"complete: {source.line_count} lines, each with the hash of the one before"),
+        ("Last hash", end["hash"]),
+        ("Archive" if head["kind"] == "access" else "Plan", f"checksum {head['plan']}"),
+        ("Seal", seal),
+        ("Signature", signature),
     ]
-    head = [
-        "Account",
-        "#Round",
-        "#Step",
-        "#Attempt",
-        "Operation",
-        "#Contacts",
-        "#Confirmed",
-        "#Already gone",
-        "#Failed",
-    ]
-    yield _table([*head, "#Unconfirmed", "Outcome", "Ended"], rows)
-    if any(line["ended_at"] is None for line in steps):
-        yield "<p>An attempt that was cut off was repeated, which changes nothing more.</p>"
 
 
-def _residual_data(receipt: Receipt) -> Iterator[str]:
-    yield "<h2>Residual data</h2>"
-    yield "<p>Deleting contacts leaves this behind. Where it matters, it has to be removed separately.</p>"
-    for line in receipt.of("scope"):
-        yield f"<h3>{escape(line['account'])}</h3>"
-        if line["unreached"]:
-            yield _pairs((item["what"], item["why"]) for item in line["unreached"])
-        else:
-            yield "<p>The provider states nothing. That does not mean that nothing is left behind.</p>"
-
-
-def escape(value: object) -> str:
-    """Return text without markup, in which every character is visible."""
-    return escape_markup("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value)))
-
-
-def _time(written: str) -> str:
-    return datetime.fromisoformat(written).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _state(state: str) -> str:
-    return f'<span class="{escape(state)}">{escape(state)}</span>'
-
-
-def _text(value: object) -> str:
-    return f"<td>{escape(value)}</td>"
-
-
-def _number(value: object) -> str:
-    return f'<td class="n">{escape(value)}</td>'
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a table. Heads that begin with # are above numbers."""
-    marks = [(' class="n"', name[1:]) if name.startswith("#") else ("", name) for name in head]
-    heads = "".join(f'<th scope="col"{mark}>{escape(name)}</th>' for mark, name in marks)
-    body = "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)
-    return f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
-
-
-def _pairs(pairs: Iterable[tuple[str, object]]) -> str:
-    return "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in pairs) + "</dl>"
+def _time(written: str, zone: str = " UTC") -> str:
+    return datetime.fromisoformat(written).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") + zone

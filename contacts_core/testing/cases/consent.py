@@ -20,13 +20,13 @@ from contacts_core.models import (
     OutcomeState,
     merge_consent,
 )
-from contacts_core.operations import preview_consent
 from contacts_core.provider import (
     ErasesMailData,
     FindsConsent,
     ReadsConsent,
     UpsertsContacts,
     WritesConsent,
+    preview_consent,
 )
 from contacts_core.testing.cases.shared import Cases, case
 from contacts_core.testing.harness import Harness

@@ -285,6 +285,18 @@ class ReadCases(Cases):
         assert set(got[someone.id].identifiers) == set(someone.identifiers)
 
     @case(GetsContacts)
+    def test_a_raw_contact_is_the_contact_and_names_nobody_else(self, harness: Harness) -> None:
+        someone, other = self.people(harness)
+        assert isinstance(harness.provider, GetsContacts)
+        raw = harness.client.run(harness.provider.raw_contact(someone.id))
+        if raw is None:  # the vendor sends contacts only together with other data
+            return
+        content = raw.content.decode()
+        assert any(identifier.value in content for identifier in someone.identifiers), "it is not the contact"
+        named = [identifier.kind.value for identifier in other.identifiers if identifier.value in content]
+        assert not named, f"it has another contact's {', '.join(named)}"
+
+    @case(GetsContacts)
     @pytest.mark.parametrize("wrong", INVALID_IDS, ids=lambda value: repr(value[:12]))
     def test_what_is_no_id_is_refused_unsent(self, harness: Harness, wrong: str) -> None:
         vendor = harness.provider
