@@ -288,7 +288,7 @@ class Agreement:
             self._wrong(2, "it begins another run")
             return
         self._run = run
-        if run.get("goal", "absent") not in GOALS:
+        if _goal(run) not in GOALS:
             self._wrong(0, "its goal is not known")
         self._accounts = {item["account"]: _Results(self._people) for item in run["accounts"]}
         if len(self._accounts) != len(run["accounts"]):
@@ -301,7 +301,7 @@ class Agreement:
             return
         if not results.identifiers(line["person"]) <= {item["hash"] for item in line["identifiers"]}:
             self._wrong(3, "it lacks some identifiers of this person")
-        gone = line["state"] == "absent" and self._run.get("goal", "absent") == "absent"
+        gone = line["state"] == "absent" and _goal(self._run) == "absent"
         if gone and any(item["state"] != "absent" for item in line["identifiers"]):
             self._wrong(3, "it says absent, and its identifiers do not")
 
@@ -318,9 +318,14 @@ class Agreement:
             self._wrong(5, "its numbers are not those of the results")
         if end["run"] != self._run["run"]:
             self._wrong(5, "it is the end of another run")
-        reached = GOALS.get(self._run.get("goal", "absent"), ())
+        reached = GOALS.get(_goal(self._run), ())
         if end["state"] == "done" and sum(counts[state] for state in reached) != counts.total():
             self._wrong(5, "it says done, and the results do not")
+
+
+def _goal(run: Line) -> str:
+    """Return what a run was to reach; a goal that is no text is none that is known."""
+    return str(run.get("goal", "absent"))
 
 
 class _Results:
