@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, Self, cast
 
 __all__ = ["END_STATES", "FORMAT", "LARGEST_INTEGER", "STATES", "Agreement", "misfit"]
 
@@ -243,6 +243,15 @@ class Agreement:
         self._lines = self._persons = 0
         self._states = Counter[str]()
 
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close what the lines of people were read from."""
+        for results in self._accounts.values():
+            results.close()
+
     def show(self, line: Line) -> None:
         """Take note of the next line."""
         self._lines += 1
@@ -279,7 +288,7 @@ class Agreement:
             self._wrong(2, "it begins another run")
             return
         self._run = run
-        if run.get("goal", "absent") not in GOALS:
+        if _goal(run) not in GOALS:
             self._wrong(0, "its goal is not known")
         self._accounts = {item["account"]: _Results(self._people) for item in run["accounts"]}
         if len(self._accounts) != len(run["accounts"]):
@@ -292,7 +301,7 @@ class Agreement:
             return
         if not results.identifiers(line["person"]) <= {item["hash"] for item in line["identifiers"]}:
             self._wrong(3, "it lacks some identifiers of this person")
-        gone = line["state"] == "absent" and self._run.get("goal", "absent") == "absent"
+        gone = line["state"] == "absent" and _goal(self._run) == "absent"
         if gone and any(item["state"] != "absent" for item in line["identifiers"]):
             self._wrong(3, "it says absent, and its identifiers do not")
 
@@ -309,9 +318,14 @@ class Agreement:
             self._wrong(5, "its numbers are not those of the results")
         if end["run"] != self._run["run"]:
             self._wrong(5, "it is the end of another run")
-        reached = GOALS.get(self._run.get("goal", "absent"), ())
+        reached = GOALS.get(_goal(self._run), ())
         if end["state"] == "done" and sum(counts[state] for state in reached) != counts.total():
             self._wrong(5, "it says done, and the results do not")
+
+
+def _goal(run: Line) -> str:
+    """Return what a run was to reach; a goal that is no text is none that is known."""
+    return str(run.get("goal", "absent"))
 
 
 class _Results:
@@ -332,6 +346,12 @@ class _Results:
             next(self._lines)
         self.next = person + 1
         return {item["hash"] for item in next(self._lines)["identifiers"]}
+
+    def close(self) -> None:
+        """Read no more lines."""
+        lines: Any = self._lines
+        if isinstance(lines, Generator):
+            lines.close()
 
     def complete(self, people: int) -> bool:
         """Return whether there was a result for each of so many people."""

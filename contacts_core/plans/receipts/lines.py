@@ -9,20 +9,22 @@ import tempfile
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Protocol, Self, TypeAlias, overload
+from typing import IO, Any, Protocol, Self, TypeAlias, TypeVar, cast, overload
 
 from attrs import frozen
 
 from contacts_core.errors import ContactsError
 
-__all__ = ["InFile", "InMemory", "InTemporaryFile", "Line", "Lines", "ReceiptBroken", "Source", "split"]
+__all__ = ["InFile", "InMemory", "InTemporaryFile", "Line", "Lines", "ReceiptBroken", "Source", "reading", "split"]
 
 PIECE_SIZE = 65_536  # bytes that are read at a time
 CHANGED = "the receipt was changed after it was checked"
 
+T = TypeVar("T")
 Line: TypeAlias = Mapping[str, Any]
 Source: TypeAlias = Callable[[], Iterator[bytes]]
 """Yields the same content, in pieces of any size, each time it is called."""
@@ -39,6 +41,16 @@ class ReceiptBroken(ContactsError):
 
 class _Digest(Protocol):
     def update(self, data: bytes, /) -> None: ...
+
+
+@contextmanager
+def reading(pieces: Iterator[T]) -> Generator[Iterator[T]]:
+    """Close a generator, and so the file that it reads, at the end of the block instead of when it is collected."""
+    try:
+        yield pieces
+    finally:
+        if isinstance(pieces, Generator):
+            cast("Generator[T]", pieces).close()
 
 
 @frozen
@@ -144,11 +156,12 @@ class Lines(Sequence[Line]):
         digest, types, states = hashlib.sha256(), Counter[str](), Counter[str]()
         first: Line = {}
         last: Line = {}
-        for last in parse(_digested(source(), digest)):
-            first = first or last
-            types[last["type"]] += 1
-            if last["type"] == "result":
-                states[last["state"]] += 1
+        with reading(source()) as pieces, reading(_digested(pieces, digest)) as digested:
+            for last in parse(digested):
+                first = first or last
+                types[last["type"]] += 1
+                if last["type"] == "result":
+                    states[last["state"]] += 1
         return cls(source, _Facts(digest.digest(), types.total(), first, last, types, states))
 
     @property
@@ -167,23 +180,25 @@ class Lines(Sequence[Line]):
             ReceiptBroken: At the end: it is not the content that was checked.
         """
         digest = hashlib.sha256()
-        yield from _digested(self._source(), digest)
+        with reading(self._source()) as pieces:
+            yield from _digested(pieces, digest)
         if digest.digest() != self._facts.digest:
             raise ReceiptBroken(self._facts.size, CHANGED)
 
     def __iter__(self) -> Iterator[Line]:
         """Read the lines."""
         mark = f'"type":"{self._type}"'.encode() if self._type else b""
-        for number, piece in enumerate(split(self.content()), 1):
-            if mark not in piece:
-                continue
-            try:
-                line: Line = json.loads(piece)
-                chosen = line["type"] == self._type
-            except (ValueError, TypeError, KeyError):
-                raise ReceiptBroken(number, CHANGED) from None
-            if chosen or not self._type:
-                yield line
+        with reading(self.content()) as content, reading(split(content)) as pieces:
+            for number, piece in enumerate(pieces, 1):
+                if mark not in piece:
+                    continue
+                try:
+                    line: Line = json.loads(piece)
+                    chosen = line["type"] == self._type
+                except (ValueError, TypeError, KeyError):
+                    raise ReceiptBroken(number, CHANGED) from None
+                if chosen or not self._type:
+                    yield line
 
     def __len__(self) -> int:
         """Return the number of lines, without reading them."""

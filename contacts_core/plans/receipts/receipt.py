@@ -41,6 +41,7 @@ from contacts_core.plans.receipts.lines import (
     Lines,
     ReceiptBroken,
     Source,
+    reading,
     split,
 )
 from contacts_core.storage.private_files import owner_only
@@ -204,8 +205,8 @@ class Receipt:
     @classmethod
     def check(cls, source: Source) -> Self:
         """Read a receipt from anything that yields its content as often as it is asked, and check it; see `parse`."""
-        agreement = Agreement(lambda: _people(source))
-        lines = Lines.read(source, lambda pieces: _checked(pieces, agreement))
+        with Agreement(lambda: _people(source)) as agreement:
+            lines = Lines.read(source, lambda pieces: _checked(pieces, agreement))
         if found := agreement.first():
             raise ReceiptBroken(*found)
         end = lines[-1]
@@ -372,17 +373,18 @@ class Receipt:
 def _checked(pieces: Iterator[bytes], agreement: Agreement) -> Iterator[Line]:
     """Yield the lines, each checked to be as it was written and in its place."""
     previous, number, ended = FIRST_HASH, 0, False
-    for number, piece in enumerate(split(pieces), 1):
-        line = _parsed(number, piece)
-        if ended:
-            raise ReceiptBroken(number, "it comes after the end")
-        if line["n"] != number:
-            raise ReceiptBroken(number, f"it is number {line['n']}: a line was dropped, added or moved")
-        if line["prev"] != previous:
-            raise ReceiptBroken(number, "it does not follow the line before")
-        previous, ended = str(line["hash"]), line["type"] == "end"
-        agreement.show(line)
-        yield line
+    with reading(split(pieces)) as lines:
+        for number, piece in enumerate(lines, 1):
+            line = _parsed(number, piece)
+            if ended:
+                raise ReceiptBroken(number, "it comes after the end")
+            if line["n"] != number:
+                raise ReceiptBroken(number, f"it is number {line['n']}: a line was dropped, added or moved")
+            if line["prev"] != previous:
+                raise ReceiptBroken(number, "it does not follow the line before")
+            previous, ended = str(line["hash"]), line["type"] == "end"
+            agreement.show(line)
+            yield line
     if not ended:
         raise ReceiptBroken(number, "it is not the end; lines after it are missing")
 
@@ -390,11 +392,12 @@ def _checked(pieces: Iterator[bytes], agreement: Agreement) -> Iterator[Line]:
 def _people(source: Source) -> Iterator[Line]:
     """Yield the lines of people once more."""
     number = 0
-    for number, piece in enumerate(split(source()), 1):
-        if b'"type":"person"' in piece:
-            line = _parsed(number, piece)
-            if line["type"] == "person":
-                yield line
+    with reading(source()) as content, reading(split(content)) as pieces:
+        for number, piece in enumerate(pieces, 1):
+            if b'"type":"person"' in piece:
+                line = _parsed(number, piece)
+                if line["type"] == "person":
+                    yield line
     raise ReceiptBroken(number, "the file was changed while it was read")
 
 
