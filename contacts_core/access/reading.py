@@ -16,12 +16,20 @@ from contacts_core import operations
 from contacts_core.access.matching import withheld
 from contacts_core.access.model import AccessReport, AccountAccess, ContactAccess
 from contacts_core.errors import ContactsError, NotFound, UnexpectedPayload
-from contacts_core.models import Contact, Identifier, IdentifierKind
+from contacts_core.models import Consent, Contact, Coverage, Identifier, IdentifierKind
 from contacts_core.plans.model import IdentifierExpansion
 from contacts_core.plans.planning import lookup
 from contacts_core.plans.planning.lookup import LookUp
 from contacts_core.plans.receipts.reasons import OTHER, WORDS
-from contacts_core.provider import DeletesContacts, Flow, GetsContacts, Provider, RawContact, ReadsLists
+from contacts_core.provider import (
+    DeletesContacts,
+    FindsConsent,
+    Flow,
+    GetsContacts,
+    Provider,
+    RawContact,
+    ReadsLists,
+)
 from contacts_core.provider.payloads import raw_json
 
 __all__ = ["read_accounts"]
@@ -100,6 +108,23 @@ class AccountState:
             self.gaps.append(f"{missing} contact(s) were deleted or changed meanwhile")
         return fresh
 
+    def statements(self, known: Collection[Identifier]) -> Flow[tuple[Mapping[str, str], ...] | None]:
+        """Read the statements of consent about these identifiers; None if they could not be read.
+
+        A vendor may keep statements about people who are no contacts.
+        """
+        if not isinstance(self.provider, FindsConsent):
+            return None
+        try:
+            found = yield from operations.find_consent(self.provider, known)
+        except ContactsError as error:
+            self.gaps.append(f"statements of consent could not be read: {_reason(error)}")
+            return None
+        if found.mismatched:
+            wrong = sum(found.mismatched.values())
+            self.gaps.append(f"the vendor answered with {wrong} statement(s) of consent about other people")
+        return tuple(_statement(each) for said in found.statements.values() for each in said)
+
     def _raw(self, contact_id: str) -> Flow[RawContact | None]:
         if not isinstance(self.provider, GetsContacts):
             return None
@@ -135,17 +160,24 @@ def read_accounts(
     left_out = _left_out(known, states)
     own = {name: [id for id in state.found if (name, id) not in left_out] for name, state in states.items()}
     contacts = yield {name: state.details(known, own[name]) for name, state in states.items() if own[name]}
+    consent = yield {name: state.statements(known) for name, state in states.items() if not state.error}
     followed = tuple(identifier for identifier in known if identifier not in asked)
     report = AccessReport(made_at, tuple(asked), followed, tuple(_leads(known, states, left_out)), ())
     accounts = (
-        _account(name, state, contacts.get(name, ()), [id for id in state.found if (name, id) in left_out])
+        _account(
+            name, state, contacts.get(name, ()), consent.get(name), [id for id in state.found if (name, id) in left_out]
+        )
         for name, state in states.items()
     )
     return evolve(report, accounts=tuple(accounts))
 
 
 def _account(
-    name: str, state: AccountState, contacts: tuple[ContactAccess, ...], left_out: Sequence[str]
+    name: str,
+    state: AccountState,
+    contacts: tuple[ContactAccess, ...],
+    consent: tuple[Mapping[str, str], ...] | None,
+    left_out: Sequence[str],
 ) -> AccountAccess:
     provider = state.provider
     return AccountAccess(
@@ -155,12 +187,28 @@ def _account(
         account_id=state.account_id,
         read=state.read,
         contacts=contacts,
+        consent=consent,
         error=state.error,
         unknown=state.unknown,
         withheld=tuple(left_out),
         gaps=tuple(dict.fromkeys(state.gaps)),
         residual_data=dict(provider.residual_data) if isinstance(provider, DeletesContacts) else {},
     )
+
+
+def _statement(statement: Consent) -> dict[str, str]:
+    """Return a statement of consent as names and values for people, without those that the vendor does not tell."""
+    values = {
+        "address or number": statement.identifier.value,
+        "channel": statement.channel.value,
+        "says": statement.state.value,
+        "reason": statement.reason.value if statement.reason else "",
+        "topic": statement.scope,
+        "covers": "" if statement.coverage is Coverage.ALL else "all but messages that belong to a transaction",
+        "made at": statement.at.isoformat(timespec="seconds") if statement.at else "",
+        "evidence": statement.evidence,
+    }
+    return {name: value for name, value in values.items() if value}
 
 
 def _left_out(known: Collection[Identifier], states: Mapping[str, AccountState]) -> set[tuple[str, str]]:

@@ -21,9 +21,9 @@ from contacts_core import AsyncContacts, Contact, Contacts, Identifier
 from contacts_core.access import AccessReport, access_report, access_report_async
 from contacts_core.access.archive import archive_files
 from contacts_core.access.page import report_page
-from contacts_core.errors import InvalidInput, NotFound, Unavailable
+from contacts_core.errors import Forbidden, InvalidInput, NotFound, Unavailable
 from contacts_core.formats import plain
-from contacts_core.models import Address, ContactList, Page
+from contacts_core.models import Address, Channel, Consent, ConsentReason, ConsentState, ContactList, Page
 from contacts_core.plans import IdentifierExpansion, Receipt, ReceiptBroken
 from contacts_core.plans.receipts.receipt import write
 from contacts_core.provider import Flow, RawContact, Stream
@@ -218,6 +218,14 @@ class ForgetfulProvider(MemoryProvider):
         raise Unavailable("down", provider="memory", status=503)
 
 
+class SilentProvider(MemoryProvider):
+    """A vendor that refuses to tell its statements of consent."""
+
+    def find_consent(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Consent]]]:
+        yield from ()
+        raise Forbidden("no access to suppressions")
+
+
 @frozen(kw_only=True)
 class RawProvider(MemoryProvider):
     """Sends a raw contact, which may be another one."""
@@ -288,7 +296,7 @@ class TestGaps:
 
 
 def test_statements_of_consent_are_shown_and_written_where_there_are_some() -> None:
-    report = access_report(JANE, [account(contact("c1", JANE))])
+    report = access_report(JANE, [account(contact("c1", JANE), kind=SilentProvider)])
     assert "Statements of consent were not read in: crm." in text(report)
     statement = {"Channel": "email", "State": "revoked", "Reason": "unsubscribe <b>"}
     report = evolve(report, accounts=(evolve(report.accounts[0], consent=(statement,)),))
@@ -297,6 +305,21 @@ def test_statements_of_consent_are_shown_and_written_where_there_are_some() -> N
     assert "<dt>Reason</dt><dd>unsubscribe &lt;b&gt;</dd>" in page
     content, _ = archive_files(report, KEY)
     assert json.loads(content["report.json"])["accounts"][0]["consent"] == [statement]
+
+
+def test_statements_are_read_also_of_who_is_no_contact_and_never_of_others() -> None:
+    about = [Consent(who, Channel.EMAIL, ConsentState.REVOKED, reason=ConsentReason.COMPLAINT) for who in (JANE, JOHN)]
+    client = account()
+    client.provider.store.consent |= dict.fromkeys(about)
+    (read,) = access_report(JANE, [client]).accounts
+    assert read.consent is not None
+    (statement,) = read.consent
+    assert statement == {
+        "address or number": JANE.value,
+        "channel": "email",
+        "says": "revoked",
+        "reason": "complaint",
+    }
 
 
 def test_a_receipt_cannot_say_done_if_something_is_unknown() -> None:
