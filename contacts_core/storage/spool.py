@@ -15,7 +15,7 @@ from typing import Any
 
 __all__ = ["Spool"]
 
-CACHE_KB = 4096
+CACHE_KB = 1024
 PAGE_SIZE = 500  # rows fetched at once
 
 
