@@ -16,7 +16,7 @@ from contacts_bird import mapping as bird
 from contacts_bird.payloads import ContactDetails as BirdContact
 from contacts_bird.payloads import IdentifierRef
 from contacts_core import Contact, FieldType, Identifier, IdentifierKind, Job, JobState
-from contacts_core.models import Address
+from contacts_core.models import Address, Preview, Shape
 from contacts_sendgrid import mapping as sendgrid
 from contacts_sendgrid.payloads import ContactDetails as SendGridContact
 from contacts_sendgrid.payloads import ExportStatus, FieldDefinitions, FieldDetails
@@ -38,7 +38,12 @@ FIELDS = FieldDefinitions(
         FieldDetails(id="_rf25_T", name="external_id"),
     ],
 )
+SENDGRID = Shape(fields=tuple(map(sendgrid.field, FIELDS.custom_fields or ())))
 HEADER = ["EMAIL", "ALTERNATE_EMAILS", "CONTACT_ID", "SCORE", "PLAN", "RENEWAL", "ODD", "WHATSAPP", "BRAND_NEW"]
+
+
+def losses(preview: Preview) -> dict[str, str]:
+    return {loss.field: loss.code.value for loss in preview.losses}
 
 
 class TestSendGridFiles:
@@ -49,7 +54,7 @@ class TestSendGridFiles:
 
     def test_values_take_the_type_of_their_field(self) -> None:
         contact = self.row(CONTACT_ID="1", SCORE="42", PLAN="042", RENEWAL="2025-01-02T00:00:00Z", ODD="?")
-        renewal = datetime(2025, 1, 2, tzinfo=UTC)
+        renewal = date(2025, 1, 2)
         assert contact.custom == {"score": 42, "Plan": "042", "renewal": renewal, "odd": "?"}
 
     @pytest.mark.parametrize(("text", "value"), [("1.5", 1.5), ("1e3", 1000.0), ("many", "many"), ("-7", -7)])
@@ -68,16 +73,19 @@ class TestSendGridFiles:
         assert contact.extra == {"brand_new": "x", "whatsapp": "+12025550143"}
 
     def test_an_import_file_has_the_columns_that_are_used(self) -> None:
-        lost: set[str] = set()
         people: list[dict[str, Any]] = [
-            {"email": "a@example.com", "custom_fields": {"e2_T": "x,\ny"}, "alternate_emails": ["b@example.com"]},
+            {"email": "a@example.com", "custom_fields": {"e2_T": "x,\ny"}},
             {"external_id": "7"},
         ]
-        columns, content = sendgrid.import_file(people, FIELDS, lost)
+        columns, content = sendgrid.import_file(people, FIELDS)
         header, *rows = csv.reader(io.StringIO(gzip.decompress(content).decode(), newline=""))
         assert (columns, header) == (["_rf2_T", "_rf25_T", "e2_T"], ["email", "external_id", "e2_T"])
         assert rows == [["a@example.com", "", "x,\ny"], ["", "7", ""]]
-        assert lost == {"another email"}
+        assert all(map(sendgrid.is_importable, people))
+
+    @pytest.mark.parametrize("more", [{"alternate_emails": ["b@example.com"]}, {"custom_fields": {"e2_T": None}}])
+    def test_what_no_cell_can_say_is_not_imported(self, more: dict[str, Any]) -> None:
+        assert not sendgrid.is_importable({"email": "a@example.com", **more})
 
     def test_states_of_exports(self) -> None:
         job = Job(provider="sendgrid", id="1")
@@ -102,8 +110,9 @@ class TestSendGridWriting:
             address=Address(line1="1 Road", city="Town", formatted="1 Road, Town"),
             custom={"SCORE": 5, "renewal": date(2025, 1, 2), "plan": True, "odd": ("a", "b"), "none": 1},
         )
-        ids = {field.name.lower(): field for field in FIELDS.custom_fields or ()}
-        assert sendgrid.to_write(contact, ids, lost) == {
+        preview = sendgrid.preview(contact, SENDGRID)
+        assert preview.written is not None
+        assert sendgrid.to_write(preview.written, {each.name: each.id for each in FIELDS.custom_fields or ()}) == {
             "email": "first@example.com",
             "alternate_emails": ["second@example.com"],
             "phone_number_id": "+12025550143",
@@ -111,17 +120,28 @@ class TestSendGridWriting:
             "city": "Town",
             "custom_fields": {"e1_N": 5, "e3_D": "01/02/2025", "e2_T": "true", "e4_X": '["a","b"]'},
         }
-        assert lost == {"another phone", "identifier shoe", "address", "full_name", "custom field none"}
+        assert losses(preview) == {
+            "phone": "TOO_MANY",
+            "other.shoe": "NO_PLACE",
+            "address.formatted": "NO_PLACE",
+            "full_name": "NO_PLACE",
+            "custom.none": "NO_FIELD",
+            "custom.SCORE": "RESPELLED",
+            "custom.plan": "RETYPED",
+            "custom.odd": "RETYPED",
+        }
 
     def test_own_contacts_go_back_as_they_are_stored(self) -> None:
         own = Contact(provider="sendgrid", id="1", identifiers=(Identifier.phone("15555555555"),), extra={"line": "x"})
-        assert sendgrid.to_write(own, {}, set()) == {"phone_number_id": "15555555555", "line": "x"}
+        assert losses(sendgrid.preview(own, SENDGRID)) == {}
+        assert sendgrid.to_write(own, {}) == {"phone_number_id": "15555555555", "line": "x"}
 
     def test_at_most_five_alternates(self) -> None:
-        lost: set[str] = set()
         many = Contact(identifiers=tuple(Identifier.email(f"p{n}@example.com") for n in range(8)))
-        assert len(sendgrid.to_write(many, {}, lost)["alternate_emails"]) == 5
-        assert lost == {"another email"}
+        preview = sendgrid.preview(many, SENDGRID)
+        assert preview.written is not None
+        assert len(sendgrid.to_write(preview.written, {})["alternate_emails"]) == 5
+        assert losses(preview) == {"email": "TOO_MANY"}
 
     @pytest.mark.parametrize(
         ("link", "token"),
