@@ -18,6 +18,7 @@ __all__ = ["Loss", "LossCode", "LossCount", "Preview", "Shape", "differences", "
 
 WHOLE = "contact"
 TEXTS = ("first_name", "last_name", "full_name", "organization", "title")
+EMPTY: tuple[object, ...] = (None, "", ())
 TIMES = ("created_at", "updated_at")
 PARTS = tuple(each.name for each in fields(Address))
 
@@ -149,7 +150,7 @@ def flattened(contact: Contact) -> dict[str, Any]:
         values |= {f"address.{name}": text for name, text in zip(PARTS, astuple(contact.address), strict=True) if text}
     if contact.tags:
         values["tags"] = contact.tags
-    values |= {f"custom.{name}": value for name, value in contact.custom.items() if value is not None}
+    values |= {f"custom.{name}": value for name, value in contact.custom.items() if value not in EMPTY}
     values |= {f"lists.{name}": name for name in contact.lists or ()}
     values |= {f"extra.{name}": value for name, value in contact.extra.items()}
     return values | {name: value for name in TIMES if (value := getattr(contact, name))}

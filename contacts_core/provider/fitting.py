@@ -68,6 +68,10 @@ class Fitting:
         self._values[name] = value
         self._lose(name, code, detail)
 
+    def set(self, name: str, value: Any) -> None:
+        """Put a value that says the same as what was given, so that nothing is lost."""
+        self._values[name] = value
+
     def cut(self, longest: Mapping[str, int]) -> None:
         """Cut texts that are longer than so many characters."""
         for name, most in longest.items():

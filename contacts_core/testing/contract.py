@@ -13,6 +13,7 @@ import pytest
 from contacts_core.provider import CreatesLists, Exports, Provider, UpsertsContacts, capabilities
 from contacts_core.testing.cases.changes import ChangeCases
 from contacts_core.testing.cases.faults import FaultCases
+from contacts_core.testing.cases.preview import PreviewCases
 from contacts_core.testing.cases.read import ReadCases
 from contacts_core.testing.cases.shared import Case, Cases
 from contacts_core.testing.cases.write import WriteCases
@@ -38,7 +39,7 @@ NEEDED_WITH_EMULATOR = (
 )
 
 
-class ProviderContract(ReadCases, WriteCases, ChangeCases, FaultCases):
+class ProviderContract(ReadCases, WriteCases, PreviewCases, ChangeCases, FaultCases):
     """Subclass it in a test module; pytest does the rest.
 
     Cases are chosen by the capabilities that ``provider`` declares, never by its name. Each runs with `Contacts` and

@@ -9,7 +9,18 @@ from typing import Any
 from attrs import define, evolve, field, fields, frozen
 
 from contacts_core.errors import NotFound
-from contacts_core.models import Contact, ContactList, Count, FieldDefinition, FieldType, Identifier, Outcome, Page
+from contacts_core.models import (
+    Contact,
+    ContactList,
+    Count,
+    FieldDefinition,
+    FieldType,
+    Identifier,
+    Outcome,
+    Page,
+    Preview,
+    Shape,
+)
 from contacts_core.provider import (
     AddsToLists,
     Counts,
@@ -166,6 +177,10 @@ class MemoryProvider(
             ]
         )
 
+    def preview(self, contact: Contact, shape: Shape) -> Preview:
+        custom = {name: value for name, value in contact.custom.items() if value is not None}
+        return Preview(evolve(contact, custom=custom), (), contact)
+
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         yield from ()
         (contact,) = contacts
@@ -177,8 +192,9 @@ class MemoryProvider(
         identifiers = tuple(dict.fromkeys([*(known.identifiers if known else ()), *contact.identifiers]))
         joined = tuple(dict.fromkeys([*((known and known.lists) or ()), *lists]))
         kept = _filled(contact, known) if known else contact
+        custom = {name: value for name, value in kept.custom.items() if value is not None}
         self.store.contacts[contact_id] = evolve(
-            kept, provider=self.name, id=contact_id, identifiers=identifiers, lists=joined
+            kept, provider=self.name, id=contact_id, identifiers=identifiers, lists=joined, custom=custom
         )
         return done(contact_id)
 

@@ -19,10 +19,13 @@ from contacts_core.models import (
     Contact,
     ContactList,
     FieldDefinition,
+    FieldType,
     Identifier,
     IdentifierKind,
     Outcome,
     Page,
+    Preview,
+    Shape,
 )
 from contacts_core.provider import (
     AddsToLists,
@@ -105,6 +108,7 @@ class Bird(
     title = "Bird workspace contacts and lists"
     member_batch_size = 100
     list_name_lengths = (2, 256)
+    fields_defined_first = True
     concurrency = 8
     export_includes_lists = False  # an answer may leave the lists out
     # Documented for a sibling API of the same vendor; the Contacts API names no numbers.
@@ -356,7 +360,8 @@ class Bird(
         read = yield from flows.read_each(lacking, self.concurrency, self._identifiers_told)
         known |= {id: tuple(dict.fromkeys([*known[id], *identifiers])) for id, identifiers in read.items()}
         gone = set(lacking) - read.keys()
-        return [mapping.contact(each, known[each.id], self.keys) for each in found if each.id not in gone]
+        contacts = [mapping.contact(each, known[each.id], self.keys) for each in found if each.id not in gone]
+        return (yield from self._with_types(contacts))
 
     def _identifiers_told(self, contact_id: str) -> Flow[tuple[Identifier, ...]]:
         """Read the identifiers of a contact; `NotFound` only if the contact itself is not found either."""
@@ -391,16 +396,35 @@ class Bird(
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         found = yield from api.attribute_definitions(cursor)
-        return token_page(map(mapping.field, found.results), found.next_page_token)
+        fields = [mapping.field(each) for each in found.results]
+        self._types.update((each.name, each.type) for each in fields)
+        return token_page(fields, found.next_page_token)
+
+    @cached_property
+    def _types(self) -> dict[str, FieldType]:
+        """The types of custom fields, as they were last read."""
+        return {}
+
+    def _with_types(self, contacts: Sequence[Contact]) -> Flow[list[Contact]]:
+        """Return contacts with custom dates as dates; the definitions are read where a value may be one."""
+        names = {name for contact in contacts for name in mapping.dated(contact)}
+        if names - self._types.keys():
+            yield from flows.gather(self.custom_fields_page)
+            for name in names:
+                self._types.setdefault(name, FieldType.OTHER)
+        return [mapping.with_types(contact, self._types) for contact in contacts]
 
     # -- writing
+
+    def preview(self, contact: Contact, shape: Shape) -> Preview:
+        return mapping.preview(contact, shape, self.keys)
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """Update a contact with an id of Bird's; update or create one with an identifier; create any other."""
         (contact,) = contacts
         first_lists, *more_lists = list(flows.chunks(lists, mapping.MOST_LISTS)) or [()]
         lost: set[str] = set()
-        attributes, references = mapping.attributes(contact, lost), mapping.references(contact, self.keys, lost)
+        attributes, references = mapping.attributes(contact), mapping.references(contact, self.keys)
         body: dict[str, Any] = {"attributes": attributes} if attributes else {}
         written: ContactDetails | None = None
         if contact.provider == self.name and contact.id:
@@ -428,7 +452,7 @@ class Bird(
                 if not _is_refusal(error):
                     error.unclear = True
                     raise
-                lost.update(f"list {each}" for each in part)
+                lost.update(f"lists.{each}" for each in part)
         return done(written.id, dropped_fields=lost)
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from attrs import Factory, field, frozen
 
 from contacts_core.errors import ConfigurationError, InvalidInput
-from contacts_core.models import Contact, ContactList, Count, FieldDefinition, Identifier, Outcome, Page
+from contacts_core.models import Contact, ContactList, Count, FieldDefinition, Identifier, Outcome, Page, Preview, Shape
 from contacts_core.provider import (
     AddsToLists,
     Blocking,
@@ -187,6 +187,10 @@ class Local(
         return (yield from self._read(records.changes, since, most))
 
     # -- writing, lists and fields
+
+    def preview(self, contact: Contact, shape: Shape) -> Preview:
+        """See `UpsertsContacts.preview`: everything is kept, and custom fields come into being with a value."""
+        return mapping.preview(contact)
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """Change contacts that exist, by id or identifier, and create the others; see `mapping.merged`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from contacts_bird import mapping as bird
 from contacts_bird.payloads import ContactDetails as BirdContact
 from contacts_bird.payloads import IdentifierRef
-from contacts_core import Contact, FieldType, Identifier, IdentifierKind, Job, JobState
+from contacts_core import Contact, FieldDefinition, FieldType, Identifier, IdentifierKind, Job, JobState
 from contacts_core.models import Address, Preview, Shape
 from contacts_sendgrid import mapping as sendgrid
 from contacts_sendgrid.payloads import ContactDetails as SendGridContact
@@ -97,7 +97,6 @@ class TestSendGridFiles:
 
 class TestSendGridWriting:
     def test_what_fits(self) -> None:
-        lost: set[str] = set()
         contact = Contact(
             identifiers=(
                 Identifier.email("Second@Example.com"),
@@ -188,20 +187,29 @@ class TestBird:
         assert bird.contact(details, bird.known_identifiers(details, KEYS), KEYS).custom == {"tags": ("a", "1"), "n": 4}
 
     def test_writing(self) -> None:
-        lost: set[str] = set()
         contact = Contact(
             identifiers=(Identifier.email("A@Example.com"), Identifier.external_id("7"), Identifier.other("k", "v")),
             first_name="A",
             organization="Org",
-            custom={"day": date(2025, 1, 2), "several": ("a",), "n": None},
+            custom={"day": date(2025, 1, 2), "several": ("a",), "n": None, "unknown": 1},
             extra={"notes": 1},
         )
-        assert bird.references(contact, KEYS, lost) == [
+        types = {"day": FieldType.DATE, "several": FieldType.CHOICES, "n": FieldType.TEXT}
+        shape = Shape(fields=tuple(FieldDefinition("bird", name, name, type_) for name, type_ in types.items()))
+        preview = bird.preview(contact, shape, KEYS)
+        assert preview.written is not None
+        assert bird.references(preview.written, KEYS) == [
             {"key": "emailaddress", "value": "a@example.com"},
             {"key": "k", "value": "v"},
         ]
-        assert bird.attributes(contact, lost) == {"firstName": "A", "day": "2025-01-02", "several": ["a"], "n": None}
-        assert lost == {"external_id", "organization", "notes"}
+        written = bird.attributes(preview.written)
+        assert written == {"firstName": "A", "day": "2025-01-02", "several": ["a"], "n": None}
+        assert losses(preview) == {
+            "external_id": "NO_PLACE",
+            "organization": "NO_FIELD",
+            "extra.notes": "NO_PLACE",
+            "custom.unknown": "NO_FIELD",
+        }
 
     def test_names_are_cut_to_what_bird_takes(self) -> None:
         assert len(bird.display_name(Contact(full_name="x" * 400))) == 150
@@ -232,15 +240,18 @@ class TestUserApi:
                 {"id": "f3", "value": 1},
             ],
         )
-        fields = {"score": UserApiField(id="f3", name="Score", field_type="NUMERIC")}
-        lost: set[str] = set()
-        body = user_api.to_write(Contact(custom={"Score": 2, "none": 3}), present, fields, [], lost)
+        field = UserApiField(id="f3", name="Score", field_type="NUMERIC")
+        preview = user_api.preview(
+            Contact(first_name="A", custom={"score": 2, "none": 3}), Shape(fields=(user_api.field(field),))
+        )
+        assert preview.written is not None
+        assert losses(preview) == {"custom.none": "NO_FIELD", "custom.score": "RESPELLED"}
+        body = user_api.to_write(preview.written, present, {"Score": field}, [])
         assert body["custom_fields"] == [
             {"id": "f1", "value": "o1"},
             {"id": "f2", "value": ["o2", "bare"]},
             {"id": "f3", "value": 2},
         ]
-        assert lost == {"custom field none"}
 
     @pytest.mark.parametrize(
         ("value", "plain"),
@@ -253,7 +264,9 @@ class TestUserApi:
 
     def test_an_address_becomes_one_text(self) -> None:
         contact = Contact(first_name="A", address=Address(line1="1 Road", city="Town", country="UK"))
-        assert user_api.to_write(contact, None, {}, [], set())["location"] == "1 Road, Town, UK"
+        preview = user_api.preview(contact, Shape())
+        assert preview.written is not None
+        assert user_api.to_write(preview.written, None, {}, [])["location"] == "1 Road, Town, UK"
 
     def test_the_active_company_is_the_organization(self) -> None:
         companies = [{"id": "1", "name": "Old", "is_active": False}, {"id": "2", "name": "New", "is_active": True}]
