@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import count
+from typing import ClassVar
 
 from attrs import evolve
 
@@ -15,7 +16,6 @@ from contacts_core.testing.harness import Harness
 
 __all__ = ["PreviewCases", "unlike"]
 
-EXAMPLES = 3
 AT_ONCE = 7  # contacts
 COMPARED = {"first_name", "last_name", "organization", "title", "tags", *(f"address.{name}" for name in PARTS)}
 
@@ -63,7 +63,13 @@ def _value(contact: Contact, name: str) -> str:
 
 
 class PreviewCases(Cases):
-    """What a preview promises."""
+    """What a preview promises.
+
+    Attributes:
+        generated_batches: How many times seven contacts are written. Default 3; lower it for a server that is slow.
+    """
+
+    generated_batches: ClassVar[int] = 3
 
     @case(UpsertsContacts, FindsContacts, one_client=True, contacts=0)
     def test_what_is_shown_beforehand_is_there_afterwards(self, harness: Harness) -> None:
@@ -76,9 +82,10 @@ class PreviewCases(Cases):
             harness.client.create_list("Contract kit: shown")
         shape = harness.client.shape()
         numbers = count(1)
+        batches: list[list[Contact]] = []
 
         @settings(
-            max_examples=EXAMPLES,
+            max_examples=self.generated_batches,
             derandomize=True,
             database=None,
             deadline=None,
@@ -86,11 +93,12 @@ class PreviewCases(Cases):
             suppress_health_check=list(HealthCheck),
         )
         @given(st.data())
-        def check(data: st.DataObject) -> None:
-            people = [data.draw(contacts(next(numbers), shape)) for _ in range(AT_ONCE)]
-            self.write_and_compare(harness, people)
+        def generate(data: st.DataObject) -> None:
+            batches.append([data.draw(contacts(next(numbers), shape)) for _ in range(AT_ONCE)])
 
-        check()
+        generate()
+        for people in batches:
+            self.write_and_compare(harness, people)
 
     def write_and_compare(self, harness: Harness, people: Sequence[Contact]) -> None:
         """Write contacts whom the account does not have yet, and fail unless a read shows what the preview said."""
