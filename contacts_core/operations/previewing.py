@@ -81,13 +81,12 @@ def preview(provider: Provider, contact: Contact, shape: Shape) -> Preview:
         losses += [
             Loss(name, LossCode.DATE_LOST, detail) for name in ("created_at", "updated_at") if getattr(contact, name)
         ]
-    fitting = contact
-    if contact.lists or (not ours and (contact.provider or contact.created_at or contact.updated_at)):
-        # The id of another vendor's contact means nothing here, and only a vendor says when a contact was created.
-        foreign = {} if ours else {"created_at": None, "updated_at": None}
-        foreign |= {} if contact.provider in {"", able.name} else {"provider": "", "id": ""}
-        fitting = evolve(contact, lists=tuple(ids), **foreign)
-    fitted = able.preview(fitting, shape)
+    known = evolve(contact, lists=tuple(ids)) if contact.lists else contact
+    if not ours and (contact.created_at or contact.updated_at):  # only the vendor says when a contact was created
+        known = evolve(known, created_at=None, updated_at=None)
+    if contact.provider not in {"", able.name}:  # its id means nothing here
+        known = evolve(known, provider="", id="", lists=() if contact.lists is not None else None)
+    fitted = able.preview(known, shape)
     if fitted.shown is None:
         return fitted
     shown = evolve(fitted.shown, provider=able.name, updated_at=None)

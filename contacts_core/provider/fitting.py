@@ -20,7 +20,7 @@ from contacts_core.models import (
     Preview,
     Shape,
 )
-from contacts_core.models.losses import PARTS, TEXTS, flattened, identifier_field
+from contacts_core.models.losses import PARTS, flattened, identifier_field
 from contacts_core.provider.values import FIRST_YEAR, LAST_YEAR, MIDNIGHT, calendar_date, json_text, moment, number
 
 __all__ = ["Fitting", "fitted_value"]
@@ -62,6 +62,12 @@ class Fitting:
         for name in self.names(section):
             del self._values[name]
             self._lose(name, code, detail)
+
+    def drop_full_name(self, detail: str = "") -> None:
+        """Leave out the full name, which is no loss where first and last name say the same."""
+        if self.get("full_name") == " ".join(filter(None, map(self.get, ("first_name", "last_name")))):
+            del self._values["full_name"]
+        self.drop("full_name", LossCode.NO_PLACE, detail)
 
     def replace(self, name: str, value: Any, code: LossCode, detail: str = "") -> None:
         """Put another value in place of one that is given."""
@@ -154,7 +160,11 @@ class Fitting:
         written = evolve(
             self._contact,
             identifiers=tuple(self.identifiers),
-            **{name: values.get(name) for name in TEXTS},
+            first_name=values.get("first_name"),
+            last_name=values.get("last_name"),
+            full_name=values.get("full_name"),
+            organization=values.get("organization"),
+            title=values.get("title"),
             address=Address(**parts) if any(parts.values()) else None,
             tags=values.get("tags", ()),
             lists=None if self._contact.lists is None else tuple(values[name] for name in self.names("lists")),

@@ -405,19 +405,14 @@ def preview(contact: Contact, shape: Shape) -> Preview:
     if contact.provider != NAME:
         fitting.drop("extra", LossCode.NO_PLACE)
     fitting.cut(LONGEST_TEXTS)
-    if fitting.get("full_name") != _joined(fitting):
-        fitting.drop("full_name", LossCode.NO_PLACE, "SendGrid has a first and a last name")
+    fitting.drop_full_name("SendGrid has a first and a last name")
     fitting.fit_custom(shape, fitted_value, longest=LONGEST_VALUE)
     shown = tuple(
         evolve(each, value=_stored(contact, each), primary=first, country_code="")
         for kind in FIELDS
         for first, each in _marked(_ranked([each for each in fitting.identifiers if each.kind is kind]))
     )
-    return fitting.preview(identifiers=shown, full_name=None)
-
-
-def _joined(fitting: Fitting) -> str:
-    return " ".join(text for name in ("first_name", "last_name") if (text := fitting.get(name)))
+    return fitting.preview(identifiers=shown)
 
 
 def _ranked(identifiers: Sequence[Identifier]) -> list[Identifier]:
@@ -491,11 +486,12 @@ def to_write(contact: Contact, field_ids: Mapping[str, str]) -> dict[str, Any]:
     """
     body: dict[str, Any] = {}
     for kind, name in FIELDS.items():
-        first, *others = _ranked(contact.identifiers_of(kind)) or (None,)
-        if first:
-            body[name] = _spelled(contact, first)
+        of_kind = _ranked(contact.identifiers_of(kind))
+        others = of_kind[1:]
+        if of_kind:
+            body[name] = _spelled(contact, of_kind[0])
         if kind is EMAIL and others:
-            body["alternate_emails"] = [_spelled(contact, i) for i in others if i]
+            body["alternate_emails"] = [_spelled(contact, i) for i in others]
     body |= {name: value for name in ("first_name", "last_name") if (value := getattr(contact, name))}
     if contact.address:
         body |= {theirs: value for ours, theirs in ADDRESS.items() if (value := getattr(contact.address, ours))}
