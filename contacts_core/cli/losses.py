@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
-from attrs import define, field
+from attrs import Factory, define
 
 from contacts_core.cli.errors import Refused
 from contacts_core.cli.output import document, rows, show, table
@@ -15,7 +15,7 @@ from contacts_core.models import Contact, Loss, LossCode, Shape
 from contacts_core.models.identifiers import mask
 from contacts_core.models.losses import flattened, identifier_field
 
-__all__ = ["Accepted", "LossReport", "accepted_losses", "refuse_losses", "survey", "tell"]
+__all__ = ["Accepted", "LossReport", "accepted_losses", "refuse_losses", "survey", "tell", "unaccepted"]
 
 SAMPLES = 3
 NEED_A_FIELD = (LossCode.REFUSED, LossCode.NO_CONSENT)
@@ -38,7 +38,7 @@ class LossRow:
     code: LossCode
     detail: str
     count: int = 0
-    samples: list[str] = field(factory=list[str])
+    samples: list[str] = Factory(list[str])
 
     @property
     def name(self) -> str:
@@ -58,7 +58,7 @@ class LossReport:
 
     contacts: int = 0
     unchanged: int = 0
-    rows: list[LossRow] = field(factory=list[LossRow])
+    rows: list[LossRow] = Factory(list[LossRow])
 
 
 Accepted = Sequence[tuple[LossCode, str]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from typing import Any, cast
+from typing import Any
 
 from attrs import evolve
 
@@ -251,6 +251,6 @@ def _text(value: CustomValue) -> str:
         case date():
             return value.isoformat()
         case tuple():
-            return json_text(cast("tuple[str, ...]", value))
+            return json_text(value)
         case _:
             return str(value)

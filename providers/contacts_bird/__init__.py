@@ -411,7 +411,7 @@ class Bird(
         if names - self._types.keys():
             yield from flows.gather(self.custom_fields_page)
             for name in names:
-                self._types.setdefault(name, FieldType.OTHER)
+                _ = self._types.setdefault(name, FieldType.OTHER)
         return [mapping.with_types(contact, self._types) for contact in contacts]
 
     # -- writing
