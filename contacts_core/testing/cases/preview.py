@@ -114,11 +114,8 @@ class PreviewCases(Cases):
         assert dropped <= set(outcome.dropped_fields), (
             f"the preview names {sorted(dropped)} as lost, the outcome only {outcome.dropped_fields}"
         )
-        self.eventually(
-            harness,
-            lambda: all(self.whom_reads_show(harness, previews)),
-            "a look-up finds everybody whom the preview shows",
-        )
+        everybody = "a look-up finds everybody whom the preview shows"
+        self.eventually(harness, lambda: all(self.whom_reads_show(harness, previews)), everybody)
         read = iter(self.whom_reads_show(harness, previews))
         problems = [
             problem
