@@ -48,6 +48,7 @@ OF_ONE = {
     "export_requests": {ExportsFiles},
     "max_download": {ExportsFiles},
     "upsert_batch_size": {UpsertsContacts},
+    "fields_defined_first": {UpsertsContacts},
     "list_name_lengths": {CreatesLists},
     "poll_interval": {QueuesJobs},
 }
