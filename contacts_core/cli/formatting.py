@@ -111,6 +111,8 @@ def _outcome(outcome: Outcome, account: str, state: str, unclear: int = 0, unsen
         lines.append(f"  refused: {len(outcome.failed) - SHOWN} more (all of them with --json)")
     if outcome.dropped_fields:
         lines.append(f"  not written, the vendor has no field for it: {', '.join(outcome.dropped_fields)}")
+    if changed := [f"{each.field} ({each.code.value})" for each in outcome.losses if each.code.is_kept]:
+        lines.append(f"  written in another form: {', '.join(changed)}")
     if outcome.emulated:
         lines.append("  emulated: read, changed, written back and read again")
     return lines

@@ -24,6 +24,8 @@ from contacts_core.models import (
     Identifier,
     Job,
     Outcome,
+    Preview,
+    Shape,
 )
 from contacts_core.operations import WriteGuard
 from contacts_core.provider import (
@@ -412,6 +414,21 @@ class AsyncContacts(Generic[P_co]):
         """
         return await self._transport.run(operations.create_custom_field(self.provider, name, type))
 
+    async def shape(self) -> Shape:
+        """Read what the account has room for: its lists and custom fields, as far as the provider can read them."""
+        return await self._transport.run(operations.read_shape(self.provider))
+
+    def preview(self: AsyncContacts[UpsertsContacts], contact: Contact, shape: Shape) -> Preview:
+        """Tell what a read would show of a contact after it was written, and what of it would get lost.
+
+        Nothing is sent. `upsert_contacts` writes what this shows.
+
+        Args:
+            contact: The contact.
+            shape: What the account has room for, from `shape`. It may be used for any number of contacts.
+        """
+        return operations.preview(self.provider, contact, shape)
+
     async def upsert_contacts(
         self: AsyncContacts[UpsertsContacts],
         contacts: AnyIterable[Contact],
@@ -421,9 +438,10 @@ class AsyncContacts(Generic[P_co]):
     ) -> Outcome:
         """Create contacts, or update those that exist, and put them on lists.
 
-        Fields that the vendor does not have are not written; ``Outcome.dropped_fields`` names them. Contacts that the
-        guard refuses are not written; they are in ``Outcome.failed``, with their row. The guard of clients that
-        `connect` opened refuses people who were erased.
+        What the account cannot hold is not written, or written in another form: ``Outcome.losses`` and
+        ``Outcome.dropped_fields`` name it, and `preview` tells it beforehand. Contacts that the guard refuses are not
+        written; they are in ``Outcome.failed``, with their row. The guard of clients that `connect` opened refuses
+        people who were erased.
 
         Args:
             contacts: The contacts, any number of them.

@@ -21,6 +21,7 @@ from contacts_core.models.fields import CustomValue, FieldDefinition, FieldType
 from contacts_core.models.identifiers import Identifier, IdentifierKind
 from contacts_core.models.jobs import Job, JobState
 from contacts_core.models.lists import ContactList
+from contacts_core.models.losses import Loss, LossCode, LossCount, Preview, Shape, differences
 from contacts_core.models.outcomes import Failure, Outcome, OutcomeState
 from contacts_core.models.results import Count, Explanation, Found, Page, Strategy
 
@@ -46,11 +47,17 @@ __all__ = [
     "IdentifierKind",
     "Job",
     "JobState",
+    "Loss",
+    "LossCode",
+    "LossCount",
     "Outcome",
     "OutcomeState",
     "Page",
+    "Preview",
+    "Shape",
     "Strategy",
     "changed",
+    "differences",
     "field_value",
     "merge_consent",
 ]

@@ -10,6 +10,7 @@ from attrs import evolve, field, frozen
 from contacts_core.models.contact import Contact
 from contacts_core.models.identifiers import mask
 from contacts_core.models.jobs import Job, JobState
+from contacts_core.models.losses import LossCount, added
 
 __all__ = ["Failure", "Outcome", "OutcomeState"]
 
@@ -55,7 +56,9 @@ class Outcome:
         failed: Items that did not work, with the reason.
         jobs: The vendor's jobs that do the rest, as last read.
         deleted: The last copy of deleted contacts, from vendors that return it.
-        dropped_fields: Names of fields that were not written because the vendor does not have them.
+        dropped_fields: Names of fields that were not written because the vendor does not have them, or refuses them.
+        losses: How many of the contacts lost which field, and why; also where the value is kept in another form. Filled
+            in by the core.
         emulated: Whether it was done by reading, changing and writing back; another writer's change in between is lost.
             Filled in by the core.
     """
@@ -70,6 +73,7 @@ class Outcome:
     jobs: tuple[Job, ...] = ()
     deleted: tuple[Contact, ...] = field(default=(), repr=False)
     dropped_fields: tuple[str, ...] = ()
+    losses: tuple[LossCount, ...] = ()
     emulated: bool = False
 
     @classmethod
@@ -87,6 +91,7 @@ class Outcome:
             jobs=tuple(job for o in outcomes for job in o.jobs),
             deleted=tuple(contact for o in outcomes for contact in o.deleted),
             dropped_fields=tuple(dict.fromkeys(name for o in outcomes for name in o.dropped_fields)),
+            losses=added(o.losses for o in outcomes),
             emulated=any(o.emulated for o in outcomes),
         )
 

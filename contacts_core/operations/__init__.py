@@ -15,6 +15,7 @@ from contacts_core.operations.fields import create_custom_field, custom_fields
 from contacts_core.operations.jobs import get_job, poll_interval, wait, wait_for
 from contacts_core.operations.lists import create_list, delete_list, ensure_list, lists, resolve_lists
 from contacts_core.operations.membership import add_to_list, remove_from_list
+from contacts_core.operations.previewing import preview, read_shape
 from contacts_core.operations.raw import request
 from contacts_core.operations.reading import (
     count,
@@ -53,6 +54,8 @@ __all__ = [
     "lists",
     "looks_up",
     "poll_interval",
+    "preview",
+    "read_shape",
     "remove_from_list",
     "remove_identifier",
     "request",

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence, Sized
-from datetime import date
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from functools import partial
 from itertools import chain, islice
-from math import isfinite
 from operator import attrgetter
-from typing import NoReturn, TypeVar, cast
+from typing import NoReturn, TypeVar
 
-from attrs import astuple, define, evolve, frozen
+from attrs import define, evolve, frozen
 
-from contacts_core.errors import Cancelled, Interrupted, InvalidInput
-from contacts_core.models import Contact, ContactList, Failure, Outcome
+from contacts_core.errors import Cancelled, Interrupted
+from contacts_core.models import Contact, Failure, Outcome, Preview, Shape
+from contacts_core.models.losses import counted
 from contacts_core.operations.checks import require
-from contacts_core.operations.lists import list_id, resolve_lists
+from contacts_core.operations.lists import resolve_lists
 from contacts_core.operations.outcomes import completed
-from contacts_core.provider import Blocking, Flow, Provider, ReadsLists, Take, UpsertsContacts, flows
+from contacts_core.operations.previewing import preview, read_parts, unsendable
+from contacts_core.provider import Blocking, Flow, Provider, Take, UpsertsContacts, flows
 
 T = TypeVar("T")
 
@@ -104,7 +104,7 @@ def _write(
     progress: _Progress,
 ) -> Flow[None]:
     """Write the contacts, and note how far it got."""
-    directory = _Directory(able)
+    shape = Shape()
     operation = progress.reached.parts[0].operation
     parts = [*progress.reached.parts]
     position = 0
@@ -116,15 +116,18 @@ def _write(
             raise error
         if not chunk:
             return
-        reasons = yield from _reasons(directory, guard, chunk)
+        shape = yield from _shape_for(able, shape, chunk)
+        previews = [preview(able, contact, shape) for contact in chunk]
+        reasons = yield from _reasons(guard, chunk, previews)
         batch = [contact for contact, reason in zip(chunk, reasons, strict=True) if not reason]
+        fitted = {id(contact): each for contact, each in zip(chunk, previews, strict=True)}
         failed = tuple(
             Failure(str(contact.display_id), f"not sent: row {row} {reason}")
             for row, (contact, reason) in enumerate(zip(chunk, reasons, strict=True), position + 1)
             if reason
         )
         position += len(chunk)
-        groups = _groups(batch, directory.lists_of)
+        groups = _groups(batch, fitted)
         parts.append(Outcome(requested=len(failed), failed=failed))
         for number, (own_lists, group) in enumerate(groups):
             later = chain.from_iterable(each for _, each in groups[number + 1 :])
@@ -136,7 +139,7 @@ def _write(
                 group,
                 able.upsert_batch_size,
                 able.concurrency,
-                partial(_upsert, able, joined, directory),
+                partial(_upsert, able, joined, fitted),
                 attrgetter("display_id"),
             )
             parts.append(part)
@@ -144,16 +147,22 @@ def _write(
         progress.reached = _Reached(parts, len(parts))
 
 
-def _reasons(directory: _Directory, guard: WriteGuard | None, chunk: Sequence[Contact]) -> Flow[list[str]]:
+def _shape_for(able: UpsertsContacts, known: Shape, chunk: Sequence[Contact]) -> Flow[Shape]:
+    """Read what matters for these contacts; everything is read at most once."""
+    named = any(contact.lists and contact.provider in {"", able.name} for contact in chunk)
+    custom = able.fields_defined_first and any(contact.custom for contact in chunk)
+    return (yield from read_parts(able, known, lists=named, fields=custom))
+
+
+def _reasons(guard: WriteGuard | None, chunk: Sequence[Contact], previews: Sequence[Preview]) -> Flow[list[str]]:
     """Return for each contact why it is not sent; empty if it is."""
-    yield from directory.look_up(chunk)
-    reasons = [_unsendable(contact) for contact in chunk]
-    rows = [row for row, reason in enumerate(reasons) if not reason]
+    reasons = [each.refusal for each in previews]
+    rows = [row for row, contact in enumerate(chunk) if not unsendable(contact)] if guard is not None else []
     if guard is not None and rows:
         answers = yield from Blocking(partial(guard, [chunk[row] for row in rows]))
         for row, why in zip(rows, answers, strict=True):
-            reasons[row] = f"is held back, {why}" if why else ""
-    return [reason or directory.unknown(contact) for contact, reason in zip(chunk, reasons, strict=True)]
+            reasons[row] = f"is held back, {why}" if why else reasons[row]
+    return reasons
 
 
 def _take(items: list[T], rest: Iterator[T] | AsyncIterator[T], size: int) -> Flow[Exception | None]:
@@ -202,97 +211,17 @@ def _raise_stopped(error: BaseException, progress: _Progress, remaining: Sequenc
 
 
 def _upsert(
-    provider: UpsertsContacts, lists: Sequence[str], directory: _Directory, contacts: Sequence[Contact]
+    provider: UpsertsContacts, lists: Sequence[str], fitted: Mapping[int, Preview], contacts: Sequence[Contact]
 ) -> Flow[Outcome]:
-    # The id of another vendor's contact means nothing here, and neither do its lists.
-    ours = [c if c.provider in {"", provider.name} else evolve(c, provider="", id="", lists=None) for c in contacts]
-    flow = provider.upsert_contacts(ours, lists)
-    outcome = yield from completed(provider, UpsertsContacts, "upsert_contacts", flow, len(ours))
-    # Only this vendor says when a contact was created or changed: times of another one have no place.
-    foreign = [contact for contact in contacts if contact.provider != provider.name]
-    lost = [name for name in ("created_at", "updated_at") if any(getattr(contact, name) for contact in foreign)]
-    lost += ["lists"] if any(contact.lists and contact.provider for contact in foreign) else []
-    lost += sorted({f"list {name}" for contact in contacts for name in directory.lost(contact)})
-    return evolve(outcome, dropped_fields=tuple(dict.fromkeys([*outcome.dropped_fields, *lost])))
+    previews = [fitted[id(contact)] for contact in contacts]
+    flow = provider.upsert_contacts([each.written for each in previews if each.written is not None], lists)
+    outcome = yield from completed(provider, UpsertsContacts, "upsert_contacts", flow, len(contacts))
+    losses = counted(loss for each in previews for loss in each.losses)
+    dropped = (each.field for each in losses if not each.code.is_kept)
+    return evolve(outcome, losses=losses, dropped_fields=tuple(dict.fromkeys([*dropped, *outcome.dropped_fields])))
 
 
-def _unsendable(contact: Contact) -> str:
-    """Return why a contact cannot be written as JSON without loss; empty if it can."""
-    values: list[object] = [i.value for i in contact.identifiers]
-    for value in values:
-        if not isinstance(value, str):
-            return f"holds an identifier of the type {type(value).__name__}, which cannot be sent"
-    extra = (value for value in contact.extra.values() if isinstance(value, str))
-    place = astuple(contact.address) if contact.address else ()
-    values += [contact.first_name, contact.last_name, contact.full_name, contact.organization, contact.title]
-    values += [*contact.tags, *place, *extra, *contact.custom, *contact.custom.values()]
-    for value in values:
-        if value is None or (type(value) is str and value.isascii()):
-            continue
-        parts: Sequence[object] = cast("Sequence[object]", value) if isinstance(value, tuple | list) else (value,)
-        for part in parts:
-            match part:
-                case str():
-                    if not part.isascii() and any("\ud800" <= character <= "\udfff" for character in part):
-                        return "holds half a character, which cannot be sent"
-                case float():
-                    if not isfinite(part):
-                        return "holds a number that is not finite, which cannot be sent"
-                case None | int() | date():
-                    pass
-                case _:
-                    return f"holds a value of the type {type(part).__name__}, which cannot be sent"
-    return ""
-
-
-class _Directory:
-    """The lists that contacts name themselves, by id or name.
-
-    Lists of another vendor's contacts mean nothing here. A contact that was read from this vendor may come from another
-    account, or its list may be deleted by now: it is written without the list, which is named as dropped. A list of a
-    contact that the caller made must exist; otherwise the contact is not sent.
-    """
-
-    def __init__(self, provider: Provider) -> None:
-        self._provider = provider
-        self._known: list[ContactList] | None = None
-        self._ids: dict[str, str] = {}
-        self._wrong: dict[str, str] = {}
-
-    def look_up(self, contacts: Sequence[Contact]) -> Flow[None]:
-        """Look up the ids of the lists that these contacts name; the lists are read at most once."""
-        named = {name for contact in contacts for name in self._named(contact)}
-        new = sorted(named - self._ids.keys() - self._wrong.keys())
-        if new and self._known is None and isinstance(self._provider, ReadsLists):
-            self._known = yield from flows.gather(self._provider.lists_page)
-        for name in new:
-            try:
-                self._ids[name] = name if self._known is None else list_id(name, self._known)
-            except InvalidInput as error:
-                self._wrong[name] = str(error)
-
-    def unknown(self, contact: Contact) -> str:
-        """Return what is wrong with a list that the contact names; empty if nothing is."""
-        if contact.provider:
-            return ""
-        return next((f"names a list: {self._wrong[name]}" for name in self._named(contact) if name in self._wrong), "")
-
-    def lost(self, contact: Contact) -> list[str]:
-        """Return the lists that the contact names and that do not exist here."""
-        return [name for name in self._named(contact) if name in self._wrong]
-
-    def lists_of(self, contact: Contact) -> tuple[str, ...]:
-        """Return the ids of the lists that the contact names."""
-        named = self._named(contact)
-        return tuple(sorted({self._ids[name] for name in named if name in self._ids})) if named else ()
-
-    def _named(self, contact: Contact) -> tuple[str, ...]:
-        return contact.lists if contact.lists and contact.provider in {"", self._provider.name} else ()
-
-
-def _groups(
-    contacts: Iterable[Contact], lists_of: Callable[[Contact], tuple[str, ...]]
-) -> list[tuple[tuple[str, ...], list[Contact]]]:
+def _groups(contacts: Iterable[Contact], fitted: Mapping[int, Preview]) -> list[tuple[tuple[str, ...], list[Contact]]]:
     """Group contacts that may be sent side by side: with the same lists, and no two with a common identifier or id.
 
     The groups are in order: of contacts that share an identifier, the later one is in a later group.
@@ -305,5 +234,7 @@ def _groups(
         taken.update(dict.fromkeys(known_by, wave))
         if wave == len(waves):
             waves.append({})
-        waves[wave].setdefault(lists_of(contact), []).append(contact)
+        written = fitted[id(contact)].written
+        lists = tuple(sorted(written.lists)) if written and written.lists else ()
+        waves[wave].setdefault(lists, []).append(contact)
     return [group for wave in waves for group in wave.items()]

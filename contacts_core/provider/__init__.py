@@ -81,6 +81,7 @@ from contacts_core.provider.effects import (
     Taken,
     UnsignedRequest,
 )
+from contacts_core.provider.fitting import Fitting, fitted_value
 from contacts_core.provider.hooks import hookimpl
 from contacts_core.provider.http_settings import HttpSettings
 from contacts_core.provider.outcomes import absent, combined, done, failed, queued, unconfirmed
@@ -93,7 +94,7 @@ from contacts_core.provider.payloads import (
     lines_decoder,
     payload_converter,
 )
-from contacts_core.provider.values import calendar_date, integer, json_text, moment, number, query_value
+from contacts_core.provider.values import calendar_date, day, integer, json_text, moment, number, query_value
 
 __all__ = [
     "CAPABILITIES",
@@ -121,6 +122,7 @@ __all__ = [
     "FindsConsent",
     "FindsContacts",
     "FindsContactsByScan",
+    "Fitting",
     "Flow",
     "Gather",
     "GetsContacts",
@@ -160,10 +162,12 @@ __all__ = [
     "capabilities",
     "combined",
     "constructor",
+    "day",
     "decoder",
     "delete",
     "done",
     "failed",
+    "fitted_value",
     "flows",
     "get",
     "hookimpl",

@@ -37,6 +37,8 @@ from contacts_core.models import (
     Job,
     Outcome,
     Page,
+    Preview,
+    Shape,
 )
 from contacts_core.provider import flows
 from contacts_core.provider.base import Provider
@@ -546,13 +548,34 @@ class UpsertsContacts(Provider, ABC):
 
     Attributes:
         upsert_batch_size: Contacts given to ``upsert_contacts`` at once. Default 1.
+        fields_defined_first: Whether a custom field must exist before a contact can have a value of it. Then the core
+            reads the fields first, so that ``preview`` knows them. Default False.
     """
 
     upsert_batch_size: ClassVar[int] = 1
+    fields_defined_first: ClassVar[bool] = False
+
+    def preview(self, contact: Contact, shape: Shape) -> Preview:
+        """Tell what a read shows of a contact after it was written, and what of it gets lost; see `Fitting`.
+
+        It is pure: it sends nothing, and answers the same each time. The core has looked up the contact's lists, which
+        are ids of this account, and has taken out the ids, lists and times of another vendor's contact. Without an
+        override, everything is kept as it is.
+
+        Args:
+            contact: The contact.
+            shape: What the account has room for; its fields if ``fields_defined_first`` says that they matter.
+        """
+        return Preview(contact, (), contact)
 
     @abstractmethod
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
-        """Write up to ``upsert_batch_size`` contacts, and put them on these lists."""
+        """Write up to ``upsert_batch_size`` contacts, and put them on these lists.
+
+        Args:
+            contacts: The contacts as ``preview`` has fitted them: `Preview.written`.
+            lists: Ids of lists, those that the contacts name included.
+        """
 
 
 class ReadsConsent(Provider, ABC):

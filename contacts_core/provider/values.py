@@ -9,18 +9,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import MutableMapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-__all__ = ["calendar_date", "integer", "json_text", "moment", "number", "query_value"]
+__all__ = ["calendar_date", "day", "integer", "json_text", "moment", "number", "query_value"]
 
 from_iso = datetime.fromisoformat
 from_unix = datetime.fromtimestamp
 UNIX_SECONDS = re.compile(r"-?[0-9]{9,12}(\.[0-9]{1,9})?")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+MIDNIGHT = time(tzinfo=UTC)
 MOST_DIGITS = 300  # Python itself refuses to convert more than 4300
 FIRST_YEAR, LAST_YEAR = 2, 9998  # in the years 1 and 9999, going to another time zone may overflow
 
@@ -70,6 +71,14 @@ def calendar_date(value: object) -> date | None:
     except ValueError:
         return None
     return read if FIRST_YEAR <= read.year <= LAST_YEAR else None
+
+
+def day(value: object) -> date | datetime | None:
+    """Read a time as a date if it is the midnight with which vendors write a date, in UTC; else as `moment` does."""
+    read = calendar_date(value) or moment(value)
+    if isinstance(read, datetime) and read.timetz() == MIDNIGHT and read.utcoffset() == timedelta():
+        return read.date()
+    return read
 
 
 def number(value: object) -> int | float | None:

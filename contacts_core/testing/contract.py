@@ -14,6 +14,7 @@ from contacts_core.provider import CreatesLists, Exports, Provider, UpsertsConta
 from contacts_core.testing.cases.changes import ChangeCases
 from contacts_core.testing.cases.consent import ConsentCases
 from contacts_core.testing.cases.faults import FaultCases
+from contacts_core.testing.cases.preview import PreviewCases
 from contacts_core.testing.cases.read import ReadCases
 from contacts_core.testing.cases.shared import Case, Cases
 from contacts_core.testing.cases.write import WriteCases
@@ -39,7 +40,7 @@ NEEDED_WITH_EMULATOR = (
 )
 
 
-class ProviderContract(ReadCases, WriteCases, ChangeCases, ConsentCases, FaultCases):
+class ProviderContract(ReadCases, WriteCases, PreviewCases, ChangeCases, ConsentCases, FaultCases):
     """Subclass it in a test module; pytest does the rest.
 
     Cases are chosen by the capabilities that ``provider`` declares, never by its name. Each runs with `Contacts` and

@@ -25,6 +25,8 @@ from contacts_core.models import (
     IdentifierKind,
     Outcome,
     Page,
+    Preview,
+    Shape,
     changed,
 )
 from contacts_core.provider import (
@@ -231,6 +233,10 @@ class MemoryProvider(
         self.store.consent |= dict.fromkeys(statements)
         return done(statement.identifier.value for statement in statements)
 
+    def preview(self, contact: Contact, shape: Shape) -> Preview:
+        custom = {name: value for name, value in contact.custom.items() if value is not None}
+        return Preview(evolve(contact, custom=custom), (), contact)
+
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         yield from ()
         (contact,) = contacts
@@ -242,8 +248,9 @@ class MemoryProvider(
         identifiers = tuple(dict.fromkeys([*(known.identifiers if known else ()), *contact.identifiers]))
         joined = tuple(dict.fromkeys([*((known and known.lists) or ()), *lists]))
         kept = _filled(contact, known) if known else contact
+        custom = {name: value for name, value in kept.custom.items() if value is not None}
         self.store.contacts[contact_id] = evolve(
-            kept, provider=self.name, id=contact_id, identifiers=identifiers, lists=joined
+            kept, provider=self.name, id=contact_id, identifiers=identifiers, lists=joined, custom=custom
         )
         return done(contact_id)
 

@@ -16,7 +16,18 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from contacts_core.errors import ConfigurationError, NotFound, Rejected
-from contacts_core.models import Contact, ContactList, Count, Identifier, IdentifierKind, Outcome, Page
+from contacts_core.models import (
+    Contact,
+    ContactList,
+    Count,
+    Identifier,
+    IdentifierKind,
+    LossCode,
+    Outcome,
+    Page,
+    Preview,
+    Shape,
+)
 from contacts_core.provider import (
     AddsToLists,
     Counts,
@@ -25,6 +36,7 @@ from contacts_core.provider import (
     DeletesLists,
     ExportsPages,
     FindsContacts,
+    Fitting,
     Flow,
     GetsContacts,
     Payload,
@@ -269,11 +281,28 @@ def emails_of(contact: Contact) -> list[Identifier]:
     return sorted(contact.identifiers_of(IdentifierKind.EMAIL), key=lambda each: not each.primary)
 
 
-def dropped(contact: Contact) -> set[str]:
-    """Return the names of what is given and has no place in Mailman."""
-    names = {each.key or each.kind.value for each in contact.identifiers if each.kind is not IdentifierKind.EMAIL}
-    names |= {name for name in NO_PLACE if getattr(contact, name)}
-    return names | contact.custom.keys() | contact.extra.keys()
+def preview_of(contact: Contact) -> Preview:
+    """Return what Mailman keeps of a contact: its addresses, one name and its lists."""
+    fitting = Fitting(contact)
+    fitting.keep_identifiers(problem)
+    name = contact.name
+    for field in (*NO_PLACE, "custom"):
+        fitting.drop(field, LossCode.NO_PLACE)
+    if contact.provider != Mailman.name:
+        fitting.drop("extra", LossCode.NO_PLACE)
+    if name:
+        fitting.set("full_name", name)
+    own = contact.provider == Mailman.name and contact.id
+    return fitting.preview() if own or fitting.identifiers else fitting.refuse(WITHOUT_ADDRESS)
+
+
+def problem(identifier: Identifier) -> tuple[LossCode, str] | None:
+    """Return why Mailman does not keep an identifier; None if it does."""
+    if identifier.kind is not IdentifierKind.EMAIL:
+        return LossCode.NO_PLACE, "Mailman knows people by their e-mail addresses only"
+    if not (identifier.certain and identifier.normal.isascii()):
+        return LossCode.REFUSED, "it is not an e-mail address that Mailman takes"
+    return None
 
 
 def local_part(name: str) -> str:
@@ -383,6 +412,9 @@ class Mailman(
         yield from delete_address(target)
         return done(identifier.value)
 
+    def preview(self, contact: Contact, shape: Shape) -> Preview:
+        return preview_of(contact)
+
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         (contact,) = contacts
         emails = emails_of(contact)
@@ -406,7 +438,7 @@ class Mailman(
                 yield from add_address(id, email.value)
         for list_id in lists:
             yield from self._subscribe(list_id, id)
-        return done(id, dropped_fields=dropped(contact))
+        return done(id)
 
     def add_to_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
         (id,) = members

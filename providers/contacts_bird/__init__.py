@@ -27,6 +27,8 @@ from contacts_core.models import (
     IdentifierKind,
     Outcome,
     Page,
+    Preview,
+    Shape,
 )
 from contacts_core.provider import (
     AddsToLists,
@@ -129,6 +131,7 @@ class Bird(
     changeable_fields = (*mapping.NAMES, "custom")
     # A contact must be created with a display name, and whether it may be taken away again is documented nowhere.
     clearable_fields = tuple(name for name in changeable_fields if name != "full_name")
+    fields_defined_first = True
     concurrency = 8
     export_includes_lists = False  # an answer may leave the lists out
     # Documented for a sibling API of the same vendor; the Contacts API names no numbers.
@@ -393,12 +396,13 @@ class Bird(
         lacking = [details.id for details in found if not mapping.is_told(details, shown[details.id])]
         read = yield from flows.read_each(lacking, self.concurrency, self._identifiers_told)
         gone = set(lacking) - read.keys()
+        yield from self._learn_types(found)
 
         def contact(details: ContactDetails) -> Contact:
             known = mapping.identifiers(shown[details.id], self.keys)
             if details.id in read:
                 known = tuple(dict.fromkeys([*known, *read[details.id]]))
-            return mapping.contact(details, known, self.keys)
+            return mapping.contact(details, known, self.keys, self._types)
 
         return mapped(contact, [details for details in found if details.id not in gone] if gone else found)
 
@@ -436,7 +440,27 @@ class Bird(
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         found = yield from api.attribute_definitions(cursor)
         fields = [mapping.field(each) for each in found.results if each.key not in mapping.CONSENT_ATTRIBUTES]
+        self._types.update((each.name, each.type) for each in fields)
         return token_page(fields, found.next_page_token)
+
+    @cached_property
+    def _types(self) -> dict[str, FieldType]:
+        """The types of custom fields, as they were last read."""
+        return {}
+
+    def _learn_types(self, found: Sequence[ContactDetails]) -> Flow[None]:
+        """Read the definitions of fields where a value may be a date, unless its type is known."""
+        names = {name for details in found for name in mapping.dated(details, self.keys)}
+        if names - self._types.keys():
+            yield from flows.gather(self.custom_fields_page)
+            for name in names:
+                _ = self._types.setdefault(name, FieldType.OTHER)
+
+    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
+        type_, cardinality = mapping.CREATED_TYPES[type]
+        created = mapping.field((yield from api.create_attribute_definition(name, type_, cardinality)))
+        self._types[created.name] = created.type
+        return created
 
     # -- consent
 
@@ -493,10 +517,6 @@ class Bird(
             case True:
                 return done(item)
 
-    def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
-        type_, cardinality = mapping.CREATED_TYPES[type]
-        return mapping.field((yield from api.create_attribute_definition(name, type_, cardinality)))
-
     # -- writing
 
     def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
@@ -507,12 +527,15 @@ class Bird(
             return failed(contact_id, f"Bird did not take away the value of {', '.join(left)}")
         return done(contact_id)
 
+    def preview(self, contact: Contact, shape: Shape) -> Preview:
+        return mapping.preview(contact, shape, self.keys)
+
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """Update a contact with an id of Bird's; update or create one with an identifier; create any other."""
         (contact,) = contacts
         first_lists, *more_lists = list(flows.chunks(lists, mapping.MOST_LISTS)) or [()]
         lost: set[str] = set()
-        attributes, references = mapping.attributes(contact, lost), mapping.references(contact, self.keys, lost)
+        attributes, references = mapping.attributes(contact), mapping.references(contact, self.keys)
         body: dict[str, Any] = {"attributes": attributes} if attributes else {}
         written: ContactDetails | None = None
         if contact.provider == self.name and contact.id:
@@ -540,7 +563,7 @@ class Bird(
                 if not _is_refusal(error):
                     error.unclear = True
                     raise
-                lost.update(f"list {each}" for each in part)
+                lost.update(f"lists.{each}" for each in part)
         return done(written.id, dropped_fields=lost)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
+from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeGuard
 
 from attrs import Factory, frozen
@@ -22,8 +25,11 @@ from contacts_core.models import (
     FieldType,
     Identifier,
     IdentifierKind,
+    LossCode,
+    Preview,
+    Shape,
 )
-from contacts_core.provider import constructor, json_text, moment
+from contacts_core.provider import Fitting, constructor, day, fitted_value, json_text, moment
 from contacts_core.query import Query, identifier_of
 
 NAME = "bird"
@@ -65,6 +71,13 @@ NO_PLACE = ("address", "organization", "title", "tags")
 LONGEST_NAME = 150
 MOST_LISTS = 10  # in one request
 MOST_IDENTIFIERS = 10
+LONGEST_KEY = 250
+
+EMAIL_SYNTAX = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+E164 = re.compile(r"\+[1-9][0-9]{5,14}")
+DATE_LIKE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T|\Z)")
+
+UNKNOWN: Mapping[str, FieldType] = MappingProxyType({})
 
 make_contact = constructor(Contact)
 make_identifier = constructor(Identifier)
@@ -108,8 +121,17 @@ class Keys:
 # -- contacts
 
 
-def contact(found: ContactDetails, known: tuple[Identifier, ...], keys: Keys) -> Contact:
-    """Return a contact with its identifiers, from its own answer or from a request for them."""
+def contact(
+    found: ContactDetails, known: tuple[Identifier, ...], keys: Keys, types: Mapping[str, FieldType] = UNKNOWN
+) -> Contact:
+    """Return a contact with its identifiers, from its own answer or from a request for them.
+
+    Args:
+        found: The contact.
+        known: Its identifiers.
+        keys: The keys of the workspace.
+        types: The types of custom fields by name; see `dated`.
+    """
     attributes = found.attributes or {}
     own = keys.own.union([i.key for i in known])
     extra: dict[str, Any] = dict(found.unknown)
@@ -132,7 +154,9 @@ def contact(found: ContactDetails, known: tuple[Identifier, ...], keys: Keys) ->
         lists=None if found.list_ids is None else tuple(found.list_ids),
         tags=(),
         custom={
-            name: custom_value(value) for name, value in attributes.items() if name not in own and value is not None
+            name: custom_value(value, types.get(name))
+            for name, value in attributes.items()
+            if name not in own and value is not None
         },
         created_at=created,
         updated_at=updated,
@@ -166,10 +190,26 @@ def identifiers(found: Iterable[tuple[str, str]], keys: Keys) -> tuple[Identifie
     return tuple(identifier(key, value, keys) for key, value in found)
 
 
-def custom_value(value: Any) -> CustomValue:
-    """Return an attribute's value: a scalar, or several as texts; undocumented shapes become JSON text."""
+def dated(found: ContactDetails, keys: Keys) -> list[str]:
+    """Return the names of custom fields whose values may be dates: in answers these are texts."""
+    return [
+        name
+        for name, value in (found.attributes or {}).items()
+        if isinstance(value, str) and DATE_LIKE.match(value) and name not in keys.own
+    ]
+
+
+def custom_value(value: Any, type: FieldType | None = None) -> CustomValue:
+    """Return an attribute's value: a scalar, or several as texts; undocumented shapes become JSON text.
+
+    Args:
+        value: The value in an answer.
+        type: The type of the field, if it is known.
+    """
     if _is_list(value):
         return tuple(map(_as_text, value))
+    if type is FieldType.DATE and isinstance(value, str) and DATE_LIKE.match(value):
+        return day(value) or value
     return value if isinstance(value, str | int | float) else _as_text(value)
 
 
@@ -291,28 +331,62 @@ def asked(query: Query, keys: Keys) -> Identifier | None:
     return found if found and not cannot_find(found, keys) else None
 
 
-def references(contact: Contact, keys: Keys, lost: set[str]) -> list[dict[str, str]]:
-    """Return the identifiers of a contact as Bird takes them; ``lost`` gets those it has no place for."""
-    taken: list[dict[str, str]] = []
-    for each in contact.identifiers:
-        if found := reference(each, keys, stored=contact.provider == NAME):
-            taken.append(found)
-        else:
-            lost.add(each.kind.value)
-    lost.update("another identifier" for _ in taken[MOST_IDENTIFIERS:])
-    return taken[:MOST_IDENTIFIERS]
+def preview(contact: Contact, shape: Shape, keys: Keys) -> Preview:
+    """Return what a workspace holds of a contact."""
+    own = contact.provider == NAME
+    fitting = Fitting(contact)
+    fitting.keep_identifiers(lambda each: _problem(each, keys, own=own))
+    for each in fitting.identifiers[MOST_IDENTIFIERS:]:
+        fitting.drop_identifier(each, LossCode.TOO_MANY, f"one write takes {MOST_IDENTIFIERS}")
+    for name in NO_PLACE:
+        fitting.drop(name, LossCode.NO_FIELD, "a workspace keeps it in an attribute of its own, if at all")
+    if not own:
+        fitting.drop("extra", LossCode.NO_PLACE)
+    fitting.cut({"full_name": LONGEST_NAME})
+    for name in contact.custom:
+        if (key := found.name if (found := shape.field(name)) else name) in keys.own:
+            fitting.drop(f"custom.{name}", LossCode.READ_ONLY, _stands_for(key))
+    fitting.fit_custom(shape, partial(fitted_value, times=True))
+    names = [text for name in NAMES if (text := fitting.get(name))]
+    if not (names or fitting.identifiers or (own and contact.id)):
+        return fitting.refuse("it has neither a name nor an identifier that Bird takes")
+    return fitting.preview(full_name=fitting.get("full_name") or " ".join(names) or None)
 
 
-def attributes(contact: Contact, lost: set[str]) -> dict[str, Any]:
-    """Return the names and custom fields of a contact as Bird takes them; ``lost`` gets fields without a place."""
-    lost.update(name for name in NO_PLACE if getattr(contact, name))
-    if contact.provider != NAME:
-        lost.update(contact.extra)
+def _stands_for(key: str) -> str:
+    # A file of contacts must not subscribe whoever unsubscribed meanwhile.
+    if key in CONSENT_ATTRIBUTES:
+        return "the attribute is consent, which is written by itself"
+    return "the attribute has the names or the identifiers of the contact"
+
+
+def _problem(identifier: Identifier, keys: Keys, *, own: bool) -> tuple[LossCode, str] | None:
+    """Return why a workspace does not keep an identifier; None if it does."""
+    if not (found := reference(identifier, keys, stored=own)):
+        kind = identifier.kind.value
+        return LossCode.NO_PLACE, f"the setting {kind}_keys names no key for it"
+    value = found["value"]
+    if not value or len(value) > LONGEST_VALUE or len(found["key"]) > LONGEST_KEY:
+        return LossCode.REFUSED, "it is empty or too long"
+    if own:
+        return None
+    if identifier.kind is IdentifierKind.EMAIL and not (identifier.certain and EMAIL_SYNTAX.fullmatch(value)):
+        return LossCode.REFUSED, "it is not an e-mail address that Bird takes"
+    if identifier.kind is IdentifierKind.PHONE and not E164.fullmatch(value):
+        return LossCode.REFUSED, "it is not a phone number in international form"
+    return None
+
+
+def references(contact: Contact, keys: Keys) -> list[dict[str, str]]:
+    """Return the identifiers of a contact that fits, from `preview`, as Bird takes them."""
+    taken = (reference(each, keys, stored=contact.provider == NAME) for each in contact.identifiers)
+    return [each for each in taken if each]
+
+
+def attributes(contact: Contact) -> dict[str, Any]:
+    """Return the names and custom fields of a contact that fits, from `preview`, as Bird takes them."""
     names = {theirs: value for ours, theirs in NAMES.items() if (value := getattr(contact, ours))}
-    # Consent is written by itself: a file of contacts must not subscribe whoever unsubscribed meanwhile.
-    lost.update(f"custom field {name}" for name in contact.custom if name in CONSENT_ATTRIBUTES)
-    custom = {name: value for name, value in contact.custom.items() if name not in CONSENT_ATTRIBUTES}
-    return names | {name: written_value(value) for name, value in custom.items()}
+    return names | {name: written_value(value) for name, value in contact.custom.items()}
 
 
 def changed_attributes(

@@ -34,6 +34,8 @@ from contacts_core.models import (
     Identifier,
     Outcome,
     Page,
+    Preview,
+    Shape,
 )
 from contacts_core.provider import (
     AddsToLists,
@@ -600,6 +602,10 @@ class CardDav(
         yield from self._edit(card, lambda present: mapping.with_changes(present, texts, custom))
         return done(contact_id)
 
+    def preview(self, contact: Contact, shape: Shape) -> Preview:
+        """See `UpsertsContacts.preview`: a custom field comes into being with its first value."""
+        return mapping.preview(contact)
+
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """Change contacts that exist, by id or identifier, and create the others; one scan finds them."""
         groups = [each for each in lists if not mapping.category_name(each)]
@@ -645,25 +651,24 @@ class CardDav(
     ) -> Flow[Outcome]:
         several = {card.href: card for card in cards}
         categories = [name for each in lists if (name := mapping.category_name(each))]
-        lost: set[str] = set()
         if len(several) > 1:
             raise InvalidInput(f"{len(several)} cards have its id or its identifiers")
         if not several and unread:
             raise InvalidInput(f"it may exist already: {unread} lines of the cards cannot be read")
         if not several:
             new = mapping.blank(contact, f"{uuid4()}", book)
-            yield from self._create(mapping.written(new, contact, categories, lost, new=True))
-            return done(new.uid, dropped_fields=lost)
+            yield from self._create(mapping.written(new, contact, categories, new=True))
+            return done(new.uid)
 
         def change(present: Card) -> Card:
             theirs = set(mapping.identifiers(present))
             if theirs and contact.identifiers and not theirs & set(contact.identifiers):
                 raise InvalidInput("the card with this id has none of these identifiers")
-            return mapping.written(present, contact, categories, lost, new=False)
+            return mapping.written(present, contact, categories, new=False)
 
         (card,) = several.values()
         yield from self._edit(card, change)
-        return done(card.uid, dropped_fields=lost)
+        return done(card.uid)
 
 
 def _unlocked(write: Request[None]) -> Flow[None]:

@@ -19,8 +19,18 @@ from attrs import evolve, frozen
 
 from contacts_carddav.payloads import CARD_TEXT, ETAG, MODIFIED, PropFilter, Resource, needed
 from contacts_core.errors import InvalidInput, UnexpectedPayload
-from contacts_core.models import Address, Contact, ContactList, FieldDefinition, FieldType, Identifier, IdentifierKind
-from contacts_core.provider import moment
+from contacts_core.models import (
+    Address,
+    Contact,
+    ContactList,
+    FieldDefinition,
+    FieldType,
+    Identifier,
+    IdentifierKind,
+    LossCode,
+    Preview,
+)
+from contacts_core.provider import Fitting, moment
 from contacts_core.query import And, Compare, Op, Or, Query
 
 NAME = "carddav"
@@ -41,6 +51,7 @@ ADDRESS_PARTS = {
     "address.country": 6,
 }
 BINARY = {"PHOTO", "LOGO", "SOUND", "KEY"}  # in ``extra["vcard"]`` only: each may be megabytes
+TEXTS = ("first_name", "last_name", "full_name", "organization", "title")
 NO_LABEL = {"internet", "pref", "voice", "x400"}
 UNRANKED = 101  # PREF is 1 to 100
 
@@ -493,8 +504,95 @@ def new_group(uid: str, href: str, name: str) -> Card:
     return new_card(uid, href, *(line.raw for line in made))
 
 
-def written(before: Card, wanted: Contact, categories: Iterable[str], lost: set[str], *, new: bool) -> Card:
-    """Return the card with the values of a contact.
+def preview(contact: Contact) -> Preview:
+    """Return what an address book holds of a contact."""
+    fitting = Fitting(contact)
+    _fit_texts(fitting)
+    fitting.keep_identifiers(_problem)
+    if fitting.get("address.formatted") and contact.provider != NAME:
+        if len(fitting.names("address")) > 1:
+            fitting.drop("address.formatted", LossCode.NO_PLACE, "an address of parts has no other text")
+        else:
+            formatted = fitting.get("address.formatted")
+            fitting.drop("address.formatted", LossCode.RESPELLED, "it becomes the street")
+            fitting.set("address.line1", formatted)
+    for name in fitting.names("custom"):
+        if not is_custom(name.removeprefix("custom.")):
+            fitting.drop(name, LossCode.NO_PLACE, "such a name cannot be that of a property: a-z, 0-9 and - can")
+        else:
+            _fit_custom(fitting, name)
+    if contact.provider != NAME:
+        fitting.drop("extra", LossCode.NO_PLACE)
+    full = fitting.get("full_name") or " ".join(filter(None, map(fitting.get, ("first_name", "last_name"))))
+    own = contact.lists or ()
+    categories = [name for each in own if (name := category_name(each))]
+    shown = tuple(dict.fromkeys([*(fitting.get("tags") or ()), *categories]))
+    lists = tuple(dict.fromkeys([*own, *map(CATEGORY.__add__, shown)]))
+    return fitting.preview(full_name=full or None, tags=shown, lists=lists)
+
+
+def _fit_texts(fitting: Fitting) -> None:
+    """Leave out texts that no card can hold, and spell the others as cards do."""
+    for name in (*TEXTS, *fitting.names("address")):
+        if isinstance(text := fitting.get(name), str):
+            _fit_text(fitting, name, text)
+    if tags := fitting.get("tags"):
+        kept = tuple(dict.fromkeys(each for tag in tags if (each := _spelled(tag)) and not CONTROL.search(each)))
+        if not kept:
+            fitting.drop("tags", LossCode.REFUSED, "a card cannot hold them")
+        elif set(kept) != set(tags):
+            fitting.replace("tags", kept, LossCode.RESPELLED, "without blanks around them, and without controls")
+
+
+def _fit_text(fitting: Fitting, name: str, text: str) -> None:
+    spelled = _spelled(text)
+    if CONTROL.search(text) or not spelled:
+        fitting.drop(name, LossCode.REFUSED, "it is blank, or holds control characters")
+    elif spelled != text:
+        fitting.replace(name, spelled, LossCode.RESPELLED, "without blanks around it, and with plain line breaks")
+
+
+def _spelled(text: str) -> str:
+    return NEWLINE.sub("\n", text).strip()
+
+
+def _fit_custom(fitting: Fitting, name: str) -> None:
+    value = fitting.get(name)
+    texts = tuple(NEWLINE.sub("\n", _plain(each)) for each in _several(value))
+    if any(CONTROL.search(each) or not each.strip() for each in texts):
+        fitting.drop(name, LossCode.REFUSED, "it is blank, or holds control characters")
+    elif len(texts) == 1:
+        if value != texts[0]:
+            code = LossCode.RESPELLED if isinstance(value, str) else LossCode.RETYPED
+            fitting.replace(name, texts[0], code, "a card holds texts")
+    elif texts != value:
+        fitting.replace(name, texts, LossCode.RESPELLED, "with plain line breaks")
+
+
+def is_custom(name: str) -> bool:
+    """Return whether a custom field of this name can be an X- property."""
+    return bool(CUSTOM.fullmatch(name)) and not f"X-{name.upper()}".startswith(TECHNICAL)
+
+
+def _problem(identifier: Identifier) -> tuple[LossCode, str] | None:
+    """Return why a card does not keep an identifier; None if it does."""
+    if property_of(identifier) is None:
+        return LossCode.NO_PLACE, "a card has e-mail addresses, phone numbers and IMPP only"
+    value = identifier.normal
+    if CONTROL.search(value) or NEWLINE.sub("\n", value).strip() != value or not value:
+        return LossCode.REFUSED, "it is blank, or holds control characters"
+    return None
+
+
+def property_of(identifier: Identifier) -> str | None:
+    """Return the property that holds an identifier; None if there is none."""
+    if identifier.kind is IdentifierKind.OTHER:
+        return identifier.key if identifier.key in PROPERTIES else None
+    return next((name for name, kind in PROPERTIES.items() if kind is identifier.kind), None)
+
+
+def written(before: Card, wanted: Contact, categories: Iterable[str], *, new: bool) -> Card:
+    """Return the card with the values of a contact that fits, from `preview`.
 
     Names, title, organization, address and custom fields are overwritten where the contact has them; identifiers and
     categories are added. Nothing is removed.
@@ -503,7 +601,6 @@ def written(before: Card, wanted: Contact, categories: Iterable[str], lost: set[
         before: The card as it is.
         wanted: The contact.
         categories: Categories to add besides the contact's tags.
-        lost: Gets the names of fields without a place.
         new: Whether the card is new, so that the name has to be made.
 
     Raises:
@@ -516,17 +613,13 @@ def written(before: Card, wanted: Contact, categories: Iterable[str], lost: set[
     if wanted.title:
         after = _set(after, "TITLE", [wanted.title])
     if wanted.address:
-        after = _placed(after, wanted.address, lost)
+        after = _placed(after, wanted.address)
     for name, value in wanted.custom.items():
         texts = [_plain(each) for each in _several(value) if each is not None]
-        if not CUSTOM.fullmatch(name) or f"X-{name.upper()}".startswith(TECHNICAL):
-            lost.add(f"custom field {name}")
-        elif texts:
+        if texts and is_custom(name):
             after = _set(after, f"X-{name.upper()}", texts)
     after = with_tags(after, [*wanted.tags, *categories]) or after
-    after = _identified(after, wanted, lost)
-    if wanted.provider != NAME:
-        lost.update(wanted.extra)
+    after = _identified(after, wanted)
     _check_text(after)
     return after
 
@@ -555,7 +648,7 @@ def with_changes(before: Card, texts: Mapping[str, str | None], custom: Mapping[
             after = _with_text(after, name, texts[field])
     for key, value in custom.items():
         name = f"X-{key.upper()}"
-        if not CUSTOM.fullmatch(key) or name.startswith(TECHNICAL):
+        if not is_custom(key):
             raise InvalidInput(f"no card can have the custom field {key!r}", hint="use a-z, 0-9 and - in its name")
         after = _with_text(after, name, *(None if each is None else _plain(each) for each in _several(value)))
     _check_text(after)
@@ -609,7 +702,7 @@ def _named(before: Card, wanted: Contact, *, new: bool) -> Card:
     return _set(after, "FN", [full]) if full else after
 
 
-def _placed(before: Card, wanted: Address, lost: set[str]) -> Card:
+def _placed(before: Card, wanted: Address) -> Card:
     parts = {
         1: wanted.line2,
         2: wanted.line1,
@@ -619,23 +712,18 @@ def _placed(before: Card, wanted: Address, lost: set[str]) -> Card:
         6: wanted.country,
     }
     given = {at: text for at, text in parts.items() if text}
-    present = address(before)
-    if not given and wanted.formatted and wanted != present:
+    if not given and wanted.formatted and wanted != address(before):
         given = {2: wanted.formatted}
-    elif wanted.formatted and wanted.formatted != (present.formatted if present else ""):
-        lost.add("address.formatted")
     return _structured(before, "ADR", given, 7)
 
 
-def _identified(before: Card, wanted: Contact, lost: set[str]) -> Card:
+def _identified(before: Card, wanted: Contact) -> Card:
     present = set(identifiers(before))
     ranked = {name for name in PROPERTIES if any(_rank(line) < UNRANKED for line in before.all(name))}
     added: list[Line] = []
     for each in wanted.identifiers:
-        name = next((n for n, kind in PROPERTIES.items() if kind is each.kind and each.key in {"", n}), "")
-        if not name:
-            lost.add(each.key or each.kind.value)
-        elif each not in present:
+        name = property_of(each)
+        if name and each not in present:
             present.add(each)
             added.append(_identifier_line(name, each, version_4=before.is_version_4, first=name not in ranked))
             ranked |= {name} if each.primary else set()

@@ -28,6 +28,8 @@ from contacts_core.models import (
     IdentifierKind,
     Outcome,
     Page,
+    Preview,
+    Shape,
 )
 from contacts_core.provider import (
     AddsToLists,
@@ -225,6 +227,10 @@ class Local(
         return (yield from self._read(records.changes, since, most))
 
     # -- writing, lists and fields
+
+    def preview(self, contact: Contact, shape: Shape) -> Preview:
+        """See `UpsertsContacts.preview`: everything is kept, and custom fields come into being with a value."""
+        return mapping.preview(contact)
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """Change contacts that exist, by id or identifier, and create the others; see `mapping.merged`."""

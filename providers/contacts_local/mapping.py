@@ -8,10 +8,10 @@ from functools import lru_cache
 from math import isfinite
 from typing import Any, TypeAlias, cast
 
-from attrs import evolve
+from attrs import astuple, evolve
 
 from contacts_core.errors import InvalidInput
-from contacts_core.models import Address, Contact, CustomValue, FieldType, Identifier, IdentifierKind
+from contacts_core.models import Address, Contact, CustomValue, FieldType, Identifier, IdentifierKind, Preview
 from contacts_core.provider import constructor
 from contacts_local.payloads import Data, decode, encode, read_data
 
@@ -29,6 +29,7 @@ __all__ = [
     "microseconds",
     "moment",
     "names",
+    "preview",
     "row",
     "target_text",
     "value_type",
@@ -162,6 +163,27 @@ def row(contact: Contact) -> str:
     if "\\u0000" in text and "\\u0000" in text.replace("\\\\", ""):  # where SQLite takes a text in JSON to end
         raise InvalidInput("it holds the character NUL, which the file cannot hold")
     return text
+
+
+def preview(contact: Contact) -> Preview:
+    """Return what the file holds of a contact: everything, unless there is something that no row can hold."""
+    if contact.extra or _has_nul(contact):
+        try:
+            _ = row(contact)
+        except InvalidInput as error:
+            return Preview.refused(str(error))
+    if None in contact.custom.values():
+        return Preview(evolve(contact, custom=_set(contact.custom)), (), contact)
+    return Preview(contact, (), contact)
+
+
+def _has_nul(contact: Contact) -> bool:
+    texts: list[object] = [getattr(contact, name) for name in TEXTS]
+    texts += [*contact.tags, *contact.custom, *(each.value for each in contact.identifiers)]
+    texts += astuple(contact.address) if contact.address else ()
+    for value in contact.custom.values():
+        texts += value if isinstance(value, tuple) else (value,)
+    return any(isinstance(text, str) and "\0" in text for text in texts)
 
 
 def _identifier(each: Identifier) -> tuple[object, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -26,6 +27,8 @@ from contacts_core.models import (
     JobState,
     Outcome,
     Page,
+    Preview,
+    Shape,
 )
 from contacts_core.models.identifiers import scrub
 from contacts_core.provider import (
@@ -140,6 +143,7 @@ class SendGrid(
     get_batch_size = 100
     member_batch_size = 100
     upsert_batch_size = 100_000
+    fields_defined_first = True
     rate_limits: ClassVar = {"": RateLimit(600, 60), "search": RateLimit(200, 60), "mail data": RateLimit(100, 60)}
     list_name_lengths = (1, 100)
     field_name_lengths = (1, 100)
@@ -268,11 +272,12 @@ class SendGrid(
         parts = [absent(id for id in ids if id not in there)]
         items: list[tuple[str, dict[str, Any]]] = []
         for details in found:
-            body = mapping.to_write(evolve(mapping.contact(details), custom={}), {}, set())
-            if reason := mapping.unfit(body, {}):
-                parts.append(failed(details.id, f"not sent: in SendGrid's answer about the contact, {reason}"))
+            fitted = mapping.preview(evolve(mapping.contact(details), custom={}), Shape())
+            if fitted.written is None:
+                reason = f"not sent: in SendGrid's answer about the contact, {fitted.refusal}"
+                parts.append(failed(details.id, reason))
             else:
-                items.append((details.id, body))
+                items.append((details.id, mapping.to_write(fitted.written, {})))
         parts.append((yield from self._upsert(items, [list_id], {}, set(), needs_list=True)))
         return combined(parts)
 
@@ -302,7 +307,7 @@ class SendGrid(
 
     def search(self, query: NativeQuery) -> Flow[PartialResult]:
         found = yield from api.search(query.text)
-        contacts = [mapping.contact(details) for details in found.result or ()]
+        contacts = yield from self._with_types([mapping.contact(details) for details in found.result or ()])
         if found.contact_count < len(contacts):
             raise UnexpectedPayload("the answer has more contacts than it counts", provider=self.name)
         return PartialResult(contacts, found.contact_count)
@@ -341,7 +346,8 @@ class SendGrid(
 
         _, refused = yield from flows.apart(list(asked), look_up)
         found.extend((asked[value], _refused(error)) for value, error in refused)
-        return found
+        typed = iter((yield from self._with_types([each for _, each in found if isinstance(each, Contact)])))
+        return [(wanted, next(typed) if isinstance(each, Contact) else each) for wanted, each in found]
 
     def _matches(self, like: Identifier, values: Sequence[str]) -> Flow[dict[str, Match]]:
         """Return the answer for each value; after a 404, all are not found."""
@@ -364,7 +370,7 @@ class SendGrid(
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         answer = (yield from api.batch(ids)).result
         found = answer if answer is not None else (yield from self._by_id(ids))
-        return [mapping.contact(details) for details in found]
+        return (yield from self._with_types([mapping.contact(details) for details in found]))
 
     def raw_contact(self, contact_id: str) -> Flow[RawContact]:
         return raw_answer(api.contact(contact_id))
@@ -373,7 +379,7 @@ class SendGrid(
         """See `Exports.sample`: up to fifty contacts, and the number of all."""
         found = yield from api.sample()
         if found.result:
-            return [mapping.contact(details) for details in found.result]
+            return (yield from self._with_types([mapping.contact(details) for details in found.result]))
         return [] if found.contact_count == 0 else None
 
     def start_export(self, list_id: str | None) -> Flow[Job]:
@@ -381,7 +387,7 @@ class SendGrid(
         return Job(id=started.id)
 
     def file_reader(self) -> Flow[FileReader]:
-        return mapping.Reader.of((yield from api.field_definitions()))
+        return mapping.Reader.of((yield from self._definitions(again=True)))
 
     def count(self) -> Flow[Count]:
         count = (yield from api.count()).contact_count
@@ -405,11 +411,36 @@ class SendGrid(
         return done(list_id)
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
-        found = yield from api.field_definitions()
+        found = yield from self._definitions(again=True)
         return Page([mapping.field(one) for one in found.custom_fields or ()])
 
     def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
-        return mapping.field((yield from api.create_field(name, mapping.CREATED_TYPES[type])))
+        created = yield from api.create_field(name, mapping.CREATED_TYPES[type])
+        self._last_definitions.clear()
+        return mapping.field(created)
+
+    @cached_property
+    def _last_definitions(self) -> list[FieldDefinitions]:
+        """The definitions of fields as they were last read, if they were."""
+        return []
+
+    def _definitions(self, *, again: bool = False) -> Flow[FieldDefinitions]:
+        """Return the definitions of fields; they are read once, or ``again``."""
+        if again or not self._last_definitions:
+            found = yield from api.field_definitions()
+            self._last_definitions[:] = [found]
+        return self._last_definitions[0]
+
+    def _with_types(self, contacts: Sequence[Contact]) -> Flow[list[Contact]]:
+        """Return contacts with custom dates as dates; the definitions are read where a value may be one."""
+        names = {name for contact in contacts for name in mapping.dated(contact)}
+        if not names:
+            return list(contacts)
+        known = yield from self._definitions()
+        if names - {each.name for each in known.custom_fields or ()}:
+            known = yield from self._definitions(again=True)
+        types = {each.name: mapping.field(each).type for each in known.custom_fields or ()}
+        return [mapping.with_types(contact, types) for contact in contacts]
 
     # -- consent
 
@@ -516,35 +547,33 @@ class SendGrid(
     def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
         """Upsert the fields with all identifiers of the contact, for an id cannot name it; what is left out stays."""
         texts, custom = split_changes(set, clear)
-        fields = (yield from api.field_definitions()).custom_fields if custom else None
+        fields = (yield from self._definitions(again=True)).custom_fields if custom else None
         found = yield from self._alone(contact_id)
         if found.email is None:
             raise UnexpectedPayload("the answer about the contact leaves out its identifiers", provider=self.name)
         body = mapping.to_change(found, texts, custom, {each.name.lower(): each for each in fields or ()})
         return _queued((yield from api.upsert_contacts([body], [])))
 
+    def preview(self, contact: Contact, shape: Shape) -> Preview:
+        return mapping.preview(contact, shape)
+
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """Send one request if the contacts fit, otherwise an import job with an uploaded file."""
-        fields, lost = FieldDefinitions(), set[str]()
-        if any(contact.custom for contact in contacts) or len(contacts) > LARGEST_UPSERT:
-            fields = yield from api.field_definitions()
-        ids = {f.name.lower(): f for f in fields.custom_fields or ()}
-        definitions = {f.id: f for f in fields.custom_fields or ()}
-        items: list[tuple[str, dict[str, Any]]] = []
-        parts: list[Outcome] = []
-        for contact in contacts:
-            missing: set[str] = set()
-            body = mapping.to_write(contact, ids, missing)
-            if reason := mapping.unfit(body, definitions):
-                parts.append(failed(contact.display_id, f"not sent: {reason}"))
-            else:
-                items.append((contact.display_id, body))
-                lost |= missing
-        bodies = [body for _, body in items]
-        if len(bodies) <= LARGEST_UPSERT and len(msgspec.json.encode(bodies)) <= LARGEST_BODY:
-            parts.append((yield from self._upsert(items, lists, definitions, lost)))
-        else:
-            parts.append((yield from self._import(bodies, lists, fields, lost)))
+        fields = FieldDefinitions()
+        if any(contact.custom for contact in contacts):
+            fields = yield from self._definitions()
+        ids = {field.name: field.id for field in fields.custom_fields or ()}
+        items = [(contact.display_id, mapping.to_write(contact, ids)) for contact in contacts]
+        definitions = {field.id: field for field in fields.custom_fields or ()}
+        lost: set[str] = set()
+        if _fits(items):
+            outcome = yield from self._upsert(items, lists, definitions, lost)
+            return evolve(outcome, dropped_fields=tuple(sorted(lost)))
+        rows = [body for _, body in items if mapping.is_importable(body)]
+        parts = [evolve((yield from self._import(rows, lists)), requested=len(rows))] if rows else []
+        for part in _requests([item for item in items if not mapping.is_importable(item[1])]):
+            sent = yield from self._upsert(part, lists, definitions, lost)
+            parts.append(sent)
         return evolve(combined(parts), dropped_fields=tuple(sorted(lost)))
 
     def _upsert(
@@ -582,8 +611,8 @@ class SendGrid(
                     parts.append(failed((item for item, _ in left), _refused(error)))
                     break
                 parts += [failed(left[n][0], f"SendGrid refused it: {scrub(why)}") for n, why in blame.contacts.items()]
-                lost.update(f"list {each}" for each in blame.lists)
-                lost.update(f"custom field {definitions[each].name}" for each in blame.fields if each in definitions)
+                lost.update(f"lists.{each}" for each in blame.lists)
+                lost.update(f"custom.{definitions[each].name}" for each in blame.fields if each in definitions)
                 on_lists = [each for each in on_lists if each not in blame.lists]
                 left = [
                     (item, _without(body, blame.fields))
@@ -596,19 +625,11 @@ class SendGrid(
                 return combined([_queued(accepted), *parts])
         return combined(parts)
 
-    def _import(
-        self,
-        bodies: Sequence[Mapping[str, object]],
-        lists: Sequence[str],
-        fields: FieldDefinitions,
-        lost: set[str],
-    ) -> Flow[Outcome]:
-        if not fields.reserved_fields:
-            fields = yield from api.field_definitions()
-        columns, content = mapping.import_file(bodies, fields, lost)
+    def _import(self, bodies: Sequence[Mapping[str, object]], lists: Sequence[str]) -> Flow[Outcome]:
+        columns, content = mapping.import_file(bodies, (yield from self._definitions()))
         started = yield from api.start_import(columns, lists)
         yield from api.upload(started, content)
-        return _queued(Accepted(started.job_id))
+        return _queued(Accepted(started.job_id), len(bodies))
 
     def get_job(self, job: Job) -> Flow[Job]:
         """Read a write or an export; a job without an operation is looked for in both places."""
@@ -641,6 +662,19 @@ def _without(body: dict[str, Any], fields: frozenset[str]) -> dict[str, Any]:
     kept = {name: value for name, value in body["custom_fields"].items() if name not in fields}
     rest = {name: value for name, value in body.items() if name != "custom_fields"}
     return rest | {"custom_fields": kept} if kept else rest
+
+
+def _fits(items: Sequence[tuple[str, dict[str, Any]]]) -> bool:
+    """Whether contacts fit into one request."""
+    return len(items) <= LARGEST_UPSERT and len(msgspec.json.encode([body for _, body in items])) <= LARGEST_BODY
+
+
+def _requests(items: Sequence[tuple[str, dict[str, Any]]]) -> list[Sequence[tuple[str, dict[str, Any]]]]:
+    """Divide contacts into as many requests as they need."""
+    if not items or _fits(items):
+        return [items] if items else []
+    half = len(items) // 2
+    return [*_requests(items[:half]), *_requests(items[half:])]
 
 
 def _refused(error: Rejected) -> str:

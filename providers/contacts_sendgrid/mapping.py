@@ -11,8 +11,7 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-import msgspec
-from attrs import frozen
+from attrs import evolve, frozen
 
 from contacts_core.errors import InvalidInput, UnexpectedPayload
 from contacts_core.models import (
@@ -30,9 +29,15 @@ from contacts_core.models import (
     IdentifierKind,
     Job,
     JobState,
+    LossCode,
+    Preview,
+    Shape,
 )
 from contacts_core.provider import (
+    Fitting,
     constructor,
+    day,
+    fitted_value,
     integer,
     json_text,
     lines_decoder,
@@ -111,13 +116,21 @@ LONGEST = {
     "external_id": 254,
     "anonymous_id": 254,
 }  # characters, from the document's ContactRequest
+LONGEST_TEXTS = {f"address.{ours}": LONGEST.get(theirs, 1000) for ours, theirs in ADDRESS.items()} | {
+    name: LONGEST[name] for name in ("first_name", "last_name")
+}
 LONGEST_VALUE = 1000  # characters of a custom field
-FEWEST_DIGITS = 5
+MOST = {
+    IdentifierKind.EMAIL: 1 + MOST_ALTERNATES,
+    IdentifierKind.PHONE: 1,
+    IdentifierKind.EXTERNAL_ID: 1,
+    IdentifierKind.ANONYMOUS_ID: 1,
+}
 NOT_OF_CELLS = {"unknown", "custom_fields", "metadata", "list_ids", "segment_ids"}
 NESTED = {dict, list}
-EMAIL_SYNTAX = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-
-MONTH_FIRST = re.compile(r"(0[1-9]|1[0-2])/(0[1-9]|[12][0-9]|3[01])/[0-9]{4}")
+EMAIL_SYNTAX = re.compile(r"[^@\s,<>()\"\\]+@[^@\s,<>()\"\\]+\.[^@\s,<>()\"\\]+")
+DATE_LIKE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T")
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 NTH = re.compile(r"contacts\[([0-9]{1,6})\]")
 NAMED_EMAIL = re.compile(r"email '(.*)' is not valid", re.DOTALL)
 
@@ -137,12 +150,12 @@ def contact(found: ContactDetails) -> Contact:
     return _contact(found.id, found)
 
 
-def exported(found: ExportedContact) -> Contact:
-    """Return a contact of a JSON Lines export."""
-    return _contact(found.contact_id, found)
+def exported(found: ExportedContact, dates: frozenset[str] = frozenset()) -> Contact:
+    """Return a contact of a JSON Lines export; ``dates`` are the names of custom fields whose texts are dates."""
+    return _contact(found.contact_id, found, dates)
 
 
-def _contact(contact_id: str, a: Attributes) -> Contact:
+def _contact(contact_id: str, a: Attributes, dates: frozenset[str] = frozenset()) -> Contact:
     if not contact_id:
         raise UnexpectedPayload("the answer has a contact without an id", provider=NAME)
     extra: dict[str, Any] = dict(a.unknown)
@@ -153,6 +166,8 @@ def _contact(contact_id: str, a: Attributes) -> Contact:
     custom = a.custom_fields or {}
     if not NESTED.isdisjoint(map(type, custom.values())):  # a shape that nobody documented
         custom = {name: json_text(value) if type(value) in NESTED else value for name, value in custom.items()}
+    if not dates.isdisjoint(custom):
+        custom = {name: _dated(value) if name in dates else value for name, value in custom.items()}
     city, country, line1 = a.city, a.country, a.address_line_1
     address = None
     if city or country or line1 or a.postal_code or a.state_province_region or a.address_line_2:
@@ -234,8 +249,23 @@ def typed(type_: FieldType, text: str) -> CustomValue:
     if type_ is FieldType.NUMBER:
         read = number(text)
     elif type_ is FieldType.DATE:
-        read = moment(text)
+        read = day(text)
     return text if read is None else read
+
+
+def with_types(contact: Contact, fields: Mapping[str, FieldType]) -> Contact:
+    """Return a contact of a JSON answer, whose dates are texts, with its custom dates as dates."""
+    dates = {name: _dated(value) for name, value in contact.custom.items() if fields.get(name) is FieldType.DATE}
+    return evolve(contact, custom={**contact.custom, **dates}) if dates else contact
+
+
+def _dated(value: CustomValue) -> CustomValue:
+    return (day(value) or value) if isinstance(value, str) else value
+
+
+def dated(contact: Contact) -> list[str]:
+    """Return the names of custom fields whose values may be dates."""
+    return [name for name, value in contact.custom.items() if isinstance(value, str) and DATE_LIKE.match(value)]
 
 
 # -- export files ----------------------------------------------------------------------------------------------------
@@ -254,7 +284,8 @@ class Reader:
 
     def json_lines(self, lines: bytes) -> list[Contact]:
         """Map whole lines of JSON."""
-        return [exported(each) for each in decode_lines(lines)]
+        dates = frozenset(field.name for field in self.fields.values() if field.type is FieldType.DATE)
+        return [exported(each, dates) for each in decode_lines(lines)]
 
     def csv(self, header: Sequence[str]) -> Callable[[Sequence[Sequence[str]]], list[Contact]]:
         """Return what maps the rows below this header."""
@@ -413,39 +444,61 @@ def cannot_find(wanted: Identifier) -> str:
     )
 
 
-def unfit(body: Mapping[str, Any], definitions: Mapping[str, FieldDetails]) -> str:
-    """Return why SendGrid would refuse a contact, and its whole batch with it; empty if it would not.
+def preview(contact: Contact, shape: Shape) -> Preview:
+    """Return what SendGrid holds of a contact."""
+    fitting = Fitting(contact)
+    fitting.keep_identifiers(lambda each: _problem(each, _spelled(contact, each), own=contact.provider == NAME))
+    for kind, most in MOST.items():
+        of_kind = _ranked([each for each in fitting.identifiers if each.kind is kind])
+        for each in of_kind[most:]:
+            fitting.drop_identifier(each, LossCode.TOO_MANY, f"a contact has {most} of this kind, at most")
+    if not fitting.identifiers:
+        return fitting.refuse(
+            "its e-mail address, phone number or id is invalid"
+            if contact.identifiers
+            else "it has no e-mail address, phone number, external id or anonymous id"
+        )
+    for name in ("organization", "title", "tags", "address.formatted"):
+        fitting.drop(name, LossCode.NO_PLACE, "SendGrid has no such field; a custom field can hold it")
+    if contact.provider != NAME:
+        fitting.drop("extra", LossCode.NO_PLACE)
+    fitting.cut(LONGEST_TEXTS)
+    fitting.drop_full_name("SendGrid has a first and a last name")
+    fitting.fit_custom(shape, fitted_value, longest=LONGEST_VALUE, clears=False)
+    shown = tuple(
+        evolve(each, value=_stored(contact, each), primary=first, country_code="")
+        for kind in FIELDS
+        for first, each in _marked(_ranked([each for each in fitting.identifiers if each.kind is kind]))
+    )
+    return fitting.preview(identifiers=shown)
 
-    Args:
-        body: The contact, from `to_write`.
-        definitions: The custom fields of the account by id.
-    """
-    if not any(body.get(name) for name in FIELDS.values()):
-        return "it has no e-mail address, phone number, external id or anonymous id"
-    emails = [body[name] for name in ("email",) if name in body] + body.get("alternate_emails", [])
-    if not all(EMAIL_SYNTAX.fullmatch(email) and len(email) <= LONGEST["email"] for email in emails):
-        return "its e-mail address is invalid"
-    phone = body.get("phone_number_id", "")
-    if phone and (re.search(r"[^\W\d_]", phone) or len(re.findall(r"\d", phone)) < FEWEST_DIGITS):
-        return "its phone number is invalid"
-    for name, longest in LONGEST.items():
-        if len(body.get(name) or "") > longest:
-            return f"its {name} is longer than {longest} characters"
-    for field_id, value in body.get("custom_fields", {}).items():
-        if reason := _unfit_value(definitions[field_id], value):
-            return reason
-    return ""
+
+def _ranked(identifiers: Sequence[Identifier]) -> list[Identifier]:
+    """Identifiers of one kind, the one that is marked primary first."""
+    return sorted(identifiers, key=lambda each: not each.primary)
 
 
-def _unfit_value(definition: FieldDetails, value: str | float | None) -> str:
-    type_ = FIELD_TYPES.get(definition.field_type.lower())
-    if type_ is FieldType.NUMBER and number(value) is None:
-        return f"the custom field {definition.name} takes numbers"
-    if type_ is FieldType.DATE and not (MONTH_FIRST.fullmatch(str(value)) or moment(value)):
-        return f"the custom field {definition.name} takes dates"
-    if len(str(value)) > LONGEST_VALUE:
-        return f"the value of the custom field {definition.name} is longer than {LONGEST_VALUE} characters"
-    return ""
+def _marked(identifiers: Sequence[Identifier]) -> list[tuple[bool, Identifier]]:
+    return [(number == 0, each) for number, each in enumerate(identifiers)]
+
+
+def _stored(contact: Contact, identifier: Identifier) -> str:
+    """The value as SendGrid keeps it: addresses in lower case."""
+    value = _spelled(contact, identifier)
+    return value.lower() if identifier.kind is EMAIL else value
+
+
+def _problem(identifier: Identifier, value: str, *, own: bool) -> tuple[LossCode, str] | None:
+    """Return why SendGrid does not keep an identifier; None if it does."""
+    if identifier.kind not in FIELDS:
+        return LossCode.NO_PLACE, "SendGrid has no such identifiers"
+    if not value or len(value) > LONGEST.get(FIELDS[identifier.kind], len(value)):
+        return LossCode.REFUSED, "it is empty or too long"
+    if identifier.kind is EMAIL and not (EMAIL_SYNTAX.fullmatch(value) and (own or identifier.certain)):
+        return LossCode.REFUSED, "it is not an e-mail address that SendGrid takes"
+    if identifier.kind is PHONE and not (own or E164.fullmatch(value)):
+        return LossCode.REFUSED, "it is not a phone number in international form"
+    return None
 
 
 @frozen
@@ -482,34 +535,27 @@ def _emails(body: Mapping[str, Any]) -> set[str]:
     return {str(each).lower() for each in (body.get("email"), *body.get("alternate_emails", ())) if each}
 
 
-def to_write(contact: Contact, field_ids: Mapping[str, FieldDetails], lost: set[str]) -> dict[str, Any]:
-    """Return the contact as an upsert takes it; ``lost`` gets fields without a place."""
+def to_write(contact: Contact, field_ids: Mapping[str, str]) -> dict[str, Any]:
+    """Return a contact that fits, from `preview`, as an upsert takes it.
+
+    Args:
+        contact: The contact.
+        field_ids: The ids of the custom fields by name.
+    """
     body: dict[str, Any] = {}
     for kind, name in FIELDS.items():
-        first, *others = contact.identifiers_of(kind) or (None,)
-        first = contact.primary(kind) or first
-        if first:
-            body[name] = _spelled(contact, first)
-        others = [i for i in contact.identifiers_of(kind) if i != first]
+        of_kind = _ranked(contact.identifiers_of(kind))
+        others = of_kind[1:]
+        if of_kind:
+            body[name] = _spelled(contact, of_kind[0])
         if kind is EMAIL and others:
-            body["alternate_emails"] = [_spelled(contact, i) for i in others[:MOST_ALTERNATES]]
-            others = others[MOST_ALTERNATES:]
-        lost.update(f"another {kind.value}" for _ in others)
-    lost.update(f"identifier {i.key}" for i in contact.identifiers_of(IdentifierKind.OTHER))
+            body["alternate_emails"] = [_spelled(contact, i) for i in others]
     body |= {name: value for name in ("first_name", "last_name") if (value := getattr(contact, name))}
     if contact.address:
         body |= {theirs: value for ours, theirs in ADDRESS.items() if (value := getattr(contact.address, ours))}
-        lost.update(["address"] if contact.address.formatted else [])
     if contact.provider == NAME:
         body |= {name: value for name in WRITABLE_EXTRAS if isinstance(value := contact.extra.get(name), str)}
-    else:
-        lost.update(contact.extra)
-    lost.update(name for name in ("organization", "title", "tags") if getattr(contact, name))
-    if contact.full_name and not (contact.first_name or contact.last_name):
-        lost.add("full_name")
-    given = {name: value for name, value in contact.custom.items() if value is not None}  # null is refused
-    custom = {field_ids[n.lower()].id: written_value(v) for n, v in given.items() if n.lower() in field_ids}
-    lost.update(f"custom field {name}" for name in contact.custom if name not in given or name.lower() not in field_ids)
+    custom = {field_ids[name]: written_value(value) for name, value in contact.custom.items() if name in field_ids}
     return body | {"custom_fields": custom} if custom else body
 
 
@@ -531,15 +577,30 @@ def to_change(
         InvalidInput: The account has no such custom field, or it does not take the value.
     """
     body: dict[str, Any] = {name: value for name in FIELDS.values() if (value := getattr(found, name))}
-    body |= {CHANGED[name]: text or "" for name, text in texts.items()}
+    if not body:
+        raise InvalidInput("not sent: it has no e-mail address, phone number, external id or anonymous id")
+    for name, text in texts.items():
+        if text and len(text) > LONGEST_TEXTS[name]:
+            raise InvalidInput(f"not sent: its {CHANGED[name]} is longer than {LONGEST_TEXTS[name]} characters")
+        body[CHANGED[name]] = text or ""
     for name, value in custom.items():
         definition = fields.get(name.lower())
         if definition is None or definition.read_only:
             raise InvalidInput(f"SendGrid has no custom field {name!r} that can be written")
-        body.setdefault("custom_fields", {})[definition.id] = written_value(value)
-    if reason := unfit(body, {each.id: each for each in fields.values()}):
-        raise InvalidInput(f"not sent: {reason}")
+        body.setdefault("custom_fields", {})[definition.id] = _changed_value(definition, value)
     return body
+
+
+def _changed_value(definition: FieldDetails, value: CustomValue) -> str | float | None:
+    fitted, _ = fitted_value(field(definition), value)
+    if fitted is None:
+        kind = "numbers" if field(definition).type is FieldType.NUMBER else "dates"
+        raise InvalidInput(f"not sent: the custom field {definition.name} takes {kind}")
+    if isinstance(fitted, str) and len(fitted) > LONGEST_VALUE:
+        raise InvalidInput(
+            f"not sent: the value of the custom field {definition.name} is longer than {LONGEST_VALUE} characters"
+        )
+    return written_value(fitted)
 
 
 def _spelled(contact: Contact, identifier: Identifier) -> str:
@@ -547,28 +608,31 @@ def _spelled(contact: Contact, identifier: Identifier) -> str:
 
 
 def written_value(value: CustomValue) -> str | float | None:
-    """Return a custom value as SendGrid takes it: dates month first, booleans and several texts as JSON text."""
+    """Return a custom value that fits as SendGrid takes it: dates month first."""
     match value:
-        case bool() | tuple():
-            return msgspec.json.encode(value).decode()
         case date():
-            return f"{value:%m/%d/%Y}"
+            return f"{value.month:02}/{value.day:02}/{value.year:04}"
+        case tuple():
+            return json_text(value)
         case _:
             return value
 
 
-def import_file(
-    contacts: Sequence[Mapping[str, Any]], fields: FieldDefinitions, lost: set[str]
-) -> tuple[list[str], bytes]:
-    """Return the columns and the compressed CSV of a large upsert."""
+def import_file(contacts: Sequence[Mapping[str, Any]], fields: FieldDefinitions) -> tuple[list[str], bytes]:
+    """Return the columns and the compressed CSV of a large upsert, of contacts that `is_importable`."""
     ids = {f.name: f.id for f in fields.reserved_fields or ()} | {f.id: f.id for f in fields.custom_fields or ()}
-    # How several alternate addresses share one CSV cell is documented nowhere, so they stay out.
-    rows = [{k: v for k, v in c.items() if k not in {"custom_fields", "alternate_emails"}}
-            | dict(c.get("custom_fields", {})) for c in contacts]  # fmt: skip
-    lost.update(["another email"] if any("alternate_emails" in c for c in contacts) else [])
+    rows = [{k: v for k, v in c.items() if k != "custom_fields"} | dict(c.get("custom_fields", {})) for c in contacts]
     columns = [name for name in ids if any(name in row for row in rows)]
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\r\n")
     writer.writeheader()
     writer.writerows(rows)
     return [ids[name] for name in columns], gzip.compress(text.getvalue().encode(), compresslevel=1, mtime=0)
+
+
+def is_importable(body: Mapping[str, Any]) -> bool:
+    """Return whether a contact can be a row of an import.
+
+    How several alternate addresses share one cell is documented nowhere, and an empty cell clears nothing.
+    """
+    return "alternate_emails" not in body and None not in body.get("custom_fields", {}).values()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -20,6 +21,8 @@ from contacts_core.models import (
     Identifier,
     Outcome,
     Page,
+    Preview,
+    Shape,
 )
 from contacts_core.provider import (
     AddsToLists,
@@ -102,6 +105,7 @@ class UserApi(
     name = mapping.NAME
     title = "user-api contacts (Rolodex CRM)"
     upsert_batch_size = 10_000  # one scan finds which of them exist
+    fields_defined_first = True
     page_size = api.PAGE
     list_name_lengths = (1, 50)
     field_name_lengths = (1, 50)
@@ -354,10 +358,16 @@ class UserApi(
 
     def _fields_page(self, cursor: str | None) -> Flow[Page[FieldDetails]]:
         found = yield from api.custom_fields(offset(cursor))
+        self._known_fields.update((each.name, each) for each in found.data)
         return _page(found.data, cursor, found.pagination)
 
     def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
         return mapping.field((yield from api.create_custom_field(name, mapping.CREATED_TYPES[type])).data)
+
+    @cached_property
+    def _known_fields(self) -> dict[str, FieldDetails]:
+        """The custom fields by name, as they were last read."""
+        return {}
 
     # -- writing
 
@@ -378,11 +388,14 @@ class UserApi(
             )
         )
 
+    def preview(self, contact: Contact, shape: Shape) -> Preview:
+        return mapping.preview(contact, shape)
+
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """Change contacts that exist, by id or identifier, and create the others; one scan finds the identifiers."""
-        fields: dict[str, FieldDetails] = {}
-        if any(contact.custom for contact in contacts):
-            fields = {f.name.lower(): f for f in (yield from flows.gather(self._fields_page))}
+        fields = self._known_fields
+        if {name for contact in contacts for name in contact.custom} - fields.keys():
+            yield from flows.gather(self._fields_page)
         present = yield from self._present([c.id for c in contacts if c.provider == self.name and c.id])
         outside_plan = [c for c in contacts if c.provider != self.name or c.id not in present]
         sought = list(dict.fromkeys(i for c in outside_plan for i in c.identifiers if i.kind in mapping.RELATIONS))
@@ -422,10 +435,7 @@ class UserApi(
             # Ids are counted up in each workspace, so an id of one workspace is somebody else's in the next.
             reason = "the contact with this id has none of these identifiers; the id may be of another account"
             return _not_sent(contact.display_id, reason)
-        lost: set[str] = set()
-        body = mapping.to_write(contact, before, fields, lists, lost)
-        if before is None and not body["first_name"]:
-            return _not_sent(contact.display_id, "it has neither a name nor an identifier")
+        body = mapping.to_write(contact, before, fields, lists)
         written = before
         if before is None:
             written = (yield from api.create_contact(body)).data
@@ -434,7 +444,7 @@ class UserApi(
         elif body:
             written = about_id((yield from api.update_contact(before.id, body)).data, before.id, provider=self.name)
         assert written is not None
-        return done(written.id, dropped_fields=lost)
+        return done(written.id, dropped_fields=mapping.lost_after_all(contact, before, body))
 
 
 def _not_sent(item: str, reason: str) -> Outcome:

@@ -16,8 +16,11 @@ from contacts_core.models import (
     FieldType,
     Identifier,
     IdentifierKind,
+    LossCode,
+    Preview,
+    Shape,
 )
-from contacts_core.provider import calendar_date, constructor, json_text, moment
+from contacts_core.provider import Fitting, constructor, day, fitted_value, json_text, moment
 from contacts_user_api.payloads import ContactDetails, FieldDetails, ListDetails, Relation
 
 NAME = "user-api"
@@ -234,7 +237,7 @@ def custom_value(item: Mapping[str, Any]) -> CustomValue:
     value: Any = item.get("value")
     match item.get("field_type"), value:
         case "DATE", str():
-            return (moment(value) if "T" in value else calendar_date(value)) or value
+            return day(value) or value
         case _, {"value": chosen}:
             return _text(chosen)
         case _, list():
@@ -332,41 +335,98 @@ def _new_item(wanted: Identifier, *, primary: bool) -> dict[str, Any]:
     return item
 
 
+def preview(contact: Contact, shape: Shape) -> Preview:
+    """Return what a workspace holds of a contact. One that has an id of a workspace is taken to exist there."""
+    own = contact.provider == NAME
+    fitting = Fitting(contact)
+    fitting.keep_identifiers(lambda each: _problem(each, own=own))
+    if not own:
+        for name in ("organization", "tags"):
+            fitting.drop(name, LossCode.NO_PLACE, "it is a record of its own, which cannot be written with a contact")
+        fitting.drop("extra", LossCode.NO_PLACE)
+    text = _location(contact.address) if contact.address else ""
+    for part in fitting.names("address"):
+        if part != "address.formatted":
+            fitting.drop(part, LossCode.RESPELLED, "the address is one text")
+    if text:
+        fitting.set("address.formatted", text)
+    fitting.fit_custom(shape, fitted_value)
+    first, last = fitting.get("first_name"), fitting.get("last_name")
+    if fitting.get("full_name") and (first or last) and fitting.get("full_name") != _joined(first, last):
+        fitting.drop("full_name", LossCode.NO_PLACE, "there are a first and a last name")
+    first = first or required_name(fitting.get("full_name"), last, fitting.identifiers)
+    if not first:
+        return fitting.refuse("it has neither a name nor an identifier that user-api takes")
+    if own and contact.id:
+        return fitting.preview()
+    return fitting.preview(first_name=first, full_name=_joined(first, last))
+
+
+def required_name(full_name: str | None, last_name: str | None, identifiers: Sequence[Identifier]) -> str:
+    """Return the first name of a contact that has none, because one is required; empty if nothing else is known."""
+    return full_name or last_name or next((each.value for each in identifiers), "")
+
+
+def _joined(first: str | None, last: str | None) -> str:
+    return " ".join(filter(None, (first, last)))
+
+
+def _problem(identifier: Identifier, *, own: bool) -> tuple[LossCode, str] | None:
+    """Return why a workspace does not keep an identifier; None if it does."""
+    if identifier.kind not in RELATIONS:
+        return LossCode.NO_PLACE, "user-api has e-mail addresses and phone numbers only"
+    if own:
+        return None
+    if not identifier.value.strip():
+        return LossCode.REFUSED, "it is blank"
+    if identifier.kind is IdentifierKind.EMAIL and not identifier.certain:
+        return LossCode.REFUSED, "it is not an e-mail address"
+    if identifier.kind is IdentifierKind.PHONE and identifier.normal.startswith("+") and not identifier.certain:
+        return LossCode.REFUSED, "it is not a phone number"
+    return None
+
+
 def to_write(
-    contact: Contact,
-    present: ContactDetails | None,
-    fields: Mapping[str, FieldDetails],
-    lists: Sequence[str],
-    lost: set[str],
+    contact: Contact, present: ContactDetails | None, field_ids: Mapping[str, FieldDetails], lists: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the body that creates a contact, or changes it if it is present; ``lost`` gets fields without a place."""
+    """Return the body that creates a contact that fits, from `preview`, or changes it if it is present.
+
+    Args:
+        contact: The contact.
+        present: What is there of it; None if it is new.
+        field_ids: The custom fields by name.
+        lists: Ids of lists to put it on.
+    """
     body: dict[str, Any] = {n: v for n in ("first_name", "last_name", "title") if (v := getattr(contact, n))}
     if present is None and "first_name" not in body:
-        body["first_name"] = contact.name or next((i.value for i in contact.identifiers), "")
-    if contact.address:
-        body |= {"location": text} if (text := _location(contact.address)) else {}
+        body["first_name"] = required_name(contact.full_name, contact.last_name, contact.identifiers)
+    if contact.address and contact.address.formatted:
+        body["location"] = contact.address.formatted
     for kind, (name, _) in RELATIONS.items():
         known = {identifier(kind, each) for each in relation(present, kind)} if present else set[Identifier]()
         if set(contact.identifiers_of(kind)) - known:
             body[name] = merged(kind, contact, relation(present, kind) if present else [])
-    lost.update(i.key or i.kind.value for i in contact.identifiers if i.kind not in RELATIONS)
-    own = contact.provider == NAME
-    body |= {name: contact.extra[name] for name in WRITABLE_EXTRAS if own and name in contact.extra}
-    if not own or present is None:
-        lost.update(name for name in ("organization", "tags") if getattr(contact, name))
-        lost.update(name for name in contact.extra if name not in body)
-    if present is not None and contact.full_name and not (contact.first_name or contact.last_name):
-        lost.add("full_name")
+    if contact.provider == NAME:
+        body |= {name: contact.extra[name] for name in WRITABLE_EXTRAS if name in contact.extra}
     on_lists = list_ids(present) if present else []
     if set(lists) - set(on_lists):
         body["lists"] = list(dict.fromkeys([*on_lists, *lists]))
-    custom = [written(fields[n.lower()], v) for n, v in contact.custom.items() if n.lower() in fields]
-    lost.update(f"custom field {name}" for name in contact.custom if name.lower() not in fields)
+    custom = [written(field_ids[name], value) for name, value in contact.custom.items() if name in field_ids]
     if custom:
         understood = _understood(present, "custom_fields") if present else []
         kept = [{"id": each["id"], "value": _plain(each)} for each in understood]
         body["custom_fields"] = list({each["id"]: each for each in [*kept, *custom]}.values())
     return body
+
+
+def lost_after_all(contact: Contact, present: ContactDetails | None, body: Mapping[str, Any]) -> set[str]:
+    """Return what is not written although `preview` could not know: whether the contact exists."""
+    if present is None and contact.provider == NAME:  # an id of another workspace
+        names = {name for name in ("organization", "tags") if getattr(contact, name)}
+        return names | {f"extra.{name}" for name in contact.extra if name not in body}
+    if present is not None and contact.full_name and not (contact.first_name or contact.last_name):
+        return {"full_name"}  # written as the first name of a new contact only
+    return set()
 
 
 def written(field: FieldDetails, value: CustomValue) -> dict[str, Any]:

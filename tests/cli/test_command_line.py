@@ -20,6 +20,7 @@ from contacts_core.cli.output import Exit
 from tests.cli.fake_provider import Run, Vendor
 
 SEVERAL = {
+    "--accept-loss",
     "--accounts",
     "--anonymous-id",
     "--accept-loss",

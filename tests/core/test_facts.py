@@ -56,6 +56,7 @@ OF_ONE = {
     "upsert_batch_size": {UpsertsContacts},
     "changeable_fields": {ChangesContacts},
     "clearable_fields": {ChangesContacts},
+    "fields_defined_first": {UpsertsContacts},
     "list_name_lengths": {CreatesLists},
     "field_name_lengths": {CreatesCustomFields},
     "field_name_pattern": {CreatesCustomFields},

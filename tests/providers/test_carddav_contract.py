@@ -41,6 +41,7 @@ class SmallPages(CardDav):
 class TestCardDav(ProviderContract):
     provider = SmallPages
     fewest_of_a_crowd: ClassVar = 21  # the provider divides what it reads; the server has no pages
+    generated_batches: ClassVar = 2
     folder: Path
 
     def populate(self, harness: Harness, count: int) -> None:

@@ -305,7 +305,7 @@ class TestBird:
         with account("bird") as (client, _):
             client.write_consent([revoked()])
             outcome = client.upsert_contacts([Contact(identifiers=(JANE,), custom={"subscribedEmail": True})])
-            assert outcome.dropped_fields == ("custom field subscribedEmail",)
+            assert outcome.dropped_fields == ("custom.subscribedEmail",)
             assert client.find_consent([JANE])[JANE][0].state is REVOKED
 
     def test_a_refusal_that_bird_ignores_is_not_confirmed(self) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
+from attrs import evolve
 
 from contacts_bird import Bird
 from contacts_core import Contact, Contacts, F, Identifier, IdentifierKind, JobState, OutcomeState, errors
 from contacts_core.http.blocking import BlockingTransport
-from contacts_core.models import FieldType
+from contacts_core.models import FieldType, Shape
 from contacts_core.provider import Provider
 from contacts_sendgrid import SendGrid, mapping
 from contacts_user_api import UserApi
@@ -435,9 +436,11 @@ class TestTheRecordOfJaneSmith:
 
     def test_she_can_be_written_back_and_moved(self) -> None:
         jane = self.jane()
-        lost: set[str] = set()
-        assert mapping.to_write(jane, {}, lost)["phone_number_id"] == "+15551234567"
-        assert {"organization", "title", "tags", "address", "custom field Lead Score", "notes"} <= lost
+        preview = mapping.preview(evolve(jane, provider="", id=""), Shape(fields=()))
+        assert preview.written is not None
+        assert mapping.to_write(preview.written, {})["phone_number_id"] == "+15551234567"
+        lost = {each.field for each in preview.losses}
+        assert {"organization", "title", "tags", "address.formatted", "custom.Lead Score", "extra.notes"} <= lost
 
 
 class TestUserApisRelations:

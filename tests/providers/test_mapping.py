@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 import pytest
@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from contacts_bird import mapping as bird
 from contacts_bird.payloads import ContactDetails as BirdContact
 from contacts_bird.payloads import IdentifierRef
-from contacts_core import Contact, FieldType, Identifier, IdentifierKind, Job, JobState
-from contacts_core.models import Address
+from contacts_core import Contact, FieldDefinition, FieldType, Identifier, IdentifierKind, Job, JobState
+from contacts_core.models import Address, Preview, Shape
 from contacts_sendgrid import mapping as sendgrid
 from contacts_sendgrid.payloads import ContactDetails as SendGridContact
 from contacts_sendgrid.payloads import ExportStatus, FieldDefinitions, FieldDetails
@@ -38,7 +38,12 @@ FIELDS = FieldDefinitions(
         FieldDetails(id="_rf25_T", name="external_id"),
     ],
 )
+SENDGRID = Shape(fields=tuple(map(sendgrid.field, FIELDS.custom_fields or ())))
 HEADER = ["EMAIL", "ALTERNATE_EMAILS", "CONTACT_ID", "SCORE", "PLAN", "RENEWAL", "ODD", "WHATSAPP", "BRAND_NEW"]
+
+
+def losses(preview: Preview) -> dict[str, str]:
+    return {loss.field: loss.code.value for loss in preview.losses}
 
 
 class TestSendGridFiles:
@@ -49,7 +54,7 @@ class TestSendGridFiles:
 
     def test_values_take_the_type_of_their_field(self) -> None:
         contact = self.row(CONTACT_ID="1", SCORE="42", PLAN="042", RENEWAL="2025-01-02T00:00:00Z", ODD="?")
-        renewal = datetime(2025, 1, 2, tzinfo=UTC)
+        renewal = date(2025, 1, 2)
         assert contact.custom == {"score": 42, "Plan": "042", "renewal": renewal, "odd": "?"}
 
     @pytest.mark.parametrize(("text", "value"), [("1.5", 1.5), ("1e3", 1000.0), ("many", "many"), ("-7", -7)])
@@ -68,16 +73,19 @@ class TestSendGridFiles:
         assert contact.extra == {"brand_new": "x", "whatsapp": "+12025550143"}
 
     def test_an_import_file_has_the_columns_that_are_used(self) -> None:
-        lost: set[str] = set()
         people: list[dict[str, Any]] = [
-            {"email": "a@example.com", "custom_fields": {"e2_T": "x,\ny"}, "alternate_emails": ["b@example.com"]},
+            {"email": "a@example.com", "custom_fields": {"e2_T": "x,\ny"}},
             {"external_id": "7"},
         ]
-        columns, content = sendgrid.import_file(people, FIELDS, lost)
+        columns, content = sendgrid.import_file(people, FIELDS)
         header, *rows = csv.reader(io.StringIO(gzip.decompress(content).decode(), newline=""))
         assert (columns, header) == (["_rf2_T", "_rf25_T", "e2_T"], ["email", "external_id", "e2_T"])
         assert rows == [["a@example.com", "", "x,\ny"], ["", "7", ""]]
-        assert lost == {"another email"}
+        assert all(map(sendgrid.is_importable, people))
+
+    @pytest.mark.parametrize("more", [{"alternate_emails": ["b@example.com"]}, {"custom_fields": {"e2_T": None}}])
+    def test_what_no_cell_can_say_is_not_imported(self, more: dict[str, Any]) -> None:
+        assert not sendgrid.is_importable({"email": "a@example.com", **more})
 
     def test_states_of_exports(self) -> None:
         job = Job(provider="sendgrid", id="1")
@@ -89,7 +97,6 @@ class TestSendGridFiles:
 
 class TestSendGridWriting:
     def test_what_fits(self) -> None:
-        lost: set[str] = set()
         contact = Contact(
             identifiers=(
                 Identifier.email("Second@Example.com"),
@@ -102,8 +109,9 @@ class TestSendGridWriting:
             address=Address(line1="1 Road", city="Town", formatted="1 Road, Town"),
             custom={"SCORE": 5, "renewal": date(2025, 1, 2), "plan": True, "odd": ("a", "b"), "none": 1},
         )
-        ids = {field.name.lower(): field for field in FIELDS.custom_fields or ()}
-        assert sendgrid.to_write(contact, ids, lost) == {
+        preview = sendgrid.preview(contact, SENDGRID)
+        assert preview.written is not None
+        assert sendgrid.to_write(preview.written, {each.name: each.id for each in FIELDS.custom_fields or ()}) == {
             "email": "first@example.com",
             "alternate_emails": ["second@example.com"],
             "phone_number_id": "+12025550143",
@@ -111,24 +119,35 @@ class TestSendGridWriting:
             "city": "Town",
             "custom_fields": {"e1_N": 5, "e3_D": "01/02/2025", "e2_T": "true", "e4_X": '["a","b"]'},
         }
-        assert lost == {"another phone", "identifier shoe", "address", "full_name", "custom field none"}
+        assert losses(preview) == {
+            "phone": "TOO_MANY",
+            "other.shoe": "NO_PLACE",
+            "address.formatted": "NO_PLACE",
+            "full_name": "NO_PLACE",
+            "custom.none": "NO_FIELD",
+            "custom.SCORE": "RESPELLED",
+            "custom.plan": "RETYPED",
+            "custom.odd": "RETYPED",
+        }
 
     def test_a_custom_field_without_a_value_is_named_because_null_is_refused(self) -> None:
-        lost: set[str] = set()
-        ids = {field.name.lower(): field for field in FIELDS.custom_fields or ()}
         jane = Contact(identifiers=(Identifier.email("jane@example.com"),), custom={"score": None})
-        assert sendgrid.to_write(jane, ids, lost) == {"email": "jane@example.com"}
-        assert lost == {"custom field score"}
+        preview = sendgrid.preview(jane, SENDGRID)
+        assert preview.written is not None
+        assert sendgrid.to_write(preview.written, {"score": "e1_N"}) == {"email": "jane@example.com"}
+        assert losses(preview) == {"custom.score": "REFUSED"}
 
     def test_own_contacts_go_back_as_they_are_stored(self) -> None:
         own = Contact(provider="sendgrid", id="1", identifiers=(Identifier.phone("15555555555"),), extra={"line": "x"})
-        assert sendgrid.to_write(own, {}, set()) == {"phone_number_id": "15555555555", "line": "x"}
+        assert losses(sendgrid.preview(own, SENDGRID)) == {}
+        assert sendgrid.to_write(own, {}) == {"phone_number_id": "15555555555", "line": "x"}
 
     def test_at_most_five_alternates(self) -> None:
-        lost: set[str] = set()
         many = Contact(identifiers=tuple(Identifier.email(f"p{n}@example.com") for n in range(8)))
-        assert len(sendgrid.to_write(many, {}, lost)["alternate_emails"]) == 5
-        assert lost == {"another email"}
+        preview = sendgrid.preview(many, SENDGRID)
+        assert preview.written is not None
+        assert len(sendgrid.to_write(preview.written, {})["alternate_emails"]) == 5
+        assert losses(preview) == {"email": "TOO_MANY"}
 
     @pytest.mark.parametrize(
         ("link", "token"),
@@ -178,20 +197,39 @@ class TestBird:
         }
 
     def test_writing(self) -> None:
-        lost: set[str] = set()
         contact = Contact(
             identifiers=(Identifier.email("A@Example.com"), Identifier.external_id("7"), Identifier.other("k", "v")),
             first_name="A",
             organization="Org",
-            custom={"day": date(2025, 1, 2), "several": ("a",), "n": None},
+            custom={"day": date(2025, 1, 2), "several": ("a",), "n": None, "unknown": 1},
             extra={"notes": 1},
         )
-        assert bird.references(contact, KEYS, lost) == [
+        types = {"day": FieldType.DATE, "several": FieldType.CHOICES, "n": FieldType.TEXT}
+        shape = Shape(fields=tuple(FieldDefinition("bird", name, name, type_) for name, type_ in types.items()))
+        preview = bird.preview(contact, shape, KEYS)
+        assert preview.written is not None
+        assert bird.references(preview.written, KEYS) == [
             {"key": "emailaddress", "value": "a@example.com"},
             {"key": "k", "value": "v"},
         ]
-        assert bird.attributes(contact, lost) == {"firstName": "A", "day": "2025-01-02", "several": ["a"], "n": None}
-        assert lost == {"external_id", "organization", "notes"}
+        written = bird.attributes(preview.written)
+        assert written == {"firstName": "A", "day": "2025-01-02", "several": ["a"], "n": None}
+        assert losses(preview) == {
+            "external_id": "NO_PLACE",
+            "organization": "NO_FIELD",
+            "extra.notes": "NO_PLACE",
+            "custom.unknown": "NO_FIELD",
+        }
+
+    @pytest.mark.parametrize("value", [True, None])
+    def test_an_upsert_neither_writes_nor_clears_what_stands_for_consent_or_a_name(self, value: bool | None) -> None:
+        names = ("subscribedEmail", "subscribedSms", "firstName", "emailaddress")
+        shape = Shape(fields=tuple(FieldDefinition("bird", name, name, FieldType.TEXT) for name in names))
+        contact = Contact(full_name="A", custom=dict.fromkeys((*names[:3], "EmailAddress"), value))
+        preview = bird.preview(contact, shape, KEYS)
+        assert preview.written is not None
+        assert bird.attributes(preview.written) == {"displayName": "A"}
+        assert losses(preview) == {f"custom.{name}": "READ_ONLY" for name in contact.custom}
 
     def test_names_are_cut_to_what_bird_takes(self) -> None:
         assert len(bird.display_name(Contact(full_name="x" * 400))) == 150
@@ -222,15 +260,18 @@ class TestUserApi:
                 {"id": "f3", "value": 1},
             ],
         )
-        fields = {"score": UserApiField(id="f3", name="Score", field_type="NUMERIC")}
-        lost: set[str] = set()
-        body = user_api.to_write(Contact(custom={"Score": 2, "none": 3}), present, fields, [], lost)
+        field = UserApiField(id="f3", name="Score", field_type="NUMERIC")
+        preview = user_api.preview(
+            Contact(first_name="A", custom={"score": 2, "none": 3}), Shape(fields=(user_api.field(field),))
+        )
+        assert preview.written is not None
+        assert losses(preview) == {"custom.none": "NO_FIELD", "custom.score": "RESPELLED"}
+        body = user_api.to_write(preview.written, present, {"Score": field}, [])
         assert body["custom_fields"] == [
             {"id": "f1", "value": "o1"},
             {"id": "f2", "value": ["o2", "bare"]},
             {"id": "f3", "value": 2},
         ]
-        assert lost == {"custom field none"}
 
     @pytest.mark.parametrize(
         ("value", "plain"),
@@ -243,7 +284,9 @@ class TestUserApi:
 
     def test_an_address_becomes_one_text(self) -> None:
         contact = Contact(first_name="A", address=Address(line1="1 Road", city="Town", country="UK"))
-        assert user_api.to_write(contact, None, {}, [], set())["location"] == "1 Road, Town, UK"
+        preview = user_api.preview(contact, Shape())
+        assert preview.written is not None
+        assert user_api.to_write(preview.written, None, {}, [])["location"] == "1 Road, Town, UK"
 
     def test_the_active_company_is_the_organization(self) -> None:
         companies = [{"id": "1", "name": "Old", "is_active": False}, {"id": "2", "name": "New", "is_active": True}]

@@ -13,7 +13,8 @@ from contacts_bird.payloads import ContactDetails as BirdContact
 from contacts_bird.payloads import IdentifierRef, Identifiers
 from contacts_core import Contact, Contacts, Identifier, OutcomeState, errors
 from contacts_core.emulator import json_response
-from contacts_sendgrid import mapping
+from contacts_core.provider import UpsertsContacts
+from contacts_sendgrid import SendGrid
 from contacts_sendgrid.payloads import User
 from contacts_user_api import UserApi
 from contacts_user_api.emulator import shapes
@@ -437,7 +438,7 @@ class TestBird:
             lists = [client.create_list(f"List {number}").id for number in range(11)]
             refuse(served, "bird", lambda incoming: lists[10] in incoming.body.decode())
             outcome = client.upsert_contacts([person(1)], lists=lists)
-            assert (outcome.succeeded_count, outcome.dropped_fields) == (1, (f"list {lists[10]}",))
+            assert (outcome.succeeded_count, outcome.dropped_fields) == (1, (f"lists.{lists[10]}",))
 
     def test_a_written_contact_is_not_unsent_if_its_further_lists_are_given_up(self) -> None:
         lists = [f"{number}" for number in range(11)]
@@ -537,12 +538,18 @@ class TestSendGrid:
                 person(7, custom={"renewal_date": "soon"}),
             ]
             outcome = client.wait(client.upsert_contacts([person(10), *bad, person(11)]))
-            assert (outcome.succeeded_count, len(outcome.failed)) == (2, len(bad))
-            assert client.count() == 3
+            assert (outcome.succeeded_count, len(outcome.failed)) == (2 + 5, 2)
+            assert {failure.item for failure in outcome.failed} == {bad[3].display_id, bad[4].display_id}
+            assert {(each.field, each.code.value): each.count for each in outcome.losses} == {
+                ("first_name", "TRUNCATED"): 1,
+                ("custom.score", "REFUSED"): 2,
+                ("custom.plan", "TRUNCATED"): 1,
+                ("custom.renewal_date", "REFUSED"): 1,
+            }
+            assert client.count() == 1 + 7
 
     def test_what_sendgrid_names_is_taken_out_and_the_rest_sent_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
-
-        monkeypatch.setattr(mapping, "unfit", lambda *_: "")
+        monkeypatch.setattr(SendGrid, "preview", UpsertsContacts.preview)
         with account("sendgrid", contacts=1) as (client, _):
             bad = [
                 person(1, first_name="x" * 51),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from urllib.parse import unquote
 
 from attrs import evolve, frozen
@@ -24,8 +25,12 @@ from contacts_core.models import (
     IdentifierKind,
     Job,
     JobState,
+    Loss,
+    LossCode,
     Outcome,
     Page,
+    Preview,
+    Shape,
     field_value,
 )
 from contacts_core.provider import (
@@ -496,6 +501,33 @@ class LosesNumbers(UserApi):
 
 
 # -- requests and settings
+
+
+class ShowsOrganizationsItLoses(_Writes):
+    """A preview that promises too much."""
+
+    def given(self, contact: Contact) -> Contact:
+        return evolve(contact, organization=None)
+
+
+class ShowsDatesItTurnsIntoTexts(_Writes):
+    """A preview that promises the type of a value."""
+
+    def given(self, contact: Contact) -> Contact:
+        custom = {name: str(value) if isinstance(value, date) else value for name, value in contact.custom.items()}
+        return evolve(contact, custom=custom)
+
+
+class LeavesTitlesOutUnsaid(MemoryProvider):
+    def preview(self, contact: Contact, shape: Shape) -> Preview:
+        without = evolve(contact, title=None)
+        return Preview(without, (), without)
+
+
+class NamesTagsThatItShows(MemoryProvider):
+    def preview(self, contact: Contact, shape: Shape) -> Preview:
+        losses = (Loss("tags", LossCode.NO_PLACE),) if contact.tags else ()
+        return evolve(super().preview(contact, shape), losses=losses)
 
 
 class CreatesListsTwice(Bird):

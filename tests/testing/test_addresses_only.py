@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
-from attrs import evolve, frozen
+from attrs import frozen
 
-from contacts_core.models import Contact, Identifier, IdentifierKind, Outcome
-from contacts_core.provider import Flow, absent
+from contacts_core.models import Contact, Identifier, IdentifierKind, LossCode, Outcome, Preview, Shape
+from contacts_core.provider import Fitting, Flow, absent
 from contacts_core.testing import MemoryProvider, ProviderContract
 from contacts_core.testing.cases.shared import crowd, many
 
@@ -20,14 +18,16 @@ class KeepsAddresses(MemoryProvider):
     name = "addresses-only"
     page_size = 5
 
-    def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
-        (contact,) = contacts
-        kept = contact.identifiers_of(IdentifierKind.EMAIL)
-        dropped = {each.key or each.kind.value for each in contact.identifiers if each not in kept}
-        dropped |= {name for name in ("first_name", "last_name") if getattr(contact, name)}
-        named = evolve(contact, first_name=None, last_name=None, full_name=self.one_name(contact) or None)
-        outcome = yield from super().upsert_contacts([evolve(named, identifiers=kept)], lists)
-        return evolve(outcome, dropped_fields=tuple(sorted({*outcome.dropped_fields, *dropped})))
+    def preview(self, contact: Contact, shape: Shape) -> Preview:
+        fitting = Fitting(contact)
+        for each in contact.identifiers:
+            if each.kind is not IdentifierKind.EMAIL:
+                fitting.drop_identifier(each, LossCode.NO_PLACE)
+        for name in ("first_name", "last_name"):
+            fitting.drop(name, LossCode.NO_PLACE)
+        if name := self.one_name(contact):
+            fitting.set("full_name", name)
+        return fitting.preview()
 
     def one_name(self, contact: Contact) -> str:
         return contact.name

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from attrs import frozen
 
-from attrs import evolve, frozen
-
-from contacts_core.models import Contact, IdentifierKind, Outcome
-from contacts_core.provider import Flow
+from contacts_core.models import Contact, IdentifierKind, LossCode, Preview, Shape
+from contacts_core.provider import Fitting
 from contacts_core.testing import MemoryProvider, ProviderContract
 
 
@@ -17,12 +15,13 @@ class KeepsOneAddress(MemoryProvider):
 
     name = "one-address"
 
-    def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
-        (contact,) = contacts
+    def preview(self, contact: Contact, shape: Shape) -> Preview:
+        fitting = Fitting(contact)
         kept = contact.identifiers_of(IdentifierKind.EMAIL)[:1]
-        dropped = {each.key or each.kind.value for each in contact.identifiers if each not in kept}
-        outcome = yield from super().upsert_contacts([evolve(contact, identifiers=kept)], lists)
-        return evolve(outcome, dropped_fields=tuple(sorted({*outcome.dropped_fields, *dropped})))
+        for each in contact.identifiers:
+            if each not in kept:
+                fitting.drop_identifier(each, LossCode.NO_PLACE)
+        return fitting.preview()
 
 
 class TestKeepsOneAddress(ProviderContract):

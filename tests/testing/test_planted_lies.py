@@ -72,6 +72,10 @@ OVER: dict[type[Provider], str] = {
     planted.KeepsOneAddress: "each_field_alone_is_written_or_named_as_dropped",
     planted.LosesExternalIds: "each_field_alone_is_written_or_named_as_dropped",
     planted.LosesNumbers: "each_field_alone_is_written_or_named_as_dropped",
+    # what is shown before a write
+    planted.ShowsOrganizationsItLoses: "what_is_shown_beforehand_is_there_afterwards",
+    planted.ShowsDatesItTurnsIntoTexts: "what_is_shown_beforehand_is_there_afterwards",
+    planted.LeavesTitlesOutUnsaid: "what_is_shown_beforehand_is_there_afterwards",
     # requests and settings
     planted.CreatesListsTwice: "faults_strike_the_creation_of_a_list",
     planted.CreatesContactsTwice: "faults_strike_a_write",
@@ -113,6 +117,7 @@ UNDER: dict[type[Provider], str] = {
     planted.HasPagesItDoesNotDeclare: "methods_belong_to_declared_capabilities",
     planted.CallsTheDeletedAbsent: "a_deletion_takes_one_contact_and_nothing_else",
     planted.CallsAPartFailed: "deletions_are_told_contact_by_contact",
+    planted.NamesTagsThatItShows: "what_is_shown_beforehand_is_there_afterwards",
     planted.NamesWhatItKeeps: "each_field_alone_is_written_or_named_as_dropped",
     planted.TellsNothingOfRemovals: "removing_an_identifier_changes_nothing_else",
 }

@@ -301,6 +301,16 @@ def upsert(
         list[str] | None,
         several("--list", "LIST", "Put them on this list: id or exact name.", autocompletion=completion.lists),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write nothing; show what the account would not keep as it is.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Write nothing if a contact would lose what --accept-loss does not name.")
+    ] = False,
+    accept_loss: Annotated[
+        list[str] | None,
+        several("--accept-loss", "CODE[:FIELD]", "With --strict: go on although this is lost, as --dry-run names it."),
+    ] = None,
     recreate_erased: Annotated[
         bool, typer.Option("--recreate-erased", help="Also write people who were erased before.")
     ] = False,
@@ -316,20 +326,39 @@ def upsert(
     who were erased are not written: their rows are reported as failed. Their tombstones are looked up in the default
     storage and in --storage. A file without contacts is an error.
 
+    What the account cannot hold is left out, or written in another form. --dry-run shows it for each field: why, how
+    many contacts lose it, and three of them, masked. --strict exits 4 and writes nothing unless all of it is accepted.
+
         contacts upsert marketing --from-file people.jsonl --list News --wait
+        contacts upsert marketing --from-file people.jsonl --dry-run
+        contacts upsert marketing --from-file people.jsonl --strict --accept-loss NO_FIELD:custom --accept-loss RETYPED
         contacts export crm --json | contacts upsert marketing --from-file -
     """
+    from contacts_core.cli.losses import accepted_losses, refuse_losses, survey, tell
     from contacts_core.cli.output import progress
-    from contacts_core.cli.prompts import opened, settle, telling
+    from contacts_core.cli.prompts import opened, plan, settle, telling
     from contacts_core.errors import Interrupted, InvalidInput
     from contacts_core.formats import read_json_lines, readable
-    from contacts_core.provider import flows
+    from contacts_core.provider import UpsertsContacts, flows
 
+    if accept_loss and not strict:
+        raise typer.BadParameter("--accept-loss goes with --strict")
+    accepted = accepted_losses(accept_loss)
     with readable(from_file) as file:
         rows = sum(1 for _ in read_json_lines(file))  # nothing is sent of a file that turns out to be broken
         if not rows:
             raise InvalidInput("the input holds no contact, so nothing was sent")
         with opened(account, settings, storage) as client:
+            if dry_run or strict:
+                plan(client, UpsertsContacts, "", ())  # refuse before anything is read
+                with progress(f"looking at {rows} contact(s)"):
+                    report = survey(client, read_json_lines(file))
+                if dry_run:
+                    tell(report, as_json=as_json)
+                if strict:
+                    refuse_losses(report, accepted)
+                if dry_run:
+                    return
             taken: list[str] = []
 
             def contacts() -> Iterator[Contact]:
