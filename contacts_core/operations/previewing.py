@@ -46,10 +46,6 @@ def read_parts(provider: Provider, known: Shape, *, lists: bool, fields: bool) -
 def preview(provider: Provider, contact: Contact, shape: Shape) -> Preview:
     """Tell what a read shows of a contact after it was written, and what of it gets lost. Nothing is sent.
 
-    Lists of another vendor's contact mean nothing here. A contact that was read from this vendor may come from another
-    account, or its list may be deleted by now: it is written without the list. A list of a contact that the caller made
-    must exist; otherwise the contact is not written.
-
     Args:
         provider: The account's provider.
         contact: The contact.
@@ -58,7 +54,24 @@ def preview(provider: Provider, contact: Contact, shape: Shape) -> Preview:
     Raises:
         UnsupportedOperation: The provider cannot write contacts.
     """
-    able = require(provider, UpsertsContacts)
+    found = fit(require(provider, UpsertsContacts), contact, shape)
+    if found.shown is None:
+        return found
+    return Preview(evolve(found.shown, provider=provider.name, updated_at=None), found.losses, found.written)
+
+
+def fit(able: UpsertsContacts, contact: Contact, shape: Shape) -> Preview:
+    """Return the preview of a contact, whose ``shown`` has the provider and the times of what is written.
+
+    Lists of another vendor's contact mean nothing here. A contact that was read from this vendor may come from another
+    account, or its list may be deleted by now: it is written without the list. A list of a contact that the caller made
+    must exist; otherwise the contact is not written.
+
+    Args:
+        able: The account's provider.
+        contact: The contact.
+        shape: What the account has room for; see `read_shape`.
+    """
     if reason := unsendable(contact):
         return Preview.refused(reason)
     ours = contact.provider == able.name
@@ -87,10 +100,9 @@ def preview(provider: Provider, contact: Contact, shape: Shape) -> Preview:
     if contact.provider not in {"", able.name}:  # its id means nothing here
         known = evolve(known, provider="", id="", lists=() if contact.lists is not None else None)
     fitted = able.preview(known, shape)
-    if fitted.shown is None:
+    if fitted.shown is None or not losses:
         return fitted
-    shown = evolve(fitted.shown, provider=able.name, updated_at=None)
-    return Preview(shown, (*losses, *fitted.losses), fitted.written)
+    return Preview(fitted.shown, (*losses, *fitted.losses), fitted.written)
 
 
 def _list_of(provider: Provider, name: str, shape: Shape) -> str | Loss:

@@ -16,7 +16,7 @@ from contacts_core.models.losses import counted
 from contacts_core.operations.checks import require
 from contacts_core.operations.lists import resolve_lists
 from contacts_core.operations.outcomes import completed
-from contacts_core.operations.previewing import preview, read_parts, unsendable
+from contacts_core.operations.previewing import fit, read_parts, unsendable
 from contacts_core.provider import Blocking, Flow, Provider, Take, UpsertsContacts, flows
 
 T = TypeVar("T")
@@ -117,7 +117,7 @@ def _write(
         if not chunk:
             return
         shape = yield from _shape_for(able, shape, chunk)
-        previews = [preview(able, contact, shape) for contact in chunk]
+        previews = [fit(able, contact, shape) for contact in chunk]
         reasons = yield from _reasons(guard, chunk, previews)
         batch = [contact for contact, reason in zip(chunk, reasons, strict=True) if not reason]
         fitted = {id(contact): each for contact, each in zip(chunk, previews, strict=True)}

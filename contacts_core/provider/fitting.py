@@ -186,7 +186,7 @@ class Fitting:
         )
         if self._cleared:
             shown = {"custom": self._section("custom")} | shown
-        return Preview(evolve(written, **shown), tuple(self._losses.values()), written)
+        return Preview(evolve(written, **shown) if shown else written, tuple(self._losses.values()), written)
 
     def _section(self, section: str) -> dict[str, Any]:
         return {name.removeprefix(f"{section}."): self._values[name] for name in self.names(section)}

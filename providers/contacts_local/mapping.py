@@ -183,7 +183,7 @@ def _has_nul(contact: Contact) -> bool:
     texts += astuple(contact.address) if contact.address else ()
     for value in contact.custom.values():
         texts += value if isinstance(value, tuple) else (value,)
-    return any(isinstance(text, str) and "\0" in text for text in texts)
+    return "\0" in "".join([text for text in texts if isinstance(text, str)])
 
 
 def _identifier(each: Identifier) -> tuple[object, ...]:

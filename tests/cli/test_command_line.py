@@ -23,6 +23,7 @@ SEVERAL = {
     "--accept-loss",
     "--accounts",
     "--anonymous-id",
+    "--clear",
     "--email",
     "--external-id",
     "--faults",
@@ -35,7 +36,7 @@ SEVERAL = {
     "--sort",
     "--tag",
 }
-PAIRS = {"--set", "--param", "--custom", "--where"}
+PAIRS = {"--field", "--set", "--param", "--custom", "--where"}
 SINGLE = {
     "--channel",
     "--confirm",
@@ -63,6 +64,7 @@ SINGLE = {
     "--timeout",
     "--title",
     "--to",
+    "--type",
     "--updated-before",
     "--updated-since",
 }
