@@ -23,7 +23,6 @@ SEVERAL = {
     "--accept-loss",
     "--accounts",
     "--anonymous-id",
-    "--accept-loss",
     "--email",
     "--external-id",
     "--faults",
