@@ -27,6 +27,7 @@ from contacts_core.provider import (
     NativeQuery,
     PartialResult,
     Payload,
+    RawContact,
     Request,
     Searches,
     Stream,
@@ -126,6 +127,23 @@ class GetLosesNames(MemoryProvider):
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         found = yield from super().get_contacts(ids)
         return [evolve(each, first_name=None) for each in found]
+
+
+class RawIsSomebodyElse(MemoryProvider):
+    def raw_contact(self, contact_id: str) -> Flow[RawContact | None]:
+        yield from ()
+        others = [each for each in self.store.all_contacts() if each.id != contact_id]
+        return RawContact(_values(others[:1]), "text/plain")
+
+
+class RawNamesEverybody(MemoryProvider):
+    def raw_contact(self, contact_id: str) -> Flow[RawContact | None]:
+        yield from ()
+        return RawContact(_values(self.store.all_contacts()), "text/plain")
+
+
+def _values(contacts: Sequence[Contact]) -> bytes:
+    return "\n".join(identifier.value for each in contacts for identifier in each.identifiers).encode()
 
 
 class FindMatchesParts(MemoryProvider):

@@ -131,6 +131,7 @@ LIES: dict[str, tuple[type[Provider], ...]] = {
     "find_gives_none_for_nobody": (lies.FindFindsNobody, lies.FindIsCaseSensitive, lies.FindMatchesParts),
     "find_knows_every_kind_of_identifier": (lies.FindKnowsEmailsOnly, lies.FindMatchesParts),
     "find_many_at_once": (lies.FindReadsOnePage,),
+    "a_raw_contact_is_the_contact_and_names_nobody_else": (lies.RawIsSomebodyElse, lies.RawNamesEverybody),
     "get_gives_none_for_nobody": (lies.GetReturnsSomebodyElse, lies.GetDropsTheLast, lies.GetLosesIdentifiers),
     "what_is_no_id_is_refused_unsent": (lies.TakesAnyId,),
     "count_agrees_with_export": (lies.CountsOneTooMany,),
