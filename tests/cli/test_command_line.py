@@ -23,6 +23,7 @@ SEVERAL = {
     "--accept-loss",
     "--accounts",
     "--anonymous-id",
+    "--clear",
     "--email",
     "--external-id",
     "--faults",
@@ -35,7 +36,7 @@ SEVERAL = {
     "--sort",
     "--tag",
 }
-PAIRS = {"--set", "--param", "--custom", "--where"}
+PAIRS = {"--field", "--set", "--param", "--custom", "--where"}
 SINGLE = {
     "--channel",
     "--confirm",
@@ -65,6 +66,7 @@ SINGLE = {
     "--to",
     "--updated-before",
     "--updated-since",
+    "--type",
 }
 ONE_IDENTIFIER = {"--email", "--phone", "--external-id", "--anonymous-id"}  # of commands that take one only
 
