@@ -241,7 +241,7 @@ def test_a_dot_among_several_accounts_is_the_default_account_too(
     for accounts, looked_in in ((".", ["old"]), ("acme,.", ["acme", "old"]), (".,old", ["old"])):
         done = run("erase", *people, "--accounts", accounts, "--dry-run", "--json")
         assert done.code == Exit.DONE, done.err
-        assert [each["account"] for each in done.json["accounts"]] == looked_in
+        assert [each["account"] for each in done.lines[0]["accounts"]] == looked_in
         assert run("plan", "erase", *people, "--accounts", accounts, "--to", "plan.jsonl").code == Exit.DONE
 
 

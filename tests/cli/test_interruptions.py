@@ -196,7 +196,7 @@ def test_every_file_may_be_a_pipe_or_standard_input(
         done = run(
             "plan", "erase", "--accounts", "acme", "--from-file", name(csv), "--max-share", "100%", "--json", **give
         )
-        assert done.json["people"][0]["asked"][0]["value"] == "person3@example.com"
+        assert done.lines[1]["asked"][0]["value"] == "person3@example.com"
         assert run("plan", "delete", "acme", "--from-file", name(csv), **give).code == Exit.DONE
         lines = "id-1\nperson2@example.com\n"
         give = {"stdin": lines} if stdin else {}
