@@ -67,7 +67,6 @@ SINGLE = {
     "--type",
     "--updated-before",
     "--updated-since",
-    "--type",
 }
 ONE_IDENTIFIER = {"--email", "--phone", "--external-id", "--anonymous-id"}  # of commands that take one only
 
