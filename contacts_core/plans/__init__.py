@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         run_worker,
         submit,
     )
+    from contacts_core.plans.kinds.base import Kind
     from contacts_core.plans.model import (
         AccountPlan,
         IdentifierExpansion,
@@ -57,6 +58,7 @@ __all__ = [
     "Change",
     "DataSubject",
     "IdentifierExpansion",
+    "Kind",
     "Plan",
     "Receipt",
     "ReceiptBroken",
@@ -116,6 +118,7 @@ _HOMES = {
         "plan_identifier_removal_async",
     ),
     "change": ("Change", "DataSubject", "Suggestion", "Unasked"),
+    "kinds.base": ("Kind",),
     "model": (
         "AccountPlan",
         "IdentifierExpansion",
