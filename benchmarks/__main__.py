@@ -10,7 +10,19 @@ from importlib.metadata import version
 
 from benchmarks.figures import Figure, table
 
-NAMES = ("decode", "imports", "overhead", "paging", "counts", "deletes", "erasure", "receipts", "memory", "local")
+NAMES = (
+    "decode",
+    "imports",
+    "overhead",
+    "paging",
+    "counts",
+    "deletes",
+    "erasure",
+    "plans",
+    "receipts",
+    "memory",
+    "local",
+)
 LIBRARIES = ("attrs", "cattrs", "msgspec", "httpx", "httpcore", "anyio", "sniffio", "pyrate-limiter")
 
 
