@@ -120,6 +120,8 @@ class PlanAdversaryContract(AdversaryContract):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "storage"
             shutil.copytree(_template(), folder)
             course = self._course(kind, before, client, folder, adversary, random.Random(choice), stop)
+            if course.receipt is not None:  # it is read where the run is stored, which is gone in a moment
+                course.receipt = course.receipt.parse(course.receipt.text)
         after = adversary.truth()
         told = self._account(adversary, course)
         for change in adversary.changes:
