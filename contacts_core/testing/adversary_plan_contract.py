@@ -129,7 +129,7 @@ class PlanAdversaryContract(AdversaryContract):
                 f"request {change.request} changed {change.before} to {change.after}, which was not planned\n{told}"
             )
         if course.receipt is not None:
-            false = list(self._false(kind, course, after))
+            false = list(self._false(kind, course, after, adversary))
             assert not false or self._denied(adversary), "\n".join([*false, told])
 
     def _course(
@@ -194,7 +194,7 @@ class PlanAdversaryContract(AdversaryContract):
                 )
 
     @staticmethod
-    def _false(kind: str, course: Course, after: Store) -> Iterable[str]:
+    def _false(kind: str, course: Course, after: Store, adversary: Adversary) -> Iterable[str]:
         """What the receipt says that is not so."""
         states = {line["person"]: line["state"] for line in course.receipt.of("result")}
         targets = [target for part in course.plan.accounts for target in part.changes]
@@ -211,7 +211,12 @@ class PlanAdversaryContract(AdversaryContract):
                     yield f"{next(iter(has)).masked} is said to be absent, and contact {one.id} has it"
                 elif kind == "remove-from-list" and planned and course.plan.list_id in one.lists:
                     yield f"contact {one.id} is said to be off the list, and is on it"
-                elif kind == "add-to-list" and planned and course.plan.list_id not in one.lists:
+                elif (
+                    kind == "add-to-list"
+                    and planned
+                    and course.plan.list_id not in one.lists
+                    and not _changed_later(one.id, adversary)
+                ):
                     yield f"contact {one.id} is said to be on the list, and is not"
         if course.receipt.complete and set(states.values()) - {course.receipt.goal}:
             yield f"the receipt is complete, and not everybody is {course.receipt.goal}"
@@ -278,6 +283,12 @@ def _too_late(change: Change, adversary: Adversary) -> bool:
         if line.startswith(CHANGING) and (change.contact in line or change.contact.encode() in adversary.bodies[number])
     ]
     return any(number <= struck <= change.request for number in sent for struck, _ in adversary.touched)
+
+
+def _changed_later(contact: str, adversary: Adversary) -> bool:
+    """Whether others changed a contact when it was read for the last time, or later: nobody could know."""
+    read = max((number for number, line in enumerate(adversary.requests) if contact in line), default=-1)
+    return any(id == contact and number >= read for number, id in adversary.touched)
 
 
 def _lists_lost(change: Change) -> set[str]:
