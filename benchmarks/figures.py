@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import gc
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
+from typing import Any
 
 from attrs import frozen
 
 Clock = Callable[[], float]
+
+
+def in_own_process(module: str, argument: str, longest_s: float) -> Any:
+    """Run a module of the benchmarks with one argument in a process of its own. Return what it printed as JSON."""
+    command = [sys.executable, "-m", module, argument]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=longest_s)
+    return json.loads(done.stdout)
 
 
 @frozen

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, in_own_process
 from benchmarks.server import serving
 from benchmarks.synthetic_contacts import BLOCK
 from contacts_core import connect
@@ -36,9 +35,7 @@ def run(*, quick: bool) -> Iterator[Figure]:
 
 def _exported(address: str, thousands: int, file_type: str) -> tuple[int, float]:
     settings = {"base_url": f"{address}/{thousands}", "export_format": file_type}
-    command = [sys.executable, "-m", "benchmarks.memory", json.dumps(settings)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LONGEST)
-    count, most, seconds = json.loads(done.stdout)
+    count, most, seconds = in_own_process("benchmarks.memory", json.dumps(settings), LONGEST)
     assert count == thousands * BLOCK
     return most, seconds
 

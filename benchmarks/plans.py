@@ -7,7 +7,6 @@ number, and remembers in one byte whether it was deleted. So what grows is what 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,7 +16,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, in_own_process
 from benchmarks.memory import peak
 from contacts_core import Contact, Contacts, Identifier
 from contacts_core.models import Outcome
@@ -121,9 +120,7 @@ def _contact(number: int) -> Contact:
 
 
 def _measured(people: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.plans", str(people)]
-    process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LONGEST_S)
-    figures: dict[str, Any] = json.loads(process.stdout)
+    figures: dict[str, Any] = in_own_process("benchmarks.plans", str(people), LONGEST_S)
     return figures
 
 

@@ -8,7 +8,6 @@ checked, stored, checked again, and searched.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, in_own_process
 from benchmarks.memory import peak
 from contacts_core import Identifier
 from contacts_core.plans import Plan
@@ -55,9 +54,7 @@ def run(*, quick: bool) -> Iterator[Figure]:
 
 
 def _measured(people: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.receipts", str(people)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LONGEST)
-    figures: dict[str, Any] = json.loads(done.stdout)
+    figures: dict[str, Any] = in_own_process("benchmarks.receipts", str(people), LONGEST)
     return figures
 
 
