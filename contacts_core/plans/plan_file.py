@@ -20,6 +20,7 @@ from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from contacts_core.errors import PlanRefused
+from contacts_core.formats.pieces import split_lines
 from contacts_core.models import Identifier
 from contacts_core.plans.change import Change, DataSubject, Suggestion, Unasked
 from contacts_core.plans.model import FORMAT, AccountPlan, Plan, Step
@@ -100,25 +101,12 @@ def parse(pieces: BinaryIO | Iterable[bytes]) -> Plan:
     if read := getattr(pieces, "read", None):  # not by its lines, for one may be as long as the file
         pieces = iter(partial(read, PIECE_SIZE), b"")
     reader = _Reader()
-    for line in _split(pieces):
-        reader.take(line)
+    try:
+        for line in split_lines(pieces, LONGEST_LINE):
+            reader.take(line)
+    except ValueError as error:
+        raise _not_a_plan(str(error)) from None
     return reader.plan()
-
-
-def _split(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield lines, without their ends.
-
-    Raises:
-        PlanRefused: A line is too long.
-    """
-    rest = b""
-    for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        yield from lines
-        if len(rest) > LONGEST_LINE:
-            raise _not_a_plan("a line is too long")
-    if rest:
-        yield rest
 
 
 class _Reader:
@@ -132,7 +120,7 @@ class _Reader:
         self._end: dict[str, Any] | None = None
         self._steps: dict[int, list[Step]] = {}
         self._parts: dict[str, int] = {}
-        self._place = (0, 0)  # of the last line: account, and type within it
+        self._place = (NO_ACCOUNT, 0)  # of the last line: account, and type within it
 
     def take(self, text: bytes) -> None:
         """Take the next line."""
@@ -163,7 +151,7 @@ class _Reader:
                 case _:
                     self._steps.setdefault(part, []).append(self._structured(fields, Step))
         except ValueError as error:
-            raise PlanRefused(f"the plan contradicts itself: {error}", hint=NEW_PLAN) from None
+            raise _contradiction(str(error)) from None
 
     def _parsed(self, text: bytes) -> dict[str, Any]:
         try:
@@ -182,18 +170,20 @@ class _Reader:
         self._head = self._structured(fields, Plan)
         self._parts = {part.account: n for n, part in enumerate(self._head.accounts)}
         if len(self._parts) < len(self._head.accounts):
-            raise PlanRefused("the plan contradicts itself: it names an account twice", hint=NEW_PLAN)
+            raise _contradiction("it names an account twice")
 
     def _part(self, line: Mapping[str, Any], what: Any) -> int:
-        """Return the position of the account that a line is about, -1 for none. Lines have one order."""
+        """Return the position of the account that a line is about, or ``NO_ACCOUNT``. Lines have one order."""
         if what not in TYPES:
             raise _not_a_plan(f"line {self.number} is of no type that is known")
-        name = line.get("in")
-        part = self._parts.get(name, -2) if isinstance(name, str) else -1 if "in" not in line else -2
-        if part == -2 or (part == -1) != (what in {"person", "suggestion"}):
+        part: int | None = NO_ACCOUNT
+        if what in OF_ACCOUNTS:
+            name = line.get("in")
+            part = self._parts.get(name) if isinstance(name, str) else None
+        if part is None or ("in" in line) != (what in OF_ACCOUNTS):
             raise _not_a_plan(f"line {self.number} is about no account of the plan")
         place = (part, TYPES.index(what))
-        if place < self._place and self._place != (0, 0):
+        if place < self._place:
             raise _not_a_plan(f"line {self.number} is out of order")
         self._place = place
         return part
@@ -217,7 +207,7 @@ class _Reader:
         try:
             self._rows.flush()
         except ValueError as error:
-            raise PlanRefused(f"the plan contradicts itself: {error}", hint=NEW_PLAN) from None
+            raise _contradiction(str(error)) from None
         accounts = tuple(
             evolve(
                 part,
@@ -238,13 +228,15 @@ class _Reader:
         if self._end.get("checksum") != checksum:
             raise PlanRefused("the plan was altered since it was made: its checksum differs", hint=NEW_PLAN)
         if self._end != _end(checksum, len(plan.people), plan.contacts):
-            raise PlanRefused("the plan contradicts itself: its numbers differ from its lines", hint=NEW_PLAN)
+            raise _contradiction("its numbers differ from its lines")
         plan.agree()
         return plan
 
 
 ROWS = (DataSubject, Suggestion, Change, Unasked, Step)
-TYPES = ("person", "suggestion", "change", "unasked", "step")
+OF_ACCOUNTS = ("change", "unasked", "step")
+TYPES = ("person", "suggestion", *OF_ACCOUNTS)
+NO_ACCOUNT = -1
 
 
 def _earlier() -> PlanRefused:
@@ -252,6 +244,10 @@ def _earlier() -> PlanRefused:
         "this is not a plan, or one of another version",
         hint="make a new plan: plans of earlier versions are one JSON document, and are not read any more",
     )
+
+
+def _contradiction(reason: str) -> PlanRefused:
+    return PlanRefused(f"the plan contradicts itself: {reason}", hint=NEW_PLAN)
 
 
 def _not_a_plan(reason: str) -> PlanRefused:

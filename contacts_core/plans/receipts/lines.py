@@ -18,6 +18,7 @@ from typing import IO, Any, Protocol, Self, TypeAlias, TypeVar, cast, overload
 from attrs import frozen
 
 from contacts_core.errors import ContactsError
+from contacts_core.formats.pieces import split_lines
 
 __all__ = ["InFile", "InMemory", "InTemporaryFile", "Line", "Lines", "ReceiptBroken", "Source", "reading", "split"]
 
@@ -105,17 +106,13 @@ def split(pieces: Iterable[bytes]) -> Iterator[bytes]:
     Raises:
         ReceiptBroken: There is no line, or the last one has no line break.
     """
-    number, parts = 1, list[bytes]()
-    for piece in pieces:
-        first, *others = piece.split(b"\n")
-        parts.append(first)
-        for other in others:
-            yield b"".join(parts)
-            number, parts = number + 1, [other]
-    if any(parts):
-        raise ReceiptBroken(number, "it has no line break; the end of the file is missing")
-    if number == 1:
-        raise ReceiptBroken(number, "the file is empty")
+    number = 0
+    for number, line in enumerate(split_lines(pieces), 1):
+        if not line.endswith(b"\n"):
+            raise ReceiptBroken(number, "it has no line break; the end of the file is missing")
+        yield line[:-1]
+    if not number:
+        raise ReceiptBroken(1, "the file is empty")
 
 
 @frozen
