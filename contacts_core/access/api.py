@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from contacts_core.access.model import AccessReport
 from contacts_core.access.reading import read_accounts
 from contacts_core.client import AsyncContacts, Contacts
-from contacts_core.config.accounts import open_provider
 from contacts_core.errors import InvalidInput
 from contacts_core.models import Identifier
 from contacts_core.plans.model import IdentifierExpansion
+from contacts_core.plans.planning.accounts import run_in_accounts, run_in_accounts_async
 
 __all__ = ["access_report", "access_report_async"]
 
@@ -39,25 +37,7 @@ def access_report(
         InvalidInput: No identifier or no account was given, an identifier is blank, or an account is given twice.
         ConfigurationError: There is no account with this name, or its settings are incomplete.
     """
-    asked, by_name = _identifiers(person), _by_name(accounts)
-    with ExitStack() as opened:
-        clients = {
-            name: opened.enter_context(Contacts(open_provider(name, {}), name=name))
-            if isinstance(account, str)
-            else account
-            for name, account in by_name.items()
-        }
-        pool = opened.enter_context(ThreadPoolExecutor(len(clients), thread_name_prefix="contacts-access"))
-        reading = read_accounts(asked, follow, {name: client.provider for name, client in clients.items()})
-        answers: Mapping[str, Any] | None = None
-        while True:
-            try:
-                flows_by_account = reading.send(answers)  # type: ignore[arg-type]  # None begins a generator
-            except StopIteration as stop:
-                report: AccessReport = stop.value
-                return report
-            tasks = {name: pool.submit(clients[name].run, flow) for name, flow in flows_by_account.items()}
-            answers = {name: task.result() for name, task in tasks.items()}
+    return run_in_accounts(accounts, partial(read_accounts, _identifiers(person), follow))
 
 
 async def access_report_async(
@@ -67,25 +47,7 @@ async def access_report_async(
     follow: IdentifierExpansion = IdentifierExpansion.NO,
 ) -> AccessReport:
     """Read as `access_report` does, asynchronously."""
-    asked, by_name = _identifiers(person), _by_name(accounts)
-    async with AsyncExitStack() as opened:
-        clients: dict[str, AsyncContacts[Any]] = {}
-        for name, account in by_name.items():
-            if isinstance(account, str):
-                clients[name] = AsyncContacts(open_provider(name, {}), name=name)
-                opened.push_async_callback(clients[name].close)
-            else:
-                clients[name] = account
-        reading = read_accounts(asked, follow, {name: client.provider for name, client in clients.items()})
-        answers: Mapping[str, Any] | None = None
-        while True:
-            try:
-                flows_by_account = reading.send(answers)  # type: ignore[arg-type]  # as above
-            except StopIteration as stop:
-                report: AccessReport = stop.value
-                return report
-            done = await asyncio.gather(*(clients[name].run(flow) for name, flow in flows_by_account.items()))
-            answers = dict(zip(flows_by_account, done, strict=True))
+    return await run_in_accounts_async(accounts, partial(read_accounts, _identifiers(person), follow))
 
 
 def _identifiers(person: Identifier | Iterable[Identifier]) -> tuple[Identifier, ...]:
@@ -96,17 +58,3 @@ def _identifiers(person: Identifier | Iterable[Identifier]) -> tuple[Identifier,
     if not asked or not all(identifier.value.strip() for identifier in asked):
         raise InvalidInput("no identifiers given, or a blank one", hint="pass at least one identifier of the person")
     return asked
-
-
-def _by_name(accounts: Iterable[Any]) -> dict[str, Any]:
-    if isinstance(accounts, str):
-        raise InvalidInput("expected a list of accounts, got a str", hint="put it into a list")
-    by_name: dict[str, Any] = {}
-    for account in accounts:
-        name = account if isinstance(account, str) else account.name
-        if name in by_name:
-            raise InvalidInput(f"account {name} is given twice")
-        by_name[name] = account
-    if not by_name:
-        raise InvalidInput("no accounts given", hint="pass at least one account")
-    return by_name

@@ -6,7 +6,7 @@ look-up finds a contact that is there.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -15,10 +15,11 @@ from attrs import define, evolve, field
 from contacts_core import operations
 from contacts_core.access.matching import withheld
 from contacts_core.access.model import AccessReport, AccountAccess, ContactAccess
-from contacts_core.errors import ContactsError, NotFound, UnexpectedPayload
+from contacts_core.errors import ContactsError, InvalidInput, NotFound, UnexpectedPayload
 from contacts_core.models import Consent, Contact, Coverage, Identifier, IdentifierKind
 from contacts_core.plans.model import IdentifierExpansion
 from contacts_core.plans.planning import lookup
+from contacts_core.plans.planning.accounts import PlanGenerator
 from contacts_core.plans.planning.lookup import LookUp
 from contacts_core.plans.receipts.reasons import OTHER, WORDS
 from contacts_core.provider import (
@@ -35,8 +36,6 @@ from contacts_core.provider.payloads import raw_json
 __all__ = ["read_accounts"]
 
 EXPANDED_KINDS = (IdentifierKind.EMAIL, IdentifierKind.PHONE)
-
-ReadingGenerator = Generator[Mapping[str, Flow[Any]], Mapping[str, Any], AccessReport]
 
 
 @define
@@ -143,8 +142,14 @@ class AccountState:
 
 def read_accounts(
     asked: Sequence[Identifier], follow: IdentifierExpansion, providers: Mapping[str, Provider]
-) -> ReadingGenerator:
-    """Read what the accounts hold. Yield the flows that the accounts are to run, and return the report."""
+) -> PlanGenerator[AccessReport]:
+    """Read what the accounts hold. Yield the flows that the accounts are to run, and return the report.
+
+    Raises:
+        InvalidInput: There are no accounts.
+    """
+    if not providers:
+        raise InvalidInput("no accounts given", hint="pass at least one account")
     made_at = datetime.now(UTC)
     states = {name: AccountState(provider) for name, provider in providers.items()}
     yield {name: state.open(asked) for name, state in states.items()}

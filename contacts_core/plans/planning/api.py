@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from attrs import evolve
 
 from contacts_core.client import AsyncContacts, Contacts
-from contacts_core.config.accounts import open_provider
 from contacts_core.errors import InvalidInput
 from contacts_core.models import Identifier
 from contacts_core.plans import hooks
 from contacts_core.plans.change import DataSubject
 from contacts_core.plans.model import IdentifierExpansion, Plan, SafetyLimits
+from contacts_core.plans.planning.accounts import run_in_accounts, run_in_accounts_async
 from contacts_core.plans.planning.planner import PlanRequest, data_subjects, make_plan
 
 __all__ = [
@@ -34,8 +32,6 @@ __all__ = [
     "replan",
     "replan_async",
 ]
-
-D = TypeVar("D")
 
 People: TypeAlias = Iterable[Identifier | Iterable[Identifier]]
 Account: TypeAlias = str | Contacts[Any]
@@ -191,51 +187,12 @@ def _subjects(people: People, ids: Iterable[str]) -> Iterator[DataSubject]:
     return chain(data_subjects(people), by_id)  # they are numbered where they are written down
 
 
-# -- running the planner with each kind of client ---------------------------------------------------------------------
-
-
 def _plan(request: PlanRequest, accounts: Iterable[Account]) -> Plan:
-    with ExitStack() as opened:
-        clients = _clients(accounts, lambda name: opened.enter_context(Contacts(open_provider(name, {}), name=name)))
-        planning = make_plan(request, {name: client.provider for name, client in clients.items()})
-        pool = opened.enter_context(ThreadPoolExecutor(len(clients) or 1, thread_name_prefix="contacts-plan"))
-        answers: Mapping[str, Any] | None = None
-        while True:
-            try:
-                flows_by_account = planning.send(answers)  # type: ignore[arg-type]  # None begins a generator
-            except StopIteration as stop:
-                return _created(stop.value)
-            tasks = {name: pool.submit(clients[name].run, flow) for name, flow in flows_by_account.items()}
-            answers = {name: task.result() for name, task in tasks.items()}
+    return _created(run_in_accounts(accounts, partial(make_plan, request)))
 
 
 async def _plan_async(request: PlanRequest, accounts: Iterable[AsyncAccount]) -> Plan:
-    accounts = accounts if isinstance(accounts, str) else list(accounts)
-    async with AsyncExitStack() as opened:
-        clients = _clients(accounts, lambda name: AsyncContacts(open_provider(name, {}), name=name))
-        for name in {account for account in accounts if isinstance(account, str)}:
-            opened.push_async_callback(clients[name].close)
-        planning = make_plan(request, {name: client.provider for name, client in clients.items()})
-        answers: Mapping[str, Any] | None = None
-        while True:
-            try:
-                flows_by_account = planning.send(answers)  # type: ignore[arg-type]  # as above
-            except StopIteration as stop:
-                return _created(stop.value)
-            done = await asyncio.gather(*(clients[name].run(flow) for name, flow in flows_by_account.items()))
-            answers = dict(zip(flows_by_account, done, strict=True))
-
-
-def _clients(accounts: Iterable[Any], open_: Callable[[str], D]) -> dict[str, D]:
-    if isinstance(accounts, str):
-        raise InvalidInput("expected a list of accounts, got a str", hint="put it into a list")
-    clients: dict[str, D] = {}
-    for account in accounts:
-        name = account if isinstance(account, str) else account.name
-        if name in clients:
-            raise InvalidInput(f"account {name} is given twice")
-        clients[name] = open_(account) if isinstance(account, str) else account
-    return clients
+    return _created(await run_in_accounts_async(accounts, partial(make_plan, request)))
 
 
 def _created(plan: Plan) -> Plan:

@@ -20,7 +20,8 @@ from contacts_core.plans.change_operations import ChangeOperation
 from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import AccountPlan, Plan, SafetyLimits, Step
 from contacts_core.plans.planning import lookup
-from contacts_core.plans.planning.search import PlanGenerator, PlanRequest, Search, complete_flows
+from contacts_core.plans.planning.accounts import PlanGenerator
+from contacts_core.plans.planning.search import PlanRequest, Search, complete_flows
 from contacts_core.provider import (
     Counts,
     DeletesContacts,

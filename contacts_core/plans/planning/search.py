@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from attrs import evolve, field, frozen
 
@@ -16,15 +16,12 @@ from contacts_core.plans.change import Change, DataSubject, Suggestion, Unasked
 from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import IdentifierExpansion, SafetyLimits
 from contacts_core.plans.planning import lookup
+from contacts_core.plans.planning.accounts import AccountFlows, PlanGenerator
 from contacts_core.plans.rows import IDENTIFIERS, IdentifierTable, PlanRows, from_row, to_row
-from contacts_core.provider import Flow, Provider, flows
+from contacts_core.provider import Provider, flows
 from contacts_core.storage.spool import Spool
 
-__all__ = ["AccountFlows", "PlanGenerator", "PlanRequest", "Search", "complete_flows"]
-
-T = TypeVar("T")
-AccountFlows: TypeAlias = Mapping[str, Flow[Any]]  # by account
-PlanGenerator: TypeAlias = Generator[AccountFlows, Mapping[str, Any], T]
+__all__ = ["PlanRequest", "Search", "complete_flows"]
 
 EXPANDED_KINDS = (IdentifierKind.EMAIL, IdentifierKind.PHONE)
 CHUNK_SIZE = 1000  # ids read together
