@@ -221,7 +221,7 @@ def test_a_database_that_fails_does_not_tell_where_it_is(
     monkeypatch.setattr(AccountView, "sought", property(fail))
     done = plan.apply([environment.clients["bird"]], **QUICK)
     assert not done.complete
-    for word in ("db.example.com", "5432", "SELECT", "password"):
+    for word in ("db.example.com", ":5432", "SELECT", "password"):  # bare digits may stand in a hash by chance
         assert word not in done.text
     monkeypatch.undo()
     assert resume(done.run, [environment.clients["bird"]]).complete
