@@ -461,7 +461,7 @@ def _finish(at: AccountRun, evidence: Sequence[Evidence]) -> None:
     here = session()
     stages = [(here.view_of_plan(at.run, at.account, n), each) for n, each in enumerate(evidence)]
     view = stages[0][0]
-    if len(view.kind.stages) > 1:
+    if not view.kind.about_people or len(stages) > 1:
         _note_stages(here, at, stages)
     here.journal.note_results(at.run, at.account, at.round, results(stages, here.key))
     total = len(view.part.changes)
