@@ -7,7 +7,7 @@ from functools import partial
 
 from attrs import evolve
 
-from contacts_core.errors import InvalidInput
+from contacts_core.errors import Interrupted, InvalidInput
 from contacts_core.models import (
     Consent,
     ConsentState,
@@ -16,6 +16,7 @@ from contacts_core.models import (
     FoundConsent,
     Identifier,
     IdentifierKind,
+    LossCode,
     Outcome,
     merge_consent,
 )
@@ -36,23 +37,23 @@ from contacts_core.provider import (
     flows,
     preview_consent,
 )
-from contacts_core.provider.consent import DATE_LOST, NO_CONSENT, NO_PLACE, REASON_LOST, RETYPED
 
 __all__ = ["consent", "erase_mail_data", "find_consent", "write_consent"]
 
-ACCEPTABLE: Mapping[str, Collection[str]] = {
-    REASON_LOST: ("reason",),
-    DATE_LOST: ("at",),
-    NO_PLACE: ("scope", "evidence"),
-    RETYPED: ("coverage",),
+OPERATION = "write_consent"
+ACCEPTABLE: Mapping[LossCode, Collection[str]] = {
+    LossCode.REASON_LOST: ("reason",),
+    LossCode.DATE_LOST: ("at",),
+    LossCode.NO_PLACE: ("scope", "evidence"),
+    LossCode.RETYPED: ("coverage",),
 }
 """Losses that a caller can accept, each with the fields that it is about."""
 IN_WORDS = {
-    REASON_LOST: "the reason",
-    DATE_LOST: "the date",
-    f"{NO_PLACE}:scope": "the scope, so that it would cover everything on the channel",
-    f"{NO_PLACE}:evidence": "the evidence",
-    RETYPED: "the coverage, so that it would cover other messages as well",
+    "reason": "the reason",
+    "at": "the date",
+    "scope": "the scope, so that it would cover everything on the channel",
+    "evidence": "the evidence",
+    "coverage": "the coverage, so that it would cover other messages as well",
 }
 
 
@@ -131,65 +132,81 @@ def write_consent(
     previews = {statement: preview_consent(able, statement) for statement in kept}
     reasons |= {each: why for each in kept if (why := _not_sent(able, each, previews[each], accepted))}
     left = [statement for statement in kept if statement not in reasons]
-    reasons |= yield from _grants_to_hold_back(able, left)
-    left = [statement for statement in left if statement not in reasons]
     if guard is not None and able.consent_creates_contacts and left:
         contacts = [Contact(identifiers=(statement.identifier,)) for statement in left]
         answers = yield from Blocking(partial(guard, contacts))
         reasons |= {each: f"it is held back, {why}" for each, why in zip(left, answers, strict=True) if why}
         left = [statement for statement in left if statement not in reasons]
-    failed = tuple(Failure(each.identifier.value, f"not sent: {why}") for each, why in reasons.items())
-    operation = "write_consent"
-
-    def write(chunk: Sequence[Consent]) -> Flow[Outcome]:
-        flow = able.write_consent(chunk)
-        return completed(able, WritesConsent, operation, flow, [_name(statement) for statement in chunk])
-
-    outcome = yield from flows.in_chunks(
-        operation,
-        able.name,
-        left,
-        able.consent_batch_size,
-        able.concurrency,
-        write,
-        _name,
-        Outcome(requested=len(failed), failed=failed),
-    )
-    lost = {f"{name} ({code})" for statement in left for name, code in previews[statement].losses.items()}
+    # A vendor may keep statements about contacts, so that a refusal of one address is a refusal of all of its contact.
+    # Grants come last, and are held back by the refusals that were just written.
+    in_order = able.keeps_history
+    first = [each for each in left if in_order or each.state is ConsentState.REVOKED]
+    last = [each for each in left if not in_order and each.state is not ConsentState.REVOKED]
+    outcome = _unsent(able, reasons)
+    sending = first
+    try:
+        outcome = yield from _send(able, first, outcome)
+        sending = []
+        reasons = yield from _grants_to_hold_back(able, last)
+    except Exception as error:
+        if not (first and last):
+            raise
+        before = Outcome(operation=OPERATION, provider=able.name) if isinstance(error, Interrupted) else outcome
+        names = [[_name(statement) for statement in part] for part in (sending, last)]
+        raise flows.continued(error, before, *names) from error
+    last = [statement for statement in last if statement not in reasons]
+    outcome = Outcome.merge(OPERATION, able.name, [outcome, _unsent(able, reasons)])
+    if last:
+        outcome = yield from _send(able, last, outcome)
+    lost = {f"{each.field} ({each.code.value})" for statement in (*first, *last) for each in previews[statement].losses}
     return evolve(outcome, dropped_fields=tuple(sorted({*outcome.dropped_fields, *lost})))
+
+
+def _send(provider: WritesConsent, statements: Sequence[Consent], besides: Outcome) -> Flow[Outcome]:
+    def write(chunk: Sequence[Consent]) -> Flow[Outcome]:
+        flow = provider.write_consent(chunk)
+        return completed(provider, WritesConsent, OPERATION, flow, [_name(statement) for statement in chunk])
+
+    size, limit = provider.consent_batch_size, provider.concurrency
+    return (yield from flows.in_chunks(OPERATION, provider.name, statements, size, limit, write, _name, besides))
+
+
+def _unsent(provider: Provider, reasons: Mapping[Consent, str]) -> Outcome:
+    failed = tuple(Failure(_name(each), f"not sent: {why}") for each, why in reasons.items())
+    return Outcome(operation=OPERATION, provider=provider.name, requested=len(failed), failed=failed)
 
 
 def _name(statement: Consent) -> str:
     return statement.identifier.value
 
 
-def _accepted(accept: Iterable[str]) -> set[tuple[str, str]]:
+def _accepted(accept: Iterable[str]) -> set[tuple[LossCode, str]]:
     """The code and the field of each loss that is accepted."""
     if isinstance(accept, str):
         raise InvalidInput("expected a list of losses, got a str", hint="put it into a list")
-    accepted: set[tuple[str, str]] = set()
+    accepted: set[tuple[LossCode, str]] = set()
     for each in accept:
-        code, _, name = each.partition(":")
-        fields = ACCEPTABLE.get(code, ())
-        if not fields or (name and name not in fields):
-            known = ", ".join(f"{code}:{name}" for code, names in ACCEPTABLE.items() for name in names)
+        text, _, name = each.partition(":")
+        code = LossCode.__members__.get(text)
+        fields = ACCEPTABLE.get(code, ()) if code else ()
+        if not code or not fields or (name and name not in fields):
+            known = ", ".join(f"{code.value}:{name}" for code, names in ACCEPTABLE.items() for name in names)
             raise InvalidInput(f"{each[:40]!r} is no loss that can be accepted", hint=f"these can: {known}")
         accepted |= {(code, field) for field in ([name] if name else fields)}
     return accepted
 
 
 def _not_sent(
-    provider: WritesConsent, statement: Consent, preview: ConsentPreview, accepted: Collection[tuple[str, str]]
+    provider: WritesConsent, statement: Consent, preview: ConsentPreview, accepted: Collection[tuple[LossCode, str]]
 ) -> str:
     """Return why a statement is not sent; empty if it is."""
     if not statement.identifier.value.strip():
         return "the identifier is blank"
     if preview.shown is None:
-        what = ", ".join(preview.losses)
-        return f"{NO_CONSENT}: {provider.title or provider.name} cannot hold such a statement ({what})"
-    missing = [(code, name) for name, code in preview.losses.items() if (code, name) not in accepted]
+        return "; ".join(f"{each.code.value}: {each.detail}" for each in preview.losses)
+    missing = [each for each in preview.losses if (each.code, each.field) not in accepted]
     if missing:
-        words = ", ".join(f"{IN_WORDS.get(f'{code}:{name}') or IN_WORDS[code]} ({code})" for code, name in missing)
+        words = ", ".join(f"{IN_WORDS[each.field]} ({each.code.value})" for each in missing)
         return f"it would lose {words}, which was not accepted"
     return provider.cannot_write_consent(statement)
 

@@ -61,7 +61,7 @@ from contacts_core.provider.capabilities import (
     capabilities,
     raw_answer,
 )
-from contacts_core.provider.consent import ConsentPreview, preview_consent
+from contacts_core.provider.consent import ConsentFacts, ConsentPreview, preview_consent
 from contacts_core.provider.construct import constructor
 from contacts_core.provider.effects import (
     Authorization,
@@ -102,6 +102,7 @@ __all__ = [
     "Authorization",
     "Blocking",
     "ChangesContacts",
+    "ConsentFacts",
     "ConsentPreview",
     "Counts",
     "CountsByPaging",

@@ -122,7 +122,7 @@ class ConsentCases(Cases):
                 )
                 continue
             self.wait_done(harness, outcome)
-            codes = {f"{name} ({code})" for name, code in expected.losses.items()}
+            codes = {f"{each.field} ({each.code.value})" for each in expected.losses}
             assert codes <= set(outcome.dropped_fields), (
                 f"{sorted(codes)} lost, and the outcome names {outcome.dropped_fields}"
             )
@@ -139,7 +139,7 @@ class ConsentCases(Cases):
         for statement in losing:
             before = harness.requests
             outcome = harness.client.write_consent([statement])
-            codes = set(preview_consent(harness.provider, statement).losses.values())
+            codes = {each.code.value for each in preview_consent(harness.provider, statement).losses}
             assert outcome.state is OutcomeState.FAILED, (
                 f"{_told(statement)} would lose {codes}, and it was written: {outcome}"
             )
