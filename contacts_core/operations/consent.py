@@ -7,9 +7,11 @@ from functools import partial
 
 from attrs import evolve
 
-from contacts_core.errors import Interrupted, InvalidInput
+from contacts_core.errors import Interrupted, InvalidInput, ProviderError, Rejected, UnexpectedPayload
 from contacts_core.models import (
+    Channel,
     Consent,
+    ConsentReason,
     ConsentState,
     Contact,
     Failure,
@@ -20,27 +22,42 @@ from contacts_core.models import (
     Outcome,
     merge_consent,
 )
-from contacts_core.operations.checks import require
+from contacts_core.operations.checks import require, several
 from contacts_core.operations.outcomes import completed
 from contacts_core.operations.upserting import WriteGuard
 from contacts_core.provider import (
     Blocking,
     ConsentPreview,
+    CreatesConsentScopes,
     Emit,
     ErasesMailData,
     FindsConsent,
     Flow,
+    LiftsSuppressions,
     Provider,
     ReadsConsent,
     Stream,
     WritesConsent,
+    absent,
+    done,
+    failed,
     flows,
     preview_consent,
 )
 
-__all__ = ["consent", "erase_mail_data", "find_consent", "write_consent"]
+__all__ = [
+    "can_name_scope",
+    "consent",
+    "ensure_consent_scopes",
+    "erase_mail_data",
+    "find_consent",
+    "lift_suppression",
+    "write_consent",
+]
 
 OPERATION = "write_consent"
+LIFTED_BY_DEFAULT = (None, ConsentReason.UNSUBSCRIBE, ConsentReason.MANUAL)
+"""What the person or the sender said, not what mail servers and complaints said."""
 ACCEPTABLE: Mapping[LossCode, Collection[str]] = {
     LossCode.REASON_LOST: ("reason",),
     LossCode.DATE_LOST: ("at",),
@@ -172,8 +189,8 @@ def _send(provider: WritesConsent, statements: Sequence[Consent], besides: Outco
 
 
 def _unsent(provider: Provider, reasons: Mapping[Consent, str]) -> Outcome:
-    failed = tuple(Failure(_name(each), f"not sent: {why}") for each, why in reasons.items())
-    return Outcome(operation=OPERATION, provider=provider.name, requested=len(failed), failed=failed)
+    failures = tuple(Failure(_name(each), f"not sent: {why}") for each, why in reasons.items())
+    return Outcome(operation=OPERATION, provider=provider.name, requested=len(failures), failed=failures)
 
 
 def _name(statement: Consent) -> str:
@@ -232,6 +249,105 @@ def _grants_to_hold_back(provider: WritesConsent, statements: Sequence[Consent])
     return held
 
 
+# -- scopes
+
+
+def ensure_consent_scopes(provider: Provider, names: Iterable[str]) -> Flow[tuple[str, ...]]:
+    """Create the scopes that are missing, and return their names. Repeating it creates nothing more.
+
+    Raises:
+        InvalidInput: A name is blank or too long; nothing was created.
+    """
+    able = require(provider, CreatesConsentScopes)
+    wanted = list(dict.fromkeys(several(names)))
+    if bad := [name for name in wanted if not can_name_scope(able, name)]:
+        fewest, most = able.scope_name_lengths
+        raise InvalidInput(f"the name of a scope has {fewest} to {most} characters here, and {bad[0][:40]!r} has not")
+    if not wanted:
+        return ()
+    known = set((yield from able.consent_scopes()))
+    missing = [name for name in wanted if name not in known]
+    for name in missing:
+        try:
+            yield from able.create_consent_scope(name)
+        except ProviderError as error:  # it may be there all the same, or somebody else was faster
+            if not (error.unclear or isinstance(error, Rejected)):
+                raise
+            if name not in ((yield from flows.optional(able.consent_scopes())) or ()):
+                raise
+    return tuple(missing)
+
+
+def can_name_scope(provider: CreatesConsentScopes, name: str) -> bool:
+    """Return whether a scope can have this name."""
+    fewest, most = provider.scope_name_lengths
+    return bool(name.strip()) and fewest <= len(name) <= most
+
+
+# -- lifting
+
+
+def lift_suppression(
+    provider: Provider,
+    identifier: Identifier,
+    evidence: str,
+    channel: Channel = Channel.EMAIL,
+    scope: str = "",
+    reasons: Iterable[ConsentReason | None] = LIFTED_BY_DEFAULT,
+) -> Flow[Outcome]:
+    """Lift the suppressions of one identifier, and look that they are gone. Only what is named is lifted.
+
+    Args:
+        provider: The account's provider.
+        identifier: The address or number.
+        evidence: What shows that the person asked to be written to again.
+        channel: The channel.
+        scope: The scope; empty for the suppression of everything, which leaves those of scopes as they are.
+        reasons: Suppressions for other reasons than these stay.
+
+    Raises:
+        InvalidInput: There is no evidence, or the identifier cannot be looked up; nothing was sent.
+        UnexpectedPayload: The vendor answered with statements about others; nothing was lifted.
+    """
+    able, finding = require(provider, LiftsSuppressions), require(provider, FindsConsent)
+    if not evidence.strip():
+        raise InvalidInput("lifting needs evidence", hint="say what shows that the person asked to be written to again")
+    wanted = set(reasons)
+    operation, item = "lift_suppression", identifier.value
+
+    def standing() -> Flow[list[Consent]]:
+        found = yield from find_consent(finding, [identifier])
+        if identifier in found.unasked:
+            raise InvalidInput(f"not sent: {found.unasked[identifier]}")
+        if found.mismatched:
+            raise UnexpectedPayload("the answer has statements about others", provider=able.name, operation=operation)
+        revoked = [each for each in found[identifier] if each.state is ConsentState.REVOKED]
+        return [each for each in revoked if (each.channel, each.scope) == (channel, scope) and each.reason in wanted]
+
+    suppressions = yield from standing()
+    if not suppressions:
+        return (yield from completed(able, LiftsSuppressions, operation, _answer(absent(item)), [item]))
+    if stuck := [each for each in suppressions if each.reason not in able.lifted_reasons]:
+        named = ", ".join(sorted(each.reason.value if each.reason else "unknown" for each in stuck))
+        refused = failed(item, f"not sent: {able.title or able.name} lifts no suppression of this reason ({named})")
+        return (yield from completed(able, LiftsSuppressions, operation, _answer(refused), [item]))
+
+    def lift() -> Flow[Outcome]:
+        for statement in suppressions:
+            outcome = yield from able.lift_suppression(statement, evidence)
+            if outcome.failed:
+                return failed(item, outcome.failed[0].reason)
+        left = yield from standing()
+        return failed(item, "it was accepted, and a look-up still shows the suppression") if left else done(item)
+
+    return (yield from completed(able, LiftsSuppressions, operation, lift(), [item]))
+
+
+def _answer(outcome: Outcome) -> Flow[Outcome]:
+    yield from ()
+    return outcome
+
+
 # -- sent mail
 
 
@@ -240,7 +356,7 @@ def erase_mail_data(provider: Provider, identifiers: Iterable[Identifier]) -> Fl
     able = require(provider, ErasesMailData)
     wanted = list(dict.fromkeys(identifiers))
     reasons = {each: why for each in wanted if (why := _cannot_erase(able, each))}
-    failed = tuple(Failure(each.value, f"not sent: {why}") for each, why in reasons.items())
+    failures = tuple(Failure(each.value, f"not sent: {why}") for each, why in reasons.items())
     operation = "erase_mail_data"
 
     def erase(chunk: Sequence[Identifier]) -> Flow[Outcome]:
@@ -255,7 +371,7 @@ def erase_mail_data(provider: Provider, identifiers: Iterable[Identifier]) -> Fl
             able.concurrency,
             erase,
             lambda identifier: identifier.value,
-            Outcome(requested=len(failed), failed=failed),
+            Outcome(requested=len(failures), failed=failures),
         )
     )
 
