@@ -54,7 +54,7 @@ def _one_of(kind: type[Enum]) -> str:
 ENTRY = re.compile(
     rf"(?P<channel>{_one_of(Channel)}) (?P<state>{_one_of(ConsentState)})"
     rf"(?: (?P<reason>{_one_of(ConsentReason)}))?(?: (?P<coverage>{Coverage.NON_TRANSACTIONAL.value}))?"
-    r"(?: (?P<at>[0-9]{4}-[0-9T:.+-]+))?"
+    r"(?: (?P<at>[0-9]{4}-[0-9T:.+-]*[0-9]))?"
     r'(?: (?P<scope>"(?:[^"\\]|\\.)*"))?'
 )
 
