@@ -17,7 +17,8 @@ from contacts_core.plans.kinds.upsert import Upsert
 __all__ = ["KINDS", "Kind", "kind_of"]
 
 KINDS: Mapping[str, Kind] = {
-    kind.name: kind for kind in (Erase(), Delete(), RemoveIdentifier(), RemoveFromList(), AddToList(), Upsert(), Copy(), Undo())
+    kind.name: kind
+    for kind in (Erase(), Delete(), RemoveIdentifier(), RemoveFromList(), AddToList(), Upsert(), Copy(), Undo())
 }
 
 

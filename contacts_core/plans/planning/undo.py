@@ -24,7 +24,7 @@ from contacts_core.plans.planning import lookup
 from contacts_core.plans.planning.accounts import PlanGenerator
 from contacts_core.plans.planning.planner import cut_steps
 from contacts_core.plans.rows import PlanRows, window
-from contacts_core.provider import ChangesContacts, DeletesContacts, Flow, Provider, QueuesJobs, RemovesFromLists, flows
+from contacts_core.provider import DeletesContacts, Flow, Provider, QueuesJobs, RemovesFromLists, flows
 
 __all__ = ["make_undo_plan"]
 
@@ -217,9 +217,7 @@ def _take_back(provider: Provider, change: Change, contact: Contact | None, shap
         rest, lists = [*rest, "lists"], []
     reason, now = "the run wrote it, and it is as it was written", packed(_plain(contact))
     for list_id in lists:
-        found.take_back(
-            Change(RemoveFromList.name, contact.id, contact.identifiers, (), reason, list_id=list_id)
-        )
+        found.take_back(Change(RemoveFromList.name, contact.id, contact.identifiers, (), reason, list_id=list_id))
     if values or cleared:
         write = fields_written(values, cleared)
         # Lists are taken away before, so they are not compared.
