@@ -8,12 +8,22 @@ __all__ = ["Copy"]
 
 
 class Copy(Kind):
-    """Write the contacts of another account, after what people said about being written to was read back."""
+    """Write the contacts of another account, after what people refused was written and read back.
+
+    What they granted comes last: it counts less, and some vendors keep it on the contact.
+    """
 
     name = "copy"
     title = "Copy of contacts"
     done = "Everybody is verified to be there as far as this vendor can hold it, and nobody who opted out is mailable."
-    stages = ("create_custom_field", "create_list", "write_consent", "upsert_contacts", "write_consent")
+    stages = (
+        "create_custom_field",
+        "create_list",
+        "ensure_consent_scopes",
+        "write_consent",
+        "upsert_contacts",
+        "write_consent",
+    )
     main = "upsert_contacts"
     strict = False
     about_people = False

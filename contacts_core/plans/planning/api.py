@@ -11,11 +11,13 @@ from attrs import evolve
 
 from contacts_core.client import AsyncContacts, Contacts
 from contacts_core.errors import InvalidInput
-from contacts_core.models import Contact, Identifier
+from contacts_core.models import Contact, Identifier, LossCode
 from contacts_core.operations.losses import accepted_losses
 from contacts_core.plans import hooks
 from contacts_core.plans.change import DataSubject
 from contacts_core.plans.comparing import ComparisonRequest, FieldMap
+from contacts_core.plans.comparing.consent import ConsentOptions, Unsubscribed
+from contacts_core.plans.comparing.consent_marks import ConsentPlace
 from contacts_core.plans.model import IdentifierExpansion, Plan, SafetyLimits
 from contacts_core.plans.planning.accounts import run_in_accounts, run_in_accounts_async
 from contacts_core.plans.planning.planner import PlanRequest, data_subjects, make_plan
@@ -222,6 +224,8 @@ def plan_copy(
     field_map: FieldMap | None = None,
     create_fields: bool = False,
     create_lists: bool = False,
+    unsubscribed: Unsubscribed = Unsubscribed.KEEP,
+    consent_in: str = "",
     accept_losses: Iterable[str] = (),
     limits: SafetyLimits | None = None,
 ) -> Plan:
@@ -235,11 +239,15 @@ def plan_copy(
         only: Copy only contacts that match this query.
         field_map: What fields, lists and tags of the source are called in the target.
         create_fields: Create custom fields that the target lacks.
-        create_lists: Create lists that the target lacks.
+        create_lists: Create lists, and scopes of consent, that the target lacks.
+        unsubscribed: What becomes of people who opted out of everything.
+        consent_in: Where consent is kept if the target's vendor, or the source's, keeps none: ``field:NAME`` or
+            ``tag:NAME``.
         accept_losses: What may get lost.
         limits: How many contacts it may write.
     """
     given = _transfer("copy", source, target, field_map, only, create_fields, create_lists, accept_losses, limits)
+    given = evolve(given, consent=_consent(unsubscribed, consent_in, given))
     return _created(run_in_accounts([source, target], partial(make_transfer_plan, given)))
 
 
@@ -251,11 +259,14 @@ async def plan_copy_async(
     field_map: FieldMap | None = None,
     create_fields: bool = False,
     create_lists: bool = False,
+    unsubscribed: Unsubscribed = Unsubscribed.KEEP,
+    consent_in: str = "",
     accept_losses: Iterable[str] = (),
     limits: SafetyLimits | None = None,
 ) -> Plan:
     """Plan as `plan_copy` does, asynchronously."""
     given = _transfer("copy", source, target, field_map, only, create_fields, create_lists, accept_losses, limits)
+    given = evolve(given, consent=_consent(unsubscribed, consent_in, given))
     return _created(await run_in_accounts_async([source, target], partial(make_transfer_plan, given)))
 
 
@@ -284,6 +295,15 @@ def _transfer(
         ),
         accepted_losses(accept_losses),
         limits or SafetyLimits(),
+    )
+
+
+def _consent(unsubscribed: Unsubscribed, consent_in: str, request: TransferRequest) -> ConsentOptions:
+    return ConsentOptions(
+        unsubscribed=unsubscribed,
+        place=ConsentPlace.parse(consent_in) if consent_in else None,
+        create_scopes=request.comparison.create_lists,
+        accepted=[name for code, name in request.accept if code is LossCode.NO_CONSENT],
     )
 
 

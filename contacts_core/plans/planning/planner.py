@@ -16,12 +16,13 @@ from contacts_core import operations
 from contacts_core.errors import InvalidInput, PlanRefused
 from contacts_core.models import Identifier
 from contacts_core.plans.change import Change, DataSubject
-from contacts_core.plans.change_operations import ChangeOperation
+from contacts_core.plans.change_operations import ChangeOperation, operation_of
 from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import AccountPlan, Plan, SafetyLimits, Step
 from contacts_core.plans.planning import lookup
 from contacts_core.plans.planning.accounts import PlanGenerator
 from contacts_core.plans.planning.search import PlanRequest, Search, complete_flows
+from contacts_core.plans.rows import window
 from contacts_core.provider import (
     Counts,
     DeletesContacts,
@@ -34,7 +35,7 @@ from contacts_core.provider import (
     flows,
 )
 
-__all__ = ["PlanRequest", "check_ids", "check_limits", "cut_steps", "data_subjects", "make_plan"]
+__all__ = ["PlanRequest", "check_ids", "check_limits", "cut_steps", "data_subjects", "make_plan", "staged_steps"]
 
 MAX_REPEATED = 100  # contacts that a step repeats at most after a crash, if the vendor takes them one by one
 
@@ -130,6 +131,26 @@ def cut_steps(
         (_least_seconds(provider.rate_limits.get(rate_limit), count) for rate_limit, count in total.items()),
         default=0.0,
     )
+
+
+def staged_steps(
+    provider: Provider, changes: Sequence[Change], stages: Iterable[tuple[str, int]], scanned: int = 0
+) -> tuple[tuple[Step, ...], float]:
+    """Divide the work of several stages into steps, and return them as `cut_steps` does.
+
+    Args:
+        provider: The account's provider.
+        changes: The changes of all stages, one stage after the other.
+        stages: The operation of each stage, and the number of its changes.
+        scanned: How many contacts are read where the vendor has no look-up.
+    """
+    steps: tuple[Step, ...] = ()
+    seconds, first = 0.0, 0
+    for operation, count in stages:
+        of_stage = window(changes, first, count)
+        further, at_least = cut_steps(operation_of(operation), provider, of_stage, scanned, after=steps)
+        steps, seconds, first = steps + further, seconds + at_least, first + count
+    return steps, seconds
 
 
 def _requests(

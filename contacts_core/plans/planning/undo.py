@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Self
 
-from attrs import evolve
+from attrs import evolve, field, frozen
 
 from contacts_core import operations
 from contacts_core.errors import InvalidInput, PlanRefused, UnsupportedOperation
 from contacts_core.models import CHANGEABLE_FIELDS, Contact, CustomValue, Shape, differences
 from contacts_core.models.losses import flattened
 from contacts_core.plans.change import Change, DataSubject, Held
-from contacts_core.plans.change_operations import operation_of
 from contacts_core.plans.change_operations.contacts import ChangeContact, DeleteContacts, fields_written
 from contacts_core.plans.change_operations.membership import RemoveFromList
 from contacts_core.plans.change_operations.upsert import UpsertContacts
 from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.kinds.undo import Undo
-from contacts_core.plans.model import AccountPlan, Plan, SafetyLimits, Step
+from contacts_core.plans.model import AccountPlan, Plan, SafetyLimits
 from contacts_core.plans.payload import packed, unpacked
 from contacts_core.plans.planning import lookup
 from contacts_core.plans.planning.accounts import PlanGenerator
-from contacts_core.plans.planning.planner import cut_steps
-from contacts_core.plans.rows import PlanRows, window
+from contacts_core.plans.planning.planner import staged_steps
+from contacts_core.plans.rows import PlanRows
 from contacts_core.provider import DeletesContacts, Flow, Provider, QueuesJobs, RemovesFromLists, flows
 
 __all__ = ["make_undo_plan"]
@@ -57,17 +57,10 @@ def make_undo_plan(plan: Plan, providers: Mapping[str, Provider]) -> PlanGenerat
             )
         provider = providers[part.account]
         found = _Found()
-        answers = yield {part.account: _read(provider, part.changes, found)}
-        del answers
+        yield {part.account: _read(provider, part.changes, found)}
         people = found.add_to(rows, n, people)
         changes = rows.changes(n)
-        steps: tuple[Step, ...] = ()
-        seconds = 0.0
-        for operation, count in found.stages:
-            first = steps[-1].first + steps[-1].count if steps else 0
-            of_stage = window(changes, first, count)
-            further, at_least = cut_steps(operation_of(operation), provider, of_stage, after=steps)
-            steps, seconds = steps + further, seconds + at_least
+        steps, seconds = staged_steps(provider, changes, found.stages)
         parts.append(
             evolve(
                 part,
@@ -191,39 +184,60 @@ def _take_back(provider: Provider, change: Change, contact: Contact | None, shap
     if differences(promised, contact):
         found.leave(change, "it was changed since it was written, and stays as it is")
         return
-    old, new = flattened(before), flattened(contact)
-    values: dict[str, CustomValue] = {}
-    cleared, rest, lists = list[str](), list[str](), list[str]()
-    for name in flattened(promised):
-        if old.get(name) == new.get(name):
-            continue
-        if name.startswith("lists."):
-            lists.append(name.removeprefix("lists."))
-        elif name not in CHANGEABLE_FIELDS and not name.startswith("custom."):
-            rest.append(name)
-        elif name in old:
-            values[name] = old[name]
-        else:
-            cleared.append(name)
-    if set(contact.identifiers) - set(before.identifiers):
-        rest.append("identifiers that were added")
-    if values or cleared:
+    restoring = _Restoring.of(before, contact, promised)
+    if not isinstance(provider, RemovesFromLists) and restoring.lists:
+        restoring.rest.append("lists")
+        restoring.lists.clear()
+    if restoring.values or restoring.cleared:
         try:
-            operations.check_changes(provider, values, cleared)
+            operations.check_changes(provider, restoring.values, restoring.cleared)
         except (InvalidInput, UnsupportedOperation) as error:
-            rest.append(str(error))
-            values, cleared = {}, []
-    if lists and not isinstance(provider, RemovesFromLists):
-        rest, lists = [*rest, "lists"], []
-    reason, now = "the run wrote it, and it is as it was written", packed(_plain(contact))
-    for list_id in lists:
-        found.take_back(Change(RemoveFromList.name, contact.id, contact.identifiers, (), reason, list_id=list_id))
-    if values or cleared:
-        write = fields_written(values, cleared)
-        # Lists are taken away before, so they are not compared.
-        known = packed(evolve(_plain(contact), lists=None)) if lists else now
-        found.take_back(
-            Change(ChangeContact.name, contact.id, contact.identifiers, (), reason, write=write, before=known)
-        )
-    if rest:
-        found.leave(change, f"not taken back: {', '.join(rest)}")
+            restoring.rest.append(str(error))
+            restoring.values.clear()
+            restoring.cleared.clear()
+    reason, about = "the run wrote it, and it is as it was written", (contact.id, contact.identifiers, ())
+    for list_id in restoring.lists:
+        found.take_back(Change(RemoveFromList.name, *about, reason, list_id=list_id))
+    if restoring.values or restoring.cleared:
+        # Memberships are taken back before, so lists are not compared then.
+        known = packed(evolve(_plain(contact), lists=None if restoring.lists else contact.lists))
+        write = fields_written(restoring.values, restoring.cleared)
+        found.take_back(Change(ChangeContact.name, *about, reason, write=write, before=known))
+    if restoring.rest:
+        found.leave(change, f"not taken back: {', '.join(restoring.rest)}")
+
+
+@frozen
+class _Restoring:
+    """What has to be done for a contact to be as it was.
+
+    Attributes:
+        values: Fields to set.
+        cleared: Fields to clear.
+        lists: Lists that it was put on.
+        rest: What cannot be taken back.
+    """
+
+    values: dict[str, CustomValue] = field(factory=dict[str, CustomValue])
+    cleared: list[str] = field(factory=list[str])
+    lists: list[str] = field(factory=list[str])
+    rest: list[str] = field(factory=list[str])
+
+    @classmethod
+    def of(cls, before: Contact, now: Contact, promised: Contact) -> Self:
+        """Compare a contact before it was written with the same one now, in what was written."""
+        made, old, new = cls(), flattened(before), flattened(now)
+        for name in flattened(promised):
+            if old.get(name) == new.get(name):
+                continue
+            if name.startswith("lists."):
+                made.lists.append(name.removeprefix("lists."))
+            elif name not in CHANGEABLE_FIELDS and not name.startswith("custom."):
+                made.rest.append(name)
+            elif name in old:
+                made.values[name] = old[name]
+            else:
+                made.cleared.append(name)
+        if set(now.identifiers) - set(before.identifiers):
+            made.rest.append("identifiers that were added")
+        return made
