@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 PlanFile = Annotated[
     Path, typer.Argument(metavar="PLAN", parser=input_file, help="A saved plan; - is stdin.", show_default=False)
 ]
-RunId = Annotated[
-    str, typer.Argument(metavar="RUN", help="The id of the run.", show_default=False, autocompletion=completion.runs)
-]
 ReceiptFile = Annotated[
     Path | None,
     typer.Option(
