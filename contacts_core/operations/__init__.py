@@ -5,9 +5,13 @@ from __future__ import annotations
 from contacts_core.operations.changing import change_contact, check_changes
 from contacts_core.operations.checks import require
 from contacts_core.operations.consent import (
+    LIFTED_BY_DEFAULT,
+    can_name_scope,
     consent,
+    ensure_consent_scopes,
     erase_mail_data,
     find_consent,
+    lift_suppression,
     write_consent,
 )
 from contacts_core.operations.deleting import delete_all_contacts, delete_contacts, remove_identifier
@@ -30,8 +34,10 @@ from contacts_core.operations.searching import explain, search
 from contacts_core.operations.upserting import WriteGuard, upsert_contacts
 
 __all__ = [
+    "LIFTED_BY_DEFAULT",
     "WriteGuard",
     "add_to_list",
+    "can_name_scope",
     "change_contact",
     "check_changes",
     "consent",
@@ -42,6 +48,7 @@ __all__ = [
     "delete_all_contacts",
     "delete_contacts",
     "delete_list",
+    "ensure_consent_scopes",
     "ensure_list",
     "erase_mail_data",
     "explain",
@@ -52,6 +59,7 @@ __all__ = [
     "find_consent",
     "get_contacts",
     "get_job",
+    "lift_suppression",
     "lists",
     "looks_up",
     "poll_interval",

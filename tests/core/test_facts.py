@@ -12,6 +12,7 @@ from contacts_core.provider import (
     CAPABILITIES,
     AddsToLists,
     ChangesContacts,
+    CreatesConsentScopes,
     CreatesCustomFields,
     CreatesLists,
     DeletesContacts,
@@ -21,6 +22,7 @@ from contacts_core.provider import (
     FindsConsent,
     FindsContacts,
     GetsContacts,
+    LiftsSuppressions,
     Provider,
     QueuesJobs,
     ReadsConsent,
@@ -75,6 +77,8 @@ OF_ONE = {
     "keeps_coverages": {WritesConsent},
     "keeps_evidence": {WritesConsent},
     "keeps_history": {WritesConsent},
+    "lifted_reasons": {LiftsSuppressions},
+    "scope_name_lengths": {CreatesConsentScopes},
     "mail_data_batch_size": {ErasesMailData},
 }
 CLASSES: tuple[type[Provider], ...] = (*CAPABILITIES, ExportsFiles)

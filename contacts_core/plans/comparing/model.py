@@ -49,6 +49,7 @@ class ComparisonRequest:
         create_fields: Whether custom fields that the target lacks are to be created.
         create_lists: Whether lists that the target lacks are to be created.
         progress: Called from time to time with how far it got, in words, from whichever thread runs a flow.
+        prepare: Called with each contact of the source; returns it as it is compared.
     """
 
     source: str | Items = field(repr=False)
@@ -59,6 +60,7 @@ class ComparisonRequest:
     create_fields: bool = False
     create_lists: bool = False
     progress: Callable[[str], object] | None = field(default=None, repr=False)
+    prepare: Callable[[Contact], Contact] | None = field(default=None, repr=False)
 
 
 @frozen

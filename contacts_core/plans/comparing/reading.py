@@ -179,7 +179,8 @@ class Reading:
             if not isinstance(contact, Contact):
                 raise InvalidInput(f"item {state.count + 1} of the source is no contact: {type(contact).__name__}")
             state.count += 1
-            kept, refusal = _sendable(contact)
+            prepare = self.request.prepare
+            kept, refusal = _sendable(prepare(contact) if prepare else contact)
             compared = compared_identifiers(kept.identifiers)
             key = _key(kept) if state.provider is None else kept.id
             rows.append((state.count, key or None, contact_row(kept), refusal))
