@@ -87,11 +87,7 @@ def notes(plan: Plan, *, whole: bool = False) -> Iterator[str]:
     elif not plan.contacts:
         yield "there is nothing to do: everything is as it should be"
     for part in plan.accounts:
-        for reason, count in Counter(held.reason for held in part.held).most_common(SHOWN):
-            yield f"left alone: {count} contact(s), because {reason}"
-        if part.losses:
-            lost = [f"{loss.code.value}:{loss.field} ({loss.count})" for loss in part.losses]
-            yield f"{part.account} does not keep: {some(lost)}"
+        yield from _held_and_lost(part)
     for part in plan.accounts:
         unknown = {each.identifier for each in part.unasked}
         missing = [p for p in _not_found(plan, part) if unknown.isdisjoint(p.identifiers)] if about_people else []
@@ -112,6 +108,15 @@ def notes(plan: Plan, *, whole: bool = False) -> Iterator[str]:
             yield f"not reached at {part.account}:"
             yield from (f"  {what}: {why}" for what, why in part.residual_data.items())
     yield f"checksum {plan.checksum}"
+
+
+def _held_and_lost(part: AccountPlan) -> Iterator[str]:
+    """What the plan leaves alone, and what the account does not keep."""
+    for reason, count in Counter(held.reason for held in part.held).most_common(SHOWN):
+        yield f"left alone: {count} contact(s), because {reason}"
+    if part.losses:
+        lost = [f"{loss.code.value}:{loss.field} ({loss.count})" for loss in part.losses]
+        yield f"{part.account} does not keep: {some(lost)}"
 
 
 def _not_found(plan: Plan, part: AccountPlan) -> Iterator[DataSubject]:

@@ -228,7 +228,8 @@ def field_map_of(path: Path | None) -> Any:
 def _contacts(path: Path, field_map: Any) -> Generator[Iterator[Contact]]:
     """The contacts of a file, which are read twice: nothing is planned of a file that turns out to be broken."""
     from contacts_core.errors import InvalidInput
-    from contacts_core.formats import read_contacts_csv, read_json_lines, readable
+    from contacts_core.formats import read_json_lines, readable
+    from contacts_core.formats.csv_contacts import read_contacts_csv
 
     columns = field_map.columns if field_map else None
     with readable(path) as file:

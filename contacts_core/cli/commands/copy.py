@@ -36,9 +36,7 @@ def copy(
     max_contacts: MaxContacts = None,
     max_share: MaxShare = None,
     ids: Ids = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan and the losses, and change nothing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")] = False,
     yes: Yes = False,
     receipt: ReceiptFile = None,
     timeout: Patience = 900.0,

@@ -499,6 +499,7 @@ def _given(wanted: list[Identifier]) -> list[Identifier]:
 
 
 def limits_of(contacts: int | None, share: str | None) -> SafetyLimits:
+    """The limits of the options; the usual ones where none is given."""
     from contacts_core.plans import SafetyLimits
 
     usual = SafetyLimits()
