@@ -81,6 +81,7 @@ from contacts_core.provider.effects import (
     Taken,
     UnsignedRequest,
 )
+from contacts_core.provider.field_maps import FieldMap, MapsFields, changeable, clearable, take_mapped
 from contacts_core.provider.fitting import Fitting, fitted_value
 from contacts_core.provider.hooks import hookimpl
 from contacts_core.provider.http_settings import HttpSettings
@@ -118,6 +119,7 @@ __all__ = [
     "Exports",
     "ExportsFiles",
     "ExportsPages",
+    "FieldMap",
     "FileReader",
     "FindsConsent",
     "FindsContacts",
@@ -127,6 +129,7 @@ __all__ = [
     "Gather",
     "GetsContacts",
     "HttpSettings",
+    "MapsFields",
     "NativeQuery",
     "PartialResult",
     "Payload",
@@ -160,6 +163,8 @@ __all__ = [
     "basic_auth",
     "calendar_date",
     "capabilities",
+    "changeable",
+    "clearable",
     "combined",
     "constructor",
     "day",
@@ -193,6 +198,7 @@ __all__ = [
     "secret",
     "setting",
     "split_changes",
+    "take_mapped",
     "token_page",
     "unconfirmed",
 ]

@@ -212,7 +212,7 @@ class TestBird:
             {"key": "emailaddress", "value": "a@example.com"},
             {"key": "k", "value": "v"},
         ]
-        written = bird.attributes(preview.written)
+        written = bird.attributes(preview.written, KEYS)
         assert written == {"firstName": "A", "day": "2025-01-02", "several": ["a"], "n": None}
         assert losses(preview) == {
             "external_id": "NO_PLACE",
@@ -228,7 +228,7 @@ class TestBird:
         contact = Contact(full_name="A", custom=dict.fromkeys((*names[:3], "EmailAddress"), value))
         preview = bird.preview(contact, shape, KEYS)
         assert preview.written is not None
-        assert bird.attributes(preview.written) == {"displayName": "A"}
+        assert bird.attributes(preview.written, KEYS) == {"displayName": "A"}
         assert losses(preview) == {f"custom.{name}": "READ_ONLY" for name in contact.custom}
 
     def test_names_are_cut_to_what_bird_takes(self) -> None:

@@ -1,0 +1,130 @@
+"""Fields of `Contact` that an account keeps in custom fields, as its settings say."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, TypeAlias, cast
+
+from attrs import Attribute, Factory, field, frozen
+
+from contacts_core.errors import ConfigurationError
+from contacts_core.models import CHANGEABLE_FIELDS, Address, Contact, CustomValue, field_value
+from contacts_core.models.field_changes import ADDRESS, CUSTOM
+from contacts_core.provider.capabilities import ChangesContacts, ReadsCustomFields
+
+__all__ = ["FieldMap", "MapsFields", "changeable", "clearable", "field_map", "take_mapped"]
+
+FieldMap: TypeAlias = Mapping[str, str]
+"""Names of custom fields, by the names of the fields of `Contact` that they hold; see `CHANGEABLE_FIELDS`."""
+
+TEXTS = CHANGEABLE_FIELDS[:-1]
+NO_FIELDS: FieldMap = MappingProxyType({})
+
+
+def field_map(value: object) -> FieldMap:
+    """Return a field map from a setting: a table, or a text such as ``organization=company,title=jobTitle``.
+
+    Raises:
+        ConfigurationError: It is neither, names a field that no contact has, or a custom field twice.
+    """
+    hint = 'for example fields = { organization = "company" }'
+    given: Mapping[Any, Any]
+    if isinstance(value, str):
+        parts = [part.partition("=") for part in value.split(",") if part.strip()]
+        given = {ours.strip(): theirs.strip() for ours, _, theirs in parts}
+        if len(given) < len(parts):
+            raise ConfigurationError("fields names a field twice", hint=hint)
+    elif isinstance(value, Mapping):
+        given = cast("Mapping[Any, Any]", value)
+    else:
+        raise ConfigurationError(f"fields is a {type(value).__name__}, not a table of names", hint=hint)
+    for ours, theirs in given.items():
+        if ours not in TEXTS:
+            raise ConfigurationError(f"fields: there is no field {ours!r}", hint=f"fields are {', '.join(TEXTS)}")
+        if not isinstance(theirs, str) or not theirs.strip():
+            raise ConfigurationError(f"fields: {ours} names no custom field", hint=hint)
+    if len({theirs.casefold() for theirs in given.values()}) < len(given):
+        raise ConfigurationError("fields: a custom field holds one field only", hint=hint)
+    return MappingProxyType(dict(given))
+
+
+def _usual(provider: MapsFields) -> FieldMap:
+    return provider.usual_fields
+
+
+@frozen(kw_only=True, slots=False)
+class MapsFields(ReadsCustomFields, ABC):
+    """Keep fields of `Contact` for which the vendor has no field of its own in custom fields.
+
+    Only texts are held: a value of another type stays in ``Contact.custom``, and a custom field of another type is a
+    loss for what is to be written. A provider reads with `take_mapped`, previews with `Fitting.fit_mapped`, tells in
+    `FieldDefinition.contact_field` what a custom field holds, and writes what `fields` says.
+
+    Attributes:
+        mappable_fields: Fields of `Contact` that a custom field can hold: some of `CHANGEABLE_FIELDS`.
+        usual_fields: The setting's default: fields that accounts of this vendor usually have. Default: none.
+        reserved_fields: Names of custom fields that hold something else. Default: none.
+        fields: Which custom field holds which field of `Contact`; a setting of the account, which replaces the default.
+    """
+
+    mappable_fields: ClassVar[Collection[str]] = TEXTS
+    usual_fields: ClassVar[FieldMap] = NO_FIELDS
+    reserved_fields: ClassVar[Collection[str]] = ()
+
+    fields: FieldMap = field(default=Factory(_usual, takes_self=True), converter=field_map, hash=False)
+
+    @fields.validator
+    def _check_fields(self, _: Attribute[FieldMap], value: FieldMap) -> None:
+        for ours, theirs in value.items():
+            if ours not in self.mappable_fields:
+                known = ", ".join(self.mappable_fields)
+                raise ConfigurationError(
+                    f"fields: {self.name} keeps {ours} in a field of its own", hint=f"others are {known}"
+                )
+            if theirs in self.reserved_fields:
+                raise ConfigurationError(f"fields: {theirs} holds something else, so it cannot hold {ours}")
+
+    def needs_fields(self, contact: Contact) -> bool:
+        """Return whether custom fields hold something of a contact."""
+        return any(field_value(contact, name) is not None for name in self.fields)
+
+
+def take_mapped(custom: dict[str, CustomValue], fields: FieldMap) -> dict[str, Any]:
+    """Take the values that custom fields hold for fields of `Contact` out of them.
+
+    Args:
+        custom: Values of custom fields by name; texts that are mapped are removed.
+        fields: The account's map.
+
+    Returns:
+        Values for `Contact` by the name of its attribute: ``organization``, ``title``, ``address`` and so on.
+    """
+    found: dict[str, Any] = {}
+    parts: dict[str, str] = {}
+    for ours, theirs in fields.items():
+        if isinstance(text := custom.get(theirs), str):
+            del custom[theirs]
+            if text and ours.startswith(ADDRESS):
+                parts[ours.removeprefix(ADDRESS)] = text
+            elif text:
+                found[ours] = text
+    return {**found, "address": Address(**parts)} if parts else found
+
+
+def changeable(able: ChangesContacts) -> tuple[str, ...]:
+    """Return the names of the fields of an account that can be set, those that custom fields hold included."""
+    return _with_mapped(able, able.changeable_fields)
+
+
+def clearable(able: ChangesContacts) -> tuple[str, ...]:
+    """Return the names of the fields of an account whose value can be taken away."""
+    names = [each for each in able.changeable_fields if each in able.clearable_fields]
+    return _with_mapped(able, names)
+
+
+def _with_mapped(able: ChangesContacts, names: Collection[str]) -> tuple[str, ...]:
+    mapped = able.fields if isinstance(able, MapsFields) and CUSTOM in names else ()
+    others = [name for name in names if name != CUSTOM]
+    return tuple(dict.fromkeys([*others, *mapped, *([CUSTOM] if CUSTOM in names else [])]))
