@@ -81,7 +81,7 @@ from contacts_core.provider.effects import (
     Taken,
     UnsignedRequest,
 )
-from contacts_core.provider.field_maps import FieldMap, MapsFields, changeable, clearable, take_mapped
+from contacts_core.provider.field_maps import FieldMap, MapsFields, changeable, clearable, take_mapped, with_mapped
 from contacts_core.provider.fitting import Fitting, fitted_value
 from contacts_core.provider.hooks import hookimpl
 from contacts_core.provider.http_settings import HttpSettings
@@ -201,4 +201,5 @@ __all__ = [
     "take_mapped",
     "token_page",
     "unconfirmed",
+    "with_mapped",
 ]

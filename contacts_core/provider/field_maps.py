@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias, cast
 
-from attrs import Attribute, Factory, field, frozen
+from attrs import Attribute, Factory, asdict, evolve, field, frozen
 
-from contacts_core.errors import ConfigurationError
-from contacts_core.models import CHANGEABLE_FIELDS, Address, Contact, CustomValue, field_value
-from contacts_core.models.field_changes import ADDRESS, CUSTOM
+from contacts_core.errors import ConfigurationError, InvalidInput
+from contacts_core.models import CHANGEABLE_FIELDS, Address, Contact, CustomValue, FieldDefinition, field_value
+from contacts_core.models.field_changes import ADDRESS, CUSTOM, split_changes
 from contacts_core.provider.capabilities import ChangesContacts, ReadsCustomFields
 
-__all__ = ["FieldMap", "MapsFields", "changeable", "clearable", "field_map", "take_mapped"]
+__all__ = ["FieldMap", "MapsFields", "changeable", "clearable", "field_map", "take_mapped", "with_mapped"]
 
 FieldMap: TypeAlias = Mapping[str, str]
 """Names of custom fields, by the names of the fields of `Contact` that they hold; see `CHANGEABLE_FIELDS`."""
@@ -39,7 +39,7 @@ def field_map(value: object) -> FieldMap:
     elif isinstance(value, Mapping):
         given = cast("Mapping[Any, Any]", value)
     else:
-        raise ConfigurationError(f"fields is a {type(value).__name__}, not a table of names", hint=hint)
+        raise ConfigurationError(f"fields is of the type {type(value).__name__}, not a table of names", hint=hint)
     for ours, theirs in given.items():
         if ours not in TEXTS:
             raise ConfigurationError(f"fields: there is no field {ours!r}", hint=f"fields are {', '.join(TEXTS)}")
@@ -54,17 +54,28 @@ def _usual(provider: MapsFields) -> FieldMap:
     return provider.usual_fields
 
 
+def _check(provider: MapsFields, _: Attribute[FieldMap], value: FieldMap) -> None:
+    for ours, theirs in value.items():
+        if ours not in provider.mappable_fields:
+            hint = f"fields that can be mapped are {', '.join(provider.mappable_fields)}"
+            raise ConfigurationError(f"fields: {provider.name} keeps {ours} in a field of its own", hint=hint)
+        if theirs in provider.reserved_fields:
+            raise ConfigurationError(f"fields: {theirs} holds something else, so it cannot hold {ours}")
+
+
 @frozen(kw_only=True, slots=False)
 class MapsFields(ReadsCustomFields, ABC):
     """Keep fields of `Contact` for which the vendor has no field of its own in custom fields.
 
-    Only texts are held: a value of another type stays in ``Contact.custom``, and a custom field of another type is a
-    loss for what is to be written. A provider reads with `take_mapped`, previews with `Fitting.fit_mapped`, tells in
-    `FieldDefinition.contact_field` what a custom field holds, and writes what `fields` says.
+    Only texts are held: a value of another type stays in ``Contact.custom``, and a text for a custom field of another
+    type is a loss. A provider reads with `with_mapped` or `take_mapped`, previews with
+    `Fitting.fit_mapped`, writes `held_values` and what its own `split_changes` returns, and tells in
+    `FieldDefinition.contact_field` what a custom field holds; `with_holder` adds that.
 
     Attributes:
-        mappable_fields: Fields of `Contact` that a custom field can hold: some of `CHANGEABLE_FIELDS`.
-        usual_fields: The setting's default: fields that accounts of this vendor usually have. Default: none.
+        mappable_fields: Fields of `Contact` that a custom field can hold: some of `CHANGEABLE_FIELDS`. Default: all of
+            them but ``custom``.
+        usual_fields: The setting's default: custom fields that accounts of this vendor usually have. Default: none.
         reserved_fields: Names of custom fields that hold something else. Default: none.
         fields: Which custom field holds which field of `Contact`; a setting of the account, which replaces the default.
     """
@@ -73,22 +84,55 @@ class MapsFields(ReadsCustomFields, ABC):
     usual_fields: ClassVar[FieldMap] = NO_FIELDS
     reserved_fields: ClassVar[Collection[str]] = ()
 
-    fields: FieldMap = field(default=Factory(_usual, takes_self=True), converter=field_map, hash=False)
+    fields: FieldMap = field(
+        default=Factory(_usual, takes_self=True), converter=field_map, validator=_check, hash=False
+    )
 
-    @fields.validator
-    def _check_fields(self, _: Attribute[FieldMap], value: FieldMap) -> None:
-        for ours, theirs in value.items():
-            if ours not in self.mappable_fields:
-                known = ", ".join(self.mappable_fields)
-                raise ConfigurationError(
-                    f"fields: {self.name} keeps {ours} in a field of its own", hint=f"others are {known}"
-                )
-            if theirs in self.reserved_fields:
-                raise ConfigurationError(f"fields: {theirs} holds something else, so it cannot hold {ours}")
+    def split_changes(
+        self, set: Mapping[str, CustomValue], clear: Iterable[str]
+    ) -> tuple[dict[str, str | None], dict[str, CustomValue]]:
+        """Return changes as `split_changes` does, those of fields that custom fields hold among the custom ones.
+
+        Raises:
+            InvalidInput: A custom field is named that holds another field.
+        """
+        texts, custom = split_changes(set, clear)
+        held = {theirs: ours for ours, theirs in self.fields.items()}
+        if named := next((name for name in custom if name in held), None):
+            raise InvalidInput(f"{CUSTOM}.{named} holds {held[named]}", hint=f"change {held[named]} instead")
+        custom |= {theirs: texts.pop(ours) for ours, theirs in self.fields.items() if ours in texts}
+        return texts, custom
+
+    def held_values(self, contact: Contact) -> dict[str, CustomValue]:
+        """Return the custom values of a contact that fits, with those that hold other fields."""
+        held = {theirs: value for ours, theirs in self.fields.items() if (value := field_value(contact, ours))}
+        return {**contact.custom, **held}
+
+    def with_holder(self, definition: FieldDefinition) -> FieldDefinition:
+        """Return the definition of a custom field with the name of the field that it holds, if it holds one."""
+        held = next((ours for ours, theirs in self.fields.items() if theirs == definition.name), "")
+        return evolve(definition, contact_field=held) if held else definition
 
     def needs_fields(self, contact: Contact) -> bool:
         """Return whether custom fields hold something of a contact."""
         return any(field_value(contact, name) is not None for name in self.fields)
+
+
+def with_mapped(contact: Contact, fields: FieldMap) -> Contact:
+    """Return a contact with the fields that custom fields hold, which go before those that the vendor has itself.
+
+    Args:
+        contact: The contact, with all custom fields in ``custom``.
+        fields: The account's map.
+    """
+    if contact.custom.keys().isdisjoint(fields.values()):
+        return contact
+    custom = dict(contact.custom)
+    held = take_mapped(custom, fields)
+    if contact.address and (address := held.get("address")):
+        parts = {name: text for name, text in asdict(address).items() if text}
+        held["address"] = evolve(contact.address, **parts)
+    return evolve(contact, custom=custom, **held)
 
 
 def take_mapped(custom: dict[str, CustomValue], fields: FieldMap) -> dict[str, Any]:

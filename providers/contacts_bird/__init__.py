@@ -72,7 +72,6 @@ from contacts_core.provider import (
     raw_answer,
     secret,
     setting,
-    split_changes,
     token_page,
     unconfirmed,
 )
@@ -526,7 +525,7 @@ class Bird(
     # -- writing
 
     def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
-        attributes = mapping.changed_attributes(*split_changes(set, clear), self.keys)
+        attributes = mapping.changed_attributes(*self.split_changes(set, clear), self.keys)
         written = yield from api.update_contact(contact_id, {"attributes": attributes})
         shown = about_id(written, contact_id, provider=self.name).attributes or {}
         if left := [name for name, value in attributes.items() if value is None and shown.get(name) not in (None, "")]:
@@ -541,7 +540,10 @@ class Bird(
         (contact,) = contacts
         first_lists, *more_lists = list(flows.chunks(lists, mapping.MOST_LISTS)) or [()]
         lost: set[str] = set()
-        attributes, references = mapping.attributes(contact, self.keys), mapping.references(contact, self.keys)
+        attributes, references = (
+            mapping.attributes(contact, self.held_values(contact)),
+            mapping.references(contact, self.keys),
+        )
         body: dict[str, Any] = {"attributes": attributes} if attributes else {}
         written: ContactDetails | None = None
         if contact.provider == self.name and contact.id:

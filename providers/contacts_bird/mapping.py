@@ -28,7 +28,6 @@ from contacts_core.models import (
     LossCode,
     Preview,
     Shape,
-    field_value,
 )
 from contacts_core.provider import FieldMap, Fitting, constructor, day, fitted_value, json_text, moment, take_mapped
 from contacts_core.query import Query, identifier_of
@@ -415,15 +414,10 @@ def references(contact: Contact, keys: Keys) -> list[dict[str, str]]:
     return [each for each in taken if each]
 
 
-def attributes(contact: Contact, keys: Keys) -> dict[str, Any]:
-    """Return the names and fields of a contact that fits, from `preview`, as Bird takes them."""
+def attributes(contact: Contact, custom: Mapping[str, CustomValue]) -> dict[str, Any]:
+    """Return the names of a contact that fits, from `preview`, and its custom fields as Bird takes them."""
     names = {theirs: value for ours, theirs in NAMES.items() if (value := getattr(contact, ours))}
-    custom = {name: written_value(value) for name, value in contact.custom.items()}
-    return (
-        names
-        | custom
-        | {theirs: value for ours, theirs in keys.fields.items() if (value := field_value(contact, ours))}
-    )
+    return names | {name: written_value(value) for name, value in custom.items()}
 
 
 def changed_attributes(
@@ -434,11 +428,11 @@ def changed_attributes(
     Raises:
         InvalidInput: A custom field is an attribute that another field or an identifier stands for.
     """
-    if named := sorted((keys.own | keys.held.keys()) & custom.keys()):
-        field = keys.held.get(named[0])
-        hint = f"it holds {field}: change that" if field else "it stands for an identifier or consent"
-        raise InvalidInput(f"the attribute {named[0]} is not a custom field", hint=hint)
-    shared = {NAMES.get(name) or keys.fields[name]: text for name, text in texts.items()}
+    if named := sorted(keys.own & custom.keys()):
+        raise InvalidInput(
+            f"the attribute {named[0]} is no custom field", hint="it stands for a name, an identifier or consent"
+        )
+    shared = {NAMES[name]: text for name, text in texts.items()}
     return shared | {name: written_value(value) for name, value in custom.items()}
 
 

@@ -21,6 +21,7 @@ from contacts_core.provider import (
     FindsConsent,
     FindsContacts,
     GetsContacts,
+    MapsFields,
     Provider,
     QueuesJobs,
     ReadsConsent,
@@ -57,6 +58,9 @@ OF_ONE = {
     "changeable_fields": {ChangesContacts},
     "clearable_fields": {ChangesContacts},
     "fields_defined_first": {UpsertsContacts},
+    "mappable_fields": {MapsFields},
+    "usual_fields": {MapsFields},
+    "reserved_fields": {MapsFields},
     "list_name_lengths": {CreatesLists},
     "field_name_lengths": {CreatesCustomFields},
     "field_name_pattern": {CreatesCustomFields},
@@ -77,7 +81,7 @@ OF_ONE = {
     "keeps_history": {WritesConsent},
     "mail_data_batch_size": {ErasesMailData},
 }
-CLASSES: tuple[type[Provider], ...] = (*CAPABILITIES, ExportsFiles)
+CLASSES: tuple[type[Provider], ...] = (*CAPABILITIES, ExportsFiles, MapsFields)
 
 
 def facts(cls: type[Provider]) -> set[str]:
