@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import msgspec
 from attrs import evolve, frozen
 
-from contacts_core.errors import ContactsError, IncompleteExport, NotFound, ProviderError, Rejected, UnexpectedPayload
+from contacts_core.errors import IncompleteExport, NotFound, ProviderError, Rejected, UnexpectedPayload
 from contacts_core.models import (
     Consent,
     ConsentReason,
@@ -239,15 +239,11 @@ class SendGrid(
         except ProviderError as error:
             if not (error.unclear and error.retryable):
                 raise
-        try:
-            accepted = yield from request
-            return (yield from self._removed_again(contact_id, identifier, accepted))
-        except ContactsError as error:
-            error.unclear = True  # because of the first request, whose answer was lost
-            raise
+        return (yield from flows.after_a_change(self._remove_again(contact_id, identifier, request)))
 
-    def _removed_again(self, contact_id: str, identifier: Identifier, accepted: Accepted) -> Flow[Outcome]:
-        """Return what became of a removal that was sent twice: its job fails where the first one did the work."""
+    def _remove_again(self, contact_id: str, identifier: Identifier, request: Request[Accepted]) -> Flow[Outcome]:
+        """Send a removal again whose answer was lost; its job fails where the first one did the work."""
+        accepted = yield from request
         if not accepted.job_id:
             return unconfirmed()
         job = Job(id=accepted.job_id, operation="remove_identifier", requested=1)
