@@ -30,6 +30,7 @@ from contacts_core.provider.capabilities import (
     ChangesContacts,
     Counts,
     CountsByPaging,
+    CreatesConsentScopes,
     CreatesCustomFields,
     CreatesLists,
     DeletesAllContacts,
@@ -45,6 +46,7 @@ from contacts_core.provider.capabilities import (
     FindsContacts,
     FindsContactsByScan,
     GetsContacts,
+    LiftsSuppressions,
     NativeQuery,
     PartialResult,
     QueuesJobs,
@@ -61,7 +63,7 @@ from contacts_core.provider.capabilities import (
     capabilities,
     raw_answer,
 )
-from contacts_core.provider.consent import ConsentPreview, preview_consent
+from contacts_core.provider.consent import ConsentFacts, ConsentPreview, preview_consent
 from contacts_core.provider.construct import constructor
 from contacts_core.provider.effects import (
     Authorization,
@@ -81,8 +83,8 @@ from contacts_core.provider.effects import (
     Taken,
     UnsignedRequest,
 )
-from contacts_core.provider.field_maps import FieldMap, MapsFields, changeable, clearable, take_mapped, with_mapped
 from contacts_core.provider.fitting import Fitting, fitted_value
+from contacts_core.provider.held_fields import HeldFields, MapsFields, changeable, clearable, take_mapped, with_mapped
 from contacts_core.provider.hooks import hookimpl
 from contacts_core.provider.http_settings import HttpSettings
 from contacts_core.provider.outcomes import absent, combined, done, failed, queued, unconfirmed
@@ -103,9 +105,11 @@ __all__ = [
     "Authorization",
     "Blocking",
     "ChangesContacts",
+    "ConsentFacts",
     "ConsentPreview",
     "Counts",
     "CountsByPaging",
+    "CreatesConsentScopes",
     "CreatesCustomFields",
     "CreatesLists",
     "DeletesAllContacts",
@@ -119,7 +123,6 @@ __all__ = [
     "Exports",
     "ExportsFiles",
     "ExportsPages",
-    "FieldMap",
     "FileReader",
     "FindsConsent",
     "FindsContacts",
@@ -128,7 +131,9 @@ __all__ = [
     "Flow",
     "Gather",
     "GetsContacts",
+    "HeldFields",
     "HttpSettings",
+    "LiftsSuppressions",
     "MapsFields",
     "NativeQuery",
     "PartialResult",

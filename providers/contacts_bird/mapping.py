@@ -29,7 +29,7 @@ from contacts_core.models import (
     Preview,
     Shape,
 )
-from contacts_core.provider import FieldMap, Fitting, constructor, day, fitted_value, json_text, moment, take_mapped
+from contacts_core.provider import Fitting, HeldFields, constructor, day, fitted_value, json_text, moment, take_mapped
 from contacts_core.query import Query, identifier_of
 
 NAME = "bird"
@@ -91,7 +91,7 @@ E164 = re.compile(r"\+[1-9][0-9]{5,14}")
 DATE_LIKE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T|\Z)")
 
 UNKNOWN: Mapping[str, FieldType] = MappingProxyType({})
-NO_FIELDS: FieldMap = MappingProxyType({})
+NO_FIELDS: HeldFields = MappingProxyType({})
 
 make_contact = constructor(Contact)
 make_identifier = constructor(Identifier)
@@ -124,7 +124,7 @@ class Keys:
     """
 
     by_kind: Mapping[IdentifierKind, Sequence[str]]
-    fields: FieldMap = NO_FIELDS
+    fields: HeldFields = NO_FIELDS
     kinds: Mapping[str, IdentifierKind] = attribute(init=False, default=Factory(_kinds, takes_self=True))
     own: frozenset[str] = attribute(init=False, default=Factory(_own, takes_self=True))
     held: Mapping[str, str] = attribute(init=False, default=Factory(_held, takes_self=True))

@@ -34,8 +34,8 @@ from contacts_core.models import (
     Shape,
 )
 from contacts_core.provider import (
-    FieldMap,
     Fitting,
+    HeldFields,
     constructor,
     day,
     fitted_value,
@@ -84,6 +84,40 @@ JOB_STATES = {
 EXPORT_STATES = {"pending": JobState.PENDING, "ready": JobState.DONE, "failure": JobState.FAILED}
 FIELD_TYPES = {"text": FieldType.TEXT, "number": FieldType.NUMBER, "date": FieldType.DATE}
 CREATED_TYPES = {FieldType.TEXT: "Text", FieldType.NUMBER: "Number", FieldType.DATE: "Date"}
+RESERVED_FIELDS = frozenset(
+    {
+        "address_line_1",
+        "address_line_2",
+        "alternate_emails",
+        "anonymous_id",
+        "automation_id",
+        "city",
+        "contact_id",
+        "country",
+        "created_at",
+        "email",
+        "email_domains",
+        "external_id",
+        "facebook",
+        "first_name",
+        "last_clicked",
+        "last_emailed",
+        "last_name",
+        "last_opened",
+        "line",
+        "list_ids",
+        "phone_number",
+        "phone_number_id",
+        "postal_code",
+        "segment_ids",
+        "singlesend_id",
+        "state_province_region",
+        "unique_name",
+        "updated_at",
+        "whatsapp",
+    }
+)
+"""Names of the vendor's own fields: https://www.twilio.com/docs/sendgrid/api-reference/custom-fields"""
 EXTRAS = ("unique_name", "phone_number", "whatsapp", "line", "facebook", "segment_ids")
 WRITABLE_EXTRAS = EXTRAS[:-1]
 # The lists of suppressions that have pages, in the order in which they are read.
@@ -279,10 +313,10 @@ class Reader:
     """Reads export files. It needs the custom fields, because CSV headers are in upper case and have no types."""
 
     fields: Mapping[str, FieldDefinition]
-    held: FieldMap
+    held: HeldFields
 
     @classmethod
-    def of(cls, definitions: FieldDefinitions, held: FieldMap) -> Reader:
+    def of(cls, definitions: FieldDefinitions, held: HeldFields) -> Reader:
         """Return a reader for an account with these fields, of which some hold fields of `Contact`."""
         return cls({f.name.upper(): field(f) for f in definitions.custom_fields or ()}, held)
 
@@ -451,7 +485,7 @@ def cannot_find(wanted: Identifier) -> str:
     )
 
 
-def preview(contact: Contact, shape: Shape, fields: FieldMap) -> Preview:
+def preview(contact: Contact, shape: Shape, fields: HeldFields) -> Preview:
     """Return what SendGrid holds of a contact; ``fields`` are those of it that custom fields hold."""
     fitting = Fitting(contact)
     fitting.keep_identifiers(lambda each: _problem(each, _spelled(contact, each), own=contact.provider == NAME))

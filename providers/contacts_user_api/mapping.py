@@ -20,7 +20,7 @@ from contacts_core.models import (
     Preview,
     Shape,
 )
-from contacts_core.provider import FieldMap, Fitting, constructor, day, fitted_value, json_text, moment
+from contacts_core.provider import Fitting, HeldFields, constructor, day, fitted_value, json_text, moment
 from contacts_user_api.payloads import ContactDetails, FieldDetails, ListDetails, Relation
 
 NAME = "user-api"
@@ -335,7 +335,7 @@ def _new_item(wanted: Identifier, *, primary: bool) -> dict[str, Any]:
     return item
 
 
-def preview(contact: Contact, shape: Shape, fields: FieldMap) -> Preview:
+def preview(contact: Contact, shape: Shape, fields: HeldFields) -> Preview:
     """Return what a workspace holds of a contact. One that has an id of a workspace is taken to exist there.
 
     Args:
@@ -432,7 +432,7 @@ def to_write(
 
 
 def lost_after_all(
-    contact: Contact, present: ContactDetails | None, body: Mapping[str, Any], fields: FieldMap
+    contact: Contact, present: ContactDetails | None, body: Mapping[str, Any], fields: HeldFields
 ) -> set[str]:
     """Return what is not written although `preview` could not know: whether the contact exists."""
     if present is None and contact.provider == NAME:  # an id of another workspace

@@ -12,18 +12,18 @@ from attrs import Attribute, Factory, asdict, evolve, field, frozen
 from contacts_core.errors import ConfigurationError, InvalidInput
 from contacts_core.models import CHANGEABLE_FIELDS, Address, Contact, CustomValue, FieldDefinition, field_value
 from contacts_core.models.field_changes import ADDRESS, CUSTOM, split_changes
-from contacts_core.provider.capabilities import ChangesContacts, ReadsCustomFields
+from contacts_core.provider.capabilities import ChangesContacts, CreatesCustomFields, ReadsCustomFields
 
-__all__ = ["FieldMap", "MapsFields", "changeable", "clearable", "field_map", "take_mapped", "with_mapped"]
+__all__ = ["HeldFields", "MapsFields", "changeable", "clearable", "held_fields", "take_mapped", "with_mapped"]
 
-FieldMap: TypeAlias = Mapping[str, str]
+HeldFields: TypeAlias = Mapping[str, str]
 """Names of custom fields, by the names of the fields of `Contact` that they hold; see `CHANGEABLE_FIELDS`."""
 
 TEXTS = CHANGEABLE_FIELDS[:-1]
-NO_FIELDS: FieldMap = MappingProxyType({})
+NO_FIELDS: HeldFields = MappingProxyType({})
 
 
-def field_map(value: object) -> FieldMap:
+def held_fields(value: object) -> HeldFields:
     """Return a field map from a setting: a table, or a text such as ``organization=company,title=jobTitle``.
 
     Raises:
@@ -50,16 +50,16 @@ def field_map(value: object) -> FieldMap:
     return MappingProxyType(dict(given))
 
 
-def _usual(provider: MapsFields) -> FieldMap:
+def _usual(provider: MapsFields) -> HeldFields:
     return provider.usual_fields
 
 
-def _check(provider: MapsFields, _: Attribute[FieldMap], value: FieldMap) -> None:
+def _check(provider: MapsFields, _: Attribute[HeldFields], value: HeldFields) -> None:
     for ours, theirs in value.items():
         if ours not in provider.mappable_fields:
             hint = f"fields that can be mapped are {', '.join(provider.mappable_fields)}"
             raise ConfigurationError(f"fields: {provider.name} keeps {ours} in a field of its own", hint=hint)
-        if theirs in provider.reserved_fields:
+        if isinstance(provider, CreatesCustomFields) and theirs.casefold() in provider.reserved_field_names:
             raise ConfigurationError(f"fields: {theirs} holds something else, so it cannot hold {ours}")
 
 
@@ -76,16 +76,14 @@ class MapsFields(ReadsCustomFields, ABC):
         mappable_fields: Fields of `Contact` that a custom field can hold: some of `CHANGEABLE_FIELDS`. Default: all of
             them but ``custom``.
         usual_fields: The setting's default: custom fields that accounts of this vendor usually have. Default: none.
-        reserved_fields: Names of custom fields that hold something else. Default: none.
         fields: Which custom field holds which field of `Contact`; a setting of the account, which replaces the default.
     """
 
     mappable_fields: ClassVar[Collection[str]] = TEXTS
-    usual_fields: ClassVar[FieldMap] = NO_FIELDS
-    reserved_fields: ClassVar[Collection[str]] = ()
+    usual_fields: ClassVar[HeldFields] = NO_FIELDS
 
-    fields: FieldMap = field(
-        default=Factory(_usual, takes_self=True), converter=field_map, validator=_check, hash=False
+    fields: HeldFields = field(
+        default=Factory(_usual, takes_self=True), converter=held_fields, validator=_check, hash=False
     )
 
     def split_changes(
@@ -118,7 +116,7 @@ class MapsFields(ReadsCustomFields, ABC):
         return any(field_value(contact, name) is not None for name in self.fields)
 
 
-def with_mapped(contact: Contact, fields: FieldMap) -> Contact:
+def with_mapped(contact: Contact, fields: HeldFields) -> Contact:
     """Return a contact with the fields that custom fields hold, which go before those that the vendor has itself.
 
     Args:
@@ -135,7 +133,7 @@ def with_mapped(contact: Contact, fields: FieldMap) -> Contact:
     return evolve(contact, custom=custom, **held)
 
 
-def take_mapped(custom: dict[str, CustomValue], fields: FieldMap) -> dict[str, Any]:
+def take_mapped(custom: dict[str, CustomValue], fields: HeldFields) -> dict[str, Any]:
     """Take the values that custom fields hold for fields of `Contact` out of them.
 
     Args:
