@@ -17,7 +17,7 @@ from contacts_core.operations.checks import require
 from contacts_core.operations.lists import resolve_lists
 from contacts_core.operations.outcomes import completed
 from contacts_core.operations.previewing import fit, read_parts, unsendable
-from contacts_core.provider import Blocking, Flow, Provider, Take, UpsertsContacts, flows
+from contacts_core.provider import Blocking, Flow, MapsFields, Provider, Take, UpsertsContacts, flows
 
 T = TypeVar("T")
 
@@ -150,8 +150,12 @@ def _write(
 def _shape_for(able: UpsertsContacts, known: Shape, chunk: Sequence[Contact]) -> Flow[Shape]:
     """Read what matters for these contacts; everything is read at most once."""
     named = any(contact.lists and contact.provider in {"", able.name} for contact in chunk)
-    custom = able.fields_defined_first and any(contact.custom for contact in chunk)
+    custom = able.fields_defined_first and any(_needs_fields(able, contact) for contact in chunk)
     return (yield from read_parts(able, known, lists=named, fields=custom))
+
+
+def _needs_fields(able: UpsertsContacts, contact: Contact) -> bool:
+    return bool(contact.custom) or (isinstance(able, MapsFields) and able.needs_fields(contact))
 
 
 def _reasons(guard: WriteGuard | None, chunk: Sequence[Contact], previews: Sequence[Preview]) -> Flow[list[str]]:

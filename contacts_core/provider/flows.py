@@ -26,6 +26,7 @@ from contacts_core.provider.outcomes import absent, counted, failed
 __all__ = [
     "Cursors",
     "added_up",
+    "after_a_change",
     "apart",
     "chunks",
     "continued",
@@ -173,6 +174,19 @@ def optional(flow: Flow[R] | Request[R]) -> Flow[R | None]:
         return (yield from flow)
     except (Forbidden, NotFound, Rejected, Unauthenticated, UnexpectedPayload):
         return None
+
+
+def after_a_change(flow: Flow[R] | Request[R]) -> Flow[R]:
+    """Run the rest of a change that takes several requests, of which one was carried out.
+
+    Whatever error stops it says that the change may have been carried out (`ContactsError.unclear`), even if that is
+    known not to be so of the request that failed.
+    """
+    try:
+        return (yield from flow)
+    except ContactsError as error:
+        error.unclear = True
+        raise
 
 
 def read_each(ids: Iterable[str], limit: int, read: Callable[[str], Flow[R]]) -> Flow[dict[str, R]]:

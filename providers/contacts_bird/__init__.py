@@ -16,6 +16,7 @@ from contacts_bird import api, mapping
 from contacts_bird.payloads import ContactDetails, ListDetails, Processed
 from contacts_core.errors import ContactsError, Interrupted, NotFound, ProviderError, Rejected, UnexpectedPayload
 from contacts_core.models import (
+    CHANGEABLE_FIELDS,
     Consent,
     ConsentState,
     Contact,
@@ -45,13 +46,13 @@ from contacts_core.provider import (
     Flow,
     GetsContacts,
     LiftsSuppressions,
+    MapsFields,
     NativeQuery,
     PartialResult,
     Provider,
     RateLimit,
     RawContact,
     ReadsConsent,
-    ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
@@ -72,7 +73,6 @@ from contacts_core.provider import (
     raw_answer,
     secret,
     setting,
-    split_changes,
     token_page,
     unconfirmed,
 )
@@ -103,7 +103,7 @@ class Bird(
     ReadsLists,
     CreatesLists,
     DeletesLists,
-    ReadsCustomFields,
+    MapsFields,
     CreatesCustomFields,
     ReadsConsent,
     FindsConsent,
@@ -121,6 +121,7 @@ class Bird(
         phone_keys: The same for phone numbers.
         external_id_keys: The same for external ids; Bird documents no key for them.
         anonymous_id_keys: The same for anonymous ids; Bird documents no key for them.
+        fields: Which attribute holds the organization, the title or a part of the address.
     """
 
     name = "bird"
@@ -133,6 +134,9 @@ class Bird(
     changeable_fields = (*mapping.NAMES, "custom")
     # A contact must be created with a display name, and whether it may be taken away again is documented nowhere.
     clearable_fields = tuple(name for name in changeable_fields if name != "full_name")
+    mappable_fields = tuple(name for name in CHANGEABLE_FIELDS[:-1] if name not in mapping.NAMES)
+    usual_fields: ClassVar = mapping.USUAL_FIELDS
+    reserved_field_names = frozenset(name.casefold() for name in (*mapping.NAMES.values(), *mapping.CONSENT_ATTRIBUTES))
     fields_defined_first = True
     concurrency = 8
     export_includes_lists = False  # an answer may leave the lists out
@@ -203,7 +207,7 @@ class Bird(
             IdentifierKind.ANONYMOUS_ID: self.anonymous_id_keys,
         }
         return mapping.Keys(
-            {kind: [k.strip() for k in text.split(",") if k.strip()] for kind, text in settings.items()}
+            {kind: [k.strip() for k in text.split(",") if k.strip()] for kind, text in settings.items()}, self.fields
         )
 
     # -- deleting and removing
@@ -441,7 +445,8 @@ class Bird(
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         found = yield from api.attribute_definitions(cursor)
-        fields = [mapping.field(each) for each in found.results if each.key not in mapping.CONSENT_ATTRIBUTES]
+        told = [each for each in found.results if each.key not in mapping.CONSENT_ATTRIBUTES]
+        fields = [mapping.field(each, self.keys) for each in told]
         self._types.update((each.name, each.type) for each in fields)
         return token_page(fields, found.next_page_token)
 
@@ -460,7 +465,7 @@ class Bird(
 
     def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
         type_, cardinality = mapping.CREATED_TYPES[type]
-        created = mapping.field((yield from api.create_attribute_definition(name, type_, cardinality)))
+        created = mapping.field((yield from api.create_attribute_definition(name, type_, cardinality)), self.keys)
         self._types[created.name] = created.type
         return created
 
@@ -526,7 +531,7 @@ class Bird(
     # -- writing
 
     def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
-        attributes = mapping.changed_attributes(*split_changes(set, clear), self.keys)
+        attributes = mapping.changed_attributes(*self.split_changes(set, clear), self.keys)
         written = yield from api.update_contact(contact_id, {"attributes": attributes})
         shown = about_id(written, contact_id, provider=self.name).attributes or {}
         if left := [name for name, value in attributes.items() if value is None and shown.get(name) not in (None, "")]:
@@ -541,7 +546,10 @@ class Bird(
         (contact,) = contacts
         first_lists, *more_lists = list(flows.chunks(lists, mapping.MOST_LISTS)) or [()]
         lost: set[str] = set()
-        attributes, references = mapping.attributes(contact), mapping.references(contact, self.keys)
+        attributes, references = (
+            mapping.attributes(contact, self.held_values(contact)),
+            mapping.references(contact, self.keys),
+        )
         body: dict[str, Any] = {"attributes": attributes} if attributes else {}
         written: ContactDetails | None = None
         if contact.provider == self.name and contact.id:

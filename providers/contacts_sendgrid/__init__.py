@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import msgspec
 from attrs import evolve, frozen
 
-from contacts_core.errors import ContactsError, IncompleteExport, NotFound, ProviderError, Rejected, UnexpectedPayload
+from contacts_core.errors import IncompleteExport, NotFound, ProviderError, Rejected, UnexpectedPayload
 from contacts_core.models import (
     Consent,
     ConsentReason,
@@ -49,13 +49,13 @@ from contacts_core.provider import (
     Flow,
     GetsContacts,
     LiftsSuppressions,
+    MapsFields,
     NativeQuery,
     PartialResult,
     Provider,
     RateLimit,
     RawContact,
     ReadsConsent,
-    ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
@@ -76,9 +76,9 @@ from contacts_core.provider import (
     queued,
     raw_answer,
     secret,
-    split_changes,
     token_page,
     unconfirmed,
+    with_mapped,
 )
 from contacts_core.query import Query
 from contacts_sendgrid import api, mapping, sgql
@@ -123,7 +123,7 @@ class SendGrid(
     ReadsLists,
     CreatesLists,
     DeletesLists,
-    ReadsCustomFields,
+    MapsFields,
     CreatesCustomFields,
     ReadsConsent,
     FindsConsent,
@@ -138,6 +138,7 @@ class SendGrid(
         api_key: A key with full access to Marketing.
         on_behalf_of: Act as this subuser, or ``account-id <id>``.
         export_format: ``csv``, which has every identifier, or ``json``.
+        fields: Which custom field holds the organization, the title or the formatted address.
     """
 
     name = mapping.NAME
@@ -155,6 +156,7 @@ class SendGrid(
     reserved_field_names = mapping.RESERVED_FIELDS
     field_types = tuple(mapping.CREATED_TYPES)
     changeable_fields = (*mapping.CHANGED, "custom")
+    mappable_fields = mapping.MAPPABLE
     clearable_fields = tuple(mapping.CHANGED)  # a custom field "cannot be null"
     export_includes_lists = False
     consent_page_size = api.RECORDS_ON_A_PAGE
@@ -244,15 +246,11 @@ class SendGrid(
         except ProviderError as error:
             if not (error.unclear and error.retryable):
                 raise
-        try:
-            accepted = yield from request
-            return (yield from self._removed_again(contact_id, identifier, accepted))
-        except ContactsError as error:
-            error.unclear = True  # because of the first request, whose answer was lost
-            raise
+        return (yield from flows.after_a_change(self._remove_again(contact_id, identifier, request)))
 
-    def _removed_again(self, contact_id: str, identifier: Identifier, accepted: Accepted) -> Flow[Outcome]:
-        """Return what became of a removal that was sent twice: its job fails where the first one did the work."""
+    def _remove_again(self, contact_id: str, identifier: Identifier, request: Request[Accepted]) -> Flow[Outcome]:
+        """Send a removal again whose answer was lost; its job fails where the first one did the work."""
+        accepted = yield from request
         if not accepted.job_id:
             return unconfirmed()
         job = Job(id=accepted.job_id, operation="remove_identifier", requested=1)
@@ -279,12 +277,12 @@ class SendGrid(
         parts = [absent(id for id in ids if id not in there)]
         items: list[tuple[str, dict[str, Any]]] = []
         for details in found:
-            fitted = mapping.preview(evolve(mapping.contact(details), custom={}), Shape())
+            fitted = mapping.preview(evolve(mapping.contact(details), custom={}), Shape(), {})
             if fitted.written is None:
                 reason = f"not sent: in SendGrid's answer about the contact, {fitted.refusal}"
                 parts.append(failed(details.id, reason))
             else:
-                items.append((details.id, mapping.to_write(fitted.written, {})))
+                items.append((details.id, mapping.to_write(fitted.written, {}, {})))
         parts.append((yield from self._upsert(items, [list_id], {}, set(), needs_list=True)))
         return combined(parts)
 
@@ -394,7 +392,7 @@ class SendGrid(
         return Job(id=started.id)
 
     def file_reader(self) -> Flow[FileReader]:
-        return mapping.Reader.of((yield from self._definitions(again=True)))
+        return mapping.Reader.of((yield from self._definitions(again=True)), self.fields)
 
     def count(self) -> Flow[Count]:
         count = (yield from api.count()).contact_count
@@ -419,12 +417,12 @@ class SendGrid(
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         found = yield from self._definitions(again=True)
-        return Page([mapping.field(one) for one in found.custom_fields or ()])
+        return Page([self.with_holder(mapping.field(one)) for one in found.custom_fields or ()])
 
     def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
         created = yield from api.create_field(name, mapping.CREATED_TYPES[type])
         self._last_definitions.clear()
-        return mapping.field(created)
+        return self.with_holder(mapping.field(created))
 
     @cached_property
     def _last_definitions(self) -> list[FieldDefinitions]:
@@ -439,15 +437,18 @@ class SendGrid(
         return self._last_definitions[0]
 
     def _with_types(self, contacts: Sequence[Contact]) -> Flow[list[Contact]]:
-        """Return contacts with custom dates as dates; the definitions are read where a value may be one."""
+        """Return contacts with custom dates as dates, and with the fields that custom fields hold.
+
+        The definitions are read where a value may be a date.
+        """
         names = {name for contact in contacts for name in mapping.dated(contact)}
         if not names:
-            return list(contacts)
+            return [with_mapped(contact, self.fields) for contact in contacts]
         known = yield from self._definitions()
         if names - {each.name for each in known.custom_fields or ()}:
             known = yield from self._definitions(again=True)
         types = {each.name: mapping.field(each).type for each in known.custom_fields or ()}
-        return [mapping.with_types(contact, types) for contact in contacts]
+        return [with_mapped(mapping.with_types(contact, types), self.fields) for contact in contacts]
 
     # -- consent
 
@@ -578,7 +579,7 @@ class SendGrid(
 
     def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
         """Upsert the fields with all identifiers of the contact, for an id cannot name it; what is left out stays."""
-        texts, custom = split_changes(set, clear)
+        texts, custom = self.split_changes(set, clear)
         fields = (yield from self._definitions(again=True)).custom_fields if custom else None
         found = yield from self._alone(contact_id)
         if found.email is None:
@@ -587,15 +588,19 @@ class SendGrid(
         return _queued((yield from api.upsert_contacts([body], [])))
 
     def preview(self, contact: Contact, shape: Shape) -> Preview:
-        return mapping.preview(contact, shape)
+        return mapping.preview(contact, shape, self.fields)
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """Send one request if the contacts fit, otherwise an import job with an uploaded file."""
         fields = FieldDefinitions()
-        if any(contact.custom for contact in contacts):
+        values = [self.held_values(contact) for contact in contacts]
+        if any(values):
             fields = yield from self._definitions()
         ids = {field.name: field.id for field in fields.custom_fields or ()}
-        items = [(contact.display_id, mapping.to_write(contact, ids)) for contact in contacts]
+        items = [
+            (contact.display_id, mapping.to_write(contact, custom, ids))
+            for contact, custom in zip(contacts, values, strict=True)
+        ]
         definitions = {field.id: field for field in fields.custom_fields or ()}
         lost: set[str] = set()
         if _fits(items):

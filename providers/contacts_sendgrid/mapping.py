@@ -35,6 +35,7 @@ from contacts_core.models import (
 )
 from contacts_core.provider import (
     Fitting,
+    HeldFields,
     constructor,
     day,
     fitted_value,
@@ -44,6 +45,7 @@ from contacts_core.provider import (
     moment,
     number,
     query_value,
+    with_mapped,
 )
 from contacts_sendgrid.payloads import (
     Attributes,
@@ -137,6 +139,7 @@ ADDRESS = {
 CHANGED = {name: name for name in ("first_name", "last_name")} | {
     f"address.{ours}": theirs for ours, theirs in ADDRESS.items()
 }  # fields that can be changed, by their shared names
+MAPPABLE = ("organization", "title", "address.formatted")  # fields that a custom field can hold
 MOST_ALTERNATES = 5
 LONGEST = {
     "address_line_1": 100,
@@ -310,16 +313,20 @@ class Reader:
     """Reads export files. It needs the custom fields, because CSV headers are in upper case and have no types."""
 
     fields: Mapping[str, FieldDefinition]
+    held: HeldFields
 
     @classmethod
-    def of(cls, definitions: FieldDefinitions) -> Reader:
-        """Return a reader for an account with these fields."""
-        return cls({f.name.upper(): field(f) for f in definitions.custom_fields or ()})
+    def of(cls, definitions: FieldDefinitions, held: HeldFields) -> Reader:
+        """Return a reader for an account with these fields, of which some hold fields of `Contact`."""
+        return cls({f.name.upper(): field(f) for f in definitions.custom_fields or ()}, held)
 
     def json_lines(self, lines: bytes) -> list[Contact]:
         """Map whole lines of JSON."""
         dates = frozenset(field.name for field in self.fields.values() if field.type is FieldType.DATE)
-        return [exported(each, dates) for each in decode_lines(lines)]
+        return self._held([exported(each, dates) for each in decode_lines(lines)])
+
+    def _held(self, contacts: list[Contact]) -> list[Contact]:
+        return [with_mapped(each, self.held) for each in contacts] if self.held else contacts
 
     def csv(self, header: Sequence[str]) -> Callable[[Sequence[Sequence[str]]], list[Contact]]:
         """Return what maps the rows below this header."""
@@ -353,7 +360,7 @@ class Reader:
                     unknown[name] = text
             contact_id = values.pop("contact_id", "")
             contacts.append(_contact(contact_id, Attributes(**values, custom_fields=custom, unknown=unknown)))
-        return contacts
+        return self._held(contacts)
 
 
 # -- jobs and lists --------------------------------------------------------------------------------------------------
@@ -478,8 +485,8 @@ def cannot_find(wanted: Identifier) -> str:
     )
 
 
-def preview(contact: Contact, shape: Shape) -> Preview:
-    """Return what SendGrid holds of a contact."""
+def preview(contact: Contact, shape: Shape, fields: HeldFields) -> Preview:
+    """Return what SendGrid holds of a contact; ``fields`` are those of it that custom fields hold."""
     fitting = Fitting(contact)
     fitting.keep_identifiers(lambda each: _problem(each, _spelled(contact, each), own=contact.provider == NAME))
     for kind, most in MOST.items():
@@ -492,12 +499,13 @@ def preview(contact: Contact, shape: Shape) -> Preview:
             if contact.identifiers
             else "it has no e-mail address, phone number, external id or anonymous id"
         )
-    for name in ("organization", "title", "tags", "address.formatted"):
+    for name in [each for each in (*MAPPABLE, "tags") if each not in fields]:
         fitting.drop(name, LossCode.NO_PLACE, "SendGrid has no such field; a custom field can hold it")
     if contact.provider != NAME:
         fitting.drop("extra", LossCode.NO_PLACE)
     fitting.cut(LONGEST_TEXTS)
     fitting.drop_full_name("SendGrid has a first and a last name")
+    fitting.fit_mapped(fields, shape, fitted_value, longest=LONGEST_VALUE)
     fitting.fit_custom(shape, fitted_value, longest=LONGEST_VALUE, clears=False)
     shown = tuple(
         evolve(each, value=_stored(contact, each), primary=first, country_code="")
@@ -569,11 +577,12 @@ def _emails(body: Mapping[str, Any]) -> set[str]:
     return {str(each).lower() for each in (body.get("email"), *body.get("alternate_emails", ())) if each}
 
 
-def to_write(contact: Contact, field_ids: Mapping[str, str]) -> dict[str, Any]:
+def to_write(contact: Contact, values: Mapping[str, CustomValue], field_ids: Mapping[str, str]) -> dict[str, Any]:
     """Return a contact that fits, from `preview`, as an upsert takes it.
 
     Args:
         contact: The contact.
+        values: Its custom values by name, those included that hold fields of `Contact`.
         field_ids: The ids of the custom fields by name.
     """
     body: dict[str, Any] = {}
@@ -589,7 +598,7 @@ def to_write(contact: Contact, field_ids: Mapping[str, str]) -> dict[str, Any]:
         body |= {theirs: value for ours, theirs in ADDRESS.items() if (value := getattr(contact.address, ours))}
     if contact.provider == NAME:
         body |= {name: value for name in WRITABLE_EXTRAS if isinstance(value := contact.extra.get(name), str)}
-    custom = {field_ids[name]: written_value(value) for name, value in contact.custom.items() if name in field_ids}
+    custom = {field_ids[name]: written_value(value) for name, value in values.items() if name in field_ids}
     return body | {"custom_fields": custom} if custom else body
 
 

@@ -23,6 +23,7 @@ from contacts_core.provider import (
     FindsContacts,
     GetsContacts,
     LiftsSuppressions,
+    MapsFields,
     Provider,
     QueuesJobs,
     ReadsConsent,
@@ -59,6 +60,8 @@ OF_ONE = {
     "changeable_fields": {ChangesContacts},
     "clearable_fields": {ChangesContacts},
     "fields_defined_first": {UpsertsContacts},
+    "mappable_fields": {MapsFields},
+    "usual_fields": {MapsFields},
     "list_name_lengths": {CreatesLists},
     "field_name_lengths": {CreatesCustomFields},
     "reserved_field_names": {CreatesCustomFields},
@@ -82,7 +85,7 @@ OF_ONE = {
     "scope_name_lengths": {CreatesConsentScopes},
     "mail_data_batch_size": {ErasesMailData},
 }
-CLASSES: tuple[type[Provider], ...] = (*CAPABILITIES, ExportsFiles)
+CLASSES: tuple[type[Provider], ...] = (*CAPABILITIES, ExportsFiles, MapsFields)
 
 
 def facts(cls: type[Provider]) -> set[str]:
