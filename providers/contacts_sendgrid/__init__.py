@@ -219,7 +219,7 @@ class SendGrid(
     def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
         """Read the contact first, to send the value as it is stored."""
         details = yield from self._alone(contact_id)
-        stored = next((i for i in mapping.contact(details).identifiers if i == identifier), None)
+        stored = next((i for i in mapping.identifiers(details) if i == identifier), None)
         if stored is None:
             # What an answer leaves out may be unset or just not told, so the look-up must agree.
             if self.cannot_find(identifier):
@@ -257,7 +257,7 @@ class SendGrid(
         if job.state is JobState.DONE:
             return queued(job)
         details = yield from self._alone(contact_id)
-        if identifier not in mapping.contact(details).identifiers:
+        if identifier not in mapping.identifiers(details):
             return done(identifier.value)
         return queued(evolve(job, state=JobState.UNKNOWN))  # what is read may be older than the removal
 
@@ -307,7 +307,7 @@ class SendGrid(
 
     def search(self, query: NativeQuery) -> Flow[PartialResult]:
         found = yield from api.search(query.text)
-        contacts = yield from self._with_types([mapping.contact(details) for details in found.result or ()])
+        contacts = yield from self._contacts(found.result or ())
         if found.contact_count < len(contacts):
             raise UnexpectedPayload("the answer has more contacts than it counts", provider=self.name)
         return PartialResult(contacts, found.contact_count)
@@ -319,7 +319,8 @@ class SendGrid(
     def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
         """Look up again without the values for which SendGrid refused a whole look-up."""
         asked = {identifier.normal: identifier for identifier in identifiers}
-        found: list[tuple[Identifier, Contact | str]] = []
+        found: list[tuple[Identifier, ContactDetails]] = []
+        unasked: list[tuple[Identifier, str]] = []
 
         def look_up(values: Sequence[str]) -> Flow[None]:
             try:
@@ -328,7 +329,7 @@ class SendGrid(
                 named = [v for v in values if any(f"'{v}'" in message for _, message in error.details)]
                 if not named or len(named) == len(values):
                     raise
-                found.extend((asked[value], _refused(error)) for value in named)
+                unasked.extend((asked[value], _refused(error)) for value in named)
                 return (yield from look_up([value for value in values if value not in named]))
             untold = [value for value in values if value not in answers]
             if untold and len(values) == 1:
@@ -339,15 +340,15 @@ class SendGrid(
                 if match.contact and value in asked:
                     found.append((asked[value], (yield from self._whole(match.contact, asked[value]))))
                 elif value in asked and "not found" not in (match.error or "").lower():
-                    found.append(
+                    unasked.append(
                         (asked[value], f"SendGrid did not look it up: {scrub(match.error or 'no reason given')}")
                     )
             return None
 
         _, refused = yield from flows.apart(list(asked), look_up)
-        found.extend((asked[value], _refused(error)) for value, error in refused)
-        typed = iter((yield from self._with_types([each for _, each in found if isinstance(each, Contact)])))
-        return [(wanted, next(typed) if isinstance(each, Contact) else each) for wanted, each in found]
+        unasked.extend((asked[value], _refused(error)) for value, error in refused)
+        contacts = yield from self._contacts([details for _, details in found])
+        return [*zip([wanted for wanted, _ in found], contacts, strict=True), *unasked]
 
     def _matches(self, like: Identifier, values: Sequence[str]) -> Flow[dict[str, Match]]:
         """Return the answer for each value; after a 404, all are not found."""
@@ -360,17 +361,16 @@ class SendGrid(
             return dict.fromkeys(values, Match(error=f"contact not found: {error}"))
         return {evolve(like, value=key).normal: match for key, match in (found.result or {}).items()}
 
-    def _whole(self, details: ContactDetails, answers: Identifier) -> Flow[Contact]:
+    def _whole(self, details: ContactDetails, answers: Identifier) -> Flow[ContactDetails]:
         """Return the contact of an answer; read it by itself if the answer leaves out its alternate addresses."""
-        contact = mapping.contact(details)
-        if answers in contact.identifiers or details.alternate_emails is not None:
-            return contact
-        return mapping.contact((yield from self._alone(details.id)))
+        if details.alternate_emails is not None or answers in mapping.identifiers(details):
+            return details
+        return (yield from self._alone(details.id))
 
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         answer = (yield from api.batch(ids)).result
         found = answer if answer is not None else (yield from self._by_id(ids))
-        return (yield from self._with_types([mapping.contact(details) for details in found]))
+        return (yield from self._contacts(found))
 
     def raw_contact(self, contact_id: str) -> Flow[RawContact]:
         return raw_answer(api.contact(contact_id))
@@ -379,7 +379,7 @@ class SendGrid(
         """See `Exports.sample`: up to fifty contacts, and the number of all."""
         found = yield from api.sample()
         if found.result:
-            return (yield from self._with_types([mapping.contact(details) for details in found.result]))
+            return (yield from self._contacts(found.result))
         return [] if found.contact_count == 0 else None
 
     def start_export(self, list_id: str | None) -> Flow[Job]:
@@ -431,16 +431,16 @@ class SendGrid(
             self._last_definitions[:] = [found]
         return self._last_definitions[0]
 
-    def _with_types(self, contacts: Sequence[Contact]) -> Flow[list[Contact]]:
+    def _contacts(self, found: Sequence[ContactDetails]) -> Flow[list[Contact]]:
         """Return contacts with custom dates as dates; the definitions are read where a value may be one."""
-        names = {name for contact in contacts for name in mapping.dated(contact)}
+        names = {name for details in found for name in mapping.dated(details)}
         if not names:
-            return list(contacts)
+            return [mapping.contact(details) for details in found]
         known = yield from self._definitions()
         if names - {each.name for each in known.custom_fields or ()}:
             known = yield from self._definitions(again=True)
-        types = {each.name: mapping.field(each).type for each in known.custom_fields or ()}
-        return [mapping.with_types(contact, types) for contact in contacts]
+        dates = mapping.dates(known)
+        return [mapping.contact(details, dates) for details in found]
 
     # -- consent
 
