@@ -26,6 +26,7 @@ MIDNIGHT = time(tzinfo=UTC)
 DATE_LENGTH, LONGEST_TIME = 10, 40  # characters
 MOST_DIGITS = 300  # Python itself refuses to convert more than 4300
 FIRST_YEAR, LAST_YEAR = 2, 9998  # in the years 1 and 9999, going to another time zone may overflow
+FIRST, END = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC), datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
 
 
 def moment(value: object, extra: MutableMapping[str, Any] | None = None, name: str = "") -> datetime | None:
@@ -41,9 +42,9 @@ def moment(value: object, extra: MutableMapping[str, Any] | None = None, name: s
         name: The vendor's name of the field, for ``extra``.
     """
     try:
-        if isinstance(value, str) and value[4:5] == "-":  # the usual case, which every contact has twice
+        if isinstance(value, str):  # the usual case, which every contact has twice
             read = from_iso(value)
-            if read.tzinfo is UTC and FIRST_YEAR <= read.year <= LAST_YEAR:
+            if read.tzinfo is UTC and value[4] == "-" and FIRST <= read < END:
                 return read
     except ValueError:
         pass
@@ -113,7 +114,11 @@ def number(value: object) -> int | float | None:
     """
     if isinstance(value, str):
         text = value.strip()
-        if len(text) > MOST_DIGITS or not NUMBER.fullmatch(text):
+        if len(text) > MOST_DIGITS:
+            return None
+        if text.isascii() and text.isdigit():  # the usual case
+            return int(text)
+        if not NUMBER.fullmatch(text):
             return None
         read: int | float = float(text) if "." in text or "e" in text.lower() else int(text)
     elif isinstance(value, int | float) and not isinstance(value, bool):

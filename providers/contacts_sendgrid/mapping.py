@@ -126,39 +126,43 @@ MOST = {
     IdentifierKind.EXTERNAL_ID: 1,
     IdentifierKind.ANONYMOUS_ID: 1,
 }
-NOT_OF_CELLS = {"unknown", "custom_fields", "metadata", "list_ids", "segment_ids"}
+NOT_OF_CELLS = {"unknown", "custom_fields", "metadata", "list_ids", "segment_ids", "alternate_emails"}
+# Texts of a contact by the names of their columns in an export file, in lower case.
+CELLS = {
+    theirs: ours
+    for theirs, ours in zip(ExportedContact.__struct_encode_fields__, ExportedContact.__struct_fields__, strict=True)
+    if ours not in NOT_OF_CELLS
+}
 NO_DATES: frozenset[str] = frozenset()
 EMAIL_SYNTAX = re.compile(r"[^@\s,<>()\"\\]+@[^@\s,<>()\"\\]+\.[^@\s,<>()\"\\]+")
 DATE_LIKE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T")
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+BETWEEN_EMAILS = re.compile(r"[\s,;]+")
 NTH = re.compile(r"contacts\[([0-9]{1,6})\]")
 NAMED_EMAIL = re.compile(r"email '(.*)' is not valid", re.DOTALL)
 
-make_contact = constructor(Contact)
-make_identifier = constructor(Identifier)
-make_address = constructor(Address)
 EMAIL, PHONE = IdentifierKind.EMAIL, IdentifierKind.PHONE
-EXTERNAL_ID, ANONYMOUS_ID = IdentifierKind.EXTERNAL_ID, IdentifierKind.ANONYMOUS_ID
-PRIMARY, FURTHER = True, False
+
+make_contact = constructor(Contact, provider=NAME, full_name=None, organization=None, title=None, tags=())
+make_address = constructor(Address, formatted="")
+make_email, make_phone, make_external_id, make_anonymous_id = (
+    constructor(Identifier, kind=kind, primary=True, label="", key=key, country_code="") for kind, key in FIELDS.items()
+)
+make_alternate = constructor(Identifier, kind=EMAIL, primary=False, label="", key="alternate_emails", country_code="")
 decode_lines = lines_decoder(ExportedContact)
 
 
 # -- contacts --------------------------------------------------------------------------------------------------------
 
 
-def contact(found: ContactDetails, dates: frozenset[str] = NO_DATES) -> Contact:
-    """Return a contact of any answer except an export; ``dates`` are the names of custom fields with dates."""
-    return _contact(found.id, found, dates)
+def contact(a: ContactDetails | ExportedContact, dates: frozenset[str] = NO_DATES) -> Contact:
+    """Return a contact, which goes on with the mappings of its payload: nothing is copied.
 
-
-def exported(found: ExportedContact, dates: frozenset[str]) -> Contact:
-    """Return a contact of a JSON Lines export; ``dates`` are the names of custom fields with dates."""
-    return _contact(found.contact_id, found, dates)
-
-
-def _contact(contact_id: str, a: Attributes, dates: frozenset[str]) -> Contact:
-    """Return a contact. What it was decoded from is not copied: the contact goes on with its mappings."""
-    if not contact_id:
+    Args:
+        a: The payload.
+        dates: The names of custom fields with dates; in JSON these are texts.
+    """
+    if not a.id:
         raise UnexpectedPayload("the answer has a contact without an id", provider=NAME)
     extra: dict[str, Any] = a.unknown
     if a.phone_number:  # by far the most frequent of them, and a loop costs as much as a fifth of a contact
@@ -168,7 +172,7 @@ def _contact(contact_id: str, a: Attributes, dates: frozenset[str]) -> Contact:
     custom: dict[str, Any] = a.custom_fields or {}
     for name, value in custom.items():
         if (kind := type(value)) is str:
-            if name in dates:  # in JSON they are texts
+            if name in dates:
                 custom[name] = day(value) or value
         elif kind is dict or kind is list:  # a shape that nobody documented
             custom[name] = json_text(value)
@@ -182,21 +186,15 @@ def _contact(contact_id: str, a: Attributes, dates: frozenset[str]) -> Contact:
             a.state_province_region or "",
             a.postal_code or "",
             country or "",
-            "",  # formatted
         )
     created, lists = moment(a.created_at, extra, "created_at"), a.list_ids
     return make_contact(
-        NAME,
-        contact_id,
+        a.id,
         identifiers(a),
         a.first_name or None,
         a.last_name or None,
-        None,  # full_name
         address,
-        None,  # organization
-        None,  # title
         None if lists is None else tuple(lists),
-        (),  # tags
         custom,
         created,
         moment(a.updated_at, extra, "updated_at"),
@@ -208,15 +206,15 @@ def identifiers(a: Attributes) -> tuple[Identifier, ...]:
     """Return the identifiers of a contact, the primary ones first."""
     found: list[Identifier] = []
     if a.email:
-        found.append(make_identifier(EMAIL, a.email, PRIMARY, "", "email", ""))
+        found.append(make_email(a.email))
     if a.phone_number_id:
-        found.append(make_identifier(PHONE, a.phone_number_id, PRIMARY, "", "phone_number_id", ""))
+        found.append(make_phone(a.phone_number_id))
     if a.external_id:
-        found.append(make_identifier(EXTERNAL_ID, a.external_id, PRIMARY, "", "external_id", ""))
+        found.append(make_external_id(a.external_id))
     if a.anonymous_id:
-        found.append(make_identifier(ANONYMOUS_ID, a.anonymous_id, PRIMARY, "", "anonymous_id", ""))
+        found.append(make_anonymous_id(a.anonymous_id))
     if a.alternate_emails:
-        found += [make_identifier(EMAIL, e, FURTHER, "", "alternate_emails", "") for e in a.alternate_emails if e]
+        found += [make_alternate(each) for each in a.alternate_emails if each]
     return tuple(found)
 
 
@@ -280,7 +278,7 @@ class Reader:
 
     def json_lines(self, lines: bytes) -> list[Contact]:
         """Map whole lines of JSON."""
-        return [exported(each, self.dates) for each in decode_lines(lines)]
+        return [contact(each, self.dates) for each in decode_lines(lines)]
 
     def csv(self, header: Sequence[str]) -> Callable[[Sequence[Sequence[str]]], list[Contact]]:
         """Return what maps the rows below this header."""
@@ -295,13 +293,15 @@ class _Columns:
 
     Attributes:
         width: How many cells a row has.
-        known: Positions of fields of a contact, with their names.
+        known: Positions of texts of a contact, with their names.
+        emails: Positions of cells with several addresses.
         custom: Positions of custom fields, with their names and what reads their texts.
         others: Positions of columns that nobody documented, with their names.
     """
 
     width: int
     known: Sequence[tuple[int, str]]
+    emails: Sequence[int]
     custom: Sequence[tuple[int, str, Callable[[str], CustomValue]]]
     others: Sequence[tuple[int, str]]
 
@@ -313,9 +313,13 @@ class _Columns:
             if (found := fields.get(name.upper()))
         ]
         rest = [(n, name.lower()) for n, name in enumerate(header) if name.upper() not in fields]
-        documented = {"contact_id", *Attributes.__struct_fields__} - NOT_OF_CELLS
-        known = [(n, name) for n, name in rest if name in documented]
-        return cls(len(header), known, custom, [(n, name) for n, name in rest if name not in documented])
+        return cls(
+            len(header),
+            [(n, CELLS[name]) for n, name in rest if name in CELLS],
+            [n for n, name in rest if name == "alternate_emails"],
+            custom,
+            [(n, name) for n, name in rest if name not in CELLS and name != "alternate_emails"],
+        )
 
 
 def _rows(columns: _Columns, rows: Sequence[Sequence[str]]) -> list[Contact]:
@@ -323,13 +327,17 @@ def _rows(columns: _Columns, rows: Sequence[Sequence[str]]) -> list[Contact]:
     for row in rows:
         if len(row) != columns.width:
             raise UnexpectedPayload("a row of the export file does not fit its header", provider=NAME)
-        values: dict[str, Any] = {name: text for n, name in columns.known if (text := row[n])}
-        custom = {name: read(text) for n, name, read in columns.custom if (text := row[n])}
-        unknown = {name: text for n, name in columns.others if (text := row[n])}
-        if emails := values.get("alternate_emails"):
-            values["alternate_emails"] = [each for each in re.split(r"[\s,;]+", emails.strip('[]" ')) if each]
-        contact_id = values.pop("contact_id", "")
-        contacts.append(_contact(contact_id, Attributes(**values, custom_fields=custom, unknown=unknown), NO_DATES))
+        found = ExportedContact(id="")
+        for n, name in columns.known:
+            if text := row[n]:
+                setattr(found, name, text)
+        for n in columns.emails:
+            if text := row[n]:
+                found.alternate_emails = [each for each in BETWEEN_EMAILS.split(text.strip('[]" ')) if each]
+        found.custom_fields = {name: read(text) for n, name, read in columns.custom if (text := row[n])}
+        if columns.others:
+            found.unknown = {name: text for n, name in columns.others if (text := row[n])}
+        contacts.append(contact(found))
     return contacts
 
 
