@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -47,6 +47,7 @@ from contacts_core.provider import (
     FindsContacts,
     Flow,
     GetsContacts,
+    Join,
     NativeQuery,
     PartialResult,
     Provider,
@@ -387,7 +388,7 @@ class SendGrid(
         return Job(id=started.id)
 
     def file_reader(self) -> Flow[FileReader]:
-        return mapping.Reader.of((yield from self._definitions(again=True)))
+        return mapping.Reader.of((yield from self._read_definitions()))
 
     def count(self) -> Flow[Count]:
         count = (yield from api.count()).contact_count
@@ -411,7 +412,7 @@ class SendGrid(
         return done(list_id)
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
-        found = yield from self._definitions(again=True)
+        found = yield from self._read_definitions()
         return Page([mapping.field(one) for one in found.custom_fields or ()])
 
     def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
@@ -424,22 +425,30 @@ class SendGrid(
         """The definitions of fields as they were last read, if they were."""
         return []
 
-    def _definitions(self, *, again: bool = False) -> Flow[FieldDefinitions]:
-        """Return the definitions of fields; they are read once, or ``again``."""
-        if again or not self._last_definitions:
-            found = yield from api.field_definitions()
-            self._last_definitions[:] = [found]
-        return self._last_definitions[0]
+    def _definitions(self, names: Collection[str] = ()) -> Flow[FieldDefinitions]:
+        """Return the definitions of fields as they were last read, if they have these names; else they are read."""
+        seen = self._last_definitions[0] if self._last_definitions else None
+        if seen and not set(names).difference(each.name for each in seen.custom_fields or ()):
+            return seen
+        return (yield from Join(("custom fields", id(seen)), partial(self._newer_definitions, seen)))
+
+    def _newer_definitions(self, seen: FieldDefinitions | None) -> Flow[FieldDefinitions]:
+        for known in self._last_definitions:
+            if known is not seen:  # another flow has read them meanwhile
+                return known
+        return (yield from self._read_definitions())
+
+    def _read_definitions(self) -> Flow[FieldDefinitions]:
+        found = yield from api.field_definitions()
+        self._last_definitions[:] = [found]
+        return found
 
     def _contacts(self, found: Sequence[ContactDetails]) -> Flow[list[Contact]]:
         """Return contacts with custom dates as dates; the definitions are read where a value may be one."""
         names = {name for details in found for name in mapping.dated(details)}
         if not names:
             return [mapping.contact(details) for details in found]
-        known = yield from self._definitions()
-        if names - {each.name for each in known.custom_fields or ()}:
-            known = yield from self._definitions(again=True)
-        dates = mapping.dates(known)
+        dates = mapping.dates((yield from self._definitions(names)))
         return [mapping.contact(details, dates) for details in found]
 
     # -- consent
@@ -547,7 +556,7 @@ class SendGrid(
     def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
         """Upsert the fields with all identifiers of the contact, for an id cannot name it; what is left out stays."""
         texts, custom = split_changes(set, clear)
-        fields = (yield from self._definitions(again=True)).custom_fields if custom else None
+        fields = (yield from self._read_definitions()).custom_fields if custom else None
         found = yield from self._alone(contact_id)
         if found.email is None:
             raise UnexpectedPayload("the answer about the contact leaves out its identifiers", provider=self.name)
