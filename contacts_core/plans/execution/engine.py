@@ -194,6 +194,7 @@ class Engine:
     def start(self, plan: Plan, options: Mapping[str, Any]) -> str:
         """Start a run of the plan. Return its id."""
         run = _create_run(self.journal, plan, self.session.key, options)
+        self.session.keep_plan(run.id, plan)
         with _typed_errors():
             self._begin_round(run)
         return run.id

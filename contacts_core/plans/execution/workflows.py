@@ -35,7 +35,6 @@ from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.execution.context import Runner, Session, Stopped, session
 from contacts_core.plans.execution.step_results import AccountWork, StepResult, from_recorded, to_recorded
 from contacts_core.plans.execution.verdicts import Evidence, results
-from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.receipts.reasons import OurWords, public_reason, public_reasons
 from contacts_core.provider import flows
 from contacts_core.storage.journal import Run
@@ -370,10 +369,8 @@ def _read_jobs(at: AccountRun, pending: Sequence[Job]) -> list[Job]:
 def _add_tombstones(at: AccountRun) -> None:
     """Add tombstones, so that no import brings erased people back."""
     here = session()
-    plan = here.plan(at.run)
-    if kind_of(plan.kind).leaves_tombstones:
-        for tombstones in _tombstones(here):
-            tombstones.add((i for person in plan.people for i in person.identifiers), at.run)
+    if here.view_of_plan(at.run, at.account).kind.leaves_tombstones:
+        here.bury(at.run, _tombstones(here))
 
 
 @_step("read", verification.Seen)
