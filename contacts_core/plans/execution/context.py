@@ -18,6 +18,7 @@ from contacts_core.http.wire import request_id
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans import hooks
 from contacts_core.plans.execution.account_view import AccountView
+from contacts_core.plans.execution.index_set import IndexSet
 from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import Plan
 from contacts_core.plans.receipts.reasons import OurWords, public_reason
@@ -81,10 +82,11 @@ class Session:
         self._lock = threading.Lock()
         self._plans: dict[str, Plan] = {}
         self._receipts: dict[str, Receipt] = {}
+        self._concluding = threading.Lock()
         self._burying, self._buried = threading.Lock(), set[str]()  # runs whose people all have tombstones
         self._views: dict[tuple[str, str], AccountView] = {}
         self._charged: set[str] = set()
-        self.touched: dict[Any, bytearray] = {}
+        self.touched: dict[Any, IndexSet] = {}
         self.identified: set[Any] = set()  # rounds whose account was checked to be the planned one
         self._working: list[str] = []
 
@@ -230,23 +232,28 @@ class Session:
 
     def conclude(self, run: Run, state: str, reason: str) -> None:
         """Write the receipt, record how the run ended, and call the hooks; only once for a run."""
-        receipt = _conclude(
-            self.storage,
-            self.journal,
-            self.key,
-            self.signer,
-            run,
-            state,
-            reason,
-            plan=self._plans.get(run.id),
-            buried=run.id in self._buried,
-        )
-        if receipt is not None:
-            self._receipts = {run.id: receipt}
+        with self._concluding:  # accounts may end at the same moment
+            current = self.journal.run(run.id)
+            if current.round != run.round or current.state not in {"running", "interrupted"}:
+                return
+            receipt = _conclude(
+                self.storage,
+                self.journal,
+                self.key,
+                self.signer,
+                run,
+                state,
+                reason,
+                plan=self._plans.get(run.id),
+                buried=run.id in self._buried,
+            )
+            if receipt is not None:
+                self._receipts = {run.id: receipt}
 
     def receipt(self, id: str) -> Receipt | None:
         """Return the receipt of a run that was concluded here, which was checked then."""
-        return self._receipts.get(id)
+        with self._concluding:
+            return self._receipts.get(id)
 
     def bury(self, id: str, storages: Sequence[Tombstones]) -> None:
         """Add tombstones of all people of a run's plan. Each process does it once for a run."""

@@ -11,6 +11,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from types import NoneType
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -33,11 +34,12 @@ from contacts_core.plans import hooks
 from contacts_core.plans.execution import attempts, recheck, verification
 from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.execution.context import Runner, Session, Stopped, session
+from contacts_core.plans.execution.index_set import IndexSet
 from contacts_core.plans.execution.step_results import AccountWork, StepResult, from_recorded, to_recorded
 from contacts_core.plans.execution.verdicts import Evidence, results
 from contacts_core.plans.receipts.reasons import OurWords, public_reason, public_reasons
 from contacts_core.provider import flows
-from contacts_core.storage.journal import Run
+from contacts_core.storage.journal import Journal, Run
 from contacts_core.storage.tombstones import Tombstones, tombstone_storages
 
 __all__ = ["CHECK", "QUEUE", "AccountRun", "check_account", "check_accounts", "enqueue", "work_on_account"]
@@ -46,6 +48,7 @@ logger = logging.getLogger("contacts_core")
 
 QUEUE = "contacts-accounts"
 CHECK = "contacts.check"
+EXCHANGES_PER_EVENT = 500  # of a check
 READ_BATCH_SIZE = 1000  # contacts or identifiers that a verifying step reads at most
 LONGEST_PAUSE_S = 30.0  # at most, between two verifying reads
 TIMEOUT_S = 900.0
@@ -155,37 +158,35 @@ class _Work:
         """Read again, path by path, until no contact is found or the time is over."""
         pauses = self._pauses(LONGEST_PAUSE_S)
         for path in work.paths:
-            left = list(range(work.identifiers if path == "find" else work.targets))
-            outside_plan, changed = set[int](), set[int]()
+            total = work.identifiers if path == "find" else work.targets
+            left, outside_plan, changed = IndexSet(total, range(total)), IndexSet(total), IndexSet(total)
             unread: dict[int, str] = {}
             unasked = dict(evidence.unasked)
             while left:
-                shown: set[int] = set()
+                shown = IndexSet(total)
                 unread = {}
                 size = len(left) if path in work.whole else READ_BATCH_SIZE
                 for chunk in flows.chunks(left, size):
                     seen = _read(self._at, path, list(chunk))
                     unread |= seen.unread
                     unasked |= seen.unasked
-                    shown |= {*seen.targets, *seen.identifiers}
-                    outside_plan |= set(seen.outside_plan)
-                    changed |= set(seen.changed)
-                left = sorted(shown | unread.keys())
+                    shown.update(chain(seen.targets, seen.identifiers))
+                    outside_plan.update(seen.outside_plan)
+                    changed.update(seen.changed)
+                left = IndexSet(total, chain(shown, unread))
                 if not left or next(pauses, self) is not None:
                     break
-            still = sorted(set(left) - unread.keys())
+            still = IndexSet(total, (n for n in left if n not in unread))
             if path == "find":
                 evidence = evolve(
                     evidence,
                     identifiers=still,
                     unread_identifiers=unread,
-                    outside_plan=sorted(outside_plan),
+                    outside_plan=outside_plan,
                     unasked=unasked,
                 )
             else:
-                evidence = evolve(
-                    evidence, targets=still, unread_targets=unread, changed=sorted(changed), unasked=unasked
-                )
+                evidence = evolve(evidence, targets=still, unread_targets=unread, changed=changed, unasked=unasked)
         return evidence
 
 
@@ -236,7 +237,7 @@ def _check(at: AccountRun) -> bool:
     journal.reached(at.run, at.account, "checking", 0, 0)
     entry = journal.began(at.run, at.account, "checked", {"round": at.round})
     strict = not journal.has(at.run, "step")  # later, we may have deleted the contacts that are gone
-    body: dict[str, Any] = {"round": at.round, "changes": 0, "touch": [], "error": "", "refused": False}
+    body: dict[str, Any] = {"round": at.round, "changes": 0, "touch": "", "error": "", "refused": False}
     try:
         view, runner = here.view(at.run, at.account)
         if view.kind.leaves_tombstones:
@@ -244,8 +245,9 @@ def _check(at: AccountRun) -> bool:
         with here.watched(runner) as exchanges:
             body["exchanges"] = exchanges
             runner.run(recheck.same_account(view.part, runner.provider))
-            seen = runner.run(recheck.recheck(view, runner.provider))
-        body["touch"] = seen.unchanged
+            noted = functools.partial(_note_exchanges, journal, at, exchanges)
+            seen = runner.run(recheck.recheck(view, runner.provider, noted))
+        body["touch"] = seen.unchanged.packed
         body["changes"] = seen.differences if strict else 0
     except StorageError:
         raise
@@ -269,6 +271,14 @@ def _check(at: AccountRun) -> bool:
     return not (errors or changed)
 
 
+def _note_exchanges(journal: Journal, at: AccountRun, exchanges: list[dict[str, Any]]) -> None:
+    """Record what was exchanged so far, once it is much: a check of many contacts is several events."""
+    if len(exchanges) >= EXCHANGES_PER_EVENT:
+        body = {"round": at.round, "path": "check", "asked": 0, "shown": [], "error": "", "exchanges": [*exchanges]}
+        journal.note(at.run, at.account, "read", body)
+        exchanges.clear()
+
+
 def _tombstones(here: Session) -> list[Tombstones]:
     """Return the storages that get this run's tombstones.
 
@@ -290,7 +300,7 @@ def _begin(at: AccountRun) -> AccountWork:
     view, runner = _account(here, at, again=True)
     touch = _touched(here, at)
     paths = verification.paths(view, runner.provider)
-    numbers = [s.number for s in view.part.steps if any(touch[s.first : s.first + s.count])]
+    numbers = [s.number for s in view.part.steps if any(n in touch for n in range(s.first, s.first + s.count))]
     return AccountWork(
         steps=tuple(numbers),
         targets=view.subject_count,
@@ -308,7 +318,7 @@ def _act(at: AccountRun, number: int) -> StepResult:
     view, runner = _account(here, at)
     part, step = view.part, view.part.steps[number - 1]
     touch = _touched(here, at)
-    planned = {n: change for n, change in enumerate(part.of(step), step.first) if touch[n]}
+    planned = {n: change for n, change in enumerate(part.of(step), step.first) if n in touch}
     indexes = list(planned)
     here.journal.reached(at.run, at.account, "working", step.first, len(part.changes))
     touched = [here.key.contact(at.account, change.contact) for change in planned.values()]
@@ -424,14 +434,12 @@ def _sleep_until(moment: float, longest: float) -> None:
         raise Stopped
 
 
-def _touched(here: Session, at: AccountRun) -> bytearray:
-    """Return for each change whether this round may make it. Cached, because the event holds every exchange."""
+def _touched(here: Session, at: AccountRun) -> IndexSet:
+    """Return the indexes of the changes that this round may make."""
     if at not in here.touched:
         checked = [e.body for e in here.journal.events(at.run, "checked", at.account) if e.ended_at]
-        flags = bytearray(len(here.view_of_plan(at.run, at.account).part.changes))
-        for n in next(body["touch"] for body in reversed(checked) if body["round"] == at.round):
-            flags[n] = True
-        here.touched[at] = flags
+        packed = next(body["touch"] for body in reversed(checked) if body["round"] == at.round)
+        here.touched[at] = IndexSet.unpacked(packed)
     return here.touched[at]
 
 
