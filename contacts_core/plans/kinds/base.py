@@ -20,30 +20,43 @@ class Kind:
         name: Its name in files and on the command line.
         title: What it is called in a report.
         done: What a report says when everything is verified.
-        operation: Name of the operation of its changes; see `contacts_core.plans.change_operations`.
+        stages: Names of the operations of its changes, in their order; see `contacts_core.plans.change_operations`.
+            Each stage is verified before the next one begins.
         outside_plan: What is concluded, with the reason, if an identifier is found at a contact outside the plan.
         leaves_tombstones: Whether identifiers of its people are kept as tombstones.
+        strict: Whether nothing at all is done if a contact has changed since the plan was made. Otherwise those that
+            have changed are left alone, and the others are worked on.
+        about_people: Whether there is no such plan about nobody. Others may find that nothing is left to do.
+        can_be_undone: Whether the plan is kept when its run is complete, so that it can be undone.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     done: ClassVar[str]
-    operation: ClassVar[str]
+    stages: ClassVar[tuple[str, ...]]
     outside_plan: ClassVar[tuple[str, str]] = (
         "present",
         "found at another contact: re-created, or new since the plan was made",
     )
     leaves_tombstones: ClassVar[bool] = False
+    strict: ClassVar[bool] = True
+    about_people: ClassVar[bool] = True
+    can_be_undone: ClassVar[bool] = False
 
     @property
     def changes_by(self) -> ChangeOperation:
-        """The operation of its changes."""
-        return operation_of(self.operation)
+        """The operation of its changes; that of the last stage if there are several."""
+        return operation_of(self.stages[-1])
 
     @property
     def capability(self) -> type[Provider]:
         """What a provider needs for it."""
         return self.changes_by.capability
+
+    @property
+    def needs_list(self) -> bool:
+        """Whether the plan is about one list."""
+        return len(self.stages) == 1 and self.changes_by.needs_list
 
     @property
     def goal(self) -> str:

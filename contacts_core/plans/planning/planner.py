@@ -55,7 +55,7 @@ def make_plan(request: PlanRequest, providers: Mapping[str, Provider]) -> PlanGe
     search = Search(request, providers)
     ways = {name: lookup.way(provider, search.asked) for name, provider in providers.items()}
     accounts = yield {name: lookup.account_id(provider) for name, provider in providers.items()}
-    if operation.needs_list:
+    if kind.needs_list:
         search.list_id = yield from _list_id(request.list_id, providers)
     yield from search.rounds()
     rows = search.rows()
