@@ -76,6 +76,7 @@ class Session:
         self.signer = _signer(storage)  # read now, so that no receipt fails later because the key cannot be read
         self.journal = Journal(storage)
         self.stopping = threading.Event()  # nothing new is started
+        self.concluded = threading.Event()  # a run has ended here
         self.abandoned = threading.Event()  # nothing more is sent
         self.trouble: StorageError | None = None
         self._runners: dict[str, Runner] = dict(runners)
@@ -261,6 +262,7 @@ class Session:
             )
             if receipt is not None:
                 self._receipts = {run.id: receipt}
+        self.concluded.set()
 
     def receipt(self, id: str) -> Receipt | None:
         """Return the receipt of a run that was concluded here, which was checked then."""

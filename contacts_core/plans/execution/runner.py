@@ -62,7 +62,7 @@ logger = logging.getLogger("contacts_core")
 T = TypeVar("T")
 Watcher = Callable[[Sequence[Progress]], None]
 
-POLL_INTERVAL_S = 0.1  # between two looks at the progress of a run
+POLL_INTERVAL_S = 0.25  # between two looks at the progress of a run; its end in this process is seen at once
 
 
 class RunStopped(Cancelled):
@@ -296,12 +296,15 @@ async def _in_a_thread(accounts: Sequence[Any], run: Callable[[Sequence[Any], _S
 
 def _follow(started: Engine, id: str, watch: Watcher | None, stop: _Stop | None = None) -> Receipt:
     try:
-        while (ended := started.find_ended(id)) is None:
+        while True:
+            started.session.concluded.clear()
+            if (ended := started.find_ended(id)) is not None:
+                break
             if watch:
                 watch(started.journal.progress(id))
             if stop and stop.wanted:
                 break
-            time.sleep(POLL_INTERVAL_S)
+            started.session.concluded.wait(POLL_INTERVAL_S)
     except KeyboardInterrupt:
         logger.warning("interrupted; finishing the steps under way")
         ended = None
