@@ -11,7 +11,9 @@ from contacts_core.http.asynchronous import AsyncTransport
 from contacts_core.http.hooks import BeforeSend, EventHook
 from contacts_core.http.protocols import AsyncClient
 from contacts_core.models import (
+    Channel,
     Consent,
+    ConsentReason,
     Contact,
     ContactList,
     Count,
@@ -27,11 +29,12 @@ from contacts_core.models import (
     Preview,
     Shape,
 )
-from contacts_core.operations import WriteGuard
+from contacts_core.operations import LIFTED_BY_DEFAULT, WriteGuard
 from contacts_core.provider import (
     AddsToLists,
     ChangesContacts,
     Counts,
+    CreatesConsentScopes,
     CreatesCustomFields,
     CreatesLists,
     DeletesAllContacts,
@@ -43,6 +46,7 @@ from contacts_core.provider import (
     FindsContacts,
     Flow,
     GetsContacts,
+    LiftsSuppressions,
     Provider,
     QueuesJobs,
     ReadsConsent,
@@ -511,6 +515,52 @@ class AsyncContacts(Generic[P_co]):
         return await self._transport.run(
             operations.write_consent(self.provider, await _collected(statements), accept, guard)
         )
+
+    async def lift_suppression(
+        self: AsyncContacts[LiftsSuppressions],
+        identifier: Identifier,
+        *,
+        evidence: str,
+        channel: Channel = Channel.EMAIL,
+        scope: str = "",
+        reasons: Iterable[ConsentReason | None] = LIFTED_BY_DEFAULT,
+    ) -> Outcome:
+        """Lift the suppressions of one identifier, and look that they are gone. Nothing else ever lifts one.
+
+        Only what is named is lifted. Somebody who complained, or whose address bounces, stays suppressed unless
+        ``reasons`` says so.
+
+        Args:
+            identifier: The address or number.
+            evidence: What shows that the person asked to be written to again; the vendor keeps it where it can.
+            channel: The channel.
+            scope: The scope; empty for the suppression of everything, which leaves those of scopes as they are.
+            reasons: Suppressions for other reasons than these stay; None is that of vendors that tell no reason.
+
+        Returns:
+            Whether it was lifted; ``Outcome.absent`` has the identifier if there was nothing to lift.
+
+        Raises:
+            InvalidInput: There is no evidence, or the identifier cannot be looked up; nothing was sent.
+        """
+        flow = operations.lift_suppression(self.provider, identifier, evidence, channel, scope, reasons)
+        return await self._transport.run(flow)
+
+    async def ensure_consent_scopes(
+        self: AsyncContacts[CreatesConsentScopes], names: AnyIterable[str]
+    ) -> tuple[str, ...]:
+        """Create the scopes of consent that are missing, such as unsubscribe groups. Repeating it creates nothing more.
+
+        Args:
+            names: Names of scopes.
+
+        Returns:
+            The names of those that were created.
+
+        Raises:
+            InvalidInput: A name is blank or too long; nothing was created.
+        """
+        return await self._transport.run(operations.ensure_consent_scopes(self.provider, await _collected(names)))
 
     async def erase_mail_data(self: AsyncContacts[ErasesMailData], identifiers: AnyIterable[Identifier]) -> Outcome:
         """Erase what the vendor keeps of mail that was sent to addresses, such as names and subject lines.

@@ -193,20 +193,43 @@ def merge_consent(statements: Iterable[Consent]) -> tuple[Consent, ...]:
     return tuple(sorted(kept.values(), key=_place))
 
 
-def _rank(statement: Consent) -> tuple[int, datetime, int, tuple[str, ...]]:
+def strictest_consent(one: Consent, other: Consent) -> Consent:
+    """Return the statement that permits less, whatever their dates: where both become one about both identifiers."""
+    return max(one, other, key=lambda each: (STRICTNESS[each.state], _rank(each)))
+
+
+def says_as_much(held: Consent, wanted: Consent, *, dates: bool) -> bool:
+    """Return whether a statement has the same state as another one about the same thing, and counts as much.
+
+    Args:
+        held: The statement that is there.
+        wanted: The one that should be.
+        dates: Whether it must count as much by its date, reason and evidence as well.
+    """
+    if held.state is not wanted.state:
+        return False
+    return _strength(held) >= _strength(wanted) if dates else _level(held) >= _level(wanted)
+
+
+def _rank(statement: Consent) -> tuple[Any, ...]:
     """The order in which statements about one thing beat one another. It is total, which makes merging associative."""
+    return *_strength(statement), statement.provider, statement.identifier.value
+
+
+def _strength(statement: Consent) -> tuple[int, datetime, int, str, str]:
+    undated = FIRST if statement.state is ConsentState.GRANTED else LAST
+    reason = statement.reason.value if statement.reason else ""
+    return _level(statement), statement.at or undated, STRICTNESS[statement.state], reason, statement.evidence
+
+
+def _level(statement: Consent) -> int:
     revoked = statement.state is ConsentState.REVOKED
     proven = statement.at is not None and bool(statement.evidence.strip())
     if revoked and statement.reason in FINAL:
-        level = 3
-    elif revoked or (statement.state is ConsentState.GRANTED and proven):
-        level = 2
-    else:
-        level = 1 if statement.state is ConsentState.PENDING else 0
-    undated = FIRST if statement.state is ConsentState.GRANTED else LAST
-    reason = statement.reason.value if statement.reason else ""
-    rest = (reason, statement.evidence, statement.provider, statement.identifier.value)
-    return level, statement.at or undated, STRICTNESS[statement.state], rest
+        return 3
+    if revoked or (statement.state is ConsentState.GRANTED and proven):
+        return 2
+    return 1 if statement.state is ConsentState.PENDING else 0
 
 
 def _place(statement: Consent) -> tuple[str, ...]:

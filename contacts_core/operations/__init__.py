@@ -5,13 +5,17 @@ from __future__ import annotations
 from contacts_core.operations.changing import change_contact, check_changes
 from contacts_core.operations.checks import require
 from contacts_core.operations.consent import (
+    LIFTED_BY_DEFAULT,
+    can_name_scope,
     consent,
+    ensure_consent_scopes,
     erase_mail_data,
     find_consent,
+    lift_suppression,
     write_consent,
 )
 from contacts_core.operations.deleting import delete_all_contacts, delete_contacts, remove_identifier
-from contacts_core.operations.fields import create_custom_field, custom_fields
+from contacts_core.operations.fields import create_custom_field, custom_fields, field_name_problem
 from contacts_core.operations.jobs import get_job, poll_interval, wait, wait_for
 from contacts_core.operations.lists import create_list, delete_list, ensure_list, lists, resolve_lists
 from contacts_core.operations.membership import add_to_list, remove_from_list
@@ -30,8 +34,10 @@ from contacts_core.operations.searching import explain, search
 from contacts_core.operations.upserting import WriteGuard, upsert_contacts
 
 __all__ = [
+    "LIFTED_BY_DEFAULT",
     "WriteGuard",
     "add_to_list",
+    "can_name_scope",
     "change_contact",
     "check_changes",
     "consent",
@@ -42,15 +48,18 @@ __all__ = [
     "delete_all_contacts",
     "delete_contacts",
     "delete_list",
+    "ensure_consent_scopes",
     "ensure_list",
     "erase_mail_data",
     "explain",
     "export",
     "export_requests",
+    "field_name_problem",
     "find",
     "find_consent",
     "get_contacts",
     "get_job",
+    "lift_suppression",
     "lists",
     "looks_up",
     "poll_interval",

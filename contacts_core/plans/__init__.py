@@ -16,7 +16,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from contacts_core.plans.change import Change, DataSubject, Suggestion, Unasked
+    from contacts_core.plans.change import Change, DataSubject, Held, Suggestion, Unasked
+    from contacts_core.plans.comparing.api import check, check_async
+    from contacts_core.plans.comparing.comparison import Comparison
+    from contacts_core.plans.comparing.consent import Unsubscribed
+    from contacts_core.plans.comparing.field_map import FieldMap
+    from contacts_core.plans.comparing.matching import Hold
+    from contacts_core.plans.comparing.model import Compared, ComparisonStatus
     from contacts_core.plans.execution.runner import (
         RunStopped,
         apply,
@@ -35,9 +41,12 @@ if TYPE_CHECKING:
         IdentifierExpansion,
         Plan,
         SafetyLimits,
+        Stage,
         Step,
     )
     from contacts_core.plans.planning.api import (
+        plan_copy,
+        plan_copy_async,
         plan_deletion,
         plan_deletion_async,
         plan_erasure,
@@ -48,30 +57,46 @@ if TYPE_CHECKING:
         plan_list_addition_async,
         plan_list_removal,
         plan_list_removal_async,
+        plan_upsert,
+        plan_upsert_async,
         replan,
         replan_async,
     )
+    from contacts_core.plans.planning.transfer import LossesNotAccepted
     from contacts_core.plans.receipts.receipt import Receipt, ReceiptBroken
 
 __all__ = [
     "AccountPlan",
     "Change",
+    "Compared",
+    "Comparison",
+    "ComparisonStatus",
     "DataSubject",
+    "FieldMap",
+    "Held",
+    "Hold",
     "IdentifierExpansion",
     "Kind",
+    "LossesNotAccepted",
     "Plan",
     "Receipt",
     "ReceiptBroken",
     "RunStopped",
     "SafetyLimits",
+    "Stage",
     "Step",
     "Suggestion",
     "Unasked",
+    "Unsubscribed",
     "apply",
     "apply_async",
     "cancel",
+    "check",
+    "check_async",
     "get_receipt",
     "list_runs",
+    "plan_copy",
+    "plan_copy_async",
     "plan_deletion",
     "plan_deletion_async",
     "plan_erasure",
@@ -82,6 +107,8 @@ __all__ = [
     "plan_list_addition_async",
     "plan_list_removal",
     "plan_list_removal_async",
+    "plan_upsert",
+    "plan_upsert_async",
     "replan",
     "replan_async",
     "resume",
@@ -104,6 +131,10 @@ _HOMES = {
         "run_worker",
     ),
     "planning.api": (
+        "plan_copy",
+        "plan_copy_async",
+        "plan_upsert",
+        "plan_upsert_async",
         "plan_deletion",
         "plan_deletion_async",
         "plan_erasure",
@@ -117,13 +148,21 @@ _HOMES = {
         "plan_identifier_removal",
         "plan_identifier_removal_async",
     ),
-    "change": ("Change", "DataSubject", "Suggestion", "Unasked"),
+    "comparing.api": ("check", "check_async"),
+    "comparing.comparison": ("Comparison",),
+    "comparing.field_map": ("FieldMap",),
+    "comparing.matching": ("Hold",),
+    "comparing.model": ("Compared", "ComparisonStatus"),
+    "planning.transfer": ("LossesNotAccepted",),
+    "comparing.consent": ("Unsubscribed",),
+    "change": ("Change", "DataSubject", "Held", "Suggestion", "Unasked"),
     "kinds.base": ("Kind",),
     "model": (
         "AccountPlan",
         "IdentifierExpansion",
         "SafetyLimits",
         "Plan",
+        "Stage",
         "Step",
     ),
     "receipts.receipt": ("Receipt", "ReceiptBroken"),

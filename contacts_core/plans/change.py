@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from contacts_core.models import Identifier
 
-__all__ = ["Change", "DataSubject", "Suggestion", "Unasked"]
+__all__ = ["Change", "DataSubject", "Held", "Suggestion", "Unasked"]
 
 
 @frozen
@@ -53,6 +53,7 @@ class Change:
         write: What is written, as plain JSON; see `contacts_core.plans.payload`. What it stands for depends on the
             operation: a contact, the fields that are set and cleared, a list, a custom field, statements of consent.
         before: The contact as it was read, as plain JSON, if the change depends on its values.
+        source: The id that the contact has where it was copied from; empty if there is none.
     """
 
     operation: str
@@ -64,6 +65,7 @@ class Change:
     list_id: str = ""
     write: Mapping[str, Any] = field(factory=_empty, hash=False, repr=False)
     before: Mapping[str, Any] = field(factory=_empty, hash=False, repr=False)
+    source: str = ""
 
 
 @frozen
@@ -82,3 +84,18 @@ class Unasked:
 
     identifier: Identifier
     reason: str
+
+
+@frozen
+class Held:
+    """A contact that was given and that the plan leaves alone, with the reason.
+
+    Attributes:
+        identifiers: All its identifiers.
+        reason: Why, with identifiers masked.
+        source: The id that it has where it was read; empty if there is none.
+    """
+
+    identifiers: tuple[Identifier, ...]
+    reason: str
+    source: str = ""

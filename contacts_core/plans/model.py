@@ -6,15 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from attrs import evolve, field, frozen
 
 from contacts_core.errors import PlanRefused
-from contacts_core.plans.change import Change, DataSubject, Suggestion, Unasked
+from contacts_core.models.losses import LossCount
+from contacts_core.plans.change import Change, DataSubject, Held, Suggestion, Unasked
 from contacts_core.plans.change_operations import OPERATIONS
-from contacts_core.plans.kinds import KINDS, kind_of
+from contacts_core.plans.kinds import KINDS, Kind, kind_of
 from contacts_core.plans.rows import elements
 from contacts_core.storage.private_files import owner_only
 
@@ -115,6 +118,9 @@ class AccountPlan:
         emulated: Whether it is done by reading, changing and writing back, with the race that this implies.
         queued: Whether the vendor accepts it as jobs and does it later.
         unasked: Identifiers that the vendor cannot look up.
+        held: Contacts that were given and are left alone.
+        losses: What of the contacts that are written the vendor does not keep.
+        source: Where the contacts are copied from: the name of an account; empty if from none.
     """
 
     account: str
@@ -131,24 +137,28 @@ class AccountPlan:
     emulated: bool = False
     queued: bool = False
     unasked: Sequence[Unasked] = ()
+    held: Sequence[Held] = ()
+    losses: tuple[LossCount, ...] = ()
+    source: str = ""
 
     def of(self, step: Step) -> Sequence[Change]:
         """Return the changes of a step."""
         return self.changes[step.first : step.first + step.count]
 
-    def stages(self, operations: Sequence[str]) -> tuple[Stage, ...]:
-        """Return the stages, in their order; without changes, the last one alone, which has none.
+    def stages(self, kind: Kind) -> tuple[Stage, ...]:
+        """Return the stages that there are changes for, in their order, or the only one, which has none.
 
         Args:
-            operations: The operations of this kind of plan.
+            kind: The kind of plan. If it is about people, its first stage is always there.
         """
-        steps = {name: tuple(step for step in self.steps if step.operation == name) for name in operations}
         stages = [
             Stage(name, several[0].first, sum(step.count for step in several), several)
-            for name, several in steps.items()
-            if several
+            for name, steps in groupby(self.steps, attrgetter("operation"))
+            if (several := tuple(steps))
         ]
-        return tuple(stages) or (Stage(operations[-1], 0, 0, ()),)
+        if not stages or (kind.about_people and stages[0].operation != kind.stages[0]):
+            stages.insert(0, Stage(kind.stages[0] if kind.about_people else kind.changes_by.name, 0, 0, ()))
+        return tuple(stages)
 
 
 @frozen(repr=False, slots=False, kw_only=True)
@@ -317,15 +327,16 @@ def _disagreements(plan: Plan) -> Iterator[str]:
 
 
 def _disagreements_in(plan: Plan, part: AccountPlan) -> Iterator[str]:
-    order = {name: n for n, name in enumerate(kind_of(plan.kind).stages)}
+    stages = kind_of(plan.kind).stages
     if not part.account_id:
         yield f"{part.account}: it does not name the workspace it is for"
     total, planned, place = len(part.changes), 0, 0
     adds_up = True
     for number, step in enumerate(part.steps, 1):
-        later = order.get(step.operation, -1)
-        adds_up &= (step.number, step.first) == (number, planned) and step.count > 0 and later >= place
-        place = later
+        place = next((n for n, name in enumerate(stages) if n >= place and name == step.operation), len(stages))
+        adds_up &= (
+            (step.number, step.first) == (number, planned) and 0 < step.count <= total - planned and place < len(stages)
+        )
         if not adds_up:
             break
         planned += step.count

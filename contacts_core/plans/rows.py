@@ -13,7 +13,7 @@ from attrs import frozen
 from cattrs import Converter
 
 from contacts_core.models import Identifier, IdentifierKind
-from contacts_core.plans.change import Change, DataSubject, Suggestion, Unasked
+from contacts_core.plans.change import Change, DataSubject, Held, Suggestion, Unasked
 from contacts_core.provider import flows
 from contacts_core.storage.spool import Spool
 
@@ -48,6 +48,7 @@ SCHEMA = """
     ) WITHOUT ROWID;
     CREATE TABLE unasked (part INTEGER NOT NULL, n INTEGER NOT NULL, row NOT NULL, PRIMARY KEY (part, n))
         WITHOUT ROWID;
+    CREATE TABLE held (part INTEGER NOT NULL, n INTEGER NOT NULL, row NOT NULL, PRIMARY KEY (part, n)) WITHOUT ROWID;
 """
 IDENTIFIERS = "CREATE TABLE identifiers (n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, row NOT NULL);"
 BATCH_SIZE = 500  # rows written, or values of one query
@@ -272,6 +273,10 @@ class PlanRows:
         """Add the next identifier that an account cannot look up."""
         self._add("unasked", "?, ?, ?", (part, self._next("unasked", part), to_row(unasked)))
 
+    def add_held(self, part: int, held: Held) -> None:
+        """Add the next contact that an account's part of the plan leaves alone."""
+        self._add("held", "?, ?, ?", (part, self._next("held", part), to_row(held)))
+
     def add_change(self, part: int, change: Change) -> None:
         """Add the next change of an account.
 
@@ -279,7 +284,8 @@ class PlanRows:
             ValueError: There is a change of this contact already. It may also be raised later.
         """
         n = self._next("changes", part)
-        row = (part, n, change.operation, _ENCODER.encode(change.contact), to_row(change))
+        operation = f"{change.operation} {change.list_id}" if change.list_id else change.operation
+        row = (part, n, operation, _ENCODER.encode(change.contact), to_row(change))
         self._add("changes", "?, ?, ?, ?, ?", row)
         for person in dict.fromkeys(change.people):
             self._add("owners", "?, ?, ?", (part, person, n))
@@ -331,6 +337,10 @@ class PlanRows:
     def unasked(self, part: int) -> Rows[Unasked]:
         """Return the identifiers that were added to an account."""
         return Rows(self._spool, self._size("unasked", part), Unasked, "unasked", part)
+
+    def held(self, part: int) -> Rows[Held]:
+        """Return the contacts that are left alone in an account."""
+        return Rows(self._spool, self._size("held", part), Held, "held", part)
 
     def changes(self, part: int) -> Changes:
         """Return the changes that were added to an account."""

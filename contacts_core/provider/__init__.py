@@ -30,6 +30,7 @@ from contacts_core.provider.capabilities import (
     ChangesContacts,
     Counts,
     CountsByPaging,
+    CreatesConsentScopes,
     CreatesCustomFields,
     CreatesLists,
     DeletesAllContacts,
@@ -45,6 +46,7 @@ from contacts_core.provider.capabilities import (
     FindsContacts,
     FindsContactsByScan,
     GetsContacts,
+    LiftsSuppressions,
     NativeQuery,
     PartialResult,
     QueuesJobs,
@@ -61,7 +63,7 @@ from contacts_core.provider.capabilities import (
     capabilities,
     raw_answer,
 )
-from contacts_core.provider.consent import ConsentPreview, preview_consent
+from contacts_core.provider.consent import ConsentFacts, ConsentPreview, preview_consent
 from contacts_core.provider.construct import constructor
 from contacts_core.provider.effects import (
     Authorization,
@@ -102,9 +104,11 @@ __all__ = [
     "Authorization",
     "Blocking",
     "ChangesContacts",
+    "ConsentFacts",
     "ConsentPreview",
     "Counts",
     "CountsByPaging",
+    "CreatesConsentScopes",
     "CreatesCustomFields",
     "CreatesLists",
     "DeletesAllContacts",
@@ -127,6 +131,7 @@ __all__ = [
     "Gather",
     "GetsContacts",
     "HttpSettings",
+    "LiftsSuppressions",
     "NativeQuery",
     "PartialResult",
     "Payload",

@@ -52,6 +52,7 @@ __all__ = [
     "ChangesContacts",
     "Counts",
     "CountsByPaging",
+    "CreatesConsentScopes",
     "CreatesCustomFields",
     "CreatesLists",
     "DeletesAllContacts",
@@ -67,6 +68,7 @@ __all__ = [
     "FindsContacts",
     "FindsContactsByScan",
     "GetsContacts",
+    "LiftsSuppressions",
     "NativeQuery",
     "PartialResult",
     "QueuesJobs",
@@ -525,12 +527,14 @@ class CreatesCustomFields(Provider, ABC):
     Attributes:
         field_name_lengths: The fewest and the most characters of a field's name. Default 1 to 255.
         field_name_pattern: Regular expression of the names that the vendor takes. Default: any.
+        reserved_field_names: Names, in lower case, that the vendor keeps for fields of its own. Default: none.
         field_types: Types of fields that can be created; all of them take values as soon as they are, without options
             to choose from. Default: text, number, date and boolean.
     """
 
     field_name_lengths: ClassVar[tuple[int, int]] = (1, 255)
     field_name_pattern: ClassVar[str] = ".+"
+    reserved_field_names: ClassVar[Collection[str]] = ()
     field_types: ClassVar[Collection[FieldType]] = (
         FieldType.TEXT,
         FieldType.NUMBER,
@@ -665,6 +669,46 @@ class WritesConsent(Provider, ABC):
         return ""
 
 
+class LiftsSuppressions(Provider, ABC):
+    """Lift a suppression, so that somebody who was suppressed may be written to again.
+
+    Nothing does this but a call of its own, about one identifier: no plan, no copy and no undo.
+
+    Attributes:
+        lifted_reasons: Reasons of suppressions that can be lifted; None is that of vendors that tell no reason.
+            Default: all of them.
+    """
+
+    lifted_reasons: ClassVar[Collection[ConsentReason | None]] = (None, *ConsentReason)
+
+    @abstractmethod
+    def lift_suppression(self, statement: Consent, evidence: str) -> Flow[Outcome]:
+        """Lift the one suppression that a statement stands for. The item of the outcome is the identifier's value.
+
+        Args:
+            statement: The revocation, as it was just looked up.
+            evidence: What shows that the person asked for it; the vendor keeps it where it can.
+        """
+
+
+class CreatesConsentScopes(Provider, ABC):
+    """Create scopes of consent, such as unsubscribe groups.
+
+    Attributes:
+        scope_name_lengths: The fewest and the most characters of a scope's name. Default 1 to 255.
+    """
+
+    scope_name_lengths: ClassVar[tuple[int, int]] = (1, 255)
+
+    @abstractmethod
+    def consent_scopes(self) -> Flow[Sequence[str]]:
+        """Read the names of the scopes that there are."""
+
+    @abstractmethod
+    def create_consent_scope(self, name: str) -> Flow[None]:
+        """Create the scope; the core has looked that there is none of this name."""
+
+
 class ErasesMailData(Provider, ABC):
     """Erase what is kept of the mail that was sent to addresses.
 
@@ -707,6 +751,8 @@ CAPABILITIES: tuple[type[Provider], ...] = (
     ReadsConsent,
     FindsConsent,
     WritesConsent,
+    LiftsSuppressions,
+    CreatesConsentScopes,
     ErasesMailData,
     QueuesJobs,
 )

@@ -42,6 +42,7 @@ from contacts_core.provider import (
     FindsContactsByScan,
     Flow,
     GetsContacts,
+    LiftsSuppressions,
     ReadsConsent,
     ReadsCustomFields,
     ReadsLists,
@@ -106,6 +107,7 @@ class MemoryProvider(
     ReadsConsent,
     FindsConsent,
     WritesConsent,
+    LiftsSuppressions,
     ExportsPages,
 ):
     """A provider that keeps contacts in memory. ``store`` holds them; fill and read it directly in tests."""
@@ -232,6 +234,11 @@ class MemoryProvider(
         yield from ()
         self.store.consent |= dict.fromkeys(statements)
         return done(statement.identifier.value for statement in statements)
+
+    def lift_suppression(self, statement: Consent, evidence: str) -> Flow[Outcome]:
+        yield from ()
+        self.store.consent.pop(statement, None)
+        return done(statement.identifier.value)
 
     def preview(self, contact: Contact, shape: Shape) -> Preview:
         custom = {name: value for name, value in contact.custom.items() if value is not None}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 import msgspec
-from attrs import frozen
+from attrs import evolve, frozen
 
 from contacts_bird import api, mapping
 from contacts_bird.payloads import ContactDetails, ListDetails, Processed
@@ -44,6 +44,7 @@ from contacts_core.provider import (
     FindsContacts,
     Flow,
     GetsContacts,
+    LiftsSuppressions,
     NativeQuery,
     PartialResult,
     Provider,
@@ -107,6 +108,7 @@ class Bird(
     ReadsConsent,
     FindsConsent,
     WritesConsent,
+    LiftsSuppressions,
     ExportsPages,
 ):
     """Every operation is done when Bird answers; contacts are deleted with one request each.
@@ -499,6 +501,10 @@ class Bird(
     def cannot_write_consent(self, statement: Consent) -> str:
         """See `WritesConsent.cannot_write_consent`."""
         return mapping.cannot_find(statement.identifier, self.keys)
+
+    def lift_suppression(self, statement: Consent, evidence: str) -> Flow[Outcome]:
+        """Grant consent, for all addresses or numbers of the contact; there is no place for the evidence."""
+        return (yield from self.write_consent([evolve(statement, state=ConsentState.GRANTED)]))
 
     def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
         """Set the attribute of the contact with this identifier, which is created if there is none."""

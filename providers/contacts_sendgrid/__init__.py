@@ -35,6 +35,7 @@ from contacts_core.provider import (
     AddsToLists,
     ChangesContacts,
     Counts,
+    CreatesConsentScopes,
     CreatesCustomFields,
     CreatesLists,
     DeletesAllContacts,
@@ -47,6 +48,7 @@ from contacts_core.provider import (
     FindsContacts,
     Flow,
     GetsContacts,
+    LiftsSuppressions,
     NativeQuery,
     PartialResult,
     Provider,
@@ -126,6 +128,8 @@ class SendGrid(
     ReadsConsent,
     FindsConsent,
     WritesConsent,
+    LiftsSuppressions,
+    CreatesConsentScopes,
     ErasesMailData,
 ):
     """Every write is a job that takes effect half a minute later or more; a search returns at most fifty contacts.
@@ -148,6 +152,7 @@ class SendGrid(
     list_name_lengths = (1, 100)
     field_name_lengths = (1, 100)
     field_name_pattern = "[A-Za-z_][A-Za-z0-9_]*"
+    reserved_field_names = mapping.RESERVED_FIELDS
     field_types = tuple(mapping.CREATED_TYPES)
     changeable_fields = (*mapping.CHANGED, "custom")
     clearable_fields = tuple(mapping.CHANGED)  # a custom field "cannot be null"
@@ -157,6 +162,8 @@ class SendGrid(
     consent_batch_size = 1000  # how many one request takes is documented nowhere
     keeps_reasons = (ConsentReason.UNSUBSCRIBE,)
     keeps_scopes = True
+    scope_name_lengths = (1, 30)
+    lifted_reasons = tuple(mapping.RECORDS.values())
     mail_data_batch_size = 1000  # of the longest addresses, so many stay below 256 KB
     export_requests = 4  # start, status, file, and the definitions of custom fields
     costs: ClassVar = {RemovesIdentifiers: {"": 2}, ChangesContacts: {"": 2}}
@@ -525,6 +532,31 @@ class SendGrid(
             parts += done_parts
             parts += [failed(each.value, _refused(error)) for each, error in refused]
         return combined(parts)
+
+    def consent_scopes(self) -> Flow[Sequence[str]]:
+        return [group.name for group in (yield from api.suppression_groups())]
+
+    def create_consent_scope(self, name: str) -> Flow[None]:
+        yield from api.create_suppression_group(name, name)
+
+    def lift_suppression(self, statement: Consent, evidence: str) -> Flow[Outcome]:
+        """Delete the one record that a statement stands for; there is no place for the evidence."""
+        item, email = statement.identifier.value, statement.identifier.normal
+        kind = next(kind for kind, reason in mapping.RECORDS.items() if reason is statement.reason)
+        if statement.reason is not ConsentReason.UNSUBSCRIBE:
+            try:
+                yield from api.delete_suppression_record(kind, email)
+            except NotFound:  # how some of them tell that there is none
+                return absent(item)
+        elif statement.scope:
+            ids = [group.id for group in (yield from api.suppression_groups()) if group.name == statement.scope]
+            if not ids:
+                return failed(item, f"there is no unsubscribe group {statement.scope!r} any more")
+            for group_id in ids:
+                yield from api.resubscribe_to(group_id, email)
+        else:
+            yield from api.resubscribe(email)
+        return done(item)
 
     # -- mail that was sent
 

@@ -207,6 +207,28 @@ def unsubscribe_from(group_id: int, emails: Sequence[str]) -> Request[Recipients
     return post(to, Recipients, {"recipient_emails": emails}, idempotent=True)
 
 
+def create_suppression_group(name: str, description: str) -> Request[GroupDetails]:
+    """Create an unsubscribe group; SendGrid wants a description as well, of 100 characters at most."""
+    body = {"name": name, "description": description, "is_default": False}
+    return post(GROUPS, GroupDetails, body)
+
+
+def resubscribe(email: str) -> Request[None]:
+    """Lift the suppression of an address everywhere."""
+    return delete(path(SUPPRESSIONS + "/global/{email}", email=email), NoneType)
+
+
+def resubscribe_to(group_id: int, email: str) -> Request[None]:
+    """Lift the suppression of an address in a group."""
+    to = path(GROUPS + "/{group_id}/suppressions/{email}", group_id=f"{group_id}", email=email)
+    return delete(to, NoneType)
+
+
+def delete_suppression_record(kind: str, email: str) -> Request[None]:
+    """Delete what there is of bounces, blocks, invalid_emails or spam_reports about one address."""
+    return delete(path("/v3/suppression/{kind}/{email}", kind=kind, email=email), NoneType)
+
+
 def erase_mail_data(emails: Sequence[str]) -> Request[Accepted]:
     """Queue the erasure of what is kept of mail that was sent to addresses: 5,000 of them, or 256 KB, at most."""
     body = {"email_addresses": emails}

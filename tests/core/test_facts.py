@@ -12,6 +12,7 @@ from contacts_core.provider import (
     CAPABILITIES,
     AddsToLists,
     ChangesContacts,
+    CreatesConsentScopes,
     CreatesCustomFields,
     CreatesLists,
     DeletesContacts,
@@ -21,6 +22,7 @@ from contacts_core.provider import (
     FindsConsent,
     FindsContacts,
     GetsContacts,
+    LiftsSuppressions,
     Provider,
     QueuesJobs,
     ReadsConsent,
@@ -59,6 +61,7 @@ OF_ONE = {
     "fields_defined_first": {UpsertsContacts},
     "list_name_lengths": {CreatesLists},
     "field_name_lengths": {CreatesCustomFields},
+    "reserved_field_names": {CreatesCustomFields},
     "field_name_pattern": {CreatesCustomFields},
     "field_types": {CreatesCustomFields},
     "poll_interval": {QueuesJobs},
@@ -75,6 +78,8 @@ OF_ONE = {
     "keeps_coverages": {WritesConsent},
     "keeps_evidence": {WritesConsent},
     "keeps_history": {WritesConsent},
+    "lifted_reasons": {LiftsSuppressions},
+    "scope_name_lengths": {CreatesConsentScopes},
     "mail_data_batch_size": {ErasesMailData},
 }
 CLASSES: tuple[type[Provider], ...] = (*CAPABILITIES, ExportsFiles)

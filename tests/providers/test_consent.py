@@ -301,6 +301,41 @@ class TestBird:
             assert "must not overrule (revoked)" in refused.failed[0].reason
             assert client.find_consent([JANE])[JANE][0].state is REVOKED
 
+    def test_a_grant_about_one_address_does_not_lift_a_refusal_of_another_of_the_same_contact(self) -> None:
+        granted = Consent(JOE, Channel.EMAIL, GRANTED, at=DAY, evidence="form")
+        with account("bird") as (client, _):
+            client.upsert_contacts([Contact(identifiers=(JANE, JOE))])
+            outcome = client.write_consent([granted, revoked()], accept=["DATE_LOST", "NO_PLACE"])
+            assert outcome.confirmed == ("jane@example.com",)
+            assert [each.item for each in outcome.failed] == ["joe@example.com"]
+            states = {each.state for said in client.find_consent([JANE, JOE]).values() for each in said}
+            assert states == {REVOKED}
+
+    @pytest.mark.parametrize("answered", [0, 1])
+    def test_what_was_written_before_an_error_is_told(self, answered: int) -> None:
+        statements = [
+            revoked(),
+            *(Consent(Identifier.email(f"g{n}@example.com"), Channel.EMAIL, GRANTED, at=DAY) for n in range(2)),
+        ]
+        with account("bird") as (client, served):
+            if answered:
+                client.write_consent(statements[:1])
+            write, left = client.provider.write_consent, [answered]
+
+            def fails(part: Any) -> Any:
+                left[0] -= 1
+                if left[0] < 0:
+                    raise errors.AuthenticationFailed("no key")
+                return (yield from write(part))
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(type(client.provider), "write_consent", lambda _self, part: fails(part))
+                with pytest.raises(errors.Interrupted) as raised:
+                    client.write_consent(statements, accept=["DATE_LOST"])
+            assert raised.value.outcome.succeeded_count == answered
+            assert len(raised.value.unsent) + len(raised.value.uncertain) == 3 - answered
+            assert served.sandbox.emulators["bird"].truth().__len__() == answered
+
     def test_a_file_of_contacts_subscribes_nobody(self) -> None:
         with account("bird") as (client, _):
             client.write_consent([revoked()])

@@ -13,6 +13,7 @@ from contacts_core.errors import ContactsError
 from contacts_core.models import (
     CHANGEABLE_FIELDS,
     Address,
+    Channel,
     Consent,
     ConsentState,
     Contact,
@@ -36,6 +37,7 @@ from contacts_core.models import (
 from contacts_core.provider import (
     AddsToLists,
     ChangesContacts,
+    CreatesConsentScopes,
     DeletesAllContacts,
     DeletesContacts,
     DeletesLists,
@@ -759,6 +761,44 @@ class ResubscribesOnUpsert(MemoryProvider):
 class LosesReasonsOfConsent(MemoryProvider):
     def write_consent(self, statements: Sequence[Consent]) -> Flow[Outcome]:
         return (yield from super().write_consent([evolve(each, reason=None) for each in statements]))
+
+
+class LiftsNothing(MemoryProvider):
+    def lift_suppression(self, statement: Consent, evidence: str) -> Flow[Outcome]:
+        yield from ()
+        return done(statement.identifier.value)
+
+
+class LiftsThoseOfOthers(MemoryProvider):
+    def lift_suppression(self, statement: Consent, evidence: str) -> Flow[Outcome]:
+        for each in [each for each in self.store.consent if statement.identifier.value in each.identifier.value]:
+            del self.store.consent[each]
+        return (yield from super().lift_suppression(statement, evidence))
+
+
+class LiftsAllScopes(MemoryProvider):
+    def lift_suppression(self, statement: Consent, evidence: str) -> Flow[Outcome]:
+        for each in [each for each in self.store.consent if each.identifier == statement.identifier]:
+            del self.store.consent[each]
+        return (yield from super().lift_suppression(statement, evidence))
+
+
+class _Scoped(MemoryProvider, CreatesConsentScopes):
+    def consent_scopes(self) -> Flow[Sequence[str]]:
+        yield from ()
+        return [each.scope for each in self.store.consent if each.channel is Channel.PUSH]
+
+    def create_consent_scope(self, name: str) -> Flow[None]:
+        yield from ()
+        self.store.consent[Consent(Identifier.other("scope", name), Channel.PUSH, ConsentState.GRANTED, scope=name)] = (
+            None
+        )
+
+
+class ForgetsScopes(_Scoped):
+    def consent_scopes(self) -> Flow[Sequence[str]]:
+        yield from ()
+        return []
 
 
 class ErasesNoMailData(MemoryProvider, ErasesMailData):

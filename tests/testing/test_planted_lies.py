@@ -107,6 +107,10 @@ OVER: dict[type[Provider], str] = {
     planted.DecodesAddresses: "odd_addresses_stay_in_their_place",
     planted.TogglesConsent: "writing_consent_again_changes_nothing",
     planted.ShowsPendingBesides: "reading_and_finding_consent_agree",
+    planted.LiftsNothing: "a_suppression_is_lifted_and_nobody_elses",
+    planted.LiftsThoseOfOthers: "a_suppression_is_lifted_and_nobody_elses",
+    planted.LiftsAllScopes: "a_scope_stays_suppressed_when_everything_is_lifted",
+    planted.ForgetsScopes: "a_scope_is_created_once",
     planted.ErasesNoMailData: "mail_data_is_erased_address_by_address",
     planted.GivesUpAtOnce: "faults_strike_a_removal_from_a_list",
 }

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from contacts_core.cli import completion
 from contacts_core.cli.app import Command, lists_itself, section
 from contacts_core.cli.options import (
     LONGEST_TIMEOUT,
@@ -17,6 +16,7 @@ from contacts_core.cli.options import (
     ExcelSafe,
     Fields,
     Json,
+    RunId,
     Sort,
     Storage,
     Yes,
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 PlanFile = Annotated[
     Path, typer.Argument(metavar="PLAN", parser=input_file, help="A saved plan; - is stdin.", show_default=False)
-]
-RunId = Annotated[
-    str, typer.Argument(metavar="RUN", help="The id of the run.", show_default=False, autocompletion=completion.runs)
 ]
 ReceiptFile = Annotated[
     Path | None,

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from contacts_core.plans.change_operations.account import CreateCustomField, CreateList, WriteConsent
+from contacts_core.plans.change_operations.account import (
+    CreateCustomField,
+    CreateList,
+    EnsureConsentScopes,
+    WriteConsent,
+)
 from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, ReadBack, Standing, is_unchanged
 from contacts_core.plans.change_operations.contacts import ChangeContact, DeleteContacts, RemoveIdentifier
 from contacts_core.plans.change_operations.membership import AddToList, RemoveFromList
@@ -20,6 +25,7 @@ OPERATIONS: Mapping[str, ChangeOperation] = {
     for operation in (
         CreateCustomField(),
         CreateList(),
+        EnsureConsentScopes(),
         WriteConsent(),
         UpsertContacts(),
         ChangeContact(),

@@ -9,10 +9,12 @@ from typing import Any
 from contacts_core import operations
 from contacts_core.errors import InvalidInput, PlanRefused, Rejected, UnsupportedOperation
 from contacts_core.models import Consent, FieldDefinition, FieldType, Outcome, merge_consent
+from contacts_core.models.consent import says_as_much
 from contacts_core.plans.change import Change
 from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, ReadBack
 from contacts_core.plans.payload import packed, unpacked
 from contacts_core.provider import (
+    CreatesConsentScopes,
     CreatesCustomFields,
     CreatesLists,
     FindsConsent,
@@ -25,7 +27,16 @@ from contacts_core.provider import (
 )
 from contacts_core.provider.outcomes import combined, done, failed
 
-__all__ = ["CreateCustomField", "CreateList", "WriteConsent", "consent_change", "field_change", "list_change"]
+__all__ = [
+    "CreateCustomField",
+    "CreateList",
+    "EnsureConsentScopes",
+    "WriteConsent",
+    "consent_change",
+    "field_change",
+    "list_change",
+    "scope_change",
+]
 
 NAME = "name"
 TYPE = "type"
@@ -42,6 +53,11 @@ def field_change(definition: FieldDefinition, reason: str) -> Change:
     return Change(
         CreateCustomField.name, "", (), (), reason, write={NAME: definition.name, TYPE: definition.type.value}
     )
+
+
+def scope_change(name: str, reason: str) -> Change:
+    """Return the change that makes sure that there is a scope of consent of this name."""
+    return Change(EnsureConsentScopes.name, "", (), (), reason, write={NAME: name})
 
 
 def consent_change(
@@ -156,6 +172,21 @@ class CreateCustomField(_Setting):
         return [{NAME: each.name, TYPE: each.type.value} for each in fields]
 
 
+class EnsureConsentScopes(_Setting):
+    """Create a scope of consent, unless there is one of this name."""
+
+    name = "ensure_consent_scopes"
+    capability = CreatesConsentScopes
+    unmade = "not among the scopes of consent"
+
+    def _create(self, provider: Provider, settings: Mapping[str, Any]) -> Flow[object]:
+        return (yield from operations.ensure_consent_scopes(provider, [settings[NAME]]))
+
+    def _there(self, provider: Provider) -> Flow[Sequence[Mapping[str, Any]]]:
+        names = yield from operations.require(provider, CreatesConsentScopes).consent_scopes()
+        return [{NAME: name} for name in names]
+
+
 class WriteConsent(_OfAccount):
     """Write what people said about being written to. Nothing that counts more is overruled."""
 
@@ -239,4 +270,4 @@ def _stands(provider: WritesConsent, statement: Consent, found: Sequence[Consent
     if promised is None:
         return False
     counts = merge_consent([each for each in found if each.about == promised.about])
-    return bool(counts) and counts[0].state is promised.state
+    return bool(counts) and says_as_much(counts[0], promised, dates=False)

@@ -99,6 +99,10 @@ class ChangeOperation(ABC):
         """Return how many attempts `send` needs for this batch. Each reads the batch once."""
         return 1
 
+    def requests(self, batch: Sequence[Change], provider: Provider) -> int:
+        """Return how many times the vendor is asked to change something for this batch."""
+        return self.attempts(batch)
+
     def items(self, change: Change) -> list[str]:
         """Return the names that outcomes have for a change."""
         return [change.contact]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 
 from attrs import evolve
 
@@ -59,6 +60,10 @@ class UpsertContacts(ChangeOperation):
     def send(self, batch: Sequence[Change], provider: Provider, attempt: Attempt) -> Flow[Outcome]:
         """Write them all."""
         return attempt(self._name, lambda same: operations.upsert_contacts(provider, map(self.written, same), ()))
+
+    def requests(self, batch: Sequence[Change], provider: Provider) -> int:
+        """Return how many batches of the vendor's these are."""
+        return ceil(len(batch) / operations.require(provider, UpsertsContacts).upsert_batch_size)
 
     def items(self, change: Change) -> list[str]:
         """Return the name that the contact has in an outcome."""

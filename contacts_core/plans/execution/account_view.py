@@ -32,6 +32,7 @@ class AccountView:
         self.kind: Kind = kind_of(plan.kind)
         self.operation = operation_of(stage.operation)
         self.changes = window(part.changes, stage.first, stage.count)
+        self.is_about_everybody = self.kind.about_people and stage.operation == self.kind.stages[0]
         self.ids: Container[str] = _Ids(self)
 
     @property
@@ -64,9 +65,9 @@ class AccountView:
 
     @cached_property
     def missing(self) -> Sequence[Change]:
-        """Contacts that were given by id and not found; a plan in several stages is made of contacts that were."""
+        """Contacts that were given by id and not found, if the stage is about everybody."""
         missing: list[Change] = []
-        if len(self.kind.stages) > 1:
+        if not self.is_about_everybody:
             return missing
         for chunk in flows.chunks((person for person in self.plan.people if person.contact), CHUNK_SIZE):
             known = indexes_of_contacts(self.changes, [person.contact for person in chunk])
@@ -90,7 +91,7 @@ class AccountView:
         for chunk, indexes in self.people():
             for person in chunk:
                 mine = indexes.get(person.number, [])
-                if len(self.kind.stages) > 1 and not mine:
+                if not (mine or self.is_about_everybody):
                     continue
                 if self.operation.looks_up(found=any(n < count for n in mine)):
                     for identifier in self.identifiers_of(person, mine):

@@ -172,7 +172,7 @@ class Session:
     def stages(self, id: str, account: str) -> int:
         """Return how many stages a run has in this account."""
         plan = self.plan(id)
-        return len(plan.by_account[account].stages(kind_of(plan.kind).stages))
+        return len(plan.by_account[account].stages(kind_of(plan.kind)))
 
     def view_of_plan(self, id: str, account: str, stage: int = 0) -> AccountView:
         """Return one stage of a run's plan for this account; stages are counted from 0."""
@@ -180,7 +180,7 @@ class Session:
         with self._lock:
             if (id, account, stage) not in self._views:
                 part = plan.by_account[account]
-                stages = part.stages(kind_of(plan.kind).stages)
+                stages = part.stages(kind_of(plan.kind))
                 self._views[id, account, stage] = AccountView(plan, part, stages[stage])
             return self._views[id, account, stage]
 

@@ -85,7 +85,7 @@ def results(stages: Sequence[tuple[AccountView, Evidence]], key: PseudonymKey) -
             for (view, evidence), (_, indexes) in zip(known, several, strict=True)
         ]
         for person in several[0][0]:
-            about = [each for each in accounts if each.indexes_of(person)] or accounts[-1:]
+            about = _about(person, accounts)
             answers, state, reason = _worst([each.of(person) for each in about], known[0][0].kind.goal)
             yield {
                 "account": known[0][0].part.account,
@@ -98,6 +98,17 @@ def results(stages: Sequence[tuple[AccountView, Evidence]], key: PseudonymKey) -
                     for i, state, reason in answers
                 ],
             }
+
+
+def _about(person: DataSubject, accounts: Sequence[_Results]) -> Sequence[_Results]:
+    """Return the stages that tell what became of a person.
+
+    Whoever is to be absent is absent, also if a statement of consent about them could not be written.
+    """
+    about = [each for each in accounts if each.is_about(person)]
+    if accounts[0].goal == ABSENT:
+        about = [each for each in about if not each.of_account] or about
+    return about or accounts[-1:]
 
 
 def _with_doubt(evidence: Evidence) -> Evidence:
@@ -138,6 +149,20 @@ class _Results:
         self._view, self._evidence, self._subjects, self._indexes = view, evidence, subjects, indexes
         # What was to be reached, and what is reached if the change was not made.
         self._made, self._unmade = (ABSENT, PRESENT) if view.kind.goal == ABSENT else (PRESENT, ABSENT)
+
+    @property
+    def goal(self) -> str:
+        """The state that the plan is to reach for every person."""
+        return self._view.kind.goal
+
+    @property
+    def of_account(self) -> bool:
+        """Whether the stage changes the account itself."""
+        return self._view.operation.of_account
+
+    def is_about(self, person: DataSubject) -> bool:
+        """Return whether the stage is about a person."""
+        return self._view.is_about_everybody or bool(self.indexes_of(person))
 
     def indexes_of(self, person: DataSubject) -> Sequence[int]:
         """Return the indexes of this person's contacts."""

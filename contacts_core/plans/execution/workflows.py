@@ -32,6 +32,7 @@ from contacts_core.errors import (
 from contacts_core.models import Job, Outcome
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans import hooks
+from contacts_core.plans.change_operations import operation_of
 from contacts_core.plans.execution import attempts, recheck, verification
 from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.execution.context import Runner, Session, Stopped, session
@@ -195,6 +196,7 @@ class _Work:
     def _verified(self, n: int, work: StageWork, evidence: Evidence) -> Evidence:
         """Read again, path by path, until no contact is found or the time is over."""
         pauses = self._pauses(LONGEST_PAUSE_S)
+        gone = operation_of(work.operation).leaves
         for path in work.paths:
             total = work.identifiers if path == "find" else work.targets
             left, outside_plan, changed = IndexSet(total, range(total)), IndexSet(total), IndexSet(total)
@@ -214,7 +216,9 @@ class _Work:
                     outside_plan.update(seen.outside_plan)
                     changed.update(seen.changed)
                 left = IndexSet(total, chain(shown, unread))
-                if not left or next(pauses, self) is not None:
+                # What could not be written will not appear, however long one waits.
+                waited_for = left if path == "find" or gone else [n for n in left if n not in evidence.failed]
+                if not waited_for or next(pauses, self) is not None:
                     break
             still = IndexSet(total, (n for n in left if n not in unread))
             if path == "find":
@@ -472,7 +476,7 @@ def _finish(at: AccountRun, evidence: Sequence[Evidence]) -> None:
     here = session()
     stages = [(here.view_of_plan(at.run, at.account, n), each) for n, each in enumerate(evidence)]
     view = stages[0][0]
-    if len(view.kind.stages) > 1:
+    if not view.kind.about_people or len(stages) > 1:
         _note_stages(here, at, stages)
     here.journal.note_results(at.run, at.account, at.round, results(stages, here.key))
     total = len(view.part.changes)

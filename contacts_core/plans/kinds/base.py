@@ -21,12 +21,14 @@ class Kind:
         title: What it is called in a report.
         done: What a report says when everything is verified.
         stages: Names of the operations of its changes, in their order; see `contacts_core.plans.change_operations`.
-            Each stage is verified before the next one begins.
+            Each stage is verified before the next one begins. A plan has those that it has changes for.
+        main: The operation that the plan is for; by default the first one.
         outside_plan: What is concluded, with the reason, if an identifier is found at a contact outside the plan.
         leaves_tombstones: Whether identifiers of its people are kept as tombstones.
         strict: Whether nothing at all is done if a contact has changed since the plan was made. Otherwise those that
             have changed are left alone, and the others are worked on.
-        about_people: Whether there is no such plan about nobody. Others may find that nothing is left to do.
+        about_people: Whether people are given, and the first stage is about all of them, also about those who were not
+            found. Otherwise a plan is about those whom it changes, and may find that nothing is left to do.
         can_be_undone: Whether the plan is kept when its run is complete, so that it can be undone.
     """
 
@@ -34,6 +36,7 @@ class Kind:
     title: ClassVar[str]
     done: ClassVar[str]
     stages: ClassVar[tuple[str, ...]]
+    main: ClassVar[str] = ""
     outside_plan: ClassVar[tuple[str, str]] = (
         "present",
         "found at another contact: re-created, or new since the plan was made",
@@ -45,8 +48,8 @@ class Kind:
 
     @property
     def changes_by(self) -> ChangeOperation:
-        """The operation of its changes; that of the last stage if there are several."""
-        return operation_of(self.stages[-1])
+        """The operation that the plan is for."""
+        return operation_of(self.main or self.stages[0])
 
     @property
     def capability(self) -> type[Provider]:
@@ -56,7 +59,7 @@ class Kind:
     @property
     def needs_list(self) -> bool:
         """Whether the plan is about one list."""
-        return len(self.stages) == 1 and self.changes_by.needs_list
+        return self.about_people and self.changes_by.needs_list
 
     @property
     def goal(self) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
+import pytest
 from attrs import evolve
 
+from contacts_core.errors import InvalidInput
 from contacts_core.models import (
     Channel,
     Consent,
@@ -21,8 +23,10 @@ from contacts_core.models import (
     merge_consent,
 )
 from contacts_core.provider import (
+    CreatesConsentScopes,
     ErasesMailData,
     FindsConsent,
+    LiftsSuppressions,
     ReadsConsent,
     UpsertsContacts,
     WritesConsent,
@@ -34,6 +38,7 @@ from contacts_core.testing.harness import Harness
 __all__ = ["ConsentCases"]
 
 EVERY_LOSS = ("REASON_LOST", "DATE_LOST", "NO_PLACE", "RETYPED")
+SCOPE = "Kit news"
 DAY = datetime(2026, 1, 31, 12, tzinfo=UTC)
 HOSTILE = (
     "kit+consent@example.com",
@@ -122,7 +127,7 @@ class ConsentCases(Cases):
                 )
                 continue
             self.wait_done(harness, outcome)
-            codes = {f"{name} ({code})" for name, code in expected.losses.items()}
+            codes = {f"{each.field} ({each.code.value})" for each in expected.losses}
             assert codes <= set(outcome.dropped_fields), (
                 f"{sorted(codes)} lost, and the outcome names {outcome.dropped_fields}"
             )
@@ -139,7 +144,7 @@ class ConsentCases(Cases):
         for statement in losing:
             before = harness.requests
             outcome = harness.client.write_consent([statement])
-            codes = set(preview_consent(harness.provider, statement).losses.values())
+            codes = {each.code.value for each in preview_consent(harness.provider, statement).losses}
             assert outcome.state is OutcomeState.FAILED, (
                 f"{_told(statement)} would lose {codes}, and it was written: {outcome}"
             )
@@ -210,6 +215,70 @@ class ConsentCases(Cases):
         assert states == {"revoked"}, (
             f"{identifier.value} was revoked; after the contact was written it is {states or 'nothing'}"
         )
+
+    # -- lifting, and scopes
+
+    @case(LiftsSuppressions, FindsConsent, WritesConsent, contacts=0)
+    def test_a_suppression_is_lifted_and_nobody_elses(self, harness: Harness) -> None:
+        revoked, other = self.revocation(harness), self.revocation(harness, 1)
+        like = evolve(revoked, identifier=self.alike(revoked.identifier))
+        self.write(harness, [revoked, other, like])
+        identifiers = [each.identifier for each in (revoked, other, like)]
+        self.eventually(harness, lambda: all(harness.client.find_consent(identifiers).values()), "all are found")
+        outcome = self.lift(harness, revoked, "asked by mail")
+        assert outcome.confirmed == (revoked.identifier.value,), f"it was lifted, and the outcome is {outcome}"
+        harness.time.sleep(120)
+        found = harness.client.find_consent(identifiers)
+        states = {each.value: {said.state.value for said in found[each]} for each in identifiers}
+        assert "revoked" not in states[revoked.identifier.value], f"it was lifted, and the look-up gives {states}"
+        kept = {each.identifier.value: states[each.identifier.value] for each in (other, like)}
+        assert all(each == {"revoked"} for each in kept.values()), f"another one was lifted, and these are {kept}"
+        again = self.lift(harness, revoked, "asked by mail")
+        assert again.absent == (revoked.identifier.value,), f"there was nothing to lift any more, and it says {again}"
+
+    @case(LiftsSuppressions, FindsConsent, WritesConsent, contacts=0, one_client=True)
+    def test_a_scope_stays_suppressed_when_everything_is_lifted(self, harness: Harness) -> None:
+        revoked = self.revocation(harness)
+        assert isinstance(harness.provider, WritesConsent)
+        if not harness.provider.keeps_scopes:
+            return
+        if isinstance(harness.provider, CreatesConsentScopes):
+            harness.client.ensure_consent_scopes([SCOPE])
+        scoped = evolve(revoked, scope=SCOPE)
+        self.write(harness, [revoked, scoped])
+        self.eventually(harness, lambda: len(self.found(harness, revoked.identifier)) == 2, "both are found")
+        self.wait_done(harness, self.lift(harness, revoked, "asked by mail"))
+        harness.time.sleep(120)
+        left = [each.scope for each in self.found(harness, revoked.identifier)]
+        assert left == [SCOPE], f"the suppression of everything was lifted, and those of these scopes stay: {left}"
+        self.wait_done(harness, self.lift(harness, scoped, "asked by mail"))
+        harness.time.sleep(120)
+        after = harness.client.find_consent([revoked.identifier])[revoked.identifier]
+        assert [each for each in after if each.state is ConsentState.REVOKED] == [], "the scope stays suppressed"
+
+    @case(LiftsSuppressions, FindsConsent, WritesConsent, contacts=0, one_client=True, proves=False)
+    def test_nothing_is_lifted_without_evidence(self, harness: Harness) -> None:
+        revoked = self.revocation(harness)
+        self.write(harness, [revoked])
+        self.found(harness, revoked.identifier)
+        before = harness.requests
+        for evidence in ("", "  "):
+            with pytest.raises(InvalidInput, match="evidence"):
+                self.lift(harness, revoked, evidence)
+        assert harness.requests == before, "something was sent without evidence"
+
+    @case(CreatesConsentScopes, contacts=0)
+    def test_a_scope_is_created_once(self, harness: Harness) -> None:
+        created = harness.client.ensure_consent_scopes([SCOPE, SCOPE])
+        assert created == (SCOPE,), f"one scope was missing, and these were created: {created}"
+        again = harness.client.ensure_consent_scopes([SCOPE])
+        assert again == (), f"the scope is there, and these were created again: {again}"
+        if not isinstance(harness.provider, WritesConsent):
+            return
+        revoked = evolve(self.revocation(harness), scope=SCOPE)
+        self.write(harness, [revoked])
+        scopes = {each.scope for each in self.found(harness, revoked.identifier)}
+        assert scopes == {SCOPE}, f"a statement about {SCOPE} was written, and these are shown: {scopes}"
 
     # -- sent mail
 
@@ -284,6 +353,21 @@ class ConsentCases(Cases):
 
         self.eventually(harness, look_up, f"there are statements about {identifier.value}")
         return look_up()
+
+    def alike(self, identifier: Identifier) -> Identifier:
+        """Somebody else whose identifier looks like this one."""
+        return evolve(identifier, value=_resembling(identifier.kind, identifier.value)[0])
+
+    def lift(self, harness: Harness, statement: Consent, evidence: str) -> Outcome:
+        """Lift the suppression that a statement stands for."""
+        outcome: Outcome = harness.client.lift_suppression(
+            statement.identifier,
+            evidence=evidence,
+            channel=statement.channel,
+            scope=statement.scope,
+            reasons=[statement.reason],
+        )
+        return outcome
 
     def write(self, harness: Harness, statements: Iterable[Consent]) -> None:
         """Write statements that lose nothing."""
