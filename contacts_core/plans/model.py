@@ -225,8 +225,12 @@ class Plan:
         return "".join(self.lines())
 
     @classmethod
-    def parse(cls, content: str | bytes | BinaryIO | Iterable[bytes]) -> Plan:
+    def parse(cls, content: str | bytes | BinaryIO | Iterable[bytes], *, agreed: bool = False) -> Plan:
         """Return the plan of a file: an open one, or its content as a whole or in pieces.
+
+        Args:
+            content: The file.
+            agreed: Whether nobody can have written it but this library, which checked that its parts agree.
 
         Raises:
             PlanRefused: It is not a plan, or was altered since it was made.
@@ -235,7 +239,10 @@ class Plan:
 
         if isinstance(content, str):
             content = content.encode(errors="surrogatepass")
-        return plan_file.parse([content] if isinstance(content, bytes) else content)
+        plan = plan_file.parse([content] if isinstance(content, bytes) else content)
+        if not agreed:
+            plan.agree()
+        return plan
 
     def check(self) -> None:
         """Check that it is as it was made, and consistent.
@@ -253,8 +260,13 @@ class Plan:
         Raises:
             PlanRefused: It contradicts itself.
         """
-        if wrong := next(_disagreements(self), None):
-            raise PlanRefused(f"the plan contradicts itself: {wrong}", hint="make a new plan instead")
+        if self._disagreement:
+            raise PlanRefused(f"the plan contradicts itself: {self._disagreement}", hint="make a new plan instead")
+
+    @cached_property
+    def _disagreement(self) -> str:
+        """The first thing that no plan made here contains; empty if there is none. Plans do not change."""
+        return next(_disagreements(self), "")
 
     def save(self, path: Path | str) -> None:
         """Write it to a file that only its owner can read."""
@@ -322,7 +334,9 @@ def _disagreements_in(plan: Plan, part: AccountPlan) -> Iterator[str]:
     adds_up = True
     for number, step in enumerate(part.steps, 1):
         place = next((n for n, name in enumerate(stages) if n >= place and name == step.operation), len(stages))
-        adds_up &= (step.number, step.first) == (number, planned) and step.count > 0 and place < len(stages)
+        adds_up &= (
+            (step.number, step.first) == (number, planned) and 0 < step.count <= total - planned and place < len(stages)
+        )
         if not adds_up:
             break
         planned += step.count

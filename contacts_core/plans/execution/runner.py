@@ -27,7 +27,7 @@ from contacts_core.storage.tombstones import Tombstones
 
 try:
     from contacts_core.plans.execution import engine
-    from contacts_core.plans.execution.context import Runner, stored_plan
+    from contacts_core.plans.execution.context import Runner
     from contacts_core.plans.execution.engine import Engine
     from contacts_core.plans.execution.workflows import check_accounts
     from contacts_core.plans.receipts.stored import stored_receipt
@@ -62,7 +62,7 @@ logger = logging.getLogger("contacts_core")
 T = TypeVar("T")
 Watcher = Callable[[Sequence[Progress]], None]
 
-POLL_INTERVAL_S = 0.1  # between two looks at the progress of a run
+POLL_INTERVAL_S = 0.25  # between two looks at the progress of a run; its end in this process is seen at once
 
 
 class RunStopped(Cancelled):
@@ -106,7 +106,7 @@ def apply(
     located = locate_storage(storage)
     engine.check_process(located)
     _check_allowed(plan)
-    with Engine(located, _runners(plan, accounts)) as started:
+    with Engine(located, _runners([*plan.by_account], accounts)) as started:
         return _follow(started, started.start(plan, {"timeout": timeout, "pause": pause}), watch)
 
 
@@ -126,7 +126,7 @@ async def apply_async(
     options = {"timeout": timeout, "pause": pause}
 
     def run(clients: Sequence[Any], stop: _Stop) -> Receipt:
-        with Engine(located, _runners(plan, clients)) as started:
+        with Engine(located, _runners([*plan.by_account], clients)) as started:
             return _follow(started, started.start(plan, options), watch, stop)
 
     return await _in_a_thread(accounts, run)
@@ -262,10 +262,9 @@ def _resume(
     earlier = journal.run(run)
     if earlier.state == "refused":
         raise PlanRefused(f"run {run} was refused: {earlier.reason}", hint="make a new plan")
-    plan = stored_plan(journal, run)
-    if plan is None:
+    if journal.plan(run) is None:
         return get_receipt(run, storage=storage)
-    with Engine(located, _runners(plan, accounts)) as started:
+    with Engine(located, _runners(earlier.accounts, accounts)) as started:
         check_accounts(started.session, earlier)
         started.resume(run)
         return _follow(started, run, watch, stop)
@@ -297,12 +296,15 @@ async def _in_a_thread(accounts: Sequence[Any], run: Callable[[Sequence[Any], _S
 
 def _follow(started: Engine, id: str, watch: Watcher | None, stop: _Stop | None = None) -> Receipt:
     try:
-        while (ended := started.find_ended(id)) is None:
+        while True:
+            started.session.concluded.clear()
+            if (ended := started.find_ended(id)) is not None:
+                break
             if watch:
                 watch(started.journal.progress(id))
             if stop and stop.wanted:
                 break
-            time.sleep(POLL_INTERVAL_S)
+            started.session.concluded.wait(POLL_INTERVAL_S)
     except KeyboardInterrupt:
         logger.warning("interrupted; finishing the steps under way")
         ended = None
@@ -322,7 +324,7 @@ def receipt_of(started: Engine, id: str) -> Receipt:
     Raises:
         StorageError: It could not be written.
     """
-    receipt = stored_receipt(started.journal, id)
+    receipt = started.session.receipt(id) or stored_receipt(started.journal, id)
     if receipt is None:
         run = started.journal.run(id)
         raise StorageError(
@@ -335,16 +337,16 @@ def receipt_of(started: Engine, id: str) -> Receipt:
 def _check_allowed(plan: Plan) -> None:
     """Raise PlanRefused if the plan was altered, or a plugin objects."""
     plan.check()
-    hooks.before_apply(plan)
-    plan.check()  # a plugin may have altered it
+    if hooks.before_apply(plan):
+        plan.check()  # a plugin may have altered it
 
 
-def _runners(plan: Plan, accounts: Sequence[Any]) -> dict[str, Runner]:
+def _runners(planned: Sequence[str], accounts: Sequence[Any]) -> dict[str, Runner]:
     clients: dict[str, Runner] = {}
     for account in accounts:
         name = account if isinstance(account, str) else account.name
-        if name not in plan.by_account:
-            raise InvalidInput(f"the plan is not about {name}", hint=f"it is for {', '.join(plan.by_account)}")
+        if name not in planned:
+            raise InvalidInput(f"the plan is not about {name}", hint=f"it is for {', '.join(planned)}")
         if not isinstance(account, str):
             clients[name] = account
     return clients
