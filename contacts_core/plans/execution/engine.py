@@ -243,7 +243,7 @@ class Engine:
         self.leases.check(PATIENCE_S)
         if self.session.trouble and not self.session.active:
             raise self.session.trouble
-        states = {status.status for status in _workflows(run)}
+        states = set[str]() if self.session.active else {status.status for status in _workflows(run)}
         if self.session.active:
             self._moved_at = time.monotonic()
             return None
