@@ -180,7 +180,8 @@ class Admission(Enum):
     Attributes:
         NOW: Nobody who has its identifiers refused anything.
         AFTER_CONSENT: Only after its refusals were written and read back.
-        WITH_MARK: Only with its refusals on it; see `ConsentPlace.marked`.
+        WITH_MARK: Only with its refusals on it, if a preview shows them; see `ConsentComparison.marked` and
+            `ConsentComparison.unmarked`.
         NEVER: It is not copied.
     """
 
@@ -552,6 +553,19 @@ class ConsentComparison:
             return contact
         said = self.statements_about(contact)
         return place.marked(contact, merge_consent(each for of_one in said.values() for each in of_one))
+
+    def unmarked(self, gate: ConsentGate, shown: Contact | None) -> tuple[Consent, ...]:
+        """Return the refusals that a marked contact would not carry at the target; then it must not be created.
+
+        Args:
+            gate: The gate of the contact.
+            shown: What a preview, or a read, shows of the marked contact; None if it is not written.
+
+        Raises:
+            InvalidInput: The field holds something else.
+        """
+        place = _place(self._providers[Side.TARGET], self._options.place)
+        return gate.missing(place.statements(shown) if place and shown else ())
 
 
 def _stage(found: MissingConsent) -> Stage:
