@@ -15,7 +15,7 @@ from contacts_core.operations.consent import (
     write_consent,
 )
 from contacts_core.operations.deleting import delete_all_contacts, delete_contacts, remove_identifier
-from contacts_core.operations.fields import create_custom_field, custom_fields
+from contacts_core.operations.fields import create_custom_field, custom_fields, field_name_problem
 from contacts_core.operations.jobs import get_job, poll_interval, wait, wait_for
 from contacts_core.operations.lists import create_list, delete_list, ensure_list, lists, resolve_lists
 from contacts_core.operations.membership import add_to_list, remove_from_list
@@ -54,6 +54,7 @@ __all__ = [
     "explain",
     "export",
     "export_requests",
+    "field_name_problem",
     "find",
     "find_consent",
     "get_contacts",

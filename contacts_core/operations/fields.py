@@ -25,16 +25,8 @@ def create_custom_field(provider: Provider, name: str, type: FieldType) -> Flow[
         UnsupportedOperation: The vendor has no such type; nothing was sent.
     """
     able = require(provider, CreatesCustomFields)
-    if not name.strip():
-        raise InvalidInput("the name of the custom field is blank")
-    fewest, most = able.field_name_lengths
-    if not fewest <= len(name) <= most:
-        raise InvalidInput(f"the name of a custom field has {fewest} to {most} characters here")
-    if not re.fullmatch(able.field_name_pattern, name, re.DOTALL):
-        raise InvalidInput(
-            f"{able.title or able.name} takes no custom field of the name {name!r}",
-            hint=f"names of fields match {able.field_name_pattern}",
-        )
+    if problem := field_name_problem(able, name):
+        raise problem
     if type not in able.field_types:
         types = ", ".join(each.value for each in able.field_types)
         raise UnsupportedOperation(
@@ -45,3 +37,18 @@ def create_custom_field(provider: Provider, name: str, type: FieldType) -> Flow[
         if same := next((each for each in known if each.name.lower() == name.lower()), None):
             raise InvalidInput(f"there is a custom field {same.name!r} already, of the type {same.type.value}")
     return (yield from able.create_custom_field(name, type))
+
+
+def field_name_problem(provider: CreatesCustomFields, name: str) -> InvalidInput | None:
+    """Return why a vendor takes no custom field of this name; None if it may."""
+    fewest, most = provider.field_name_lengths
+    if not name.strip():
+        return InvalidInput("the name of the custom field is blank")
+    if not fewest <= len(name) <= most:
+        return InvalidInput(f"the name of a custom field has {fewest} to {most} characters here")
+    if not re.fullmatch(provider.field_name_pattern, name, re.DOTALL):
+        return InvalidInput(
+            f"{provider.title or provider.name} takes no custom field of the name {name!r}",
+            hint=f"names of fields match {provider.field_name_pattern}",
+        )
+    return None

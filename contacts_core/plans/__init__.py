@@ -17,6 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from contacts_core.plans.change import Change, DataSubject, Suggestion, Unasked
+    from contacts_core.plans.comparing.api import check, check_async
+    from contacts_core.plans.comparing.comparison import Comparison
+    from contacts_core.plans.comparing.field_map import FieldMap
+    from contacts_core.plans.comparing.matching import Hold
+    from contacts_core.plans.comparing.model import Compared, ComparisonStatus
     from contacts_core.plans.execution.runner import (
         RunStopped,
         apply,
@@ -56,7 +61,12 @@ if TYPE_CHECKING:
 __all__ = [
     "AccountPlan",
     "Change",
+    "Compared",
+    "Comparison",
+    "ComparisonStatus",
     "DataSubject",
+    "FieldMap",
+    "Hold",
     "IdentifierExpansion",
     "Kind",
     "Plan",
@@ -70,6 +80,8 @@ __all__ = [
     "apply",
     "apply_async",
     "cancel",
+    "check",
+    "check_async",
     "get_receipt",
     "list_runs",
     "plan_deletion",
@@ -117,6 +129,11 @@ _HOMES = {
         "plan_identifier_removal",
         "plan_identifier_removal_async",
     ),
+    "comparing.api": ("check", "check_async"),
+    "comparing.comparison": ("Comparison",),
+    "comparing.field_map": ("FieldMap",),
+    "comparing.matching": ("Hold",),
+    "comparing.model": ("Compared", "ComparisonStatus"),
     "change": ("Change", "DataSubject", "Suggestion", "Unasked"),
     "kinds.base": ("Kind",),
     "model": (

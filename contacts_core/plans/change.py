@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
 
 from contacts_core.models import Identifier
 
-__all__ = ["Change", "DataSubject", "Suggestion", "Unasked"]
+__all__ = ["Change", "DataSubject", "Held", "Suggestion", "Unasked"]
 
 
 @frozen
@@ -31,18 +34,26 @@ class DataSubject:
         return (*self.asked, *self.followed)
 
 
+def _empty() -> dict[str, Any]:
+    return {}
+
+
 @frozen
 class Change:
-    """One change of one contact, as it was read when the plan was made.
+    """One change of one contact as it was read when the plan was made, or of the account itself.
 
     Attributes:
-        operation: Name of the operation, which is also that of the client's method; see `change_operations`.
-        contact: The id of the contact.
-        identifiers: All its identifiers.
-        people: Numbers of the people it is for.
+        operation: Name of the operation; see `change_operations`.
+        contact: The id of the contact; empty for one that is to be created, and for changes of the account itself.
+        identifiers: All its identifiers; of one that is to be created, those that it will have.
+        people: Numbers of the people it is for; empty for changes of the account itself.
         reason: Why it is made, with identifiers masked.
         removes: Which of the contact's identifiers are to be removed; empty in other operations.
         list_id: The id of the list that the contact is put on or taken off; empty in other operations.
+        write: What is written, as plain JSON; see `contacts_core.plans.payload`. What it stands for depends on the
+            operation: a contact, the fields that are set and cleared, a list, a custom field, statements of consent.
+        before: The contact as it was read, as plain JSON, if the change depends on its values.
+        source: The id that the contact has where it was copied from; empty if there is none.
     """
 
     operation: str
@@ -52,6 +63,9 @@ class Change:
     reason: str
     removes: tuple[Identifier, ...] = ()
     list_id: str = ""
+    write: Mapping[str, Any] = field(factory=_empty, hash=False, repr=False)
+    before: Mapping[str, Any] = field(factory=_empty, hash=False, repr=False)
+    source: str = ""
 
 
 @frozen
@@ -70,3 +84,18 @@ class Unasked:
 
     identifier: Identifier
     reason: str
+
+
+@frozen
+class Held:
+    """A contact that was given and that the plan leaves alone, with the reason.
+
+    Attributes:
+        identifiers: All its identifiers.
+        reason: Why, with identifiers masked.
+        source: The id that it has where it was read; empty if there is none.
+    """
+
+    identifiers: tuple[Identifier, ...]
+    reason: str
+    source: str = ""

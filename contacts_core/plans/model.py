@@ -6,15 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from attrs import evolve, field, frozen
 
 from contacts_core.errors import PlanRefused
-from contacts_core.plans.change import Change, DataSubject, Suggestion, Unasked
+from contacts_core.models.losses import LossCount
+from contacts_core.plans.change import Change, DataSubject, Held, Suggestion, Unasked
 from contacts_core.plans.change_operations import OPERATIONS
-from contacts_core.plans.kinds import KINDS, kind_of
+from contacts_core.plans.kinds import KINDS, Kind, kind_of
 from contacts_core.plans.rows import elements
 from contacts_core.storage.private_files import owner_only
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from contacts_core.client import AsyncContacts, Contacts
     from contacts_core.plans.receipts.receipt import Receipt
 
-__all__ = ["FORMAT", "AccountPlan", "IdentifierExpansion", "Plan", "SafetyLimits", "Step"]
+__all__ = ["FORMAT", "AccountPlan", "IdentifierExpansion", "Plan", "SafetyLimits", "Stage", "Step"]
 
 FORMAT = 3
 BATCH_SIZE = 500  # changes checked together
@@ -75,6 +78,23 @@ class Step:
     idempotent: bool = True
 
 
+@frozen
+class Stage:
+    """The changes of one operation in one account. It is verified before the next stage begins.
+
+    Attributes:
+        operation: The operation of all its changes.
+        first: Index of its first change.
+        count: Number of changes.
+        steps: The work.
+    """
+
+    operation: str
+    first: int
+    count: int
+    steps: tuple[Step, ...]
+
+
 @frozen(kw_only=True)
 class AccountPlan:
     """What is to be done in one account.
@@ -98,6 +118,9 @@ class AccountPlan:
         emulated: Whether it is done by reading, changing and writing back, with the race that this implies.
         queued: Whether the vendor accepts it as jobs and does it later.
         unasked: Identifiers that the vendor cannot look up.
+        held: Contacts that were given and are left alone.
+        losses: What of the contacts that are written the vendor does not keep.
+        source: Where the contacts are copied from: the name of an account; empty if from none.
     """
 
     account: str
@@ -114,10 +137,28 @@ class AccountPlan:
     emulated: bool = False
     queued: bool = False
     unasked: Sequence[Unasked] = ()
+    held: Sequence[Held] = ()
+    losses: tuple[LossCount, ...] = ()
+    source: str = ""
 
     def of(self, step: Step) -> Sequence[Change]:
         """Return the changes of a step."""
         return self.changes[step.first : step.first + step.count]
+
+    def stages(self, kind: Kind) -> tuple[Stage, ...]:
+        """Return the stages that there are changes for, in their order, or the only one, which has none.
+
+        Args:
+            kind: The kind of plan. If it is about people, its first stage is always there.
+        """
+        stages = [
+            Stage(name, several[0].first, sum(step.count for step in several), several)
+            for name, steps in groupby(self.steps, attrgetter("operation"))
+            if (several := tuple(steps))
+        ]
+        if not stages or (kind.about_people and stages[0].operation != kind.stages[0]):
+            stages.insert(0, Stage(kind.stages[0] if kind.about_people else kind.changes_by.name, 0, 0, ()))
+        return tuple(stages)
 
 
 @frozen(repr=False, slots=False, kw_only=True)
@@ -253,7 +294,7 @@ def _disagreements(plan: Plan) -> Iterator[str]:
     if plan.kind not in KINDS:
         yield "there is no such kind of plan"
         return
-    count = 0
+    kind, count = kind_of(plan.kind), 0
     for count, person in enumerate(plan.people, 1):
         if person.number != count:
             yield "its people are not numbered from 1"
@@ -261,11 +302,11 @@ def _disagreements(plan: Plan) -> Iterator[str]:
             yield "a person has an id or identifiers, never both or neither"
         if any(not i.value.strip() for i in person.identifiers):
             yield "an identifier is blank"
-    if not count:
+    if not count and kind.about_people:
         yield "its people are not numbered from 1"
     if not plan.accounts or len(plan.by_account) != len(plan.accounts):
         yield "it names an account twice, or none"
-    if bool(plan.list_id) != kind_of(plan.kind).changes_by.needs_list:
+    if bool(plan.list_id) != kind.needs_list:
         yield "it names a list and needs none, or needs a list and names none"
     if not 1970 < plan.made_at.year < 9999:
         yield "the time it was made is not valid"
@@ -274,24 +315,27 @@ def _disagreements(plan: Plan) -> Iterator[str]:
 
 
 def _disagreements_in(plan: Plan, part: AccountPlan) -> Iterator[str]:
-    operation = kind_of(plan.kind).operation
+    stages = kind_of(plan.kind).stages
     if not part.account_id:
         yield f"{part.account}: it does not name the workspace it is for"
-    total = len(part.changes)
-    if len(plan.people) and total:
-        for first in range(0, total, BATCH_SIZE):
-            batch = part.changes[first : first + BATCH_SIZE]
-            people = _people_of(plan, batch)
-            if any(change.operation != operation for change in batch):
-                yield f"{part.account}: a change is not of this kind of plan"
-            if not all(_belongs(plan, change, people) for change in batch):
-                yield f"{part.account}: a contact belongs to no person of the plan"
-    planned = 0
+    total, planned, place = len(part.changes), 0, 0
+    adds_up = True
     for number, step in enumerate(part.steps, 1):
-        if (step.number, step.first) != (number, planned) or step.count < 1:
+        place = next((n for n, name in enumerate(stages) if n >= place and name == step.operation), len(stages))
+        adds_up &= (step.number, step.first) == (number, planned) and step.count > 0 and place < len(stages)
+        if not adds_up:
             break
         planned += step.count
-    if planned != total or any(step.operation != operation for step in part.steps):
+        for first in range(step.first, step.first + step.count, BATCH_SIZE):
+            batch = part.changes[first : min(first + BATCH_SIZE, step.first + step.count)]
+            people = _people_of(plan, batch)
+            if any(change.operation != step.operation for change in batch):
+                yield f"{part.account}: a change is not of this kind of plan"
+                return
+            if not all(_belongs(plan, change, people) for change in batch):
+                yield f"{part.account}: a contact belongs to no person of the plan"
+            yield from (wrong for change in batch if (wrong := OPERATIONS[change.operation].check(change)))
+    if planned != total or not adds_up:
         yield f"{part.account}: its steps do not add up to its contacts"
 
 
@@ -302,11 +346,14 @@ def _people_of(plan: Plan, changes: Iterable[Change]) -> dict[int, DataSubject]:
 
 def _belongs(plan: Plan, change: Change, people: Mapping[int, DataSubject]) -> bool:
     """Return whether a change belongs to its people, and the identifiers to remove are theirs."""
-    if not change.people or not all(number in people for number in change.people):
+    operation = OPERATIONS[change.operation]
+    if not (change.people or operation.of_account) or not all(number in people for number in change.people):
         return False
     owners = [people[number] for number in change.people]
     known, wanted = set(change.identifiers), {i for person in owners for i in person.identifiers}
-    removes, operation = set(change.removes), OPERATIONS[change.operation]
-    if removes - (known & wanted) or bool(removes) != operation.removes_identifiers or change.list_id != plan.list_id:
+    removes = set(change.removes)
+    if removes - (known & wanted) or bool(removes) != operation.removes_identifiers:
         return False
-    return all(p.contact == change.contact or not known.isdisjoint(p.identifiers) for p in owners)
+    if bool(change.list_id) != operation.needs_list or (plan.list_id and change.list_id != plan.list_id):
+        return False
+    return all((p.contact and p.contact == change.contact) or not known.isdisjoint(p.identifiers) for p in owners)

@@ -1,7 +1,8 @@
 """The file of a plan: JSON Lines, written and read as a stream.
 
 The first line is the head: what kind of plan it is, and what is known of each account. Then one line for each person,
-each suggestion, and, account by account, each change, each identifier that could not be looked up, and each step. The
+each suggestion, and, account by account, each change, each identifier that could not be looked up, each contact that is
+left alone, and each step. The
 last line has the numbers of people and changes, and the checksum: SHA-256 over all lines before it.
 """
 
@@ -22,7 +23,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from contacts_core.errors import PlanRefused
 from contacts_core.formats.pieces import split_lines
 from contacts_core.models import Identifier
-from contacts_core.plans.change import Change, DataSubject, Suggestion, Unasked
+from contacts_core.plans.change import Change, DataSubject, Held, Suggestion, Unasked
 from contacts_core.plans.model import FORMAT, AccountPlan, Plan, Step
 from contacts_core.plans.rows import PlanRows
 
@@ -81,6 +82,8 @@ def _lines(plan: Plan) -> Iterator[dict[str, Any]]:
             yield {"type": "change", "in": part.account, **_plain(change)}
         for unasked in part.unasked:
             yield {"type": "unasked", "in": part.account, **_plain(unasked)}
+        for held in part.held:
+            yield {"type": "held", "in": part.account, **_plain(held)}
         for step in part.steps:
             yield {"type": "step", "in": part.account, **_plain(step)}
 
@@ -148,6 +151,8 @@ class _Reader:
                     self._rows.add_change(part, self._structured(fields, Change))
                 case "unasked":
                     self._rows.add_unasked(part, self._structured(fields, Unasked))
+                case "held":
+                    self._rows.add_held(part, self._structured(fields, Held))
                 case _:
                     self._steps.setdefault(part, []).append(self._structured(fields, Step))
         except ValueError as error:
@@ -213,6 +218,7 @@ class _Reader:
                 part,
                 changes=self._rows.changes(n),
                 unasked=self._rows.unasked(n),
+                held=self._rows.held(n),
                 steps=tuple(self._steps.get(n, ())),
             )
             for n, part in enumerate(self._head.accounts)
@@ -233,8 +239,8 @@ class _Reader:
         return plan
 
 
-ROWS = (DataSubject, Suggestion, Change, Unasked, Step)
-OF_ACCOUNTS = ("change", "unasked", "step")
+ROWS = (DataSubject, Suggestion, Change, Unasked, Held, Step)
+OF_ACCOUNTS = ("change", "unasked", "held", "step")
 TYPES = ("person", "suggestion", *OF_ACCOUNTS)
 NO_ACCOUNT = -1
 
@@ -268,7 +274,7 @@ def _make_converter(*, detailed: bool) -> Converter:
     new.register_unstructure_hook(datetime, datetime.isoformat)
     new.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
     rows: Mapping[type[Any], Sequence[str]] = {
-        AccountPlan: ("changes", "steps", "unasked"),
+        AccountPlan: ("changes", "steps", "unasked", "held"),
         Plan: ("people", "suggestions", "checksum"),
     }
     compacts: Sequence[type[Any]] = (Identifier, *ROWS, AccountPlan, Plan)

@@ -13,7 +13,7 @@ from attrs import frozen
 from cattrs import Converter
 
 from contacts_core.models import Identifier, IdentifierKind
-from contacts_core.plans.change import Change, DataSubject, Suggestion, Unasked
+from contacts_core.plans.change import Change, DataSubject, Held, Suggestion, Unasked
 from contacts_core.provider import flows
 from contacts_core.storage.spool import Spool
 
@@ -29,6 +29,7 @@ __all__ = [
     "indexes_of_contacts",
     "key_of",
     "to_row",
+    "window",
 ]
 
 T = TypeVar("T")
@@ -37,14 +38,17 @@ SCHEMA = """
     CREATE TABLE people (n INTEGER PRIMARY KEY, row NOT NULL);
     CREATE TABLE suggestions (n INTEGER PRIMARY KEY, row NOT NULL);
     CREATE TABLE changes (
-        part INTEGER NOT NULL, n INTEGER NOT NULL, contact TEXT NOT NULL, row NOT NULL, PRIMARY KEY (part, n)
+        part INTEGER NOT NULL, n INTEGER NOT NULL, operation TEXT NOT NULL, contact TEXT NOT NULL, row NOT NULL,
+        PRIMARY KEY (part, n)
     ) WITHOUT ROWID;
-    CREATE UNIQUE INDEX changes_by_contact ON changes (part, contact);
+    CREATE INDEX changes_by_contact ON changes (part, contact);
+    CREATE UNIQUE INDEX one_change_of_a_contact ON changes (part, operation, contact) WHERE contact <> '""';
     CREATE TABLE owners (
         part INTEGER NOT NULL, person INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (part, person, n)
     ) WITHOUT ROWID;
     CREATE TABLE unasked (part INTEGER NOT NULL, n INTEGER NOT NULL, row NOT NULL, PRIMARY KEY (part, n))
         WITHOUT ROWID;
+    CREATE TABLE held (part INTEGER NOT NULL, n INTEGER NOT NULL, row NOT NULL, PRIMARY KEY (part, n)) WITHOUT ROWID;
 """
 IDENTIFIERS = "CREATE TABLE identifiers (n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, row NOT NULL);"
 BATCH_SIZE = 500  # rows written, or values of one query
@@ -86,7 +90,13 @@ class Rows(Sequence[T]):
     """A sequence that is read from disk row by row."""
 
     def __init__(
-        self, spool: Spool, size: Callable[[], int], type_: type[T], table: str, part: int | None = None
+        self,
+        spool: Spool,
+        size: Callable[[], int],
+        type_: type[T],
+        table: str,
+        part: int | None = None,
+        first: int = 0,
     ) -> None:
         """Read rows from a spool.
 
@@ -96,8 +106,9 @@ class Rows(Sequence[T]):
             type_: Of the elements.
             table: It has the columns ``row`` and ``n``, which counts from 0.
             part: The value of the column ``part``, if the table has one.
+            first: The row that the sequence begins with.
         """
-        self._spool, self._size, self._type = spool, size, type_
+        self._spool, self._size, self._type, self._first = spool, size, type_, first
         self._query = f"SELECT n, row FROM {table} WHERE {'' if part is None else f'part = {part:d} AND '}"  # noqa: S608
 
     def __len__(self) -> int:
@@ -127,14 +138,16 @@ class Rows(Sequence[T]):
 
     def _between(self, first: int, end: int) -> Iterator[T]:
         query = f"{self._query}n >= ? AND n < ? ORDER BY n"
-        return (from_row(row, self._type) for _, row in self._spool.scan(query, first, end))
+        rows = self._spool.scan(query, first + self._first, end + self._first)
+        return (from_row(row, self._type) for _, row in rows)
 
     def at(self, indexes: Iterable[int]) -> dict[int, T]:
         """Return the elements at these indexes, by index, without those that are out of range."""
         found: dict[int, T] = {}
-        for chunk in flows.chunks(indexes, BATCH_SIZE):
+        wanted = (n + self._first for n in indexes if 0 <= n < len(self))
+        for chunk in flows.chunks(wanted, BATCH_SIZE):
             rows = self._spool.rows(f"{self._query}n IN ({_marks(chunk)}) ORDER BY n", *chunk)
-            found |= {n: from_row(row, self._type) for n, row in rows}
+            found |= {n - self._first: from_row(row, self._type) for n, row in rows}
         return found
 
     def __eq__(self, other: object) -> bool:
@@ -156,32 +169,53 @@ class Rows(Sequence[T]):
 class Changes(Rows[Change]):
     """The changes of one account, with indexes for what is looked for."""
 
-    def __init__(self, spool: Spool, part: int, size: Callable[[], int]) -> None:
-        """Read the changes of one account; ``part`` is its position in the plan."""
-        super().__init__(spool, size, Change, "changes", part)
+    def __init__(self, spool: Spool, part: int, size: Callable[[], int], first: int = 0) -> None:
+        """Read the changes of one account, from one on; ``part`` is its position in the plan."""
+        super().__init__(spool, size, Change, "changes", part, first)
         self._part = part
+
+    def window(self, first: int, count: int) -> Changes:
+        """Return some of these changes that follow one another, without reading them."""
+        return Changes(self._spool, self._part, lambda: count, self._first + first)
+
+    @property
+    def _bounds(self) -> tuple[int, int]:
+        return self._first, self._first + len(self)
 
     def by_person(self, people: Collection[int]) -> dict[int, list[int]]:
         """Return the indexes of the changes of these people, by the person's number."""
         found: dict[int, list[int]] = {}
         for chunk in flows.chunks(list(people), BATCH_SIZE):
-            query = f"SELECT person, n FROM owners WHERE part = ? AND person IN ({_marks(chunk)}) ORDER BY person, n"  # noqa: S608
-            for person, n in self._spool.rows(query, self._part, *chunk):
-                found.setdefault(person, []).append(n)
+            query = (
+                f"SELECT person, n FROM owners WHERE part = ? AND person IN ({_marks(chunk)}) "  # noqa: S608
+                "AND n >= ? AND n < ? ORDER BY person, n"
+            )
+            for person, n in self._spool.rows(query, self._part, *chunk, *self._bounds):
+                found.setdefault(person, []).append(n - self._first)
         return found
 
     def by_contact(self, ids: Collection[str]) -> dict[str, int]:
         """Return the indexes of the changes of these contacts, by id."""
         found: dict[str, int] = {}
         for chunk in flows.chunks(list(ids), BATCH_SIZE):
-            query = f"SELECT contact, n FROM changes WHERE part = ? AND contact IN ({_marks(chunk)})"  # noqa: S608
-            rows = self._spool.rows(query, self._part, *map(_ENCODER.encode, chunk))
-            found |= {json.loads(contact): n for contact, n in rows}
+            query = (
+                f"SELECT contact, n FROM changes WHERE part = ? AND contact IN ({_marks(chunk)}) "  # noqa: S608
+                "AND n >= ? AND n < ?"
+            )
+            rows = self._spool.rows(query, self._part, *map(_ENCODER.encode, chunk), *self._bounds)
+            found |= {json.loads(contact): n - self._first for contact, n in rows}
         return found
 
 
 def _marks(values: Sequence[object]) -> str:
     return ",".join("?" * len(values))
+
+
+def window(changes: Sequence[Change], first: int, count: int) -> Sequence[Change]:
+    """Return some changes that follow one another, without reading them."""
+    if isinstance(changes, Changes):
+        return changes.window(first, count)
+    return changes[first : first + count]
 
 
 def elements(sequence: Sequence[T], indexes: Iterable[int]) -> dict[int, T]:
@@ -239,6 +273,10 @@ class PlanRows:
         """Add the next identifier that an account cannot look up."""
         self._add("unasked", "?, ?, ?", (part, self._next("unasked", part), to_row(unasked)))
 
+    def add_held(self, part: int, held: Held) -> None:
+        """Add the next contact that an account's part of the plan leaves alone."""
+        self._add("held", "?, ?, ?", (part, self._next("held", part), to_row(held)))
+
     def add_change(self, part: int, change: Change) -> None:
         """Add the next change of an account.
 
@@ -246,7 +284,9 @@ class PlanRows:
             ValueError: There is a change of this contact already. It may also be raised later.
         """
         n = self._next("changes", part)
-        self._add("changes", "?, ?, ?, ?", (part, n, _ENCODER.encode(change.contact), to_row(change)))
+        operation = f"{change.operation} {change.list_id}" if change.list_id else change.operation
+        row = (part, n, operation, _ENCODER.encode(change.contact), to_row(change))
+        self._add("changes", "?, ?, ?, ?, ?", row)
         for person in dict.fromkeys(change.people):
             self._add("owners", "?, ?, ?", (part, person, n))
 
@@ -297,6 +337,10 @@ class PlanRows:
     def unasked(self, part: int) -> Rows[Unasked]:
         """Return the identifiers that were added to an account."""
         return Rows(self._spool, self._size("unasked", part), Unasked, "unasked", part)
+
+    def held(self, part: int) -> Rows[Held]:
+        """Return the contacts that are left alone in an account."""
+        return Rows(self._spool, self._size("held", part), Held, "held", part)
 
     def changes(self, part: int) -> Changes:
         """Return the changes that were added to an account."""

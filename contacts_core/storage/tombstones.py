@@ -136,10 +136,11 @@ def blocked(contacts: Sequence[Contact], storage: str | Path | None = None) -> S
         ConfigurationError: There are tombstones, and they cannot be read.
         StorageError: The same, because the database is unreachable or refuses.
     """
-    return _blocked(contacts, locate_storage(storage))
+    return blocked_in(locate_storage(storage), contacts)
 
 
-def _blocked(contacts: Sequence[Contact], own: Storage) -> Sequence[str]:
+def blocked_in(own: Storage, contacts: Sequence[Contact]) -> Sequence[str]:
+    """Return what `blocked` does, for a storage that was located already."""
     reasons = [""] * len(contacts)
     for located in tombstone_storages(own):
         if located.exists:
@@ -157,4 +158,4 @@ def guard(storage: str | Path | None) -> Callable[[Sequence[Contact]], Sequence[
         ConfigurationError: The storage is of an unknown kind, or a reference that cannot be resolved.
     """
     own = locate_storage(storage) if storage else None
-    return lambda contacts: _blocked(contacts, own or locate_storage())
+    return lambda contacts: blocked_in(own or locate_storage(), contacts)

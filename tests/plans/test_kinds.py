@@ -37,7 +37,7 @@ def test_every_kind_has_its_class_in_a_module_named_for_it() -> None:
 def test_a_kind_needs_a_capability_and_makes_its_change_by_an_operation_of_the_client() -> None:
     for kind in KINDS.values():
         assert issubclass(kind.capability, Provider)
-        assert callable(getattr(Contacts, kind.operation))
+        assert all(callable(getattr(Contacts, operation)) for operation in kind.stages)
 
 
 def test_people_are_told_each_kind_in_other_words() -> None:
@@ -62,7 +62,7 @@ class CloseAccount(Kind):
     name = "close-account"
     title = "Closing of customer accounts"
     done = "Every contact is verified to be gone."
-    operation = "delete_contacts"
+    stages = ("delete_contacts",)
 
     def change(self, change: Change, found_by: Collection[Identifier]) -> Change:
         """Give another reason."""

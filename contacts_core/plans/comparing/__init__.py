@@ -1,1 +1,25 @@
-"""Comparing the contacts of a source with those of a target: what plans that copy are made of."""
+"""Comparing the contacts of a source with those of a target: what plans that copy are made of.
+
+``compare`` is a generator of flows, as `contacts_core.plans.planning` has them; `check` and `check_async` run it.
+"""
+
+from __future__ import annotations
+
+from contacts_core.plans.comparing.api import check, check_async
+from contacts_core.plans.comparing.comparison import Comparison, compare
+from contacts_core.plans.comparing.field_map import FieldMap, FieldRule
+from contacts_core.plans.comparing.matching import Hold
+from contacts_core.plans.comparing.model import Compared, ComparisonRequest, ComparisonStatus
+
+__all__ = [
+    "Compared",
+    "Comparison",
+    "ComparisonRequest",
+    "ComparisonStatus",
+    "FieldMap",
+    "FieldRule",
+    "Hold",
+    "check",
+    "check_async",
+    "compare",
+]

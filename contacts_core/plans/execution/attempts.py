@@ -16,13 +16,14 @@ from attrs import evolve
 from contacts_core import operations
 from contacts_core.errors import ContactsError, Interrupted, ProviderError
 from contacts_core.models import Contact, Failure, Identifier, Job, Outcome
+from contacts_core.operations.upserting import WriteGuard
 from contacts_core.plans.change import Change
-from contacts_core.plans.change_operations import ChangeOperation
+from contacts_core.plans.change_operations import ChangeOperation, Standing
 from contacts_core.plans.planning import lookup
 from contacts_core.plans.receipts.reasons import OurWords
-from contacts_core.provider import Effect, Emit, Flow, GetsContacts, Provider, Request, Sleep, flows
+from contacts_core.provider import Blocking, Effect, Emit, Flow, GetsContacts, Provider, Request, Sleep, flows
 
-__all__ = ["CHANGED", "act", "cause", "is_unchanged", "jobs"]
+__all__ = ["CHANGED", "act", "cause", "jobs"]
 
 Read = Callable[[Sequence[Change]], Flow[Mapping[str, Contact]]]
 Send = Callable[[Sequence[Change]], Flow[Outcome]]
@@ -30,54 +31,86 @@ Send = Callable[[Sequence[Change]], Flow[Outcome]]
 MAX_ATTEMPTS = 4  # at one batch, before the whole step is retried
 PATIENCE_S = 5.0  # at most, between reading a contact and changing it, or between two attempts at a batch
 READ_METHODS = {"GET", "HEAD"}
-CHANGED = OurWords("the contact has other identifiers than when the plan was made, and is left alone")
+CHANGED = OurWords("the contact is not as it was when the plan was made, and is left alone")
+
+BLOCKED = OurWords("not written, because the person was erased")
 
 
-def is_unchanged(change: Change, contact: Contact) -> bool:
-    """Return whether a contact has the planned identifiers. Those to be removed may be gone already."""
-    current, planned = set(contact.identifiers), set(change.identifiers)
-    return planned - set(change.removes) <= current <= planned
+def act(
+    operation: ChangeOperation, changes: Sequence[Change], provider: Provider, guard: WriteGuard | None = None
+) -> Flow[Outcome]:
+    """Make those of these changes whose contacts are as they were when the plan was made.
 
+    In the outcome, missing contacts are ``absent``, and contacts that have changed have failed with the reason.
 
-def act(operation: ChangeOperation, changes: Sequence[Change], provider: Provider) -> Flow[Outcome]:
-    """Make those of these changes whose contacts have the planned identifiers.
-
-    In the outcome, missing contacts are ``absent``, and contacts with other identifiers have failed with the reason.
+    Args:
+        operation: The operation of all these changes.
+        changes: The changes.
+        provider: The account's provider.
+        guard: Says who must not be written, because they were erased.
     """
+    changes, blocked = yield from _guarded(operation, changes, guard)
     read: Read = partial(_read, provider)
-    if not isinstance(provider, GetsContacts) and _way(provider, changes) == "scan":  # once for all of them
+    if not operation.of_account and _scans(provider, changes):  # once for all of them
         contacts = yield from _read(provider, changes)
         read = partial(_already_read, contacts)
     batches = list(flows.chunks(changes, operation.batch_size(provider)))
-    sent = [operation.send(batch, provider, partial(_attempts, operation.name, batch, read)) for batch in batches]
+    sent = [operation.send(batch, provider, partial(_attempts, operation, batch, read)) for batch in batches]
     settled = yield from flows.run_together(sent, provider.concurrency)
     items = [[item for change in batch for item in operation.items(change)] for batch in batches]
-    return flows.added_up(operation.name, provider.name, items, settled, str)
+    return flows.added_up(operation.name, provider.name, items, settled, str, blocked)
+
+
+def _guarded(
+    operation: ChangeOperation, changes: Sequence[Change], guard: WriteGuard | None
+) -> Flow[tuple[Sequence[Change], Outcome]]:
+    """Return the changes that may be made, and the outcome of the others."""
+    written = [operation.written(change) for change in changes] if guard else []
+    contacts = [contact for contact in written if contact]
+    if guard is None or not contacts:
+        return changes, Outcome()
+    answers = iter((yield from Blocking(partial(guard, contacts))))
+    reasons = [next(answers) if contact else "" for contact in written]
+    failed = tuple(
+        Failure(item, BLOCKED)
+        for change, reason in zip(changes, reasons, strict=True)
+        if reason
+        for item in operation.items(change)
+    )
+    left = [change for change, reason in zip(changes, reasons, strict=True) if not reason]
+    return left, Outcome(requested=len(failed), failed=failed)
 
 
 def _attempts(
-    operation: str, changes: Sequence[Change], read: Read, name: Callable[[Change], str], send: Send
+    operation: ChangeOperation, changes: Sequence[Change], read: Read, name: Callable[[Change], str], send: Send
 ) -> Flow[Outcome]:
-    """Read the changes and change those that have the planned identifiers. Retry after a temporary error."""
+    """Read the contacts and change those that are as planned. Retry after a temporary error."""
     pauses, left = flows.pauses(PATIENCE_S, 0.1), MAX_ATTEMPTS
     while True:
         left -= 1
         found = yield from read(changes)
-        absent = tuple(name(change) for change in changes if change.contact not in found)
-        same = [change for change in changes if change.contact in found and is_unchanged(change, found[change.contact])]
-        failed = tuple(Failure(name(t), CHANGED) for t in changes if t.contact in found and t not in same)
-        unsent = Outcome(operation=operation, requested=len(absent) + len(failed), absent=absent, failed=failed)
-        if not same:
+        standing: dict[Standing, list[Change]] = {each: [] for each in Standing}
+        for change in changes:
+            standing[operation.standing(change, found)].append(change)
+        ready = standing[Standing.READY]
+        unsent = Outcome(
+            operation=operation.name,
+            requested=len(changes) - len(ready),
+            confirmed=tuple(map(name, standing[Standing.MADE])),
+            absent=tuple(map(name, standing[Standing.GONE])),
+            failed=tuple(Failure(name(change), CHANGED) for change in standing[Standing.CHANGED]),
+        )
+        if not ready:
             return unsent
         try:
-            done = yield from flows.with_effects(send(same), _hasty)
+            done = yield from flows.with_effects(send(ready), _hasty)
         except ContactsError as error:
             pause = _pause(error, next(pauses))
             if pause is None or pause > PATIENCE_S or not left:
                 raise
             yield from Sleep(pause)
         else:
-            return Outcome.merge(operation, done.provider, [done, unsent])
+            return Outcome.merge(operation.name, done.provider, [done, unsent])
 
 
 def _pause(error: ContactsError, usual: float) -> float | None:
@@ -103,11 +136,32 @@ def _hasty(effect: Effect | Emit[Any]) -> Effect | Emit[Any]:
 
 
 def _read(provider: Provider, changes: Sequence[Change]) -> Flow[Mapping[str, Contact]]:
-    """Return the contacts of these changes as they are now, by id. Find them by identifier if ids cannot be read."""
-    if isinstance(provider, GetsContacts) or _way(provider, changes) == "scan":
-        return (yield from lookup.by_id(provider, [change.contact for change in changes])).contacts
-    seen = yield from lookup.by_identifier(provider, _handles(provider, changes))
-    return {contact.id: contact for several in seen.found.matches.values() for contact in several}
+    """Return the contacts of these changes as they are now, by id.
+
+    They are found by identifier if ids cannot be read, and if they are to be created.
+    """
+    known, fresh = _known_and_fresh(changes)
+    found: dict[str, Contact] = {}
+    if known and (isinstance(provider, GetsContacts) or _way(provider, known) == "scan"):
+        found |= (yield from lookup.by_id(provider, [change.contact for change in known])).contacts
+    else:
+        fresh = changes
+    if fresh:
+        seen = yield from lookup.by_identifier(provider, _handles(provider, fresh))
+        found |= {contact.id: contact for several in seen.found.matches.values() for contact in several}
+    return found
+
+
+def _scans(provider: Provider, changes: Sequence[Change]) -> bool:
+    """Return whether reading these contacts means to read every contact."""
+    known, fresh = _known_and_fresh(changes)
+    by_id = known and not isinstance(provider, GetsContacts) and _way(provider, known) == "scan"
+    return bool(by_id or (fresh and _way(provider, fresh) == "scan"))
+
+
+def _known_and_fresh(changes: Sequence[Change]) -> tuple[Sequence[Change], Sequence[Change]]:
+    known = [change for change in changes if change.contact]
+    return known, [change for change in changes if not change.contact]
 
 
 def _way(provider: Provider, changes: Sequence[Change]) -> str:

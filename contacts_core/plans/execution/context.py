@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -15,13 +15,14 @@ from contacts_core.client import Contacts, connect
 from contacts_core.errors import ConfigurationError, StorageError
 from contacts_core.http.hooks import BeforeSend, EventHook
 from contacts_core.http.wire import request_id
+from contacts_core.models import Contact
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans import hooks
 from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import Plan
 from contacts_core.plans.receipts.reasons import OurWords, public_reason
-from contacts_core.plans.receipts.receipt import Signer
+from contacts_core.plans.receipts.receipt import Receipt, Signer
 from contacts_core.plans.receipts.stored import write_receipt
 from contacts_core.plans.receipts.touched import EarlierPlan, touched_identifiers
 from contacts_core.provider import Flow, Provider, Request
@@ -29,7 +30,7 @@ from contacts_core.storage.database import Storage, storage_error
 from contacts_core.storage.journal import Journal, Run, now
 from contacts_core.storage.leases import LEASE_S, Leases, Stopped
 from contacts_core.storage.pseudonyms import PseudonymKey
-from contacts_core.storage.tombstones import Tombstones, tombstone_storages
+from contacts_core.storage.tombstones import Tombstones, blocked_in, tombstone_storages
 
 __all__ = ["Runner", "Session", "Stopped", "conclude", "session"]
 
@@ -80,7 +81,7 @@ class Session:
         self._own: list[Contacts[Any]] = []
         self._lock = threading.Lock()
         self._plans: dict[str, Plan] = {}
-        self._views: dict[tuple[str, str], AccountView] = {}
+        self._views: dict[tuple[str, str, int], AccountView] = {}
         self._charged: set[str] = set()
         self.touched: dict[Any, bytearray] = {}
         self.identified: set[Any] = set()  # rounds whose account was checked to be the planned one
@@ -155,21 +156,32 @@ class Session:
                 self._views.clear()
             return self._plans[id]
 
-    def view_of_plan(self, id: str, account: str) -> AccountView:
-        """Return a run's plan for this account."""
+    def stages(self, id: str, account: str) -> int:
+        """Return how many stages a run has in this account."""
+        plan = self.plan(id)
+        return len(plan.by_account[account].stages(kind_of(plan.kind)))
+
+    def view_of_plan(self, id: str, account: str, stage: int = 0) -> AccountView:
+        """Return one stage of a run's plan for this account; stages are counted from 0."""
         plan = self.plan(id)
         with self._lock:
-            if (id, account) not in self._views:
-                self._views[id, account] = AccountView(plan, plan.by_account[account])
-            return self._views[id, account]
+            if (id, account, stage) not in self._views:
+                part = plan.by_account[account]
+                stages = part.stages(kind_of(plan.kind))
+                self._views[id, account, stage] = AccountView(plan, part, stages[stage])
+            return self._views[id, account, stage]
 
-    def view(self, id: str, account: str) -> tuple[AccountView, Runner]:
-        """Return a run's plan for this account, and the account.
+    def guard(self, contacts: Sequence[Contact]) -> Sequence[str]:
+        """Return for each contact why it must not be written; empty if it may."""
+        return blocked_in(self.storage, contacts)
+
+    def view(self, id: str, account: str, stage: int = 0) -> tuple[AccountView, Runner]:
+        """Return one stage of a run's plan for this account, and the account.
 
         Raises:
             ConfigurationError: The account is unknown, or has another provider than when it was planned.
         """
-        view, runner = self.view_of_plan(id, account), self.runner(account)
+        view, runner = self.view_of_plan(id, account, stage), self.runner(account)
         if runner.provider.name != view.part.provider:
             current, planned = runner.provider.name, view.part.provider
             raise ConfigurationError(
@@ -281,10 +293,15 @@ def _conclude(
         why = f"{state}, and its receipt could not be written: {public_reason(error, key)}"
         journal.end(run, "failed", f"{why}; {reason}" if reason else why, None, forget=False)
         return
-    if journal.end(run, state, reason, name, forget=receipt.complete or state == "refused"):
+    if journal.end(run, state, reason, name, forget=_is_over(plan, receipt)):
         hooks.run_finished(receipt)
     else:
         journal.drop_receipt(name)
+
+
+def _is_over(plan: Plan, receipt: Receipt) -> bool:
+    """Return whether nothing is left to do with a plan. One that can be undone is kept until it is deleted."""
+    return receipt.state == "refused" or (receipt.complete and not kind_of(plan.kind).can_be_undone)
 
 
 def _conclude_earlier(

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contacts_core.errors import PlanRefused
 from contacts_core.models import Contact
 from contacts_core.plans.change import Change
+from contacts_core.plans.change_operations import is_unchanged
 from contacts_core.plans.execution.account_view import AccountView
-from contacts_core.plans.execution.attempts import is_unchanged
 from contacts_core.plans.model import AccountPlan
 from contacts_core.plans.planning import lookup
 from contacts_core.plans.receipts.reasons import OurWords
@@ -39,7 +39,7 @@ class Recheck:
 
     def __init__(self, view: AccountView) -> None:
         """Begin with nothing seen."""
-        self._changes = view.part.changes
+        self._changes = view.changes
         self._states = bytearray(len(self._changes))
         self._same = bytearray(len(self._changes))
         self._new = set[str]()

@@ -13,10 +13,31 @@ from cattrs import Converter
 from contacts_core.formats import job_from_plain, plain
 from contacts_core.models import Job
 
-__all__ = ["AccountWork", "Reasons", "StepResult", "from_recorded", "to_recorded"]
+__all__ = ["AccountWork", "Reasons", "StageWork", "StepResult", "from_recorded", "to_recorded"]
 
 T = TypeVar("T")
 Reasons = Mapping[int, str]  # by index
+
+
+@frozen
+class StageWork:
+    """What there is to do in one stage.
+
+    Attributes:
+        operation: Its operation.
+        steps: Numbers of the steps of the plan that have contacts to change.
+        targets: How many contacts are verified.
+        identifiers: How many identifiers are verified.
+        paths: The ways to verify, see `Kind.verification_paths`.
+        whole: Those paths that read everything at once.
+    """
+
+    operation: str
+    steps: tuple[int, ...]
+    targets: int
+    identifiers: int
+    paths: tuple[str, ...]
+    whole: tuple[str, ...]
 
 
 @frozen
@@ -24,19 +45,11 @@ class AccountWork:
     """What there is to do in an account.
 
     Attributes:
-        steps: Numbers of the steps of the plan that have contacts to change.
-        targets: How many contacts are verified.
-        identifiers: How many identifiers are verified.
-        paths: The ways to verify, see `Kind.verification_paths`.
-        whole: Those paths that read everything at once.
+        stages: The stages, in their order.
         poll: Seconds between two looks at the vendor's jobs, at most.
     """
 
-    steps: tuple[int, ...]
-    targets: int
-    identifiers: int
-    paths: tuple[str, ...]
-    whole: tuple[str, ...]
+    stages: tuple[StageWork, ...]
     poll: float
 
 

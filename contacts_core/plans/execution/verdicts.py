@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from attrs import evolve, field, frozen
 
@@ -16,7 +16,18 @@ __all__ = ["Evidence", "results"]
 
 ABSENT, PRESENT, UNKNOWN = "absent", "present", "unknown"
 NOT_FOUND = "no contact was found"
-BY = {"get": "by id", "find": "by look-up", "list": "on the list"}
+BY = {
+    "get": "by id",
+    "find": "by look-up",
+    "list": "on the list",
+    "values": "by its values",
+    "settings": "among the account's lists and fields",
+    "consent": "among the statements of consent",
+}
+
+
+Answer: TypeAlias = tuple[Identifier, str, str]
+"""An identifier, its state, and the reason."""
 
 
 @frozen
@@ -36,6 +47,7 @@ class Evidence:
         stopped: Why the work ended early; empty if it did not.
         pending: Number of jobs that the vendor had not finished.
         unread: Why nothing at all was read again; empty if it was.
+        reasons: What shows that a change was not made, by the index of the contact, where more is known than that.
     """
 
     paths: Sequence[str] = ()
@@ -50,21 +62,35 @@ class Evidence:
     stopped: str = ""
     pending: int = 0
     unread: str = ""
+    reasons: Mapping[int, str] = field(factory=dict[int, str])
+
+    @property
+    def doubtful(self) -> Collection[int]:
+        """Indexes of contacts whose change was not made, or may not have been."""
+        return {*self.targets, *self.unread_targets}
 
 
-def results(view: AccountView, evidence: Evidence, key: PseudonymKey) -> Iterator[dict[str, Any]]:
-    """Yield the result of each person in one account, with pseudonyms for identifiers."""
-    if not (evidence.paths or evidence.unread):
-        evidence = evolve(evidence, unread="this vendor offers no way to read again")
-    for people, indexes in view.people():
-        account = _Results(view, evidence, view.subjects(n for several in indexes.values() for n in several), indexes)
-        for person in people:
-            answers = account.identifiers(person)
-            state, reason = account.person(person, answers)
+def results(stages: Sequence[tuple[AccountView, Evidence]], key: PseudonymKey) -> Iterator[dict[str, Any]]:
+    """Yield the result of each person in one account, with pseudonyms for identifiers.
+
+    Args:
+        stages: The stages of the plan in this account, each with what its last reads showed. A person has the worst
+            result of the stages that are about them.
+        key: The receipt key.
+    """
+    known = [(view, _with_doubt(evidence)) for view, evidence in stages]
+    for several in zip(*(view.people() for view, _ in known), strict=True):
+        accounts = [
+            _Results(view, evidence, view.subjects(n for found in indexes.values() for n in found), indexes)
+            for (view, evidence), (_, indexes) in zip(known, several, strict=True)
+        ]
+        for person in several[0][0]:
+            about = _about(person, accounts)
+            answers, state, reason = _worst([each.of(person) for each in about], known[0][0].kind.goal)
             yield {
-                "account": view.part.account,
+                "account": known[0][0].part.account,
                 "person": person.number,
-                "found": account.found(person),
+                "found": len({contact for each in about for contact in each.found(person)}),
                 "state": state,
                 "reason": reason,
                 "identifiers": [
@@ -74,7 +100,40 @@ def results(view: AccountView, evidence: Evidence, key: PseudonymKey) -> Iterato
             }
 
 
-Answer = tuple[Identifier, str, str]
+def _about(person: DataSubject, accounts: Sequence[_Results]) -> Sequence[_Results]:
+    """Return the stages that tell what became of a person.
+
+    Whoever is to be absent is absent, also if a statement of consent about them could not be written.
+    """
+    about = [each for each in accounts if each.is_about(person)]
+    if accounts[0].goal == ABSENT:
+        about = [each for each in about if not each.of_account] or about
+    return about or accounts[-1:]
+
+
+def _with_doubt(evidence: Evidence) -> Evidence:
+    if evidence.paths or evidence.unread:
+        return evidence
+    return evolve(evidence, unread="this vendor offers no way to read again")
+
+
+def _worst(found: Sequence[tuple[Sequence[Answer], str, str]], goal: str) -> tuple[Sequence[Answer], str, str]:
+    """Return the worst of several results for one person, for them and for each of their identifiers."""
+    if len(found) == 1:
+        return found[0]
+
+    def badness(state: str) -> int:
+        return (goal, UNKNOWN).index(state) if state in (goal, UNKNOWN) else 2
+
+    _, state, _ = max(found, key=lambda each: badness(each[1]))
+    reason = "; ".join(dict.fromkeys(reason for _, each, reason in found if each == state and reason))
+    answers: dict[Identifier, Answer] = {}
+    for several, _, _ in found:
+        for answer in several:
+            known = answers.get(answer[0])
+            if known is None or badness(answer[1]) > badness(known[1]):
+                answers[answer[0]] = answer
+    return tuple(answers.values()), state, reason
 
 
 class _Results:
@@ -88,17 +147,36 @@ class _Results:
         indexes: Mapping[int, Sequence[int]],
     ) -> None:
         self._view, self._evidence, self._subjects, self._indexes = view, evidence, subjects, indexes
-        leaves = view.operation.leaves
         # What was to be reached, and what is reached if the change was not made.
-        self._made, self._unmade = (ABSENT, PRESENT) if leaves else (PRESENT, ABSENT)
+        self._made, self._unmade = (ABSENT, PRESENT) if view.kind.goal == ABSENT else (PRESENT, ABSENT)
+
+    @property
+    def goal(self) -> str:
+        """The state that the plan is to reach for every person."""
+        return self._view.kind.goal
+
+    @property
+    def of_account(self) -> bool:
+        """Whether the stage changes the account itself."""
+        return self._view.operation.of_account
+
+    def is_about(self, person: DataSubject) -> bool:
+        """Return whether the stage is about a person."""
+        return self._view.is_about_everybody or bool(self.indexes_of(person))
 
     def indexes_of(self, person: DataSubject) -> Sequence[int]:
         """Return the indexes of this person's contacts."""
         return self._indexes.get(person.number, ())
 
-    def found(self, person: DataSubject) -> int:
-        """Return how many of their contacts the plan found."""
-        return sum(n < len(self._view.part.changes) for n in self.indexes_of(person))
+    def of(self, person: DataSubject) -> tuple[Sequence[Answer], str, str]:
+        """Return the state of each identifier of a person, and theirs, with the reason."""
+        answers = self.identifiers(person)
+        return answers, *self.person(person, answers)
+
+    def found(self, person: DataSubject) -> set[str]:
+        """Return the ids of their contacts that the plan found."""
+        count = len(self._view.changes)
+        return {id for n in self.indexes_of(person) if n < count and (id := self._subjects[n].contact)}
 
     def identifiers(self, person: DataSubject) -> list[Answer]:
         """Return the state of each identifier, with the reason."""
@@ -152,13 +230,14 @@ class _Results:
             return UNKNOWN, "there was no id or identifier to read again"
         only = ", the only way there is" if len(evidence.paths) == 1 else ""
         if not operation.leaves:
-            return PRESENT, f"there: {' and '.join(BY[path] for path in used)}{only}"
+            return self._made, f"there: {' and '.join(BY[path] for path in used)}{only}"
         before = "not found any more" if self.found(person) else "was not there and is not"
         return ABSENT, f"{before}: {' and '.join(BY[path] for path in used)}{only}"
 
     def _why(self, indexes: Sequence[int]) -> list[str]:
         evidence = self._evidence
         return [
+            *dict.fromkeys(evidence.reasons[n] for n in indexes if n in evidence.reasons),
             *dict.fromkeys(evidence.failed[n] for n in indexes if n in evidence.failed),
             *([f"{evidence.pending} job(s) of the vendor not finished"] if evidence.pending else []),
             *([f"the work was stopped: {evidence.stopped}"] if evidence.stopped else []),

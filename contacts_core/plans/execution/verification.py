@@ -8,8 +8,9 @@ from attrs import field, frozen
 
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans.change import Change
+from contacts_core.plans.change_operations import is_unchanged
 from contacts_core.plans.execution.account_view import AccountView
-from contacts_core.plans.execution.attempts import CHANGED, is_unchanged
+from contacts_core.plans.execution.attempts import CHANGED
 from contacts_core.plans.planning import lookup
 from contacts_core.provider import Flow, GetsContacts, Provider
 
@@ -29,6 +30,7 @@ class Seen:
         outside_plan: Identifiers that a contact outside the plan has.
         unread: What was not found, though the read proves nothing, with the reason.
         unasked: Identifiers that the vendor cannot look up, with the reason.
+        reasons: What shows that a change was not made, where more is known than that.
     """
 
     targets: tuple[int, ...] = ()
@@ -37,11 +39,12 @@ class Seen:
     outside_plan: tuple[int, ...] = ()
     unread: Mapping[int, str] = field(factory=dict[int, str])
     unasked: Mapping[int, str] = field(factory=dict[int, str])
+    reasons: Mapping[int, str] = field(factory=dict[int, str])
 
 
 def paths(view: AccountView, provider: Provider) -> tuple[str, ...]:
     """Return the ways in which the plan can be verified there; see `ChangeOperation.verification_paths`."""
-    ids_only = bool(view.missing) or any(not change.identifiers for change in view.part.changes)
+    ids_only = bool(view.missing) or any(not change.identifiers for change in view.changes)
     return view.operation.verification_paths(provider, ids_only=ids_only, identifiers=bool(len(view.sought)))
 
 
@@ -52,8 +55,10 @@ def reads_all(view: AccountView, provider: Provider, path: str) -> bool:
             return True
         case "get":
             return not isinstance(provider, GetsContacts)
-        case _:
+        case "find":
             return lookup.way(provider, view.sought) == "scan"
+        case _:
+            return view.operation.reads_back_all(provider)
 
 
 def look(view: AccountView, provider: Provider, path: str, indexes: Sequence[int]) -> Flow[Seen]:
@@ -63,7 +68,14 @@ def look(view: AccountView, provider: Provider, path: str, indexes: Sequence[int
     known = view.subjects(indexes)
     if path == "get":
         return (yield from _read(view, provider, known))
-    return (yield from _read_list(view, provider, known))
+    if path == "list":
+        return (yield from _read_list(view, provider, known))
+    read = yield from view.operation.read_back(known, provider)
+    return Seen(
+        targets=tuple(n for n in known if n in read.unmade),
+        unread={n: scrub(reason) for n, reason in read.unread.items()},
+        reasons=read.unmade,
+    )
 
 
 def _read(view: AccountView, provider: Provider, known: Mapping[int, Change]) -> Flow[Seen]:
@@ -85,13 +97,17 @@ def _read(view: AccountView, provider: Provider, known: Mapping[int, Change]) ->
 
 
 def _read_list(view: AccountView, provider: Provider, known: Mapping[int, Change]) -> Flow[Seen]:
-    ids = [change.contact for change in known.values()]
-    on_list = yield from lookup.on_list(provider, view.plan.list_id, ids, control=True)
-    leaves = view.operation.leaves
-    return Seen(
-        targets=tuple(n for n, change in known.items() if (change.contact in on_list.ids) == leaves),
-        unread=dict.fromkeys(known, on_list.unproven) if on_list.unproven else {},
-    )
+    lists: dict[str, dict[int, Change]] = {}
+    for n, change in known.items():
+        lists.setdefault(change.list_id or view.plan.list_id, {})[n] = change
+    targets: list[int] = []
+    unread: dict[int, str] = {}
+    for list_id, changes in lists.items():
+        ids = [change.contact for change in changes.values()]
+        on_list = yield from lookup.on_list(provider, list_id, ids, control=True)
+        targets += [n for n, change in changes.items() if (change.contact in on_list.ids) == view.operation.leaves]
+        unread |= dict.fromkeys(changes, on_list.unproven) if on_list.unproven else {}
+    return Seen(targets=tuple(sorted(targets)), unread=unread)
 
 
 def _look_up(view: AccountView, provider: Provider, indexes: Sequence[int]) -> Flow[Seen]:

@@ -11,6 +11,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from types import NoneType
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -33,10 +34,11 @@ from contacts_core.plans import hooks
 from contacts_core.plans.execution import attempts, recheck, verification
 from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.execution.context import Runner, Session, Stopped, session
-from contacts_core.plans.execution.step_results import AccountWork, StepResult, from_recorded, to_recorded
+from contacts_core.plans.execution.step_results import AccountWork, StageWork, StepResult, from_recorded, to_recorded
 from contacts_core.plans.execution.verdicts import Evidence, results
 from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.receipts.reasons import OurWords, public_reason, public_reasons
+from contacts_core.plans.receipts.touched import pseudonym
 from contacts_core.provider import flows
 from contacts_core.storage.journal import Run
 from contacts_core.storage.tombstones import Tombstones, tombstone_storages
@@ -50,6 +52,9 @@ CHECK = "contacts.check"
 READ_BATCH_SIZE = 1000  # contacts or identifiers that a verifying step reads at most
 LONGEST_PAUSE_S = 30.0  # at most, between two verifying reads
 TIMEOUT_S = 900.0
+MOST_REASONS = 20  # noted of one stage
+NOT_BEGUN = "not begun, because an earlier stage was not verified"
+LEFT_OUT = "left out, because an earlier stage was not verified for this person"
 
 
 class AccountRun(NamedTuple):
@@ -102,7 +107,8 @@ def work_on_account(run: str, number: int, account: str) -> None:
         except (StorageError, SQLAlchemyError):
             raise  # the run continues when it can be recorded again
         except Exception as error:  # noqa: BLE001 - whatever happens, the run ends with a result for every person
-            evidence = Evidence(stopped=public_reason(error, session().key), unread="not read again")
+            stopped = Evidence(stopped=public_reason(error, session().key), unread="not read again")
+            evidence = [stopped] * session().stages(at.run, at.account)
         _finish(at, evidence)
 
 
@@ -126,20 +132,52 @@ class _Work:
             waited += pause
             yield
 
-    def evidence(self) -> Evidence:
-        """Do the steps, wait for the vendor's jobs, and verify."""
+    def evidence(self) -> list[Evidence]:
+        """Work on one stage after the other, each verified before the next begins. Return the evidence of each.
+
+        A stage that was not verified for some people leaves these out of the later ones. If it is about the account
+        itself, or broke off, no later stage begins.
+        """
         work = _begin(self._at)
+        found: list[Evidence] = []
+        left_out: set[int] = set()
+        stopped = ""
+        for n, stage in enumerate(work.stages):
+            if stopped:
+                found.append(Evidence(stopped=stopped, unread=NOT_BEGUN))
+                continue
+            found.append(self._stage(work, n, stage, left_out))
+            stopped = self._gate(n, found[n], left_out)
+        for n, stage in enumerate(work.stages[:-1]):  # a later stage may have undone it
+            if found[n].unread != NOT_BEGUN:
+                found[n] = self._verified(n, stage, found[n])
+        return found
+
+    def _gate(self, n: int, evidence: Evidence, left_out: set[int]) -> str:
+        """Add the people to be left out of later stages, or return why none may begin."""
+        doubtful = evidence.doubtful
+        view = session().view_of_plan(self._at.run, self._at.account, n)
+        changes = view.subjects(doubtful)
+        left_out |= {person for change in changes.values() for person in change.people}
+        if evidence.stopped:
+            return evidence.stopped
+        if evidence.unread or any(not change.people for change in changes.values()):
+            return f"{view.operation.name} was not verified"
+        return ""
+
+    def _stage(self, work: AccountWork, n: int, stage: StageWork, left_out: AbstractSet[int]) -> Evidence:
+        """Do the steps of one stage, wait for the vendor's jobs, and verify."""
         failed: dict[int, str] = {}
         jobs: list[Job] = []
         stopped = ""
-        for number in work.steps:
-            result = _act(self._at, number)
+        for number in stage.steps:
+            result = _act(self._at, n, number, left_out)
             pauses = self._pauses(LONGEST_PAUSE_S)
             while result.again:
                 self._requested_pause = result.pause
                 if next(pauses, self) is not None:
                     break
-                result = _act(self._at, number)
+                result = _act(self._at, n, number, left_out)
             failed |= result.failed
             jobs += result.jobs
             if stopped := result.stopped:
@@ -149,24 +187,26 @@ class _Work:
         while pending and next(pauses, self) is None:
             pending = [job for job in _read_jobs(self._at, pending) if not job.finished]
         _add_tombstones(self._at)
-        evidence = Evidence(paths=work.paths, failed=failed, stopped=stopped, pending=len(pending))
-        return self._verified(work, evidence)
+        evidence = Evidence(paths=stage.paths, failed=failed, stopped=stopped, pending=len(pending))
+        return self._verified(n, stage, evidence)
 
-    def _verified(self, work: AccountWork, evidence: Evidence) -> Evidence:
+    def _verified(self, n: int, work: StageWork, evidence: Evidence) -> Evidence:
         """Read again, path by path, until no contact is found or the time is over."""
         pauses = self._pauses(LONGEST_PAUSE_S)
         for path in work.paths:
             left = list(range(work.identifiers if path == "find" else work.targets))
             outside_plan, changed = set[int](), set[int]()
             unread: dict[int, str] = {}
+            reasons: dict[int, str] = {}
             unasked = dict(evidence.unasked)
             while left:
                 shown: set[int] = set()
-                unread = {}
+                unread, reasons = {}, {}
                 size = len(left) if path in work.whole else READ_BATCH_SIZE
                 for chunk in flows.chunks(left, size):
-                    seen = _read(self._at, path, list(chunk))
+                    seen = _read(self._at, n, path, list(chunk))
                     unread |= seen.unread
+                    reasons |= seen.reasons
                     unasked |= seen.unasked
                     shown |= {*seen.targets, *seen.identifiers}
                     outside_plan |= set(seen.outside_plan)
@@ -185,7 +225,12 @@ class _Work:
                 )
             else:
                 evidence = evolve(
-                    evidence, targets=still, unread_targets=unread, changed=sorted(changed), unasked=unasked
+                    evidence,
+                    targets=still,
+                    unread_targets=unread,
+                    changed=sorted(changed),
+                    unasked=unasked,
+                    reasons=reasons,
                 )
         return evidence
 
@@ -245,9 +290,11 @@ def _check(at: AccountRun) -> bool:
         with here.watched(runner) as exchanges:
             body["exchanges"] = exchanges
             runner.run(recheck.same_account(view.part, runner.provider))
-            seen = runner.run(recheck.recheck(view, runner.provider))
-        body["touch"] = seen.unchanged
-        body["changes"] = seen.differences if strict else 0
+            if view.kind.strict:
+                seen = runner.run(recheck.recheck(view, runner.provider))
+                body["touch"] = seen.unchanged
+                body["changes"] = seen.differences if strict else 0
+        body["all"] = not view.kind.strict  # each contact is read before it is changed, and left alone if it differs
     except StorageError:
         raise
     except ContactsError as error:
@@ -288,31 +335,38 @@ def _tombstones(here: Session) -> list[Tombstones]:
 def _begin(at: AccountRun) -> AccountWork:
     """Return what there is to do."""
     here = session()
-    view, runner = _account(here, at, again=True)
+    _, runner = _account(here, at, again=True)
     touch = _touched(here, at)
-    paths = verification.paths(view, runner.provider)
-    numbers = [s.number for s in view.part.steps if any(touch[s.first : s.first + s.count])]
-    return AccountWork(
-        steps=tuple(numbers),
-        targets=view.subject_count,
-        identifiers=len(view.sought),
-        paths=paths,
-        whole=tuple(path for path in paths if verification.reads_all(view, runner.provider, path)),
-        poll=operations.poll_interval(runner.provider),
-    )
+    stages: list[StageWork] = []
+    for n in range(here.stages(at.run, at.account)):
+        view = here.view_of_plan(at.run, at.account, n)
+        paths = verification.paths(view, runner.provider)
+        stages.append(
+            StageWork(
+                operation=view.stage.operation,
+                steps=tuple(s.number for s in view.stage.steps if any(touch[s.first : s.first + s.count])),
+                targets=view.subject_count,
+                identifiers=len(view.sought),
+                paths=paths,
+                whole=tuple(path for path in paths if verification.reads_all(view, runner.provider, path)),
+            )
+        )
+    return AccountWork(stages=tuple(stages), poll=operations.poll_interval(runner.provider))
 
 
 @_step("act", StepResult)
-def _act(at: AccountRun, number: int) -> StepResult:
-    """Attempt one step of the plan."""
+def _act(at: AccountRun, stage: int, number: int, left_out: AbstractSet[int]) -> StepResult:
+    """Attempt one step of the plan, without what is for people who are left out."""
     here = session()
-    view, runner = _account(here, at)
+    view, runner = _account(here, at, stage)
     part, step = view.part, view.part.steps[number - 1]
-    touch = _touched(here, at)
-    planned = {n: change for n, change in enumerate(part.of(step), step.first) if touch[n]}
+    touch, first = _touched(here, at), view.stage.first
+    planned = {n - first: change for n, change in enumerate(part.of(step), step.first) if touch[n]}
+    barred = {n for n, change in planned.items() if not left_out.isdisjoint(change.people)} if left_out else set[int]()
+    planned = {n: change for n, change in planned.items() if n not in barred}
     indexes = list(planned)
     here.journal.reached(at.run, at.account, "working", step.first, len(part.changes))
-    touched = [here.key.contact(at.account, change.contact) for change in planned.values()]
+    touched = [pseudonym(here.key, at.account, change) for change in planned.values()]
     about = {"round": at.round, "step": number, "operation": step.operation}
     body: dict[str, Any] = {**about, "contacts": len(indexes), "touched": touched}
     entry = here.journal.began(at.run, at.account, "step", body)
@@ -320,7 +374,8 @@ def _act(at: AccountRun, number: int) -> StepResult:
     outcome = Outcome(operation=step.operation, provider=part.provider)
     with here.watched(runner) as exchanges:
         try:
-            outcome = runner.run(attempts.act(view.operation, list(planned.values()), runner.provider))
+            changes = list(planned.values())
+            outcome = runner.run(attempts.act(view.operation, changes, runner.provider, here.guard))
         except ContactsError as error:
             cause = attempts.cause(error)
             outcome = error.outcome if isinstance(error, Interrupted) else outcome
@@ -329,6 +384,7 @@ def _act(at: AccountRun, number: int) -> StepResult:
     reasons = public_reasons(outcome.failed)
     items = view.operation.items
     failed = {n: reasons[item] for n, change in planned.items() for item in items(change) if item in reasons}
+    failed |= dict.fromkeys(barred, LEFT_OUT)
     counts = {
         "state": outcome.state.value if not stopped else "failed",
         "confirmed": outcome.succeeded_count,
@@ -377,10 +433,10 @@ def _add_tombstones(at: AccountRun) -> None:
 
 
 @_step("read", verification.Seen)
-def _read(at: AccountRun, path: str, indexes: list[int]) -> verification.Seen:
+def _read(at: AccountRun, stage: int, path: str, indexes: list[int]) -> verification.Seen:
     """Read again by one path."""
     here = session()
-    view, runner = _account(here, at)
+    view, runner = _account(here, at, stage)
     total = len(view.sought) if path == "find" else view.subject_count
     here.journal.reached(at.run, at.account, "verifying", total - len(indexes), total, path)
     entry = here.journal.began(at.run, at.account, "read", {"round": at.round, "path": path, "asked": len(indexes)})
@@ -390,7 +446,7 @@ def _read(at: AccountRun, path: str, indexes: list[int]) -> verification.Seen:
             seen = runner.run(verification.look(view, runner.provider, path, indexes))
         except ContactsError as error:
             trouble = public_reason(error, here.key)
-    shown = [here.key.contact(at.account, change.contact) for change in view.subjects(seen.targets).values()]
+    shown = [pseudonym(here.key, at.account, change) for change in view.subjects(seen.targets).values()]
     having = view.sought.at(sorted({*seen.identifiers, *seen.outside_plan}))
     shown += [here.key.identifier(identifier) for identifier in having.values()]
     doubts = "; ".join(dict.fromkeys(seen.unread.values()))
@@ -400,18 +456,46 @@ def _read(at: AccountRun, path: str, indexes: list[int]) -> verification.Seen:
 
 
 @_step("finish", NoneType)
-def _finish(at: AccountRun, evidence: Evidence) -> None:
+def _finish(at: AccountRun, evidence: Sequence[Evidence]) -> None:
     """Record the results. The last account ends the run."""
     here = session()
-    view = here.view_of_plan(at.run, at.account)
-    here.journal.note_results(at.run, at.account, at.round, results(view, evidence, here.key))
+    stages = [(here.view_of_plan(at.run, at.account, n), each) for n, each in enumerate(evidence)]
+    view = stages[0][0]
+    if not view.kind.about_people or len(stages) > 1:
+        _note_stages(here, at, stages)
+    here.journal.note_results(at.run, at.account, at.round, results(stages, here.key))
     total = len(view.part.changes)
     here.journal.reached(at.run, at.account, "done", total, total)
     run = here.journal.run(at.run)
     ended = here.journal.ended_accounts(at.run, at.round)
     if len(ended) == len(run.accounts):
         states = {state for counts in ended.values() for state in counts}
-        here.conclude(run, "done" if states <= {view.kind.goal} else "incomplete", "")
+        reached = states <= {view.kind.goal} and _stages_reached(here, run)
+        here.conclude(run, "done" if reached else "incomplete", "")
+
+
+def _note_stages(here: Session, at: AccountRun, stages: Sequence[tuple[AccountView, Evidence]]) -> None:
+    """Record how many changes of each stage were verified."""
+    for view, evidence in stages:
+        unmade, unread = len(evidence.targets), len({*evidence.unread_targets} - {*evidence.targets})
+        if evidence.unread or not evidence.paths:
+            unmade, unread = 0, view.subject_count
+        body = {
+            "round": at.round,
+            "operation": view.operation.name,
+            "changes": view.subject_count,
+            "verified": view.subject_count - unmade - unread,
+            "unmade": unmade,
+            "unknown": unread,
+            "reasons": list(dict.fromkeys(filter(None, [evidence.stopped, *evidence.reasons.values()])))[:MOST_REASONS],
+        }
+        here.journal.note(at.run, at.account, "stage", body)
+
+
+def _stages_reached(here: Session, run: Run) -> bool:
+    """Return whether every change of every stage was verified, also those that are about no person."""
+    noted = (event.body for event in here.journal.events(run.id, "stage"))
+    return not any(body["unmade"] + body["unknown"] for body in noted if body["round"] == run.round)
 
 
 @_step("wake", float)
@@ -432,7 +516,8 @@ def _touched(here: Session, at: AccountRun) -> bytearray:
     if at not in here.touched:
         checked = [e.body for e in here.journal.events(at.run, "checked", at.account) if e.ended_at]
         flags = bytearray(len(here.view_of_plan(at.run, at.account).part.changes))
-        for n in next(body["touch"] for body in reversed(checked) if body["round"] == at.round):
+        body = next(body for body in reversed(checked) if body["round"] == at.round)
+        for n in range(len(flags)) if body.get("all") else body["touch"]:
             flags[n] = True
         here.touched[at] = flags
     return here.touched[at]
@@ -456,8 +541,8 @@ def check_accounts(here: Session, run: Run) -> None:
             continue
 
 
-def _account(here: Session, at: AccountRun, *, again: bool = False) -> tuple[AccountView, Runner]:
-    """Return the plan's part for this account, and the account, checked to be the planned one.
+def _account(here: Session, at: AccountRun, stage: int = 0, *, again: bool = False) -> tuple[AccountView, Runner]:
+    """Return a stage of the plan for this account, and the account, checked to be the planned one.
 
     Each process asks the vendor once for each round, or ``again``.
 
@@ -466,7 +551,7 @@ def _account(here: Session, at: AccountRun, *, again: bool = False) -> tuple[Acc
     """
     if again or at not in here.identified:
         _identify(here, at)
-    return here.view(at.run, at.account)
+    return here.view(at.run, at.account, stage)
 
 
 def _identify(here: Session, at: AccountRun) -> None:

@@ -6,15 +6,19 @@ from collections.abc import Mapping
 
 from contacts_core.plans.kinds.add_to_list import AddToList
 from contacts_core.plans.kinds.base import Kind
+from contacts_core.plans.kinds.copy import Copy
 from contacts_core.plans.kinds.delete import Delete
 from contacts_core.plans.kinds.erase import Erase
 from contacts_core.plans.kinds.remove_from_list import RemoveFromList
 from contacts_core.plans.kinds.remove_identifier import RemoveIdentifier
+from contacts_core.plans.kinds.undo import Undo
+from contacts_core.plans.kinds.upsert import Upsert
 
 __all__ = ["KINDS", "Kind", "kind_of"]
 
 KINDS: Mapping[str, Kind] = {
-    kind.name: kind for kind in (Erase(), Delete(), RemoveIdentifier(), RemoveFromList(), AddToList())
+    kind.name: kind
+    for kind in (Erase(), Delete(), RemoveIdentifier(), RemoveFromList(), AddToList(), Upsert(), Copy(), Undo())
 }
 
 

@@ -13,5 +13,5 @@ class AddToList(Kind):
     name = "add-to-list"
     title = "Addition to a list"
     done = "Everybody is verified to be on the list."
-    operation = "add_to_list"
+    stages = ("add_to_list",)
     outside_plan = ("unknown", "a contact has it that was not there when the plan was made")

@@ -20,30 +20,46 @@ class Kind:
         name: Its name in files and on the command line.
         title: What it is called in a report.
         done: What a report says when everything is verified.
-        operation: Name of the operation of its changes; see `contacts_core.plans.change_operations`.
+        stages: Names of the operations of its changes, in their order; see `contacts_core.plans.change_operations`.
+            Each stage is verified before the next one begins. A plan has those that it has changes for.
+        main: The operation that the plan is for; by default the first one.
         outside_plan: What is concluded, with the reason, if an identifier is found at a contact outside the plan.
         leaves_tombstones: Whether identifiers of its people are kept as tombstones.
+        strict: Whether nothing at all is done if a contact has changed since the plan was made. Otherwise those that
+            have changed are left alone, and the others are worked on.
+        about_people: Whether people are given, and the first stage is about all of them, also about those who were not
+            found. Otherwise a plan is about those whom it changes, and may find that nothing is left to do.
+        can_be_undone: Whether the plan is kept when its run is complete, so that it can be undone.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     done: ClassVar[str]
-    operation: ClassVar[str]
+    stages: ClassVar[tuple[str, ...]]
+    main: ClassVar[str] = ""
     outside_plan: ClassVar[tuple[str, str]] = (
         "present",
         "found at another contact: re-created, or new since the plan was made",
     )
     leaves_tombstones: ClassVar[bool] = False
+    strict: ClassVar[bool] = True
+    about_people: ClassVar[bool] = True
+    can_be_undone: ClassVar[bool] = False
 
     @property
     def changes_by(self) -> ChangeOperation:
-        """The operation of its changes."""
-        return operation_of(self.operation)
+        """The operation that the plan is for."""
+        return operation_of(self.main or self.stages[0])
 
     @property
     def capability(self) -> type[Provider]:
         """What a provider needs for it."""
         return self.changes_by.capability
+
+    @property
+    def needs_list(self) -> bool:
+        """Whether the plan is about one list."""
+        return self.about_people and self.changes_by.needs_list
 
     @property
     def goal(self) -> str:

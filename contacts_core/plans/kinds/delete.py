@@ -13,4 +13,4 @@ class Delete(Kind):
     name = "delete"
     title = "Deletion of contacts"
     done = "Every contact is verified to be gone."
-    operation = "delete_contacts"
+    stages = ("delete_contacts",)

@@ -13,5 +13,5 @@ class Erase(Kind):
     name = "erase"
     title = "Erasure of people"
     done = "Everybody is verified to be absent from every account of the plan."
-    operation = "delete_contacts"
+    stages = ("delete_contacts",)
     leaves_tombstones = True

@@ -13,5 +13,5 @@ class RemoveFromList(Kind):
     name = "remove-from-list"
     title = "Removal from a list"
     done = "Everybody is verified to be off the list."
-    operation = "remove_from_list"
+    stages = ("remove_from_list",)
     outside_plan = ("unknown", "a contact has it that was not there when the plan was made")

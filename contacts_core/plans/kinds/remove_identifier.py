@@ -19,7 +19,7 @@ class RemoveIdentifier(Kind):
     name = "remove-identifier"
     title = "Removal of identifiers"
     done = "Every identifier is verified to be gone from the contacts."
-    operation = "remove_identifier"
+    stages = ("remove_identifier",)
 
     def change(self, change: Change, found_by: Collection[Identifier]) -> Change:
         """Return the change; it removes the identifiers that the contact was found by."""

@@ -11,14 +11,22 @@ from attrs import evolve
 
 from contacts_core.client import AsyncContacts, Contacts
 from contacts_core.errors import InvalidInput
-from contacts_core.models import Identifier
+from contacts_core.models import Contact, Identifier, LossCode
+from contacts_core.operations.losses import accepted_losses
 from contacts_core.plans import hooks
 from contacts_core.plans.change import DataSubject
+from contacts_core.plans.comparing import ComparisonRequest, FieldMap
+from contacts_core.plans.comparing.consent import ConsentOptions, Unsubscribed
+from contacts_core.plans.comparing.consent_marks import ConsentPlace
 from contacts_core.plans.model import IdentifierExpansion, Plan, SafetyLimits
 from contacts_core.plans.planning.accounts import run_in_accounts, run_in_accounts_async
 from contacts_core.plans.planning.planner import PlanRequest, data_subjects, make_plan
+from contacts_core.plans.planning.transfer import TransferRequest, make_transfer_plan
+from contacts_core.query import Query
 
 __all__ = [
+    "plan_copy",
+    "plan_copy_async",
     "plan_deletion",
     "plan_deletion_async",
     "plan_erasure",
@@ -29,6 +37,8 @@ __all__ = [
     "plan_list_addition_async",
     "plan_list_removal",
     "plan_list_removal_async",
+    "plan_upsert",
+    "plan_upsert_async",
     "replan",
     "replan_async",
 ]
@@ -158,6 +168,147 @@ async def plan_list_addition_async(
 
 def _on_list(kind: str, list_id: str, people: People, ids: Iterable[str], limits: SafetyLimits | None) -> PlanRequest:
     return PlanRequest(kind, _subjects(people, ids), list_id=list_id, limits=limits or SafetyLimits())
+
+
+def plan_upsert(
+    account: Account,
+    contacts: Iterable[Contact],
+    *,
+    field_map: FieldMap | None = None,
+    create_fields: bool = False,
+    create_lists: bool = False,
+    accept_losses: Iterable[str] = (),
+    limits: SafetyLimits | None = None,
+) -> Plan:
+    """Plan to create contacts in one account, and to update those that differ. Whoever is there as given is left alone.
+
+    Args:
+        account: The name of the account, or an open one.
+        contacts: The contacts; they are iterated over once, and may be more than fit into memory.
+        field_map: What their fields, lists and tags are called in the account.
+        create_fields: Create custom fields that contacts need and the account lacks.
+        create_lists: Create lists that contacts name and the account lacks.
+        accept_losses: What may get lost: ``CODE`` or ``CODE:FIELD``, as `LossesNotAccepted` names it.
+        limits: How many contacts it may write. The share is of contacts that exist.
+
+    Raises:
+        LossesNotAccepted: The account would not keep everything, and that was not accepted.
+        InvalidInput: Something given is no contact.
+        UnsupportedOperation: The vendor cannot write contacts, or offers no way to find them.
+        PlanRefused: It would write more contacts than the limits allow, or the account was not read completely.
+    """
+    given = _transfer("upsert", contacts, account, field_map, None, create_fields, create_lists, accept_losses, limits)
+    return _created(run_in_accounts([account], partial(make_transfer_plan, given)))
+
+
+async def plan_upsert_async(
+    account: AsyncAccount,
+    contacts: Iterable[Contact],
+    *,
+    field_map: FieldMap | None = None,
+    create_fields: bool = False,
+    create_lists: bool = False,
+    accept_losses: Iterable[str] = (),
+    limits: SafetyLimits | None = None,
+) -> Plan:
+    """Plan as `plan_upsert` does, asynchronously."""
+    given = _transfer("upsert", contacts, account, field_map, None, create_fields, create_lists, accept_losses, limits)
+    return _created(await run_in_accounts_async([account], partial(make_transfer_plan, given)))
+
+
+def plan_copy(
+    source: Account,
+    target: Account,
+    *,
+    only: Query | None = None,
+    field_map: FieldMap | None = None,
+    create_fields: bool = False,
+    create_lists: bool = False,
+    unsubscribed: Unsubscribed = Unsubscribed.KEEP,
+    consent_in: str = "",
+    accept_losses: Iterable[str] = (),
+    limits: SafetyLimits | None = None,
+) -> Plan:
+    """Plan to copy the contacts of one account to another. What is there already, as far as it can be, is left alone.
+
+    Consent is written first and read back; no contact is created before. See `plan_upsert` for the other arguments.
+
+    Args:
+        source: The name of the account to read, or an open one.
+        target: The name of the account to write to, or an open one.
+        only: Copy only contacts that match this query.
+        field_map: What fields, lists and tags of the source are called in the target.
+        create_fields: Create custom fields that the target lacks.
+        create_lists: Create lists, and scopes of consent, that the target lacks.
+        unsubscribed: What becomes of people who opted out of everything.
+        consent_in: Where consent is kept if the target's vendor, or the source's, keeps none: ``field:NAME`` or
+            ``tag:NAME``.
+        accept_losses: What may get lost.
+        limits: How many contacts it may write.
+    """
+    given = _transfer("copy", source, target, field_map, only, create_fields, create_lists, accept_losses, limits)
+    given = evolve(given, consent=_consent(unsubscribed, consent_in, given))
+    return _created(run_in_accounts([source, target], partial(make_transfer_plan, given)))
+
+
+async def plan_copy_async(
+    source: AsyncAccount,
+    target: AsyncAccount,
+    *,
+    only: Query | None = None,
+    field_map: FieldMap | None = None,
+    create_fields: bool = False,
+    create_lists: bool = False,
+    unsubscribed: Unsubscribed = Unsubscribed.KEEP,
+    consent_in: str = "",
+    accept_losses: Iterable[str] = (),
+    limits: SafetyLimits | None = None,
+) -> Plan:
+    """Plan as `plan_copy` does, asynchronously."""
+    given = _transfer("copy", source, target, field_map, only, create_fields, create_lists, accept_losses, limits)
+    given = evolve(given, consent=_consent(unsubscribed, consent_in, given))
+    return _created(await run_in_accounts_async([source, target], partial(make_transfer_plan, given)))
+
+
+def _transfer(
+    kind: str,
+    source: Any,
+    target: Any,
+    field_map: FieldMap | None,
+    only: Query | None,
+    create_fields: bool,  # noqa: FBT001 - as its callers have it
+    create_lists: bool,  # noqa: FBT001 - as above
+    accept_losses: Iterable[str],
+    limits: SafetyLimits | None,
+) -> TransferRequest:
+    is_account = isinstance(source, str | Contacts | AsyncContacts)
+    return TransferRequest(
+        kind,
+        ComparisonRequest(
+            source=_name(source) if is_account else source,
+            target=_name(target),
+            field_map=field_map or FieldMap(),
+            only=only,
+            everything=is_account and only is None,
+            create_fields=create_fields,
+            create_lists=create_lists,
+        ),
+        accepted_losses(accept_losses),
+        limits or SafetyLimits(),
+    )
+
+
+def _consent(unsubscribed: Unsubscribed, consent_in: str, request: TransferRequest) -> ConsentOptions:
+    return ConsentOptions(
+        unsubscribed=unsubscribed,
+        place=ConsentPlace.parse(consent_in) if consent_in else None,
+        create_scopes=request.comparison.create_lists,
+        accepted=[name for code, name in request.accept if code is LossCode.NO_CONSENT],
+    )
+
+
+def _name(account: Any) -> str:
+    return account if isinstance(account, str) else str(account.name)
 
 
 def replan(plan: Plan, accounts: Iterable[Account] = ()) -> Plan:

@@ -16,12 +16,13 @@ from contacts_core import operations
 from contacts_core.errors import InvalidInput, PlanRefused
 from contacts_core.models import Identifier
 from contacts_core.plans.change import Change, DataSubject
-from contacts_core.plans.change_operations import ChangeOperation
+from contacts_core.plans.change_operations import ChangeOperation, operation_of
 from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import AccountPlan, Plan, SafetyLimits, Step
 from contacts_core.plans.planning import lookup
 from contacts_core.plans.planning.accounts import PlanGenerator
 from contacts_core.plans.planning.search import PlanRequest, Search, complete_flows
+from contacts_core.plans.rows import window
 from contacts_core.provider import (
     Counts,
     DeletesContacts,
@@ -34,7 +35,7 @@ from contacts_core.provider import (
     flows,
 )
 
-__all__ = ["PlanRequest", "cut_steps", "data_subjects", "make_plan"]
+__all__ = ["PlanRequest", "check_ids", "check_limits", "cut_steps", "data_subjects", "make_plan", "staged_steps"]
 
 MAX_REPEATED = 100  # contacts that a step repeats at most after a crash, if the vendor takes them one by one
 
@@ -55,16 +56,16 @@ def make_plan(request: PlanRequest, providers: Mapping[str, Provider]) -> PlanGe
     search = Search(request, providers)
     ways = {name: lookup.way(provider, search.asked) for name, provider in providers.items()}
     accounts = yield {name: lookup.account_id(provider) for name, provider in providers.items()}
-    if operation.needs_list:
+    if kind.needs_list:
         search.list_id = yield from _list_id(request.list_id, providers)
     yield from search.rounds()
     rows = search.rows()
     affected = {name: len(rows.changes(n)) for n, name in enumerate(providers)}
-    sizes = yield from _check_limits(request.limits, providers, affected)
+    sizes = yield from check_limits(request.limits, providers, affected)
     parts: list[AccountPlan] = []
     for n, (name, provider) in enumerate(providers.items()):
         changes = rows.changes(n)
-        _check_ids(name, changes, provider)
+        check_ids(name, changes, provider)
         steps, seconds = cut_steps(operation, provider, changes, search.scanned.get(name, 0))
         parts.append(
             AccountPlan(
@@ -98,7 +99,12 @@ def make_plan(request: PlanRequest, providers: Mapping[str, Provider]) -> PlanGe
 
 
 def cut_steps(
-    operation: ChangeOperation, provider: Provider, changes: Sequence[Change], scanned: int = 0
+    operation: ChangeOperation,
+    provider: Provider,
+    changes: Sequence[Change],
+    scanned: int = 0,
+    *,
+    after: Sequence[Step] = (),
 ) -> tuple[tuple[Step, ...], float]:
     """Divide the work into steps. Return them, and the least time in seconds that the vendor's rate limits allow.
 
@@ -109,15 +115,17 @@ def cut_steps(
         provider: The account's provider.
         changes: The changes.
         scanned: How many contacts were read to find them, if the vendor has no look-up.
+        after: The steps of earlier stages.
     """
     size = operation.batch_size(provider)
     several = size * max(provider.concurrency, MAX_REPEATED // size)
     steps: list[Step] = []
     total: Counter[str] = Counter()
-    for number, first in enumerate(range(0, len(changes), several), 1):
+    begin = after[-1].first + after[-1].count if after else 0
+    for number, first in enumerate(range(0, len(changes), several), len(after) + 1):
         part = changes[first : first + several]
         needed = _requests(operation, provider, part, size, scanned)
-        steps.append(Step(number, operation.name, first, len(part), needed.total()))
+        steps.append(Step(number, operation.name, begin + first, len(part), needed.total()))
         total += needed
     return tuple(steps), max(
         (_least_seconds(provider.rate_limits.get(rate_limit), count) for rate_limit, count in total.items()),
@@ -125,12 +133,39 @@ def cut_steps(
     )
 
 
+def staged_steps(
+    provider: Provider, changes: Sequence[Change], stages: Iterable[tuple[str, int]], scanned: int = 0
+) -> tuple[tuple[Step, ...], float]:
+    """Divide the work of several stages into steps, and return them as `cut_steps` does.
+
+    Args:
+        provider: The account's provider.
+        changes: The changes of all stages, one stage after the other.
+        stages: The operation of each stage, and the number of its changes.
+        scanned: How many contacts are read where the vendor has no look-up.
+    """
+    steps: tuple[Step, ...] = ()
+    seconds, first = 0.0, 0
+    for operation, count in stages:
+        of_stage = window(changes, first, count)
+        further, at_least = cut_steps(operation_of(operation), provider, of_stage, scanned, after=steps)
+        steps, seconds, first = steps + further, seconds + at_least, first + count
+    return steps, seconds
+
+
 def _requests(
     operation: ChangeOperation, provider: Provider, changes: Sequence[Change], size: int, scanned: int
 ) -> Counter[str]:
     """Return the number of requests of a step by rate limit: those that read, and those that change."""
     parts = list(flows.chunks(changes, size))
-    needed = _cost(provider, operation.capability, sum(map(operation.attempts, parts)))
+    needed = _cost(provider, operation.capability, sum(operation.requests(part, provider) for part in parts))
+    if operation.of_account:
+        return needed
+    fresh = [change for change in changes if not change.contact]
+    if fresh:
+        others = [change for change in changes if change.contact]
+        rest = _requests(operation, provider, others, size, scanned) if others else Counter[str]()
+        return rest + _costs_of_creating(operation, provider, fresh, size, scanned)
     if isinstance(provider, GetsContacts):
         reads = sum(operation.attempts(part) * ceil(len(part) / provider.get_batch_size) for part in parts)
         return needed + _cost(provider, GetsContacts, reads)
@@ -139,6 +174,17 @@ def _requests(
         return needed + Counter({"": operations.export_requests(operations.require(provider, Exports), scanned)})
     reads = sum(operation.attempts(part) * _look_ups(part, provider) for part in parts)
     return needed + _cost(provider, FindsContacts, reads)
+
+
+def _costs_of_creating(
+    operation: ChangeOperation, provider: Provider, changes: Sequence[Change], size: int, scanned: int
+) -> Counter[str]:
+    """Return the requests for contacts that are to be created: each is looked up before."""
+    parts = list(flows.chunks(changes, size))
+    needed = _cost(provider, operation.capability, sum(operation.requests(part, provider) for part in parts))
+    if lookup.way(provider, (i for change in changes for i in lookup.handles(provider, change.identifiers))) == "scan":
+        return needed + Counter({"": operations.export_requests(operations.require(provider, Exports), scanned)})
+    return needed + _cost(provider, FindsContacts, sum(_look_ups(part, provider) for part in parts))
 
 
 def _look_ups(changes: Sequence[Change], provider: Provider) -> int:
@@ -174,26 +220,37 @@ def _list_id(list_: str, providers: Mapping[str, Provider]) -> PlanGenerator[str
     return ids.pop()  # one list of one account
 
 
-def _check_ids(name: str, changes: Iterable[Change], provider: Provider) -> None:
+def check_ids(name: str, changes: Iterable[Change], provider: Provider) -> None:
     """Refuse contacts whose ids could not be sent: they could be neither changed nor read again."""
     for change in changes:
-        if reason := provider.validate_id(change.contact):
+        if change.contact and (reason := provider.validate_id(change.contact)):
             raise PlanRefused(
                 f"{name} shows a contact whose id cannot be sent: {reason}",
                 hint="do not trust its answers now; check base_url, and ask the vendor",
             )
 
 
-def _check_limits(
-    limits: SafetyLimits, providers: Mapping[str, Provider], affected: Mapping[str, int]
+def check_limits(
+    limits: SafetyLimits,
+    providers: Mapping[str, Provider],
+    affected: Mapping[str, int],
+    existing: Mapping[str, int] | None = None,
 ) -> PlanGenerator[dict[str, int]]:
-    """Refuse plans that are too large. Return the size of the accounts for which it matters."""
+    """Refuse plans that are too large. Return the size of the accounts for which it matters.
+
+    Args:
+        limits: The limits.
+        providers: The accounts.
+        affected: How many contacts would be changed in each account.
+        existing: How many of them are there already, of which the share is taken; by default all of them.
+    """
     for name, count in affected.items():
         if count > limits.contacts:
             raise PlanRefused(
                 f"{name}: {count} contacts would be changed, more than the limit of {limits.contacts}",
                 hint=f"if this is intended, raise the limit: contacts={count} (--max-contacts)",
             )
+    affected = affected if existing is None else existing
     sizeable = [name for name, count in affected.items() if count > limits.floor and limits.share < 1]
     for name in sizeable:
         if not isinstance(providers[name], Counts):

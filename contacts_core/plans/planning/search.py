@@ -219,7 +219,7 @@ class Search:
         part, key = self._parts[name], json.dumps(contact.id)
         query = "SELECT n FROM found WHERE part = ? AND contact = ?"
         if (known := self._spool.one(query, part, key)) is None:
-            change = Change(self._kind.operation, contact.id, contact.identifiers, (), "", list_id=self.list_id)
+            change = Change(self._kind.changes_by.name, contact.id, contact.identifiers, (), "", list_id=self.list_id)
             self._spool.write("INSERT INTO found (part, contact, row) VALUES (?, ?, ?)", [(part, key, to_row(change))])
             known = self._spool.one(query, part, key)
         assert known is not None

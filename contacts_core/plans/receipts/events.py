@@ -92,6 +92,8 @@ def _work(run: Run, plan: Plan, journal: Journal, key: PseudonymKey) -> Iterator
             before, attempt = attempts.get(event.account, (about, 0))
             attempts[event.account] = about, attempt + 1 if about == before else 1
             yield _step(event, attempts[event.account][1])
+        elif event.type == "stage":
+            yield {"type": "stage", "account": event.account, "at": event.begun_at, **event.body}
         elif event.type in TYPES:
             yield _reading(event)
     for part in plan.accounts:
@@ -192,7 +194,7 @@ def _found(plan: Plan, part: AccountPlan, key: PseudonymKey) -> Iterator[dict[st
             "type": "found",
             "account": part.account,
             "person": person.number,
-            "contacts": [key.contact(part.account, change.contact) for change in changes],
+            "contacts": [key.contact(part.account, id) for id in dict.fromkeys(c.contact for c in changes) if id],
             "by": sorted({i.kind.value for i in person.identifiers if i in having}) or (["id"] if changes else []),
         }
 
@@ -208,6 +210,8 @@ def _changes_by_person(plan: Plan, part: AccountPlan) -> Iterator[tuple[DataSubj
 
 def _with_digests(line: dict[str, Any], key: PseudonymKey) -> dict[str, Any]:
     """Return the line with hashes in place of what the vendor chose: ids of requests and jobs."""
+    if "exchanges" not in line:
+        return line
     exchanges = [
         {**exchange, "request_id": request_digest(key, exchange["request_id"]) if exchange["request_id"] else ""}
         for exchange in line["exchanges"]

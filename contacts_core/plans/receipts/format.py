@@ -136,6 +136,17 @@ LINES: dict[str, dict[str, Any]] = {
         "error": _text,
         "exchanges": [EXCHANGE],
     },
+    "stage": {
+        "account": _text,
+        "at": _time,
+        "round": _number,
+        "operation": _text,
+        "changes": _number,
+        "verified": _number,
+        "unmade": _number,
+        "unknown": _number,
+        "reasons": [_text],
+    },
     "result": {
         "account": _text,
         "person": _positive,

@@ -16,11 +16,23 @@ from contacts_core.storage.journal import Journal, Run
 from contacts_core.storage.pseudonyms import PseudonymKey
 from contacts_core.storage.spool import Spool
 
-__all__ = ["EarlierPlan", "touched_identifiers"]
+__all__ = ["EarlierPlan", "pseudonym", "touched_identifiers"]
 
 
 SCHEMA = "CREATE TABLE touched (contact BLOB PRIMARY KEY) WITHOUT ROWID;"
 CHANGES_AT_ONCE = 500
+
+
+def pseudonym(key: PseudonymKey, account: str, change: Change) -> str:
+    """Return what stands for the contact of a change in a receipt.
+
+    One that is to be created has the pseudonym of its first identifier; something of the account, that of its name.
+    """
+    if change.contact:
+        return key.contact(account, change.contact)
+    if change.identifiers:
+        return key.identifier(change.identifiers[0])
+    return key.digest(b"setting", account.encode(), json.dumps(dict(change.write), sort_keys=True).encode())
 
 
 def touched_identifiers(

@@ -1,0 +1,152 @@
+"""Creating contacts, and updating those that exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+
+from attrs import evolve
+
+from contacts_core import operations
+from contacts_core.models import Contact, Identifier, Outcome, Shape
+from contacts_core.models.losses import differences
+from contacts_core.plans.change import Change
+from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, ReadBack, Standing, is_unchanged
+from contacts_core.plans.payload import unpacked
+from contacts_core.plans.planning import lookup
+from contacts_core.provider import FindsContacts, Flow, GetsContacts, Provider, UpsertsContacts
+
+__all__ = ["UpsertContacts"]
+
+BATCH_SIZE = 50  # contacts at least, so that the account's lists and fields are not read for each of them
+NOT_THERE = "it is not there"
+
+
+class UpsertContacts(ChangeOperation):
+    """Create contacts, or update them by their ids.
+
+    A change writes `Preview.written`, and it is made if a read shows what `Preview.shown` promises of it.
+    """
+
+    name = "upsert_contacts"
+    capability = UpsertsContacts
+    unmade = "not as it was to be written"
+    leaves = False
+    read_back_path = "values"
+
+    def batch_size(self, provider: Provider) -> int:
+        """Return how many contacts are looked up and written together."""
+        able = operations.require(provider, UpsertsContacts)
+        found_together = provider.find_batch_size if isinstance(provider, FindsContacts) else 1
+        return max(able.upsert_batch_size, found_together, BATCH_SIZE)
+
+    def check(self, change: Change) -> str:
+        """Return what contradicts itself: the contact has the identifiers and the id of the change."""
+        contact = self.written(change)
+        if not contact.identifiers:
+            return "a contact without identifiers is to be written, and could not be recognised"
+        if contact.id != change.contact:
+            return "a contact is to be written under another id than its own"
+        if not change.contact and set(contact.identifiers) != set(change.identifiers):
+            return "a contact is to be created with other identifiers than the plan lists"
+        if bool(change.before) != bool(change.contact):
+            return "a contact is to be updated without its values, or created with some"
+        return ""
+
+    def written(self, change: Change) -> Contact:
+        """Return the contact that is written."""
+        return unpacked(change.write, Contact)
+
+    def send(self, batch: Sequence[Change], provider: Provider, attempt: Attempt) -> Flow[Outcome]:
+        """Write them all."""
+        return attempt(self._name, lambda same: operations.upsert_contacts(provider, map(self.written, same), ()))
+
+    def requests(self, batch: Sequence[Change], provider: Provider) -> int:
+        """Return how many batches of the vendor's these are."""
+        return ceil(len(batch) / operations.require(provider, UpsertsContacts).upsert_batch_size)
+
+    def items(self, change: Change) -> list[str]:
+        """Return the name that the contact has in an outcome."""
+        return [self._name(change)]
+
+    def _name(self, change: Change) -> str:
+        return self.written(change).display_id
+
+    def standing(self, change: Change, contacts: Mapping[str, Contact]) -> Standing:
+        """Return whether the contact can be written; see `ChangeOperation.standing`.
+
+        One that is to be created may be there in part, because an attempt was cut off, or because a statement of
+        consent created it: then it has nothing that is not written.
+        """
+        wanted = self.written(change)
+        if change.contact:
+            contact = contacts.get(change.contact)
+            if contact is None:
+                return Standing.GONE
+            if not differences(wanted, contact):
+                return Standing.MADE
+            return Standing.READY if is_unchanged(change, contact) else Standing.CHANGED
+        identifiers = set(wanted.identifiers)
+        having = [contact for contact in contacts.values() if not identifiers.isdisjoint(contact.identifiers)]
+        if not having:
+            return Standing.READY
+        if len(having) > 1:
+            return Standing.CHANGED
+        if not differences(wanted, having[0]):
+            return Standing.MADE
+        return Standing.READY if _is_part_of(having[0], wanted) else Standing.CHANGED
+
+    def reads_back_all(self, provider: Provider) -> bool:
+        """Return whether every contact has to be read, because there is no look-up."""
+        return not isinstance(provider, FindsContacts)
+
+    def read_back(self, changes: Mapping[int, Change], provider: Provider) -> Flow[ReadBack]:
+        """Compare each contact with what the provider said that it would show."""
+        shape = yield from operations.read_shape(provider)
+        known = {n: change for n, change in changes.items() if change.contact and isinstance(provider, GetsContacts)}
+        read = yield from lookup.by_id(provider, [change.contact for change in known.values()])
+        found: dict[int, list[Contact]] = {
+            n: [read.contacts[change.contact]] if change.contact in read.contacts else [] for n, change in known.items()
+        }
+        others = {
+            n: lookup.handles(provider, self.written(c).identifiers) for n, c in changes.items() if n not in known
+        }
+        look_up = yield from lookup.by_identifier(provider, (i for several in others.values() for i in several))
+        unread: dict[int, str] = {}
+        for n, identifiers in others.items():
+            found[n] = list({each.id: each for i in identifiers for each in look_up.of(i)}.values())
+            if doubt := next(filter(None, (_doubt(look_up, i) for i in identifiers)), ""):
+                unread[n] = doubt
+        unmade = {
+            n: reason
+            for n, change in changes.items()
+            if n not in unread and (reason := _shortcoming(provider, self.written(change), found[n], shape))
+        }
+        return ReadBack(unmade, unread)
+
+
+def _doubt(look_up: lookup.LookUp, identifier: Identifier) -> str:
+    if identifier in look_up.found.mismatched:
+        return "the vendor answered with a contact that does not have it"
+    return look_up.found.unasked.get(identifier, "")
+
+
+def _shortcoming(provider: Provider, wanted: Contact, found: Sequence[Contact], shape: Shape) -> str:
+    """Return what shows that a contact was not written as planned; empty if nothing does."""
+    if not found:
+        return NOT_THERE
+    if len(found) > 1:
+        return f"{len(found)} contacts have its identifiers"
+    promised = operations.preview(provider, wanted, shape).shown
+    if promised is None:
+        return "the account has no room for it any more"
+    names = sorted(differences(promised, found[0]))
+    return f"it differs in {', '.join(names)}" if names else ""
+
+
+def _is_part_of(contact: Contact, wanted: Contact) -> bool:
+    """Return whether a contact has nothing but what is to be written."""
+    if not set(contact.identifiers) <= set(wanted.identifiers):
+        return False
+    own = evolve(contact, full_name=None, created_at=None, updated_at=None, extra={})
+    return not differences(own, wanted)

@@ -1,0 +1,243 @@
+"""Plans that take back what a run wrote, as far as it still is as it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Self
+
+from attrs import evolve, field, frozen
+
+from contacts_core import operations
+from contacts_core.errors import InvalidInput, PlanRefused, UnsupportedOperation
+from contacts_core.models import CHANGEABLE_FIELDS, Contact, CustomValue, Shape, differences
+from contacts_core.models.losses import flattened
+from contacts_core.plans.change import Change, DataSubject, Held
+from contacts_core.plans.change_operations.contacts import ChangeContact, DeleteContacts, fields_written
+from contacts_core.plans.change_operations.membership import RemoveFromList
+from contacts_core.plans.change_operations.upsert import UpsertContacts
+from contacts_core.plans.kinds import kind_of
+from contacts_core.plans.kinds.undo import Undo
+from contacts_core.plans.model import AccountPlan, Plan, SafetyLimits
+from contacts_core.plans.payload import packed, unpacked
+from contacts_core.plans.planning import lookup
+from contacts_core.plans.planning.accounts import PlanGenerator
+from contacts_core.plans.planning.planner import staged_steps
+from contacts_core.plans.rows import PlanRows
+from contacts_core.provider import DeletesContacts, Flow, Provider, QueuesJobs, RemovesFromLists, flows
+
+__all__ = ["make_undo_plan"]
+
+CHUNK_SIZE = 500  # contacts read at once
+STAYS: Mapping[str, str] = {
+    "create_list": "a list that was created stays, because others may use it by now",
+    "create_custom_field": "a custom field that was created stays, because others may use it by now",
+    "write_consent": "statements of consent stay: nothing lifts them but the person",
+}
+
+
+def make_undo_plan(plan: Plan, providers: Mapping[str, Provider]) -> PlanGenerator[Plan]:
+    """Plan to take back what an applied plan wrote. Yield the flows that the accounts are to run, and return the plan.
+
+    Raises:
+        PlanRefused: Nothing of such a plan can be undone, or an account leads to another workspace now.
+    """
+    kind = kind_of(plan.kind)
+    if not kind.can_be_undone:
+        raise PlanRefused(
+            f"a run that was to {plan.kind} cannot be undone", hint="runs that create or update contacts can"
+        )
+    rows, parts, people = PlanRows(), list[AccountPlan](), 0
+    ids = yield {part.account: lookup.account_id(providers[part.account]) for part in plan.accounts}
+    for n, part in enumerate(plan.accounts):
+        if ids[part.account] != part.account_id:
+            raise PlanRefused(
+                f"{part.account} leads to another workspace than the one that the run was for",
+                hint="check the account's settings (base_url, workspace, key)",
+            )
+        provider = providers[part.account]
+        found = _Found()
+        yield {part.account: _read(provider, part.changes, found)}
+        people = found.add_to(rows, n, people)
+        changes = rows.changes(n)
+        steps, seconds = staged_steps(provider, changes, found.stages)
+        parts.append(
+            evolve(
+                part,
+                read="look-up",
+                size=None,
+                changes=changes,
+                steps=steps,
+                requests=sum(step.requests for step in steps),
+                seconds=seconds,
+                residual_data=dict(provider.residual_data) if isinstance(provider, DeletesContacts) else {},
+                queued=isinstance(provider, QueuesJobs),
+                held=rows.held(n),
+                losses=(),
+                source="",
+            )
+        )
+    rows.flush()
+    made = Plan(
+        kind=Undo.name,
+        made_at=datetime.now(UTC),
+        people=rows.people,
+        accounts=tuple(parts),
+        limits=SafetyLimits(contacts=max(plan.limits.contacts, plan.contacts), share=1),
+    )
+    return made.summed()
+
+
+class _Found:
+    """What can be taken back in one account, and what cannot; on disk, as the plan that is undone."""
+
+    OPERATIONS = (RemoveFromList.name, ChangeContact.name, DeleteContacts.name)
+
+    def __init__(self) -> None:
+        self._rows = PlanRows()
+
+    def take_back(self, change: Change) -> None:
+        """Note a change that takes something back."""
+        self._rows.add_change(self.OPERATIONS.index(change.operation), change)
+
+    def leave(self, change: Change, reason: str) -> None:
+        """Note what cannot be taken back."""
+        self._rows.add_held(0, Held(change.identifiers, reason, change.contact))
+
+    @property
+    def stages(self) -> Iterator[tuple[str, int]]:
+        """The operation of each stage, and the number of its changes."""
+        for part, operation in enumerate(self.OPERATIONS):
+            if count := len(self._rows.changes(part)):
+                yield operation, count
+
+    def add_to(self, rows: PlanRows, part: int, people: int) -> int:
+        """Add the people and the changes to the rows of a plan. Return how many people there are now.
+
+        A contact with several changes is several people: each has its own result.
+        """
+        self._rows.flush()
+        for stage in range(len(self.OPERATIONS)):
+            for change in self._rows.changes(stage):
+                people += 1
+                rows.add_person(DataSubject(people, change.identifiers))
+                rows.add_change(part, evolve(change, people=(people,)))
+        for held in self._rows.held(0):
+            rows.add_held(part, held)
+        rows.flush()
+        return people
+
+
+def _read(provider: Provider, changes: Sequence[Change], found: _Found) -> Flow[None]:
+    """Read what was written, and find out what of it can be taken back."""
+    shape = yield from operations.read_shape(provider)
+    for chunk in flows.chunks(changes, CHUNK_SIZE):
+        written = [change for change in chunk if change.operation == UpsertContacts.name]
+        for change in chunk:
+            if change.operation in STAYS:
+                found.leave(change, STAYS[change.operation])
+        known = [change for change in written if change.contact]
+        by_id = yield from lookup.by_id(provider, [change.contact for change in known])
+        for change in known:
+            _take_back(provider, change, by_id.contacts.get(change.contact), shape, found)
+        fresh = [change for change in written if not change.contact]
+        handles = [i for change in fresh for i in lookup.handles(provider, change.identifiers)]
+        look_up = yield from lookup.by_identifier(provider, handles)
+        for change in fresh:
+            contacts = {each.id: each for i in change.identifiers for each in look_up.of(i)}
+            _delete(provider, change, list(contacts.values()), shape, found)
+
+
+def _promised(provider: Provider, change: Change, shape: Shape) -> Contact:
+    wanted = unpacked(change.write, Contact)
+    return operations.preview(provider, wanted, shape).shown or wanted
+
+
+def _plain(contact: Contact) -> Contact:
+    """Return a contact without what only the vendor writes."""
+    return evolve(contact, created_at=None, updated_at=None, extra={})
+
+
+def _delete(provider: Provider, change: Change, contacts: Sequence[Contact], shape: Shape, found: _Found) -> None:
+    """Take back that a contact was created."""
+    if not contacts:
+        return
+    promised = _promised(provider, change, shape)
+    (contact, *others) = contacts
+    own = evolve(_plain(contact), full_name=None)
+    if others or differences(promised, contact) or differences(own, promised):
+        found.leave(change, "it was changed since it was created, and stays")
+    elif not isinstance(provider, DeletesContacts):
+        found.leave(change, "the vendor cannot delete contacts")
+    else:
+        reason = "the run created it, and it is as it was written"
+        before = packed(_plain(contact))
+        found.take_back(Change(DeleteContacts.name, contact.id, contact.identifiers, (), reason, before=before))
+
+
+def _take_back(provider: Provider, change: Change, contact: Contact | None, shape: Shape, found: _Found) -> None:
+    """Take back that a contact was updated."""
+    promised, before = _promised(provider, change, shape), unpacked(change.before, Contact)
+    if contact is None:
+        found.leave(change, "it is not there any more")
+        return
+    if differences(promised, contact):
+        found.leave(change, "it was changed since it was written, and stays as it is")
+        return
+    restoring = _Restoring.of(before, contact, promised)
+    if not isinstance(provider, RemovesFromLists) and restoring.lists:
+        restoring.rest.append("lists")
+        restoring.lists.clear()
+    if restoring.values or restoring.cleared:
+        try:
+            operations.check_changes(provider, restoring.values, restoring.cleared)
+        except (InvalidInput, UnsupportedOperation) as error:
+            restoring.rest.append(str(error))
+            restoring.values.clear()
+            restoring.cleared.clear()
+    reason, about = "the run wrote it, and it is as it was written", (contact.id, contact.identifiers, ())
+    for list_id in restoring.lists:
+        found.take_back(Change(RemoveFromList.name, *about, reason, list_id=list_id))
+    if restoring.values or restoring.cleared:
+        # Memberships are taken back before, so lists are not compared then.
+        known = packed(evolve(_plain(contact), lists=None if restoring.lists else contact.lists))
+        write = fields_written(restoring.values, restoring.cleared)
+        found.take_back(Change(ChangeContact.name, *about, reason, write=write, before=known))
+    if restoring.rest:
+        found.leave(change, f"not taken back: {', '.join(restoring.rest)}")
+
+
+@frozen
+class _Restoring:
+    """What has to be done for a contact to be as it was.
+
+    Attributes:
+        values: Fields to set.
+        cleared: Fields to clear.
+        lists: Lists that it was put on.
+        rest: What cannot be taken back.
+    """
+
+    values: dict[str, CustomValue] = field(factory=dict[str, CustomValue])
+    cleared: list[str] = field(factory=list[str])
+    lists: list[str] = field(factory=list[str])
+    rest: list[str] = field(factory=list[str])
+
+    @classmethod
+    def of(cls, before: Contact, now: Contact, promised: Contact) -> Self:
+        """Compare a contact before it was written with the same one now, in what was written."""
+        made, old, new = cls(), flattened(before), flattened(now)
+        for name in flattened(promised):
+            if old.get(name) == new.get(name):
+                continue
+            if name.startswith("lists."):
+                made.lists.append(name.removeprefix("lists."))
+            elif name not in CHANGEABLE_FIELDS and not name.startswith("custom."):
+                made.rest.append(name)
+            elif name in old:
+                made.values[name] = old[name]
+            else:
+                made.cleared.append(name)
+        if set(now.identifiers) - set(before.identifiers):
+            made.rest.append("identifiers that were added")
+        return made
