@@ -51,4 +51,9 @@ def field_name_problem(provider: CreatesCustomFields, name: str) -> InvalidInput
             f"{provider.title or provider.name} takes no custom field of the name {name!r}",
             hint=f"names of fields match {provider.field_name_pattern}",
         )
+    if name.casefold() in provider.reserved_field_names:
+        return InvalidInput(
+            f"{provider.title or provider.name} keeps the name {name!r} for a field of its own",
+            hint="give the field another name",
+        )
     return None

@@ -82,6 +82,40 @@ JOB_STATES = {
 EXPORT_STATES = {"pending": JobState.PENDING, "ready": JobState.DONE, "failure": JobState.FAILED}
 FIELD_TYPES = {"text": FieldType.TEXT, "number": FieldType.NUMBER, "date": FieldType.DATE}
 CREATED_TYPES = {FieldType.TEXT: "Text", FieldType.NUMBER: "Number", FieldType.DATE: "Date"}
+RESERVED_FIELDS = frozenset(
+    {
+        "address_line_1",
+        "address_line_2",
+        "alternate_emails",
+        "anonymous_id",
+        "automation_id",
+        "city",
+        "contact_id",
+        "country",
+        "created_at",
+        "email",
+        "email_domains",
+        "external_id",
+        "facebook",
+        "first_name",
+        "last_clicked",
+        "last_emailed",
+        "last_name",
+        "last_opened",
+        "line",
+        "list_ids",
+        "phone_number",
+        "phone_number_id",
+        "postal_code",
+        "segment_ids",
+        "singlesend_id",
+        "state_province_region",
+        "unique_name",
+        "updated_at",
+        "whatsapp",
+    }
+)
+"""Names of the vendor's own fields: https://www.twilio.com/docs/sendgrid/api-reference/custom-fields"""
 EXTRAS = ("unique_name", "phone_number", "whatsapp", "line", "facebook", "segment_ids")
 WRITABLE_EXTRAS = EXTRAS[:-1]
 # The lists of suppressions that have pages, in the order in which they are read.

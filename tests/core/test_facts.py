@@ -62,6 +62,7 @@ OF_ONE = {
     "fields_defined_first": {UpsertsContacts},
     "list_name_lengths": {CreatesLists},
     "field_name_lengths": {CreatesCustomFields},
+    "reserved_field_names": {CreatesCustomFields},
     "field_name_pattern": {CreatesCustomFields},
     "field_types": {CreatesCustomFields},
     "poll_interval": {QueuesJobs},

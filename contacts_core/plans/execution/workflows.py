@@ -31,6 +31,7 @@ from contacts_core.errors import (
 from contacts_core.models import Job, Outcome
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans import hooks
+from contacts_core.plans.change_operations import operation_of
 from contacts_core.plans.execution import attempts, recheck, verification
 from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.execution.context import Runner, Session, Stopped, session
@@ -193,6 +194,7 @@ class _Work:
     def _verified(self, n: int, work: StageWork, evidence: Evidence) -> Evidence:
         """Read again, path by path, until no contact is found or the time is over."""
         pauses = self._pauses(LONGEST_PAUSE_S)
+        gone = operation_of(work.operation).leaves
         for path in work.paths:
             left = list(range(work.identifiers if path == "find" else work.targets))
             outside_plan, changed = set[int](), set[int]()
@@ -212,7 +214,9 @@ class _Work:
                     outside_plan |= set(seen.outside_plan)
                     changed |= set(seen.changed)
                 left = sorted(shown | unread.keys())
-                if not left or next(pauses, self) is not None:
+                # What could not be written will not appear, however long one waits.
+                waited_for = left if path == "find" or gone else [n for n in left if n not in evidence.failed]
+                if not waited_for or next(pauses, self) is not None:
                     break
             still = sorted(set(left) - unread.keys())
             if path == "find":
