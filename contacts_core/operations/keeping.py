@@ -12,6 +12,7 @@ from datetime import datetime
 from attrs import frozen
 
 from contacts_core.models import Consent, ConsentReason, ConsentState, Identifier, merge_consent
+from contacts_core.models.consent import without_blocks
 from contacts_core.provider import DeletesContacts, Provider, WritesConsent, preview_consent
 
 __all__ = ["KeptSuppressions", "outlasts_deletion", "suppressions_to_keep"]
@@ -66,7 +67,7 @@ def suppressions_to_keep(
     reason = next((each for each in REASONS if each in provider.keeps_reasons), None)
     for identifier in wanted:
         channels = [each for each, kinds in provider.consent_channels.items() if identifier.kind in kinds]
-        standing = {each.about: each for each in merge_consent(found.get(identifier, ()))}
+        standing = {each.about: each for each in merge_consent(without_blocks(found.get(identifier, ())))}
         for channel in channels:
             statement = Consent(
                 identifier,

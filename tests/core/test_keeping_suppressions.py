@@ -34,6 +34,13 @@ def test_what_is_suppressed_already_stays_and_what_is_not_is_written() -> None:
     assert [preview_consent(SENDGRID, each).losses for each in kept.write] == [()]
 
 
+def test_a_block_is_not_enough() -> None:
+    blocked = revoked(reason=ConsentReason.BLOCK, at=DAY)
+    assert [each.reason for each in suppressions_to_keep(SENDGRID, [JANE], {JANE: [blocked]}).write] == [
+        ConsentReason.UNSUBSCRIBE
+    ]
+
+
 def test_a_refusal_of_one_topic_is_not_enough() -> None:
     kept = suppressions_to_keep(SENDGRID, [JANE], {JANE: [revoked(scope="Offers")]})
     assert [each.scope for each in kept.write] == [""]
