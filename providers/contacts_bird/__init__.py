@@ -154,6 +154,7 @@ class Bird(
     consent_states = (ConsentState.GRANTED, ConsentState.REVOKED)
     consent_channels = mapping.CHANNEL_KINDS
     consent_creates_contacts = True
+    deletes_consent = True
     secret_patterns = (r"\baccesskey\s+\S+",)
     residual_data: ClassVar = {
         "other keys": (

@@ -152,7 +152,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         "address-in-a-path",
         "sendgrid",
-        "GET /v3/(asm|suppression)/.*{email}",
+        "(GET|DELETE) /v3/(asm|suppression)/.*{email}",
         "request",
         "InvalidParameter /: '[^']*%40[^']*' is not a 'email'",
         "The checker judges the address as it is encoded in the path.",

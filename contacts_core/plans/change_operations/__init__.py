@@ -15,6 +15,7 @@ from contacts_core.plans.change_operations.account import (
 )
 from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, ReadBack, Standing, is_unchanged
 from contacts_core.plans.change_operations.contacts import ChangeContact, DeleteContacts, RemoveIdentifier
+from contacts_core.plans.change_operations.mail_data import EraseMailData
 from contacts_core.plans.change_operations.membership import AddToList, RemoveFromList
 from contacts_core.plans.change_operations.upsert import UpsertContacts
 
@@ -33,6 +34,7 @@ OPERATIONS: Mapping[str, ChangeOperation] = {
         RemoveFromList(),
         RemoveIdentifier(),
         DeleteContacts(),
+        EraseMailData(),
     )
 }
 

@@ -75,6 +75,8 @@ class ChangeOperation(ABC):
         leaves: Whether the contacts, or what is removed from them, should not be found afterwards.
         of_account: Whether the account itself is changed, and no contact is read before.
         read_back_path: The way to verify by `read_back`; empty if contacts and lists tell it.
+        can_be_verified: Whether anything shows afterwards that the change was made. Otherwise it counts as made if the
+            vendor took it.
     """
 
     name: ClassVar[str]
@@ -86,6 +88,7 @@ class ChangeOperation(ABC):
     leaves: ClassVar[bool] = True
     of_account: ClassVar[bool] = False
     read_back_path: ClassVar[str] = ""
+    can_be_verified: ClassVar[bool] = True
 
     @abstractmethod
     def batch_size(self, provider: Provider) -> int:
