@@ -301,8 +301,8 @@ def _check(at: AccountRun) -> bool:
                 noted = functools.partial(_note_exchanges, journal, at, exchanges)
                 seen = runner.run(recheck.recheck(view, runner.provider, noted))
                 later = range(len(view.changes), len(view.part.changes))  # of later stages, which are read before each
-                unchanged = itertools.chain(seen.unchanged, later)
-                body["touch"] = IndexSet(len(view.part.changes), unchanged).packed
+                touch = itertools.chain(seen.unchanged, later)
+                body["touch"] = IndexSet(len(view.part.changes), touch).packed
                 body["changes"] = seen.differences if strict else 0
         body["all"] = not view.kind.strict  # each contact is read before it is changed, and left alone if it differs
     except StorageError:

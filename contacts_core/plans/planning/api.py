@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from attrs import evolve
@@ -24,6 +25,7 @@ from contacts_core.plans.planning.accounts import run_in_accounts, run_in_accoun
 from contacts_core.plans.planning.aftercare import KEPT, MAIL_DATA, NOT_KEPT
 from contacts_core.plans.planning.planner import PlanRequest, data_subjects, make_plan
 from contacts_core.plans.planning.transfer import TransferRequest, make_transfer_plan
+from contacts_core.plans.planning.undo import make_undo_plan
 from contacts_core.query import Query
 
 __all__ = [
@@ -39,6 +41,8 @@ __all__ = [
     "plan_list_addition_async",
     "plan_list_removal",
     "plan_list_removal_async",
+    "plan_undo",
+    "plan_undo_async",
     "plan_upsert",
     "plan_upsert_async",
     "replan",
@@ -295,6 +299,39 @@ async def plan_copy_async(
     return _created(await run_in_accounts_async([source, target], partial(make_transfer_plan, given)))
 
 
+def plan_undo(run: str, accounts: Iterable[Account] = (), *, storage: str | Path | None = None) -> Plan:
+    """Plan to take back what a run wrote: contacts that it created are deleted, others get their values back.
+
+    Whoever was changed since is left alone, and listed in ``held``. Lists, custom fields and consent stay.
+
+    Args:
+        run: The id of a run that created or updated contacts.
+        accounts: Accounts that are open already. Others are opened by name.
+        storage: Where the run is kept: a folder or a PostgreSQL URL; see `contacts_core.storage.database`.
+
+    Raises:
+        InvalidInput: There is no such run, or it was not in one of these accounts.
+        PlanRefused: It has not ended, cannot be undone, its plan was deleted, or an account leads to another workspace.
+        ConfigurationError: The extra ``plans`` is missing.
+    """
+    plan = _undoable_plan(run, storage)
+    return _created(run_in_accounts(_named(plan, accounts), partial(make_undo_plan, plan)))
+
+
+async def plan_undo_async(
+    run: str, accounts: Iterable[AsyncAccount] = (), *, storage: str | Path | None = None
+) -> Plan:
+    """Plan as `plan_undo` does, asynchronously."""
+    plan = _undoable_plan(run, storage)
+    return _created(await run_in_accounts_async(_named(plan, accounts), partial(make_undo_plan, plan)))
+
+
+def _undoable_plan(run: str, storage: str | Path | None) -> Plan:
+    from contacts_core.plans.execution.runner import undoable_plan
+
+    return undoable_plan(run, storage=storage)
+
+
 def _transfer(
     kind: str,
     source: Any,
@@ -366,6 +403,8 @@ def _has(plan: Plan, operation: str) -> bool:
 
 def _named(plan: Plan, accounts: Iterable[Any]) -> list[Any]:
     opened = {account.name: account for account in accounts if not isinstance(account, str)}
+    if others := opened.keys() - plan.by_account.keys():
+        raise InvalidInput(f"the plan is not about {min(others)}", hint=f"it is for {', '.join(plan.by_account)}")
     return [opened.get(name, name) for name in plan.by_account]
 
 
