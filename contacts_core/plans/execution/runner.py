@@ -27,7 +27,7 @@ from contacts_core.storage.tombstones import Tombstones
 
 try:
     from contacts_core.plans.execution import engine
-    from contacts_core.plans.execution.context import Runner
+    from contacts_core.plans.execution.context import Runner, stored_plan
     from contacts_core.plans.execution.engine import Engine
     from contacts_core.plans.execution.workflows import check_accounts
     from contacts_core.plans.receipts.stored import stored_receipt
