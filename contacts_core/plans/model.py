@@ -18,7 +18,7 @@ from contacts_core.models.losses import LossCount
 from contacts_core.plans.change import Change, DataSubject, Held, Suggestion, Unasked
 from contacts_core.plans.change_operations import OPERATIONS
 from contacts_core.plans.kinds import KINDS, Kind, kind_of
-from contacts_core.plans.rows import elements
+from contacts_core.plans.rows import elements, indexes_by_person
 from contacts_core.storage.private_files import owner_only
 
 if TYPE_CHECKING:
@@ -346,7 +346,8 @@ def _disagreements_in(plan: Plan, part: AccountPlan) -> Iterator[str]:
             if any(change.operation != step.operation for change in batch):
                 yield f"{part.account}: a change is not of this kind of plan"
                 return
-            if not all(_belongs(plan, change, people) for change in batch):
+            strangers = [change for change in batch if not _belongs(plan, change, people)]
+            if not all(_is_of_contacts(part, change, people) for change in strangers):
                 yield f"{part.account}: a contact belongs to no person of the plan"
             yield from (wrong for change in batch if (wrong := OPERATIONS[change.operation].check(change)))
     if planned != total or not adds_up:
@@ -356,6 +357,15 @@ def _disagreements_in(plan: Plan, part: AccountPlan) -> Iterator[str]:
 def _people_of(plan: Plan, changes: Iterable[Change]) -> dict[int, DataSubject]:
     numbers = {number for change in changes for number in change.people}
     return {n + 1: person for n, person in elements(plan.people, (number - 1 for number in numbers)).items()}
+
+
+def _is_of_contacts(part: AccountPlan, change: Change, people: Mapping[int, DataSubject]) -> bool:
+    """Return whether a change of the account is about an identifier of a contact that is changed for its people."""
+    if not OPERATIONS[change.operation].of_account or not change.people or not people.keys() >= {*change.people}:
+        return False
+    indexes = indexes_by_person(part.changes, change.people)
+    contacts = elements(part.changes, (n for several in indexes.values() for n in several)).values()
+    return {*change.identifiers} <= {i for each in contacts if each.contact for i in each.identifiers}
 
 
 def _belongs(plan: Plan, change: Change, people: Mapping[int, DataSubject]) -> bool:

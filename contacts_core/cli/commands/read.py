@@ -388,7 +388,8 @@ def fields(
 ) -> None:
     """Show the custom fields.
 
-    `contacts search --custom` takes their names.
+    `contacts search --custom` takes their names. A field that holds another one, such as the organization, as the
+    account's settings say, is searched and changed under the name of that.
 
         contacts fields marketing
     """
@@ -402,7 +403,7 @@ def fields(
             each.type.value,
             ", ".join(each.options),
             each.id,
-            "read only" if each.read_only else "",
+            "read only" if each.read_only else f"holds {each.contact_field}" if each.contact_field else "",
         ],
     )
     listing = Listing(shape, shown, sort, as_csv=as_csv, as_json=as_json, excel_safe=excel_safe)
@@ -506,7 +507,10 @@ def types_of(client: Contacts[Any], given: Sequence[Condition | Combined]) -> di
     names = {leaf.custom for condition in given for leaf in condition.leaves()} - {""}
     if not names or not isinstance(client.provider, ReadsCustomFields):
         return {}
-    types = {each.name: each.type for each in client.custom_fields()}
-    if unknown := sorted(names - types.keys()):
+    known = {each.name: each for each in client.custom_fields()}
+    if unknown := sorted(names - known.keys()):
         output.warn(f"there is no custom field named {', '.join(unknown)} (`contacts fields {client.name}`)")
-    return types
+    for name in sorted(names & known.keys()):
+        if held := known[name].contact_field:
+            output.warn(f"contacts have custom.{name} as {held}: search for that")
+    return {name: each.type for name, each in known.items()}

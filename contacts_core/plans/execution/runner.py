@@ -27,7 +27,7 @@ from contacts_core.storage.tombstones import Tombstones
 
 try:
     from contacts_core.plans.execution import engine
-    from contacts_core.plans.execution.context import Runner
+    from contacts_core.plans.execution.context import Runner, stored_plan
     from contacts_core.plans.execution.engine import Engine
     from contacts_core.plans.execution.workflows import check_accounts
     from contacts_core.plans.receipts.stored import stored_receipt
@@ -48,6 +48,7 @@ __all__ = [
     "apply",
     "apply_async",
     "cancel",
+    "forget",
     "get_receipt",
     "list_runs",
     "overview",
@@ -55,6 +56,7 @@ __all__ = [
     "resume_async",
     "run_worker",
     "submit",
+    "undoable_plan",
 ]
 
 logger = logging.getLogger("contacts_core")
@@ -188,6 +190,53 @@ def cancel(run: str, *, storage: str | Path | None = None) -> Run:
     return engine.cancel(locate_storage(storage), run)
 
 
+def forget(run: str, *, storage: str | Path | None = None) -> Run:
+    """Delete the plan of a run that has ended, with the personal data in it. Its receipt stays.
+
+    The run can be neither resumed nor undone afterwards.
+
+    Raises:
+        InvalidInput: There is no such run.
+        PlanRefused: It has not ended.
+    """
+    found, _ = overview(run, storage=storage)
+    _check_ended(found)
+    Journal(locate_storage(storage)).forget(run)
+    return found
+
+
+def undoable_plan(run: str, *, storage: str | Path | None = None) -> Plan:
+    """Return the plan of a run that can be undone.
+
+    Raises:
+        InvalidInput: There is no such run.
+        PlanRefused: It has not ended, its kind cannot be undone, or its plan was deleted.
+    """
+    found, _ = overview(run, storage=storage)
+    kind = kind_of(found.kind)
+    if not kind.can_be_undone:
+        raise PlanRefused(f"run {run} cannot be undone: {kind.why_not_undone}", hint=kind.instead_of_undo)
+    _check_ended(found)
+    if found.state == "refused":
+        raise PlanRefused(f"run {run} was refused, and changed nothing", hint="there is nothing to undo")
+    plan = stored_plan(Journal(locate_storage(storage)), run)
+    if plan is None:
+        raise PlanRefused(
+            f"run {run} cannot be undone any more: its plan was deleted, which tells what was there before",
+            hint="read the contacts, and change them by another plan",
+        )
+    return plan
+
+
+def _check_ended(run: Run) -> None:
+    if run.state in {"running", "interrupted"}:
+        going_on = "is still going on" if run.state == "running" else "was interrupted, and is not over"
+        raise PlanRefused(
+            f"run {run.id} {going_on}",
+            hint=f"contacts runs resume {run.id} goes on, contacts runs cancel {run.id} ends it",
+        )
+
+
 def list_runs(*, storage: str | Path | None = None) -> list[Run]:
     """Return every run, the latest first."""
     located = locate_storage(storage)
@@ -262,7 +311,8 @@ def _resume(
     earlier = journal.run(run)
     if earlier.state == "refused":
         raise PlanRefused(f"run {run} was refused: {earlier.reason}", hint="make a new plan")
-    if journal.plan(run) is None:
+    kept = earlier.state == "done" and kind_of(earlier.kind).can_be_undone
+    if journal.plan(run) is None or kept:
         return get_receipt(run, storage=storage)
     with Engine(located, _runners(earlier.accounts, accounts)) as started:
         check_accounts(started.session, earlier)

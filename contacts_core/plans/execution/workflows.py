@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -299,7 +300,9 @@ def _check(at: AccountRun) -> bool:
             if view.kind.strict:
                 noted = functools.partial(_note_exchanges, journal, at, exchanges)
                 seen = runner.run(recheck.recheck(view, runner.provider, noted))
-                body["touch"] = seen.unchanged.packed
+                later = range(len(view.changes), len(view.part.changes))  # of later stages, which are read before each
+                touch = itertools.chain(seen.unchanged, later)
+                body["touch"] = IndexSet(len(view.part.changes), touch).packed
                 body["changes"] = seen.differences if strict else 0
         body["all"] = not view.kind.strict  # each contact is read before it is changed, and left alone if it differs
     except StorageError:
@@ -494,7 +497,8 @@ def _note_stages(here: Session, at: AccountRun, stages: Sequence[tuple[AccountVi
     for view, evidence in stages:
         unmade, unread = len(evidence.targets), len({*evidence.unread_targets} - {*evidence.targets})
         if evidence.unread or not evidence.paths:
-            unmade, unread = 0, view.subject_count
+            unmade = 0 if evidence.unread else len(evidence.failed)
+            unread = view.subject_count - unmade
         body = {
             "round": at.round,
             "operation": view.operation.name,
@@ -510,7 +514,11 @@ def _note_stages(here: Session, at: AccountRun, stages: Sequence[tuple[AccountVi
 def _stages_reached(here: Session, run: Run) -> bool:
     """Return whether every change of every stage was verified, also those that are about no person."""
     noted = (event.body for event in here.journal.events(run.id, "stage"))
-    return not any(body["unmade"] + body["unknown"] for body in noted if body["round"] == run.round)
+    return not any(
+        body["unmade"] or (body["unknown"] and (body["reasons"] or operation_of(body["operation"]).can_be_verified))
+        for body in noted
+        if body["round"] == run.round
+    )
 
 
 @_step("wake", float)
