@@ -59,7 +59,7 @@ def readable(source: str | Path) -> Generator[BinaryIO]:
     Raises:
         InvalidInput: There is no such file, or it cannot be read.
     """
-    with _opened(_stdin() if str(source) == STDIN else Path(source)) as file:
+    with opened(_stdin() if str(source) == STDIN else Path(source)) as file:
         if file.seekable():
             yield file
             return
@@ -75,8 +75,8 @@ def read_lines(source: Source) -> Iterator[tuple[int, str]]:
     Raises:
         InvalidInput: The input cannot be read, or a line is too long, not UTF-8, or holds NUL or a carriage return.
     """
-    with _opened(source) as file:
-        name, number = _name(file), 0
+    with opened(source) as file:
+        name, number = source_name(file), 0
         with _typed(file):
             if file.seekable():
                 file.seek(0)
@@ -109,7 +109,7 @@ def read_consent(source: Source) -> Iterator[Consent]:
 
 
 def _read_each(source: Source, read: Callable[[Any], T]) -> Iterator[T]:
-    name = _name(source)
+    name = source_name(source)
     for number, line in read_lines(source):
         try:
             yield read(_json(line))
@@ -129,7 +129,7 @@ def read_people(source: Source) -> tuple[list[tuple[Identifier, ...]], list[str]
         InvalidInput: No column is known, or a row is not one person with certain identifiers; the message names the
             line.
     """
-    name, people = _name(source), list[tuple[Identifier, ...]]()
+    name, people = source_name(source), list[tuple[Identifier, ...]]()
     header: list[str] | None = None
     for number, line in read_lines(source):
         try:
@@ -155,13 +155,13 @@ def _stdin() -> BinaryIO:
     return file
 
 
-def _name(source: Source) -> str:
+def source_name(source: Source) -> str:
     name = getattr(source, "name", None)
     return Path(name).name if isinstance(name, str) and not name.startswith("<") else "standard input"
 
 
 @contextmanager
-def _opened(source: Source) -> Generator[BinaryIO]:
+def opened(source: Source) -> Generator[BinaryIO]:
     if not isinstance(source, Path):
         yield source
         return
@@ -178,7 +178,7 @@ def _typed(source: Source) -> Generator[None]:
         yield
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
-        raise InvalidInput(f"{_name(source)} cannot be read: {reason}") from None
+        raise InvalidInput(f"{source_name(source)} cannot be read: {reason}") from None
 
 
 def _text(line: bytes, number: int, name: str) -> str:

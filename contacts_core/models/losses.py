@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
-from attrs import astuple, field, fields, frozen
+from attrs import field, fields, frozen
 
 from contacts_core.models.contact import Address, Contact
 from contacts_core.models.fields import FieldDefinition
@@ -21,6 +22,8 @@ TEXTS = ("first_name", "last_name", "full_name", "organization", "title")
 EMPTY: tuple[object, ...] = (None, "", ())
 TIMES = ("created_at", "updated_at")
 PARTS = tuple(each.name for each in fields(Address))
+PARTS_OF_ADDRESS = tuple(f"address.{name}" for name in PARTS)
+address_parts = attrgetter(*PARTS)
 
 
 class LossCode(Enum):
@@ -147,7 +150,9 @@ def flattened(contact: Contact) -> dict[str, Any]:
     """
     values: dict[str, Any] = {name: value for name in TEXTS if (value := getattr(contact, name))}
     if contact.address:
-        values |= {f"address.{name}": text for name, text in zip(PARTS, astuple(contact.address), strict=True) if text}
+        values |= {
+            name: text for name, text in zip(PARTS_OF_ADDRESS, address_parts(contact.address), strict=True) if text
+        }
     if contact.tags:
         values["tags"] = contact.tags
     values |= {f"custom.{name}": value for name, value in contact.custom.items() if value not in EMPTY}

@@ -16,9 +16,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from contacts_core.plans.change import Change, DataSubject, Suggestion, Unasked
+    from contacts_core.plans.change import Change, DataSubject, Held, Suggestion, Unasked
     from contacts_core.plans.comparing.api import check, check_async
     from contacts_core.plans.comparing.comparison import Comparison
+    from contacts_core.plans.comparing.consent import Unsubscribed
     from contacts_core.plans.comparing.field_map import FieldMap
     from contacts_core.plans.comparing.matching import Hold
     from contacts_core.plans.comparing.model import Compared, ComparisonStatus
@@ -40,9 +41,12 @@ if TYPE_CHECKING:
         IdentifierExpansion,
         Plan,
         SafetyLimits,
+        Stage,
         Step,
     )
     from contacts_core.plans.planning.api import (
+        plan_copy,
+        plan_copy_async,
         plan_deletion,
         plan_deletion_async,
         plan_erasure,
@@ -53,9 +57,12 @@ if TYPE_CHECKING:
         plan_list_addition_async,
         plan_list_removal,
         plan_list_removal_async,
+        plan_upsert,
+        plan_upsert_async,
         replan,
         replan_async,
     )
+    from contacts_core.plans.planning.transfer import LossesNotAccepted
     from contacts_core.plans.receipts.receipt import Receipt, ReceiptBroken
 
 __all__ = [
@@ -66,17 +73,21 @@ __all__ = [
     "ComparisonStatus",
     "DataSubject",
     "FieldMap",
+    "Held",
     "Hold",
     "IdentifierExpansion",
     "Kind",
+    "LossesNotAccepted",
     "Plan",
     "Receipt",
     "ReceiptBroken",
     "RunStopped",
     "SafetyLimits",
+    "Stage",
     "Step",
     "Suggestion",
     "Unasked",
+    "Unsubscribed",
     "apply",
     "apply_async",
     "cancel",
@@ -84,6 +95,8 @@ __all__ = [
     "check_async",
     "get_receipt",
     "list_runs",
+    "plan_copy",
+    "plan_copy_async",
     "plan_deletion",
     "plan_deletion_async",
     "plan_erasure",
@@ -94,6 +107,8 @@ __all__ = [
     "plan_list_addition_async",
     "plan_list_removal",
     "plan_list_removal_async",
+    "plan_upsert",
+    "plan_upsert_async",
     "replan",
     "replan_async",
     "resume",
@@ -116,6 +131,10 @@ _HOMES = {
         "run_worker",
     ),
     "planning.api": (
+        "plan_copy",
+        "plan_copy_async",
+        "plan_upsert",
+        "plan_upsert_async",
         "plan_deletion",
         "plan_deletion_async",
         "plan_erasure",
@@ -134,13 +153,16 @@ _HOMES = {
     "comparing.field_map": ("FieldMap",),
     "comparing.matching": ("Hold",),
     "comparing.model": ("Compared", "ComparisonStatus"),
-    "change": ("Change", "DataSubject", "Suggestion", "Unasked"),
+    "planning.transfer": ("LossesNotAccepted",),
+    "comparing.consent": ("Unsubscribed",),
+    "change": ("Change", "DataSubject", "Held", "Suggestion", "Unasked"),
     "kinds.base": ("Kind",),
     "model": (
         "AccountPlan",
         "IdentifierExpansion",
         "SafetyLimits",
         "Plan",
+        "Stage",
         "Step",
     ),
     "receipts.receipt": ("Receipt", "ReceiptBroken"),

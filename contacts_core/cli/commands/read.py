@@ -165,7 +165,7 @@ def search(
         raise typer.BadParameter("give a condition, such as --email; `contacts export` reads every contact")
     listing = Listing(_contacts(), fields, sort, as_csv=as_csv, as_json=as_json, excel_safe=excel_safe)
     with opened(account, settings) as client:
-        types = _types(client, given)
+        types = types_of(client, given)
         queries = [condition.query(types) for condition in given]
         if native is not None:
             queries.append(RawQuery(native))
@@ -498,7 +498,7 @@ def _times(what: str, since: str | None, before: str | None) -> list[Condition]:
     return given
 
 
-def _types(client: Contacts[Any], given: Sequence[Condition | Combined]) -> dict[str, FieldType]:
+def types_of(client: Contacts[Any], given: Sequence[Condition | Combined]) -> dict[str, FieldType]:
     """The types of the custom fields, if there is a condition on one."""
     from contacts_core.cli import output
     from contacts_core.provider import ReadsCustomFields

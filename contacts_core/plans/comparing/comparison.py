@@ -195,12 +195,11 @@ class Evaluation:
         losses += unmapped
         given = evolve(mapped, provider="", id="", lists=ids)
         fitted = fit(self.reading.able, given, self.reading.shape)
-        named = evolve(mapped, lists=tuple(map(lists.name, mapped.lists or ())))
         if fitted.shown is None or not losses:
-            return named, fitted
+            return mapped, fitted
         told = {each.field for each in losses}
         others = [each for each in fitted.losses if each.field not in told]
-        return named, Preview(fitted.shown, (*losses, *others), fitted.written)
+        return mapped, Preview(fitted.shown, (*losses, *others), fitted.written)
 
     def rows(self, statuses: Sequence[ComparisonStatus]) -> Iterator[Compared]:
         """Yield the results with these statuses, or all of them, in the order of the source."""

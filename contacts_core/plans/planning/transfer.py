@@ -63,6 +63,7 @@ class LossesNotAccepted(PlanRefused):
 
     Attributes:
         losses: Everything that would be lost, accepted or not.
+        left: What of it was not accepted.
     """
 
     def __init__(self, losses: Sequence[LossRow], left: Sequence[LossRow]) -> None:
@@ -73,7 +74,7 @@ class LossesNotAccepted(PlanRefused):
             f"contacts would lose {', '.join([*named, *more])}",
             hint=f"accept what may be lost by name, such as {left[0].name}, or {left[0].hint}",
         )
-        self.losses = tuple(losses)
+        self.losses, self.left = tuple(losses), tuple(left)
 
 
 def make_transfer_plan(request: TransferRequest, providers: Mapping[str, Provider]) -> PlanGenerator[Plan]:

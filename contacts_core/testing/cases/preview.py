@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from attrs import evolve
 
-from contacts_core.models import Contact, Outcome, Preview, differences
+from contacts_core.models import Contact, Outcome, Preview, Shape, differences
 from contacts_core.models.losses import PARTS, flattened
 from contacts_core.provider import CreatesLists, FindsContacts, GetsContacts, ReadsLists, UpsertsContacts
 from contacts_core.testing.cases.shared import Cases, case
@@ -63,6 +63,13 @@ def _value(contact: Contact, name: str) -> str:
     return repr(of_kind or flattened(contact).get(name))[:200]
 
 
+def is_settled(harness: Harness, preview: Preview, shape: Shape) -> bool:
+    """Whether the preview of what is written shows the same, and loses no more."""
+    assert preview.written is not None
+    again: Preview = harness.client.preview(preview.written, shape)
+    return (again.shown, again.losses) == (preview.shown, ())
+
+
 class PreviewCases(Cases):
     """What a preview promises.
 
@@ -105,6 +112,8 @@ class PreviewCases(Cases):
         """Write contacts whom the account does not have yet, and fail unless a read shows what the preview said."""
         shape = harness.client.shape()
         previews: list[Preview] = [harness.client.preview(contact, shape) for contact in people]
+        changed = [each.shown.display_id for each in previews if each.shown and not is_settled(harness, each, shape)]
+        assert changed == [], f"what is written of {changed} is shown differently when it is previewed again"
         refused = [contact for contact, each in zip(people, previews, strict=True) if each.shown is None]
         outcome: Outcome = harness.client.wait(harness.client.upsert_contacts(people), timeout=600)
         failed = sorted(failure.item for failure in outcome.failed)
