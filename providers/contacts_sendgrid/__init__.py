@@ -153,6 +153,7 @@ class SendGrid(
     field_name_lengths = (1, 100)
     field_name_pattern = "[A-Za-z_][A-Za-z0-9_]*"
     field_types = tuple(mapping.CREATED_TYPES)
+    reserved_field_names = mapping.RESERVED_NAMES
     changeable_fields = (*mapping.CHANGED, "custom")
     clearable_fields = tuple(mapping.CHANGED)  # a custom field "cannot be null"
     export_includes_lists = False

@@ -103,6 +103,13 @@ ADDRESS = {
 CHANGED = {name: name for name in ("first_name", "last_name")} | {
     f"address.{ours}": theirs for ours, theirs in ADDRESS.items()
 }  # fields that can be changed, by their shared names
+# Custom fields cannot have these names: https://www.twilio.com/docs/sendgrid/ui/managing-contacts/custom-fields
+RESERVED_NAMES = (
+    *("first_name", "last_name", "email", "alternate_emails", "address_line_1", "address_line_2", "city"),
+    *("state_province_region", "postal_code", "country", "phone_number", "whatsapp", "line", "facebook", "unique_name"),
+    *("email_domains", "last_clicked", "last_opened", "last_emailed", "singlesend_id", "automation_id", "created_at"),
+    *("updated_at", "contact_id", "phone_number_id", "external_id", "anonymous_id", "list_ids", "segment_ids"),
+)
 MOST_ALTERNATES = 5
 LONGEST = {
     "address_line_1": 100,

@@ -63,6 +63,7 @@ OF_ONE = {
     "field_name_lengths": {CreatesCustomFields},
     "field_name_pattern": {CreatesCustomFields},
     "field_types": {CreatesCustomFields},
+    "reserved_field_names": {CreatesCustomFields},
     "poll_interval": {QueuesJobs},
     "consent_page_size": {ReadsConsent},
     "consent_find_batch_size": {FindsConsent},
