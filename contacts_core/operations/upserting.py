@@ -233,9 +233,15 @@ def _groups(contacts: Iterable[Contact], fitted: Mapping[int, Preview]) -> list[
     waves: list[dict[tuple[str, ...], list[Contact]]] = []
     taken: dict[object, int] = {}
     for contact in contacts:
-        known_by: list[object] = [*contact.identifiers, *([contact.id] if contact.id else [])]
-        wave = max([0, *[taken[name] + 1 for name in known_by if name in taken]])
-        taken.update(dict.fromkeys(known_by, wave))
+        known_by: list[object] = [each.compared_by for each in contact.identifiers]
+        if contact.id:
+            known_by.append(contact.id)
+        wave = 0
+        for name in known_by:
+            if (last := taken.get(name)) is not None and last >= wave:
+                wave = last + 1
+        for name in known_by:
+            taken[name] = wave
         if wave == len(waves):
             waves.append({})
         written = fitted[id(contact)].written

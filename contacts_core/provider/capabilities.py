@@ -95,10 +95,13 @@ class DeletesContacts(Provider, ABC):
         delete_batch_size: Ids in one delete request. Default 1.
         residual_data: What deleting a contact leaves behind at this vendor, each with the reason; plans and receipts
             show it. Default: nothing known.
+        deletes_consent: Whether the statements of consent about the identifiers of a contact are deleted with it.
+            Default: no.
     """
 
     delete_batch_size: ClassVar[int] = 1
     residual_data: ClassVar[Mapping[str, str]] = {}
+    deletes_consent: ClassVar[bool] = False
 
     @abstractmethod
     def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:

@@ -45,6 +45,7 @@ from contacts_core.provider import (
     FindsContacts,
     Flow,
     GetsContacts,
+    Join,
     LiftsSuppressions,
     MapsFields,
     NativeQuery,
@@ -153,6 +154,7 @@ class Bird(
     consent_states = (ConsentState.GRANTED, ConsentState.REVOKED)
     consent_channels = mapping.CHANNEL_KINDS
     consent_creates_contacts = True
+    deletes_consent = True
     secret_patterns = (r"\baccesskey\s+\S+",)
     residual_data: ClassVar = {
         "other keys": (
@@ -458,7 +460,11 @@ class Bird(
     def _learn_types(self, found: Sequence[ContactDetails]) -> Flow[None]:
         """Read the definitions of fields where a value may be a date, unless its type is known."""
         names = {name for details in found for name in mapping.dated(details, self.keys)}
-        if names - self._types.keys():
+        while names - self._types.keys():
+            yield from Join("custom fields", partial(self._read_types, names))
+
+    def _read_types(self, names: Collection[str]) -> Flow[None]:
+        if names - self._types.keys():  # another flow may have read them meanwhile
             yield from flows.gather(self.custom_fields_page)
             for name in names:
                 _ = self._types.setdefault(name, FieldType.OTHER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -48,6 +48,7 @@ from contacts_core.provider import (
     FindsContacts,
     Flow,
     GetsContacts,
+    Join,
     LiftsSuppressions,
     MapsFields,
     NativeQuery,
@@ -228,7 +229,7 @@ class SendGrid(
     def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
         """Read the contact first, to send the value as it is stored."""
         details = yield from self._alone(contact_id)
-        stored = next((i for i in mapping.contact(details).identifiers if i == identifier), None)
+        stored = next((i for i in mapping.identifiers(details) if i == identifier), None)
         if stored is None:
             # What an answer leaves out may be unset or just not told, so the look-up must agree.
             if self.cannot_find(identifier):
@@ -262,7 +263,7 @@ class SendGrid(
         if job.state is JobState.DONE:
             return queued(job)
         details = yield from self._alone(contact_id)
-        if identifier not in mapping.contact(details).identifiers:
+        if identifier not in mapping.identifiers(details):
             return done(identifier.value)
         return queued(evolve(job, state=JobState.UNKNOWN))  # what is read may be older than the removal
 
@@ -312,7 +313,7 @@ class SendGrid(
 
     def search(self, query: NativeQuery) -> Flow[PartialResult]:
         found = yield from api.search(query.text)
-        contacts = yield from self._with_types([mapping.contact(details) for details in found.result or ()])
+        contacts = yield from self._contacts(found.result or ())
         if found.contact_count < len(contacts):
             raise UnexpectedPayload("the answer has more contacts than it counts", provider=self.name)
         return PartialResult(contacts, found.contact_count)
@@ -324,7 +325,8 @@ class SendGrid(
     def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
         """Look up again without the values for which SendGrid refused a whole look-up."""
         asked = {identifier.normal: identifier for identifier in identifiers}
-        found: list[tuple[Identifier, Contact | str]] = []
+        found: list[tuple[Identifier, ContactDetails]] = []
+        unasked: list[tuple[Identifier, str]] = []
 
         def look_up(values: Sequence[str]) -> Flow[None]:
             try:
@@ -333,7 +335,7 @@ class SendGrid(
                 named = [v for v in values if any(f"'{v}'" in message for _, message in error.details)]
                 if not named or len(named) == len(values):
                     raise
-                found.extend((asked[value], _refused(error)) for value in named)
+                unasked.extend((asked[value], _refused(error)) for value in named)
                 return (yield from look_up([value for value in values if value not in named]))
             untold = [value for value in values if value not in answers]
             if untold and len(values) == 1:
@@ -344,15 +346,15 @@ class SendGrid(
                 if match.contact and value in asked:
                     found.append((asked[value], (yield from self._whole(match.contact, asked[value]))))
                 elif value in asked and "not found" not in (match.error or "").lower():
-                    found.append(
+                    unasked.append(
                         (asked[value], f"SendGrid did not look it up: {scrub(match.error or 'no reason given')}")
                     )
             return None
 
         _, refused = yield from flows.apart(list(asked), look_up)
-        found.extend((asked[value], _refused(error)) for value, error in refused)
-        typed = iter((yield from self._with_types([each for _, each in found if isinstance(each, Contact)])))
-        return [(wanted, next(typed) if isinstance(each, Contact) else each) for wanted, each in found]
+        unasked.extend((asked[value], _refused(error)) for value, error in refused)
+        contacts = yield from self._contacts([details for _, details in found])
+        return [*zip([wanted for wanted, _ in found], contacts, strict=True), *unasked]
 
     def _matches(self, like: Identifier, values: Sequence[str]) -> Flow[dict[str, Match]]:
         """Return the answer for each value; after a 404, all are not found."""
@@ -365,17 +367,16 @@ class SendGrid(
             return dict.fromkeys(values, Match(error=f"contact not found: {error}"))
         return {evolve(like, value=key).normal: match for key, match in (found.result or {}).items()}
 
-    def _whole(self, details: ContactDetails, answers: Identifier) -> Flow[Contact]:
+    def _whole(self, details: ContactDetails, answers: Identifier) -> Flow[ContactDetails]:
         """Return the contact of an answer; read it by itself if the answer leaves out its alternate addresses."""
-        contact = mapping.contact(details)
-        if answers in contact.identifiers or details.alternate_emails is not None:
-            return contact
-        return mapping.contact((yield from self._alone(details.id)))
+        if details.alternate_emails is not None or answers in mapping.identifiers(details):
+            return details
+        return (yield from self._alone(details.id))
 
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         answer = (yield from api.batch(ids)).result
         found = answer if answer is not None else (yield from self._by_id(ids))
-        return (yield from self._with_types([mapping.contact(details) for details in found]))
+        return (yield from self._contacts(found))
 
     def raw_contact(self, contact_id: str) -> Flow[RawContact]:
         return raw_answer(api.contact(contact_id))
@@ -384,7 +385,7 @@ class SendGrid(
         """See `Exports.sample`: up to fifty contacts, and the number of all."""
         found = yield from api.sample()
         if found.result:
-            return (yield from self._with_types([mapping.contact(details) for details in found.result]))
+            return (yield from self._contacts(found.result))
         return [] if found.contact_count == 0 else None
 
     def start_export(self, list_id: str | None) -> Flow[Job]:
@@ -392,7 +393,7 @@ class SendGrid(
         return Job(id=started.id)
 
     def file_reader(self) -> Flow[FileReader]:
-        return mapping.Reader.of((yield from self._definitions(again=True)), self.fields)
+        return mapping.Reader.of((yield from self._read_definitions()), self.fields)
 
     def count(self) -> Flow[Count]:
         count = (yield from api.count()).contact_count
@@ -416,7 +417,7 @@ class SendGrid(
         return done(list_id)
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
-        found = yield from self._definitions(again=True)
+        found = yield from self._read_definitions()
         return Page([self.with_holder(mapping.field(one)) for one in found.custom_fields or ()])
 
     def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
@@ -429,26 +430,33 @@ class SendGrid(
         """The definitions of fields as they were last read, if they were."""
         return []
 
-    def _definitions(self, *, again: bool = False) -> Flow[FieldDefinitions]:
-        """Return the definitions of fields; they are read once, or ``again``."""
-        if again or not self._last_definitions:
-            found = yield from api.field_definitions()
-            self._last_definitions[:] = [found]
-        return self._last_definitions[0]
+    def _definitions(self, names: Collection[str] = ()) -> Flow[FieldDefinitions]:
+        """Return the definitions of fields as they were last read, if they have these names; else they are read."""
+        seen = self._last_definitions[0] if self._last_definitions else None
+        if seen and not set(names).difference(each.name for each in seen.custom_fields or ()):
+            return seen
+        return (yield from Join(("custom fields", id(seen)), partial(self._newer_definitions, seen)))
 
-    def _with_types(self, contacts: Sequence[Contact]) -> Flow[list[Contact]]:
+    def _newer_definitions(self, seen: FieldDefinitions | None) -> Flow[FieldDefinitions]:
+        for known in self._last_definitions:
+            if known is not seen:  # another flow has read them meanwhile
+                return known
+        return (yield from self._read_definitions())
+
+    def _read_definitions(self) -> Flow[FieldDefinitions]:
+        found = yield from api.field_definitions()
+        self._last_definitions[:] = [found]
+        return found
+
+    def _contacts(self, found: Sequence[ContactDetails]) -> Flow[list[Contact]]:
         """Return contacts with custom dates as dates, and with the fields that custom fields hold.
 
         The definitions are read where a value may be a date.
         """
-        names = {name for contact in contacts for name in mapping.dated(contact)}
-        if not names:
-            return [with_mapped(contact, self.fields) for contact in contacts]
-        known = yield from self._definitions()
-        if names - {each.name for each in known.custom_fields or ()}:
-            known = yield from self._definitions(again=True)
-        types = {each.name: mapping.field(each).type for each in known.custom_fields or ()}
-        return [with_mapped(mapping.with_types(contact, types), self.fields) for contact in contacts]
+        names = {name for details in found for name in mapping.dated(details)}
+        dates = mapping.dates((yield from self._definitions(names))) if names else frozenset[str]()
+        contacts = [mapping.contact(details, dates) for details in found]
+        return [with_mapped(each, self.fields) for each in contacts] if self.fields else contacts
 
     # -- consent
 
@@ -580,7 +588,7 @@ class SendGrid(
     def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
         """Upsert the fields with all identifiers of the contact, for an id cannot name it; what is left out stays."""
         texts, custom = self.split_changes(set, clear)
-        fields = (yield from self._definitions(again=True)).custom_fields if custom else None
+        fields = (yield from self._read_definitions()).custom_fields if custom else None
         found = yield from self._alone(contact_id)
         if found.email is None:
             raise UnexpectedPayload("the answer about the contact leaves out its identifiers", provider=self.name)

@@ -48,6 +48,7 @@ OF_ALL = {
 OF_ONE = {
     "delete_batch_size": {DeletesContacts},
     "residual_data": {DeletesContacts},
+    "deletes_consent": {DeletesContacts},
     "member_batch_size": {AddsToLists, RemovesFromLists},
     "find_batch_size": {FindsContacts},
     "find_kinds": {FindsContacts},

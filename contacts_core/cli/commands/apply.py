@@ -115,7 +115,10 @@ def confirm(plan: Plan, storage: str | None, *, yes: bool) -> None:
         output.note("there is nothing to do; the accounts are read again all the same")
     if kind_of(plan.kind).leaves_tombstones and storage is not None:
         output.note("tombstones are left in that --storage and in the usual one, where every upsert looks")
-    ask([f"about to {plan.kind} {plan.contacts} contact(s) in {', '.join(plan.by_account)}"], yes=yes)
+    doing = f"{plan.kind} {plan.contacts} contact(s)"
+    if not kind_of(plan.kind).about_people:
+        doing = f"{plan.kind}: {plan.contacts} change(s)"
+    ask([f"about to {doing} in {', '.join(plan.by_account)}"], yes=yes)
 
 
 def carry_out(plan: Plan, receipt: Path | None, storage: str | None, timeout: float, *, as_json: bool) -> None:

@@ -43,7 +43,7 @@ def copy(
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Copy contacts to another account: plan, ask, apply, write the receipt.
+    """Copy contacts to another account, and verify them.
 
     First it says what NEW cannot hold, and stops unless --accept-loss names it. Then what people refused is written to
     NEW and read back; only then are contacts created. Whoever is there already, as far as NEW can hold them, is left

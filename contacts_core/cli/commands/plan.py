@@ -101,6 +101,16 @@ PeopleFile = Annotated[
         help="CSV with one person per row; columns email, phone, external_id, anonymous_id. - is stdin.",
     ),
 ]
+KeepSuppressions = Annotated[
+    bool,
+    typer.Option(
+        "--keep-suppressions",
+        help="Keep the addresses as suppressions, where a vendor has these apart from contacts.",
+    ),
+]
+MailData = Annotated[
+    bool, typer.Option("--mail-data", help="Also erase what vendors keep of the mail that was sent to these people.")
+]
 
 
 plan = section("plan", no_args_is_help=True)
@@ -127,6 +137,8 @@ def plan_erase(
     anonymous_id: AnonymousIds = None,
     from_file: PeopleFile = None,
     follow: Follow = "no",
+    keep_suppressions: KeepSuppressions = False,
+    mail_data: MailData = False,
     max_contacts: MaxContacts = None,
     max_share: MaxShare = None,
     to: To = None,
@@ -142,7 +154,14 @@ def plan_erase(
         contacts plan erase --from-file leavers.csv --accounts marketing,crm --follow once --max-contacts 5000
     """
     make = erasure(
-        accounts, identifiers(email, phone, external_id, anonymous_id), from_file, follow, max_contacts, max_share
+        accounts,
+        identifiers(email, phone, external_id, anonymous_id),
+        from_file,
+        follow,
+        max_contacts,
+        max_share,
+        keep_suppressions=keep_suppressions,
+        mail_data=mail_data,
     )
     _planned(accounts, make, to, as_json=as_json)
 
@@ -401,6 +420,9 @@ def erasure(
     follow: str,
     max_contacts: int | None,
     max_share: str | None,
+    *,
+    keep_suppressions: bool,
+    mail_data: bool,
 ) -> Callable[[], Plan]:
     """What plans this erasure, its arguments checked; no account is read before it is called."""
     from contacts_core.plans import IdentifierExpansion, plan_erasure
@@ -412,7 +434,9 @@ def erasure(
     people = _people(given, from_file)
     announce_scans(accounts, chain.from_iterable(people))
     limits = limits_of(max_contacts, max_share)
-    return lambda: plan_erasure(people, accounts, follow=expansion, limits=limits)
+    return lambda: plan_erasure(
+        people, accounts, follow=expansion, keep_suppressions=keep_suppressions, mail_data=mail_data, limits=limits
+    )
 
 
 def planned(names: list[str], make: Callable[[], Plan]) -> Plan:
