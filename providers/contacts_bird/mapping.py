@@ -79,8 +79,8 @@ DATE_LIKE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T|\Z)")
 
 UNKNOWN: Mapping[str, FieldType] = MappingProxyType({})
 
-make_contact = constructor(Contact)
-make_identifier = constructor(Identifier)
+make_contact = constructor(Contact, provider=NAME, address=None, organization=None, title=None, tags=())
+make_identifier = constructor(Identifier, primary=False, label="", country_code="")
 
 
 def _kinds(keys: Keys) -> Mapping[str, IdentifierKind]:
@@ -142,25 +142,20 @@ def contact(
     extra.update((name, value) for name in CONSENT_ATTRIBUTES if _is_odd_consent(value := attributes.get(name)))
     extra.update((theirs, value) for ours, theirs in EXTRAS.items() if (value := getattr(found, ours)) is not None)
     return make_contact(
-        provider=NAME,
-        id=found.id,
-        identifiers=known,
-        first_name=_text(attributes.get("firstName")),
-        last_name=_text(attributes.get("lastName")),
-        full_name=found.computed_display_name or _text(attributes.get("displayName")),
-        address=None,
-        organization=None,
-        title=None,
-        lists=None if found.list_ids is None else tuple(found.list_ids),
-        tags=(),
-        custom={
+        found.id,
+        known,
+        _text(attributes.get("firstName")),
+        _text(attributes.get("lastName")),
+        found.computed_display_name or _text(attributes.get("displayName")),
+        None if found.list_ids is None else tuple(found.list_ids),
+        {
             name: custom_value(value, types.get(name))
             for name, value in attributes.items()
             if name not in own and value is not None
         },
-        created_at=created,
-        updated_at=updated,
-        extra=extra,
+        created,
+        updated,
+        extra,
     )
 
 
@@ -182,7 +177,7 @@ def shown_identifiers(found: ContactDetails, keys: Keys) -> Collection[tuple[str
 
 def identifier(key: str, value: str, keys: Keys) -> Identifier:
     """Return an identifier under Bird's key."""
-    return make_identifier(kind=keys.kind(key), value=value, primary=False, label="", key=key, country_code="")
+    return make_identifier(keys.kind(key), value, key)
 
 
 def identifiers(found: Iterable[tuple[str, str]], keys: Keys) -> tuple[Identifier, ...]:
