@@ -35,7 +35,7 @@ coverage: $(DEV) ## every test with branch coverage, which must be 95 % or more
 	$(BIN)/pytest $(ALL_TESTS) --cov --cov-report=term
 
 test-postgres: $(DEV) ## workers and storage on a real PostgreSQL, started for this and gone afterwards
-	scripts/postgres.sh $(BIN)/pytest $(or $(ARGS),tests/plans/test_workers.py tests/plans/test_fencing.py tests/plans/test_stored.py)
+	scripts/postgres.sh $(BIN)/pytest $(or $(ARGS),-n 3 --dist worksteal tests/plans/test_workers.py tests/plans/test_fencing.py tests/plans/test_stored.py)
 
 check: $(DEV) ## ruff, formatting, mypy, pyright, import contracts, generated pages
 	$(BIN)/ruff check $(SOURCES)

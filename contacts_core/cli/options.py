@@ -203,6 +203,10 @@ RequiredAccount = Annotated[
         autocompletion=completion.accounts,
     ),
 ]
+RunId = Annotated[
+    str, typer.Argument(metavar="RUN", help="The id of the run.", show_default=False, autocompletion=completion.runs)
+]
+
 ListId = Annotated[
     str,
     typer.Argument(

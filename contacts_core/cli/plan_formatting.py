@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from contacts_core.cli.formatting import some, told
 from contacts_core.plans import AccountPlan, DataSubject, Plan
+from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.rows import indexes_by_person
 from contacts_core.provider import flows
 
-__all__ = ["account_rows", "contact_rows", "notes", "span"]
+__all__ = ["account_rows", "contact_rows", "notes", "span", "stage_rows", "summary"]
 
 SHOWN = 20
+STAGES = {
+    "create_custom_field": "create custom fields",
+    "create_list": "create lists",
+    "ensure_consent_scopes": "create scopes of consent",
+    "write_consent": "write consent, and read it back",
+    "upsert_contacts": "write contacts",
+    "change_contact": "change fields",
+    "add_to_list": "put on lists",
+    "remove_from_list": "take off lists",
+    "remove_identifier": "remove identifiers",
+    "delete_contacts": "delete contacts",
+}
+
+
+def summary(plan: Plan) -> str:
+    """What it is about, in a line."""
+    if kind_of(plan.kind).about_people:
+        return f"plan to {plan.kind}: {len(plan.people)} asked for, {plan.contacts} contact(s) found"
+    held = sum(len(part.held) for part in plan.accounts)
+    left = f", {held} left alone" if held else ""
+    return f"plan to {plan.kind}: {len(plan.people)} people, {plan.contacts} change(s){left}"
+
+
+def stage_rows(plan: Plan) -> Iterator[list[object]]:
+    """The stages of each account, if there are several."""
+    kind = kind_of(plan.kind)
+    for part in plan.accounts:
+        stages = part.stages(kind)
+        if len(stages) > 1:
+            for number, stage in enumerate(stages, 1):
+                yield [part.account, f"{number}. {STAGES.get(stage.operation, stage.operation)}", stage.count]
 
 
 def account_rows(plan: Plan) -> Iterator[list[object]]:
@@ -39,18 +72,25 @@ def contact_rows(plan: Plan, *, whole: bool = False) -> Iterator[list[object]]:
     for part in plan.accounts:
         for change in part.changes[:SHOWN]:
             who = [told(i, whole=whole) for i in (change.removes or change.identifiers)]
-            yield [part.account, change.contact, who, ", ".join(map(str, change.people)), change.reason]
+            if not (change.contact or who):
+                who = [str(change.write.get("name", ""))]
+            yield [part.account, change.contact or "(new)", who, ", ".join(map(str, change.people)), change.reason]
         if len(part.changes) > SHOWN:
             yield [part.account, f"and {len(part.changes) - SHOWN} more", "", "", ""]
 
 
 def notes(plan: Plan, *, whole: bool = False) -> Iterator[str]:
     """What else there is to know before it is applied."""
-    if not plan.contacts:
+    about_people = kind_of(plan.kind).about_people
+    if not plan.contacts and about_people:
         yield "no contact was found: applying this plan changes nothing and only looks again"
+    elif not plan.contacts:
+        yield "there is nothing to do: everything is as it should be"
+    for part in plan.accounts:
+        yield from _held_and_lost(part)
     for part in plan.accounts:
         unknown = {each.identifier for each in part.unasked}
-        missing = [p for p in _not_found(plan, part) if unknown.isdisjoint(p.identifiers)]
+        missing = [p for p in _not_found(plan, part) if unknown.isdisjoint(p.identifiers)] if about_people else []
         if ids := [person.contact for person in missing if person.contact]:
             yield f"there is no such contact in {part.account}: {some(ids)}"
         if numbers := [f"{person.number}" for person in missing if not person.contact]:
@@ -68,6 +108,15 @@ def notes(plan: Plan, *, whole: bool = False) -> Iterator[str]:
             yield f"not reached at {part.account}:"
             yield from (f"  {what}: {why}" for what, why in part.residual_data.items())
     yield f"checksum {plan.checksum}"
+
+
+def _held_and_lost(part: AccountPlan) -> Iterator[str]:
+    """What the plan leaves alone, and what the account does not keep."""
+    for reason, count in Counter(held.reason for held in part.held).most_common(SHOWN):
+        yield f"left alone: {count} contact(s), because {reason}"
+    if part.losses:
+        lost = [f"{loss.code.value}:{loss.field} ({loss.count})" for loss in part.losses]
+        yield f"{part.account} does not keep: {some(lost)}"
 
 
 def _not_found(plan: Plan, part: AccountPlan) -> Iterator[DataSubject]:

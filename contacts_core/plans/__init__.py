@@ -16,9 +16,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from contacts_core.plans.change import Change, DataSubject, Suggestion, Unasked
+    from contacts_core.plans.change import Change, DataSubject, Held, Suggestion, Unasked
     from contacts_core.plans.comparing.api import check, check_async
     from contacts_core.plans.comparing.comparison import Comparison
+    from contacts_core.plans.comparing.consent import Unsubscribed
     from contacts_core.plans.comparing.field_map import FieldMap
     from contacts_core.plans.comparing.matching import Hold
     from contacts_core.plans.comparing.model import Compared, ComparisonStatus
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         apply,
         apply_async,
         cancel,
+        forget,
         get_receipt,
         list_runs,
         resume,
@@ -40,9 +42,12 @@ if TYPE_CHECKING:
         IdentifierExpansion,
         Plan,
         SafetyLimits,
+        Stage,
         Step,
     )
     from contacts_core.plans.planning.api import (
+        plan_copy,
+        plan_copy_async,
         plan_deletion,
         plan_deletion_async,
         plan_erasure,
@@ -53,9 +58,14 @@ if TYPE_CHECKING:
         plan_list_addition_async,
         plan_list_removal,
         plan_list_removal_async,
+        plan_undo,
+        plan_undo_async,
+        plan_upsert,
+        plan_upsert_async,
         replan,
         replan_async,
     )
+    from contacts_core.plans.planning.transfer import LossesNotAccepted
     from contacts_core.plans.receipts.receipt import Receipt, ReceiptBroken
 
 __all__ = [
@@ -66,24 +76,31 @@ __all__ = [
     "ComparisonStatus",
     "DataSubject",
     "FieldMap",
+    "Held",
     "Hold",
     "IdentifierExpansion",
     "Kind",
+    "LossesNotAccepted",
     "Plan",
     "Receipt",
     "ReceiptBroken",
     "RunStopped",
     "SafetyLimits",
+    "Stage",
     "Step",
     "Suggestion",
     "Unasked",
+    "Unsubscribed",
     "apply",
     "apply_async",
     "cancel",
     "check",
     "check_async",
+    "forget",
     "get_receipt",
     "list_runs",
+    "plan_copy",
+    "plan_copy_async",
     "plan_deletion",
     "plan_deletion_async",
     "plan_erasure",
@@ -94,6 +111,10 @@ __all__ = [
     "plan_list_addition_async",
     "plan_list_removal",
     "plan_list_removal_async",
+    "plan_undo",
+    "plan_undo_async",
+    "plan_upsert",
+    "plan_upsert_async",
     "replan",
     "replan_async",
     "resume",
@@ -108,6 +129,7 @@ _HOMES = {
         "apply",
         "apply_async",
         "cancel",
+        "forget",
         "get_receipt",
         "resume",
         "resume_async",
@@ -116,6 +138,10 @@ _HOMES = {
         "run_worker",
     ),
     "planning.api": (
+        "plan_copy",
+        "plan_copy_async",
+        "plan_upsert",
+        "plan_upsert_async",
         "plan_deletion",
         "plan_deletion_async",
         "plan_erasure",
@@ -126,6 +152,8 @@ _HOMES = {
         "plan_list_addition_async",
         "plan_list_removal",
         "plan_list_removal_async",
+        "plan_undo",
+        "plan_undo_async",
         "plan_identifier_removal",
         "plan_identifier_removal_async",
     ),
@@ -134,13 +162,16 @@ _HOMES = {
     "comparing.field_map": ("FieldMap",),
     "comparing.matching": ("Hold",),
     "comparing.model": ("Compared", "ComparisonStatus"),
-    "change": ("Change", "DataSubject", "Suggestion", "Unasked"),
+    "planning.transfer": ("LossesNotAccepted",),
+    "comparing.consent": ("Unsubscribed",),
+    "change": ("Change", "DataSubject", "Held", "Suggestion", "Unasked"),
     "kinds.base": ("Kind",),
     "model": (
         "AccountPlan",
         "IdentifierExpansion",
         "SafetyLimits",
         "Plan",
+        "Stage",
         "Step",
     ),
     "receipts.receipt": ("Receipt", "ReceiptBroken"),

@@ -96,7 +96,7 @@ def _plain(value: Any) -> dict[str, Any]:
 
 
 def parse(pieces: BinaryIO | Iterable[bytes]) -> Plan:
-    """Return the plan of an open file, or of pieces of one.
+    """Return the plan of an open file, or of pieces of one. `Plan.agree` is left to the caller.
 
     Raises:
         PlanRefused: It is not a plan, or was altered since it was made.
@@ -235,7 +235,6 @@ class _Reader:
             raise PlanRefused("the plan was altered since it was made: its checksum differs", hint=NEW_PLAN)
         if self._end != _end(checksum, len(plan.people), plan.contacts):
             raise _contradiction("its numbers differ from its lines")
-        plan.agree()
         return plan
 
 

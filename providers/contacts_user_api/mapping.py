@@ -20,7 +20,7 @@ from contacts_core.models import (
     Preview,
     Shape,
 )
-from contacts_core.provider import Fitting, constructor, day, fitted_value, json_text, moment
+from contacts_core.provider import Fitting, HeldFields, constructor, day, fitted_value, json_text, moment
 from contacts_user_api.payloads import ContactDetails, FieldDetails, ListDetails, Relation
 
 NAME = "user-api"
@@ -335,13 +335,19 @@ def _new_item(wanted: Identifier, *, primary: bool) -> dict[str, Any]:
     return item
 
 
-def preview(contact: Contact, shape: Shape) -> Preview:
-    """Return what a workspace holds of a contact. One that has an id of a workspace is taken to exist there."""
+def preview(contact: Contact, shape: Shape, fields: HeldFields) -> Preview:
+    """Return what a workspace holds of a contact. One that has an id of a workspace is taken to exist there.
+
+    Args:
+        contact: The contact.
+        shape: The custom fields of the workspace.
+        fields: What of a contact they hold.
+    """
     own = contact.provider == NAME
     fitting = Fitting(contact)
     fitting.keep_identifiers(lambda each: _problem(each, own=own))
     if not own:
-        for name in ("organization", "tags"):
+        for name in [each for each in ("organization", "tags") if each not in fields]:
             fitting.drop(name, LossCode.NO_PLACE, "it is a record of its own, which cannot be written with a contact")
         fitting.drop("extra", LossCode.NO_PLACE)
     text = _location(contact.address) if contact.address else ""
@@ -350,6 +356,7 @@ def preview(contact: Contact, shape: Shape) -> Preview:
             fitting.drop(part, LossCode.RESPELLED, "the address is one text")
     if text:
         fitting.set("address.formatted", text)
+    fitting.fit_mapped(fields, shape, fitted_value)
     fitting.fit_custom(shape, fitted_value)
     first, last = fitting.get("first_name"), fitting.get("last_name")
     if fitting.get("full_name") and (first or last) and fitting.get("full_name") != _joined(first, last):
@@ -387,12 +394,17 @@ def _problem(identifier: Identifier, *, own: bool) -> tuple[LossCode, str] | Non
 
 
 def to_write(
-    contact: Contact, present: ContactDetails | None, field_ids: Mapping[str, FieldDetails], lists: Sequence[str]
+    contact: Contact,
+    values: Mapping[str, CustomValue],
+    present: ContactDetails | None,
+    field_ids: Mapping[str, FieldDetails],
+    lists: Sequence[str],
 ) -> dict[str, Any]:
     """Return the body that creates a contact that fits, from `preview`, or changes it if it is present.
 
     Args:
         contact: The contact.
+        values: Its custom values by name, those included that hold fields of `Contact`.
         present: What is there of it; None if it is new.
         field_ids: The custom fields by name.
         lists: Ids of lists to put it on.
@@ -411,7 +423,7 @@ def to_write(
     on_lists = list_ids(present) if present else []
     if set(lists) - set(on_lists):
         body["lists"] = list(dict.fromkeys([*on_lists, *lists]))
-    custom = [written(field_ids[name], value) for name, value in contact.custom.items() if name in field_ids]
+    custom = [written(field_ids[name], value) for name, value in values.items() if name in field_ids]
     if custom:
         understood = _understood(present, "custom_fields") if present else []
         kept = [{"id": each["id"], "value": _plain(each)} for each in understood]
@@ -419,10 +431,12 @@ def to_write(
     return body
 
 
-def lost_after_all(contact: Contact, present: ContactDetails | None, body: Mapping[str, Any]) -> set[str]:
+def lost_after_all(
+    contact: Contact, present: ContactDetails | None, body: Mapping[str, Any], fields: HeldFields
+) -> set[str]:
     """Return what is not written although `preview` could not know: whether the contact exists."""
     if present is None and contact.provider == NAME:  # an id of another workspace
-        names = {name for name in ("organization", "tags") if getattr(contact, name)}
+        names = {name for name in ("organization", "tags") if getattr(contact, name) and name not in fields}
         return names | {f"extra.{name}" for name in contact.extra if name not in body}
     if present is not None and contact.full_name and not (contact.first_name or contact.last_name):
         return {"full_name"}  # written as the first name of a new contact only

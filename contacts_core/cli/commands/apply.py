@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from contacts_core.cli import completion
 from contacts_core.cli.app import Command, lists_itself, section
 from contacts_core.cli.options import (
     LONGEST_TIMEOUT,
@@ -17,6 +16,7 @@ from contacts_core.cli.options import (
     ExcelSafe,
     Fields,
     Json,
+    RunId,
     Sort,
     Storage,
     Yes,
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 PlanFile = Annotated[
     Path, typer.Argument(metavar="PLAN", parser=input_file, help="A saved plan; - is stdin.", show_default=False)
-]
-RunId = Annotated[
-    str, typer.Argument(metavar="RUN", help="The id of the run.", show_default=False, autocompletion=completion.runs)
 ]
 ReceiptFile = Annotated[
     Path | None,
@@ -118,7 +115,10 @@ def confirm(plan: Plan, storage: str | None, *, yes: bool) -> None:
         output.note("there is nothing to do; the accounts are read again all the same")
     if kind_of(plan.kind).leaves_tombstones and storage is not None:
         output.note("tombstones are left in that --storage and in the usual one, where every upsert looks")
-    ask([f"about to {plan.kind} {plan.contacts} contact(s) in {', '.join(plan.by_account)}"], yes=yes)
+    doing = f"{plan.kind} {plan.contacts} contact(s)"
+    if not kind_of(plan.kind).about_people:
+        doing = f"{plan.kind}: {plan.contacts} change(s)"
+    ask([f"about to {doing} in {', '.join(plan.by_account)}"], yes=yes)
 
 
 def carry_out(plan: Plan, receipt: Path | None, storage: str | None, timeout: float, *, as_json: bool) -> None:

@@ -20,11 +20,24 @@ from contacts_core.cli.options import (
     ListId,
     Phones,
     RequiredAccount,
+    RunId,
+    Storage,
     identifiers,
     input_file,
     number,
     output_file,
     several,
+)
+from contacts_core.cli.transfers import (
+    AcceptLoss,
+    ConsentIn,
+    CreateFields,
+    CreateLists,
+    Map,
+    New,
+    Old,
+    Only,
+    Unsubscribed,
 )
 
 if TYPE_CHECKING:
@@ -67,6 +80,16 @@ Follow = Annotated[
         "--follow", metavar="no|once|all", help="Also look up the other addresses and numbers of the contacts found."
     ),
 ]
+ContactsFile = Annotated[
+    Path,
+    typer.Option(
+        "--from-file",
+        metavar="FILE",
+        parser=input_file,
+        help="Contacts: CSV if it is named so, otherwise JSON Lines as written by `export`. - is stdin.",
+        show_default=False,
+    ),
+]
 PeopleFile = Annotated[
     Path | None,
     typer.Option(
@@ -75,6 +98,16 @@ PeopleFile = Annotated[
         parser=input_file,
         help="CSV with one person per row; columns email, phone, external_id, anonymous_id. - is stdin.",
     ),
+]
+KeepSuppressions = Annotated[
+    bool,
+    typer.Option(
+        "--keep-suppressions",
+        help="Keep the addresses as suppressions, where a vendor has these apart from contacts.",
+    ),
+]
+MailData = Annotated[
+    bool, typer.Option("--mail-data", help="Also erase what vendors keep of the mail that was sent to these people.")
 ]
 
 
@@ -102,6 +135,8 @@ def plan_erase(
     anonymous_id: AnonymousIds = None,
     from_file: PeopleFile = None,
     follow: Follow = "no",
+    keep_suppressions: KeepSuppressions = False,
+    mail_data: MailData = False,
     max_contacts: MaxContacts = None,
     max_share: MaxShare = None,
     to: To = None,
@@ -117,7 +152,14 @@ def plan_erase(
         contacts plan erase --from-file leavers.csv --accounts marketing,crm --follow once --max-contacts 5000
     """
     make = erasure(
-        accounts, identifiers(email, phone, external_id, anonymous_id), from_file, follow, max_contacts, max_share
+        accounts,
+        identifiers(email, phone, external_id, anonymous_id),
+        from_file,
+        follow,
+        max_contacts,
+        max_share,
+        keep_suppressions=keep_suppressions,
+        mail_data=mail_data,
     )
     _planned(accounts, make, to, as_json=as_json)
 
@@ -145,7 +187,7 @@ def plan_delete(
     from contacts_core.plans import plan_deletion as made
 
     each = _each(identifiers(email, phone, external_id, anonymous_id), from_file, ids)
-    limits = _limits(max_contacts, max_share)
+    limits = limits_of(max_contacts, max_share)
     _planned([account], lambda: made(account, each, ids=ids or (), limits=limits), to, as_json=as_json)
 
 
@@ -170,7 +212,7 @@ def plan_remove_identifier(
     from contacts_core.plans import plan_identifier_removal as made
 
     wanted = _given(identifiers(email, phone, external_id, anonymous_id))
-    limits = _limits(max_contacts, max_share)
+    limits = limits_of(max_contacts, max_share)
     _planned(accounts, lambda: made(wanted, accounts, limits=limits), to, as_json=as_json)
 
 
@@ -198,7 +240,7 @@ def plan_remove_from_list(
     from contacts_core.plans import plan_list_removal as made
 
     each = _each(identifiers(email, phone, external_id, anonymous_id), from_file, ids)
-    limits = _limits(max_contacts, max_share)
+    limits = limits_of(max_contacts, max_share)
     _planned([account], lambda: made(account, list_id, each, ids=ids or (), limits=limits), to, as_json=as_json)
 
 
@@ -226,8 +268,102 @@ def plan_add_to_list(
     from contacts_core.plans import plan_list_addition as made
 
     each = _each(identifiers(email, phone, external_id, anonymous_id), from_file, ids)
-    limits = _limits(max_contacts, max_share)
+    limits = limits_of(max_contacts, max_share)
     _planned([account], lambda: made(account, list_id, each, ids=ids or (), limits=limits), to, as_json=as_json)
+
+
+@plan.command("upsert", cls=Command)
+def plan_upsert(
+    account: RequiredAccount,
+    from_file: ContactsFile,
+    map_file: Map = None,
+    create_fields: CreateFields = False,
+    create_lists: CreateLists = False,
+    accept_loss: AcceptLoss = None,
+    max_contacts: MaxContacts = None,
+    max_share: MaxShare = None,
+    to: To = None,
+    as_json: Json = False,
+) -> None:
+    """Plan to create contacts, and to update those that differ.
+
+    Each contact is looked up by its identifiers. Whoever is there as given is left alone; whoever could be two people
+    is held back, and told. What the account would not keep is told before anything is written, and the plan is refused
+    unless --accept-loss names it.
+
+        contacts plan upsert marketing --from-file people.jsonl --to plan.jsonl
+        contacts plan upsert crm --from-file people.csv --map map.toml --create-fields --accept-loss RESPELLED
+    """
+    from contacts_core.cli.transfers import losses_told, upserting
+
+    limits = limits_of(max_contacts, max_share)
+    make = upserting(
+        account, from_file, map_file, accept_loss, limits, create_fields=create_fields, create_lists=create_lists
+    )
+    with losses_told(as_json=as_json):
+        _planned([account], make, to, as_json=as_json)
+
+
+@plan.command("copy", cls=Command)
+def plan_copy(
+    old: Old,
+    new: New,
+    map_file: Map = None,
+    only: Only = None,
+    create_fields: CreateFields = False,
+    create_lists: CreateLists = False,
+    unsubscribed: Unsubscribed = "keep",
+    consent_in: ConsentIn = "",
+    accept_loss: AcceptLoss = None,
+    max_contacts: MaxContacts = None,
+    max_share: MaxShare = None,
+    to: To = None,
+    as_json: Json = False,
+) -> None:
+    """Plan to copy the contacts of one account to another.
+
+    The plan is the difference: what NEW would show of each contact, compared with what it shows now. A second plan
+    after it was applied is empty. Consent comes first: nobody is created before it was read back that NEW will not
+    write to them against their will. `contacts apply` carries it out.
+
+        contacts plan copy old new --create-fields --create-lists --to plan.jsonl
+        contacts plan copy old crm --consent-in tag:unsubscribed --accept-loss DATE_LOST --to plan.jsonl
+    """
+    from contacts_core.cli.transfers import copying, file_of, losses_told
+
+    limits = limits_of(max_contacts, max_share)
+    make = copying(
+        old,
+        new,
+        map_file,
+        only,
+        unsubscribed,
+        consent_in,
+        accept_loss,
+        limits,
+        create_fields=create_fields,
+        create_lists=create_lists,
+    )
+    with losses_told(as_json=as_json):
+        _planned([new] if file_of(old) else [old, new], make, to, as_json=as_json)
+
+
+@plan.command("undo", cls=Command)
+def plan_undo(run: RunId, to: To = None, storage: Storage = None, as_json: Json = False) -> None:
+    """Plan to take back what a run of an upsert or a copy wrote.
+
+    Contacts that it created are deleted, and fields that it changed get their values back, as far as they still are as
+    they were written. Whoever was changed since is left alone, and told. Statements of consent stay: no plan lifts a
+    suppression. An erasure cannot be undone.
+
+        contacts plan undo copy-2026-01-31-1a2b3c4d --to undo.jsonl
+        contacts apply undo.jsonl
+    """
+    from contacts_core.plans import plan_undo as made
+    from contacts_core.plans.execution.runner import overview
+
+    told, _ = overview(run, storage=storage)
+    _planned(list(told.accounts), lambda: made(run, storage=storage), to, as_json=as_json)
 
 
 @plan.command("show", cls=Command)
@@ -255,13 +391,14 @@ def plan_show(
 def show(made: Plan, *, stderr: bool = False, whole: bool = False) -> None:
     """The plan as tables, identifiers masked unless they are wanted whole."""
     from contacts_core.cli import output
-    from contacts_core.cli.plan_formatting import account_rows, contact_rows, notes
+    from contacts_core.cli.plan_formatting import account_rows, contact_rows, notes, stage_rows, summary
 
-    asked_for = f"plan to {made.kind}: {len(made.people)} asked for, {made.contacts} contact(s) found"
-    output.show(asked_for, stderr=stderr)
+    output.show(summary(made), stderr=stderr)
     columns = ("account", "vendor", "contacts", "found by", "requests", "at least", "remarks")
     accounts = output.table(*columns, for_people=True)
     output.show(output.rows(accounts, account_rows(made)), stderr=stderr)
+    if stages := list(stage_rows(made)):
+        output.show(output.rows(output.table("account", "stage", "changes", for_people=True), stages), stderr=stderr)
     if made.contacts:
         contacts = output.table("account", "contact", "identifiers", "person", "because it", for_people=True)
         output.show(output.rows(contacts, contact_rows(made, whole=whole)), stderr=stderr)
@@ -275,6 +412,9 @@ def erasure(
     follow: str,
     max_contacts: int | None,
     max_share: str | None,
+    *,
+    keep_suppressions: bool,
+    mail_data: bool,
 ) -> Callable[[], Plan]:
     """What plans this erasure, its arguments checked; nothing is read before it is called."""
     from contacts_core.plans import IdentifierExpansion, plan_erasure
@@ -284,8 +424,10 @@ def erasure(
     except ValueError:
         raise typer.BadParameter("--follow is no, once or all") from None
     people = _people(given, from_file)
-    limits = _limits(max_contacts, max_share)
-    return lambda: plan_erasure(people, accounts, follow=expansion, limits=limits)
+    limits = limits_of(max_contacts, max_share)
+    return lambda: plan_erasure(
+        people, accounts, follow=expansion, keep_suppressions=keep_suppressions, mail_data=mail_data, limits=limits
+    )
 
 
 def planned(names: list[str], make: Callable[[], Plan]) -> Plan:
@@ -380,7 +522,8 @@ def _given(wanted: list[Identifier]) -> list[Identifier]:
     return wanted
 
 
-def _limits(contacts: int | None, share: str | None) -> SafetyLimits:
+def limits_of(contacts: int | None, share: str | None) -> SafetyLimits:
+    """The limits of the options; the usual ones where none is given."""
     from contacts_core.plans import SafetyLimits
 
     usual = SafetyLimits()

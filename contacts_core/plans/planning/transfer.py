@@ -28,7 +28,7 @@ from contacts_core.plans.planning import lookup
 from contacts_core.plans.planning.accounts import PlanGenerator
 from contacts_core.plans.planning.planner import check_ids, check_limits, staged_steps
 from contacts_core.plans.rows import PlanRows, key_of
-from contacts_core.provider import Provider, QueuesJobs
+from contacts_core.provider import Provider, QueuesJobs, WritesConsent
 from contacts_core.storage.spool import Spool
 
 __all__ = ["LossesNotAccepted", "TransferRequest", "make_transfer_plan"]
@@ -63,6 +63,7 @@ class LossesNotAccepted(PlanRefused):
 
     Attributes:
         losses: Everything that would be lost, accepted or not.
+        left: What of it was not accepted.
     """
 
     def __init__(self, losses: Sequence[LossRow], left: Sequence[LossRow]) -> None:
@@ -73,7 +74,7 @@ class LossesNotAccepted(PlanRefused):
             f"contacts would lose {', '.join([*named, *more])}",
             hint=f"accept what may be lost by name, such as {left[0].name}, or {left[0].hint}",
         )
-        self.losses = tuple(losses)
+        self.losses, self.left = tuple(losses), tuple(left)
 
 
 def make_transfer_plan(request: TransferRequest, providers: Mapping[str, Provider]) -> PlanGenerator[Plan]:
@@ -94,7 +95,7 @@ def make_transfer_plan(request: TransferRequest, providers: Mapping[str, Provide
         yield from consent.run(providers)
         compared = evolve(compared, prepare=consent.marked)
     comparison = yield from compare(compared, providers)
-    found = _Rows(comparison, consent)
+    found = _Rows(comparison, consent, writes_consent=isinstance(provider, WritesConsent))
     losses = [*found.consent_losses, *comparison.losses.rows]
     if left := unaccepted(losses, request.accept):
         raise LossesNotAccepted(losses, left)
@@ -141,7 +142,14 @@ class _Rows:
         consent_losses: What of the statements of consent gets lost.
     """
 
-    def __init__(self, comparison: Comparison, consent: ConsentComparison | None) -> None:
+    def __init__(self, comparison: Comparison, consent: ConsentComparison | None, *, writes_consent: bool) -> None:
+        """Take what was found.
+
+        Args:
+            comparison: The contacts.
+            consent: What people said; None if it is not copied.
+            writes_consent: Whether the vendor keeps it by itself; otherwise it stands on the contacts.
+        """
         self.rows = PlanRows()
         self.stages: list[tuple[str, int]] = []
         self.written = self.updated = 0
@@ -150,18 +158,20 @@ class _Rows:
         self._never = bytearray(len(comparison) + 1)  # contacts that must not be written, by their number
         self._owners = Spool("CREATE TABLE owners (key TEXT PRIMARY KEY, person INTEGER NOT NULL) WITHOUT ROWID;")
         self._people = 0
+        self._fields, self._lists = set[str](), set[str]()  # what is used by contacts that are written
         self._admit()
-        self._add(field_change(each, NEEDED) for each in comparison.new_fields)
-        self._add(list_change(each, NEEDED) for each in comparison.new_lists)
+        self._add(field_change(each, NEEDED) for each in comparison.new_fields if each.name in self._fields)
+        self._add(list_change(each, NEEDED) for each in comparison.new_lists if each in self._lists)
         if consent:
             self.consent_losses = [
                 LossRow("consent", each.field, each.code, each.detail, each.count, list(each.samples))
                 for each in consent.losses()
             ]
             self._add(scope_change(each, NEEDED) for each in consent.missing_scopes)
+        if consent and writes_consent:
             self._add(self._statements(consent.before_contacts(), "it was refused"))
         self._add(map(self._change, self._to_write()))
-        if consent:
+        if consent and writes_consent:
             self._add(self._statements(consent.after_contacts(), "the source says so"))
         for each in comparison.rows(*LEFT_ALONE):
             self._hold(each, each.reason or LEFT_ALONE[each.status])
@@ -176,6 +186,8 @@ class _Rows:
                 self._hold(compared, gate.reason)
                 continue
             assert compared.written is not None
+            self._fields |= compared.written.custom.keys()
+            self._lists.update(compared.written.lists or ())
             self.written += 1
             self.updated += compared.target is not None
             identifiers = _known_as(compared, compared.written)
@@ -225,7 +237,14 @@ class _Rows:
             contact = evolve(written, id="", provider="", created_at=None, updated_at=None)
             identifiers, reason, before = contact.identifiers, "it is not there yet", {}
         else:
-            contact = evolve(written, id=target.id, provider=target.provider, created_at=None, updated_at=None)
+            contact = evolve(
+                written,
+                id=target.id,
+                provider=target.provider,
+                identifiers=_as_stored(written.identifiers, target),
+                created_at=None,
+                updated_at=None,
+            )
             identifiers, reason = target.identifiers, f"it differs in {', '.join(compared.differences)}"
             before = packed(evolve(target, created_at=None, updated_at=None, extra={}))
         return Change(
@@ -238,6 +257,12 @@ class _Rows:
             before=before,
             source=compared.old_id,
         )
+
+
+def _as_stored(identifiers: Iterable[Identifier], target: Contact) -> tuple[Identifier, ...]:
+    """Return identifiers as the target spells those that it has, and others in the form that every vendor takes."""
+    known = {each: each for each in target.identifiers}
+    return tuple(known.get(each) or evolve(each, value=each.normal) for each in identifiers)
 
 
 def _known_as(compared: Compared, written: Contact) -> tuple[Identifier, ...]:

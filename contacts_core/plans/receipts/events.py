@@ -11,6 +11,7 @@ from urllib.parse import unquote_plus
 from contacts_core import __version__
 from contacts_core.models import Identifier
 from contacts_core.plans.change import Change, DataSubject
+from contacts_core.plans.change_operations import operation_of
 from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import AccountPlan, Plan
 from contacts_core.plans.receipts.format import FORMAT, LARGEST_INTEGER, STATES
@@ -189,6 +190,7 @@ def _pseudonyms(person: DataSubject, key: PseudonymKey) -> list[dict[str, Any]]:
 
 def _found(plan: Plan, part: AccountPlan, key: PseudonymKey) -> Iterator[dict[str, Any]]:
     for person, changes in _changes_by_person(plan, part):
+        changes = [change for change in changes if not operation_of(change.operation).of_account]  # noqa: PLW2901
         having = {i for change in changes for i in change.identifiers}
         yield {
             "type": "found",

@@ -151,11 +151,13 @@ OPERATIONS = {
     "create_list": "Creation of a list",
     "delete": "Deletion of contacts",
     "delete_contacts": "Deletion of contacts",
+    "erase_mail_data": "Erasure of data of sent mail",
     "remove_from_list": "Removal from a list",
     "remove_identifier": "Removal of an identifier",
     "suppress": "Suppression of identifiers",
     "upsert": "Writing of contacts",
     "upsert_contacts": "Writing of contacts",
+    "write_consent": "Writing of statements of consent",
 }
 STEP_STATES = {
     "accepted": "accepted by the vendor",

@@ -1,0 +1,277 @@
+"""What the commands that plan to write contacts share: options, the source, and the table of losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from contacts_core.cli import completion
+from contacts_core.cli.options import input_file, output_file, several
+
+if TYPE_CHECKING:
+    from contacts_core.models import Contact
+    from contacts_core.plans import LossesNotAccepted, Plan, SafetyLimits
+
+__all__ = [
+    "AcceptLoss",
+    "ConsentIn",
+    "CreateFields",
+    "CreateLists",
+    "Ids",
+    "Map",
+    "New",
+    "Old",
+    "Only",
+    "Unsubscribed",
+    "copying",
+    "field_map_of",
+    "file_of",
+    "ids_written",
+    "losses_told",
+    "upserting",
+]
+
+Old = Annotated[
+    str,
+    typer.Argument(
+        metavar="OLD",
+        help="The account to copy from, or a file: FILE.csv, FILE.jsonl, or - for JSON Lines from stdin.",
+        show_default=False,
+        autocompletion=completion.accounts,
+    ),
+]
+New = Annotated[
+    str,
+    typer.Argument(
+        metavar="NEW", help="The account to copy to.", show_default=False, autocompletion=completion.accounts
+    ),
+]
+Map = Annotated[
+    Path | None,
+    typer.Option(
+        "--map",
+        metavar="FILE",
+        parser=input_file,
+        help="TOML: what fields, lists and tags are called in NEW. `contacts check --suggest-map` writes a first one.",
+    ),
+]
+CreateFields = Annotated[
+    bool, typer.Option("--create-fields", help="Create custom fields that are needed and missing.")
+]
+CreateLists = Annotated[
+    bool, typer.Option("--create-lists", help="Create lists, and scopes of consent, that are needed and missing.")
+]
+AcceptLoss = Annotated[
+    list[str] | None,
+    several("--accept-loss", "CODE[:FIELD]", "Go on although this is lost, as the table of losses names it."),
+]
+Unsubscribed = Annotated[
+    str,
+    typer.Option(
+        "--unsubscribed",
+        metavar="keep|skip",
+        help="Copy people who opted out, with their refusal, or only the refusal.",
+    ),
+]
+ConsentIn = Annotated[
+    str,
+    typer.Option(
+        "--consent-in",
+        metavar="field:NAME|tag:NAME",
+        help="Keep consent in this custom field or tag, if a vendor has no place for it.",
+        show_default=False,
+    ),
+]
+Only = Annotated[
+    str | None,
+    typer.Option("--only", metavar="EXPRESSION", help="Copy only matching contacts, as in `contacts search --where`."),
+]
+
+
+Ids = Annotated[
+    Path | None,
+    typer.Option(
+        "--ids",
+        metavar="FILE",
+        parser=output_file,
+        help="Write a CSV file with the old and the new id of every contact, read again at the end.",
+    ),
+]
+
+
+def upserting(
+    account: str,
+    from_file: Path,
+    map_file: Path | None,
+    accept_loss: list[str] | None,
+    limits: SafetyLimits,
+    *,
+    create_fields: bool,
+    create_lists: bool,
+) -> Callable[[], Plan]:
+    """What plans to write the contacts of a file; nothing is read before it is called."""
+    from contacts_core.plans import plan_upsert
+
+    field_map = field_map_of(map_file)
+
+    def make() -> Plan:
+        with _contacts(from_file, field_map) as contacts:
+            return plan_upsert(
+                account,
+                contacts,
+                field_map=field_map,
+                create_fields=create_fields,
+                create_lists=create_lists,
+                accept_losses=accept_loss or (),
+                limits=limits,
+            )
+
+    return make
+
+
+def copying(
+    old: str,
+    new: str,
+    map_file: Path | None,
+    only: str | None,
+    unsubscribed: str,
+    consent_in: str,
+    accept_loss: list[str] | None,
+    limits: SafetyLimits,
+    *,
+    create_fields: bool,
+    create_lists: bool,
+) -> Callable[[], Plan]:
+    """What plans to copy an account, or a file; nothing is read before it is called."""
+    from contacts_core.plans import Unsubscribed as What
+    from contacts_core.plans import plan_copy
+
+    try:
+        kept = What(unsubscribed)
+    except ValueError:
+        raise typer.BadParameter("--unsubscribed is keep or skip") from None
+    if path := file_of(old):
+        if only or consent_in:
+            raise typer.BadParameter("--only and --consent-in are for accounts; a file holds contacts alone")
+        return upserting(
+            new, path, map_file, accept_loss, limits, create_fields=create_fields, create_lists=create_lists
+        )
+    field_map = field_map_of(map_file)
+
+    def make() -> Plan:
+        return plan_copy(
+            old,
+            new,
+            only=_query(old, only) if only else None,
+            field_map=field_map,
+            create_fields=create_fields,
+            create_lists=create_lists,
+            unsubscribed=kept,
+            consent_in=consent_in,
+            accept_losses=accept_loss or (),
+            limits=limits,
+        )
+
+    return make
+
+
+@contextmanager
+def ids_written(old: str, new: str, map_file: Path | None, only: str | None, to: Path | None) -> Generator[None]:
+    """Write which contact of NEW is which of OLD, however the copy ends: as both accounts show it then."""
+    try:
+        yield
+    finally:
+        if to is not None:
+            _write_ids(old, new, map_file, only, to)
+
+
+def _write_ids(old: str, new: str, map_file: Path | None, only: str | None, to: Path) -> None:
+    import csv
+
+    from contacts_core.cli import output
+    from contacts_core.plans import check
+    from contacts_core.storage.private_files import owner_only
+
+    field_map, path, count = field_map_of(map_file), file_of(old), 0
+    with _contacts(path, field_map) if path else nullcontext(old) as source, output.progress("reading the new ids"):
+        query = _query(old, only) if only and not path else None
+        compared = check(source, new, field_map=field_map, only=query, everything=False)
+        with owner_only(to) as file:
+            writer = csv.writer(file)
+            writer.writerow(["old_id", "new_id"])
+            for each in compared.rows():
+                if each.target is not None:
+                    writer.writerow([each.old_id, each.target.id])
+                    count += 1
+    output.note(f"{count} id(s) written to {to}")
+
+
+def file_of(old: str) -> Path | None:
+    """The file that a source names; None if it is an account."""
+    if old == "-" or Path(old).suffix.lower() in {".csv", ".jsonl", ".ndjson"}:
+        return input_file(old)
+    return None
+
+
+def field_map_of(path: Path | None) -> Any:
+    """The map of a file; None without one."""
+    from contacts_core.plans import FieldMap
+
+    return FieldMap.read(path) if path else None
+
+
+@contextmanager
+def _contacts(path: Path, field_map: Any) -> Generator[Iterator[Contact]]:
+    """The contacts of a file, which are read twice: nothing is planned of a file that turns out to be broken."""
+    from contacts_core.errors import InvalidInput
+    from contacts_core.formats import read_json_lines, readable
+    from contacts_core.formats.csv_contacts import read_contacts_csv
+
+    columns = field_map.columns if field_map else None
+    with readable(path) as file:
+
+        def contacts() -> Iterator[Contact]:
+            return read_contacts_csv(file, columns) if path.suffix.lower() == ".csv" else read_json_lines(file)
+
+        if not sum(1 for _ in contacts()):
+            raise InvalidInput("the input holds no contact, so no plan was made")
+        yield contacts()
+
+
+def _query(account: str, text: str) -> Any:
+    """The portable query of ``--only``."""
+    from contacts_core.cli import conditions
+    from contacts_core.cli.commands.read import types_of
+    from contacts_core.cli.prompts import opened
+
+    (condition,) = conditions.where([text])
+    with opened(account, None) as client:
+        return condition.query(types_of(client, [condition]))
+
+
+@contextmanager
+def losses_told(*, as_json: bool) -> Generator[None]:
+    """Show what would be lost, if a plan is refused for it."""
+    from contacts_core.plans import LossesNotAccepted
+
+    try:
+        yield
+    except LossesNotAccepted as error:
+        if not as_json:
+            _show_losses(error)
+        raise
+
+
+def _show_losses(error: LossesNotAccepted) -> None:
+    from contacts_core.cli import output
+
+    rows = (
+        [row.stage, row.name, row.count, row.detail, row.samples, "" if row not in error.left else row.hint]
+        for row in error.losses
+    )
+    columns = ("part", "loss", "how many", "why", "samples", "what to do")
+    output.show(output.rows(output.table(*columns, for_people=True), rows), stderr=True)
