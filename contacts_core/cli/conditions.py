@@ -145,10 +145,13 @@ def types(client: Contacts[Any], given: Iterable[Condition | Combined]) -> dict[
     names = {leaf.custom for condition in given for leaf in condition.leaves()} - {""}
     if not names or not isinstance(client.provider, ReadsCustomFields):
         return {}
-    types = {each.name: each.type for each in client.custom_fields()}
-    if unknown := sorted(names - types.keys()):
+    known = {each.name: each for each in client.custom_fields()}
+    if unknown := sorted(names - known.keys()):
         output.warn(f"there is no custom field named {', '.join(unknown)} (`contacts fields {client.name}`)")
-    return types
+    for name in sorted(names & known.keys()):
+        if held := known[name].contact_field:
+            output.warn(f"contacts have custom.{name} as {held}: search for that")
+    return {name: each.type for name, each in known.items()}
 
 
 class _Expression:

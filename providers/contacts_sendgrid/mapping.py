@@ -83,40 +83,6 @@ JOB_STATES = {
 EXPORT_STATES = {"pending": JobState.PENDING, "ready": JobState.DONE, "failure": JobState.FAILED}
 FIELD_TYPES = {"text": FieldType.TEXT, "number": FieldType.NUMBER, "date": FieldType.DATE}
 CREATED_TYPES = {FieldType.TEXT: "Text", FieldType.NUMBER: "Number", FieldType.DATE: "Date"}
-RESERVED_FIELDS = frozenset(
-    {
-        "address_line_1",
-        "address_line_2",
-        "alternate_emails",
-        "anonymous_id",
-        "automation_id",
-        "city",
-        "contact_id",
-        "country",
-        "created_at",
-        "email",
-        "email_domains",
-        "external_id",
-        "facebook",
-        "first_name",
-        "last_clicked",
-        "last_emailed",
-        "last_name",
-        "last_opened",
-        "line",
-        "list_ids",
-        "phone_number",
-        "phone_number_id",
-        "postal_code",
-        "segment_ids",
-        "singlesend_id",
-        "state_province_region",
-        "unique_name",
-        "updated_at",
-        "whatsapp",
-    }
-)
-"""Names of the vendor's own fields: https://www.twilio.com/docs/sendgrid/api-reference/custom-fields"""
 EXTRAS = ("unique_name", "phone_number", "whatsapp", "line", "facebook", "segment_ids")
 WRITABLE_EXTRAS = EXTRAS[:-1]
 # The lists of suppressions that have pages, in the order in which they are read.
@@ -138,14 +104,14 @@ ADDRESS = {
 CHANGED = {name: name for name in ("first_name", "last_name")} | {
     f"address.{ours}": theirs for ours, theirs in ADDRESS.items()
 }  # fields that can be changed, by their shared names
-# Names of the vendor's own fields, as its answer of field definitions lists them; custom fields cannot have them.
+MAPPABLE = ("organization", "title", "address.formatted")  # fields that a custom field can hold
+# Custom fields cannot have these names: https://www.twilio.com/docs/sendgrid/ui/managing-contacts/custom-fields
 RESERVED_NAMES = (
     *("first_name", "last_name", "email", "alternate_emails", "address_line_1", "address_line_2", "city"),
     *("state_province_region", "postal_code", "country", "phone_number", "whatsapp", "line", "facebook", "unique_name"),
     *("email_domains", "last_clicked", "last_opened", "last_emailed", "singlesend_id", "automation_id", "created_at"),
     *("updated_at", "contact_id", "phone_number_id", "external_id", "anonymous_id", "list_ids", "segment_ids"),
 )
-MAPPABLE = ("organization", "title", "address.formatted")  # fields that a custom field can hold
 MOST_ALTERNATES = 5
 LONGEST = {
     "address_line_1": 100,

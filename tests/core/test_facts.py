@@ -65,7 +65,6 @@ OF_ONE = {
     "usual_fields": {MapsFields},
     "list_name_lengths": {CreatesLists},
     "field_name_lengths": {CreatesCustomFields},
-    "reserved_field_names": {CreatesCustomFields},
     "field_name_pattern": {CreatesCustomFields},
     "field_types": {CreatesCustomFields},
     "reserved_field_names": {CreatesCustomFields},
