@@ -245,12 +245,11 @@ def _contacts(path: Path, field_map: Any) -> Generator[Iterator[Contact]]:
 def _query(account: str, text: str) -> Any:
     """The portable query of ``--only``."""
     from contacts_core.cli import conditions
-    from contacts_core.cli.commands.read import types_of
     from contacts_core.cli.prompts import opened
 
     (condition,) = conditions.where([text])
     with opened(account, None) as client:
-        return condition.query(types_of(client, [condition]))
+        return condition.query(conditions.types(client, [condition]))
 
 
 @contextmanager

@@ -239,7 +239,7 @@ class Plan:
 
         if isinstance(content, str):
             content = content.encode(errors="surrogatepass")
-        plan = plan_file.parse([content] if isinstance(content, bytes) else content)
+        plan = plan_file.parse([content] if isinstance(content, bytes) else content, agreed=agreed)
         if not agreed:
             plan.agree()
         return plan

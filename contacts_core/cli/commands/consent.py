@@ -295,7 +295,8 @@ def lift(
     with opened(account, settings, storage) as client:
         plan(client, LiftsSuppressions, "", ())  # refuse what it cannot do before anything is read
         found = client.find_consent([who])
-        lines, stay = list[str](), list[str]()
+        lines: list[str] = []
+        stay: list[str] = []
         whole = to_be_asked(yes=yes)
         for each in found.get(who, ()):
             if each.state is ConsentState.REVOKED and (each.channel, each.scope) == (on, topic):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from contacts_core.cli.commands.apply import Patience, ReceiptFile, carry_out, confirm
-from contacts_core.cli.commands.plan import MaxContacts, MaxShare, limits_of, planned, show
+from contacts_core.cli.commands.plan import MaxContacts, MaxShare, announce_scans, limits_of, planned, show
 from contacts_core.cli.options import Json, Storage, Yes
 from contacts_core.cli.transfers import (
     AcceptLoss,
@@ -70,6 +70,7 @@ def copy(
         create_fields=create_fields,
         create_lists=create_lists,
     )
+    announce_scans([new], None)
     with losses_told(as_json=as_json):
         plan = planned([new] if file_of(old) else [old, new], make)
     if dry_run:

@@ -137,7 +137,8 @@ def _shortcoming(provider: Provider, wanted: Contact, found: Sequence[Contact], 
         return NOT_THERE
     if len(found) > 1:
         return f"{len(found)} contacts have its identifiers"
-    promised = operations.preview(provider, wanted, shape).shown
+    preview = operations.preview(provider, wanted, shape)
+    promised = preview.shown_of_existing if wanted.id else preview.shown
     if promised is None:
         return "the account has no room for it any more"
     names = sorted(differences(promised, found[0]))

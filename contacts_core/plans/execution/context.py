@@ -166,8 +166,12 @@ class Session:
             self._keep_plan(id, plan)
 
     def _keep_plan(self, id: str, plan: Plan) -> None:
-        self._plans = {id: plan}  # one at a time: plans are large, and runs usually follow one another
-        self._views.clear()
+        """Keep a plan, and forget what is kept of runs that nothing here works on any more: plans are large."""
+        kept = {workflow.partition(".")[0] for workflow in tuple(self._working)}
+        self._plans = {run: each for run, each in self._plans.items() if run in kept} | {id: plan}
+        self._views = {about: view for about, view in self._views.items() if about[0] in self._plans}
+        self.touched = {at: indexes for at, indexes in self.touched.items() if at.run in self._plans}
+        self._buried &= self._plans.keys()
 
     def stages(self, id: str, account: str) -> int:
         """Return how many stages a run has in this account."""

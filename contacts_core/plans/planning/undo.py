@@ -145,7 +145,8 @@ def _read(provider: Provider, changes: Sequence[Change], found: _Found) -> Flow[
 
 def _promised(provider: Provider, change: Change, shape: Shape) -> Contact:
     wanted = unpacked(change.write, Contact)
-    return operations.preview(provider, wanted, shape).shown or wanted
+    preview = operations.preview(provider, wanted, shape)
+    return (preview.shown_of_existing if change.contact else preview.shown) or wanted
 
 
 def _plain(contact: Contact) -> Contact:
