@@ -55,10 +55,3 @@ def test_a_list_name_of_a_length_that_the_vendor_refuses_is_not_sent(name: str, 
                 client.create_list("x" * length)
         assert client.create_list("x" * most).name == "x" * most
         assert served.sandbox.crashes == []
-
-
-def test_the_names_that_sendgrid_reserves_are_those_of_its_fields() -> None:
-    from contacts_sendgrid.emulator.lists import RESERVED_FIELDS
-    from contacts_sendgrid.mapping import RESERVED_NAMES
-
-    assert sorted(RESERVED_NAMES) == sorted(name for _, name, _, _ in RESERVED_FIELDS)
