@@ -13,7 +13,7 @@ from attrs import evolve
 
 from contacts_core import AsyncContacts, Contact, Contacts, Identifier
 from contacts_core.errors import InvalidInput, PlanRefused
-from contacts_core.models import Consent, ConsentState, FieldType, Outcome
+from contacts_core.models import Channel, Consent, ConsentState, FieldType, Outcome
 from contacts_core.plans import (
     Plan,
     Receipt,
@@ -56,9 +56,7 @@ def store() -> Store:
         for i in (JANE, JOHN, LISA)
     ]
     fields = {"born": FieldType.DATE, "points": FieldType.NUMBER}
-    return Store(
-        contacts={each.id: each for each in people}, lists={"l1": "News", "l2": "Guests"}, fields=fields
-    )
+    return Store(contacts={each.id: each for each in people}, lists={"l1": "News", "l2": "Guests"}, fields=fields)
 
 
 @pytest.fixture
@@ -98,7 +96,10 @@ def test_all_is_as_it_was(client: Contacts[Any], store: Store) -> None:
         ("delete_contacts", "contact-1", ""),
     ]
     changes = plan.accounts[0].changes
-    assert changes[2].write == {"set": {"first_name": "jane", "custom.points": 1}, "clear": ["last_name", "custom.born"]}
+    assert changes[2].write == {
+        "set": {"first_name": "jane", "custom.points": 1},
+        "clear": ["last_name", "custom.born"],
+    }
     receipt = apply(plan, [client], **QUICK)
     assert (receipt.state, receipt.complete, receipt.absent) == ("done", True, 5)
     assert store.contacts == before
@@ -117,9 +118,7 @@ def test_the_second_time_nothing_is_left_to_undo(client: Contacts[Any], store: S
 @pytest.mark.parametrize(
     "changes", [{"first_name": "Johanna"}, {"title": "Dr"}, {"lists": ("l1", "l2")}], ids=["written", "other", "list"]
 )
-def test_who_was_created_and_changed_since_stays(
-    client: Contacts[Any], store: Store, changes: dict[str, Any]
-) -> None:
+def test_who_was_created_and_changed_since_stays(client: Contacts[Any], store: Store, changes: dict[str, Any]) -> None:
     run = written(client, JANE, NEW).run
     store.contacts["contact-1"] = theirs = evolve(store.contacts["contact-1"], **changes)
     plan = plan_undo(run, [client])
@@ -211,7 +210,7 @@ def test_lists_stay_and_the_plan_says_so(client: Contacts[Any], store: Store) ->
 
 
 def test_suppressions_of_a_copy_are_not_lifted(store: Store) -> None:
-    optout = Consent(identifier=NEW, state=ConsentState.DENIED)
+    optout = Consent(identifier=NEW, channel=Channel.EMAIL, state=ConsentState.REVOKED)
     source = Store(
         contacts={"new": Contact(id="new", provider="memory", identifiers=(NEW,), first_name="New")},
         consent={optout: None},
@@ -280,9 +279,7 @@ def test_a_run_that_is_not_over_cannot_be_undone_or_forgotten(
         assert f"contacts runs cancel {run}" in caught.value.hint
 
 
-def test_a_forgotten_run_keeps_its_receipt_and_cannot_be_undone(
-    client: Contacts[Any], store: Store
-) -> None:
+def test_a_forgotten_run_keeps_its_receipt_and_cannot_be_undone(client: Contacts[Any], store: Store) -> None:
     receipt = written(client, JANE)
     journal = Journal(locate_storage())
     assert journal.plan(receipt.run) is not None

@@ -25,7 +25,16 @@ from contacts_core.plans.change_operations.contacts import ChangeContact, Delete
 from contacts_core.plans.change_operations.membership import AddToList, RemoveFromList
 from contacts_core.plans.change_operations.upsert import UpsertContacts
 
-__all__ = ["OPERATIONS", "Attempt", "ChangeOperation", "ReadBack", "Standing", "is_same_person", "is_unchanged", "operation_of"]
+__all__ = [
+    "OPERATIONS",
+    "Attempt",
+    "ChangeOperation",
+    "ReadBack",
+    "Standing",
+    "is_same_person",
+    "is_unchanged",
+    "operation_of",
+]
 
 OPERATIONS: Mapping[str, ChangeOperation] = {
     operation.name: operation

@@ -232,7 +232,8 @@ def _check_ended(run: Run) -> None:
     if run.state in {"running", "interrupted"}:
         going_on = "is still going on" if run.state == "running" else "was interrupted, and is not over"
         raise PlanRefused(
-            f"run {run.id} {going_on}", hint=f"contacts runs resume {run.id} goes on, contacts runs cancel {run.id} ends it"
+            f"run {run.id} {going_on}",
+            hint=f"contacts runs resume {run.id} goes on, contacts runs cancel {run.id} ends it",
         )
 
 

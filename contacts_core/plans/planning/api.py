@@ -292,7 +292,7 @@ def plan_undo(run: str, accounts: Iterable[Account] = (), *, storage: str | Path
         ConfigurationError: The extra ``plans`` is missing.
     """
     plan = _undoable_plan(run, storage)
-    return _created(run_in_accounts(_named(plan, accounts), partial(make_undo_plan, plan)))
+    return _created(run_in_accounts(_named(plan, accounts), partial(make_undo_plan, "undo", plan)))
 
 
 async def plan_undo_async(
@@ -300,7 +300,7 @@ async def plan_undo_async(
 ) -> Plan:
     """Plan as `plan_undo` does, asynchronously."""
     plan = _undoable_plan(run, storage)
-    return _created(await run_in_accounts_async(_named(plan, accounts), partial(make_undo_plan, plan)))
+    return _created(await run_in_accounts_async(_named(plan, accounts), partial(make_undo_plan, "undo", plan)))
 
 
 def _check_contacts(contacts: object) -> None:
@@ -309,7 +309,7 @@ def _check_contacts(contacts: object) -> None:
 
 
 def _undoable_plan(run: str, storage: str | Path | None) -> Plan:
-    from contacts_core.plans.execution.runner import undoable_plan  # noqa: PLC0415 - planning needs no database
+    from contacts_core.plans.execution.runner import undoable_plan
 
     return undoable_plan(run, storage=storage)
 
