@@ -26,8 +26,11 @@ from contacts_core.provider.values import moment
 __all__ = ["COLUMNS", "read_contacts_csv"]
 
 CUSTOM = "custom."
-ADDRESS = {**{f"address_{part}": part for part in PARTS}, **{f"address.{part}": part for part in PARTS}}
-ADDRESS |= {part: part for part in PARTS if part != "formatted"}
+ADDRESS = {
+    **{f"address_{part}": part for part in PARTS},
+    **{f"address.{part}": part for part in PARTS},
+    **{part: part for part in PARTS if part != "formatted"},
+}
 IDENTIFIERS = {
     "email": Identifier.email,
     "phone": Identifier.phone,

@@ -213,7 +213,7 @@ def _value(contact: Contact, name: str) -> str:
     from contacts_core.models.losses import flattened, identifier_field
 
     of_kind = [each.normal for each in contact.identifiers if identifier_field(each) == name]
-    value = cell(of_kind or flattened(contact).get(name))
+    value: Any = cell(of_kind or flattened(contact).get(name))
     return joined(map(str, value)) if isinstance(value, list) else str(value)
 
 

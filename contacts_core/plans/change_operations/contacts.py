@@ -120,9 +120,8 @@ class ChangeContact(ChangeOperation):
         if not change.write or not set(change.write) <= {SET, CLEAR}:
             return "a contact is to be changed, and no field is named"
         values, cleared = self._fields(change)
-        if not all(isinstance(each, str) for each in [*values, *cleared]):
-            return "a field has no name"
-        return ""
+        names: list[Any] = [*values, *cleared]  # of a file, which may hold anything
+        return "" if all(isinstance(each, str) for each in names) else "a field has no name"
 
     def send(self, batch: Sequence[Change], provider: Provider, attempt: Attempt) -> Flow[Outcome]:
         """Change the fields of one contact."""
