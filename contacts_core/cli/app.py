@@ -62,6 +62,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "count": ("read", "Count the contacts, and say how they were counted."),
         "lists": ("read", "Show the lists and their ids."),
         "fields": ("read", "Show the custom fields."),
+        "check": ("check", "Check whether one account has what another one has."),
         "consent": ("consent", "Show, export and write statements of consent."),
     },
     "Change": {

@@ -530,7 +530,8 @@ class CreatesCustomFields(Provider, ABC):
     Attributes:
         field_name_lengths: The fewest and the most characters of a field's name. Default 1 to 255.
         field_name_pattern: Regular expression of the names that the vendor takes. Default: any.
-        reserved_field_names: Names, in lower case, that the vendor keeps for fields of its own. Default: none.
+        reserved_field_names: Names that the vendor refuses because fields of its own have them, in any case of letters.
+            Default: none.
         field_types: Types of fields that can be created; all of them take values as soon as they are, without options
             to choose from. Default: text, number, date and boolean.
     """

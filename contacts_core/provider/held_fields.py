@@ -59,7 +59,9 @@ def _check(provider: MapsFields, _: Attribute[HeldFields], value: HeldFields) ->
         if ours not in provider.mappable_fields:
             hint = f"fields that can be mapped are {', '.join(provider.mappable_fields)}"
             raise ConfigurationError(f"fields: {provider.name} keeps {ours} in a field of its own", hint=hint)
-        if isinstance(provider, CreatesCustomFields) and theirs.casefold() in provider.reserved_field_names:
+        if isinstance(provider, CreatesCustomFields) and theirs.casefold() in {
+            each.casefold() for each in provider.reserved_field_names
+        }:
             raise ConfigurationError(f"fields: {theirs} holds something else, so it cannot hold {ours}")
 
 

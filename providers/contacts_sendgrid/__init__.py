@@ -154,8 +154,8 @@ class SendGrid(
     list_name_lengths = (1, 100)
     field_name_lengths = (1, 100)
     field_name_pattern = "[A-Za-z_][A-Za-z0-9_]*"
-    reserved_field_names = mapping.RESERVED_FIELDS
     field_types = tuple(mapping.CREATED_TYPES)
+    reserved_field_names = mapping.RESERVED_NAMES
     changeable_fields = (*mapping.CHANGED, "custom")
     mappable_fields = mapping.MAPPABLE
     clearable_fields = tuple(mapping.CHANGED)  # a custom field "cannot be null"

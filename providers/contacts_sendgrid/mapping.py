@@ -83,40 +83,6 @@ JOB_STATES = {
 EXPORT_STATES = {"pending": JobState.PENDING, "ready": JobState.DONE, "failure": JobState.FAILED}
 FIELD_TYPES = {"text": FieldType.TEXT, "number": FieldType.NUMBER, "date": FieldType.DATE}
 CREATED_TYPES = {FieldType.TEXT: "Text", FieldType.NUMBER: "Number", FieldType.DATE: "Date"}
-RESERVED_FIELDS = frozenset(
-    {
-        "address_line_1",
-        "address_line_2",
-        "alternate_emails",
-        "anonymous_id",
-        "automation_id",
-        "city",
-        "contact_id",
-        "country",
-        "created_at",
-        "email",
-        "email_domains",
-        "external_id",
-        "facebook",
-        "first_name",
-        "last_clicked",
-        "last_emailed",
-        "last_name",
-        "last_opened",
-        "line",
-        "list_ids",
-        "phone_number",
-        "phone_number_id",
-        "postal_code",
-        "segment_ids",
-        "singlesend_id",
-        "state_province_region",
-        "unique_name",
-        "updated_at",
-        "whatsapp",
-    }
-)
-"""Names of the vendor's own fields: https://www.twilio.com/docs/sendgrid/api-reference/custom-fields"""
 EXTRAS = ("unique_name", "phone_number", "whatsapp", "line", "facebook", "segment_ids")
 WRITABLE_EXTRAS = EXTRAS[:-1]
 # The lists of suppressions that have pages, in the order in which they are read.
@@ -139,6 +105,13 @@ CHANGED = {name: name for name in ("first_name", "last_name")} | {
     f"address.{ours}": theirs for ours, theirs in ADDRESS.items()
 }  # fields that can be changed, by their shared names
 MAPPABLE = ("organization", "title", "address.formatted")  # fields that a custom field can hold
+# Custom fields cannot have these names: https://www.twilio.com/docs/sendgrid/ui/managing-contacts/custom-fields
+RESERVED_NAMES = (
+    *("first_name", "last_name", "email", "alternate_emails", "address_line_1", "address_line_2", "city"),
+    *("state_province_region", "postal_code", "country", "phone_number", "whatsapp", "line", "facebook", "unique_name"),
+    *("email_domains", "last_clicked", "last_opened", "last_emailed", "singlesend_id", "automation_id", "created_at"),
+    *("updated_at", "contact_id", "phone_number_id", "external_id", "anonymous_id", "list_ids", "segment_ids"),
+)
 MOST_ALTERNATES = 5
 LONGEST = {
     "address_line_1": 100,
@@ -169,6 +142,7 @@ CELLS = {
     for theirs, ours in zip(ExportedContact.__struct_encode_fields__, ExportedContact.__struct_fields__, strict=True)
     if ours not in NOT_OF_CELLS
 }
+NESTED = {dict, list}
 NO_DATES: frozenset[str] = frozenset()
 EMAIL_SYNTAX = re.compile(r"[^@\s,<>()\"\\]+@[^@\s,<>()\"\\]+\.[^@\s,<>()\"\\]+")
 DATE_LIKE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T")
@@ -207,10 +181,10 @@ def contact(a: ContactDetails | ExportedContact, dates: frozenset[str] = NO_DATE
         extra.update((name, value) for name in EXTRAS if (value := getattr(a, name)))
     custom: dict[str, Any] = a.custom_fields or {}
     for name, value in custom.items():
-        if (kind := type(value)) is str:
+        if isinstance(value, str):
             if name in dates:
                 custom[name] = day(value) or value
-        elif kind is dict or kind is list:  # a shape that nobody documented
+        elif type(value) in NESTED:  # a shape that nobody documented
             custom[name] = json_text(value)
     city, country, line1 = a.city, a.country, a.address_line_1
     address = None

@@ -9,16 +9,15 @@ import typer
 from contacts_core.cli.commands.apply import Patience, ReceiptFile, carry_out, confirm
 from contacts_core.cli.commands.plan import MaxContacts, MaxShare, announce_scans, limits_of, planned, show
 from contacts_core.cli.options import Json, Storage, Yes
+from contacts_core.cli.sources import FieldMapFile, Only
 from contacts_core.cli.transfers import (
     AcceptLoss,
     ConsentIn,
     CreateFields,
     CreateLists,
     Ids,
-    Map,
     New,
     Old,
-    Only,
     Unsubscribed,
 )
 
@@ -26,7 +25,7 @@ from contacts_core.cli.transfers import (
 def copy(
     old: Old,
     new: New,
-    map_file: Map = None,
+    map_file: FieldMapFile = None,
     only: Only = None,
     create_fields: CreateFields = False,
     create_lists: CreateLists = False,
@@ -55,7 +54,8 @@ def copy(
         contacts copy people.csv crm --map map.toml --ids ids.csv
     """
     from contacts_core.cli import output
-    from contacts_core.cli.transfers import copying, file_of, ids_written, losses_told
+    from contacts_core.cli.sources import file_of
+    from contacts_core.cli.transfers import copying, ids_written, losses_told
 
     limits = limits_of(max_contacts, max_share)
     make = copying(

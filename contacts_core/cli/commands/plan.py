@@ -29,15 +29,14 @@ from contacts_core.cli.options import (
     output_file,
     several,
 )
+from contacts_core.cli.sources import FieldMapFile, Only
 from contacts_core.cli.transfers import (
     AcceptLoss,
     ConsentIn,
     CreateFields,
     CreateLists,
-    Map,
     New,
     Old,
-    Only,
     Unsubscribed,
 )
 
@@ -282,7 +281,7 @@ def plan_add_to_list(
 def plan_upsert(
     account: RequiredAccount,
     from_file: ContactsFile,
-    map_file: Map = None,
+    map_file: FieldMapFile = None,
     create_fields: CreateFields = False,
     create_lists: CreateLists = False,
     accept_loss: AcceptLoss = None,
@@ -315,7 +314,7 @@ def plan_upsert(
 def plan_copy(
     old: Old,
     new: New,
-    map_file: Map = None,
+    map_file: FieldMapFile = None,
     only: Only = None,
     create_fields: CreateFields = False,
     create_lists: CreateLists = False,
@@ -336,7 +335,8 @@ def plan_copy(
         contacts plan copy old new --create-fields --create-lists --to plan.jsonl
         contacts plan copy old crm --consent-in tag:unsubscribed --accept-loss DATE_LOST --to plan.jsonl
     """
-    from contacts_core.cli.transfers import copying, file_of, losses_told
+    from contacts_core.cli.sources import file_of
+    from contacts_core.cli.transfers import copying, losses_told
 
     limits = limits_of(max_contacts, max_share)
     make = copying(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from contacts_core.client import Contacts
     from contacts_core.config.plugins import ContactWriter
     from contacts_core.errors import IncompleteSearch
-    from contacts_core.models import Contact, ContactList, FieldDefinition, FieldType
+    from contacts_core.models import Contact, ContactList, FieldDefinition
     from contacts_core.query import Query
 
 MOST = 10**9  # contacts that --limit can name
@@ -165,7 +165,7 @@ def search(
         raise typer.BadParameter("give a condition, such as --email; `contacts export` reads every contact")
     listing = Listing(_contacts(), fields, sort, as_csv=as_csv, as_json=as_json, excel_safe=excel_safe)
     with opened(account, settings) as client:
-        types = types_of(client, given)
+        types = conditions.types(client, given)
         queries = [condition.query(types) for condition in given]
         if native is not None:
             queries.append(RawQuery(native))
@@ -497,20 +497,3 @@ def _times(what: str, since: str | None, before: str | None) -> list[Condition]:
     for condition in given:
         conditions.moment(condition.text)
     return given
-
-
-def types_of(client: Contacts[Any], given: Sequence[Condition | Combined]) -> dict[str, FieldType]:
-    """The types of the custom fields, if there is a condition on one."""
-    from contacts_core.cli import output
-    from contacts_core.provider import ReadsCustomFields
-
-    names = {leaf.custom for condition in given for leaf in condition.leaves()} - {""}
-    if not names or not isinstance(client.provider, ReadsCustomFields):
-        return {}
-    known = {each.name: each for each in client.custom_fields()}
-    if unknown := sorted(names - known.keys()):
-        output.warn(f"there is no custom field named {', '.join(unknown)} (`contacts fields {client.name}`)")
-    for name in sorted(names & known.keys()):
-        if held := known[name].contact_field:
-            output.warn(f"contacts have custom.{name} as {held}: search for that")
-    return {name: each.type for name, each in known.items()}

@@ -226,6 +226,7 @@ def plan_upsert(
         UnsupportedOperation: The vendor cannot write contacts, or offers no way to find them.
         PlanRefused: It would write more contacts than the limits allow, or the account was not read completely.
     """
+    _check_contacts(contacts)
     given = _transfer("upsert", contacts, account, field_map, None, create_fields, create_lists, accept_losses, limits)
     return _created(run_in_accounts([account], partial(make_transfer_plan, given)))
 
@@ -241,6 +242,7 @@ async def plan_upsert_async(
     limits: SafetyLimits | None = None,
 ) -> Plan:
     """Plan as `plan_upsert` does, asynchronously."""
+    _check_contacts(contacts)
     given = _transfer("upsert", contacts, account, field_map, None, create_fields, create_lists, accept_losses, limits)
     return _created(await run_in_accounts_async([account], partial(make_transfer_plan, given)))
 
@@ -315,7 +317,7 @@ def plan_undo(run: str, accounts: Iterable[Account] = (), *, storage: str | Path
         ConfigurationError: The extra ``plans`` is missing.
     """
     plan = _undoable_plan(run, storage)
-    return _created(run_in_accounts(_named(plan, accounts), partial(make_undo_plan, plan)))
+    return _created(run_in_accounts(_named(plan, accounts), partial(make_undo_plan, "undo", plan)))
 
 
 async def plan_undo_async(
@@ -323,7 +325,12 @@ async def plan_undo_async(
 ) -> Plan:
     """Plan as `plan_undo` does, asynchronously."""
     plan = _undoable_plan(run, storage)
-    return _created(await run_in_accounts_async(_named(plan, accounts), partial(make_undo_plan, plan)))
+    return _created(await run_in_accounts_async(_named(plan, accounts), partial(make_undo_plan, "undo", plan)))
+
+
+def _check_contacts(contacts: object) -> None:
+    if isinstance(contacts, str | Contacts | AsyncContacts):
+        raise InvalidInput("expected contacts, got an account", hint="plan_copy copies those of an account")
 
 
 def _undoable_plan(run: str, storage: str | Path | None) -> Plan:

@@ -20,7 +20,13 @@ from contacts_core.plans.change import Change, DataSubject, Held
 from contacts_core.plans.change_operations.account import consent_change, field_change, list_change, scope_change
 from contacts_core.plans.change_operations.upsert import UpsertContacts
 from contacts_core.plans.comparing.comparison import Comparison, compare
-from contacts_core.plans.comparing.consent import Admission, ConsentComparison, ConsentOptions, MissingConsent
+from contacts_core.plans.comparing.consent import (
+    Admission,
+    ConsentComparison,
+    ConsentGate,
+    ConsentOptions,
+    MissingConsent,
+)
 from contacts_core.plans.comparing.model import Compared, ComparisonRequest, ComparisonStatus
 from contacts_core.plans.model import AccountPlan, Plan, SafetyLimits
 from contacts_core.plans.payload import packed
@@ -181,9 +187,9 @@ class _Rows:
         """Number the people whose contacts are written, and leave out those whose consent does not allow it."""
         for compared in self._comparison.rows(*WRITTEN):
             gate = self._consent.gate(compared.source) if self._consent else None
-            if gate and gate.admission is Admission.NEVER:
+            if reason := self._barred(gate, compared):
                 self._never[compared.number] = True
-                self._hold(compared, gate.reason)
+                self._hold(compared, reason)
                 continue
             assert compared.written is not None
             self._fields |= compared.written.custom.keys()
@@ -192,6 +198,16 @@ class _Rows:
             self.updated += compared.target is not None
             identifiers = _known_as(compared, compared.written)
             self._person(identifiers, {*identifiers, *compared.source.identifiers, *compared.written.identifiers})
+
+    def _barred(self, gate: ConsentGate | None, compared: Compared) -> str:
+        """Return why a contact must not be written; empty if it may."""
+        if gate is None or self._consent is None:
+            return ""
+        if gate.admission is Admission.NEVER:
+            return gate.reason
+        if gate.admission is Admission.WITH_MARK and self._consent.unmarked(gate, compared.shown):
+            return "the account would not keep its refusal where consent is to be kept"
+        return ""
 
     def _person(self, identifiers: tuple[Identifier, ...], known_by: Iterable[Identifier]) -> int:
         self._people += 1

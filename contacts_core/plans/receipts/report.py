@@ -109,6 +109,22 @@ ADDED: tuple[Any, ...] = (
     "present everywhere",
     "present",
 )
+TAKEN_BACK: tuple[Any, ...] = (
+    ("absent",),
+    {
+        "absent": State("taken back", "good"),
+        "present": State("not taken back", "bad"),
+        "unknown": State("unknown", "doubt"),
+    },
+    {
+        "taken back": "read again after the work: what the run had written is gone, or is as it was before",
+        "not taken back": "what the run had written was still there when it was read again",
+        "unknown": "not verified, so nothing is claimed",
+    },
+    "Deleting contacts leaves this behind. Where it matters, it has to be removed separately.",
+    "as they were before, everywhere,",
+    "absent",
+)
 ACCESS = Wording(
     "Access to personal data",
     "Every account was read completely.",
@@ -135,7 +151,9 @@ def _wording(kind: str) -> Wording:
     if kind not in KINDS:
         return Wording(kind, "")
     rules = KINDS[kind]
-    return Wording(rules.title, rules.done) if rules.goal == "absent" else Wording(rules.title, rules.done, *ADDED)
+    if rules.goal != "absent":
+        return Wording(rules.title, rules.done, *ADDED)
+    return Wording(rules.title, rules.done) if rules.about_people else Wording(rules.title, rules.done, *TAKEN_BACK)
 
 
 STATE_SENTENCES = {
@@ -146,18 +164,20 @@ STATE_SENTENCES = {
 }
 OPERATIONS = {
     "add_to_list": "Addition to a list",
+    "change_contact": "Change of fields",
     "create_custom_field": "Creation of a custom field",
     "create_field": "Creation of a custom field",
     "create_list": "Creation of a list",
     "delete": "Deletion of contacts",
     "delete_contacts": "Deletion of contacts",
+    "ensure_consent_scopes": "Creation of a scope of consent",
     "erase_mail_data": "Erasure of data of sent mail",
     "remove_from_list": "Removal from a list",
     "remove_identifier": "Removal of an identifier",
     "suppress": "Suppression of identifiers",
     "upsert": "Writing of contacts",
     "upsert_contacts": "Writing of contacts",
-    "write_consent": "Writing of statements of consent",
+    "write_consent": "Writing of consent",
 }
 STEP_STATES = {
     "accepted": "accepted by the vendor",
