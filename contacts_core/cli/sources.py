@@ -82,9 +82,8 @@ def _first(lines: Iterator[tuple[int, str]]) -> list[tuple[int, str]]:
 def query(account: str, only: str) -> Query:
     """The query of ``--only``, with values in the types of the account's custom fields."""
     from contacts_core.cli import conditions
-    from contacts_core.cli.commands.read import types_of
     from contacts_core.cli.prompts import opened
 
     (condition,) = conditions.where([only])
     with opened(account, None) as client:
-        return condition.query(types_of(client, [condition]))
+        return condition.query(conditions.types(client, [condition]))
