@@ -342,7 +342,14 @@ class Identifier(_Compared):
 
     def __eq__(self, other: object) -> bool:
         """Compare by kind and normal form."""
-        return self.compared_by == other.compared_by if isinstance(other, Identifier) else NotImplemented
+        if not isinstance(other, Identifier):
+            return NotImplemented
+        kind = self.kind
+        if kind is not other.kind:
+            return False
+        if kind is not IdentifierKind.OTHER and self.value == other.value and self.country_code == other.country_code:
+            return True  # the usual case, where no normal form is needed
+        return self.compared_by == other.compared_by
 
     def __hash__(self) -> int:
         """Hash the kind and the normal form."""

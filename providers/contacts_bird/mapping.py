@@ -93,8 +93,8 @@ DATE_LIKE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T|\Z)")
 UNKNOWN: Mapping[str, FieldType] = MappingProxyType({})
 NO_FIELDS: HeldFields = MappingProxyType({})
 
-make_contact = constructor(Contact)
-make_identifier = constructor(Identifier)
+make_contact = constructor(Contact, provider=NAME, tags=())
+make_identifier = constructor(Identifier, primary=False, label="", country_code="")
 
 
 def _kinds(keys: Keys) -> Mapping[str, IdentifierKind]:
@@ -170,21 +170,19 @@ def contact(
     }
     held = take_mapped(custom, keys.fields)
     return make_contact(
-        provider=NAME,
-        id=found.id,
-        identifiers=known,
-        first_name=_text(attributes.get("firstName")),
-        last_name=_text(attributes.get("lastName")),
-        full_name=found.computed_display_name or _text(attributes.get("displayName")),
-        address=held.get("address"),
-        organization=held.get("organization"),
-        title=held.get("title"),
-        lists=None if found.list_ids is None else tuple(found.list_ids),
-        tags=(),
-        custom=custom,
-        created_at=created,
-        updated_at=updated,
-        extra=extra,
+        found.id,
+        known,
+        _text(attributes.get("firstName")),
+        _text(attributes.get("lastName")),
+        found.computed_display_name or _text(attributes.get("displayName")),
+        held.get("address"),
+        held.get("organization"),
+        held.get("title"),
+        None if found.list_ids is None else tuple(found.list_ids),
+        custom,
+        created,
+        updated,
+        extra,
     )
 
 
@@ -206,7 +204,7 @@ def shown_identifiers(found: ContactDetails, keys: Keys) -> Collection[tuple[str
 
 def identifier(key: str, value: str, keys: Keys) -> Identifier:
     """Return an identifier under Bird's key."""
-    return make_identifier(kind=keys.kind(key), value=value, primary=False, label="", key=key, country_code="")
+    return make_identifier(keys.kind(key), value, key)
 
 
 def identifiers(found: Iterable[tuple[str, str]], keys: Keys) -> tuple[Identifier, ...]:

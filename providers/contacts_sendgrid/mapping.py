@@ -142,6 +142,7 @@ CELLS = {
     for theirs, ours in zip(ExportedContact.__struct_encode_fields__, ExportedContact.__struct_fields__, strict=True)
     if ours not in NOT_OF_CELLS
 }
+NESTED = {dict, list}
 NO_DATES: frozenset[str] = frozenset()
 EMAIL_SYNTAX = re.compile(r"[^@\s,<>()\"\\]+@[^@\s,<>()\"\\]+\.[^@\s,<>()\"\\]+")
 DATE_LIKE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T")
@@ -180,10 +181,10 @@ def contact(a: ContactDetails | ExportedContact, dates: frozenset[str] = NO_DATE
         extra.update((name, value) for name in EXTRAS if (value := getattr(a, name)))
     custom: dict[str, Any] = a.custom_fields or {}
     for name, value in custom.items():
-        if (kind := type(value)) is str:
+        if isinstance(value, str):
             if name in dates:
                 custom[name] = day(value) or value
-        elif kind is dict or kind is list:  # a shape that nobody documented
+        elif type(value) in NESTED:  # a shape that nobody documented
             custom[name] = json_text(value)
     city, country, line1 = a.city, a.country, a.address_line_1
     address = None

@@ -76,9 +76,9 @@ WRITABLE_EXTRAS = ("description", "website_url", "linkedin_slug", "is_starred")
 
 Fields = Mapping[str, FieldDetails]
 
-make_contact = constructor(Contact)
-make_address = constructor(Address)
-make_identifier = constructor(Identifier)
+make_contact = constructor(Contact, provider=NAME)
+make_address = constructor(Address, line1="", line2="", city="", region="", postal_code="", country="")
+make_identifier = constructor(Identifier, label="")
 
 
 # -- relations: not told is not empty
@@ -169,48 +169,69 @@ def contact(found: ContactDetails) -> Contact:
     came.
     """
     extra: dict[str, Any] = dict(found.unknown)
-    names = [name for name in SHARED_RELATIONS if not (is_readable(found, name) or untold(found, [name]))]
-    if names:
-        extra["unread"] = names
+    relations: dict[str, Relation] = {}
+    understood: dict[str, Relation] = {}
+    unread: list[str] = []
+    for name in SHARED_RELATIONS:
+        items: Relation | None = getattr(found, name)
+        understood[name] = list(filter(UNDERSTOOD[name], items)) if items else []
+        if items:
+            relations[name] = items
+        if (found.unknown.get(name) is not None) if items is None else len(understood[name]) < len(items):
+            unread.append(name)
+    if unread:
+        extra["unread"] = unread
     created = moment(found.created_at, extra, "created_at")
     updated = moment(found.updated_at, extra, "updated_at")
     extra.update((name, value) for name in EXTRAS if (value := getattr(found, name)) not in (None, []))
-    if relations := {name: items for name in SHARED_RELATIONS if (items := getattr(found, name))}:
+    if relations:
         extra["relations"] = relations
     if found.website_url:  # one copy of the vendor's pages shows addresses in angle brackets
         extra["website_url"] = found.website_url.strip("<>")
     return make_contact(
-        provider=NAME,
-        id=found.id,
-        identifiers=identifiers(found),
-        first_name=found.first_name or None,
-        last_name=found.last_name or None,
-        full_name=found.full_name or None,
-        address=_address(found.location) if found.location else None,
-        organization=_organization(found.companies or ()),
-        title=found.title or None,
-        lists=tuple(list_ids(found)) if is_readable(found, "lists") else None,
-        tags=tuple(each["tag"]["name"] for each in _understood(found, "tags")),
-        custom={_name(each): custom_value(each) for each in _understood(found, "custom_fields")},
-        created_at=created,
-        updated_at=updated,
-        extra=extra,
+        found.id,
+        _identifiers(understood["emails"], understood["phone_numbers"]),
+        found.first_name or None,
+        found.last_name or None,
+        found.full_name or None,
+        make_address(found.location) if found.location else None,
+        _organization(found.companies) if found.companies else None,
+        found.title or None,
+        None
+        if found.lists is None or "lists" in unread
+        else tuple([each["list"]["id"] for each in understood["lists"]]),
+        tuple([each["tag"]["name"] for each in understood["tags"]]),
+        {_name(each): custom_value(each) for each in understood["custom_fields"]},
+        created,
+        updated,
+        extra,
     )
 
 
 def identifiers(found: ContactDetails) -> tuple[Identifier, ...]:
     """Return the identifiers of a contact, the primary ones first."""
-    shown = [i for kind in RELATIONS for each in relation(found, kind) if (i := identifier(kind, each)).value]
-    return (*(i for i in shown if i.primary), *(i for i in shown if not i.primary))
+    return _identifiers(*(relation(found, kind) for kind in RELATIONS))
+
+
+def _identifiers(*relations: Relation) -> tuple[Identifier, ...]:
+    shown = [
+        i
+        for kind, items in zip(RELATIONS, relations, strict=True)
+        for each in items
+        if (i := identifier(kind, each)).value
+    ]
+    return tuple(sorted(shown, key=_is_further))
+
+
+def _is_further(each: Identifier) -> bool:
+    return not each.primary
 
 
 def identifier(kind: IdentifierKind, item: Mapping[str, Any]) -> Identifier:
     """Return an e-mail address or phone number of a relation."""
     name, value = RELATIONS[kind]
-    primary, code = bool(item.get("is_primary")), str(item.get("country_code") or "")
-    return make_identifier(
-        kind=kind, value=str(item.get(value) or ""), primary=primary, label="", key=name, country_code=code
-    )
+    code = str(item.get("country_code") or "")
+    return make_identifier(kind, str(item.get(value) or ""), bool(item.get("is_primary")), name, code)
 
 
 def relation(found: ContactDetails, kind: IdentifierKind) -> Relation:
@@ -221,10 +242,6 @@ def relation(found: ContactDetails, kind: IdentifierKind) -> Relation:
 def _understood(found: ContactDetails, name: str) -> Relation:
     items: Relation = getattr(found, name) or []
     return [item for item in items if _is_understood(name, item)]
-
-
-def _address(location: str) -> Address:
-    return make_address(line1="", line2="", city="", region="", postal_code="", country="", formatted=location)
 
 
 def _name(item: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from attrs import evolve
 
 from contacts_core import AsyncContacts, Contact, Contacts, Identifier
 from contacts_core.errors import InvalidInput, PlanRefused
-from contacts_core.models import Consent, ConsentState, FieldType, Outcome
+from contacts_core.models import Channel, Consent, ConsentState, FieldType, Outcome
 from contacts_core.plans import (
     Plan,
     Receipt,
@@ -210,7 +210,7 @@ def test_lists_stay_and_the_plan_says_so(client: Contacts[Any], store: Store) ->
 
 
 def test_suppressions_of_a_copy_are_not_lifted(store: Store) -> None:
-    optout = Consent(identifier=NEW, state=ConsentState.DENIED)
+    optout = Consent(identifier=NEW, channel=Channel.EMAIL, state=ConsentState.REVOKED)
     source = Store(
         contacts={"new": Contact(id="new", provider="memory", identifiers=(NEW,), first_name="New")},
         consent={optout: None},

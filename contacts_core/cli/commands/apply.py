@@ -243,6 +243,29 @@ def run_cancel(run: RunId, storage: Storage = None, as_json: Json = False) -> No
         output.show(f"{told.id}: {'ends after the steps under way' if told.state == 'running' else told.state}")
 
 
+@runs.command("forget", cls=Command)
+def run_forget(run: RunId, yes: Yes = False, storage: Storage = None, as_json: Json = False) -> None:
+    """Delete what a run kept of people; its receipt stays.
+
+    The plan of a run that wrote contacts is kept, encrypted, so that the run can be undone; that of a run that is not
+    complete, so that it can be resumed. Afterwards it can be neither.
+
+        contacts runs forget RUN
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.prompts import ask
+    from contacts_core.plans import forget
+    from contacts_core.plans.execution.runner import overview
+
+    told, _ = overview(run, storage=storage)
+    ask([f"about to delete the plan of {run} ({told.state}): it can be neither resumed nor undone then"], yes=yes)
+    told = forget(run, storage=storage)
+    if as_json:
+        output.document(told)
+    else:
+        output.show(f"{told.id}: its plan is deleted, its receipt stays")
+
+
 def worker(storage: Storage = None) -> None:
     """Run a worker for runs in a shared PostgreSQL storage.
 

@@ -146,8 +146,9 @@ def _shortcoming(provider: Provider, wanted: Contact, found: Sequence[Contact], 
 
 
 def _is_part_of(contact: Contact, wanted: Contact) -> bool:
-    """Return whether a contact has nothing but what is to be written."""
+    """Return whether a contact has nothing but what is to be written, and custom fields that are not written."""
     if not set(contact.identifiers) <= set(wanted.identifiers):
         return False
-    own = evolve(contact, full_name=None, created_at=None, updated_at=None, extra={})
+    custom = {name: value for name, value in contact.custom.items() if name in wanted.custom}  # vendors add their own
+    own = evolve(contact, full_name=None, created_at=None, updated_at=None, extra={}, custom=custom)
     return not differences(own, wanted)

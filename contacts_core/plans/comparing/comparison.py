@@ -166,8 +166,8 @@ class Evaluation:
         elif match.target is None:
             status, reason = ComparisonStatus.MISSING, ""
         else:
-            shown = preview.shown_of_existing or preview.shown
-            names = sorted(_differing(mapped, shown, self.reading.target_contact(match.target)))
+            promised = preview.shown_of_existing or preview.shown
+            names = sorted(_differing(mapped, promised, self.reading.target_contact(match.target)))
             status, reason = ComparisonStatus.DIFFERENT if names else ComparisonStatus.EQUAL, ""
             self.differing_fields.update(names)
         self.counts[status] += 1

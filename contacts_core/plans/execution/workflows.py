@@ -494,13 +494,14 @@ def _finish(at: AccountRun, evidence: Sequence[Evidence]) -> None:
 
 def _note_stages(here: Session, at: AccountRun, stages: Sequence[tuple[AccountView, Evidence]]) -> None:
     """Record how many changes of each stage were verified."""
-    for view, evidence in stages:
+    for number, (view, evidence) in enumerate(stages, 1):
         unmade, unread = len(evidence.targets), len({*evidence.unread_targets} - {*evidence.targets})
         if evidence.unread or not evidence.paths:
             unmade = 0 if evidence.unread else len(evidence.failed)
             unread = view.subject_count - unmade
         body = {
             "round": at.round,
+            "stage": number,
             "operation": view.operation.name,
             "changes": view.subject_count,
             "verified": view.subject_count - unmade - unread,

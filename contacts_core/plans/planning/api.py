@@ -317,7 +317,7 @@ def plan_undo(run: str, accounts: Iterable[Account] = (), *, storage: str | Path
         ConfigurationError: The extra ``plans`` is missing.
     """
     plan = _undoable_plan(run, storage)
-    return _created(run_in_accounts(_named(plan, accounts), partial(make_undo_plan, plan)))
+    return _created(run_in_accounts(_named(plan, accounts), partial(make_undo_plan, "undo", plan)))
 
 
 async def plan_undo_async(
@@ -325,7 +325,7 @@ async def plan_undo_async(
 ) -> Plan:
     """Plan as `plan_undo` does, asynchronously."""
     plan = _undoable_plan(run, storage)
-    return _created(await run_in_accounts_async(_named(plan, accounts), partial(make_undo_plan, plan)))
+    return _created(await run_in_accounts_async(_named(plan, accounts), partial(make_undo_plan, "undo", plan)))
 
 
 def _check_contacts(contacts: object) -> None:

@@ -16,7 +16,6 @@ from contacts_core.plans.change import Change, DataSubject, Held
 from contacts_core.plans.change_operations.contacts import ChangeContact, DeleteContacts, fields_written
 from contacts_core.plans.change_operations.membership import RemoveFromList
 from contacts_core.plans.change_operations.upsert import UpsertContacts
-from contacts_core.plans.kinds.undo import Undo
 from contacts_core.plans.model import AccountPlan, Plan, SafetyLimits
 from contacts_core.plans.payload import packed, unpacked
 from contacts_core.plans.planning import lookup
@@ -36,8 +35,13 @@ STAYS: Mapping[str, str] = {
 }
 
 
-def make_undo_plan(plan: Plan, providers: Mapping[str, Provider]) -> PlanGenerator[Plan]:
+def make_undo_plan(kind: str, plan: Plan, providers: Mapping[str, Provider]) -> PlanGenerator[Plan]:
     """Plan to take back what an applied plan wrote. Yield the flows that the accounts are to run, and return the plan.
+
+    Args:
+        kind: The kind of the new plan.
+        plan: The plan that was applied.
+        providers: The accounts.
 
     Raises:
         PlanRefused: An account leads to another workspace now.
@@ -74,7 +78,7 @@ def make_undo_plan(plan: Plan, providers: Mapping[str, Provider]) -> PlanGenerat
         )
     rows.flush()
     made = Plan(
-        kind=Undo.name,
+        kind=kind,
         made_at=datetime.now(UTC),
         people=rows.people,
         accounts=tuple(parts),
@@ -160,7 +164,9 @@ def _delete(provider: Provider, change: Change, contacts: Sequence[Contact], sha
         return
     promised = _promised(provider, change, shape)
     (contact, *others) = contacts
-    own = evolve(_plain(contact), full_name=None)
+    of_vendor = {each.name for each in shape.fields or () if each.read_only}
+    custom = {name: value for name, value in contact.custom.items() if name not in of_vendor}
+    own = evolve(_plain(contact), full_name=None, custom=custom)
     if others or differences(promised, contact) or differences(own, promised):
         found.leave(change, "it was changed since it was created, and stays")
     elif not isinstance(provider, DeletesContacts):

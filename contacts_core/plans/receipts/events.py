@@ -87,6 +87,7 @@ def receipt_events(
 def _work(run: Run, plan: Plan, journal: Journal, key: PseudonymKey) -> Iterator[dict[str, Any]]:
     """Yield the lines about what was done, and the results of each account, as the journal has them."""
     attempts: dict[str, tuple[tuple[int, int], int]] = {}  # the attempts at one step of an account follow one another
+    told = set[tuple[str, int, int]]()  # stages of a round: after a crash, they may be noted a second time
     for event in journal.events(run.id):
         if event.type == "step":
             about = (event.body["round"], event.body["step"])
@@ -94,7 +95,10 @@ def _work(run: Run, plan: Plan, journal: Journal, key: PseudonymKey) -> Iterator
             attempts[event.account] = about, attempt + 1 if about == before else 1
             yield _step(event, attempts[event.account][1])
         elif event.type == "stage":
-            yield {"type": "stage", "account": event.account, "at": event.begun_at, **event.body}
+            stage = (event.account, event.body["round"], event.body["stage"])
+            if stage not in told:
+                told.add(stage)
+                yield {"type": "stage", "account": event.account, "at": event.begun_at, **event.body}
         elif event.type in TYPES:
             yield _reading(event)
     for part in plan.accounts:
