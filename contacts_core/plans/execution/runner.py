@@ -343,7 +343,7 @@ def _runners(plan: Plan, accounts: Sequence[Any]) -> dict[str, Runner]:
     clients: dict[str, Runner] = {}
     for account in accounts:
         name = account if isinstance(account, str) else account.name
-        if name not in plan.by_account:
+        if name not in plan.by_account and name not in {part.source for part in plan.accounts}:
             raise InvalidInput(f"the plan is not about {name}", hint=f"it is for {', '.join(plan.by_account)}")
         if not isinstance(account, str):
             clients[name] = account

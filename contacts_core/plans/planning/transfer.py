@@ -13,7 +13,7 @@ from itertools import groupby
 from attrs import evolve, field, frozen
 
 from contacts_core.errors import PlanRefused
-from contacts_core.models import Contact, Identifier
+from contacts_core.models import ConsentState, Contact, Identifier
 from contacts_core.models.losses import LossCount
 from contacts_core.operations.losses import AcceptedLosses, LossRow, unaccepted
 from contacts_core.plans.change import Change, DataSubject, Held
@@ -22,7 +22,7 @@ from contacts_core.plans.change_operations.upsert import UpsertContacts
 from contacts_core.plans.comparing.comparison import Comparison, compare
 from contacts_core.plans.comparing.consent import Admission, ConsentComparison, ConsentOptions, MissingConsent
 from contacts_core.plans.comparing.model import Compared, ComparisonRequest, ComparisonStatus
-from contacts_core.plans.model import AccountPlan, Plan, SafetyLimits
+from contacts_core.plans.model import AccountPlan, ConsentSource, Plan, SafetyLimits
 from contacts_core.plans.payload import packed
 from contacts_core.plans.planning import lookup
 from contacts_core.plans.planning.accounts import PlanGenerator
@@ -88,7 +88,8 @@ def make_transfer_plan(request: TransferRequest, providers: Mapping[str, Provide
     """
     name, compared = request.comparison.target, request.comparison
     provider = providers[name]
-    ids = yield {name: lookup.account_id(provider)}
+    read_from = [compared.source] if request.consent is not None and isinstance(compared.source, str) else []
+    ids = yield {each: lookup.account_id(providers[each]) for each in [name, *read_from]}
     consent: ConsentComparison | None = None
     if request.consent is not None and isinstance(compared.source, str):
         consent = ConsentComparison(compared.source, name, request.consent)
@@ -120,6 +121,7 @@ def make_transfer_plan(request: TransferRequest, providers: Mapping[str, Provide
         held=found.rows.held(0),
         losses=tuple(LossCount(row.field, row.code, row.count) for row in losses),
         source=comparison.source,
+        consent=_consent_source(request.consent, ids[comparison.source]) if request.consent and consent else None,
     )
     plan = Plan(
         kind=request.kind,
@@ -129,6 +131,16 @@ def make_transfer_plan(request: TransferRequest, providers: Mapping[str, Provide
         limits=request.limits,
     )
     return plan.summed()
+
+
+def _consent_source(options: ConsentOptions, account_id: str) -> ConsentSource:
+    return ConsentSource(
+        account_id=account_id,
+        unsubscribed=options.unsubscribed.value,
+        place=str(options.place or ""),
+        create_scopes=options.create_scopes,
+        accepted=tuple(options.accepted),
+    )
 
 
 class _Rows:
@@ -181,11 +193,13 @@ class _Rows:
         """Number the people whose contacts are written, and leave out those whose consent does not allow it."""
         for compared in self._comparison.rows(*WRITTEN):
             gate = self._consent.gate(compared.source) if self._consent else None
+            assert compared.written is not None
+            if gate and self._consent and not gate.reason:
+                gate = self._consent.marked_gate(gate, compared.written)
             if gate and gate.admission is Admission.NEVER:
                 self._never[compared.number] = True
                 self._hold(compared, gate.reason)
                 continue
-            assert compared.written is not None
             self._fields |= compared.written.custom.keys()
             self._lists.update(compared.written.lists or ())
             self.written += 1
@@ -219,8 +233,8 @@ class _Rows:
             self.stages.append((operation, count))
 
     def _statements(self, missing: Iterable[MissingConsent], reason: str) -> Iterator[Change]:
-        """Yield the changes that write statements, those about one identifier together."""
-        for _, several in groupby(missing, lambda each: key_of(each.statement.identifier)):
+        """Yield the changes that write statements, those about one identifier together; grants by themselves."""
+        for _, several in groupby(missing, _identifier_and_grant):
             found = list(several)
             identifier = found[0].statement.identifier
             person = self._owner(identifier) or self._person((identifier,), [identifier])
@@ -257,6 +271,11 @@ class _Rows:
             before=before,
             source=compared.old_id,
         )
+
+
+def _identifier_and_grant(missing: MissingConsent) -> tuple[str, bool]:
+    statement = missing.statement
+    return key_of(statement.identifier), statement.state is ConsentState.GRANTED
 
 
 def _as_stored(identifiers: Iterable[Identifier], target: Contact) -> tuple[Identifier, ...]:
