@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from contacts_core import Channel, Consent, ConsentState, Contact, Contacts, Identifier
 from contacts_core.errors import PlanRefused
 from contacts_core.models import LossCode, differences
 from contacts_core.plans import Plan, Receipt, SafetyLimits, plan_copy
+from contacts_core.plans.comparing.consent import Unsubscribed
 from contacts_core.plans.comparing.consent_marks import ConsentPlace
+from contacts_core.plans.planning.transfer import LossesNotAccepted
 from contacts_core.storage.tombstones import guard
 from contacts_local import Local
 from tests.plans.environment import Environment, open_environment
+from tests.plans.plan_files import document, file_of
 
 PROVIDERS = ("sendgrid", "bird", "user-api", "local")
 FIELDS = (
@@ -30,6 +34,7 @@ ACCEPTED = (
     *(f"REFUSED:{name}" for name in FIELDS.split()),
     "NO_CONSENT:granted",
     "NO_CONSENT:pending",
+    "NO_CONSENT:without_contact",
     "NO_CONSENT:revoked.sms",
     "NO_CONSENT:revoked.push",
     "NO_CONSENT:revoked.whatsapp",
@@ -97,8 +102,6 @@ def refusing(client: Contacts[Any]) -> set[Identifier]:
 
 def named(client: Contacts[Any]) -> list[Contact]:
     """The contacts, with the names of their lists."""
-    from attrs import evolve
-
     names = {each.id: each.name for each in client.lists()}
     members: dict[str, list[str]] = {}
     for id, name in names.items():
@@ -133,7 +136,9 @@ def test_there_and_back_loses_what_was_said_and_nothing_else(there: str, back: s
             again = planned(one, other)
             assert [(each.operation, each.reason) for each in again.accounts[0].changes] == []
             assert len(plan.accounts[0].held) == len(again.accounts[0].held)
-            assert refusing(one) <= refusing(other)
+            there_ = {i for contact in one.export() for i in contact.identifiers}
+            kept = refusing(one) & there_ if other.provider.name == "user-api" else refusing(one)
+            assert kept <= refusing(other)
             plans.append(plan)
         lost = {each.field for plan in plans for each in plan.accounts[0].losses}
         held = sum(len(plan.accounts[0].held) for plan in plans)
@@ -241,10 +246,51 @@ def test_a_mark_that_the_target_drops_holds_whoever_refused(tmp_path: Path) -> N
 def test_of_two_addresses_the_second_one_refused(tmp_path: Path) -> None:
     with two_accounts("sendgrid", "bird", tmp_path, contacts=0) as (source, target, _, _):
         first, second = Identifier.email("sam@example.com"), Identifier.email("a.sam@example.com")
-        source.upsert([Contact(identifiers=(first, second), first_name="Sam")])
+        source.upsert_contacts([Contact(identifiers=(first, second), first_name="Sam")])
         revoke(source, second)
         _, receipt = copy(source, target)
         assert (receipt.state, reasons(receipt).count("refused")) == ("done", 0)
         (sam,) = target.export()
         assert {*sam.identifiers} == {first, second}
         assert refusing(target) == {first, second}  # kept by contact there
+
+
+def test_suppressed_people_who_are_no_contacts_are_told_where_consent_is_kept_on_contacts(tmp_path: Path) -> None:
+    accepted = [each for each in ACCEPTED if each != "NO_CONSENT:without_contact"]
+    with two_accounts("sendgrid", "user-api", tmp_path) as (source, target, _, _):
+        with pytest.raises(LossesNotAccepted, match="NO_CONSENT:without_contact") as caught:
+            planned(source, target, accept_losses=accepted)
+        (loss,) = [each for each in caught.value.losses if each.field == "without_contact"]
+        there = {i for contact in source.export() for i in contact.identifiers}
+        assert loss.count == len(refusing(source) - there)
+        assert planned(source, target, accept_losses=accepted, unsubscribed=Unsubscribed.SKIP).contacts
+
+
+def test_an_edited_plan_without_a_refusal_writes_nobody_who_refused(tmp_path: Path) -> None:
+    with two_accounts("sendgrid", "bird", tmp_path) as (source, target, _, _):
+        whole = document(planned(source, target))
+        (part,) = whole["accounts"]
+        part["changes"] = [each for each in part["changes"] if each["operation"] != "write_consent"]
+        steps: list[dict[str, Any]] = []
+        first = 0
+        for step in (each for each in part["steps"] if each["operation"] != "write_consent"):
+            steps.append({**step, "number": len(steps) + 1, "first": first})
+            first += step["count"]
+        part["steps"] = steps
+        receipt = Plan.parse(file_of(whole)).apply([source, target], **QUICK)
+        assert receipt.state == "incomplete"
+        arrived = {i for contact in target.export() for i in contact.identifiers}
+        assert arrived
+        assert not arrived & refusing(source)
+
+
+def test_an_edited_plan_must_tell_whose_consent_is_read(tmp_path: Path) -> None:
+    with two_accounts("sendgrid", "bird", tmp_path) as (source, target, _, _):
+        whole = document(planned(source, target))
+        whole["accounts"][0]["consent"] = None
+        with pytest.raises(PlanRefused, match="whose consent"):
+            Plan.parse(file_of(whole))
+        swapped = document(planned(source, target))
+        swapped["accounts"][0]["steps"].reverse()
+        with pytest.raises(PlanRefused):
+            Plan.parse(file_of(swapped))

@@ -354,6 +354,11 @@ class ConsentComparison:
         self.source_tells_consent = False
         """Whether the source keeps consent; otherwise nobody can tell who refused there."""
 
+    @property
+    def skips_unsubscribed(self) -> bool:
+        """Whether people who refused are not copied."""
+        return self._options.unsubscribed is Unsubscribed.SKIP
+
     # -- running
 
     def run(self, providers: Mapping[str, Provider]) -> PlanGenerator[None]:

@@ -13,7 +13,7 @@ from itertools import groupby
 from attrs import evolve, field, frozen
 
 from contacts_core.errors import PlanRefused
-from contacts_core.models import ConsentState, Contact, Identifier
+from contacts_core.models import ConsentState, Contact, Identifier, LossCode
 from contacts_core.models.losses import LossCount
 from contacts_core.operations.losses import AcceptedLosses, LossRow, unaccepted
 from contacts_core.plans.change import Change, DataSubject, Held
@@ -34,6 +34,8 @@ from contacts_core.storage.spool import Spool
 __all__ = ["LossesNotAccepted", "TransferRequest", "make_transfer_plan"]
 
 MOST_NAMED = 5
+MOST_SAMPLES = 3
+WITHOUT_CONTACT = "without_contact"
 NEEDED = "what is copied needs it"
 WRITTEN = (ComparisonStatus.MISSING, ComparisonStatus.DIFFERENT)
 LEFT_ALONE = {ComparisonStatus.HELD: "held", ComparisonStatus.REFUSED: "the vendor would refuse it"}
@@ -180,6 +182,8 @@ class _Rows:
                 for each in consent.losses()
             ]
             self._add(scope_change(each, NEEDED) for each in consent.missing_scopes)
+        if consent and not writes_consent:
+            self.consent_losses += self._without_contact(consent)
         if consent and writes_consent:
             self._add(self._statements(consent.before_contacts(), "it was refused"))
         self._add(map(self._change, self._to_write()))
@@ -206,6 +210,18 @@ class _Rows:
             self.updated += compared.target is not None
             identifiers = _known_as(compared, compared.written)
             self._person(identifiers, {*identifiers, *compared.source.identifiers, *compared.written.identifiers})
+
+    def _without_contact(self, consent: ConsentComparison) -> list[LossRow]:
+        """Return the loss of refusals by people who are not written, where consent is kept on contacts only."""
+        count, samples = 0, list[str]()
+        for each in consent.before_contacts():
+            if self._owner(each.statement.identifier) is None:
+                count += 1
+                samples += [each.statement.identifier.masked] if len(samples) < MOST_SAMPLES else []
+        if not count or consent.skips_unsubscribed:
+            return []
+        detail = "whoever refused and is not written as a contact: consent is kept on contacts there"
+        return [LossRow("consent", WITHOUT_CONTACT, LossCode.NO_CONSENT, detail, count, samples)]
 
     def _person(self, identifiers: tuple[Identifier, ...], known_by: Iterable[Identifier]) -> int:
         self._people += 1
