@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from contacts_core.client import AsyncContacts, Contacts
     from contacts_core.plans.receipts.receipt import Receipt
 
-__all__ = ["FORMAT", "AccountPlan", "IdentifierExpansion", "Plan", "SafetyLimits", "Stage", "Step"]
+__all__ = ["FORMAT", "AccountPlan", "ConsentSource", "IdentifierExpansion", "Plan", "SafetyLimits", "Stage", "Step"]
 
 FORMAT = 3
 BATCH_SIZE = 500  # changes checked together
@@ -96,6 +96,25 @@ class Stage:
 
 
 @frozen(kw_only=True)
+class ConsentSource:
+    """How the consent of an account's contacts was copied, so that it can be read again before they are written.
+
+    Attributes:
+        account_id: Fingerprint of the account that is copied from; see `AccountPlan`.
+        unsubscribed: What becomes of people who refused; see `ConsentOptions`, also for the others.
+        place: Where consent is kept if a vendor keeps none: ``field:NAME`` or ``tag:NAME``; empty for nowhere.
+        create_scopes: Whether scopes that the account lacks are created.
+        accepted: The fields of losses of the code ``NO_CONSENT`` that are accepted.
+    """
+
+    account_id: str
+    unsubscribed: str
+    place: str
+    create_scopes: bool
+    accepted: tuple[str, ...]
+
+
+@frozen(kw_only=True)
 class AccountPlan:
     """What is to be done in one account.
 
@@ -121,6 +140,7 @@ class AccountPlan:
         held: Contacts that were given and are left alone.
         losses: What of the contacts that are written the vendor does not keep.
         source: Where the contacts are copied from: the name of an account; empty if from none.
+        consent: How the consent of the source is copied; None if it is not.
     """
 
     account: str
@@ -140,6 +160,7 @@ class AccountPlan:
     held: Sequence[Held] = ()
     losses: tuple[LossCount, ...] = ()
     source: str = ""
+    consent: ConsentSource | None = None
 
     def of(self, step: Step) -> Sequence[Change]:
         """Return the changes of a step."""
@@ -330,6 +351,8 @@ def _disagreements_in(plan: Plan, part: AccountPlan) -> Iterator[str]:
     stages = kind_of(plan.kind).stages
     if not part.account_id:
         yield f"{part.account}: it does not name the workspace it is for"
+    if kind_of(plan.kind).reads_consent != (part.consent is not None) or (part.consent and not part.source):
+        yield f"{part.account}: it does not tell whose consent is read before contacts are written"
     total, planned, place = len(part.changes), 0, 0
     adds_up = True
     for number, step in enumerate(part.steps, 1):

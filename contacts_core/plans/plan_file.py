@@ -24,7 +24,7 @@ from contacts_core.errors import PlanRefused
 from contacts_core.formats.pieces import split_lines
 from contacts_core.models import Identifier
 from contacts_core.plans.change import Change, DataSubject, Held, Suggestion, Unasked
-from contacts_core.plans.model import FORMAT, AccountPlan, Plan, Step
+from contacts_core.plans.model import FORMAT, AccountPlan, ConsentSource, Plan, Step
 from contacts_core.plans.rows import PlanRows
 
 __all__ = ["checksum_of", "lines_of", "parse", "spelled"]
@@ -282,7 +282,7 @@ def _make_converter(*, detailed: bool) -> Converter:
         AccountPlan: ("changes", "steps", "unasked", "held"),
         Plan: ("people", "suggestions", "checksum"),
     }
-    compacts: Sequence[type[Any]] = (Identifier, *ROWS, AccountPlan, Plan)
+    compacts: Sequence[type[Any]] = (Identifier, *ROWS, ConsentSource, AccountPlan, Plan)
     for compact in compacts:
         left_out: dict[str, Any] = {name: override(omit=True) for name in rows.get(compact, ())}
         omit = compact not in rows

@@ -132,12 +132,12 @@ class Bird(
     field_name_lengths = (1, 64)
     field_name_pattern = "[A-Za-z0-9_-]+"
     field_types = tuple(mapping.CREATED_TYPES)
+    reserved_field_names = mapping.RESERVED_FIELDS
     changeable_fields = (*mapping.NAMES, "custom")
     # A contact must be created with a display name, and whether it may be taken away again is documented nowhere.
     clearable_fields = tuple(name for name in changeable_fields if name != "full_name")
     mappable_fields = tuple(name for name in CHANGEABLE_FIELDS[:-1] if name not in mapping.NAMES)
     usual_fields: ClassVar = mapping.USUAL_FIELDS
-    reserved_field_names = frozenset(name.casefold() for name in (*mapping.NAMES.values(), *mapping.CONSENT_ATTRIBUTES))
     fields_defined_first = True
     concurrency = 8
     export_includes_lists = False  # an answer may leave the lists out

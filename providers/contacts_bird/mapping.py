@@ -80,6 +80,9 @@ CHANNEL_KINDS: Mapping[Channel, tuple[IdentifierKind, ...]] = {
     Channel.RCS: (IdentifierKind.PHONE,),
 }
 CONSENT_ATTRIBUTES = frozenset(SUBSCRIBED.values())
+# Set by the service when a contact is created; no definition names them, and a write of one is refused.
+SET_BY_SERVICE = frozenset({"initialReference", "timezone"})
+RESERVED_FIELDS = frozenset(name.casefold() for name in SET_BY_SERVICE)
 NO_PLACE = ("address", "organization", "title", "tags")
 LONGEST_NAME = 150
 MOST_LISTS = 10  # in one request
@@ -155,13 +158,14 @@ def contact(
         types: The types of custom fields by name; see `dated`.
     """
     attributes = found.attributes or {}
-    own = keys.own.union([i.key for i in known])
+    own = keys.own.union([i.key for i in known], SET_BY_SERVICE)
     extra: dict[str, Any] = dict(found.unknown)
     created = moment(found.created_at, extra, "createdAt")
     updated = moment(found.updated_at, extra, "updatedAt")
     odd = {name: attributes.get(name) for name in NAMES.values() if not _is_text(attributes.get(name))}
     extra.update((name, value) for name, value in odd.items() if value)
     extra.update((name, value) for name in CONSENT_ATTRIBUTES if _is_odd_consent(value := attributes.get(name)))
+    extra.update((name, value) for name in sorted(SET_BY_SERVICE) if (value := attributes.get(name)) is not None)
     extra.update((theirs, value) for ours, theirs in EXTRAS.items() if (value := getattr(found, ours)) is not None)
     custom = {
         name: custom_value(value, types.get(name))
@@ -370,6 +374,8 @@ def preview(contact: Contact, shape: Shape, keys: Keys) -> Preview:
         fitting.drop(name, LossCode.NO_FIELD, "the setting fields names no attribute to hold it")
     if not own:
         fitting.drop("extra", LossCode.NO_PLACE)
+    for name in sorted(SET_BY_SERVICE.intersection(contact.extra)) if own else ():
+        fitting.drop(f"extra.{name}", LossCode.READ_ONLY, "only the vendor writes it")
     fitting.cut({"full_name": LONGEST_NAME})
     for name in contact.custom:
         if (key := found.name if (found := shape.field(name)) else name) in keys.own:

@@ -138,6 +138,10 @@ class ChangeOperation(ABC):
             return Standing.GONE
         return Standing.READY if is_unchanged(change, contact) else Standing.CHANGED
 
+    def located(self, change: Change, contacts: Mapping[str, Contact]) -> Change:
+        """Return a change that is ready, as it is sent to the contact that was read just before; see `standing`."""
+        return change
+
     def is_made(self, change: Change, contact: Contact | None) -> bool | None:
         """Return whether this contact, as it is read after the work, shows the change; None if it does not tell."""
         return None

@@ -12,7 +12,7 @@ from contacts_core.models import Contact, Identifier, Outcome, Shape
 from contacts_core.models.losses import differences
 from contacts_core.plans.change import Change
 from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, ReadBack, Standing, is_unchanged
-from contacts_core.plans.payload import unpacked
+from contacts_core.plans.payload import packed, unpacked
 from contacts_core.plans.planning import lookup
 from contacts_core.provider import FindsContacts, Flow, GetsContacts, Provider, UpsertsContacts
 
@@ -95,6 +95,20 @@ class UpsertContacts(ChangeOperation):
         if not differences(wanted, having[0]):
             return Standing.MADE
         return Standing.READY if _is_part_of(having[0], wanted) else Standing.CHANGED
+
+    def located(self, change: Change, contacts: Mapping[str, Contact]) -> Change:
+        """Return the change; one that creates a contact that is there in part writes to that one.
+
+        The vendor might look for another of its identifiers, and create a second contact, or refuse to.
+        """
+        wanted = self.written(change)
+        having = [each for each in contacts.values() if not {*wanted.identifiers}.isdisjoint(each.identifiers)]
+        if change.contact or not having:
+            return change
+        spelled = {each: each for each in having[0].identifiers}
+        identifiers = tuple(spelled.get(each, each) for each in wanted.identifiers)
+        there = evolve(wanted, id=having[0].id, provider=having[0].provider, identifiers=identifiers)
+        return evolve(change, write=packed(there))
 
     def reads_back_all(self, provider: Provider) -> bool:
         """Return whether every contact has to be read, because there is no look-up."""

@@ -75,6 +75,7 @@ SCHEMA = """
 """
 CHUNK_SIZE = 500  # identifiers compared, or looked up, at once
 SAMPLES = 3
+NOT_IN_FORCE = "the source has a refusal of this person that is not in force here, so the contact is left alone"
 
 
 class Side(IntEnum):
@@ -347,6 +348,11 @@ class ConsentComparison:
         self.source_tells_consent = False
         """Whether the source keeps consent; otherwise nobody can tell who refused there."""
 
+    @property
+    def skips_unsubscribed(self) -> bool:
+        """Whether people who refused are not copied."""
+        return self._options.unsubscribed is Unsubscribed.SKIP
+
     # -- running
 
     def run(self, providers: Mapping[str, Provider]) -> PlanGenerator[None]:
@@ -522,18 +528,56 @@ class ConsentComparison:
         found = self._statements(names.values())
         return {names[key]: (*sides[Side.SOURCE], *sides[Side.TARGET]) for key, sides in found}
 
+    def _gate(self, contact: Contact) -> ConsentGate:
+        statements = self.statements_about(contact)
+        return consent_gate(contact, statements, self._providers[Side.TARGET], self._options, self._facts)
+
     def gate(self, contact: Contact) -> ConsentGate:
         """Tell whether a contact may be created, and have the refusals written that it waits for.
 
         Call it for each contact before `before_contacts` is read.
         """
-        statements = self.statements_about(contact)
-        found = consent_gate(contact, statements, self._providers[Side.TARGET], self._options, self._facts)
+        found = self._gate(contact)
         waiting, following = ([each.identifier for each in part] for part in (found.waits_for, found.follows))
         self._move(waiting, Stage.LEFT_OUT, Stage.BEFORE_CONTACTS)
         for stage in (Stage.BEFORE_CONTACTS, Stage.LEFT_OUT):
             self._move(following, stage, Stage.AFTER_CONTACTS)
         return found
+
+    def marked_gate(self, gate: ConsentGate, written: Contact) -> ConsentGate:
+        """Return the gate of a contact, given what is written of it: a mark may be among what the target drops."""
+        place = _place(self._providers[Side.TARGET], self._options.place)
+        if place is None or not self.unmarked(gate, written):
+            return gate
+        return ConsentGate(Admission.NEVER, reason=f"its refusal cannot be kept: the target drops {place.facts.title}")
+
+    def refusal(self, contact: Contact, written: Contact, promised: Iterable[Consent]) -> str:
+        """Tell why a contact must not be written now; empty if nothing that was read speaks against it.
+
+        Every refusal that counts has to be in force at the target, on the contact as it is written, or promised.
+
+        Args:
+            contact: The contact, with the id and the identifiers that statements of the source may name.
+            written: What is to be written.
+            promised: Statements that are written after it; only those that a gate lets follow count.
+        """
+        gate = self._gate(contact)
+        if gate.admission is Admission.NEVER:
+            return gate.reason
+        there = [each for _, sides in self._statements(_told_about(contact)) for each in sides[Side.TARGET]]
+        if place := _place(self._providers[Side.TARGET], self._options.place):
+            there += place.statements(written)
+        if gate.missing(there):
+            return NOT_IN_FORCE
+        following = ConsentGate(gate.admission, gate.follows)
+        return NOT_IN_FORCE if following.missing([*there, *promised]) else ""
+
+    def is_granted(self, statement: Consent) -> bool:
+        """Tell whether a grant still counts, by what both accounts say now, and is not in the target yet."""
+        query = "SELECT n, row FROM missing WHERE key = ? AND stage != ?"
+        rows = self._spool.rows(query, key_of(statement.identifier), Stage.LEFT_OUT)
+        now = [from_row(row, MissingConsent).statement for _, row in rows]
+        return any((each.about, each.state) == (statement.about, statement.state) for each in now)
 
     def marked(self, contact: Contact) -> Contact:
         """Return a contact with its consent on it, if that is where the target keeps it.

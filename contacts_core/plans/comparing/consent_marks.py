@@ -90,6 +90,10 @@ class ConsentPlace:
             raise InvalidInput("consent is kept in field:NAME or tag:NAME", hint="for example field:Consent")
         return cls(PlaceKind(kind), name.strip())
 
+    def __str__(self) -> str:
+        """Return the text that names it, which `parse` takes."""
+        return f"{self.kind.value}:{self.name}"
+
     @property
     def facts(self) -> ConsentFacts:
         """What can be held there of statements."""

@@ -103,7 +103,8 @@ def _attempts(
         if not ready:
             return unsent
         try:
-            done = yield from flows.with_effects(send(ready), _hasty)
+            located = [operation.located(change, found) for change in ready]
+            done = yield from flows.with_effects(send(located), _hasty)
         except ContactsError as error:
             pause = _pause(error, next(pauses))
             if pause is None or pause > PATIENCE_S or not left:

@@ -222,9 +222,14 @@ class Session:
             return runner
 
     @contextlib.contextmanager
-    def watched(self, runner: Runner) -> Generator[list[dict[str, Any]]]:
-        """Record every exchange with the vendor, as digests, and allow none without the account's lease."""
-        account = next(name for name, opened in self._runners.items() if opened is runner)
+    def watched(self, runner: Runner, lease: str = "") -> Generator[list[dict[str, Any]]]:
+        """Record every exchange with the vendor, as digests, and allow none without the account's lease.
+
+        Args:
+            runner: The account.
+            lease: The account whose lease is held, if it is another one: an account that is only read from has none.
+        """
+        account = lease or next(name for name, opened in self._runners.items() if opened is runner)
         exchanges: list[dict[str, Any]] = []
 
         def record(call: Request[Any], response: Any) -> None:

@@ -108,7 +108,7 @@ def apply(
     located = locate_storage(storage)
     engine.check_process(located)
     _check_allowed(plan)
-    with Engine(located, _runners([*plan.by_account], accounts)) as started:
+    with Engine(located, _runners(_names(plan), accounts)) as started:
         return _follow(started, started.start(plan, {"timeout": timeout, "pause": pause}), watch)
 
 
@@ -128,7 +128,7 @@ async def apply_async(
     options = {"timeout": timeout, "pause": pause}
 
     def run(clients: Sequence[Any], stop: _Stop) -> Receipt:
-        with Engine(located, _runners([*plan.by_account], clients)) as started:
+        with Engine(located, _runners(_names(plan), clients)) as started:
             return _follow(started, started.start(plan, options), watch, stop)
 
     return await _in_a_thread(accounts, run)
@@ -314,7 +314,7 @@ def _resume(
     kept = earlier.state == "done" and kind_of(earlier.kind).can_be_undone
     if journal.plan(run) is None or kept:
         return get_receipt(run, storage=storage)
-    with Engine(located, _runners(earlier.accounts, accounts)) as started:
+    with Engine(located, _runners([*earlier.accounts, *_sources(journal, earlier)], accounts)) as started:
         check_accounts(started.session, earlier)
         started.resume(run)
         return _follow(started, run, watch, stop)
@@ -389,6 +389,18 @@ def _check_allowed(plan: Plan) -> None:
     plan.check()
     if hooks.before_apply(plan):
         plan.check()  # a plugin may have altered it
+
+
+def _names(plan: Plan) -> list[str]:
+    """Return the accounts that a plan changes, and those that it reads again."""
+    return [*plan.by_account, *filter(None, (part.source for part in plan.accounts))]
+
+
+def _sources(journal: Journal, run: Run) -> Sequence[str]:
+    """Return the accounts that a run reads again. A plan is only read for it if its kind copies."""
+    if kind_of(run.kind).about_people or (plan := stored_plan(journal, run.id)) is None:
+        return ()
+    return [part.source for part in plan.accounts if part.source]
 
 
 def _runners(planned: Sequence[str], accounts: Sequence[Any]) -> dict[str, Runner]:

@@ -13,7 +13,7 @@ from cattrs import Converter
 from contacts_core.formats import job_from_plain, plain
 from contacts_core.models import Job
 
-__all__ = ["AccountWork", "Reasons", "StageWork", "StepResult", "from_recorded", "to_recorded"]
+__all__ = ["AccountWork", "Barred", "Reasons", "StageWork", "StepResult", "from_recorded", "to_recorded"]
 
 T = TypeVar("T")
 Reasons = Mapping[int, str]  # by index
@@ -30,6 +30,7 @@ class StageWork:
         identifiers: How many identifiers are verified.
         paths: The ways to verify, see `Kind.verification_paths`.
         whole: Those paths that read everything at once.
+        depends_on_source: Whether the consent of the source is read again before it.
     """
 
     operation: str
@@ -38,6 +39,7 @@ class StageWork:
     identifiers: int
     paths: tuple[str, ...]
     whole: tuple[str, ...]
+    depends_on_source: bool = False
 
 
 @frozen
@@ -51,6 +53,19 @@ class AccountWork:
 
     stages: tuple[StageWork, ...]
     poll: float
+
+
+@frozen
+class Barred:
+    """Changes of a stage that must not be made, by what people said at the source since the plan was made.
+
+    Attributes:
+        reasons: Why, by their index in the stage.
+        unread: Why nothing is known of it, so that the stage cannot begin; empty if it is known.
+    """
+
+    reasons: Reasons = field(factory=dict[int, str])
+    unread: str = ""
 
 
 @frozen

@@ -34,11 +34,18 @@ from contacts_core.models import Job, Outcome
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans import hooks
 from contacts_core.plans.change_operations import operation_of
-from contacts_core.plans.execution import attempts, recheck, verification
+from contacts_core.plans.execution import attempts, recheck, source_consent, verification
 from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.execution.context import Runner, Session, Stopped, session
 from contacts_core.plans.execution.index_set import IndexSet
-from contacts_core.plans.execution.step_results import AccountWork, StageWork, StepResult, from_recorded, to_recorded
+from contacts_core.plans.execution.step_results import (
+    AccountWork,
+    Barred,
+    StageWork,
+    StepResult,
+    from_recorded,
+    to_recorded,
+)
 from contacts_core.plans.execution.verdicts import Evidence, results
 from contacts_core.plans.receipts.reasons import OurWords, public_reason, public_reasons
 from contacts_core.plans.receipts.touched import pseudonym
@@ -58,6 +65,7 @@ LONGEST_PAUSE_S = 30.0  # at most, between two verifying reads
 TIMEOUT_S = 900.0
 MOST_REASONS = 20  # noted of one stage
 NOT_BEGUN = "not begun, because an earlier stage was not verified"
+NO_SOURCE = "what people refused at the source could not be read again, so no contact is written"
 LEFT_OUT = "left out, because an earlier stage was not verified for this person"
 
 
@@ -150,7 +158,12 @@ class _Work:
             if stopped:
                 found.append(Evidence(stopped=stopped, unread=NOT_BEGUN))
                 continue
-            found.append(self._stage(work, n, stage, left_out))
+            barred = _bar(self._at, n) if stage.depends_on_source else Barred()
+            if barred.unread:
+                stopped = barred.unread
+                found.append(Evidence(stopped=stopped, unread=NOT_BEGUN))
+                continue
+            found.append(self._stage(work, n, stage, left_out, barred))
             stopped = self._gate(n, found[n], left_out)
         for n, stage in enumerate(work.stages[:-1]):  # a later stage may have undone it
             if found[n].unread != NOT_BEGUN:
@@ -169,19 +182,21 @@ class _Work:
             return f"{view.operation.name} was not verified"
         return ""
 
-    def _stage(self, work: AccountWork, n: int, stage: StageWork, left_out: AbstractSet[int]) -> Evidence:
+    def _stage(
+        self, work: AccountWork, n: int, stage: StageWork, left_out: AbstractSet[int], barred: Barred
+    ) -> Evidence:
         """Do the steps of one stage, wait for the vendor's jobs, and verify."""
         failed: dict[int, str] = {}
         jobs: list[Job] = []
         stopped = ""
         for number in stage.steps:
-            result = _act(self._at, n, number, left_out)
+            result = _act(self._at, n, number, left_out, barred)
             pauses = self._pauses(LONGEST_PAUSE_S)
             while result.again:
                 self._requested_pause = result.pause
                 if next(pauses, self) is not None:
                     break
-                result = _act(self._at, n, number, left_out)
+                result = _act(self._at, n, number, left_out, barred)
             failed |= result.failed
             jobs += result.jobs
             if stopped := result.stopped:
@@ -297,6 +312,8 @@ def _check(at: AccountRun) -> bool:
         with here.watched(runner) as exchanges:
             body["exchanges"] = exchanges
             runner.run(recheck.same_account(view.part, runner.provider))
+            if view.part.consent is not None:
+                exchanges.extend(_check_source(here, view, runner))
             if view.kind.strict:
                 noted = functools.partial(_note_exchanges, journal, at, exchanges)
                 seen = runner.run(recheck.recheck(view, runner.provider, noted))
@@ -335,6 +352,23 @@ def _note_exchanges(journal: Journal, at: AccountRun, exchanges: list[dict[str, 
         exchanges.clear()
 
 
+def _check_source(here: Session, view: AccountView, target: Runner) -> list[dict[str, Any]]:
+    """Check that the consent of the source can be read again, before anything is changed. Return the exchanges.
+
+    Raises:
+        PlanRefused: It cannot.
+    """
+    try:
+        source = here.runner(view.part.source)
+        with here.watched(source, view.part.account) as exchanges:
+            source_consent.read_consent(view.part, source, target)
+    except StorageError:
+        raise
+    except ContactsError as error:
+        raise PlanRefused(OurWords(f"{NO_SOURCE}: {public_reason(error, here.key)}"), hint=error.hint) from error
+    return exchanges
+
+
 def _tombstones(here: Session) -> list[Tombstones]:
     """Return the storages that get this run's tombstones.
 
@@ -369,21 +403,45 @@ def _begin(at: AccountRun) -> AccountWork:
                 identifiers=len(view.sought),
                 paths=paths,
                 whole=tuple(path for path in paths if verification.reads_all(view, runner.provider, path)),
+                depends_on_source=source_consent.depends_on_source(view),
             )
         )
     return AccountWork(stages=tuple(stages), poll=operations.poll_interval(runner.provider))
 
 
+@_step("bar", Barred)
+def _bar(at: AccountRun, stage: int) -> Barred:
+    """Read the consent of the source again. Return the changes of a stage that must not be made any more."""
+    here = session()
+    view, runner = _account(here, at, stage)
+    here.journal.reached(at.run, at.account, "checking", 0, len(view.changes), "consent of the source")
+    entry = here.journal.began(at.run, at.account, "read", {"round": at.round, "path": "consent", "asked": 0})
+    barred, exchanges, read = Barred(), list[dict[str, Any]](), list[dict[str, Any]]()
+    try:
+        source = here.runner(view.part.source)
+        with here.watched(runner) as exchanges, here.watched(source, at.account) as read:
+            comparison = source_consent.read_consent(view.part, source, runner)
+            barred = Barred(dict(source_consent.refused(view, comparison, runner.provider)))
+    except StorageError:
+        raise
+    except ContactsError as error:
+        barred = Barred(unread=f"{NO_SOURCE}: {public_reason(error, here.key)}")
+    body = {"round": at.round, "path": "consent", "asked": 0, "shown": [], "error": barred.unread}
+    here.journal.ended(entry, body | {"exchanges": [*exchanges, *read]})
+    return barred
+
+
 @_step("act", StepResult)
-def _act(at: AccountRun, stage: int, number: int, left_out: AbstractSet[int]) -> StepResult:
-    """Attempt one step of the plan, without what is for people who are left out."""
+def _act(at: AccountRun, stage: int, number: int, left_out: AbstractSet[int], barred: Barred) -> StepResult:
+    """Attempt one step of the plan, without what is barred, and without what is for people who are left out."""
     here = session()
     view, runner = _account(here, at, stage)
     part, step = view.part, view.part.steps[number - 1]
     touch, first = _touched(here, at), view.stage.first
     planned = {n - first: change for n, change in enumerate(part.of(step), step.first) if n in touch}
-    barred = {n for n, change in planned.items() if not left_out.isdisjoint(change.people)} if left_out else set[int]()
-    planned = {n: change for n, change in planned.items() if n not in barred}
+    not_made = {n: LEFT_OUT for n, change in planned.items() if left_out and not left_out.isdisjoint(change.people)}
+    not_made |= {n: reason for n, reason in barred.reasons.items() if n in planned}
+    planned = {n: change for n, change in planned.items() if n not in not_made}
     indexes = list(planned)
     here.journal.reached(at.run, at.account, "working", step.first, len(part.changes))
     touched = [pseudonym(here.key, at.account, change) for change in planned.values()]
@@ -404,7 +462,7 @@ def _act(at: AccountRun, stage: int, number: int, left_out: AbstractSet[int]) ->
     reasons = public_reasons(outcome.failed)
     items = view.operation.items
     failed = {n: reasons[item] for n, change in planned.items() for item in items(change) if item in reasons}
-    failed |= dict.fromkeys(barred, LEFT_OUT)
+    failed |= not_made
     counts = {
         "state": outcome.state.value if not stopped else "failed",
         "confirmed": outcome.succeeded_count,

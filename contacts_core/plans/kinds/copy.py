@@ -27,4 +27,5 @@ class Copy(Kind):
     main = "upsert_contacts"
     strict = False
     about_people = False
+    reads_consent = True
     can_be_undone = True

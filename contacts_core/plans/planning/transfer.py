@@ -13,7 +13,7 @@ from itertools import groupby
 from attrs import evolve, field, frozen
 
 from contacts_core.errors import PlanRefused
-from contacts_core.models import Contact, Identifier
+from contacts_core.models import ConsentState, Contact, Identifier, LossCode
 from contacts_core.models.losses import LossCount
 from contacts_core.operations.losses import AcceptedLosses, LossRow, unaccepted
 from contacts_core.plans.change import Change, DataSubject, Held
@@ -23,12 +23,11 @@ from contacts_core.plans.comparing.comparison import Comparison, compare
 from contacts_core.plans.comparing.consent import (
     Admission,
     ConsentComparison,
-    ConsentGate,
     ConsentOptions,
     MissingConsent,
 )
 from contacts_core.plans.comparing.model import Compared, ComparisonRequest, ComparisonStatus
-from contacts_core.plans.model import AccountPlan, Plan, SafetyLimits
+from contacts_core.plans.model import AccountPlan, ConsentSource, Plan, SafetyLimits
 from contacts_core.plans.payload import packed
 from contacts_core.plans.planning import lookup
 from contacts_core.plans.planning.accounts import PlanGenerator
@@ -40,6 +39,8 @@ from contacts_core.storage.spool import Spool
 __all__ = ["LossesNotAccepted", "TransferRequest", "make_transfer_plan"]
 
 MOST_NAMED = 5
+MOST_SAMPLES = 3
+WITHOUT_CONTACT = "without_contact"
 NEEDED = "what is copied needs it"
 WRITTEN = (ComparisonStatus.MISSING, ComparisonStatus.DIFFERENT)
 LEFT_ALONE = {ComparisonStatus.HELD: "held", ComparisonStatus.REFUSED: "the vendor would refuse it"}
@@ -94,7 +95,8 @@ def make_transfer_plan(request: TransferRequest, providers: Mapping[str, Provide
     """
     name, compared = request.comparison.target, request.comparison
     provider = providers[name]
-    ids = yield {name: lookup.account_id(provider)}
+    read_from = [compared.source] if request.consent is not None and isinstance(compared.source, str) else []
+    ids = yield {each: lookup.account_id(providers[each]) for each in [name, *read_from]}
     consent: ConsentComparison | None = None
     if request.consent is not None and isinstance(compared.source, str):
         consent = ConsentComparison(compared.source, name, request.consent)
@@ -126,6 +128,7 @@ def make_transfer_plan(request: TransferRequest, providers: Mapping[str, Provide
         held=found.rows.held(0),
         losses=tuple(LossCount(row.field, row.code, row.count) for row in losses),
         source=comparison.source,
+        consent=_consent_source(request.consent, ids[comparison.source]) if request.consent and consent else None,
     )
     plan = Plan(
         kind=request.kind,
@@ -135,6 +138,16 @@ def make_transfer_plan(request: TransferRequest, providers: Mapping[str, Provide
         limits=request.limits,
     )
     return plan.summed()
+
+
+def _consent_source(options: ConsentOptions, account_id: str) -> ConsentSource:
+    return ConsentSource(
+        account_id=account_id,
+        unsubscribed=options.unsubscribed.value,
+        place=str(options.place or ""),
+        create_scopes=options.create_scopes,
+        accepted=tuple(options.accepted),
+    )
 
 
 class _Rows:
@@ -174,6 +187,8 @@ class _Rows:
                 for each in consent.losses()
             ]
             self._add(scope_change(each, NEEDED) for each in consent.missing_scopes)
+        if consent and not writes_consent:
+            self.consent_losses += self._without_contact(consent)
         if consent and writes_consent:
             self._add(self._statements(consent.before_contacts(), "it was refused"))
         self._add(map(self._change, self._to_write()))
@@ -187,11 +202,13 @@ class _Rows:
         """Number the people whose contacts are written, and leave out those whose consent does not allow it."""
         for compared in self._comparison.rows(*WRITTEN):
             gate = self._consent.gate(compared.source) if self._consent else None
-            if reason := self._barred(gate, compared):
-                self._never[compared.number] = True
-                self._hold(compared, reason)
-                continue
             assert compared.written is not None
+            if gate and self._consent and not gate.reason:
+                gate = self._consent.marked_gate(gate, compared.written)
+            if gate and gate.admission is Admission.NEVER:
+                self._never[compared.number] = True
+                self._hold(compared, gate.reason)
+                continue
             self._fields |= compared.written.custom.keys()
             self._lists.update(compared.written.lists or ())
             self.written += 1
@@ -199,15 +216,17 @@ class _Rows:
             identifiers = _known_as(compared, compared.written)
             self._person(identifiers, {*identifiers, *compared.source.identifiers, *compared.written.identifiers})
 
-    def _barred(self, gate: ConsentGate | None, compared: Compared) -> str:
-        """Return why a contact must not be written; empty if it may."""
-        if gate is None or self._consent is None:
-            return ""
-        if gate.admission is Admission.NEVER:
-            return gate.reason
-        if gate.admission is Admission.WITH_MARK and self._consent.unmarked(gate, compared.shown):
-            return "the account would not keep its refusal where consent is to be kept"
-        return ""
+    def _without_contact(self, consent: ConsentComparison) -> list[LossRow]:
+        """Return the loss of refusals by people who are not written, where consent is kept on contacts only."""
+        count, samples = 0, list[str]()
+        for each in consent.before_contacts():
+            if self._owner(each.statement.identifier) is None:
+                count += 1
+                samples += [each.statement.identifier.masked] if len(samples) < MOST_SAMPLES else []
+        if not count or consent.skips_unsubscribed:
+            return []
+        detail = "whoever refused and is not written as a contact: consent is kept on contacts there"
+        return [LossRow("consent", WITHOUT_CONTACT, LossCode.NO_CONSENT, detail, count, samples)]
 
     def _person(self, identifiers: tuple[Identifier, ...], known_by: Iterable[Identifier]) -> int:
         self._people += 1
@@ -235,8 +254,8 @@ class _Rows:
             self.stages.append((operation, count))
 
     def _statements(self, missing: Iterable[MissingConsent], reason: str) -> Iterator[Change]:
-        """Yield the changes that write statements, those about one identifier together."""
-        for _, several in groupby(missing, lambda each: key_of(each.statement.identifier)):
+        """Yield the changes that write statements, those about one identifier together; grants by themselves."""
+        for _, several in groupby(missing, _identifier_and_grant):
             found = list(several)
             identifier = found[0].statement.identifier
             person = self._owner(identifier) or self._person((identifier,), [identifier])
@@ -273,6 +292,11 @@ class _Rows:
             before=before,
             source=compared.old_id,
         )
+
+
+def _identifier_and_grant(missing: MissingConsent) -> tuple[str, bool]:
+    statement = missing.statement
+    return key_of(statement.identifier), statement.state is ConsentState.GRANTED
 
 
 def _as_stored(identifiers: Iterable[Identifier], target: Contact) -> tuple[Identifier, ...]:
