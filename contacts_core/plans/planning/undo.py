@@ -22,7 +22,7 @@ from contacts_core.plans.planning import lookup
 from contacts_core.plans.planning.accounts import PlanGenerator
 from contacts_core.plans.planning.planner import staged_steps
 from contacts_core.plans.rows import PlanRows
-from contacts_core.provider import DeletesContacts, Flow, Provider, QueuesJobs, RemovesFromLists, flows
+from contacts_core.provider import DeletesContacts, Flow, Provider, QueuesJobs, RemovesFromLists, UpsertsContacts, flows
 
 __all__ = ["make_undo_plan"]
 
@@ -164,8 +164,12 @@ def _delete(provider: Provider, change: Change, contacts: Sequence[Contact], sha
         return
     promised = _promised(provider, change, shape)
     (contact, *others) = contacts
-    of_vendor = {each.name for each in shape.fields or () if each.read_only}
-    custom = {name: value for name, value in contact.custom.items() if name not in of_vendor}
+    defined_first = operations.require(provider, UpsertsContacts).fields_defined_first and shape.fields is not None
+    of_others = {
+        name for name in contact.custom if (not known.read_only if (known := shape.field(name)) else not defined_first)
+    }
+    # What only the vendor writes, or the account has no field for, is the vendor's own.
+    custom = {name: value for name, value in contact.custom.items() if name in of_others}
     own = evolve(_plain(contact), full_name=None, custom=custom)
     if others or differences(promised, contact) or differences(own, promised):
         found.leave(change, "it was changed since it was created, and stays")

@@ -224,6 +224,7 @@ def html_parts(source: ReportSource, *, title: str = "", sealed: bool = False) -
         people=people.lines,
         unlisted=people.unlisted,
         other_people=people.others(),
+        stages=_stages(source),
         steps=_steps(source, summary),
         scope_sentence=words.scope,
         scopes=_scopes(source),
@@ -408,6 +409,32 @@ def _steps(source: ReportSource, summary: Summary) -> Mapping[str, Any]:
     unlisted = summary.plain_steps if summary.steps > MAX_LISTED_STEPS else 0
     lines = (_step(line) for line in source.of_type("step") if not (unlisted and _as_it_should(line)))
     return {"total": summary.steps, "unlisted": unlisted, "lines": lines, "cut_off": summary.cut_off}
+
+
+def _stages(source: ReportSource) -> list[Mapping[str, Any]]:
+    """Return the stages of the latest round of each account, with the numbers of what was verified."""
+    latest: dict[str, list[Line]] = {}
+    for line in source.of_type("stage"):
+        known = latest.setdefault(line["account"], [])
+        if known and known[0]["round"] < line["round"]:
+            known.clear()
+        known.append(line)
+    return [
+        {
+            "account": line["account"],
+            "number": line["stage"],
+            "work": _operation(line),
+            "changes": line["changes"],
+            "verified": line["verified"],
+            "rest": "; ".join([*_shortfall(line), *line["reasons"]]),
+        }
+        for lines in latest.values()
+        for line in lines
+    ]
+
+
+def _shortfall(stage: Line) -> list[str]:
+    return [f"{stage[name]} {word}" for name, word in (("unmade", "not made"), ("unknown", "unknown")) if stage[name]]
 
 
 def _step(line: Line) -> Mapping[str, Any]:
