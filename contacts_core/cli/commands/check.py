@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -214,7 +214,7 @@ def _value(contact: Contact, name: str) -> str:
 
     of_kind = [each.normal for each in contact.identifiers if identifier_field(each) == name]
     value: Any = cell(of_kind or flattened(contact).get(name))
-    return joined(map(str, value)) if isinstance(value, list) else str(value)
+    return joined(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
 
 
 def _write_map(path: Path, source: str | Iterable[Contact], account: str) -> None:

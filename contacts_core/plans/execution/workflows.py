@@ -426,7 +426,7 @@ def _bar(at: AccountRun, stage: int) -> Barred:
         raise
     except ContactsError as error:
         barred = Barred(unread=f"{NO_SOURCE}: {public_reason(error, here.key)}")
-    body = {"round": at.round, "path": "consent", "asked": 0, "shown": [], "error": barred.unread}
+    body: dict[str, Any] = {"round": at.round, "path": "consent", "asked": 0, "shown": [], "error": barred.unread}
     here.journal.ended(entry, body | {"exchanges": [*exchanges, *read]})
     return barred
 
