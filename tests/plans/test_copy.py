@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import permutations
@@ -14,7 +15,7 @@ from attrs import evolve
 from contacts_core import Channel, Consent, ConsentState, Contact, Contacts, Identifier
 from contacts_core.errors import PlanRefused
 from contacts_core.models import LossCode, differences
-from contacts_core.plans import Plan, Receipt, SafetyLimits, plan_copy
+from contacts_core.plans import Plan, Receipt, SafetyLimits, list_runs, plan_copy, resume
 from contacts_core.plans.comparing.consent import Unsubscribed
 from contacts_core.plans.comparing.consent_marks import ConsentPlace
 from contacts_core.plans.planning.transfer import LossesNotAccepted
@@ -22,6 +23,7 @@ from contacts_core.storage.tombstones import guard
 from contacts_local import Local
 from tests.plans.environment import Environment, open_environment
 from tests.plans.plan_files import document, file_of
+from tests.plans.test_crashes import Killing, apply_elsewhere
 
 PROVIDERS = ("sendgrid", "bird", "user-api", "local")
 FIELDS = (
@@ -294,3 +296,47 @@ def test_an_edited_plan_must_tell_whose_consent_is_read(tmp_path: Path) -> None:
         swapped["accounts"][0]["steps"].reverse()
         with pytest.raises(PlanRefused):
             Plan.parse(file_of(swapped))
+
+
+def accounts_file(folder: Path, accounts: dict[str, tuple[Environment, str]]) -> Path:
+    """An accounts file that leads another process to these accounts."""
+    lines: list[str] = []
+    for name, (environment, provider) in accounts.items():
+        environment.accounts_file(folder / f"{name}.toml")
+        whole = (folder / f"{name}.toml").read_text(encoding="utf-8")
+        (part,) = [each for each in whole.split("[accounts.") if each.startswith(f'"{provider}"]')]
+        kept = (folder / f"{provider}.key").rename(folder / f"{name}.key")
+        moved = part.partition("]")[2].replace(f"{provider}.key", kept.name)
+        lines.append(f'[accounts."{name}"]{moved}')
+    path = folder / "contacts.toml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+STOPS = (2, 5, 8, 11, 14, 17, 20, 23, 26, 29)
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_killed_and_resumed_ends_the_same_and_writes_nobody_twice(
+    stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killing = Killing()
+    with open_environment(5) as first, open_environment(0, told=killing.told) as second, ExitStack() as opened:
+        source = opened.enter_context(account(first, "bird", "old", tmp_path))
+        target = opened.enter_context(account(second, "sendgrid", "new", tmp_path))
+        path = accounts_file(tmp_path, {"old": (first, "bird"), "new": (second, "sendgrid")})
+        monkeypatch.setenv("CONTACTS_FILE", str(path))
+        plan = planned(source, target)
+        plan.save(tmp_path / "plan.jsonl")
+        assert refusing(source)
+        code = apply_elsewhere(tmp_path / "plan.jsonl", killing, requests=stop)
+        if code != 0:
+            if not refusing(source) <= refusing(target):
+                assert not list(target.export())
+            (run,) = list_runs()
+            assert resume(run.id, [source, target]).complete
+        assert code in {0, -signal.SIGKILL}
+        assert not planned(source, target).contacts
+        assert refusing(source) <= refusing(target)
+        emails = [each.email for each in target.export()]
+        assert len(emails) == len(set(emails)) == len(list(source.export()))
