@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from attrs import evolve
+from attrs import evolve, frozen
 
 from contacts_core import Channel, Consent, ConsentState, Contact, Contacts, Identifier
 from contacts_core.errors import PlanRefused
-from contacts_core.models import LossCode, differences
-from contacts_core.plans import Plan, Receipt, SafetyLimits, list_runs, plan_copy, resume
+from contacts_core.models import LossCode, Outcome, differences
+from contacts_core.plans import Plan, Receipt, SafetyLimits, list_runs, plan_copy, plan_upsert, resume
 from contacts_core.plans.comparing.consent import Unsubscribed
 from contacts_core.plans.comparing.consent_marks import ConsentPlace
 from contacts_core.plans.planning.transfer import LossesNotAccepted
-from contacts_core.storage.tombstones import guard
+from contacts_core.provider import Flow
+from contacts_core.storage.database import locate_storage
+from contacts_core.storage.tombstones import Tombstones, guard
 from contacts_local import Local
 from tests.plans.environment import Environment, open_environment
 from tests.plans.plan_files import document, file_of
@@ -340,3 +342,86 @@ def test_killed_and_resumed_ends_the_same_and_writes_nobody_twice(
         assert refusing(source) <= refusing(target)
         emails = [each.email for each in target.export()]
         assert len(emails) == len(set(emails)) == len(list(source.export()))
+
+
+# -- targets that lie, and what changes meanwhile ---------------------------------------------------------------------
+
+
+@frozen
+class Lying(Local):
+    """A file that says more than it does."""
+
+    lie: ClassVar[str] = ""
+
+    def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
+        match self.lie:
+            case "writes nothing":
+                yield from ()
+                names = tuple(each.display_id for each in contacts)
+                return Outcome(operation="upsert_contacts", requested=len(names), confirmed=names)
+            case "drops a field":
+                return (yield from super().upsert_contacts([evolve(c, first_name=None) for c in contacts], lists))
+            case "writes to another contact":
+                someone = (Identifier.email("somebody.else@example.com"),)
+                return (yield from super().upsert_contacts([evolve(c, identifiers=someone) for c in contacts], lists))
+            case _:
+                return (yield from super().upsert_contacts(contacts, lists))
+
+    def find(self, identifiers: Sequence[Identifier]) -> Flow[Any]:
+        if self.lie == "shows nobody":
+            yield from ()
+            return []
+        return (yield from super().find(identifiers))
+
+
+@pytest.mark.parametrize("lie", ["writes nothing", "drops a field", "writes to another contact", "shows nobody"])
+def test_what_a_target_only_says_is_never_done(lie: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = [Contact(identifiers=(Identifier.email(f"p{n}@example.com"),), first_name=f"P{n}") for n in range(3)]
+    provider = Lying(path=tmp_path / "lying.db")
+    with Contacts(provider, name="lying", guard=guard(None)) as client:
+        plan = plan_upsert(client, people, limits=SafetyLimits(share=1))
+        monkeypatch.setattr(Lying, "lie", lie)
+        receipt = plan.apply([client], **QUICK)
+        assert receipt.state == "incomplete"
+        assert not receipt.complete
+        assert receipt.present < len(people)
+
+
+def test_who_came_at_the_target_after_the_plan_is_left_alone(tmp_path: Path) -> None:
+    people = [Contact(identifiers=(Identifier.email(f"p{n}@example.com"),), first_name=f"P{n}") for n in range(3)]
+    with Contacts(Local(path=tmp_path / "new.db"), name="new", guard=guard(None)) as client:
+        plan = plan_upsert(client, people, limits=SafetyLimits(share=1))
+        client.upsert_contacts([evolve(people[0], first_name="Somebody else")])
+        receipt = plan.apply([client], **QUICK)
+        assert (receipt.state, receipt.present) == ("incomplete", 2)
+        assert "left alone" in reasons(receipt)
+        assert {each.first_name for each in client.export()} == {"Somebody else", "P1", "P2"}
+
+
+def test_two_contacts_with_one_address_are_held(tmp_path: Path) -> None:
+    shared = Identifier.email("shared@example.com")
+    people = [Contact(identifiers=(shared, Identifier.email(f"p{n}@example.com"))) for n in range(2)]
+    with Contacts(Local(path=tmp_path / "new.db"), name="new", guard=guard(None)) as client:
+        plan = plan_upsert(client, [*people, Contact(identifiers=(NEW,))], limits=SafetyLimits(share=1))
+        assert (plan.contacts, len(plan.accounts[0].held)) == (1, 2)
+        assert plan.apply([client], **QUICK).complete
+        assert [{*each.identifiers} for each in client.export()] == [{NEW}]
+
+
+def test_one_contact_that_matches_two_is_held(tmp_path: Path) -> None:
+    both = tuple(Identifier.email(f"p{n}@example.com") for n in range(2))
+    with Contacts(Local(path=tmp_path / "new.db"), name="new", guard=guard(None)) as client:
+        client.upsert_contacts([Contact(identifiers=(each,)) for each in both])
+        plan = plan_upsert(client, [Contact(identifiers=both)], limits=SafetyLimits(share=1))
+        assert (plan.contacts, len(plan.accounts[0].held)) == (0, 1)
+
+
+def test_erased_people_are_not_written(tmp_path: Path) -> None:
+    people = [Contact(identifiers=(Identifier.email(f"p{n}@example.com"),)) for n in range(2)]
+    with Contacts(Local(path=tmp_path / "new.db"), name="new", guard=guard(None)) as client:
+        plan = plan_upsert(client, people, limits=SafetyLimits(share=1))
+        Tombstones(locate_storage()).add(people[0].identifiers, "erase-1")
+        receipt = plan.apply([client], **QUICK)
+        assert (receipt.state, receipt.present) == ("incomplete", 1)
+        assert "erased" in reasons(receipt)
+        assert len(list(client.export())) == 1
