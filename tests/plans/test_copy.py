@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 
 from contacts_core import Channel, Consent, ConsentState, Contact, Contacts, Identifier
 from contacts_core.errors import PlanRefused
-from contacts_core.models import LossCode, Outcome, differences
+from contacts_core.models import Failure, FieldType, LossCode, Outcome, differences
 from contacts_core.plans import Plan, Receipt, SafetyLimits, list_runs, plan_copy, plan_upsert, resume
 from contacts_core.plans.comparing.consent import Unsubscribed
 from contacts_core.plans.comparing.consent_marks import ConsentPlace
@@ -364,6 +364,11 @@ class Lying(Local):
             case "writes to another contact":
                 someone = (Identifier.email("somebody.else@example.com"),)
                 return (yield from super().upsert_contacts([evolve(c, identifiers=someone) for c in contacts], lists))
+            case "refuses one":
+                taken = [each for each in contacts if each.first_name != "P150"]
+                left = [Failure(each.display_id, "refused") for each in contacts if each not in taken]
+                done = yield from super().upsert_contacts(taken, lists)
+                return evolve(done, requested=len(contacts), failed=(*done.failed, *left))
             case _:
                 return (yield from super().upsert_contacts(contacts, lists))
 
@@ -425,3 +430,27 @@ def test_erased_people_are_not_written(tmp_path: Path) -> None:
         assert (receipt.state, receipt.present) == ("incomplete", 1)
         assert "erased" in reasons(receipt)
         assert len(list(client.export())) == 1
+
+
+def test_one_who_is_refused_of_three_hundred_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [Contact(identifiers=(Identifier.email(f"p{n}@example.com"),), first_name=f"P{n}") for n in range(300)]
+    with Contacts(Lying(path=tmp_path / "new.db"), name="new", guard=guard(None)) as client:
+        plan = plan_upsert(client, people, limits=SafetyLimits(share=1))
+        monkeypatch.setattr(Lying, "lie", "refuses one")
+        receipt = plan.apply([client], **QUICK)
+        assert (receipt.state, receipt.present, receipt.absent) == ("incomplete", 299, 1)
+        (line,) = [each for each in receipt.of("result") if each["state"] != "present"]
+        assert "it is not there" in line["reason"]
+        assert len(list(client.export())) == 299
+
+
+def test_a_field_of_the_same_name_and_another_type_is_told_before(tmp_path: Path) -> None:
+    with two_accounts("local", "sendgrid", tmp_path, contacts=1) as (source, target, _, _):
+        target.create_custom_field("shoe", FieldType.NUMBER)
+        source.upsert_contacts([Contact(identifiers=(NEW,), custom={"shoe": "large"})])
+        accepted = [each for each in ACCEPTED if each not in {"RETYPED", "REFUSED:custom"}]
+        with pytest.raises(LossesNotAccepted) as caught:
+            planned(source, target, accept_losses=accepted)
+        assert "custom.shoe" in {each.field for each in caught.value.losses}
