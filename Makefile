@@ -16,7 +16,7 @@ ALL := .venv/.installed-all
 # The demo needs no development tools; where they are installed already, they do.
 RUN := $(if $(wildcard $(DEV)),$(DEV),$(ALL))
 
-.PHONY: help demo test coverage test-postgres check format cassettes bench docs wheel clean
+.PHONY: help demo test coverage test-postgres soak check format cassettes bench docs wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -35,7 +35,10 @@ coverage: $(DEV) ## every test with branch coverage, which must be 95 % or more
 	$(BIN)/pytest $(ALL_TESTS) --cov --cov-report=term
 
 test-postgres: $(DEV) ## workers and storage on a real PostgreSQL, started for this and gone afterwards
-	scripts/postgres.sh $(BIN)/pytest $(or $(ARGS),tests/plans/test_workers.py tests/plans/test_fencing.py tests/plans/test_stored.py)
+	scripts/postgres.sh $(BIN)/pytest $(or $(ARGS),-n 3 --dist worksteal tests/plans/test_workers.py tests/plans/test_fencing.py tests/plans/test_stored.py)
+
+soak: $(DEV) ## 100,000 changes while workers are killed, at most 75 s; CONTACTS_SOAK=1000000 for the whole, at most five minutes
+	scripts/postgres.sh $(BIN)/pytest -s -o log_cli=true tests/plans/test_soak.py
 
 check: $(DEV) ## ruff, formatting, mypy, pyright, import contracts, generated pages
 	$(BIN)/ruff check $(SOURCES)

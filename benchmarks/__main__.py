@@ -18,6 +18,7 @@ NAMES = (
     "counts",
     "deletes",
     "erasure",
+    "applying",
     "plans",
     "receipts",
     "memory",

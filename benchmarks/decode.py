@@ -100,7 +100,7 @@ def _first_page(usual: bytes, drifted: bytes, rounds: int) -> Figure:
 
 
 def _files(contacts: Sequence[synthetic_contacts.Json], rounds: int) -> Iterator[Figure]:
-    reader = mapping.Reader.of(msgspec.convert(synthetic_contacts.sendgrid_fields(), FieldDefinitions))
+    reader = mapping.Reader.of(msgspec.convert(synthetic_contacts.sendgrid_fields(), FieldDefinitions), {})
     lines = b"".join(map(synthetic_contacts.sendgrid_line, contacts))
     rows = synthetic_contacts.CSV_HEADER + b"".join(map(synthetic_contacts.sendgrid_row, contacts))
 

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from benchmarks import synthetic_contacts
+from benchmarks.crowd import Accounts
 
 MOST_SECONDS = 900
 MOST_REQUESTS = 500_000
@@ -110,11 +111,23 @@ async def export_file(file_type: str, block: bytes, thousands: int) -> AsyncIter
     yield b"%x\r\n%b\r\n0\r\n\r\n" % (len(pending), pending)
 
 
-KINDS: Mapping[str, Callable[[], Answers]] = {
-    "small": small,
-    "bird": bird_pages,
-    "user-api": user_api_pages,
-    "exports": exports,
+def crowd(latency: float) -> Answers:
+    """Any number of contacts, worked out from their numbers; see `benchmarks.crowd`."""
+    accounts = Accounts(latency)
+
+    def answer(method: str, target: str, body: bytes) -> Answer:
+        found = accounts.answer(method, target, body)
+        return rendered(found) if found else NOT_FOUND
+
+    return answer
+
+
+KINDS: Mapping[str, Callable[[float], Answers]] = {
+    "small": lambda _: small(),
+    "bird": lambda _: bird_pages(),
+    "user-api": lambda _: user_api_pages(),
+    "exports": lambda _: exports(),
+    "crowd": crowd,
 }
 
 
@@ -158,7 +171,7 @@ class Server:
 
 async def serve(kind: str, latency: float) -> None:
     """Serve one kind of answers, and print the address."""
-    server = await asyncio.start_server(Server(KINDS[kind](), latency).connected, "127.0.0.1", 0)
+    server = await asyncio.start_server(Server(KINDS[kind](latency), latency).connected, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     os.environ["BENCHMARK_ADDRESS"] = address
     print(address, flush=True)

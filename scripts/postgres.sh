@@ -30,8 +30,9 @@ trap stop EXIT
 trap 'exit 130' INT TERM
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+# Several tests at a time, each with several workers, have more connections than the hundred of the default.
 server initdb -D "$folder/data" -U tests --auth=trust --no-sync >/dev/null
 server pg_ctl -D "$folder/data" -l "$folder/log" -w \
-    -o "-p $port -k $folder -c listen_addresses=127.0.0.1 -c fsync=off" start >/dev/null || { cat "$folder/log" >&2; exit 1; }
+    -o "-p $port -k $folder -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=500" start >/dev/null || { cat "$folder/log" >&2; exit 1; }
 
 CONTACTS_TEST_POSTGRES="postgresql://tests@127.0.0.1:$port/postgres" "$@"

@@ -62,6 +62,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "count": ("read", "Count the contacts, and say how they were counted."),
         "lists": ("read", "Show the lists and their ids."),
         "fields": ("read", "Show the custom fields."),
+        "check": ("check", "Check whether one account has what another one has."),
         "consent": ("consent", "Show, export and write statements of consent."),
     },
     "Change": {
@@ -78,7 +79,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Plan, apply, prove": {
         "access": ("access", "Write what is held about a person into an archive."),
         "erase": ("erase", "Erase people: plan, ask, apply, write the receipt."),
-        "copy": ("copy", "Copy contacts to another account: plan, ask, apply, write the receipt."),
+        "copy": ("copy", "Copy contacts to another account, and verify them."),
         "plan": ("plan", "Make and show plans; nothing is changed."),
         "apply": ("apply", "Apply a plan, verify it, and write a receipt."),
         "runs": ("apply", "Show, resume or cancel runs of plans."),

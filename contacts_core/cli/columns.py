@@ -88,6 +88,7 @@ FIELD_FIELDS: Mapping[str, Getter] = {
     "options": _attribute("options"),
     "id": _attribute("id"),
     "read_only": _attribute("read_only"),
+    "contact_field": _attribute("contact_field"),
 }
 CONSENT_FIELDS: Mapping[str, Getter] = {
     "identifier": lambda said: said.identifier.normal,

@@ -13,10 +13,11 @@ import typer
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from contacts_core.client import Contacts
     from contacts_core.models import FieldType
     from contacts_core.query import Field, Query
 
-__all__ = ["CUSTOM", "NAMES", "Combined", "Condition", "has", "moment", "value_of", "where"]
+__all__ = ["CUSTOM", "NAMES", "Combined", "Condition", "has", "moment", "types", "value_of", "where"]
 
 NAMES = (
     "id",
@@ -134,6 +135,23 @@ def where(texts: Iterable[str]) -> list[Condition | Combined]:
         typer.BadParameter: One is not an expression; the message says at which character.
     """
     return [_Expression(text).whole() for text in texts]
+
+
+def types(client: Contacts[Any], given: Iterable[Condition | Combined]) -> dict[str, FieldType]:
+    """The types of the custom fields, if there is a condition on one."""
+    from contacts_core.cli import output
+    from contacts_core.provider import ReadsCustomFields
+
+    names = {leaf.custom for condition in given for leaf in condition.leaves()} - {""}
+    if not names or not isinstance(client.provider, ReadsCustomFields):
+        return {}
+    known = {each.name: each for each in client.custom_fields()}
+    if unknown := sorted(names - known.keys()):
+        output.warn(f"there is no custom field named {', '.join(unknown)} (`contacts fields {client.name}`)")
+    for name in sorted(names & known.keys()):
+        if held := known[name].contact_field:
+            output.warn(f"contacts have custom.{name} as {held}: search for that")
+    return {name: each.type for name, each in known.items()}
 
 
 class _Expression:

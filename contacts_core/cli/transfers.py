@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from contacts_core.cli import completion
-from contacts_core.cli.options import input_file, output_file, several
+from contacts_core.cli.options import output_file, several
+from contacts_core.cli.sources import file_of, opened_source, query
 
 if TYPE_CHECKING:
     from contacts_core.models import Contact
@@ -22,14 +24,11 @@ __all__ = [
     "CreateFields",
     "CreateLists",
     "Ids",
-    "Map",
     "New",
     "Old",
-    "Only",
     "Unsubscribed",
     "copying",
     "field_map_of",
-    "file_of",
     "ids_written",
     "losses_told",
     "upserting",
@@ -48,15 +47,6 @@ New = Annotated[
     str,
     typer.Argument(
         metavar="NEW", help="The account to copy to.", show_default=False, autocompletion=completion.accounts
-    ),
-]
-Map = Annotated[
-    Path | None,
-    typer.Option(
-        "--map",
-        metavar="FILE",
-        parser=input_file,
-        help="TOML: what fields, lists and tags are called in NEW. `contacts check --suggest-map` writes a first one.",
     ),
 ]
 CreateFields = Annotated[
@@ -86,12 +76,6 @@ ConsentIn = Annotated[
         show_default=False,
     ),
 ]
-Only = Annotated[
-    str | None,
-    typer.Option("--only", metavar="EXPRESSION", help="Copy only matching contacts, as in `contacts search --where`."),
-]
-
-
 Ids = Annotated[
     Path | None,
     typer.Option(
@@ -166,7 +150,7 @@ def copying(
         return plan_copy(
             old,
             new,
-            only=_query(old, only) if only else None,
+            only=query(old, only) if only else None,
             field_map=field_map,
             create_fields=create_fields,
             create_lists=create_lists,
@@ -198,8 +182,8 @@ def _write_ids(old: str, new: str, map_file: Path | None, only: str | None, to: 
 
     field_map, path, count = field_map_of(map_file), file_of(old), 0
     with _contacts(path, field_map) if path else nullcontext(old) as source, output.progress("reading the new ids"):
-        query = _query(old, only) if only and not path else None
-        compared = check(source, new, field_map=field_map, only=query, everything=False)
+        wanted = query(old, only) if only and not path else None
+        compared = check(source, new, field_map=field_map, only=wanted, everything=False)
         with owner_only(to) as file:
             writer = csv.writer(file)
             writer.writerow(["old_id", "new_id"])
@@ -208,13 +192,6 @@ def _write_ids(old: str, new: str, map_file: Path | None, only: str | None, to: 
                     writer.writerow([each.old_id, each.target.id])
                     count += 1
     output.note(f"{count} id(s) written to {to}")
-
-
-def file_of(old: str) -> Path | None:
-    """The file that a source names; None if it is an account."""
-    if old == "-" or Path(old).suffix.lower() in {".csv", ".jsonl", ".ndjson"}:
-        return input_file(old)
-    return None
 
 
 def field_map_of(path: Path | None) -> Any:
@@ -226,31 +203,14 @@ def field_map_of(path: Path | None) -> Any:
 
 @contextmanager
 def _contacts(path: Path, field_map: Any) -> Generator[Iterator[Contact]]:
-    """The contacts of a file, which are read twice: nothing is planned of a file that turns out to be broken."""
+    """The contacts of a file. One without contacts is more likely a mistake than a wish."""
     from contacts_core.errors import InvalidInput
-    from contacts_core.formats import read_json_lines, readable
-    from contacts_core.formats.csv_contacts import read_contacts_csv
 
-    columns = field_map.columns if field_map else None
-    with readable(path) as file:
-
-        def contacts() -> Iterator[Contact]:
-            return read_contacts_csv(file, columns) if path.suffix.lower() == ".csv" else read_json_lines(file)
-
-        if not sum(1 for _ in contacts()):
+    with opened_source(path, field_map.columns if field_map else None) as contacts:
+        first = next(contacts, None)
+        if first is None:
             raise InvalidInput("the input holds no contact, so no plan was made")
-        yield contacts()
-
-
-def _query(account: str, text: str) -> Any:
-    """The portable query of ``--only``."""
-    from contacts_core.cli import conditions
-    from contacts_core.cli.commands.read import types_of
-    from contacts_core.cli.prompts import opened
-
-    (condition,) = conditions.where([text])
-    with opened(account, None) as client:
-        return condition.query(types_of(client, [condition]))
+        yield chain([first], contacts)
 
 
 @contextmanager

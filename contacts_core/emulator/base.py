@@ -106,24 +106,20 @@ def truth(
     contact_id: str, identifiers: Iterable[tuple[str, str]], lists: Iterable[str], rest: Mapping[str, object]
 ) -> Truth:
     """Return the truth about a contact. ``rest`` has all other fields, as plain values."""
-    fields = {name: _digest(value) for name, value in rest.items()}
-    return Truth(contact_id, tuple(sorted(identifiers)), tuple(sorted(lists)), _digest(fields), fields)
+    fields, digest = _digests(msgspec.json.encode(rest, order="deterministic"))
+    return Truth(contact_id, tuple(sorted(identifiers)), tuple(sorted(lists)), digest, fields)
 
 
-def _digest(value: object) -> str:
-    if isinstance(value, str | int | None):
-        return _digest_again(value)
-    return _hashed(value)
+@lru_cache(2000)
+def _digests(rest: bytes) -> tuple[Mapping[str, str], str]:
+    """Return the digests of fields and of all of them: tests compare all contacts after each request."""
+    values = msgspec.json.decode(rest, type=dict[str, msgspec.Raw])
+    fields = {name: _hashed(bytes(value)) for name, value in values.items()}
+    return fields, _hashed(msgspec.json.encode(fields, order="deterministic"))
 
 
-@lru_cache(2000, typed=True)
-def _digest_again(value: str | int | None) -> str:
-    """Return the digest of a value that is asked for over and over: tests compare all contacts after each request."""
-    return _hashed(value)
-
-
-def _hashed(value: object) -> str:
-    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
+def _hashed(value: bytes) -> str:
+    return hashlib.sha256(value).hexdigest()
 
 
 class Refused(Exception):

@@ -19,21 +19,25 @@ from contacts_core.errors import InvalidInput
 from contacts_core.formats.plain_data import contact_from_plain
 from contacts_core.formats.readers import EXPECTED, opened, source_name
 from contacts_core.formats.writers import FORMULA
-from contacts_core.models import Address, Contact, Identifier
+from contacts_core.models import Address, Contact, Identifier, IdentifierKind
 from contacts_core.models.losses import PARTS, TEXTS
 from contacts_core.provider.values import moment
 
 __all__ = ["COLUMNS", "read_contacts_csv"]
 
 CUSTOM = "custom."
-ADDRESS = {**{f"address_{part}": part for part in PARTS}, **{f"address.{part}": part for part in PARTS}}
-ADDRESS |= {part: part for part in PARTS if part != "formatted"}
+ADDRESS = {
+    **{f"address_{part}": part for part in PARTS},
+    **{f"address.{part}": part for part in PARTS},
+    **{part: part for part in PARTS if part != "formatted"},
+}
 IDENTIFIERS = {
     "email": Identifier.email,
     "phone": Identifier.phone,
     "external_id": Identifier.external_id,
     "anonymous_id": Identifier.anonymous_id,
 }
+KINDS = tuple(IdentifierKind)
 SEVERAL = {
     "other_emails": Identifier.email,
     "other_phones": Identifier.phone,
@@ -144,9 +148,9 @@ def _contact(columns: Sequence[tuple[str, str]], row: Sequence[str]) -> Contact:
                 raise InvalidInput("there is text in a column without a name", hint="name the column, or remove it")
             continue
         _read(parts, what, cell)
-    identifiers = tuple(dict.fromkeys([*parts.first, *parts.others]))
+    identifiers = sorted(dict.fromkeys([*parts.first, *parts.others]), key=lambda each: KINDS.index(each.kind))
     address = Address(**parts.address) if parts.address else None
-    return Contact(identifiers=identifiers, address=address, custom=parts.custom, **parts.values)
+    return Contact(identifiers=tuple(identifiers), address=address, custom=parts.custom, **parts.values)
 
 
 def _read(parts: _Parts, what: str, cell: str) -> None:

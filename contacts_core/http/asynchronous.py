@@ -11,7 +11,7 @@ import itertools
 import math
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -31,6 +31,7 @@ from contacts_core.http.transport import (
     continued,
     following_effect,
     random_jitter,
+    settled_result,
 )
 from contacts_core.http.wire import OK, REDIRECTS, Answer, transport_errors
 from contacts_core.provider import (
@@ -41,6 +42,7 @@ from contacts_core.provider import (
     Emit,
     Flow,
     Gather,
+    Join,
     Provider,
     Read,
     Request,
@@ -97,6 +99,7 @@ class AsyncTransport(Transport):
         self._broken = transport_errors(self._client)  # now: the library of our own client was not imported before
         self._slots = asyncio.Semaphore(self._settings.max_connections)
         self._authorizing = asyncio.Lock()
+        self._under_way: dict[Hashable, asyncio.Future[Settled[Any]]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def _new_client(self) -> httpx.AsyncClient:
@@ -212,6 +215,8 @@ class AsyncTransport(Transport):
                     await self._sleep(seconds)
                 case Gather():
                     return await self._gather(effect, interruption)
+                case Join():
+                    return await self._join(effect, interruption)
                 case Download():
                     return await self._download(effect, open_files, interruption)
                 case Read(source):
@@ -261,6 +266,29 @@ class AsyncTransport(Transport):
         if bugs:
             raise bugs[0]
         return settled
+
+    async def _join(self, join: Join[T], interruption: Interruption) -> T:
+        while True:
+            if interruption.error:
+                raise Cancelled
+            own: asyncio.Future[Settled[Any]] = asyncio.get_running_loop().create_future()
+            settled: Settled[T] = Settled(error=Cancelled())
+            try:
+                leading = self._under_way.setdefault(join.key, own)
+                if leading is own:
+                    settled = Settled(await self._run(join.start(), interruption))
+            except ContactsError as error:
+                settled = Settled(error=error)
+                raise
+            finally:
+                if self._under_way.get(join.key) is own:
+                    del self._under_way[join.key]
+                own.set_result(settled)
+            if leading is not own:
+                await asyncio.wait([leading])
+                settled = leading.result()
+            if not isinstance(settled.error, Cancelled):
+                return settled_result(settled)
 
     async def _take(self, source: AsyncIterator[T], most: int, interruption: Interruption) -> Taken[T]:
         """Wait for the next items of the caller; a cancellation ends the wait, and keeps what has come."""

@@ -6,7 +6,7 @@ import contextvars
 import itertools
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from queue import Empty, SimpleQueue
@@ -25,6 +25,7 @@ from contacts_core.http.transport import (
     continued,
     following_effect,
     random_jitter,
+    settled_result,
 )
 from contacts_core.http.wire import OK, REDIRECTS, Answer, transport_errors
 from contacts_core.provider import (
@@ -35,6 +36,7 @@ from contacts_core.provider import (
     Emit,
     Flow,
     Gather,
+    Join,
     Provider,
     Read,
     Request,
@@ -94,6 +96,7 @@ class BlockingTransport(Transport):
         for _ in range(self._settings.max_connections):
             self._slots.put(None)
         self._authorizing = threading.Lock()
+        self._under_way: dict[Hashable, Future[Settled[Any]]] = {}  # what several flows wait for, by the key of `Join`
 
     def close(self) -> None:
         """Close the connections, unless the client is the caller's."""
@@ -186,6 +189,8 @@ class BlockingTransport(Transport):
                     self._pause(seconds, interruption)
                 case Gather():
                     return self._gather(effect, interruption)
+                case Join():
+                    return self._join(effect, interruption)
                 case Download():
                     return self._download(effect, open_files, interruption)
                 case Read(source):
@@ -244,6 +249,28 @@ class BlockingTransport(Transport):
             if task.done():
                 task.result()
         return settled
+
+    def _join(self, join: Join[T], interruption: Interruption) -> T:
+        while True:
+            if interruption.error:
+                raise Cancelled
+            own: Future[Settled[Any]] = Future()
+            settled: Settled[T] = Settled(error=Cancelled())
+            try:
+                leading = self._under_way.setdefault(join.key, own)  # in one step, for other threads do the same
+                if leading is own:
+                    settled = Settled(self._run(join.start(), interruption))
+            except ContactsError as error:
+                settled = Settled(error=error)
+                raise
+            finally:
+                if self._under_way.get(join.key) is own:
+                    del self._under_way[join.key]
+                own.set_result(settled)
+            if leading is not own:
+                settled = leading.result()
+            if not isinstance(settled.error, Cancelled):
+                return settled_result(settled)
 
     # -- requests -----------------------------------------------------------------------------------------------------
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import random
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from contacts_core.errors import ConfigurationError, ContactsError, UnexpectedPayload, Unreachable
 from contacts_core.http.authorization import Authorizer
@@ -15,7 +16,7 @@ from contacts_core.http.interruption import Interruption
 from contacts_core.http.rate_limits import RateLimiter
 from contacts_core.http.retry import Attempts, Raise
 from contacts_core.http.wire import NO_HEADERS, Answer, Wire, is_answer
-from contacts_core.provider import Effect, Emit, Provider, Request, Stream
+from contacts_core.provider import Effect, Emit, Provider, Request, Settled, Stream
 
 __all__ = ["ASK_AGAIN_S", "Transport"]
 
@@ -196,6 +197,13 @@ def continued(stream: Stream[T], following: Effect | Emit[T] | Exception | None)
     if isinstance(following, Exception):
         raise following
     return following
+
+
+def settled_result(settled: Settled[T]) -> T:
+    """Return the result of a flow that several wait for, or raise its error, which none of them shares."""
+    if settled.error:
+        raise copy.copy(settled.error)
+    return cast("T", settled.value)
 
 
 def client_error(error: RuntimeError) -> RuntimeError | ConfigurationError:

@@ -198,17 +198,28 @@ def strictest_consent(one: Consent, other: Consent) -> Consent:
     return max(one, other, key=lambda each: (STRICTNESS[each.state], _rank(each)))
 
 
-def says_as_much(held: Consent, wanted: Consent, *, dates: bool) -> bool:
-    """Return whether a statement has the same state as another one about the same thing, and counts as much.
+def is_in_force(wanted: Consent, found: Iterable[Consent], *, dates: bool) -> bool:
+    """Return whether what was found about the same thing has the same state, and counts as much.
+
+    A block does not stand for another refusal: a server refused one message, and vendors go on sending.
 
     Args:
-        held: The statement that is there.
-        wanted: The one that should be.
+        wanted: The statement that should be there.
+        found: What is there, also about other things.
         dates: Whether it must count as much by its date, reason and evidence as well.
     """
-    if held.state is not wanted.state:
-        return False
-    return _strength(held) >= _strength(wanted) if dates else _level(held) >= _level(wanted)
+    about = [each for each in found if each.about == wanted.about]
+    if wanted.state is ConsentState.REVOKED and wanted.reason is not ConsentReason.BLOCK:
+        about = without_blocks(about)
+    for counts in merge_consent(about):
+        as_much = _strength(counts) >= _strength(wanted) if dates else _level(counts) >= _level(wanted)
+        return as_much and counts.state is wanted.state
+    return False
+
+
+def without_blocks(statements: Iterable[Consent]) -> list[Consent]:
+    """Return the statements without those of messages that a server refused."""
+    return [each for each in statements if each.reason is not ConsentReason.BLOCK]
 
 
 def _rank(statement: Consent) -> tuple[Any, ...]:

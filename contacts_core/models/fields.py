@@ -42,7 +42,7 @@ class FieldType(Enum):
 
 @frozen(weakref_slot=False)
 class FieldDefinition:
-    """A custom field of an account; contacts have its value under ``name``.
+    """A custom field of an account; contacts have its value under ``name``, or in the field that it holds.
 
     Attributes:
         provider: Name of the provider.
@@ -51,6 +51,8 @@ class FieldDefinition:
         type: The type of its values.
         options: The values to choose from, for `FieldType.CHOICE` and `FieldType.CHOICES`.
         read_only: Whether only the vendor writes it.
+        contact_field: The field of `Contact` that it holds, such as ``organization`` or ``address.city``; its texts are
+            there, and not in `Contact.custom`. Empty for all others.
         extra: Fields without a place here, by the vendor's names.
     """
 
@@ -60,4 +62,5 @@ class FieldDefinition:
     type: FieldType
     options: tuple[str, ...] = ()
     read_only: bool = False
+    contact_field: str = ""
     extra: Mapping[str, Any] = field(factory=dict[str, Any], repr=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from enum import Enum
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
@@ -246,6 +247,11 @@ class _Compared:
     _compared_by: tuple[str, str, str]
 
 
+# Every identifier needs these once; to look them up, and to set what is frozen, takes as long as all the rest.
+EMAIL_KIND, PHONE_KIND = IdentifierKind.EMAIL, IdentifierKind.PHONE
+keep_compared_by: Callable[[_Compared, tuple[str, str, str]], None] = vars(_Compared)["_compared_by"].__set__
+
+
 @frozen(eq=False, repr=False, weakref_slot=False)
 class Identifier(_Compared):
     """A value that a contact is known by, such as an e-mail address.
@@ -299,15 +305,6 @@ class Identifier(_Compared):
         """The normal form: used for comparison, and for writing to a vendor other than the one it came from."""
         return self.compared_by[2]
 
-    def _normal(self) -> str:
-        match self.kind:
-            case IdentifierKind.EMAIL:
-                return normal_email(self.value)
-            case IdentifierKind.PHONE:
-                return normal_phone(self.value, self.country_code)
-            case _:
-                return self.value
-
     @property
     def certain(self) -> bool:
         """Whether the value is clearly one address or one number. Ids are certain unless they are empty.
@@ -334,13 +331,25 @@ class Identifier(_Compared):
         known: tuple[str, str, str] | None = getattr(self, "_compared_by", None)
         if known is None:
             kind = self.kind
-            known = (kind.value, self.key if kind is IdentifierKind.OTHER else "", self._normal())
-            object.__setattr__(self, "_compared_by", known)
+            if kind is EMAIL_KIND:
+                known = ("email", "", normal_email(self.value))
+            elif kind is PHONE_KIND:
+                known = ("phone", "", normal_phone(self.value, self.country_code))
+            else:
+                known = (kind.value, self.key if kind is IdentifierKind.OTHER else "", self.value)
+            keep_compared_by(self, known)
         return known
 
     def __eq__(self, other: object) -> bool:
         """Compare by kind and normal form."""
-        return self.compared_by == other.compared_by if isinstance(other, Identifier) else NotImplemented
+        if not isinstance(other, Identifier):
+            return NotImplemented
+        kind = self.kind
+        if kind is not other.kind:
+            return False
+        if kind is not IdentifierKind.OTHER and self.value == other.value and self.country_code == other.country_code:
+            return True  # the usual case, where no normal form is needed
+        return self.compared_by == other.compared_by
 
     def __hash__(self) -> int:
         """Hash the kind and the normal form."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
-from attrs import field, fields, frozen
+from attrs import evolve, field, fields, frozen
 
 from contacts_core.models.contact import Address, Contact
 from contacts_core.models.fields import FieldDefinition
@@ -104,6 +104,16 @@ class Preview:
     shown: Contact | None
     losses: tuple[Loss, ...] = ()
     written: Contact | None = None
+
+    @property
+    def shown_of_existing(self) -> Contact | None:
+        """What a read shows of what was given, if the contact existed before; None if it is not written at all.
+
+        A full name that is not written is made by the vendor of its parts, some of which may have been there before.
+        """
+        if self.shown is None or self.written is None or self.written.full_name:
+            return self.shown
+        return evolve(self.shown, full_name=None)
 
     @property
     def refusal(self) -> str:

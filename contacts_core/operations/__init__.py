@@ -7,6 +7,7 @@ from contacts_core.operations.checks import require
 from contacts_core.operations.consent import (
     LIFTED_BY_DEFAULT,
     can_name_scope,
+    cannot_erase_mail_data,
     consent,
     ensure_consent_scopes,
     erase_mail_data,
@@ -38,6 +39,7 @@ __all__ = [
     "WriteGuard",
     "add_to_list",
     "can_name_scope",
+    "cannot_erase_mail_data",
     "change_contact",
     "check_changes",
     "consent",

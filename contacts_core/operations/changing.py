@@ -12,7 +12,7 @@ from contacts_core.models import CHANGEABLE_FIELDS, CustomValue, Outcome
 from contacts_core.models.field_changes import CUSTOM, custom_field_of
 from contacts_core.operations.checks import check_id, require, several
 from contacts_core.operations.outcomes import completed
-from contacts_core.provider import ChangesContacts, Flow, Provider
+from contacts_core.provider import ChangesContacts, Flow, Provider, changeable, clearable
 
 
 def change_contact(
@@ -55,8 +55,8 @@ def check_changes(provider: Provider, set: Mapping[str, CustomValue], clear: Ite
     for field, value in set.items():
         _check_value(field, value)
     for doing, fields, able_to in (
-        ("set", [*set], able.changeable_fields),
-        ("clear", cleared, [each for each in able.changeable_fields if each in able.clearable_fields]),
+        ("set", [*set], changeable(able)),
+        ("clear", cleared, clearable(able)),
     ):
         if refused := [field for field in fields if _family(field) not in able_to]:
             names = ", ".join(each if each != CUSTOM else "custom.NAME" for each in able_to)

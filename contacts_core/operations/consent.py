@@ -47,6 +47,7 @@ from contacts_core.provider import (
 
 __all__ = [
     "can_name_scope",
+    "cannot_erase_mail_data",
     "consent",
     "ensure_consent_scopes",
     "erase_mail_data",
@@ -355,7 +356,7 @@ def erase_mail_data(provider: Provider, identifiers: Iterable[Identifier]) -> Fl
     """Erase what is kept of the mail that was sent to addresses. Those that must not be sent become failures."""
     able = require(provider, ErasesMailData)
     wanted = list(dict.fromkeys(identifiers))
-    reasons = {each: why for each in wanted if (why := _cannot_erase(able, each))}
+    reasons = {each: why for each in wanted if (why := cannot_erase_mail_data(able, each))}
     failures = tuple(Failure(each.value, f"not sent: {why}") for each, why in reasons.items())
     operation = "erase_mail_data"
 
@@ -376,7 +377,8 @@ def erase_mail_data(provider: Provider, identifiers: Iterable[Identifier]) -> Fl
     )
 
 
-def _cannot_erase(provider: ErasesMailData, identifier: Identifier) -> str:
+def cannot_erase_mail_data(provider: ErasesMailData, identifier: Identifier) -> str:
+    """Return why mail data of this identifier is not erased; empty if it can be."""
     if identifier.kind is not IdentifierKind.EMAIL:
         return "it is no e-mail address"
     if not identifier.certain:

@@ -51,9 +51,8 @@ def field_name_problem(provider: CreatesCustomFields, name: str) -> InvalidInput
             f"{provider.title or provider.name} takes no custom field of the name {name!r}",
             hint=f"names of fields match {provider.field_name_pattern}",
         )
-    if name.casefold() in provider.reserved_field_names:
+    if name.casefold() in {each.casefold() for each in provider.reserved_field_names}:
         return InvalidInput(
-            f"{provider.title or provider.name} keeps the name {name!r} for a field of its own",
-            hint="give the field another name",
+            f"{provider.title or provider.name} has a field {name!r} of its own", hint="give the field another name"
         )
     return None

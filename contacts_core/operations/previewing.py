@@ -24,6 +24,7 @@ from contacts_core.provider import (
     flows,
 )
 
+TIMES = ("created_at", "updated_at")
 LISTS = (ReadsLists, CreatesLists, AddsToLists)
 
 
@@ -89,13 +90,10 @@ def fit(able: UpsertsContacts, contact: Contact, shape: Shape) -> Preview:
             ids[found] = None
         else:
             losses.append(found or Loss(f"lists.{name}", LossCode.NO_LIST, f"a list of {contact.provider}"))
-    if not ours:
-        detail = "the vendor sets its own"
-        losses += [
-            Loss(name, LossCode.DATE_LOST, detail) for name in ("created_at", "updated_at") if getattr(contact, name)
-        ]
     known = evolve(contact, lists=tuple(ids)) if contact.lists else contact
     if not ours and (contact.created_at or contact.updated_at):  # only the vendor says when a contact was created
+        detail = "the vendor sets its own"
+        losses += [Loss(name, LossCode.DATE_LOST, detail) for name in TIMES if getattr(contact, name)]
         known = evolve(known, created_at=None, updated_at=None)
     if contact.provider not in {"", able.name}:  # its id means nothing here
         known = evolve(known, provider="", id="", lists=() if contact.lists is not None else None)
@@ -122,10 +120,7 @@ def unsendable(contact: Contact) -> str:
     for value in values:
         if not isinstance(value, str):
             return f"holds an identifier of the type {type(value).__name__}, which cannot be sent"
-    extra = (value for value in contact.extra.values() if isinstance(value, str))
-    place = astuple(contact.address) if contact.address else ()
-    values += [contact.first_name, contact.last_name, contact.full_name, contact.organization, contact.title]
-    values += [*contact.tags, *place, *extra, *contact.custom, *contact.custom.values()]
+    values += _texts(contact)
     for value in values:
         if value is None or (type(value) is str and value.isascii()):
             continue
@@ -143,3 +138,22 @@ def unsendable(contact: Contact) -> str:
                 case _:
                     return f"holds a value of the type {type(part).__name__}, which cannot be sent"
     return ""
+
+
+def _texts(contact: Contact) -> list[object]:
+    """What of a contact may be a text, besides its identifiers."""
+    texts: list[object] = [
+        contact.first_name,
+        contact.last_name,
+        contact.full_name,
+        contact.organization,
+        contact.title,
+    ]
+    texts += contact.tags
+    if contact.address:
+        texts += astuple(contact.address)
+    if contact.extra:
+        texts += [value for value in contact.extra.values() if isinstance(value, str)]
+    if contact.custom:
+        texts += [*contact.custom, *contact.custom.values()]
+    return texts

@@ -83,8 +83,13 @@ def find(provider: Provider, identifiers: Iterable[Identifier]) -> Flow[Found]:
     able = require(provider, FindsContacts)
     everything = list(dict.fromkeys(identifiers))
     scan = scans(able, everything)
-    unasked = {i: reason for i in everything if (reason := _cannot_find(able, i, scan=scan))}
-    matches: dict[Identifier, dict[str, Contact]] = {i: {} for i in everything if i not in unasked}
+    unasked: dict[Identifier, str] = {}
+    matches: dict[Identifier, dict[str, Contact]] = {}
+    for each in everything:
+        if reason := _cannot_find(able, each, scan=scan):
+            unasked[each] = reason
+        else:
+            matches[each] = {}
     mismatched: dict[Identifier, set[str]] = {}
     wanted = list(matches)
     if scan:  # one pass answers all of them
@@ -105,7 +110,7 @@ def find(provider: Provider, identifiers: Iterable[Identifier]) -> Flow[Found]:
             else:
                 mismatched.setdefault(identifier, set()).add(contact.id)
     return Found(
-        {identifier: tuple(found.values()) for identifier, found in matches.items() if identifier not in unasked},
+        {each: tuple(found.values()) for each, found in matches.items() if not (unasked and each in unasked)},
         unasked,
         {identifier: len(ids) for identifier, ids in mismatched.items()},
     )

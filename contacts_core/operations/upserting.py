@@ -17,7 +17,7 @@ from contacts_core.operations.checks import require
 from contacts_core.operations.lists import resolve_lists
 from contacts_core.operations.outcomes import completed
 from contacts_core.operations.previewing import fit, read_parts, unsendable
-from contacts_core.provider import Blocking, Flow, Provider, Take, UpsertsContacts, flows
+from contacts_core.provider import Blocking, Flow, MapsFields, Provider, Take, UpsertsContacts, flows
 
 T = TypeVar("T")
 
@@ -150,8 +150,12 @@ def _write(
 def _shape_for(able: UpsertsContacts, known: Shape, chunk: Sequence[Contact]) -> Flow[Shape]:
     """Read what matters for these contacts; everything is read at most once."""
     named = any(contact.lists and contact.provider in {"", able.name} for contact in chunk)
-    custom = able.fields_defined_first and any(contact.custom for contact in chunk)
+    custom = able.fields_defined_first and any(_needs_fields(able, contact) for contact in chunk)
     return (yield from read_parts(able, known, lists=named, fields=custom))
+
+
+def _needs_fields(able: UpsertsContacts, contact: Contact) -> bool:
+    return bool(contact.custom) or (isinstance(able, MapsFields) and able.needs_fields(contact))
 
 
 def _reasons(guard: WriteGuard | None, chunk: Sequence[Contact], previews: Sequence[Preview]) -> Flow[list[str]]:
@@ -229,9 +233,15 @@ def _groups(contacts: Iterable[Contact], fitted: Mapping[int, Preview]) -> list[
     waves: list[dict[tuple[str, ...], list[Contact]]] = []
     taken: dict[object, int] = {}
     for contact in contacts:
-        known_by: list[object] = [*contact.identifiers, *([contact.id] if contact.id else [])]
-        wave = max([0, *[taken[name] + 1 for name in known_by if name in taken]])
-        taken.update(dict.fromkeys(known_by, wave))
+        known_by: list[object] = [each.compared_by for each in contact.identifiers]
+        if contact.id:
+            known_by.append(contact.id)
+        wave = 0
+        for name in known_by:
+            if (last := taken.get(name)) is not None and last >= wave:
+                wave = last + 1
+        for name in known_by:
+            taken[name] = wave
         if wave == len(waves):
             waves.append({})
         written = fitted[id(contact)].written

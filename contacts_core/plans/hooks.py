@@ -24,8 +24,8 @@ def plan_created(plan: Plan) -> None:
     _call("contacts_plan_created", plan=plan)
 
 
-def before_apply(plan: Plan) -> None:
-    """Call ``contacts_before_apply``, which asks whether a plan may be applied.
+def before_apply(plan: Plan) -> bool:
+    """Call ``contacts_before_apply``, which asks whether a plan may be applied. Return whether any plugin was asked.
 
     Raises:
         PlanRefused: A plugin gave a reason against it, or failed, and so has not agreed.
@@ -43,6 +43,7 @@ def before_apply(plan: Plan) -> None:
     for reason in reasons:
         if reason:
             raise PlanRefused(f"plugin {called.origin(reason)} objects: {reason}")
+    return bool(plugins.manager().hook.contacts_before_apply.get_hookimpls())
 
 
 def step_finished(step: Step, outcome: Outcome) -> None:

@@ -18,7 +18,7 @@ from contacts_core.models.losses import LossCount
 from contacts_core.plans.change import Change, DataSubject, Held, Suggestion, Unasked
 from contacts_core.plans.change_operations import OPERATIONS
 from contacts_core.plans.kinds import KINDS, Kind, kind_of
-from contacts_core.plans.rows import elements
+from contacts_core.plans.rows import elements, indexes_by_person
 from contacts_core.storage.private_files import owner_only
 
 if TYPE_CHECKING:
@@ -246,8 +246,12 @@ class Plan:
         return "".join(self.lines())
 
     @classmethod
-    def parse(cls, content: str | bytes | BinaryIO | Iterable[bytes]) -> Plan:
+    def parse(cls, content: str | bytes | BinaryIO | Iterable[bytes], *, agreed: bool = False) -> Plan:
         """Return the plan of a file: an open one, or its content as a whole or in pieces.
+
+        Args:
+            content: The file.
+            agreed: Whether nobody can have written it but this library, which checked that its parts agree.
 
         Raises:
             PlanRefused: It is not a plan, or was altered since it was made.
@@ -256,7 +260,10 @@ class Plan:
 
         if isinstance(content, str):
             content = content.encode(errors="surrogatepass")
-        return plan_file.parse([content] if isinstance(content, bytes) else content)
+        plan = plan_file.parse([content] if isinstance(content, bytes) else content, agreed=agreed)
+        if not agreed:
+            plan.agree()
+        return plan
 
     def check(self) -> None:
         """Check that it is as it was made, and consistent.
@@ -274,8 +281,13 @@ class Plan:
         Raises:
             PlanRefused: It contradicts itself.
         """
-        if wrong := next(_disagreements(self), None):
-            raise PlanRefused(f"the plan contradicts itself: {wrong}", hint="make a new plan instead")
+        if self._disagreement:
+            raise PlanRefused(f"the plan contradicts itself: {self._disagreement}", hint="make a new plan instead")
+
+    @cached_property
+    def _disagreement(self) -> str:
+        """The first thing that no plan made here contains; empty if there is none. Plans do not change."""
+        return next(_disagreements(self), "")
 
     def save(self, path: Path | str) -> None:
         """Write it to a file that only its owner can read."""
@@ -345,7 +357,9 @@ def _disagreements_in(plan: Plan, part: AccountPlan) -> Iterator[str]:
     adds_up = True
     for number, step in enumerate(part.steps, 1):
         place = next((n for n, name in enumerate(stages) if n >= place and name == step.operation), len(stages))
-        adds_up &= (step.number, step.first) == (number, planned) and step.count > 0 and place < len(stages)
+        adds_up &= (
+            (step.number, step.first) == (number, planned) and 0 < step.count <= total - planned and place < len(stages)
+        )
         if not adds_up:
             break
         planned += step.count
@@ -355,7 +369,8 @@ def _disagreements_in(plan: Plan, part: AccountPlan) -> Iterator[str]:
             if any(change.operation != step.operation for change in batch):
                 yield f"{part.account}: a change is not of this kind of plan"
                 return
-            if not all(_belongs(plan, change, people) for change in batch):
+            strangers = [change for change in batch if not _belongs(plan, change, people)]
+            if not all(_is_of_contacts(part, change, people) for change in strangers):
                 yield f"{part.account}: a contact belongs to no person of the plan"
             yield from (wrong for change in batch if (wrong := OPERATIONS[change.operation].check(change)))
     if planned != total or not adds_up:
@@ -365,6 +380,15 @@ def _disagreements_in(plan: Plan, part: AccountPlan) -> Iterator[str]:
 def _people_of(plan: Plan, changes: Iterable[Change]) -> dict[int, DataSubject]:
     numbers = {number for change in changes for number in change.people}
     return {n + 1: person for n, person in elements(plan.people, (number - 1 for number in numbers)).items()}
+
+
+def _is_of_contacts(part: AccountPlan, change: Change, people: Mapping[int, DataSubject]) -> bool:
+    """Return whether a change of the account is about an identifier of a contact that is changed for its people."""
+    if not OPERATIONS[change.operation].of_account or not change.people or not people.keys() >= {*change.people}:
+        return False
+    indexes = indexes_by_person(part.changes, change.people)
+    contacts = elements(part.changes, (n for several in indexes.values() for n in several)).values()
+    return {*change.identifiers} <= {i for each in contacts if each.contact for i in each.identifiers}
 
 
 def _belongs(plan: Plan, change: Change, people: Mapping[int, DataSubject]) -> bool:

@@ -73,6 +73,7 @@ from contacts_core.provider.effects import (
     Emit,
     Flow,
     Gather,
+    Join,
     Read,
     Request,
     Response,
@@ -84,6 +85,7 @@ from contacts_core.provider.effects import (
     UnsignedRequest,
 )
 from contacts_core.provider.fitting import Fitting, fitted_value
+from contacts_core.provider.held_fields import HeldFields, MapsFields, changeable, clearable, take_mapped, with_mapped
 from contacts_core.provider.hooks import hookimpl
 from contacts_core.provider.http_settings import HttpSettings
 from contacts_core.provider.outcomes import absent, combined, done, failed, queued, unconfirmed
@@ -130,8 +132,11 @@ __all__ = [
     "Flow",
     "Gather",
     "GetsContacts",
+    "HeldFields",
     "HttpSettings",
+    "Join",
     "LiftsSuppressions",
+    "MapsFields",
     "NativeQuery",
     "PartialResult",
     "Payload",
@@ -165,6 +170,8 @@ __all__ = [
     "basic_auth",
     "calendar_date",
     "capabilities",
+    "changeable",
+    "clearable",
     "combined",
     "constructor",
     "day",
@@ -198,6 +205,8 @@ __all__ = [
     "secret",
     "setting",
     "split_changes",
+    "take_mapped",
     "token_page",
     "unconfirmed",
+    "with_mapped",
 ]

@@ -95,10 +95,13 @@ class DeletesContacts(Provider, ABC):
         delete_batch_size: Ids in one delete request. Default 1.
         residual_data: What deleting a contact leaves behind at this vendor, each with the reason; plans and receipts
             show it. Default: nothing known.
+        deletes_consent: Whether the statements of consent about the identifiers of a contact are deleted with it.
+            Default: no.
     """
 
     delete_batch_size: ClassVar[int] = 1
     residual_data: ClassVar[Mapping[str, str]] = {}
+    deletes_consent: ClassVar[bool] = False
 
     @abstractmethod
     def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
@@ -527,7 +530,8 @@ class CreatesCustomFields(Provider, ABC):
     Attributes:
         field_name_lengths: The fewest and the most characters of a field's name. Default 1 to 255.
         field_name_pattern: Regular expression of the names that the vendor takes. Default: any.
-        reserved_field_names: Names, in lower case, that the vendor keeps for fields of its own. Default: none.
+        reserved_field_names: Names that the vendor refuses because fields of its own have them, in any case of letters.
+            Default: none.
         field_types: Types of fields that can be created; all of them take values as soon as they are, without options
             to choose from. Default: text, number, date and boolean.
     """

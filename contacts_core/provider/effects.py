@@ -8,7 +8,7 @@ here, and nothing in a provider, knows about sockets, clocks, threads or ``async
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import evolve, field, frozen
@@ -201,6 +201,27 @@ class Gather(Generic[T]):
 
 
 @frozen
+class Join(Generic[T]):
+    """Run a flow that others may need at the same time: one of them runs it, and the others wait for its end.
+
+    All get its result, or its error; if it was cancelled, another one runs it. Whoever comes after its end runs it
+    again, so it looks first whether the result is known by now. It reads only, and does not join itself.
+
+    Attributes:
+        key: What all flows with the same result have in common.
+        start: Makes the flow.
+    """
+
+    key: Hashable
+    start: Callable[[], Flow[T]] = field(repr=False)
+
+    def __iter__(self) -> Generator[Effect, Any, T]:
+        """Get its result: ``fields = yield from Join("fields", self._read_fields)``."""
+        answer: T = yield self
+        return answer
+
+
+@frozen
 class Download:
     """Open a file at an absolute address. The provider's headers are not sent: no key goes to another host."""
 
@@ -289,7 +310,7 @@ class Emit(Generic[T]):
     items: Sequence[T]
 
 
-Effect: TypeAlias = Request[Any] | Sleep | Gather[Any] | Download | Read | Blocking[Any] | Take[Any]
+Effect: TypeAlias = Request[Any] | Sleep | Gather[Any] | Join[Any] | Download | Read | Blocking[Any] | Take[Any]
 """What a flow may yield, for a transport to perform."""
 Flow: TypeAlias = Generator[Effect, Any, T]
 """A generator that yields effects, receives their results, and returns a value of type ``T``."""

@@ -100,6 +100,53 @@ class Fitting:
             if found := problem(each):
                 self.drop_identifier(each, *found)
 
+    def fit_mapped(
+        self,
+        fields: Mapping[str, str],
+        shape: Shape,
+        fit: Callable[[FieldDefinition, CustomValue], Fitted],
+        *,
+        longest: int | None = None,
+    ) -> None:
+        """Make the values fit that custom fields hold for fields of `Contact`. Call it before `fit_custom`.
+
+        Such a field holds texts only. A value that is given under the name of the custom field moves to the field of
+        `Contact`, where it will be shown.
+
+        Args:
+            fields: The account's map; see `MapsFields`.
+            shape: The account's fields.
+            fit: As for `fit_custom`.
+            longest: Characters of a text, at most.
+        """
+        for ours, theirs in fields.items():
+            field = shape.field(theirs)
+            if field is None or field.name != theirs:
+                self.drop(ours, LossCode.NO_FIELD, f"the account has no custom field {theirs!r} to hold it")
+                continue
+            if field.read_only:
+                self.drop(ours, LossCode.READ_ONLY, "only the vendor writes it")
+                continue
+            if (given := self.get(ours)) and not isinstance(fit(field, given)[0], str):
+                detail = f"the custom field {theirs} is of the type {field.type.value}"
+                self.drop(ours, LossCode.REFUSED, detail)
+            for name in self.names(CUSTOM[:-1]):
+                if shape.field(name.removeprefix(CUSTOM)) is field:
+                    self._move(name, ours, fit(field, self._values[name])[0])
+            if longest is not None:
+                self.cut({ours: longest})
+
+    def _move(self, name: str, ours: str, value: CustomValue) -> None:
+        """Move the text of a custom field to the field of `Contact` that it holds."""
+        if not isinstance(value, str):
+            return
+        if self.get(ours):
+            self.drop(name, LossCode.TOO_MANY, f"{ours}, which the field holds, is given as well")
+            return
+        del self._values[name]
+        self._values[ours] = value
+        self._lose(name, LossCode.RESPELLED, f"the field holds {ours}")
+
     def fit_custom(
         self,
         shape: Shape,

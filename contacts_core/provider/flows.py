@@ -19,13 +19,14 @@ from contacts_core.errors import (
 )
 from contacts_core.models import Outcome, Page
 from contacts_core.models.identifiers import scrub
-from contacts_core.provider.effects import Effect, Emit, Flow, Gather, Request, Settled, Stream
+from contacts_core.provider.effects import Effect, Emit, Flow, Gather, Join, Request, Settled, Stream
 from contacts_core.provider.lazy import LazyItems
 from contacts_core.provider.outcomes import absent, counted, failed
 
 __all__ = [
     "Cursors",
     "added_up",
+    "after_a_change",
     "apart",
     "chunks",
     "continued",
@@ -173,6 +174,19 @@ def optional(flow: Flow[R] | Request[R]) -> Flow[R | None]:
         return (yield from flow)
     except (Forbidden, NotFound, Rejected, Unauthenticated, UnexpectedPayload):
         return None
+
+
+def after_a_change(flow: Flow[R] | Request[R]) -> Flow[R]:
+    """Run the rest of a change that takes several requests, of which one was carried out.
+
+    Whatever error stops it says that the change may have been carried out (`ContactsError.unclear`), even if that is
+    known not to be so of the request that failed.
+    """
+    try:
+        return (yield from flow)
+    except ContactsError as error:
+        error.unclear = True
+        raise
 
 
 def read_each(ids: Iterable[str], limit: int, read: Callable[[str], Flow[R]]) -> Flow[dict[str, R]]:
@@ -394,7 +408,7 @@ def with_effects(
     flow: Generator[Effect | Emit[Any], Any, R],
     change: Callable[[Effect | Emit[Any]], Effect | Emit[Any] | None],
 ) -> Generator[Any, Any, R]:
-    """Return the flow or stream with each of its effects changed, also those of the flows of a `Gather`.
+    """Return the flow or stream with each of its effects changed, also those of the flows of a `Gather` or a `Join`.
 
     Args:
         flow: The flow or stream.
@@ -406,6 +420,8 @@ def with_effects(
             other = change(effect)
             if isinstance(other, Gather):
                 other = Gather([with_effects(each, change) for each in other.flows], other.limit)
+            elif isinstance(other, Join):
+                other = Join(other.key, partial(_with_effects, other.start, change))
             try:
                 answer = None if other is None else (yield other)
             except Exception as error:  # noqa: BLE001 - whatever an effect raises is raised in the flow
@@ -417,6 +433,12 @@ def with_effects(
         return result
     finally:
         flow.close()
+
+
+def _with_effects(
+    start: Callable[[], Flow[R]], change: Callable[[Effect | Emit[Any]], Effect | Emit[Any] | None]
+) -> Flow[R]:
+    return with_effects(start(), change)
 
 
 def through(stream: Stream[T], change: Callable[[Sequence[T]], Sequence[R]]) -> Stream[R]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import MutableMapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -22,8 +23,10 @@ from_unix = datetime.fromtimestamp
 UNIX_SECONDS = re.compile(r"-?[0-9]{9,12}(\.[0-9]{1,9})?")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 MIDNIGHT = time(tzinfo=UTC)
+DATE_LENGTH, LONGEST_TIME = 10, 40  # characters
 MOST_DIGITS = 300  # Python itself refuses to convert more than 4300
 FIRST_YEAR, LAST_YEAR = 2, 9998  # in the years 1 and 9999, going to another time zone may overflow
+FIRST, END = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC), datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
 
 
 def moment(value: object, extra: MutableMapping[str, Any] | None = None, name: str = "") -> datetime | None:
@@ -38,17 +41,30 @@ def moment(value: object, extra: MutableMapping[str, Any] | None = None, name: s
         extra: Gets a value that cannot be read, as the vendor sent it, unless it is empty.
         name: The vendor's name of the field, for ``extra``.
     """
-    read: datetime | None = None
+    try:
+        if isinstance(value, str):  # the usual case, which every contact has twice
+            read = from_iso(value)
+            if read.tzinfo is UTC and value[4] == "-" and FIRST <= read < END:
+                return read
+    except ValueError:
+        pass
+    found = _moment(value)
+    if found is None and value and extra is not None:
+        extra[name] = value
+    return found
+
+
+def _moment(value: object) -> datetime | None:
     try:
         if isinstance(value, str):
             read = _from_text(value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             read = from_unix(value, UTC)
+        else:
+            return None
     except (ValueError, OverflowError, OSError):
-        pass
-    if read is None or not FIRST_YEAR <= read.year <= LAST_YEAR:
-        if value and extra is not None:
-            extra[name] = value
+        return None
+    if not FIRST_YEAR <= read.year <= LAST_YEAR:
         return None
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
@@ -75,10 +91,20 @@ def calendar_date(value: object) -> date | None:
 
 def day(value: object) -> date | datetime | None:
     """Read a time as a date if it is the midnight with which vendors write a date, in UTC; else as `moment` does."""
-    read = calendar_date(value) or moment(value)
-    if isinstance(read, datetime) and read.timetz() == MIDNIGHT and read.utcoffset() == timedelta():
-        return read.date()
-    return read
+    if isinstance(value, str) and len(value) <= LONGEST_TIME:
+        return _day(value)
+    return _day_of(moment(value))
+
+
+@lru_cache(maxsize=8192)  # the dates of many contacts are few
+def _day(text: str) -> date | datetime | None:
+    return (calendar_date(text) if len(text) <= DATE_LENGTH else None) or _day_of(moment(text))
+
+
+def _day_of(read: datetime | None) -> date | datetime | None:
+    if read is None or read.hour or read.minute or read.second or read.microsecond or read.utcoffset():
+        return read
+    return read.date()
 
 
 def number(value: object) -> int | float | None:
@@ -88,7 +114,11 @@ def number(value: object) -> int | float | None:
     """
     if isinstance(value, str):
         text = value.strip()
-        if len(text) > MOST_DIGITS or not NUMBER.fullmatch(text):
+        if len(text) > MOST_DIGITS:
+            return None
+        if text.isascii() and text.isdigit():  # the usual case
+            return int(text)
+        if not NUMBER.fullmatch(text):
             return None
         read: int | float = float(text) if "." in text or "e" in text.lower() else int(text)
     elif isinstance(value, int | float) and not isinstance(value, bool):

@@ -37,6 +37,7 @@ SIGNING_VARIABLE = "CONTACTS_SIGNING_KEY"
 POSTGRESQL_SCHEMES = ("postgresql://", "postgresql+psycopg://")
 PATIENCE_S = 60.0  # how long a database may be unreachable or silent before we give up
 CONNECT_PATIENCE_S = 5.0  # the same, before anything has begun
+CACHE_KB = 256  # of each connection to a file: what is written is seldom read again
 RESUME_HINT = "nothing is lost: contacts runs resume continues the run"
 # With these a dead connection is noticed; without, the system waits for hours.
 POSTGRESQL_OPTIONS = {
@@ -196,6 +197,7 @@ def _engine(storage: Storage, patience: float) -> Engine:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KB}")
 
     return engine
 

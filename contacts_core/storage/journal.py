@@ -380,11 +380,11 @@ class Journal:
         unfinished = sa.and_(runs.c.round == run.round, runs.c.state.in_(["running", "interrupted"]))
         first = self._change(run.id, values, unfinished)
         if first and forget:
-            self._forget(run.id)
+            self.forget(run.id)
         return first
 
     @stored
-    def _forget(self, id: str) -> None:
+    def forget(self, id: str) -> None:
         """Delete a run's plan and its key, and what the database itself may still hold of the key."""
         with self._engine.begin() as connection:
             connection.execute(plan_chunks.delete().where(plan_chunks.c.run == id))

@@ -42,11 +42,12 @@ def prepare(engine: sa.Engine, tables: sa.MetaData) -> None:
     """
     wanted = [*metadata.sorted_tables, *tables.sorted_tables]
     with engine.connect() as connection:
-        if _version(connection) == VERSION and {table.name for table in wanted} <= _names(connection):
+        names = _names(connection)
+        if _version(connection, names) == VERSION and {table.name for table in wanted} <= names:
             return
     with engine.begin() as connection:
         _lock(connection)
-        version = _version(connection)
+        version = _version(connection, _names(connection))
         for migrate in MIGRATIONS[version - 1 :] if version else ():
             migrate(connection)
         for table in wanted:
@@ -57,13 +58,12 @@ def prepare(engine: sa.Engine, tables: sa.MetaData) -> None:
             connection.execute(versions.insert(), {"version": VERSION, "at": datetime.now(UTC).isoformat()})
 
 
-def _version(connection: sa.Connection) -> int:
-    """Return the version of the schema; 0 if there are no tables yet.
+def _version(connection: sa.Connection, names: set[str]) -> int:
+    """Return the version of the schema with tables of these names; 0 if there are no tables yet.
 
     Raises:
         ConfigurationError: It is later than the latest one known here.
     """
-    names = _names(connection)
     if versions.name not in names:
         return 1 if names & FIRST_TABLES else 0
     version = int(connection.execute(sa.select(sa.func.max(versions.c.version))).scalar() or 0)

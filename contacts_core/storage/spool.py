@@ -15,7 +15,7 @@ from typing import Any
 
 __all__ = ["Spool"]
 
-CACHE_KB = 1024
+CACHE_KB = 512  # of each; several are open at the same time
 PAGE_SIZE = 500  # rows fetched at once
 
 

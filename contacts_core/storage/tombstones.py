@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +27,14 @@ __all__ = ["Tombstones", "blocked", "guard", "tombstone_storages"]
 BATCH_SIZE = 500  # values in one statement; larger statements are no faster
 
 
-def _table(metadata: sa.MetaData) -> sa.Table:
+@cache
+def _table() -> sa.Table:
+    """Return the one table: statements on another object of the same table would be compiled anew each time."""
     import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans"
 
     return sa.Table(
         "contacts_tombstones",
-        metadata,
+        sa.MetaData(),
         sa.Column("hash", sa.String(64), primary_key=True),
         sa.Column("key", sa.String(16), nullable=False),
         sa.Column("run", sa.String(64), nullable=False),
@@ -48,13 +51,11 @@ class Tombstones:
 
     def __init__(self, storage: Storage) -> None:
         self._engine, self._key = storage.engine(), storage.key()
-        import sqlalchemy as sa  # noqa: PLC0415 - comes with the extra "plans", which the line before asks for
-        from sqlalchemy.dialects import postgresql, sqlite  # noqa: PLC0415 - as above
+        from sqlalchemy.dialects import postgresql, sqlite  # noqa: PLC0415 - the line before asks for the extra "plans"
 
         self._insert = (postgresql if storage.shared else sqlite).insert
-        metadata = sa.MetaData()
-        self._table = _table(metadata)
-        storage.create(metadata)
+        self._table = _table()
+        storage.create(self._table.metadata)
         self._check_key()
 
     @stored

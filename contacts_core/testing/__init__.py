@@ -19,10 +19,26 @@ if TYPE_CHECKING:
     from contacts_core.testing.contract import ProviderContract
     from contacts_core.testing.harness import Harness
     from contacts_core.testing.memory import MemoryProvider, Store
+    from contacts_core.testing.wire_faults import WIRE_FAULTS, FaultyTransport, attempt, misjudged
 
-__all__ = ["Harness", "MemoryProvider", "ProviderContract", "Store"]
+__all__ = [
+    "WIRE_FAULTS",
+    "FaultyTransport",
+    "Harness",
+    "MemoryProvider",
+    "ProviderContract",
+    "Store",
+    "attempt",
+    "misjudged",
+]
 
-_HOMES = {"Harness": "harness", "MemoryProvider": "memory", "ProviderContract": "contract", "Store": "memory"}
+_HOMES = {
+    "Harness": "harness",
+    "MemoryProvider": "memory",
+    "ProviderContract": "contract",
+    "Store": "memory",
+    **dict.fromkeys(("WIRE_FAULTS", "FaultyTransport", "attempt", "misjudged"), "wire_faults"),
+}
 _WITH_ASSERTIONS = (
     "adversary",
     "adversary_contract",

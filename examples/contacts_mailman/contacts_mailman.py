@@ -65,7 +65,7 @@ from contacts_core.provider import (
     setting,
     unconfirmed,
 )
-from contacts_core.provider.flows import read_each
+from contacts_core.provider.flows import after_a_change, read_each
 
 NO_PLACE = ("first_name", "last_name", "address", "organization", "title", "tags")
 WITHOUT_ADDRESS = "Mailman knows people by their e-mail addresses, and this contact has none"
@@ -238,6 +238,16 @@ def subscribe(list_id: str, email: str) -> Request[None]:
     return request("POST", "/members", NoneType, form=form | consent, idempotent=True)
 
 
+def join(list_id: str, email: str) -> Flow[int]:
+    """Subscribe an address, and return the HTTP status; 409 says that it is a member, as after a lost answer."""
+    try:
+        return (yield from subscribe(list_id, email).response()).status
+    except Rejected as error:
+        if error.status != 409:
+            raise
+        return 409
+
+
 def unsubscribe(member_id: str) -> Request[None]:
     """End a subscription."""
     return delete(path("/members/{id}", id=member_id), NoneType)
@@ -405,11 +415,13 @@ class Mailman(
         # Mailman ends the subscriptions of an address with it; the contact keeps its lists through another address.
         other = next((each.email for each in its if each.email != target), None)
         ending = {each.list_id for each in held if each.email == target}
-        for list_id in sorted(ending - {each.list_id for each in held if each.email != target}):
-            if other is None:
-                return failed(identifier.value, "it is the only address, and the lists would lose the contact")
-            yield from subscribe(list_id, other)
-        yield from delete_address(target)
+        moving = sorted(ending - {each.list_id for each in held if each.email != target})
+        if moving and other is None:
+            return failed(identifier.value, "it is the only address, and the lists would lose the contact")
+        first, *others = [*(join(list_id, str(other)) for list_id in moving), iter(delete_address(target))]
+        yield from first
+        for each in others:
+            yield from after_a_change(each)
         return done(identifier.value)
 
     def preview(self, contact: Contact, shape: Shape) -> Preview:
@@ -430,15 +442,21 @@ class Mailman(
             id = last_segment(created.headers.get("location", ""))
         else:
             return failed(contact.display_id, WITHOUT_ADDRESS)
+        begun = not ids
         if ids and contact.name:
             yield from rename_user(id, contact.name)
-        stored = {Identifier.email(each.email) for each in (yield from addresses(id)).entries}
-        for email in emails:
-            if email not in stored:
-                yield from add_address(id, email.value)
-        for list_id in lists:
-            yield from self._subscribe(list_id, id)
+            begun = True
+        rest = self._add(id, emails, lists)
+        yield from after_a_change(rest) if begun else rest
         return done(id)
+
+    def _add(self, id: str, emails: Sequence[Identifier], lists: Sequence[str]) -> Flow[None]:
+        """Give a user the addresses that it lacks, and subscribe it."""
+        stored = {Identifier.email(each.email) for each in (yield from addresses(id)).entries}
+        steps: list[Flow[object]] = [iter(add_address(id, each.value)) for each in emails if each not in stored]
+        steps += [self._subscribe(list_id, id) for list_id in lists]
+        for number, step in enumerate(steps):
+            yield from after_a_change(step) if number else step
 
     def add_to_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
         (id,) = members
@@ -456,7 +474,10 @@ class Mailman(
             raise ConfigurationError("Set domain to the mail domain of new lists")
         form = {"fqdn_listname": f"{local_part(name)}@{self.domain}"}
         created = yield from request("POST", "/lists", NoneType, form=form).response()
-        place = path("/lists/{id}", id=last_segment(created.headers.get("location", "")))
+        return (yield from after_a_change(self._name_list(last_segment(created.headers.get("location", "")), name)))
+
+    def _name_list(self, list_id: str, name: str) -> Flow[ContactList]:
+        place = path("/lists/{id}", id=list_id)
         yield from request("PATCH", f"{place}/config", NoneType, form={"display_name": name}, idempotent=True)
         return list_of((yield from get(place, MailingList)))
 
@@ -504,13 +525,7 @@ class Mailman(
             return done(id)
         if not its:
             return failed(id, WITHOUT_ADDRESS)
-        try:
-            answer = yield from subscribe(list_id, its[0].email).response()
-        except Rejected as error:
-            if error.status == 409:
-                return done(id)
-            raise
-        return unconfirmed() if answer.status == 202 else done(id)
+        return unconfirmed() if (yield from join(list_id, its[0].email)) == 202 else done(id)
 
 
 @hookimpl

@@ -16,6 +16,7 @@ from contacts_bird import api, mapping
 from contacts_bird.payloads import ContactDetails, ListDetails, Processed
 from contacts_core.errors import ContactsError, Interrupted, NotFound, ProviderError, Rejected, UnexpectedPayload
 from contacts_core.models import (
+    CHANGEABLE_FIELDS,
     Consent,
     ConsentState,
     Contact,
@@ -44,14 +45,15 @@ from contacts_core.provider import (
     FindsContacts,
     Flow,
     GetsContacts,
+    Join,
     LiftsSuppressions,
+    MapsFields,
     NativeQuery,
     PartialResult,
     Provider,
     RateLimit,
     RawContact,
     ReadsConsent,
-    ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
@@ -72,7 +74,6 @@ from contacts_core.provider import (
     raw_answer,
     secret,
     setting,
-    split_changes,
     token_page,
     unconfirmed,
 )
@@ -103,7 +104,7 @@ class Bird(
     ReadsLists,
     CreatesLists,
     DeletesLists,
-    ReadsCustomFields,
+    MapsFields,
     CreatesCustomFields,
     ReadsConsent,
     FindsConsent,
@@ -121,6 +122,7 @@ class Bird(
         phone_keys: The same for phone numbers.
         external_id_keys: The same for external ids; Bird documents no key for them.
         anonymous_id_keys: The same for anonymous ids; Bird documents no key for them.
+        fields: Which attribute holds the organization, the title or a part of the address.
     """
 
     name = "bird"
@@ -134,6 +136,8 @@ class Bird(
     changeable_fields = (*mapping.NAMES, "custom")
     # A contact must be created with a display name, and whether it may be taken away again is documented nowhere.
     clearable_fields = tuple(name for name in changeable_fields if name != "full_name")
+    mappable_fields = tuple(name for name in CHANGEABLE_FIELDS[:-1] if name not in mapping.NAMES)
+    usual_fields: ClassVar = mapping.USUAL_FIELDS
     fields_defined_first = True
     concurrency = 8
     export_includes_lists = False  # an answer may leave the lists out
@@ -150,6 +154,7 @@ class Bird(
     consent_states = (ConsentState.GRANTED, ConsentState.REVOKED)
     consent_channels = mapping.CHANNEL_KINDS
     consent_creates_contacts = True
+    deletes_consent = True
     secret_patterns = (r"\baccesskey\s+\S+",)
     residual_data: ClassVar = {
         "other keys": (
@@ -204,7 +209,7 @@ class Bird(
             IdentifierKind.ANONYMOUS_ID: self.anonymous_id_keys,
         }
         return mapping.Keys(
-            {kind: [k.strip() for k in text.split(",") if k.strip()] for kind, text in settings.items()}
+            {kind: [k.strip() for k in text.split(",") if k.strip()] for kind, text in settings.items()}, self.fields
         )
 
     # -- deleting and removing
@@ -442,7 +447,8 @@ class Bird(
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         found = yield from api.attribute_definitions(cursor)
-        fields = [mapping.field(each) for each in found.results if each.key not in mapping.CONSENT_ATTRIBUTES]
+        told = [each for each in found.results if each.key not in mapping.CONSENT_ATTRIBUTES]
+        fields = [mapping.field(each, self.keys) for each in told]
         self._types.update((each.name, each.type) for each in fields)
         return token_page(fields, found.next_page_token)
 
@@ -454,14 +460,18 @@ class Bird(
     def _learn_types(self, found: Sequence[ContactDetails]) -> Flow[None]:
         """Read the definitions of fields where a value may be a date, unless its type is known."""
         names = {name for details in found for name in mapping.dated(details, self.keys)}
-        if names - self._types.keys():
+        while names - self._types.keys():
+            yield from Join("custom fields", partial(self._read_types, names))
+
+    def _read_types(self, names: Collection[str]) -> Flow[None]:
+        if names - self._types.keys():  # another flow may have read them meanwhile
             yield from flows.gather(self.custom_fields_page)
             for name in names:
                 _ = self._types.setdefault(name, FieldType.OTHER)
 
     def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
         type_, cardinality = mapping.CREATED_TYPES[type]
-        created = mapping.field((yield from api.create_attribute_definition(name, type_, cardinality)))
+        created = mapping.field((yield from api.create_attribute_definition(name, type_, cardinality)), self.keys)
         self._types[created.name] = created.type
         return created
 
@@ -527,7 +537,7 @@ class Bird(
     # -- writing
 
     def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
-        attributes = mapping.changed_attributes(*split_changes(set, clear), self.keys)
+        attributes = mapping.changed_attributes(*self.split_changes(set, clear), self.keys)
         written = yield from api.update_contact(contact_id, {"attributes": attributes})
         shown = about_id(written, contact_id, provider=self.name).attributes or {}
         if left := [name for name, value in attributes.items() if value is None and shown.get(name) not in (None, "")]:
@@ -542,7 +552,10 @@ class Bird(
         (contact,) = contacts
         first_lists, *more_lists = list(flows.chunks(lists, mapping.MOST_LISTS)) or [()]
         lost: set[str] = set()
-        attributes, references = mapping.attributes(contact), mapping.references(contact, self.keys)
+        attributes, references = (
+            mapping.attributes(contact, self.held_values(contact)),
+            mapping.references(contact, self.keys),
+        )
         body: dict[str, Any] = {"attributes": attributes} if attributes else {}
         written: ContactDetails | None = None
         if contact.provider == self.name and contact.id:

@@ -29,7 +29,7 @@ from contacts_core.models import (
     Preview,
     Shape,
 )
-from contacts_core.provider import Fitting, constructor, day, fitted_value, json_text, moment
+from contacts_core.provider import Fitting, HeldFields, constructor, day, fitted_value, json_text, moment, take_mapped
 from contacts_core.query import Query, identifier_of
 
 NAME = "bird"
@@ -49,6 +49,19 @@ CREATED_TYPES = {
     FieldType.CHOICES: ("string", "many"),
 }  # type and cardinality
 NAMES = {"first_name": "firstName", "last_name": "lastName", "full_name": "displayName"}
+# Attributes that every workspace has by default, or whose keys were seen. Bird documents the names that its dashboard
+# shows ("Address 1", "Postal Code"), but no key; keys that are known are such names in camel case.
+# docs.bird.com: "create contact attributes".
+USUAL_FIELDS = {
+    "organization": "company",
+    "title": "jobTitle",
+    "address.line1": "address1",
+    "address.line2": "address2",
+    "address.city": "city",
+    "address.region": "province",
+    "address.postal_code": "postalCode",
+    "address.country": "country",
+}
 EXTRAS = {"account_ids": "accountIds", "company_refs": "companyRefs", "is_anonymous": "isAnonymous"}
 # Attributes that are statements of consent: true is granted, false is revoked, and not set is no statement. They have
 # neither reason nor date nor scope, and are about the whole contact. docs.bird.com: "subscription status".
@@ -81,9 +94,10 @@ E164 = re.compile(r"\+[1-9][0-9]{5,14}")
 DATE_LIKE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T|\Z)")
 
 UNKNOWN: Mapping[str, FieldType] = MappingProxyType({})
+NO_FIELDS: HeldFields = MappingProxyType({})
 
-make_contact = constructor(Contact)
-make_identifier = constructor(Identifier)
+make_contact = constructor(Contact, provider=NAME, tags=())
+make_identifier = constructor(Identifier, primary=False, label="", country_code="")
 
 
 def _kinds(keys: Keys) -> Mapping[str, IdentifierKind]:
@@ -96,19 +110,27 @@ def _own(keys: Keys) -> frozenset[str]:
     return frozenset([*keys.kinds, *NAMES.values(), *CONSENT_ATTRIBUTES])
 
 
+def _held(keys: Keys) -> Mapping[str, str]:
+    return {theirs: ours for ours, theirs in (*NAMES.items(), *keys.fields.items())}
+
+
 @frozen
 class Keys:
     """The keys under which a workspace stores each kind of identifier; the first one is written.
 
     Attributes:
         by_kind: The keys of each kind.
+        fields: The attributes that hold fields of `Contact`, by the names of these.
         kinds: The kind of each key that the settings name.
         own: Attributes that are identifiers, names or consent, not custom fields.
+        held: The fields of `Contact` that attributes hold, by the keys of these.
     """
 
     by_kind: Mapping[IdentifierKind, Sequence[str]]
+    fields: HeldFields = NO_FIELDS
     kinds: Mapping[str, IdentifierKind] = attribute(init=False, default=Factory(_kinds, takes_self=True))
     own: frozenset[str] = attribute(init=False, default=Factory(_own, takes_self=True))
+    held: Mapping[str, str] = attribute(init=False, default=Factory(_held, takes_self=True))
 
     def kind(self, key: str) -> IdentifierKind:
         """Return the kind of a key; `IdentifierKind.OTHER` for one that no setting names."""
@@ -145,26 +167,26 @@ def contact(
     extra.update((name, value) for name in CONSENT_ATTRIBUTES if _is_odd_consent(value := attributes.get(name)))
     extra.update((name, value) for name in sorted(SET_BY_SERVICE) if (value := attributes.get(name)) is not None)
     extra.update((theirs, value) for ours, theirs in EXTRAS.items() if (value := getattr(found, ours)) is not None)
+    custom = {
+        name: custom_value(value, types.get(name))
+        for name, value in attributes.items()
+        if name not in own and value is not None
+    }
+    held = take_mapped(custom, keys.fields)
     return make_contact(
-        provider=NAME,
-        id=found.id,
-        identifiers=known,
-        first_name=_text(attributes.get("firstName")),
-        last_name=_text(attributes.get("lastName")),
-        full_name=found.computed_display_name or _text(attributes.get("displayName")),
-        address=None,
-        organization=None,
-        title=None,
-        lists=None if found.list_ids is None else tuple(found.list_ids),
-        tags=(),
-        custom={
-            name: custom_value(value, types.get(name))
-            for name, value in attributes.items()
-            if name not in own and value is not None
-        },
-        created_at=created,
-        updated_at=updated,
-        extra=extra,
+        found.id,
+        known,
+        _text(attributes.get("firstName")),
+        _text(attributes.get("lastName")),
+        found.computed_display_name or _text(attributes.get("displayName")),
+        held.get("address"),
+        held.get("organization"),
+        held.get("title"),
+        None if found.list_ids is None else tuple(found.list_ids),
+        custom,
+        created,
+        updated,
+        extra,
     )
 
 
@@ -186,7 +208,7 @@ def shown_identifiers(found: ContactDetails, keys: Keys) -> Collection[tuple[str
 
 def identifier(key: str, value: str, keys: Keys) -> Identifier:
     """Return an identifier under Bird's key."""
-    return make_identifier(kind=keys.kind(key), value=value, primary=False, label="", key=key, country_code="")
+    return make_identifier(keys.kind(key), value, key)
 
 
 def identifiers(found: Iterable[tuple[str, str]], keys: Keys) -> tuple[Identifier, ...]:
@@ -273,12 +295,18 @@ def shows_consent(found: ContactDetails, statement: Consent) -> bool | None:
 # -- fields and lists
 
 
-def field(found: AttributeDetails) -> FieldDefinition:
-    """Return a custom field; its name is its key, under which contacts have it."""
+def field(found: AttributeDetails, keys: Keys) -> FieldDefinition:
+    """Return a custom field; its name is its key, under which contacts have it unless it holds another field."""
     many = found.cardinality == "many" and found.type == "string"
     type_ = FieldType.CHOICES if many else FIELD_TYPES.get(found.type or "", FieldType.OTHER)
     return FieldDefinition(
-        provider=NAME, id=found.id, name=found.key, type=type_, read_only=found.read_only, extra=found.unknown
+        provider=NAME,
+        id=found.id,
+        name=found.key,
+        type=type_,
+        read_only=found.read_only,
+        contact_field=keys.held.get(found.key, ""),
+        extra=found.unknown,
     )
 
 
@@ -342,8 +370,8 @@ def preview(contact: Contact, shape: Shape, keys: Keys) -> Preview:
     fitting.keep_identifiers(lambda each: _problem(each, keys, own=own))
     for each in fitting.identifiers[MOST_IDENTIFIERS:]:
         fitting.drop_identifier(each, LossCode.TOO_MANY, f"one write takes {MOST_IDENTIFIERS}")
-    for name in NO_PLACE:
-        fitting.drop(name, LossCode.NO_FIELD, "a workspace keeps it in an attribute of its own, if at all")
+    for name in [each for section in NO_PLACE for each in fitting.names(section) if each not in keys.fields]:
+        fitting.drop(name, LossCode.NO_FIELD, "the setting fields names no attribute to hold it")
     if not own:
         fitting.drop("extra", LossCode.NO_PLACE)
     for name in sorted(SET_BY_SERVICE.intersection(contact.extra)) if own else ():
@@ -352,6 +380,7 @@ def preview(contact: Contact, shape: Shape, keys: Keys) -> Preview:
     for name in contact.custom:
         if (key := found.name if (found := shape.field(name)) else name) in keys.own:
             fitting.drop(f"custom.{name}", LossCode.READ_ONLY, _stands_for(key))
+    fitting.fit_mapped(keys.fields, shape, fitted_value)
     fitting.fit_custom(shape, partial(fitted_value, times=True))
     names = [text for name in NAMES if (text := fitting.get(name))]
     if not (names or fitting.identifiers or (own and contact.id)):
@@ -389,10 +418,10 @@ def references(contact: Contact, keys: Keys) -> list[dict[str, str]]:
     return [each for each in taken if each]
 
 
-def attributes(contact: Contact) -> dict[str, Any]:
-    """Return the names and custom fields of a contact that fits, from `preview`, as Bird takes them."""
+def attributes(contact: Contact, custom: Mapping[str, CustomValue]) -> dict[str, Any]:
+    """Return the names of a contact that fits, from `preview`, and its custom fields as Bird takes them."""
     names = {theirs: value for ours, theirs in NAMES.items() if (value := getattr(contact, ours))}
-    return names | {name: written_value(value) for name, value in contact.custom.items()}
+    return names | {name: written_value(value) for name, value in custom.items()}
 
 
 def changed_attributes(

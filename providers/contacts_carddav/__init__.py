@@ -48,6 +48,7 @@ from contacts_core.provider import (
     FindsContactsByScan,
     Flow,
     GetsContacts,
+    Join,
     NativeQuery,
     PartialResult,
     Provider,
@@ -232,6 +233,11 @@ class CardDav(
 
     def _book(self) -> Flow[str]:
         if not self._books:
+            yield from Join("address book", self._choose_book)
+        return self._books[0]
+
+    def _choose_book(self) -> Flow[None]:
+        if not self._books:  # another flow may have chosen meanwhile
             books = yield from self.address_books()
             chosen = [book.href for book in books if self.address_book in {"", book.name}]
             if len(chosen) != 1:
@@ -240,7 +246,6 @@ class CardDav(
                 hint = f"set address_book to one of: {names}"
                 raise ConfigurationError(f"the account has {len(chosen)} address books{said}", hint=hint)
             self._books[:] = chosen
-        return self._books[0]
 
     def _at(self, href: str) -> str:
         return urljoin(f"{self.base_url}/", href)

@@ -178,12 +178,18 @@ def preview(contact: Contact) -> Preview:
 
 
 def _has_nul(contact: Contact) -> bool:
-    texts: list[object] = [getattr(contact, name) for name in TEXTS]
-    texts += [*contact.tags, *contact.custom, *(each.value for each in contact.identifiers)]
-    texts += astuple(contact.address) if contact.address else ()
-    for value in contact.custom.values():
+    texts: list[Any] = [each.value for each in contact.identifiers]
+    texts += (contact.first_name, contact.last_name, contact.full_name, contact.organization, contact.title)
+    if contact.tags or contact.address:
+        texts += contact.tags
+        texts += astuple(contact.address) if contact.address else ()
+    for name, value in contact.custom.items():
+        texts.append(name)
         texts += value if isinstance(value, tuple) else (value,)
-    return "\0" in "".join([text for text in texts if isinstance(text, str)])
+    try:
+        return "\0" in "".join(filter(None, texts))
+    except TypeError:  # not all of them are texts
+        return "\0" in "".join([text for text in texts if isinstance(text, str)])
 
 
 def _identifier(each: Identifier) -> tuple[object, ...]:

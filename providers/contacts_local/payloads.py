@@ -9,7 +9,7 @@ import msgspec
 __all__ = ["Data", "decode", "encode", "read_data"]
 
 
-class Data(msgspec.Struct, omit_defaults=True):
+class Data(msgspec.Struct, omit_defaults=True, gc=False):
     """The fields of a contact; those that it does not have are left out.
 
     Attributes:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
 from attrs import evolve, frozen
 
-from contacts_core.errors import ContactsError, IncompleteExport, NotFound, ProviderError, Rejected, UnexpectedPayload
+from contacts_core.errors import IncompleteExport, NotFound, ProviderError, Rejected, UnexpectedPayload
 from contacts_core.models import (
     Consent,
     ConsentReason,
@@ -48,14 +48,15 @@ from contacts_core.provider import (
     FindsContacts,
     Flow,
     GetsContacts,
+    Join,
     LiftsSuppressions,
+    MapsFields,
     NativeQuery,
     PartialResult,
     Provider,
     RateLimit,
     RawContact,
     ReadsConsent,
-    ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
@@ -76,9 +77,9 @@ from contacts_core.provider import (
     queued,
     raw_answer,
     secret,
-    split_changes,
     token_page,
     unconfirmed,
+    with_mapped,
 )
 from contacts_core.query import Query
 from contacts_sendgrid import api, mapping, sgql
@@ -123,7 +124,7 @@ class SendGrid(
     ReadsLists,
     CreatesLists,
     DeletesLists,
-    ReadsCustomFields,
+    MapsFields,
     CreatesCustomFields,
     ReadsConsent,
     FindsConsent,
@@ -138,6 +139,7 @@ class SendGrid(
         api_key: A key with full access to Marketing.
         on_behalf_of: Act as this subuser, or ``account-id <id>``.
         export_format: ``csv``, which has every identifier, or ``json``.
+        fields: Which custom field holds the organization, the title or the formatted address.
     """
 
     name = mapping.NAME
@@ -152,9 +154,10 @@ class SendGrid(
     list_name_lengths = (1, 100)
     field_name_lengths = (1, 100)
     field_name_pattern = "[A-Za-z_][A-Za-z0-9_]*"
-    reserved_field_names = mapping.RESERVED_FIELDS
     field_types = tuple(mapping.CREATED_TYPES)
+    reserved_field_names = mapping.RESERVED_NAMES
     changeable_fields = (*mapping.CHANGED, "custom")
+    mappable_fields = mapping.MAPPABLE
     clearable_fields = tuple(mapping.CHANGED)  # a custom field "cannot be null"
     export_includes_lists = False
     consent_page_size = api.RECORDS_ON_A_PAGE
@@ -226,7 +229,7 @@ class SendGrid(
     def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
         """Read the contact first, to send the value as it is stored."""
         details = yield from self._alone(contact_id)
-        stored = next((i for i in mapping.contact(details).identifiers if i == identifier), None)
+        stored = next((i for i in mapping.identifiers(details) if i == identifier), None)
         if stored is None:
             # What an answer leaves out may be unset or just not told, so the look-up must agree.
             if self.cannot_find(identifier):
@@ -244,15 +247,11 @@ class SendGrid(
         except ProviderError as error:
             if not (error.unclear and error.retryable):
                 raise
-        try:
-            accepted = yield from request
-            return (yield from self._removed_again(contact_id, identifier, accepted))
-        except ContactsError as error:
-            error.unclear = True  # because of the first request, whose answer was lost
-            raise
+        return (yield from flows.after_a_change(self._remove_again(contact_id, identifier, request)))
 
-    def _removed_again(self, contact_id: str, identifier: Identifier, accepted: Accepted) -> Flow[Outcome]:
-        """Return what became of a removal that was sent twice: its job fails where the first one did the work."""
+    def _remove_again(self, contact_id: str, identifier: Identifier, request: Request[Accepted]) -> Flow[Outcome]:
+        """Send a removal again whose answer was lost; its job fails where the first one did the work."""
+        accepted = yield from request
         if not accepted.job_id:
             return unconfirmed()
         job = Job(id=accepted.job_id, operation="remove_identifier", requested=1)
@@ -264,7 +263,7 @@ class SendGrid(
         if job.state is JobState.DONE:
             return queued(job)
         details = yield from self._alone(contact_id)
-        if identifier not in mapping.contact(details).identifiers:
+        if identifier not in mapping.identifiers(details):
             return done(identifier.value)
         return queued(evolve(job, state=JobState.UNKNOWN))  # what is read may be older than the removal
 
@@ -279,12 +278,12 @@ class SendGrid(
         parts = [absent(id for id in ids if id not in there)]
         items: list[tuple[str, dict[str, Any]]] = []
         for details in found:
-            fitted = mapping.preview(evolve(mapping.contact(details), custom={}), Shape())
+            fitted = mapping.preview(evolve(mapping.contact(details), custom={}), Shape(), {})
             if fitted.written is None:
                 reason = f"not sent: in SendGrid's answer about the contact, {fitted.refusal}"
                 parts.append(failed(details.id, reason))
             else:
-                items.append((details.id, mapping.to_write(fitted.written, {})))
+                items.append((details.id, mapping.to_write(fitted.written, {}, {})))
         parts.append((yield from self._upsert(items, [list_id], {}, set(), needs_list=True)))
         return combined(parts)
 
@@ -314,7 +313,7 @@ class SendGrid(
 
     def search(self, query: NativeQuery) -> Flow[PartialResult]:
         found = yield from api.search(query.text)
-        contacts = yield from self._with_types([mapping.contact(details) for details in found.result or ()])
+        contacts = yield from self._contacts(found.result or ())
         if found.contact_count < len(contacts):
             raise UnexpectedPayload("the answer has more contacts than it counts", provider=self.name)
         return PartialResult(contacts, found.contact_count)
@@ -326,7 +325,8 @@ class SendGrid(
     def find(self, identifiers: Sequence[Identifier]) -> Flow[Sequence[tuple[Identifier, Contact | str]]]:
         """Look up again without the values for which SendGrid refused a whole look-up."""
         asked = {identifier.normal: identifier for identifier in identifiers}
-        found: list[tuple[Identifier, Contact | str]] = []
+        found: list[tuple[Identifier, ContactDetails]] = []
+        unasked: list[tuple[Identifier, str]] = []
 
         def look_up(values: Sequence[str]) -> Flow[None]:
             try:
@@ -335,7 +335,7 @@ class SendGrid(
                 named = [v for v in values if any(f"'{v}'" in message for _, message in error.details)]
                 if not named or len(named) == len(values):
                     raise
-                found.extend((asked[value], _refused(error)) for value in named)
+                unasked.extend((asked[value], _refused(error)) for value in named)
                 return (yield from look_up([value for value in values if value not in named]))
             untold = [value for value in values if value not in answers]
             if untold and len(values) == 1:
@@ -346,15 +346,15 @@ class SendGrid(
                 if match.contact and value in asked:
                     found.append((asked[value], (yield from self._whole(match.contact, asked[value]))))
                 elif value in asked and "not found" not in (match.error or "").lower():
-                    found.append(
+                    unasked.append(
                         (asked[value], f"SendGrid did not look it up: {scrub(match.error or 'no reason given')}")
                     )
             return None
 
         _, refused = yield from flows.apart(list(asked), look_up)
-        found.extend((asked[value], _refused(error)) for value, error in refused)
-        typed = iter((yield from self._with_types([each for _, each in found if isinstance(each, Contact)])))
-        return [(wanted, next(typed) if isinstance(each, Contact) else each) for wanted, each in found]
+        unasked.extend((asked[value], _refused(error)) for value, error in refused)
+        contacts = yield from self._contacts([details for _, details in found])
+        return [*zip([wanted for wanted, _ in found], contacts, strict=True), *unasked]
 
     def _matches(self, like: Identifier, values: Sequence[str]) -> Flow[dict[str, Match]]:
         """Return the answer for each value; after a 404, all are not found."""
@@ -367,17 +367,16 @@ class SendGrid(
             return dict.fromkeys(values, Match(error=f"contact not found: {error}"))
         return {evolve(like, value=key).normal: match for key, match in (found.result or {}).items()}
 
-    def _whole(self, details: ContactDetails, answers: Identifier) -> Flow[Contact]:
+    def _whole(self, details: ContactDetails, answers: Identifier) -> Flow[ContactDetails]:
         """Return the contact of an answer; read it by itself if the answer leaves out its alternate addresses."""
-        contact = mapping.contact(details)
-        if answers in contact.identifiers or details.alternate_emails is not None:
-            return contact
-        return mapping.contact((yield from self._alone(details.id)))
+        if details.alternate_emails is not None or answers in mapping.identifiers(details):
+            return details
+        return (yield from self._alone(details.id))
 
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         answer = (yield from api.batch(ids)).result
         found = answer if answer is not None else (yield from self._by_id(ids))
-        return (yield from self._with_types([mapping.contact(details) for details in found]))
+        return (yield from self._contacts(found))
 
     def raw_contact(self, contact_id: str) -> Flow[RawContact]:
         return raw_answer(api.contact(contact_id))
@@ -386,7 +385,7 @@ class SendGrid(
         """See `Exports.sample`: up to fifty contacts, and the number of all."""
         found = yield from api.sample()
         if found.result:
-            return (yield from self._with_types([mapping.contact(details) for details in found.result]))
+            return (yield from self._contacts(found.result))
         return [] if found.contact_count == 0 else None
 
     def start_export(self, list_id: str | None) -> Flow[Job]:
@@ -394,7 +393,7 @@ class SendGrid(
         return Job(id=started.id)
 
     def file_reader(self) -> Flow[FileReader]:
-        return mapping.Reader.of((yield from self._definitions(again=True)))
+        return mapping.Reader.of((yield from self._read_definitions()), self.fields)
 
     def count(self) -> Flow[Count]:
         count = (yield from api.count()).contact_count
@@ -418,36 +417,46 @@ class SendGrid(
         return done(list_id)
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
-        found = yield from self._definitions(again=True)
-        return Page([mapping.field(one) for one in found.custom_fields or ()])
+        found = yield from self._read_definitions()
+        return Page([self.with_holder(mapping.field(one)) for one in found.custom_fields or ()])
 
     def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
         created = yield from api.create_field(name, mapping.CREATED_TYPES[type])
         self._last_definitions.clear()
-        return mapping.field(created)
+        return self.with_holder(mapping.field(created))
 
     @cached_property
     def _last_definitions(self) -> list[FieldDefinitions]:
         """The definitions of fields as they were last read, if they were."""
         return []
 
-    def _definitions(self, *, again: bool = False) -> Flow[FieldDefinitions]:
-        """Return the definitions of fields; they are read once, or ``again``."""
-        if again or not self._last_definitions:
-            found = yield from api.field_definitions()
-            self._last_definitions[:] = [found]
-        return self._last_definitions[0]
+    def _definitions(self, names: Collection[str] = ()) -> Flow[FieldDefinitions]:
+        """Return the definitions of fields as they were last read, if they have these names; else they are read."""
+        seen = self._last_definitions[0] if self._last_definitions else None
+        if seen and not set(names).difference(each.name for each in seen.custom_fields or ()):
+            return seen
+        return (yield from Join(("custom fields", id(seen)), partial(self._newer_definitions, seen)))
 
-    def _with_types(self, contacts: Sequence[Contact]) -> Flow[list[Contact]]:
-        """Return contacts with custom dates as dates; the definitions are read where a value may be one."""
-        names = {name for contact in contacts for name in mapping.dated(contact)}
-        if not names:
-            return list(contacts)
-        known = yield from self._definitions()
-        if names - {each.name for each in known.custom_fields or ()}:
-            known = yield from self._definitions(again=True)
-        types = {each.name: mapping.field(each).type for each in known.custom_fields or ()}
-        return [mapping.with_types(contact, types) for contact in contacts]
+    def _newer_definitions(self, seen: FieldDefinitions | None) -> Flow[FieldDefinitions]:
+        for known in self._last_definitions:
+            if known is not seen:  # another flow has read them meanwhile
+                return known
+        return (yield from self._read_definitions())
+
+    def _read_definitions(self) -> Flow[FieldDefinitions]:
+        found = yield from api.field_definitions()
+        self._last_definitions[:] = [found]
+        return found
+
+    def _contacts(self, found: Sequence[ContactDetails]) -> Flow[list[Contact]]:
+        """Return contacts with custom dates as dates, and with the fields that custom fields hold.
+
+        The definitions are read where a value may be a date.
+        """
+        names = {name for details in found for name in mapping.dated(details)}
+        dates = mapping.dates((yield from self._definitions(names))) if names else frozenset[str]()
+        contacts = [mapping.contact(details, dates) for details in found]
+        return [with_mapped(each, self.fields) for each in contacts] if self.fields else contacts
 
     # -- consent
 
@@ -578,8 +587,8 @@ class SendGrid(
 
     def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
         """Upsert the fields with all identifiers of the contact, for an id cannot name it; what is left out stays."""
-        texts, custom = split_changes(set, clear)
-        fields = (yield from self._definitions(again=True)).custom_fields if custom else None
+        texts, custom = self.split_changes(set, clear)
+        fields = (yield from self._read_definitions()).custom_fields if custom else None
         found = yield from self._alone(contact_id)
         if found.email is None:
             raise UnexpectedPayload("the answer about the contact leaves out its identifiers", provider=self.name)
@@ -587,15 +596,19 @@ class SendGrid(
         return _queued((yield from api.upsert_contacts([body], [])))
 
     def preview(self, contact: Contact, shape: Shape) -> Preview:
-        return mapping.preview(contact, shape)
+        return mapping.preview(contact, shape, self.fields)
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """Send one request if the contacts fit, otherwise an import job with an uploaded file."""
         fields = FieldDefinitions()
-        if any(contact.custom for contact in contacts):
+        values = [self.held_values(contact) for contact in contacts]
+        if any(values):
             fields = yield from self._definitions()
         ids = {field.name: field.id for field in fields.custom_fields or ()}
-        items = [(contact.display_id, mapping.to_write(contact, ids)) for contact in contacts]
+        items = [
+            (contact.display_id, mapping.to_write(contact, custom, ids))
+            for contact, custom in zip(contacts, values, strict=True)
+        ]
         definitions = {field.id: field for field in fields.custom_fields or ()}
         lost: set[str] = set()
         if _fits(items):

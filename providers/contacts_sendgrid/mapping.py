@@ -8,7 +8,6 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from functools import partial
 from typing import Any
 
 from attrs import evolve, frozen
@@ -35,6 +34,7 @@ from contacts_core.models import (
 )
 from contacts_core.provider import (
     Fitting,
+    HeldFields,
     constructor,
     day,
     fitted_value,
@@ -44,6 +44,7 @@ from contacts_core.provider import (
     moment,
     number,
     query_value,
+    with_mapped,
 )
 from contacts_sendgrid.payloads import (
     Attributes,
@@ -82,40 +83,6 @@ JOB_STATES = {
 EXPORT_STATES = {"pending": JobState.PENDING, "ready": JobState.DONE, "failure": JobState.FAILED}
 FIELD_TYPES = {"text": FieldType.TEXT, "number": FieldType.NUMBER, "date": FieldType.DATE}
 CREATED_TYPES = {FieldType.TEXT: "Text", FieldType.NUMBER: "Number", FieldType.DATE: "Date"}
-RESERVED_FIELDS = frozenset(
-    {
-        "address_line_1",
-        "address_line_2",
-        "alternate_emails",
-        "anonymous_id",
-        "automation_id",
-        "city",
-        "contact_id",
-        "country",
-        "created_at",
-        "email",
-        "email_domains",
-        "external_id",
-        "facebook",
-        "first_name",
-        "last_clicked",
-        "last_emailed",
-        "last_name",
-        "last_opened",
-        "line",
-        "list_ids",
-        "phone_number",
-        "phone_number_id",
-        "postal_code",
-        "segment_ids",
-        "singlesend_id",
-        "state_province_region",
-        "unique_name",
-        "updated_at",
-        "whatsapp",
-    }
-)
-"""Names of the vendor's own fields: https://www.twilio.com/docs/sendgrid/api-reference/custom-fields"""
 EXTRAS = ("unique_name", "phone_number", "whatsapp", "line", "facebook", "segment_ids")
 WRITABLE_EXTRAS = EXTRAS[:-1]
 # The lists of suppressions that have pages, in the order in which they are read.
@@ -137,6 +104,14 @@ ADDRESS = {
 CHANGED = {name: name for name in ("first_name", "last_name")} | {
     f"address.{ours}": theirs for ours, theirs in ADDRESS.items()
 }  # fields that can be changed, by their shared names
+MAPPABLE = ("organization", "title", "address.formatted")  # fields that a custom field can hold
+# Custom fields cannot have these names: https://www.twilio.com/docs/sendgrid/ui/managing-contacts/custom-fields
+RESERVED_NAMES = (
+    *("first_name", "last_name", "email", "alternate_emails", "address_line_1", "address_line_2", "city"),
+    *("state_province_region", "postal_code", "country", "phone_number", "whatsapp", "line", "facebook", "unique_name"),
+    *("email_domains", "last_clicked", "last_opened", "last_emailed", "singlesend_id", "automation_id", "created_at"),
+    *("updated_at", "contact_id", "phone_number_id", "external_id", "anonymous_id", "list_ids", "segment_ids"),
+)
 MOST_ALTERNATES = 5
 LONGEST = {
     "address_line_1": 100,
@@ -160,109 +135,96 @@ MOST = {
     IdentifierKind.EXTERNAL_ID: 1,
     IdentifierKind.ANONYMOUS_ID: 1,
 }
-NOT_OF_CELLS = {"unknown", "custom_fields", "metadata", "list_ids", "segment_ids"}
+NOT_OF_CELLS = {"unknown", "custom_fields", "metadata", "list_ids", "segment_ids", "alternate_emails"}
+# Texts of a contact by the names of their columns in an export file, in lower case.
+CELLS = {
+    theirs: ours
+    for theirs, ours in zip(ExportedContact.__struct_encode_fields__, ExportedContact.__struct_fields__, strict=True)
+    if ours not in NOT_OF_CELLS
+}
 NESTED = {dict, list}
+NO_DATES: frozenset[str] = frozenset()
 EMAIL_SYNTAX = re.compile(r"[^@\s,<>()\"\\]+@[^@\s,<>()\"\\]+\.[^@\s,<>()\"\\]+")
 DATE_LIKE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T")
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+BETWEEN_EMAILS = re.compile(r"[\s,;]+")
 NTH = re.compile(r"contacts\[([0-9]{1,6})\]")
 NAMED_EMAIL = re.compile(r"email '(.*)' is not valid", re.DOTALL)
 
-make_contact = constructor(Contact)
-make_identifier = constructor(Identifier)
-make_address = constructor(Address)
 EMAIL, PHONE = IdentifierKind.EMAIL, IdentifierKind.PHONE
-EXTERNAL_ID, ANONYMOUS_ID = IdentifierKind.EXTERNAL_ID, IdentifierKind.ANONYMOUS_ID
+
+make_contact = constructor(Contact, provider=NAME, full_name=None, organization=None, title=None, tags=())
+make_address = constructor(Address, formatted="")
+make_email, make_phone, make_external_id, make_anonymous_id = (
+    constructor(Identifier, kind=kind, primary=True, label="", key=key, country_code="") for kind, key in FIELDS.items()
+)
+make_alternate = constructor(Identifier, kind=EMAIL, primary=False, label="", key="alternate_emails", country_code="")
 decode_lines = lines_decoder(ExportedContact)
 
 
 # -- contacts --------------------------------------------------------------------------------------------------------
 
 
-def contact(found: ContactDetails) -> Contact:
-    """Return a contact of any answer except an export."""
-    return _contact(found.id, found)
+def contact(a: ContactDetails | ExportedContact, dates: frozenset[str] = NO_DATES) -> Contact:
+    """Return a contact, which goes on with the mappings of its payload: nothing is copied.
 
-
-def exported(found: ExportedContact, dates: frozenset[str] = frozenset()) -> Contact:
-    """Return a contact of a JSON Lines export; ``dates`` are the names of custom fields whose texts are dates."""
-    return _contact(found.contact_id, found, dates)
-
-
-def _contact(contact_id: str, a: Attributes, dates: frozenset[str] = frozenset()) -> Contact:
-    if not contact_id:
+    Args:
+        a: The payload.
+        dates: The names of custom fields with dates; in JSON these are texts.
+    """
+    if not a.id:
         raise UnexpectedPayload("the answer has a contact without an id", provider=NAME)
-    extra: dict[str, Any] = dict(a.unknown)
+    extra: dict[str, Any] = a.unknown
     if a.phone_number:  # by far the most frequent of them, and a loop costs as much as a fifth of a contact
         extra["phone_number"] = a.phone_number
     if a.unique_name or a.whatsapp or a.line or a.facebook or a.segment_ids:
         extra.update((name, value) for name in EXTRAS if (value := getattr(a, name)))
-    custom = a.custom_fields or {}
-    if not NESTED.isdisjoint(map(type, custom.values())):  # a shape that nobody documented
-        custom = {name: json_text(value) if type(value) in NESTED else value for name, value in custom.items()}
-    if not dates.isdisjoint(custom):
-        custom = {name: _dated(value) if name in dates else value for name, value in custom.items()}
+    custom: dict[str, Any] = a.custom_fields or {}
+    for name, value in custom.items():
+        if isinstance(value, str):
+            if name in dates:
+                custom[name] = day(value) or value
+        elif type(value) in NESTED:  # a shape that nobody documented
+            custom[name] = json_text(value)
     city, country, line1 = a.city, a.country, a.address_line_1
     address = None
     if city or country or line1 or a.postal_code or a.state_province_region or a.address_line_2:
         address = make_address(
-            line1=line1 or "",
-            line2=a.address_line_2 or "",
-            city=city or "",
-            region=a.state_province_region or "",
-            postal_code=a.postal_code or "",
-            country=country or "",
-            formatted="",
+            line1 or "",
+            a.address_line_2 or "",
+            city or "",
+            a.state_province_region or "",
+            a.postal_code or "",
+            country or "",
         )
-    created = moment(a.created_at, extra, "created_at")
-    updated, lists = moment(a.updated_at, extra, "updated_at"), a.list_ids
+    created, lists = moment(a.created_at, extra, "created_at"), a.list_ids
     return make_contact(
-        provider=NAME,
-        id=contact_id,
-        identifiers=_identifiers(a),
-        first_name=a.first_name or None,
-        last_name=a.last_name or None,
-        full_name=None,
-        address=address,
-        organization=None,
-        title=None,
-        lists=None if lists is None else tuple(lists),
-        tags=(),
-        custom=custom,
-        created_at=created,
-        updated_at=updated,
-        extra=extra,
+        a.id,
+        identifiers(a),
+        a.first_name or None,
+        a.last_name or None,
+        address,
+        None if lists is None else tuple(lists),
+        custom,
+        created,
+        moment(a.updated_at, extra, "updated_at"),
+        extra,
     )
 
 
-def _identifiers(a: Attributes) -> tuple[Identifier, ...]:
+def identifiers(a: Attributes) -> tuple[Identifier, ...]:
+    """Return the identifiers of a contact, the primary ones first."""
     found: list[Identifier] = []
     if a.email:
-        found.append(make_identifier(kind=EMAIL, value=a.email, primary=True, label="", key="email", country_code=""))
+        found.append(make_email(a.email))
     if a.phone_number_id:
-        found.append(
-            make_identifier(
-                kind=PHONE, value=a.phone_number_id, primary=True, label="", key="phone_number_id", country_code=""
-            )
-        )
+        found.append(make_phone(a.phone_number_id))
     if a.external_id:
-        found.append(
-            make_identifier(
-                kind=EXTERNAL_ID, value=a.external_id, primary=True, label="", key="external_id", country_code=""
-            )
-        )
+        found.append(make_external_id(a.external_id))
     if a.anonymous_id:
-        found.append(
-            make_identifier(
-                kind=ANONYMOUS_ID, value=a.anonymous_id, primary=True, label="", key="anonymous_id", country_code=""
-            )
-        )
+        found.append(make_anonymous_id(a.anonymous_id))
     if a.alternate_emails:
-        found += [
-            make_identifier(kind=EMAIL, value=e, primary=False, label="", key="alternate_emails", country_code="")
-            for e in a.alternate_emails
-            if e
-        ]
+        found += [make_alternate(each) for each in a.alternate_emails if each]
     return tuple(found)
 
 
@@ -277,32 +239,39 @@ def field(found: FieldDetails) -> FieldDefinition:
     )
 
 
-def typed(type_: FieldType, text: str) -> CustomValue:
-    """Return the value of a custom field in a CSV export; text that does not fit the type of the field stays text."""
-    read: CustomValue = None
-    if type_ is FieldType.NUMBER:
-        read = number(text)
-    elif type_ is FieldType.DATE:
-        read = day(text)
-    return text if read is None else read
+def dated(found: ContactDetails) -> list[str]:
+    """Return the names of custom fields whose values may be dates: in JSON these are texts."""
+    custom = found.custom_fields or {}
+    return [name for name, value in custom.items() if isinstance(value, str) and DATE_LIKE.match(value)]
 
 
-def with_types(contact: Contact, fields: Mapping[str, FieldType]) -> Contact:
-    """Return a contact of a JSON answer, whose dates are texts, with its custom dates as dates."""
-    dates = {name: _dated(value) for name, value in contact.custom.items() if fields.get(name) is FieldType.DATE}
-    return evolve(contact, custom={**contact.custom, **dates}) if dates else contact
-
-
-def _dated(value: CustomValue) -> CustomValue:
-    return (day(value) or value) if isinstance(value, str) else value
-
-
-def dated(contact: Contact) -> list[str]:
-    """Return the names of custom fields whose values may be dates."""
-    return [name for name, value in contact.custom.items() if isinstance(value, str) and DATE_LIKE.match(value)]
+def dates(definitions: FieldDefinitions) -> frozenset[str]:
+    """Return the names of custom fields that hold dates."""
+    fields = map(field, definitions.custom_fields or ())
+    return frozenset(each.name for each in fields if each.type is FieldType.DATE)
 
 
 # -- export files ----------------------------------------------------------------------------------------------------
+
+
+def _number(text: str) -> CustomValue:
+    read = number(text)
+    return text if read is None else read
+
+
+def _date(text: str) -> CustomValue:
+    return day(text) or text
+
+
+def cell_reader(type_: FieldType) -> Callable[[str], CustomValue]:
+    """Return what reads the cells of a custom field; a text that does not fit the type of its field stays text."""
+    match type_:
+        case FieldType.NUMBER:
+            return _number
+        case FieldType.DATE:
+            return _date
+        case _:
+            return str
 
 
 @frozen
@@ -310,50 +279,81 @@ class Reader:
     """Reads export files. It needs the custom fields, because CSV headers are in upper case and have no types."""
 
     fields: Mapping[str, FieldDefinition]
+    dates: frozenset[str]
+    held: HeldFields
 
     @classmethod
-    def of(cls, definitions: FieldDefinitions) -> Reader:
-        """Return a reader for an account with these fields."""
-        return cls({f.name.upper(): field(f) for f in definitions.custom_fields or ()})
+    def of(cls, definitions: FieldDefinitions, held: HeldFields) -> Reader:
+        """Return a reader for an account with these fields, of which some hold fields of `Contact`."""
+        return cls({f.name.upper(): field(f) for f in definitions.custom_fields or ()}, dates(definitions), held)
 
     def json_lines(self, lines: bytes) -> list[Contact]:
         """Map whole lines of JSON."""
-        dates = frozenset(field.name for field in self.fields.values() if field.type is FieldType.DATE)
-        return [exported(each, dates) for each in decode_lines(lines)]
+        return self._held([contact(each, self.dates) for each in decode_lines(lines)])
+
+    def _held(self, contacts: list[Contact]) -> list[Contact]:
+        return [with_mapped(each, self.held) for each in contacts] if self.held else contacts
 
     def csv(self, header: Sequence[str]) -> Callable[[Sequence[Sequence[str]]], list[Contact]]:
         """Return what maps the rows below this header."""
         if "CONTACT_ID" not in map(str.upper, header):
             raise UnexpectedPayload("the export file has no column CONTACT_ID", provider=NAME)
-        columns = [(name.lower() if name.upper() not in self.fields else "", name.upper()) for name in header]
-        known = set(Attributes.__struct_fields__) - NOT_OF_CELLS
-        return partial(self._rows, columns, known)
+        columns = _Columns.of(header, self.fields)
+        return lambda rows: self._held(_rows(columns, rows))
 
-    def _rows(
-        self, columns: Sequence[tuple[str, str]], known: set[str], rows: Sequence[Sequence[str]]
-    ) -> list[Contact]:
-        contacts: list[Contact] = []
-        for row in rows:
-            if len(row) != len(columns):
-                raise UnexpectedPayload("a row of the export file does not fit its header", provider=NAME)
-            values: dict[str, Any] = {}
-            custom: dict[str, CustomValue] = {}
-            unknown: dict[str, str] = {}
-            for (name, column), text in zip(columns, row, strict=False):
-                if not text:
-                    continue
-                if not name:
-                    definition = self.fields[column]
-                    custom[definition.name] = typed(definition.type, text)
-                elif name == "alternate_emails":
-                    values[name] = [each for each in re.split(r"[\s,;]+", text.strip('[]" ')) if each]
-                elif name in known or name == "contact_id":
-                    values[name] = text
-                else:
-                    unknown[name] = text
-            contact_id = values.pop("contact_id", "")
-            contacts.append(_contact(contact_id, Attributes(**values, custom_fields=custom, unknown=unknown)))
-        return contacts
+
+@frozen
+class _Columns:
+    """What the cells of a row are, by their position.
+
+    Attributes:
+        width: How many cells a row has.
+        known: Positions of texts of a contact, with their names.
+        emails: Positions of cells with several addresses.
+        custom: Positions of custom fields, with their names and what reads their texts.
+        others: Positions of columns that nobody documented, with their names.
+    """
+
+    width: int
+    known: Sequence[tuple[int, str]]
+    emails: Sequence[int]
+    custom: Sequence[tuple[int, str, Callable[[str], CustomValue]]]
+    others: Sequence[tuple[int, str]]
+
+    @classmethod
+    def of(cls, header: Sequence[str], fields: Mapping[str, FieldDefinition]) -> _Columns:
+        custom = [
+            (n, found.name, cell_reader(found.type))
+            for n, name in enumerate(header)
+            if (found := fields.get(name.upper()))
+        ]
+        rest = [(n, name.lower()) for n, name in enumerate(header) if name.upper() not in fields]
+        return cls(
+            len(header),
+            [(n, CELLS[name]) for n, name in rest if name in CELLS],
+            [n for n, name in rest if name == "alternate_emails"],
+            custom,
+            [(n, name) for n, name in rest if name not in CELLS and name != "alternate_emails"],
+        )
+
+
+def _rows(columns: _Columns, rows: Sequence[Sequence[str]]) -> list[Contact]:
+    contacts: list[Contact] = []
+    for row in rows:
+        if len(row) != columns.width:
+            raise UnexpectedPayload("a row of the export file does not fit its header", provider=NAME)
+        found = ExportedContact(id="")
+        for n, name in columns.known:
+            if text := row[n]:
+                setattr(found, name, text)
+        for n in columns.emails:
+            if text := row[n]:
+                found.alternate_emails = [each for each in BETWEEN_EMAILS.split(text.strip('[]" ')) if each]
+        found.custom_fields = {name: read(text) for n, name, read in columns.custom if (text := row[n])}
+        if columns.others:
+            found.unknown = {name: text for n, name in columns.others if (text := row[n])}
+        contacts.append(contact(found))
+    return contacts
 
 
 # -- jobs and lists --------------------------------------------------------------------------------------------------
@@ -478,8 +478,8 @@ def cannot_find(wanted: Identifier) -> str:
     )
 
 
-def preview(contact: Contact, shape: Shape) -> Preview:
-    """Return what SendGrid holds of a contact."""
+def preview(contact: Contact, shape: Shape, fields: HeldFields) -> Preview:
+    """Return what SendGrid holds of a contact; ``fields`` are those of it that custom fields hold."""
     fitting = Fitting(contact)
     fitting.keep_identifiers(lambda each: _problem(each, _spelled(contact, each), own=contact.provider == NAME))
     for kind, most in MOST.items():
@@ -492,12 +492,13 @@ def preview(contact: Contact, shape: Shape) -> Preview:
             if contact.identifiers
             else "it has no e-mail address, phone number, external id or anonymous id"
         )
-    for name in ("organization", "title", "tags", "address.formatted"):
+    for name in [each for each in (*MAPPABLE, "tags") if each not in fields]:
         fitting.drop(name, LossCode.NO_PLACE, "SendGrid has no such field; a custom field can hold it")
     if contact.provider != NAME:
         fitting.drop("extra", LossCode.NO_PLACE)
     fitting.cut(LONGEST_TEXTS)
     fitting.drop_full_name("SendGrid has a first and a last name")
+    fitting.fit_mapped(fields, shape, fitted_value, longest=LONGEST_VALUE)
     fitting.fit_custom(shape, fitted_value, longest=LONGEST_VALUE, clears=False)
     shown = tuple(
         evolve(each, value=_stored(contact, each), primary=first, country_code="")
@@ -569,11 +570,12 @@ def _emails(body: Mapping[str, Any]) -> set[str]:
     return {str(each).lower() for each in (body.get("email"), *body.get("alternate_emails", ())) if each}
 
 
-def to_write(contact: Contact, field_ids: Mapping[str, str]) -> dict[str, Any]:
+def to_write(contact: Contact, values: Mapping[str, CustomValue], field_ids: Mapping[str, str]) -> dict[str, Any]:
     """Return a contact that fits, from `preview`, as an upsert takes it.
 
     Args:
         contact: The contact.
+        values: Its custom values by name, those included that hold fields of `Contact`.
         field_ids: The ids of the custom fields by name.
     """
     body: dict[str, Any] = {}
@@ -589,7 +591,7 @@ def to_write(contact: Contact, field_ids: Mapping[str, str]) -> dict[str, Any]:
         body |= {theirs: value for ours, theirs in ADDRESS.items() if (value := getattr(contact.address, ours))}
     if contact.provider == NAME:
         body |= {name: value for name in WRITABLE_EXTRAS if isinstance(value := contact.extra.get(name), str)}
-    custom = {field_ids[name]: written_value(value) for name, value in contact.custom.items() if name in field_ids}
+    custom = {field_ids[name]: written_value(value) for name, value in values.items() if name in field_ids}
     return body | {"custom_fields": custom} if custom else body
 
 

@@ -62,7 +62,7 @@ class ContactDetails(Attributes, kw_only=True):
 class ExportedContact(Attributes, kw_only=True):
     """A contact in a JSON Lines export, where the id has another name."""
 
-    contact_id: str
+    id: str = field(name="contact_id")
 
 
 class Contacts(UnknownFields, kw_only=True):

@@ -35,9 +35,9 @@ from contacts_core.provider import (
     FindsContactsByScan,
     Flow,
     GetsContacts,
+    MapsFields,
     Provider,
     RawContact,
-    ReadsCustomFields,
     ReadsLists,
     RemovesFromLists,
     RemovesIdentifiers,
@@ -55,8 +55,8 @@ from contacts_core.provider import (
     offset_page,
     raw_answer,
     secret,
-    split_changes,
     unconfirmed,
+    with_mapped,
 )
 from contacts_user_api import api, mapping
 from contacts_user_api.payloads import ContactDetails, FieldDetails, Pagination
@@ -85,7 +85,7 @@ class UserApi(
     Counts,
     ReadsLists,
     CreatesLists,
-    ReadsCustomFields,
+    MapsFields,
     CreatesCustomFields,
     ExportsPages,
 ):
@@ -100,6 +100,8 @@ class UserApi(
         base_path: What every path begins with.
         auth_header: The header that carries the key.
         auth_scheme: A word before the key, such as ``Bearer``; none by default.
+        fields: Which custom field holds the organization; without one, it is the name of a company, and cannot be
+            written.
     """
 
     name = mapping.NAME
@@ -111,6 +113,7 @@ class UserApi(
     field_name_lengths = (1, 50)
     field_types = tuple(mapping.CREATED_TYPES)
     changeable_fields = (*mapping.TEXTS, "custom")
+    mappable_fields = ("organization",)
     clearable_fields = tuple(name for name in changeable_fields if name != "first_name")  # which is required
     read_modify_write = (RemovesIdentifiers, RemovesFromLists, AddsToLists, UpsertsContacts, ChangesContacts)
     costs: ClassVar = {RemovesIdentifiers: {"": 3}, RemovesFromLists: {"": 3}, ChangesContacts: {"": 3}}
@@ -252,7 +255,10 @@ class UserApi(
 
     def get_contacts(self, ids: Sequence[str]) -> Flow[Sequence[Contact]]:
         (contact_id,) = ids
-        return [mapping.contact((yield from self._told(contact_id)))]
+        return [self._contact((yield from self._told(contact_id)))]
+
+    def _contact(self, details: ContactDetails) -> Contact:
+        return with_mapped(mapping.contact(details), self.fields)
 
     def raw_contact(self, contact_id: str) -> Flow[RawContact]:
         return raw_answer(api.contact(contact_id))
@@ -304,18 +310,18 @@ class UserApi(
         if not found.data:
             return [] if _total(found.pagination) == 0 else None
         told = [details for details in found.data if not mapping.untold(details, mapping.SHARED_RELATIONS)]
-        return [mapping.contact(details) for details in told] or None
+        return [self._contact(details) for details in told] or None
 
     def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
         """Read the contacts of a list among all contacts, because a list's own answer has only names."""
         page = yield from self._details_page(cursor)
         found = yield from self._completed(page.items)
         if list_id is None:
-            return Page(mapped(mapping.contact, found), next=page.next, total=page.total)
+            return Page(mapped(self._contact, found), next=page.next, total=page.total)
         if not all(mapping.is_readable(details, "lists") for details in found):
             raise _untold(["lists"])
         members = [details for details in found if list_id in mapping.list_ids(details)]
-        return Page(mapped(mapping.contact, members), next=page.next)
+        return Page(mapped(self._contact, members), next=page.next)
 
     def _details_page(self, cursor: str | None) -> Flow[Page[ContactDetails]]:
         found = yield from api.contacts(offset(cursor))
@@ -354,7 +360,7 @@ class UserApi(
 
     def custom_fields_page(self, cursor: str | None) -> Flow[Page[FieldDefinition]]:
         found = yield from self._fields_page(cursor)
-        return Page([mapping.field(one) for one in found.items], next=found.next)
+        return Page([self.with_holder(mapping.field(one)) for one in found.items], next=found.next)
 
     def _fields_page(self, cursor: str | None) -> Flow[Page[FieldDetails]]:
         found = yield from api.custom_fields(offset(cursor))
@@ -362,7 +368,8 @@ class UserApi(
         return _page(found.data, cursor, found.pagination)
 
     def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
-        return mapping.field((yield from api.create_custom_field(name, mapping.CREATED_TYPES[type])).data)
+        created = yield from api.create_custom_field(name, mapping.CREATED_TYPES[type])
+        return self.with_holder(mapping.field(created.data))
 
     @cached_property
     def _known_fields(self) -> dict[str, FieldDetails]:
@@ -373,7 +380,7 @@ class UserApi(
 
     def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
         """Read the contact, write the fields, the custom ones as a whole relation, and read again."""
-        texts, custom = split_changes(set, clear)
+        texts, custom = self.split_changes(set, clear)
         fields = {f.name.lower(): f for f in (yield from flows.gather(self._fields_page))} if custom else {}
         before = yield from self._told(contact_id, ("custom_fields",) if custom else ())
         if custom and not mapping.is_writable(before, "custom_fields"):
@@ -389,12 +396,12 @@ class UserApi(
         )
 
     def preview(self, contact: Contact, shape: Shape) -> Preview:
-        return mapping.preview(contact, shape)
+        return mapping.preview(contact, shape, self.fields)
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
         """Change contacts that exist, by id or identifier, and create the others; one scan finds the identifiers."""
         fields = self._known_fields
-        if {name for contact in contacts for name in contact.custom} - fields.keys():
+        if {name for contact in contacts for name in self.held_values(contact)} - fields.keys():
             yield from flows.gather(self._fields_page)
         present = yield from self._present([c.id for c in contacts if c.provider == self.name and c.id])
         outside_plan = [c for c in contacts if c.provider != self.name or c.id not in present]
@@ -435,7 +442,7 @@ class UserApi(
             # Ids are counted up in each workspace, so an id of one workspace is somebody else's in the next.
             reason = "the contact with this id has none of these identifiers; the id may be of another account"
             return _not_sent(contact.display_id, reason)
-        body = mapping.to_write(contact, before, fields, lists)
+        body = mapping.to_write(contact, self.held_values(contact), before, fields, lists)
         written = before
         if before is None:
             written = (yield from api.create_contact(body)).data
@@ -444,7 +451,7 @@ class UserApi(
         elif body:
             written = about_id((yield from api.update_contact(before.id, body)).data, before.id, provider=self.name)
         assert written is not None
-        return done(written.id, dropped_fields=mapping.lost_after_all(contact, before, body))
+        return done(written.id, dropped_fields=mapping.lost_after_all(contact, before, body, self.fields))
 
 
 def _not_sent(item: str, reason: str) -> Outcome:

@@ -20,7 +20,7 @@ from contacts_core.models import (
     Preview,
     Shape,
 )
-from contacts_core.provider import Fitting, constructor, day, fitted_value, json_text, moment
+from contacts_core.provider import Fitting, HeldFields, constructor, day, fitted_value, json_text, moment
 from contacts_user_api.payloads import ContactDetails, FieldDetails, ListDetails, Relation
 
 NAME = "user-api"
@@ -76,9 +76,9 @@ WRITABLE_EXTRAS = ("description", "website_url", "linkedin_slug", "is_starred")
 
 Fields = Mapping[str, FieldDetails]
 
-make_contact = constructor(Contact)
-make_address = constructor(Address)
-make_identifier = constructor(Identifier)
+make_contact = constructor(Contact, provider=NAME)
+make_address = constructor(Address, line1="", line2="", city="", region="", postal_code="", country="")
+make_identifier = constructor(Identifier, label="")
 
 
 # -- relations: not told is not empty
@@ -169,48 +169,69 @@ def contact(found: ContactDetails) -> Contact:
     came.
     """
     extra: dict[str, Any] = dict(found.unknown)
-    names = [name for name in SHARED_RELATIONS if not (is_readable(found, name) or untold(found, [name]))]
-    if names:
-        extra["unread"] = names
+    relations: dict[str, Relation] = {}
+    understood: dict[str, Relation] = {}
+    unread: list[str] = []
+    for name in SHARED_RELATIONS:
+        items: Relation | None = getattr(found, name)
+        understood[name] = list(filter(UNDERSTOOD[name], items)) if items else []
+        if items:
+            relations[name] = items
+        if (found.unknown.get(name) is not None) if items is None else len(understood[name]) < len(items):
+            unread.append(name)
+    if unread:
+        extra["unread"] = unread
     created = moment(found.created_at, extra, "created_at")
     updated = moment(found.updated_at, extra, "updated_at")
     extra.update((name, value) for name in EXTRAS if (value := getattr(found, name)) not in (None, []))
-    if relations := {name: items for name in SHARED_RELATIONS if (items := getattr(found, name))}:
+    if relations:
         extra["relations"] = relations
     if found.website_url:  # one copy of the vendor's pages shows addresses in angle brackets
         extra["website_url"] = found.website_url.strip("<>")
     return make_contact(
-        provider=NAME,
-        id=found.id,
-        identifiers=identifiers(found),
-        first_name=found.first_name or None,
-        last_name=found.last_name or None,
-        full_name=found.full_name or None,
-        address=_address(found.location) if found.location else None,
-        organization=_organization(found.companies or ()),
-        title=found.title or None,
-        lists=tuple(list_ids(found)) if is_readable(found, "lists") else None,
-        tags=tuple(each["tag"]["name"] for each in _understood(found, "tags")),
-        custom={_name(each): custom_value(each) for each in _understood(found, "custom_fields")},
-        created_at=created,
-        updated_at=updated,
-        extra=extra,
+        found.id,
+        _identifiers(understood["emails"], understood["phone_numbers"]),
+        found.first_name or None,
+        found.last_name or None,
+        found.full_name or None,
+        make_address(found.location) if found.location else None,
+        _organization(found.companies) if found.companies else None,
+        found.title or None,
+        None
+        if found.lists is None or "lists" in unread
+        else tuple([each["list"]["id"] for each in understood["lists"]]),
+        tuple([each["tag"]["name"] for each in understood["tags"]]),
+        {_name(each): custom_value(each) for each in understood["custom_fields"]},
+        created,
+        updated,
+        extra,
     )
 
 
 def identifiers(found: ContactDetails) -> tuple[Identifier, ...]:
     """Return the identifiers of a contact, the primary ones first."""
-    shown = [i for kind in RELATIONS for each in relation(found, kind) if (i := identifier(kind, each)).value]
-    return (*(i for i in shown if i.primary), *(i for i in shown if not i.primary))
+    return _identifiers(*(relation(found, kind) for kind in RELATIONS))
+
+
+def _identifiers(*relations: Relation) -> tuple[Identifier, ...]:
+    shown = [
+        i
+        for kind, items in zip(RELATIONS, relations, strict=True)
+        for each in items
+        if (i := identifier(kind, each)).value
+    ]
+    return tuple(sorted(shown, key=_is_further))
+
+
+def _is_further(each: Identifier) -> bool:
+    return not each.primary
 
 
 def identifier(kind: IdentifierKind, item: Mapping[str, Any]) -> Identifier:
     """Return an e-mail address or phone number of a relation."""
     name, value = RELATIONS[kind]
-    primary, code = bool(item.get("is_primary")), str(item.get("country_code") or "")
-    return make_identifier(
-        kind=kind, value=str(item.get(value) or ""), primary=primary, label="", key=name, country_code=code
-    )
+    code = str(item.get("country_code") or "")
+    return make_identifier(kind, str(item.get(value) or ""), bool(item.get("is_primary")), name, code)
 
 
 def relation(found: ContactDetails, kind: IdentifierKind) -> Relation:
@@ -221,10 +242,6 @@ def relation(found: ContactDetails, kind: IdentifierKind) -> Relation:
 def _understood(found: ContactDetails, name: str) -> Relation:
     items: Relation = getattr(found, name) or []
     return [item for item in items if _is_understood(name, item)]
-
-
-def _address(location: str) -> Address:
-    return make_address(line1="", line2="", city="", region="", postal_code="", country="", formatted=location)
 
 
 def _name(item: Mapping[str, Any]) -> str:
@@ -335,13 +352,19 @@ def _new_item(wanted: Identifier, *, primary: bool) -> dict[str, Any]:
     return item
 
 
-def preview(contact: Contact, shape: Shape) -> Preview:
-    """Return what a workspace holds of a contact. One that has an id of a workspace is taken to exist there."""
+def preview(contact: Contact, shape: Shape, fields: HeldFields) -> Preview:
+    """Return what a workspace holds of a contact. One that has an id of a workspace is taken to exist there.
+
+    Args:
+        contact: The contact.
+        shape: The custom fields of the workspace.
+        fields: What of a contact they hold.
+    """
     own = contact.provider == NAME
     fitting = Fitting(contact)
     fitting.keep_identifiers(lambda each: _problem(each, own=own))
     if not own:
-        for name in ("organization", "tags"):
+        for name in [each for each in ("organization", "tags") if each not in fields]:
             fitting.drop(name, LossCode.NO_PLACE, "it is a record of its own, which cannot be written with a contact")
         fitting.drop("extra", LossCode.NO_PLACE)
     text = _location(contact.address) if contact.address else ""
@@ -350,6 +373,7 @@ def preview(contact: Contact, shape: Shape) -> Preview:
             fitting.drop(part, LossCode.RESPELLED, "the address is one text")
     if text:
         fitting.set("address.formatted", text)
+    fitting.fit_mapped(fields, shape, fitted_value)
     fitting.fit_custom(shape, fitted_value)
     first, last = fitting.get("first_name"), fitting.get("last_name")
     if fitting.get("full_name") and (first or last) and fitting.get("full_name") != _joined(first, last):
@@ -387,12 +411,17 @@ def _problem(identifier: Identifier, *, own: bool) -> tuple[LossCode, str] | Non
 
 
 def to_write(
-    contact: Contact, present: ContactDetails | None, field_ids: Mapping[str, FieldDetails], lists: Sequence[str]
+    contact: Contact,
+    values: Mapping[str, CustomValue],
+    present: ContactDetails | None,
+    field_ids: Mapping[str, FieldDetails],
+    lists: Sequence[str],
 ) -> dict[str, Any]:
     """Return the body that creates a contact that fits, from `preview`, or changes it if it is present.
 
     Args:
         contact: The contact.
+        values: Its custom values by name, those included that hold fields of `Contact`.
         present: What is there of it; None if it is new.
         field_ids: The custom fields by name.
         lists: Ids of lists to put it on.
@@ -411,7 +440,7 @@ def to_write(
     on_lists = list_ids(present) if present else []
     if set(lists) - set(on_lists):
         body["lists"] = list(dict.fromkeys([*on_lists, *lists]))
-    custom = [written(field_ids[name], value) for name, value in contact.custom.items() if name in field_ids]
+    custom = [written(field_ids[name], value) for name, value in values.items() if name in field_ids]
     if custom:
         understood = _understood(present, "custom_fields") if present else []
         kept = [{"id": each["id"], "value": _plain(each)} for each in understood]
@@ -419,10 +448,12 @@ def to_write(
     return body
 
 
-def lost_after_all(contact: Contact, present: ContactDetails | None, body: Mapping[str, Any]) -> set[str]:
+def lost_after_all(
+    contact: Contact, present: ContactDetails | None, body: Mapping[str, Any], fields: HeldFields
+) -> set[str]:
     """Return what is not written although `preview` could not know: whether the contact exists."""
     if present is None and contact.provider == NAME:  # an id of another workspace
-        names = {name for name in ("organization", "tags") if getattr(contact, name)}
+        names = {name for name in ("organization", "tags") if getattr(contact, name) and name not in fields}
         return names | {f"extra.{name}" for name in contact.extra if name not in body}
     if present is not None and contact.full_name and not (contact.first_name or contact.last_name):
         return {"full_name"}  # written as the first name of a new contact only

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
+import typer.main
+import typer.testing
 from typer.testing import CliRunner
 
 from contacts_core.cli import prompts
@@ -12,6 +15,14 @@ from contacts_core.cli.app import app
 from contacts_core.config import plugins
 from tests.cli import fake_provider
 from tests.cli.fake_provider import Plugin, Ran, Run, Vendor
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_made_once() -> Iterator[None]:
+    """Make the commands once and not for each call, as a process of the command does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.testing, "_get_command", cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ import keyring
 import keyring.backend
 import pytest
 import typer
+import typer.main
+import typer.testing
 
 from contacts_core.cli import completion
 from contacts_core.cli.output import Exit
@@ -439,4 +441,5 @@ def test_what_cannot_be_known_is_not_offered_and_prints_nothing(
 
 def test_the_shell_is_told_what_to_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    monkeypatch.setattr(typer.testing, "_get_command", typer.main.get_command)  # it is read when the command is made
     assert "_CONTACTS_COMPLETE" in run("--show-completion", "bash").out

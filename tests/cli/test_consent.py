@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from contacts_core.cli.output import Exit
+from contacts_core.emulator import Running, Sandbox, running
+from contacts_sendgrid.emulator import SendGridEmulator
 from tests.cli.fake_provider import Run, Vendor
 
 JANE = "jane@example.com"
@@ -150,4 +153,67 @@ def test_what_a_provider_cannot_do_is_refused(run: Run, vendor: Vendor) -> None:
 
 def test_help_names_the_commands(run: Run) -> None:
     shown = run("consent", "--help").out
-    assert all(name in shown for name in ("show", "export", "write"))
+    assert all(name in shown for name in ("show", "export", "write", "lift"))
+
+
+@pytest.fixture
+def sendgrid() -> Iterator[Running]:
+    """An account with somebody who unsubscribed and whose address bounces."""
+    with running(Sandbox([SendGridEmulator], contacts=1)) as served:
+        emulator = served.sandbox.emulators["sendgrid"]
+        assert isinstance(emulator, SendGridEmulator)
+        emulator.suppressions.unsubscribes |= {JANE: 1_700_000_000, "joe@example.com": 1_700_000_000}
+        emulator.suppressions.record("bounces", JANE, 1_700_000_000)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in served.settings("sendgrid").items():
+                patch.setenv(f"SENDGRID_{name.upper()}", str(value))
+            yield served
+
+
+def standing(run: Run) -> list[str]:
+    return sorted(
+        f"{each['identifier']['value']} {each['reason']}" for each in run("consent", "sendgrid", "--json").json
+    )
+
+
+def test_a_suppression_is_lifted_after_asking(run: Run, sendgrid: Running) -> None:
+    arguments = ("consent", "lift", "sendgrid", "--email", JANE, "--evidence", "her mail of 3 May")
+    before = standing(run)
+    refused = run(*arguments, types="n\n")
+    assert refused.code == Exit.REFUSED
+    assert "lift 1 suppression(s)" in refused.err
+    assert f"unsubscribe, email email:{JANE}" in refused.err
+    assert f"stays suppressed, unless --reason names it: bounce, email email:{JANE}" in refused.err
+    assert run(*arguments).code == Exit.REFUSED
+    assert standing(run) == before
+
+    lifted = run(*arguments, "--yes")
+    assert lifted.code == Exit.DONE, lifted.err
+    assert "jane" not in lifted.out + lifted.err
+    assert standing(run) == [f"{JANE} bounce", "joe@example.com unsubscribe"]
+    again = run(*arguments, "--yes", "--json").json
+    assert again["absent"] == [JANE]
+    assert run(*arguments, "--reason", "bounce", "--yes").code == Exit.DONE
+    assert standing(run) == ["joe@example.com unsubscribe"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ((), "name one person"),
+        (("--email", JANE, "--email", "joe@example.com", "--evidence", "x"), "one at a time"),
+        (("--email", JANE), "--evidence"),
+        (("--email", JANE, "--evidence", "  "), "--evidence"),
+        (("--email", JANE, "--evidence", "x", "--reason", "tired"), "--reason is one of"),
+    ],
+)
+def test_wrong_usage_lifts_nothing(run: Run, sendgrid: Running, arguments: tuple[str, ...], what: str) -> None:
+    before = standing(run)
+    refused = run("consent", "lift", "sendgrid", "--yes", *arguments)
+    assert refused.code == Exit.USAGE
+    assert what in " ".join(refused.err.split())
+    assert standing(run) == before
+
+
+def test_a_file_lifts_nothing(run: Run) -> None:
+    assert "cannot lift" in run("consent", "lift", "local", "--email", JANE, "--evidence", "x", "--yes").err

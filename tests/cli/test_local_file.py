@@ -55,7 +55,12 @@ def test_it_is_checked_and_shown_as_any_other(run: Run, tmp_path: Path, monkeypa
     assert checked.code == Exit.DONE
     assert {each["allowed"] for each in checked.json} == {"yes", "not known"}
     (shown,) = (each for each in run("providers", "--json").json["providers"] if each["name"] == "local")
-    assert {name for name, how in shown["capabilities"].items() if how != "yes"} == {"ErasesMailData", "QueuesJobs"}
+    assert {name for name, how in shown["capabilities"].items() if how != "yes"} == {
+        "LiftsSuppressions",
+        "CreatesConsentScopes",
+        "ErasesMailData",
+        "QueuesJobs",
+    }
     assert not [each for each in run("accounts", "--json").json["accounts"] if each["provider"] == "local"]
     monkeypatch.setenv("CONTACTS_LOCAL_FILE", str(tmp_path / "other.db"))
     (account,) = (each for each in run("accounts", "--json").json["accounts"] if each["provider"] == "local")

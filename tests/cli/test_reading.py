@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from contacts_core import Contacts, FieldDefinition, FieldType
 from contacts_core.cli import output
 from contacts_core.cli.commands import read as reading
 from contacts_core.cli.output import Exit
@@ -292,3 +293,14 @@ def test_lists_go_by_name_and_an_unknown_one_is_an_error(run: Run, vendor: Vendo
         done = run(*command)
         assert (done.code, done.out) == (Exit.USAGE, "")
         assert "there is no list" in done.err
+
+
+def test_a_custom_field_that_holds_another_field_is_shown_and_searched_as_such(
+    run: Run, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = FieldDefinition("acme", "f1", "town", FieldType.TEXT, contact_field="address.city")
+    monkeypatch.setattr(Contacts, "custom_fields", lambda _: [town])
+    assert "holds address.city" in run("fields", "acme").out
+    assert run("fields", "acme", "--json").json[0]["contact_field"] == "address.city"
+    done = run("search", "acme", "--where", "custom.town=X", "--scan")
+    assert "contacts have custom.town as address.city" in done.err

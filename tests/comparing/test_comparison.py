@@ -391,3 +391,27 @@ def test_it_works_asynchronously_and_with_a_stream_of_contacts() -> None:
             assert (await check_async(new, new)).is_complete()
 
     asyncio.run(run())
+
+
+def test_a_value_that_is_there_as_it_was_given_is_no_difference_although_a_write_would_change_it() -> None:
+    moment = datetime(2024, 1, 1, 9, 30, tzinfo=UTC)
+    old = filled(person(1, custom={"day": moment}), person(2, custom={"day": moment}))
+    new = filled(person(1, custom={"day": moment}), person(2, custom={"day": date(2024, 1, 2)}), provider=Narrow)
+    new.store.fields["day"] = FieldType.DATE
+    assert [(each.status, each.differences) for each in compared(old, new).rows()] == [
+        (EQUAL, ()),
+        (DIFFERENT, ("custom.day",)),
+    ]
+
+
+def test_names_that_a_vendor_keeps_for_itself_are_not_created() -> None:
+    @frozen(kw_only=True)
+    class Reserving(Narrow):
+        name = "narrow"
+        reserved_field_names: ClassVar[tuple[str, ...]] = ("city",)
+        store: Store = field(factory=Store, repr=False)
+
+    old = filled(person(1, custom={"City": "Berlin", "plan": "x"}))
+    found = compared(old, filled(provider=Reserving), create_fields=True)
+    assert [each.name for each in found.new_fields] == ["plan"]
+    assert [each.name for each in found.losses.rows] == ["NO_FIELD:custom.City"]

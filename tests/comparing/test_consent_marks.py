@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contacts_core.errors import InvalidInput
@@ -114,6 +114,7 @@ entries = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(entries, min_size=1, max_size=4, unique_by=lambda each: each.about))
 def test_what_a_field_was_given_is_read_back(said: list[Consent]) -> None:
     marked = FIELD.marked(CONTACT, said)

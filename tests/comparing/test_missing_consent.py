@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 from attrs import evolve, frozen
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contacts_bird import Bird
@@ -92,6 +92,7 @@ def refusals(statements: list[Consent]) -> list[Consent]:
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)
+@settings(deadline=None, max_examples=50)
 @given(one=several, other=several)
 def test_a_second_comparison_finds_nothing_and_nobody_who_refused_is_mailable(
     source: Account, target: Account, one: list[Consent], other: list[Consent]
@@ -176,7 +177,17 @@ def test_a_vendor_that_notes_bounces_by_itself_holds_them_with_the_same_effect()
     assert compared([unsubscribed], [bounced], facts) == []
 
 
+def test_a_block_at_the_target_is_no_unsubscribe() -> None:
+    unsubscribed = Consent(JANE, Channel.EMAIL, REVOKED, reason=ConsentReason.UNSUBSCRIBE, at=DAY)
+    blocked = Consent(JANE, Channel.EMAIL, REVOKED, reason=ConsentReason.BLOCK, at=NOW)
+    assert compared([unsubscribed], [blocked], ACCOUNTS["sendgrid"].facts) == [unsubscribed]
+    assert compared([unsubscribed], [blocked], ACCOUNTS["local"].facts) == [unsubscribed]
+    assert compared([unsubscribed, blocked], [unsubscribed], ACCOUNTS["sendgrid"].facts) == []
+    assert compared([unsubscribed], [unsubscribed, blocked], ACCOUNTS["local"].facts) == []
+
+
 @pytest.mark.parametrize("text", ["field:Consent", "tag:unsubscribed"])
+@settings(deadline=None, max_examples=50)
 @given(found=several)
 def test_a_place_on_contacts_holds_refusals_like_a_vendor(text: str, found: list[Consent]) -> None:
     facts = ConsentPlace.parse(text).facts

@@ -68,6 +68,13 @@ def test_every_field_must_be_given() -> None:
         build(1)
 
 
+def test_fields_that_are_always_the_same_are_given_once() -> None:
+    alone = constructor(Pair, right="always")
+    assert (alone(1), alone(left=2)) == (Pair(1, "always"), Pair(2, "always"))
+    with pytest.raises(TypeError):
+        alone(1, "x")
+
+
 def test_instances_do_not_share_their_state() -> None:
     one, two = build(1, "x"), build(2, "y")
     assert (one.left, two.left) == (1, 2)

@@ -23,6 +23,7 @@ from contacts_core.provider import (
     FindsContacts,
     GetsContacts,
     LiftsSuppressions,
+    MapsFields,
     Provider,
     QueuesJobs,
     ReadsConsent,
@@ -47,6 +48,7 @@ OF_ALL = {
 OF_ONE = {
     "delete_batch_size": {DeletesContacts},
     "residual_data": {DeletesContacts},
+    "deletes_consent": {DeletesContacts},
     "member_batch_size": {AddsToLists, RemovesFromLists},
     "find_batch_size": {FindsContacts},
     "find_kinds": {FindsContacts},
@@ -59,11 +61,13 @@ OF_ONE = {
     "changeable_fields": {ChangesContacts},
     "clearable_fields": {ChangesContacts},
     "fields_defined_first": {UpsertsContacts},
+    "mappable_fields": {MapsFields},
+    "usual_fields": {MapsFields},
     "list_name_lengths": {CreatesLists},
     "field_name_lengths": {CreatesCustomFields},
-    "reserved_field_names": {CreatesCustomFields},
     "field_name_pattern": {CreatesCustomFields},
     "field_types": {CreatesCustomFields},
+    "reserved_field_names": {CreatesCustomFields},
     "poll_interval": {QueuesJobs},
     "consent_page_size": {ReadsConsent},
     "consent_find_batch_size": {FindsConsent},
@@ -82,7 +86,7 @@ OF_ONE = {
     "scope_name_lengths": {CreatesConsentScopes},
     "mail_data_batch_size": {ErasesMailData},
 }
-CLASSES: tuple[type[Provider], ...] = (*CAPABILITIES, ExportsFiles)
+CLASSES: tuple[type[Provider], ...] = (*CAPABILITIES, ExportsFiles, MapsFields)
 
 
 def facts(cls: type[Provider]) -> set[str]:

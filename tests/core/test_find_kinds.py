@@ -146,7 +146,8 @@ def test_what_is_verified_by_a_scan_is_verified_at_once() -> None:
     with Contacts(Reader(shelf=shelf)) as client:
         for people, whole in (([email("jane")], False), ([PHONE], True)):
             plan = plan_erasure(people, [client])
-            view = AccountView(plan, plan.accounts[0])
+            (stage,) = plan.accounts[0].stages(kind_of(plan.kind))
+            view = AccountView(plan, plan.accounts[0], stage)
             assert verification.reads_all(view, client.provider, "find") is whole
             assert verification.reads_all(view, client.provider, "get")
 

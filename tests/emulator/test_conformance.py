@@ -188,6 +188,11 @@ def test_every_endpoint_is_as_documented(name: str, serve: Serve) -> None:
     assert len(vendor.exchanges) > len(documented)
 
 
+@pytest.mark.parametrize("name", ["sendgrid", "bird", "user-api"])
+def test_the_documents_are_valid(name: str) -> None:
+    Conformance.for_vendor(name).check_documents()
+
+
 def test_deviations_have_names_and_reasons() -> None:
     names = [deviation.name for deviation in DEVIATIONS]
     assert len(names) == len(set(names))

@@ -23,7 +23,11 @@ from contacts_core.testing.memory import MemoryProvider, Store
 
 PACKAGE = Path(contacts_core.__file__).parent
 # The public functions that make a plan of one kind, and what the adversary expects of each.
-NAMED_IN = {PACKAGE / "plans" / "planning" / "api.py", PACKAGE / "testing" / "adversary_plan_contract.py"}
+NAMED_IN = {
+    PACKAGE / "plans" / "planning" / "undo.py",
+    PACKAGE / "plans" / "planning" / "api.py",
+    PACKAGE / "testing" / "adversary_plan_contract.py",
+}
 NAMING = re.compile(rf"kind (==|is|in) .*\"({'|'.join(KINDS)})\"|kinds\.({'|'.join(KINDS).replace('-', '_')})")
 
 

@@ -4,63 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Any
 
 import httpx
 import pytest
 
 from contacts_carddav import CardDav
 from contacts_core.client import Contacts
-from contacts_core.errors import ContactsError, Interrupted
-from contacts_core.http.blocking import BlockingTransport
-from contacts_core.models import Contact, Identifier, Outcome, OutcomeState
+from contacts_core.models import Contact, Identifier, Outcome
+from contacts_core.testing import WIRE_FAULTS, FaultyTransport, attempt, misjudged
 from tests.providers.dav_servers import NO_TLS, Account, Radicale
 from tests.providers.test_carddav_servers import card
 
 JANE, HOME = Identifier.email("jane@example.com"), Identifier.email("home@example.com")
 JOHN = Identifier.email("john@example.com")
-WRITES = {"PUT", "DELETE"}
+WRITES = {"PUT", "DELETE"}  # POST only reads there
 
 
-class Faults(httpx.BaseTransport):
-    """Passes requests to the server; something happens to the writes, from one of them on."""
-
-    def __init__(self, fault: str, first: int, times: int) -> None:
-        self._inner = httpx.HTTPTransport(verify=NO_TLS)
-        self.fault, self.first, self.times = fault, first, times
-        self.writes = self.struck = 0
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if request.method not in WRITES:
-            return self._inner.handle_request(request)
-        self.writes += 1
-        if not self.first < self.writes <= self.first + self.times:
-            return self._inner.handle_request(request)
-        self.struck += 1
-        if self.fault in {"cut", "error-after", "web-page-after"}:
-            self._inner.handle_request(request).read()
-        return self._answer(request)
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        match self.fault:
-            case "cut" | "unreachable":
-                raise httpx.ReadError("the connection was cut", request=request)
-            case "unavailable":
-                return httpx.Response(503)
-            case "rate-limit":
-                return httpx.Response(429, headers={"Retry-After": "1"})
-            case "error-after":
-                return httpx.Response(500)
-            case "web-page" | "web-page-after":
-                return httpx.Response(200, html="<!doctype html><title>Log in</title>")
-            case _:
-                raise AssertionError(self.fault)
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-FAULTS = ("cut", "unreachable", "unavailable", "rate-limit", "error-after", "web-page", "web-page-after")
 Act = Callable[[Contacts[CardDav]], Outcome]
 Stored = dict[str, tuple[str | None, frozenset[str]]]  # of each contact, by id: its title and its addresses
 ACTS: dict[str, tuple[Act, Callable[[Stored], bool]]] = {
@@ -102,30 +61,17 @@ def stored(account: Account) -> Stored:
 
 
 @pytest.mark.parametrize("times", [1, 99])
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", WIRE_FAULTS)
 @pytest.mark.parametrize("act", ACTS)
 def test_what_is_told_of_a_write_is_so(account: Account, act: str, fault: str, times: int) -> None:
     perform, is_done = ACTS[act]
     before = stored(account)
-    faults = Faults(fault, 0, times)
-    told: Any
-    with httpx.Client(transport=faults) as http:
-        provider = account.provider()
-        client = Contacts(provider, transport=BlockingTransport(provider, http, sleep=lambda _: None))
-        try:
-            told = perform(client)
-        except ContactsError as error:
-            told = error
+    faults = FaultyTransport(fault, times=times, methods=WRITES, verify=NO_TLS)
+    told = attempt(account.provider(), faults, perform)
     after = stored(account)
     assert faults.struck
     assert {id: each for id, each in after.items() if id == "u-2"} == {"u-2": before["u-2"]}, "others stay"
     assert len(after) <= len(before) + (act == "create"), "nobody is created twice"
-    if isinstance(told, Outcome) and told.state is OutcomeState.DONE:
-        assert is_done(after), told
-    elif isinstance(told, Outcome):
-        assert not (told.state is OutcomeState.FAILED and is_done(after)), told
-    else:
-        unclear = told.unclear or isinstance(told, Interrupted)
-        assert unclear or not is_done(after), repr(told)
+    assert misjudged(told, done=is_done(after), begun=is_done(after)) == ""
     if times == 1 and fault in {"cut", "unreachable", "unavailable", "rate-limit"} and act != "create":
         assert is_done(after), f"a write that may be repeated outlasts one fault: {told!r}"

@@ -20,12 +20,14 @@ from contacts_core import (
     Coverage,
     Identifier,
     JobState,
+    Outcome,
     OutcomeState,
     connect,
     errors,
     merge_consent,
 )
 from contacts_core.emulator import Running
+from contacts_core.provider import Flow, done
 from contacts_local import Local
 from contacts_sendgrid.emulator import SendGridEmulator
 from tests.providers.test_on_emulators import account, requests
@@ -51,6 +53,11 @@ def told(statements: Iterable[Consent]) -> set[tuple[str, str, str, str]]:
         (each.identifier.value, each.state.value, each.reason.value if each.reason else "", each.scope)
         for each in statements
     }
+
+
+def accepted() -> Flow[Outcome]:
+    yield from ()
+    return done("jane@example.com")
 
 
 class TestSendGrid:
@@ -183,6 +190,59 @@ class TestSendGrid:
             assert set(outcome.confirmed) == {"jane@example.com", "joe@example.com"}
             assert [each.item for each in outcome.failed] == ["jane@example.com"]
             assert "a statement that counts more is revoked" in outcome.failed[0].reason
+
+    @pytest.mark.parametrize("reason", [each for each in ConsentReason if each is not ConsentReason.MANUAL])
+    def test_only_the_suppression_of_the_reason_that_is_named_is_lifted(self, reason: ConsentReason) -> None:
+        with account("sendgrid") as (client, served):
+            suppressions = sendgrid_of(served).suppressions
+            suppressions.add_group("News", "News").members |= {"jane@example.com": 1, "joe@example.com": 1}
+            suppressions.unsubscribes |= {"jane@example.com": 1, "joe@example.com": 1}
+            for name in ("bounces", "blocks", "invalid_emails", "spam_reports"):
+                suppressions.record(name, "jane@example.com", 1)
+                suppressions.record(name, "joe@example.com", 1)
+            before = told(client.consent())
+            outcome = client.lift_suppression(JANE, evidence="her mail of 3 May", reasons=[reason])
+            assert outcome.confirmed == ("jane@example.com",)
+            assert before - told(client.consent()) == {("jane@example.com", "revoked", reason.value, "")}
+            deletions = [each for each in requests() if each.startswith("DELETE")]
+            assert len(deletions) == 1
+
+    def test_the_suppression_of_a_group_is_lifted_by_its_name(self) -> None:
+        with account("sendgrid") as (client, served):
+            suppressions = sendgrid_of(served).suppressions
+            suppressions.add_group("News", "News").members |= {"jane@example.com": 1}
+            suppressions.add_group("Offers", "Offers").members |= {"jane@example.com": 1}
+            suppressions.unsubscribes["jane@example.com"] = 1
+            assert client.lift_suppression(JANE, evidence="form", scope="News").confirmed == ("jane@example.com",)
+            assert {each[3] for each in told(client.consent())} == {"", "Offers"}
+            assert client.lift_suppression(JANE, evidence="form", scope="News").absent == ("jane@example.com",)
+
+    def test_what_is_still_shown_is_not_called_lifted(self) -> None:
+        with account("sendgrid") as (client, served), pytest.MonkeyPatch.context() as patch:
+            sendgrid_of(served).suppressions.unsubscribes["jane@example.com"] = 1
+            patch.setattr(type(client.provider), "lift_suppression", lambda *_: accepted())
+            outcome = client.lift_suppression(JANE, evidence="form")
+            assert outcome.state is OutcomeState.FAILED
+            assert "still shows the suppression" in outcome.failed[0].reason
+
+    def test_an_address_that_cannot_be_looked_up_is_not_lifted(self) -> None:
+        with account("sendgrid") as (client, _):
+            with pytest.raises(errors.InvalidInput, match="not sent"):
+                client.lift_suppression(PHONE, evidence="form")
+            assert requests() == []
+
+    def test_groups_are_created_by_name_and_once(self) -> None:
+        with account("sendgrid") as (client, served):
+            groups = sendgrid_of(served).suppressions.groups
+            groups.clear()
+            assert client.ensure_consent_scopes(["News", "Surveys", "News"]) == ("News", "Surveys")
+            assert client.ensure_consent_scopes(["Surveys", "Tips"]) == ("Tips",)
+            created = [(each.name, each.is_default) for each in groups.values()]
+            assert created == [("News", False), ("Surveys", False), ("Tips", False)]
+            for name in ("", " ", "x" * 31):
+                with pytest.raises(errors.InvalidInput, match="1 to 30 characters"):
+                    client.ensure_consent_scopes(["Fine", name])
+            assert len(groups) == 3
 
     def test_a_vendor_that_resubscribes_on_upsert_is_seen_by_a_look_up(self) -> None:
         with account("sendgrid") as (client, served):
@@ -325,7 +385,7 @@ class TestBird:
             def fails(part: Any) -> Any:
                 left[0] -= 1
                 if left[0] < 0:
-                    raise errors.AuthenticationFailed("no key")
+                    raise errors.Unauthenticated("no key")
                 return (yield from write(part))
 
             with pytest.MonkeyPatch.context() as patch:
@@ -334,7 +394,16 @@ class TestBird:
                     client.write_consent(statements, accept=["DATE_LOST"])
             assert raised.value.outcome.succeeded_count == answered
             assert len(raised.value.unsent) + len(raised.value.uncertain) == 3 - answered
-            assert served.sandbox.emulators["bird"].truth().__len__() == answered
+            assert len(served.sandbox.emulators["bird"].truth()) == answered
+
+    def test_lifting_grants_consent_for_the_whole_contact(self) -> None:
+        with account("bird") as (client, _):
+            client.upsert_contacts([Contact(identifiers=(JANE, JOE))])
+            client.write_consent([revoked()])
+            assert client.lift_suppression(JANE, evidence="her mail of 3 May").confirmed == ("jane@example.com",)
+            states = {each.state for said in client.find_consent([JANE, JOE]).values() for each in said}
+            assert states == {GRANTED}
+            assert client.lift_suppression(JANE, evidence="again").absent == ("jane@example.com",)
 
     def test_a_file_of_contacts_subscribes_nobody(self) -> None:
         with account("bird") as (client, _):

@@ -436,9 +436,9 @@ class TestTheRecordOfJaneSmith:
 
     def test_she_can_be_written_back_and_moved(self) -> None:
         jane = self.jane()
-        preview = mapping.preview(evolve(jane, provider="", id=""), Shape(fields=()))
+        preview = mapping.preview(evolve(jane, provider="", id=""), Shape(fields=()), {})
         assert preview.written is not None
-        assert mapping.to_write(preview.written, {})["phone_number_id"] == "+15551234567"
+        assert mapping.to_write(preview.written, {}, {})["phone_number_id"] == "+15551234567"
         lost = {each.field for each in preview.losses}
         assert {"organization", "title", "tags", "address.formatted", "custom.Lead Score", "extra.notes"} <= lost
 

@@ -49,7 +49,7 @@ def losses(preview: Preview) -> dict[str, str]:
 class TestSendGridFiles:
     def row(self, **values: str) -> Contact:
         values = {"CONTACT_ID": "c1", **values}
-        (contact,) = sendgrid.Reader.of(FIELDS).csv(HEADER)([[values.get(name, "") for name in HEADER]])
+        (contact,) = sendgrid.Reader.of(FIELDS, {}).csv(HEADER)([[values.get(name, "") for name in HEADER]])
         return contact
 
     def test_values_take_the_type_of_their_field(self) -> None:
@@ -109,9 +109,11 @@ class TestSendGridWriting:
             address=Address(line1="1 Road", city="Town", formatted="1 Road, Town"),
             custom={"SCORE": 5, "renewal": date(2025, 1, 2), "plan": True, "odd": ("a", "b"), "none": 1},
         )
-        preview = sendgrid.preview(contact, SENDGRID)
+        preview = sendgrid.preview(contact, SENDGRID, {})
         assert preview.written is not None
-        assert sendgrid.to_write(preview.written, {each.name: each.id for each in FIELDS.custom_fields or ()}) == {
+        assert sendgrid.to_write(
+            preview.written, preview.written.custom, {each.name: each.id for each in FIELDS.custom_fields or ()}
+        ) == {
             "email": "first@example.com",
             "alternate_emails": ["second@example.com"],
             "phone_number_id": "+12025550143",
@@ -132,21 +134,23 @@ class TestSendGridWriting:
 
     def test_a_custom_field_without_a_value_is_named_because_null_is_refused(self) -> None:
         jane = Contact(identifiers=(Identifier.email("jane@example.com"),), custom={"score": None})
-        preview = sendgrid.preview(jane, SENDGRID)
+        preview = sendgrid.preview(jane, SENDGRID, {})
         assert preview.written is not None
-        assert sendgrid.to_write(preview.written, {"score": "e1_N"}) == {"email": "jane@example.com"}
+        assert sendgrid.to_write(preview.written, preview.written.custom, {"score": "e1_N"}) == {
+            "email": "jane@example.com"
+        }
         assert losses(preview) == {"custom.score": "REFUSED"}
 
     def test_own_contacts_go_back_as_they_are_stored(self) -> None:
         own = Contact(provider="sendgrid", id="1", identifiers=(Identifier.phone("15555555555"),), extra={"line": "x"})
-        assert losses(sendgrid.preview(own, SENDGRID)) == {}
-        assert sendgrid.to_write(own, {}) == {"phone_number_id": "15555555555", "line": "x"}
+        assert losses(sendgrid.preview(own, SENDGRID, {})) == {}
+        assert sendgrid.to_write(own, {}, {}) == {"phone_number_id": "15555555555", "line": "x"}
 
     def test_at_most_five_alternates(self) -> None:
         many = Contact(identifiers=tuple(Identifier.email(f"p{n}@example.com") for n in range(8)))
-        preview = sendgrid.preview(many, SENDGRID)
+        preview = sendgrid.preview(many, SENDGRID, {})
         assert preview.written is not None
-        assert len(sendgrid.to_write(preview.written, {})["alternate_emails"]) == 5
+        assert len(sendgrid.to_write(preview.written, preview.written.custom, {})["alternate_emails"]) == 5
         assert losses(preview) == {"email": "TOO_MANY"}
 
     @pytest.mark.parametrize(
@@ -212,7 +216,7 @@ class TestBird:
             {"key": "emailaddress", "value": "a@example.com"},
             {"key": "k", "value": "v"},
         ]
-        written = bird.attributes(preview.written)
+        written = bird.attributes(preview.written, preview.written.custom)
         assert written == {"firstName": "A", "day": "2025-01-02", "several": ["a"], "n": None}
         assert losses(preview) == {
             "external_id": "NO_PLACE",
@@ -228,7 +232,7 @@ class TestBird:
         contact = Contact(full_name="A", custom=dict.fromkeys((*names[:3], "EmailAddress"), value))
         preview = bird.preview(contact, shape, KEYS)
         assert preview.written is not None
-        assert bird.attributes(preview.written) == {"displayName": "A"}
+        assert bird.attributes(preview.written, preview.written.custom) == {"displayName": "A"}
         assert losses(preview) == {f"custom.{name}": "READ_ONLY" for name in contact.custom}
 
     def test_names_are_cut_to_what_bird_takes(self) -> None:
@@ -262,11 +266,11 @@ class TestUserApi:
         )
         field = UserApiField(id="f3", name="Score", field_type="NUMERIC")
         preview = user_api.preview(
-            Contact(first_name="A", custom={"score": 2, "none": 3}), Shape(fields=(user_api.field(field),))
+            Contact(first_name="A", custom={"score": 2, "none": 3}), Shape(fields=(user_api.field(field),)), {}
         )
         assert preview.written is not None
         assert losses(preview) == {"custom.none": "NO_FIELD", "custom.score": "RESPELLED"}
-        body = user_api.to_write(preview.written, present, {"Score": field}, [])
+        body = user_api.to_write(preview.written, preview.written.custom, present, {"Score": field}, [])
         assert body["custom_fields"] == [
             {"id": "f1", "value": "o1"},
             {"id": "f2", "value": ["o2", "bare"]},
@@ -284,9 +288,9 @@ class TestUserApi:
 
     def test_an_address_becomes_one_text(self) -> None:
         contact = Contact(first_name="A", address=Address(line1="1 Road", city="Town", country="UK"))
-        preview = user_api.preview(contact, Shape())
+        preview = user_api.preview(contact, Shape(), {})
         assert preview.written is not None
-        assert user_api.to_write(preview.written, None, {}, [])["location"] == "1 Road, Town, UK"
+        assert user_api.to_write(preview.written, {}, None, {}, [])["location"] == "1 Road, Town, UK"
 
     def test_the_active_company_is_the_organization(self) -> None:
         companies = [{"id": "1", "name": "Old", "is_active": False}, {"id": "2", "name": "New", "is_active": True}]
@@ -302,5 +306,5 @@ class TestUserApi:
 
 @given(st.text(), st.sampled_from(list(FieldType)))
 def test_no_cell_breaks_an_export(text: str, type_: FieldType) -> None:
-    value = sendgrid.typed(type_, text)
+    value = sendgrid.cell_reader(type_)(text)
     assert value == text or type_ in {FieldType.NUMBER, FieldType.DATE}

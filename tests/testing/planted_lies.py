@@ -801,6 +801,18 @@ class ForgetsScopes(_Scoped):
         return []
 
 
+class DeletesConsentUnsaid(MemoryProvider):
+    def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
+        identifiers = {each for id in ids if id in self.store.contacts for each in self.store.contacts[id].identifiers}
+        for statement in [each for each in self.store.consent if each.identifier in identifiers]:
+            del self.store.consent[statement]
+        return (yield from super().delete_contacts(ids))
+
+
+class KeepsConsentUnsaid(MemoryProvider):
+    deletes_consent = True
+
+
 class ErasesNoMailData(MemoryProvider, ErasesMailData):
     def erase_mail_data(self, identifiers: Sequence[Identifier]) -> Flow[Outcome]:
         yield from ()

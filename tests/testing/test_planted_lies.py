@@ -111,6 +111,8 @@ OVER: dict[type[Provider], str] = {
     planted.LiftsThoseOfOthers: "a_suppression_is_lifted_and_nobody_elses",
     planted.LiftsAllScopes: "a_scope_stays_suppressed_when_everything_is_lifted",
     planted.ForgetsScopes: "a_scope_is_created_once",
+    planted.DeletesConsentUnsaid: "consent_is_deleted_with_a_contact_or_outlasts_it_as_the_provider_says",
+    planted.KeepsConsentUnsaid: "consent_is_deleted_with_a_contact_or_outlasts_it_as_the_provider_says",
     planted.ErasesNoMailData: "mail_data_is_erased_address_by_address",
     planted.GivesUpAtOnce: "faults_strike_a_removal_from_a_list",
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from contacts_core.cli.commands.plan import Accounts, Follow
+from contacts_core.cli.commands.plan import Accounts, Follow, announce_scans
 from contacts_core.cli.options import (
     AnonymousIds,
     Emails,
@@ -50,8 +50,6 @@ def access(
     from contacts_core.access import access_report
     from contacts_core.cli import output
     from contacts_core.cli.prompts import leave
-    from contacts_core.config.accounts import open_provider
-    from contacts_core.operations.reading import scans
     from contacts_core.plans import IdentifierExpansion
 
     wanted = identifiers(email, phone, external_id, anonymous_id)
@@ -61,9 +59,7 @@ def access(
         expansion = IdentifierExpansion(follow)
     except ValueError:
         raise typer.BadParameter("--follow is no, once or all") from None
-    for name in accounts:
-        if scans(open_provider(name, {}), wanted):
-            output.note(f"{name} has no look-up: every contact is read")
+    announce_scans(accounts, wanted)
     with output.progress(f"looking in {', '.join(accounts)}"):
         report = access_report(wanted, accounts, follow=expansion)
     receipt = report.save(to, storage=storage)

@@ -115,7 +115,10 @@ def confirm(plan: Plan, storage: str | None, *, yes: bool) -> None:
         output.note("there is nothing to do; the accounts are read again all the same")
     if kind_of(plan.kind).leaves_tombstones and storage is not None:
         output.note("tombstones are left in that --storage and in the usual one, where every upsert looks")
-    ask([f"about to {plan.kind} {plan.contacts} contact(s) in {', '.join(plan.by_account)}"], yes=yes)
+    doing = f"{plan.kind} {plan.contacts} contact(s)"
+    if not kind_of(plan.kind).about_people:
+        doing = f"{plan.kind}: {plan.contacts} change(s)"
+    ask([f"about to {doing} in {', '.join(plan.by_account)}"], yes=yes)
 
 
 def carry_out(plan: Plan, receipt: Path | None, storage: str | None, timeout: float, *, as_json: bool) -> None:
@@ -238,6 +241,29 @@ def run_cancel(run: RunId, storage: Storage = None, as_json: Json = False) -> No
         output.document(told)
     else:
         output.show(f"{told.id}: {'ends after the steps under way' if told.state == 'running' else told.state}")
+
+
+@runs.command("forget", cls=Command)
+def run_forget(run: RunId, yes: Yes = False, storage: Storage = None, as_json: Json = False) -> None:
+    """Delete what a run kept of people; its receipt stays.
+
+    The plan of a run that wrote contacts is kept, encrypted, so that the run can be undone; that of a run that is not
+    complete, so that it can be resumed. Afterwards it can be neither.
+
+        contacts runs forget RUN
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.prompts import ask
+    from contacts_core.plans import forget
+    from contacts_core.plans.execution.runner import overview
+
+    told, _ = overview(run, storage=storage)
+    ask([f"about to delete the plan of {run} ({told.state}): it can be neither resumed nor undone then"], yes=yes)
+    told = forget(run, storage=storage)
+    if as_json:
+        output.document(told)
+    else:
+        output.show(f"{told.id}: its plan is deleted, its receipt stays")
 
 
 def worker(storage: Storage = None) -> None:

@@ -334,11 +334,12 @@ def upsert(
         contacts upsert marketing --from-file people.jsonl --strict --accept-loss NO_FIELD:custom --accept-loss RETYPED
         contacts export crm --json | contacts upsert marketing --from-file -
     """
-    from contacts_core.cli.losses import accepted_losses, refuse_losses, survey, tell
+    from contacts_core.cli.losses import refuse_losses, survey, tell
     from contacts_core.cli.output import progress
     from contacts_core.cli.prompts import opened, plan, settle, telling
     from contacts_core.errors import Interrupted, InvalidInput
     from contacts_core.formats import read_json_lines, readable
+    from contacts_core.operations.losses import accepted_losses
     from contacts_core.provider import UpsertsContacts, flows
 
     if accept_loss and not strict:

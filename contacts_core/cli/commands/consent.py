@@ -46,7 +46,7 @@ consent = section("consent", cls=SectionWithDefault)
 
 @consent.callback()
 def statements() -> None:
-    """Show, export and write statements of consent.
+    """Show, export and write statements of consent, and lift suppressions.
 
     These are opt-ins, unsubscribes, bounces and complaints, each with its channel, reason and date where the vendor
     tells them. `contacts consent ACCOUNT` is short for `contacts consent show ACCOUNT`.
@@ -54,6 +54,7 @@ def statements() -> None:
         contacts consent marketing --email jane@example.com
         contacts consent export marketing --to consent.jsonl
         contacts consent write crm --from-file consent.jsonl --accept-loss DATE_LOST
+        contacts consent lift marketing --email jane@example.com --evidence "her mail of 3 May"
     """
 
 
@@ -242,6 +243,71 @@ def write(
         names = [each.identifier for each in said]
         with changing(client, "write_consent", names, f"writing {len(said)} statement(s)"):
             outcome = client.write_consent(said, accept=accept_loss or (), recreate_erased=recreate_erased)
+        settle(client, outcome, wait=False, timeout=0, as_json=as_json)
+
+
+@consent.command("lift", cls=Command)
+def lift(
+    account: RequiredAccount,
+    email: Emails = None,
+    phone: Phones = None,
+    evidence: Annotated[
+        str, typer.Option("--evidence", metavar="TEXT", help="What shows that the person asked for it. Needed.")
+    ] = "",
+    channel: Annotated[
+        str | None, typer.Option("--channel", metavar="NAME", help="Default: email for --email, sms for --phone.")
+    ] = None,
+    scope: Annotated[
+        str | None, typer.Option("--scope", metavar="NAME", help="The topic to lift. Default: that of everything.")
+    ] = None,
+    reason: Annotated[
+        list[str] | None,
+        several("--reason", "NAME", "Lift suppressions for this reason too, such as bounce, block or complaint."),
+    ] = None,
+    storage: Storage = None,
+    yes: Yes = False,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Lift the suppression of one person, after asking.
+
+    Messages may be sent to that person again, so say what shows that the person asked for it. What the person or you
+    said is lifted; a bounce, a block, an invalid address and a complaint stay unless --reason names them. Nothing else
+    lifts a suppression: no plan, no copy and no undo.
+
+        contacts consent lift marketing --email jane@example.com --evidence "her mail of 3 May"
+        contacts consent lift marketing --email jane@example.com --reason bounce --evidence "new mailbox, ticket 7"
+    """
+    from contacts_core import operations
+    from contacts_core.cli.formatting import told
+    from contacts_core.cli.prompts import ask, changing, opened, plan, settle, to_be_asked
+    from contacts_core.models import ConsentState
+    from contacts_core.provider import LiftsSuppressions
+
+    wanted = identifiers(email, phone, None, None)
+    if len(wanted) != 1:
+        raise typer.BadParameter("name one person, by --email or --phone; suppressions are lifted one at a time")
+    if not evidence.strip():
+        raise typer.BadParameter("say with --evidence what shows that the person asked to be written to again")
+    (who,) = wanted
+    on, topic = _channel(channel, who.kind.value), scope or ""
+    reasons = [*operations.LIFTED_BY_DEFAULT, *(_reason(each) for each in reason or ())]
+    with opened(account, settings, storage) as client:
+        plan(client, LiftsSuppressions, "", ())  # refuse what it cannot do before anything is read
+        found = client.find_consent([who])
+        lines: list[str] = []
+        stay: list[str] = []
+        whole = to_be_asked(yes=yes)
+        for each in found.get(who, ()):
+            if each.state is ConsentState.REVOKED and (each.channel, each.scope) == (on, topic):
+                why = each.reason.value if each.reason else "no reason told"
+                part = lines if each.reason in reasons else stay
+                part.append(f"{why}, {on.value} {told(who, whole=whole)}")
+        doing = f"lift {len(lines)} suppression(s), so that messages are sent again"
+        remarks = [f"stays suppressed, unless --reason names it: {each}" for each in stay]
+        ask(plan(client, LiftsSuppressions, doing, lines, *remarks), yes=yes)
+        with changing(client, "lift_suppression", [who], "lifting the suppression"):
+            outcome = client.lift_suppression(who, evidence=evidence, channel=on, scope=topic, reasons=reasons)
         settle(client, outcome, wait=False, timeout=0, as_json=as_json)
 
 

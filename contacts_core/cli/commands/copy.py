@@ -7,18 +7,17 @@ from typing import Annotated
 import typer
 
 from contacts_core.cli.commands.apply import Patience, ReceiptFile, carry_out, confirm
-from contacts_core.cli.commands.plan import MaxContacts, MaxShare, limits_of, planned, show
+from contacts_core.cli.commands.plan import MaxContacts, MaxShare, announce_scans, limits_of, planned, show
 from contacts_core.cli.options import Json, Storage, Yes
+from contacts_core.cli.sources import FieldMapFile, Only
 from contacts_core.cli.transfers import (
     AcceptLoss,
     ConsentIn,
     CreateFields,
     CreateLists,
     Ids,
-    Map,
     New,
     Old,
-    Only,
     Unsubscribed,
 )
 
@@ -26,7 +25,7 @@ from contacts_core.cli.transfers import (
 def copy(
     old: Old,
     new: New,
-    map_file: Map = None,
+    map_file: FieldMapFile = None,
     only: Only = None,
     create_fields: CreateFields = False,
     create_lists: CreateLists = False,
@@ -43,7 +42,7 @@ def copy(
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Copy contacts to another account: plan, ask, apply, write the receipt.
+    """Copy contacts to another account, and verify them.
 
     First it says what NEW cannot hold, and stops unless --accept-loss names it. Then what people refused is written to
     NEW and read back; only then are contacts created. Whoever is there already, as far as NEW can hold them, is left
@@ -55,7 +54,8 @@ def copy(
         contacts copy people.csv crm --map map.toml --ids ids.csv
     """
     from contacts_core.cli import output
-    from contacts_core.cli.transfers import copying, file_of, ids_written, losses_told
+    from contacts_core.cli.sources import file_of
+    from contacts_core.cli.transfers import copying, ids_written, losses_told
 
     limits = limits_of(max_contacts, max_share)
     make = copying(
@@ -70,6 +70,7 @@ def copy(
         create_fields=create_fields,
         create_lists=create_lists,
     )
+    announce_scans([new], None)
     with losses_told(as_json=as_json):
         plan = planned([new] if file_of(old) else [old, new], make)
     if dry_run:

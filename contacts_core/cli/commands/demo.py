@@ -59,8 +59,9 @@ def demo(
     """Try the main operations on emulated vendors.
 
     Runs an emulator of each vendor on this machine. Then it searches, removes an identifier, removes from a list,
-    deletes and exports over real HTTP, and reads the contacts again after each step. Finally it erases one person at
-    all vendors and verifies the receipt. Needs no account, sends nothing to other machines, and leaves nothing behind.
+    deletes and exports over real HTTP, and reads the contacts again after each step. After that it erases one person
+    at all vendors and verifies the receipt, and moves everybody from one vendor to another, consent first. Needs no
+    account, sends nothing to other machines, and leaves nothing behind.
     Exits 1 if anything differs from what was expected.
 
         contacts demo
@@ -97,6 +98,10 @@ def demo(
         checks += erased
         if not as_json and erased:
             output.show(_screen("One person, everywhere", erased))
+        moved = list(_move(server, list(kinds)))
+        checks += moved
+        if not as_json and moved:
+            output.show(_screen("Everybody, to another vendor", moved))
     if as_json:
         output.document(checks)
     else:
@@ -121,6 +126,17 @@ def _erasure(server: Any, names: list[str], *, quiet: bool) -> Iterable[Check]:
     from contacts_core.cli.commands.demo_erasure import erasure
 
     return erasure(server, names, quiet=quiet)
+
+
+def _move(server: Any, names: list[str]) -> Iterable[Check]:
+    """The move, where the extra for it is installed."""
+    from importlib.util import find_spec
+
+    if find_spec("dbos") is None:
+        return ()
+    from contacts_core.cli.commands.demo_move import move
+
+    return move(server, names)
 
 
 class Tour:
@@ -397,3 +413,19 @@ def _direct() -> Generator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def own_storage() -> Generator[Path]:
+    """A storage of the demo's own, whatever is set up here."""
+    names = ("CONTACTS_STORAGE", "CONTACTS_RECEIPT_KEY", "CONTACTS_SIGNING_KEY")
+    before = {name: os.environ.pop(name, None) for name in names}
+    with tempfile.TemporaryDirectory(prefix="contacts-demo-") as folder:
+        os.environ["CONTACTS_STORAGE"] = folder
+        try:
+            yield Path(folder)
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contacts_core.cli.commands.demo import WAIT, Check
+from contacts_core.cli.commands.demo import WAIT, Check, failure, own_storage
 
 if TYPE_CHECKING:
     from contacts_core.client import Contacts
@@ -29,7 +27,7 @@ def erasure(server: Running, names: list[str], *, quiet: bool) -> Iterator[Check
     from contacts_core.storage.tombstones import guard
 
     with ExitStack() as opened:
-        folder = opened.enter_context(_storage())
+        folder = opened.enter_context(own_storage())
         clients = {
             name: opened.enter_context(
                 Contacts(plugins.provider_class(name)(**server.settings(name)), name=name, guard=guard(None))
@@ -39,8 +37,6 @@ def erasure(server: Running, names: list[str], *, quiet: bool) -> Iterator[Check
         try:
             yield from _Erasure(clients, folder, quiet=quiet).checks()
         except Exception as error:  # noqa: BLE001 - the demo tells of it
-            from contacts_core.cli.commands.demo import failure
-
             yield Check(EVERYWHERE, "erase", "one person", failure(error), "", False)
 
 
@@ -128,19 +124,3 @@ class _Erasure:
         back = sum(outcome.requested - outcome.failed_count for outcome in outcomes)
         reason = next((failure.reason for outcome in outcomes for failure in outcome.failed), "")
         return Check(EVERYWHERE, "import again", "the same person", reason, f"{back} of them came back", back == 0)
-
-
-@contextmanager
-def _storage() -> Generator[Path]:
-    """A storage of the demo's own, whatever is set up here."""
-    names = ("CONTACTS_STORAGE", "CONTACTS_RECEIPT_KEY", "CONTACTS_SIGNING_KEY")
-    before = {name: os.environ.pop(name, None) for name in names}
-    with tempfile.TemporaryDirectory(prefix="contacts-demo-") as folder:
-        os.environ["CONTACTS_STORAGE"] = folder
-        try:
-            yield Path(folder)
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name, None)
-                if value is not None:
-                    os.environ[name] = value

@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from contacts_core.cli.commands.apply import Patience, ReceiptFile, carry_out, confirm
-from contacts_core.cli.commands.plan import Accounts, Follow, MaxContacts, MaxShare, PeopleFile, erasure, planned, show
+from contacts_core.cli.commands.plan import (
+    Accounts,
+    Follow,
+    KeepSuppressions,
+    MailData,
+    MaxContacts,
+    MaxShare,
+    PeopleFile,
+    erasure,
+    planned,
+    show,
+)
 from contacts_core.cli.options import AnonymousIds, Emails, ExternalIds, Json, Phones, Storage, Yes, identifiers
 
 
@@ -19,6 +30,8 @@ def erase(
     anonymous_id: AnonymousIds = None,
     from_file: PeopleFile = None,
     follow: Follow = "no",
+    keep_suppressions: KeepSuppressions = False,
+    mail_data: MailData = False,
     max_contacts: MaxContacts = None,
     max_share: MaxShare = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")] = False,
@@ -42,7 +55,14 @@ def erase(
     from contacts_core.cli import output
 
     make = erasure(
-        accounts, identifiers(email, phone, external_id, anonymous_id), from_file, follow, max_contacts, max_share
+        accounts,
+        identifiers(email, phone, external_id, anonymous_id),
+        from_file,
+        follow,
+        max_contacts,
+        max_share,
+        keep_suppressions=keep_suppressions,
+        mail_data=mail_data,
     )
     plan = planned(accounts, make)
     if dry_run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,23 +29,23 @@ from contacts_core.cli.options import (
     output_file,
     several,
 )
+from contacts_core.cli.sources import FieldMapFile, Only
 from contacts_core.cli.transfers import (
     AcceptLoss,
     ConsentIn,
     CreateFields,
     CreateLists,
-    Map,
     New,
     Old,
-    Only,
     Unsubscribed,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from contacts_core.models import Identifier
     from contacts_core.plans import Plan, SafetyLimits
+    from contacts_core.provider import Provider
 
 MOST = 10**9  # contacts that --max-contacts can name
 Accounts = Annotated[
@@ -99,6 +100,16 @@ PeopleFile = Annotated[
         help="CSV with one person per row; columns email, phone, external_id, anonymous_id. - is stdin.",
     ),
 ]
+KeepSuppressions = Annotated[
+    bool,
+    typer.Option(
+        "--keep-suppressions",
+        help="Keep the addresses as suppressions, where a vendor has these apart from contacts.",
+    ),
+]
+MailData = Annotated[
+    bool, typer.Option("--mail-data", help="Also erase what vendors keep of the mail that was sent to these people.")
+]
 
 
 plan = section("plan", no_args_is_help=True)
@@ -125,6 +136,8 @@ def plan_erase(
     anonymous_id: AnonymousIds = None,
     from_file: PeopleFile = None,
     follow: Follow = "no",
+    keep_suppressions: KeepSuppressions = False,
+    mail_data: MailData = False,
     max_contacts: MaxContacts = None,
     max_share: MaxShare = None,
     to: To = None,
@@ -140,7 +153,14 @@ def plan_erase(
         contacts plan erase --from-file leavers.csv --accounts marketing,crm --follow once --max-contacts 5000
     """
     make = erasure(
-        accounts, identifiers(email, phone, external_id, anonymous_id), from_file, follow, max_contacts, max_share
+        accounts,
+        identifiers(email, phone, external_id, anonymous_id),
+        from_file,
+        follow,
+        max_contacts,
+        max_share,
+        keep_suppressions=keep_suppressions,
+        mail_data=mail_data,
     )
     _planned(accounts, make, to, as_json=as_json)
 
@@ -168,6 +188,7 @@ def plan_delete(
     from contacts_core.plans import plan_deletion as made
 
     each = _each(identifiers(email, phone, external_id, anonymous_id), from_file, ids)
+    announce_scans([account], _identifiers(each))
     limits = limits_of(max_contacts, max_share)
     _planned([account], lambda: made(account, each, ids=ids or (), limits=limits), to, as_json=as_json)
 
@@ -193,6 +214,7 @@ def plan_remove_identifier(
     from contacts_core.plans import plan_identifier_removal as made
 
     wanted = _given(identifiers(email, phone, external_id, anonymous_id))
+    announce_scans(accounts, wanted)
     limits = limits_of(max_contacts, max_share)
     _planned(accounts, lambda: made(wanted, accounts, limits=limits), to, as_json=as_json)
 
@@ -221,6 +243,7 @@ def plan_remove_from_list(
     from contacts_core.plans import plan_list_removal as made
 
     each = _each(identifiers(email, phone, external_id, anonymous_id), from_file, ids)
+    announce_scans([account], _identifiers(each))
     limits = limits_of(max_contacts, max_share)
     _planned([account], lambda: made(account, list_id, each, ids=ids or (), limits=limits), to, as_json=as_json)
 
@@ -249,6 +272,7 @@ def plan_add_to_list(
     from contacts_core.plans import plan_list_addition as made
 
     each = _each(identifiers(email, phone, external_id, anonymous_id), from_file, ids)
+    announce_scans([account], _identifiers(each))
     limits = limits_of(max_contacts, max_share)
     _planned([account], lambda: made(account, list_id, each, ids=ids or (), limits=limits), to, as_json=as_json)
 
@@ -257,7 +281,7 @@ def plan_add_to_list(
 def plan_upsert(
     account: RequiredAccount,
     from_file: ContactsFile,
-    map_file: Map = None,
+    map_file: FieldMapFile = None,
     create_fields: CreateFields = False,
     create_lists: CreateLists = False,
     accept_loss: AcceptLoss = None,
@@ -281,6 +305,7 @@ def plan_upsert(
     make = upserting(
         account, from_file, map_file, accept_loss, limits, create_fields=create_fields, create_lists=create_lists
     )
+    announce_scans([account], None)
     with losses_told(as_json=as_json):
         _planned([account], make, to, as_json=as_json)
 
@@ -289,7 +314,7 @@ def plan_upsert(
 def plan_copy(
     old: Old,
     new: New,
-    map_file: Map = None,
+    map_file: FieldMapFile = None,
     only: Only = None,
     create_fields: CreateFields = False,
     create_lists: CreateLists = False,
@@ -310,7 +335,8 @@ def plan_copy(
         contacts plan copy old new --create-fields --create-lists --to plan.jsonl
         contacts plan copy old crm --consent-in tag:unsubscribed --accept-loss DATE_LOST --to plan.jsonl
     """
-    from contacts_core.cli.transfers import copying, file_of, losses_told
+    from contacts_core.cli.sources import file_of
+    from contacts_core.cli.transfers import copying, losses_told
 
     limits = limits_of(max_contacts, max_share)
     make = copying(
@@ -325,6 +351,7 @@ def plan_copy(
         create_fields=create_fields,
         create_lists=create_lists,
     )
+    announce_scans([new], None)
     with losses_told(as_json=as_json):
         _planned([new] if file_of(old) else [old, new], make, to, as_json=as_json)
 
@@ -393,8 +420,11 @@ def erasure(
     follow: str,
     max_contacts: int | None,
     max_share: str | None,
+    *,
+    keep_suppressions: bool,
+    mail_data: bool,
 ) -> Callable[[], Plan]:
-    """What plans this erasure, its arguments checked; nothing is read before it is called."""
+    """What plans this erasure, its arguments checked; no account is read before it is called."""
     from contacts_core.plans import IdentifierExpansion, plan_erasure
 
     try:
@@ -402,15 +432,17 @@ def erasure(
     except ValueError:
         raise typer.BadParameter("--follow is no, once or all") from None
     people = _people(given, from_file)
+    announce_scans(accounts, chain.from_iterable(people))
     limits = limits_of(max_contacts, max_share)
-    return lambda: plan_erasure(people, accounts, follow=expansion, limits=limits)
+    return lambda: plan_erasure(
+        people, accounts, follow=expansion, keep_suppressions=keep_suppressions, mail_data=mail_data, limits=limits
+    )
 
 
 def planned(names: list[str], make: Callable[[], Plan]) -> Plan:
     """The plan, made with a sign of progress."""
     from contacts_core.cli import output
 
-    _announce_scans(names)
     with output.progress(f"looking in {', '.join(names)}"):
         return make()
 
@@ -447,15 +479,42 @@ def saved_plan(path: Path) -> Plan:
         return Plan.parse(file)
 
 
-def _announce_scans(names: list[str]) -> None:
-    """Say where every contact has to be read, before it begins; it may take a while."""
+def announce_scans(names: list[str], wanted: Iterable[Identifier] | None) -> None:
+    """Say which accounts have to be read as a whole, and why, before it begins; it may take a while.
+
+    Args:
+        names: The accounts.
+        wanted: What is looked for in them; None if that is not known yet.
+    """
     from contacts_core.cli import output
     from contacts_core.config.accounts import open_provider
-    from contacts_core.plans.planning.lookup import way
 
+    known = None if wanted is None else list(wanted)
     for name in names:
-        if way(open_provider(name, {})) == "scan":
-            output.note(f"{name} has no look-up: every contact is read")
+        if why := _scan_reason(open_provider(name, {}), known):
+            output.note(f"{name} {why}: every contact is read")
+
+
+def _scan_reason(provider: Provider, wanted: Sequence[Identifier] | None) -> str:
+    """Why every contact of an account is read to find these identifiers; empty if that is not so."""
+    from contacts_core.operations.reading import looks_up, scans
+    from contacts_core.provider import FindsContacts
+
+    if wanted is not None and not wanted:
+        return ""
+    if scans(provider, ()):
+        return "has no look-up"
+    if not (isinstance(provider, FindsContacts) and scans(provider, wanted or ())):
+        return ""
+    kinds = dict.fromkeys(each.key or each.kind.value for each in wanted or () if not looks_up(provider, each))
+    return f"has no look-up by {', '.join(kinds)}"
+
+
+def _identifiers(people: Iterable[Iterable[Identifier] | Identifier]) -> list[Identifier]:
+    """Every identifier of people, of whom some are given by one identifier alone."""
+    from contacts_core.models import Identifier
+
+    return [each for one in people for each in ([one] if isinstance(one, Identifier) else one)]
 
 
 def _people(given: list[Identifier], from_file: Path | None) -> list[tuple[Identifier, ...]]:

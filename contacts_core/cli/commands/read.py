@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from contacts_core.client import Contacts
     from contacts_core.config.plugins import ContactWriter
     from contacts_core.errors import IncompleteSearch
-    from contacts_core.models import Contact, ContactList, FieldDefinition, FieldType
+    from contacts_core.models import Contact, ContactList, FieldDefinition
     from contacts_core.query import Query
 
 MOST = 10**9  # contacts that --limit can name
@@ -165,7 +165,7 @@ def search(
         raise typer.BadParameter("give a condition, such as --email; `contacts export` reads every contact")
     listing = Listing(_contacts(), fields, sort, as_csv=as_csv, as_json=as_json, excel_safe=excel_safe)
     with opened(account, settings) as client:
-        types = types_of(client, given)
+        types = conditions.types(client, given)
         queries = [condition.query(types) for condition in given]
         if native is not None:
             queries.append(RawQuery(native))
@@ -388,7 +388,8 @@ def fields(
 ) -> None:
     """Show the custom fields.
 
-    `contacts search --custom` takes their names.
+    `contacts search --custom` takes their names. A field that holds another one, such as the organization, as the
+    account's settings say, is searched and changed under the name of that.
 
         contacts fields marketing
     """
@@ -402,7 +403,7 @@ def fields(
             each.type.value,
             ", ".join(each.options),
             each.id,
-            "read only" if each.read_only else "",
+            "read only" if each.read_only else f"holds {each.contact_field}" if each.contact_field else "",
         ],
     )
     listing = Listing(shape, shown, sort, as_csv=as_csv, as_json=as_json, excel_safe=excel_safe)
@@ -496,17 +497,3 @@ def _times(what: str, since: str | None, before: str | None) -> list[Condition]:
     for condition in given:
         conditions.moment(condition.text)
     return given
-
-
-def types_of(client: Contacts[Any], given: Sequence[Condition | Combined]) -> dict[str, FieldType]:
-    """The types of the custom fields, if there is a condition on one."""
-    from contacts_core.cli import output
-    from contacts_core.provider import ReadsCustomFields
-
-    names = {leaf.custom for condition in given for leaf in condition.leaves()} - {""}
-    if not names or not isinstance(client.provider, ReadsCustomFields):
-        return {}
-    types = {each.name: each.type for each in client.custom_fields()}
-    if unknown := sorted(names - types.keys()):
-        output.warn(f"there is no custom field named {', '.join(unknown)} (`contacts fields {client.name}`)")
-    return types

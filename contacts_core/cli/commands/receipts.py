@@ -48,6 +48,7 @@ def receipts() -> None:
 
         contacts receipt verify receipt.jsonl
         contacts receipt find receipt.jsonl --email jane@example.com
+        contacts receipt report receipt.jsonl
         contacts receipt report receipt.jsonl --to report.html
     """
 
@@ -157,8 +158,15 @@ def receipt_find(
 def receipt_report(
     path: ReceiptFile,
     to: Annotated[
-        Path, typer.Option("--to", metavar="FILE", parser=output_file, help="The page to write.", show_default=False)
-    ],
+        Path | None,
+        typer.Option(
+            "--to",
+            metavar="FILE",
+            parser=output_file,
+            help="The page to write. Default: the name of the receipt with .html.",
+            show_default=False,
+        ),
+    ] = None,
     title: Annotated[str, typer.Option("--title", help="The title of the page.")] = "",
     storage: Storage = None,
 ) -> None:
@@ -174,13 +182,16 @@ def receipt_report(
     from contacts_core.plans.receipts.report import ReportSource, html_parts
     from contacts_core.storage.private_files import owner_only
 
+    if to is None and path == Path("-"):
+        raise typer.BadParameter("a receipt from stdin has no name; name the page with --to")
     found, key = _receipt(path), _key(storage)
     sealed = found.sealed_by(key) if key else False
     if key and found.key_id == key.id and not sealed:
         raise ReceiptBroken(len(found.lines), "its seal was not made with the key that it names")
-    with owner_only(to) as file:
+    page = to or path.with_suffix(".html")
+    with owner_only(page) as file:
         file.writelines(html_parts(ReportSource.of(found), title=title, sealed=sealed))
-    output.note(f"written to {to}")
+    output.note(f"written to {page}")
 
 
 tombstones = section("tombstones", no_args_is_help=True)

@@ -13,12 +13,29 @@ from contacts_core.plans.change_operations.account import (
     EnsureConsentScopes,
     WriteConsent,
 )
-from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, ReadBack, Standing, is_unchanged
+from contacts_core.plans.change_operations.base import (
+    Attempt,
+    ChangeOperation,
+    ReadBack,
+    Standing,
+    is_same_person,
+    is_unchanged,
+)
 from contacts_core.plans.change_operations.contacts import ChangeContact, DeleteContacts, RemoveIdentifier
+from contacts_core.plans.change_operations.mail_data import EraseMailData
 from contacts_core.plans.change_operations.membership import AddToList, RemoveFromList
 from contacts_core.plans.change_operations.upsert import UpsertContacts
 
-__all__ = ["OPERATIONS", "Attempt", "ChangeOperation", "ReadBack", "Standing", "is_unchanged", "operation_of"]
+__all__ = [
+    "OPERATIONS",
+    "Attempt",
+    "ChangeOperation",
+    "ReadBack",
+    "Standing",
+    "is_same_person",
+    "is_unchanged",
+    "operation_of",
+]
 
 OPERATIONS: Mapping[str, ChangeOperation] = {
     operation.name: operation
@@ -33,6 +50,7 @@ OPERATIONS: Mapping[str, ChangeOperation] = {
         RemoveFromList(),
         RemoveIdentifier(),
         DeleteContacts(),
+        EraseMailData(),
     )
 }
 

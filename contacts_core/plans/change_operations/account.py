@@ -8,8 +8,8 @@ from typing import Any
 
 from contacts_core import operations
 from contacts_core.errors import InvalidInput, PlanRefused, Rejected, UnsupportedOperation
-from contacts_core.models import Consent, FieldDefinition, FieldType, Outcome, merge_consent
-from contacts_core.models.consent import says_as_much
+from contacts_core.models import Consent, FieldDefinition, FieldType, Outcome
+from contacts_core.models.consent import is_in_force
 from contacts_core.plans.change import Change
 from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, ReadBack
 from contacts_core.plans.payload import packed, unpacked
@@ -269,5 +269,4 @@ def _stands(provider: WritesConsent, statement: Consent, found: Sequence[Consent
     promised = preview_consent(provider, statement).shown
     if promised is None:
         return False
-    counts = merge_consent([each for each in found if each.about == promised.about])
-    return bool(counts) and says_as_much(counts[0], promised, dates=False)
+    return is_in_force(promised, found, dates=False)

@@ -15,7 +15,7 @@ from contacts_core.plans.change import Change
 from contacts_core.plans.payload import unpacked
 from contacts_core.provider import Exports, FindsContacts, Flow, GetsContacts, Provider
 
-__all__ = ["Attempt", "ChangeOperation", "ReadBack", "Standing", "is_unchanged"]
+__all__ = ["Attempt", "ChangeOperation", "ReadBack", "Standing", "is_same_person", "is_unchanged"]
 
 Attempt: TypeAlias = Callable[[Callable[[Change], str], Callable[[Sequence[Change]], Flow[Outcome]]], Flow[Outcome]]
 """Read the contacts of a batch, and send the changes of those that are still who they were. The arguments are the name
@@ -52,14 +52,16 @@ class ReadBack:
 
 
 def is_unchanged(change: Change, contact: Contact) -> bool:
-    """Return whether a contact has the planned identifiers, and the values that the change depends on.
-
-    Identifiers that are to be removed may be gone already.
-    """
-    current, planned = set(contact.identifiers), set(change.identifiers)
-    if not planned - set(change.removes) <= current <= planned:
+    """Return whether a contact has the planned identifiers, and the values that the change depends on."""
+    if not is_same_person(change, contact):
         return False
     return not (change.before and differences(unpacked(change.before, Contact), contact))
+
+
+def is_same_person(change: Change, contact: Contact) -> bool:
+    """Return whether a contact has the planned identifiers. Those that are to be removed may be gone already."""
+    current, planned = set(contact.identifiers), set(change.identifiers)
+    return planned - set(change.removes) <= current <= planned
 
 
 class ChangeOperation(ABC):
@@ -69,23 +71,28 @@ class ChangeOperation(ABC):
         name: The name of the client's method that makes the change.
         capability: What a provider needs for it.
         unmade: What is said of a contact if verification shows that the change was not made.
+        made: What is said of a contact that verification finds, if it was to be there.
         deletes_contacts: Whether contacts are deleted, so that the vendor's residual data matter.
         removes_identifiers: Whether changes name identifiers to remove.
         needs_list: Whether changes name a list.
         leaves: Whether the contacts, or what is removed from them, should not be found afterwards.
         of_account: Whether the account itself is changed, and no contact is read before.
         read_back_path: The way to verify by `read_back`; empty if contacts and lists tell it.
+        can_be_verified: Whether anything shows afterwards that the change was made. Otherwise it counts as made if the
+            vendor took it.
     """
 
     name: ClassVar[str]
     capability: ClassVar[type[Provider]]
     unmade: ClassVar[str]
+    made: ClassVar[str] = "there"
     deletes_contacts: ClassVar[bool] = False
     removes_identifiers: ClassVar[bool] = False
     needs_list: ClassVar[bool] = False
     leaves: ClassVar[bool] = True
     of_account: ClassVar[bool] = False
     read_back_path: ClassVar[str] = ""
+    can_be_verified: ClassVar[bool] = True
 
     @abstractmethod
     def batch_size(self, provider: Provider) -> int:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from attrs import evolve
+
 from contacts_core import operations
 from contacts_core.models import Contact, CustomValue, Identifier, Outcome
 from contacts_core.models.field_changes import field_value
+from contacts_core.models.losses import differences
 from contacts_core.plans.change import Change
 from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, Standing
-from contacts_core.plans.payload import packed_values, unpacked_values
+from contacts_core.plans.payload import packed_values, unpacked, unpacked_values
 from contacts_core.provider import ChangesContacts, DeletesContacts, Flow, Provider, RemovesIdentifiers, flows
 
 __all__ = ["ChangeContact", "DeleteContacts", "RemoveIdentifier", "fields_written"]
@@ -46,6 +49,14 @@ class DeleteContacts(ChangeOperation):
             lambda change: change.contact,
             lambda same: operations.delete_contacts(provider, [change.contact for change in same]),
         )
+
+    def standing(self, change: Change, contacts: Mapping[str, Contact]) -> Standing:
+        """Return whether it can be deleted. If its values matter, it has got no others since the plan was made."""
+        found, contact = super().standing(change, contacts), contacts.get(change.contact)
+        if found is Standing.READY and contact is not None and change.before:
+            known = evolve(contact, created_at=None, updated_at=None, extra={})
+            return Standing.CHANGED if differences(known, unpacked(change.before, Contact)) else found
+        return found
 
     def is_made(self, change: Change, contact: Contact | None) -> bool | None:
         """Return whether the contact is gone."""
@@ -97,6 +108,7 @@ class ChangeContact(ChangeOperation):
     name = "change_contact"
     capability = ChangesContacts
     unmade = "not changed"
+    made = "with the values that it was to have"
     leaves = False
 
     def batch_size(self, provider: Provider) -> int:
@@ -108,9 +120,8 @@ class ChangeContact(ChangeOperation):
         if not change.write or not set(change.write) <= {SET, CLEAR}:
             return "a contact is to be changed, and no field is named"
         values, cleared = self._fields(change)
-        if not all(isinstance(each, str) for each in [*values, *cleared]):
-            return "a field has no name"
-        return ""
+        names: list[Any] = [*values, *cleared]  # of a file, which may hold anything
+        return "" if all(isinstance(each, str) for each in names) else "a field has no name"
 
     def send(self, batch: Sequence[Change], provider: Provider, attempt: Attempt) -> Flow[Outcome]:
         """Change the fields of one contact."""

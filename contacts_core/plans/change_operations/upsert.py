@@ -151,7 +151,8 @@ def _shortcoming(provider: Provider, wanted: Contact, found: Sequence[Contact], 
         return NOT_THERE
     if len(found) > 1:
         return f"{len(found)} contacts have its identifiers"
-    promised = operations.preview(provider, wanted, shape).shown
+    preview = operations.preview(provider, wanted, shape)
+    promised = preview.shown_of_existing if wanted.id else preview.shown
     if promised is None:
         return "the account has no room for it any more"
     names = sorted(differences(promised, found[0]))
@@ -159,8 +160,9 @@ def _shortcoming(provider: Provider, wanted: Contact, found: Sequence[Contact], 
 
 
 def _is_part_of(contact: Contact, wanted: Contact) -> bool:
-    """Return whether a contact has nothing but what is to be written."""
+    """Return whether a contact has nothing but what is to be written, and custom fields that are not written."""
     if not set(contact.identifiers) <= set(wanted.identifiers):
         return False
-    own = evolve(contact, full_name=None, created_at=None, updated_at=None, extra={})
+    custom = {name: value for name, value in contact.custom.items() if name in wanted.custom}  # vendors add their own
+    own = evolve(contact, full_name=None, created_at=None, updated_at=None, extra={}, custom=custom)
     return not differences(own, wanted)

@@ -10,6 +10,7 @@ from contacts_core.plans.comparing.comparison import Comparison, compare
 from contacts_core.plans.comparing.field_map import FieldMap, FieldRule
 from contacts_core.plans.comparing.matching import Hold
 from contacts_core.plans.comparing.model import Compared, ComparisonRequest, ComparisonStatus
+from contacts_core.plans.comparing.suggestion import suggest_map, unkept_fields
 
 __all__ = [
     "Compared",
@@ -22,4 +23,6 @@ __all__ = [
     "check",
     "check_async",
     "compare",
+    "suggest_map",
+    "unkept_fields",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from attrs import evolve
 
 from contacts_core.models import Contact, Loss, LossCode, Preview, differences
-from contacts_core.models.losses import WHOLE
+from contacts_core.models.losses import WHOLE, flattened
 from contacts_core.operations.losses import AcceptedLosses, LossTable, accepts
 from contacts_core.operations.previewing import fit
 from contacts_core.plans.comparing.matching import Hold
@@ -166,7 +166,8 @@ class Evaluation:
         elif match.target is None:
             status, reason = ComparisonStatus.MISSING, ""
         else:
-            names = sorted(differences(preview.shown, self.reading.target_contact(match.target)))
+            promised = preview.shown_of_existing or preview.shown
+            names = sorted(_differing(mapped, promised, self.reading.target_contact(match.target)))
             status, reason = ComparisonStatus.DIFFERENT if names else ComparisonStatus.EQUAL, ""
             self.differing_fields.update(names)
         self.counts[status] += 1
@@ -229,3 +230,16 @@ class Evaluation:
             differences=tuple(json.loads(names)),
             reason=reason,
         )
+
+
+def _differing(given: Contact, shown: Contact, target: Contact) -> Collection[str]:
+    """Return the names of what a contact of the target does not show.
+
+    It may show a value as it would after it was written, or just as it was given: another way into the account may keep
+    more of it, such as the time of a date, which would be lost if it was written again.
+    """
+    names = differences(shown, target)
+    if not names:
+        return names
+    values, lost = flattened(given), differences(given, target)
+    return [name for name in names if name in lost or name not in values]

@@ -32,7 +32,7 @@ from contacts_core.models import (
     LossCode,
     merge_consent,
 )
-from contacts_core.models.consent import says_as_much, strictest_consent
+from contacts_core.models.consent import is_in_force, strictest_consent, without_blocks
 from contacts_core.plans.comparing.consent_marks import ConsentPlace
 from contacts_core.plans.planning.accounts import PlanGenerator
 from contacts_core.plans.rows import from_row, key_of, to_row
@@ -181,7 +181,8 @@ class Admission(Enum):
     Attributes:
         NOW: Nobody who has its identifiers refused anything.
         AFTER_CONSENT: Only after its refusals were written and read back.
-        WITH_MARK: Only with its refusals on it; see `ConsentPlace.marked`.
+        WITH_MARK: Only with its refusals on it, if a preview shows them; see `ConsentComparison.marked` and
+            `ConsentComparison.unmarked`.
         NEVER: It is not copied.
     """
 
@@ -214,12 +215,8 @@ class ConsentGate:
         Args:
             found: What the target shows now about the identifiers of the contact.
         """
-        held = {each.about: each for each in merge_consent(found)}
-        return tuple(
-            each
-            for each in self.waits_for
-            if (there := held.get(each.about)) is None or not says_as_much(there, each, dates=False)
-        )
+        there = list(found)
+        return tuple(each for each in self.waits_for if not is_in_force(each, there, dates=False))
 
 
 def consent_gate(
@@ -308,10 +305,11 @@ def missing_consent(
         What the target lacks, and what it cannot hold.
     """
     there = set(target)
-    held = {each.about: each for each in merge_consent(there)}
     fitting: dict[tuple[Identifier, Channel, str, Coverage], MissingConsent] = {}
     unheld: list[HeldConsent] = []
-    for statement in merge_consent([*source, *there]):
+    told = [*source, *there]
+    refused = (each for each in merge_consent(without_blocks(told)) if each.state is ConsentState.REVOKED)
+    for statement in dict.fromkeys([*merge_consent(told), *refused]):  # a later block takes no refusal away
         if statement in there:
             continue
         found = _fitted(statement, facts, provider)
@@ -321,11 +319,7 @@ def missing_consent(
         known = fitting.get(found.shown.about)
         if known is None or strictest_consent(known.shown, found.shown) is not known.shown:
             fitting[found.shown.about] = found
-    missing = [
-        each
-        for about, each in fitting.items()
-        if (told := held.get(about)) is None or not says_as_much(told, each.shown, dates=facts.dates)
-    ]
+    missing = [each for each in fitting.values() if not is_in_force(each.shown, there, dates=facts.dates)]
     return missing, unheld
 
 
@@ -553,7 +547,7 @@ class ConsentComparison:
     def marked_gate(self, gate: ConsentGate, written: Contact) -> ConsentGate:
         """Return the gate of a contact, given what is written of it: a mark may be among what the target drops."""
         place = _place(self._providers[Side.TARGET], self._options.place)
-        if place is None or not gate.missing(place.statements(written)):
+        if place is None or not self.unmarked(gate, written):
             return gate
         return ConsentGate(Admission.NEVER, reason=f"its refusal cannot be kept: the target drops {place.facts.title}")
 
@@ -596,6 +590,19 @@ class ConsentComparison:
             return contact
         said = self.statements_about(contact)
         return place.marked(contact, merge_consent(each for of_one in said.values() for each in of_one))
+
+    def unmarked(self, gate: ConsentGate, shown: Contact | None) -> tuple[Consent, ...]:
+        """Return the refusals that a marked contact would not carry at the target; then it must not be created.
+
+        Args:
+            gate: The gate of the contact.
+            shown: What a preview, or a read, shows of the marked contact; None if it is not written.
+
+        Raises:
+            InvalidInput: The field holds something else.
+        """
+        place = _place(self._providers[Side.TARGET], self._options.place)
+        return gate.missing(place.statements(shown) if place and shown else ())
 
 
 def _stage(found: MissingConsent) -> Stage:

@@ -40,6 +40,10 @@ class UsedFields:
                 f"the contacts have more than {MOST_NAMED} custom fields", hint="is this the right file?"
             )
 
+    def definitions(self) -> tuple[FieldDefinition, ...]:
+        """Return the fields."""
+        return tuple(FieldDefinition("", name, name, kind) for name, kind in self._types.items())
+
     def missing(
         self, target: UpsertsContacts, there: Shape, source: Shape, field_map: FieldMap
     ) -> tuple[FieldDefinition, ...]:

@@ -6,6 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from contacts_core.models import Address, Contact, FieldDefinition, FieldType, Identifier, Shape
 from contacts_core.models.losses import PARTS, TEXTS
@@ -62,7 +63,7 @@ def suggest_map(source: Shape, target: Shape, *, unkept: Collection[str] = ()) -
 
 def unkept_fields(target: UpsertsContacts, shape: Shape) -> tuple[str, ...]:
     """Return the standard fields that an account has no place for."""
-    texts = {**dict.fromkeys(TEXTS, "x"), "full_name": "x x"}
+    texts: dict[str, Any] = {**dict.fromkeys(TEXTS, "x"), "full_name": "x x"}
     address = Address(**dict.fromkeys(PARTS, "x"))
     known = (Identifier.email("jane@example.com"), Identifier.phone("+12025550123"), Identifier.external_id("x"))
     lost = {each.field for each in fit(target, Contact(identifiers=known, address=address, **texts), shape).losses}

@@ -19,6 +19,7 @@ from contacts_core.models import Contact
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans import hooks
 from contacts_core.plans.execution.account_view import AccountView
+from contacts_core.plans.execution.index_set import IndexSet
 from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import Plan
 from contacts_core.plans.receipts.reasons import OurWords, public_reason
@@ -75,15 +76,19 @@ class Session:
         self.signer = _signer(storage)  # read now, so that no receipt fails later because the key cannot be read
         self.journal = Journal(storage)
         self.stopping = threading.Event()  # nothing new is started
+        self.concluded = threading.Event()  # a run has ended here
         self.abandoned = threading.Event()  # nothing more is sent
         self.trouble: StorageError | None = None
         self._runners: dict[str, Runner] = dict(runners)
         self._own: list[Contacts[Any]] = []
         self._lock = threading.Lock()
         self._plans: dict[str, Plan] = {}
+        self._receipts: dict[str, Receipt] = {}
+        self._concluding = threading.Lock()
+        self._burying, self._buried = threading.Lock(), set[str]()  # runs whose people all have tombstones
         self._views: dict[tuple[str, str, int], AccountView] = {}
         self._charged: set[str] = set()
-        self.touched: dict[Any, bytearray] = {}
+        self.touched: dict[Any, IndexSet] = {}
         self.identified: set[Any] = set()  # rounds whose account was checked to be the planned one
         self._working: list[str] = []
 
@@ -152,9 +157,21 @@ class Session:
                 plan = stored_plan(self.journal, id)
                 if plan is None:
                     raise ConfigurationError(OurWords(f"the plan of run {id} was deleted"))
-                self._plans = {id: plan}  # one at a time: plans are large, and runs usually follow one another
-                self._views.clear()
+                self._keep_plan(id, plan)
             return self._plans[id]
+
+    def keep_plan(self, id: str, plan: Plan) -> None:
+        """Keep the plan of a run that begins here, so that it is not read from the storage again."""
+        with self._lock:
+            self._keep_plan(id, plan)
+
+    def _keep_plan(self, id: str, plan: Plan) -> None:
+        """Keep a plan, and forget what is kept of runs that nothing here works on any more: plans are large."""
+        kept = {workflow.partition(".")[0] for workflow in tuple(self._working)}
+        self._plans = {run: each for run, each in self._plans.items() if run in kept} | {id: plan}
+        self._views = {about: view for about, view in self._views.items() if about[0] in self._plans}
+        self.touched = {at: indexes for at, indexes in self.touched.items() if at.run in self._plans}
+        self._buried &= self._plans.keys()
 
     def stages(self, id: str, account: str) -> int:
         """Return how many stages a run has in this account."""
@@ -237,7 +254,38 @@ class Session:
 
     def conclude(self, run: Run, state: str, reason: str) -> None:
         """Write the receipt, record how the run ended, and call the hooks; only once for a run."""
-        _conclude(self.storage, self.journal, self.key, self.signer, run, state, reason)
+        with self._concluding:  # accounts may end at the same moment
+            current = self.journal.run(run.id)
+            if current.round != run.round or current.state not in {"running", "interrupted"}:
+                return
+            receipt = _conclude(
+                self.storage,
+                self.journal,
+                self.key,
+                self.signer,
+                run,
+                state,
+                reason,
+                plan=self._plans.get(run.id),
+                buried=run.id in self._buried,
+            )
+            if receipt is not None:
+                self._receipts = {run.id: receipt}
+        self.concluded.set()
+
+    def receipt(self, id: str) -> Receipt | None:
+        """Return the receipt of a run that was concluded here, which was checked then."""
+        with self._concluding:
+            return self._receipts.get(id)
+
+    def bury(self, id: str, storages: Sequence[Tombstones]) -> None:
+        """Add tombstones of all people of a run's plan. Each process does it once for a run."""
+        plan = self.plan(id)
+        with self._burying:
+            if id not in self._buried:
+                for tombstones in storages:
+                    tombstones.add((i for person in plan.people for i in person.identifiers), id)
+                self._buried.add(id)
 
 
 def begin_run(journal: Journal, id: str, plan: Plan, key: PseudonymKey, options: Mapping[str, Any]) -> None:
@@ -262,7 +310,7 @@ def stored_plan(journal: Journal, id: str) -> Plan | None:
         StorageError: It was altered, or the receipt key has changed since the run began.
     """
     pieces = journal.plan(id)
-    return None if pieces is None else Plan.parse(pieces)
+    return None if pieces is None else Plan.parse(pieces, agreed=True)  # only a holder of the key can have written it
 
 
 def conclude(storage: Storage, journal: Journal, key: PseudonymKey, run: Run, state: str, reason: str) -> None:
@@ -276,19 +324,30 @@ def _signer(storage: Storage) -> Signer | None:
 
 
 def _conclude(
-    storage: Storage, journal: Journal, key: PseudonymKey, signer: Signer | None, run: Run, state: str, reason: str
-) -> None:
+    storage: Storage,
+    journal: Journal,
+    key: PseudonymKey,
+    signer: Signer | None,
+    run: Run,
+    state: str,
+    reason: str,
+    *,
+    plan: Plan | None = None,
+    buried: bool = False,
+) -> Receipt | None:
     if run.key != key.id:  # a receipt under another key would prove nothing, and the plan cannot be decrypted
         journal.end(run, state, reason, None, forget=False)
-        return
+        return None
     earlier = journal.earlier_plan(run.id)
     if earlier is not None:
         _conclude_earlier(storage, journal, key, run, state, reason, EarlierPlan.parse(earlier))
-        return
-    plan = stored_plan(journal, run.id)
+        return None
+    if journal.plan(run.id) is None:
+        return None
+    plan = plan or stored_plan(journal, run.id)
     if plan is None:
-        return
-    if kind_of(plan.kind).leaves_tombstones:
+        return None
+    if kind_of(plan.kind).leaves_tombstones and not buried:
         _add_tombstones_of_touched(storage, journal, key, run, plan)
     try:
         name, receipt = write_receipt(journal, run, plan, key, signer, state, reason)
@@ -297,11 +356,12 @@ def _conclude(
     except Exception as error:  # noqa: BLE001 - whatever happens, the run ends and says that there is no receipt
         why = f"{state}, and its receipt could not be written: {public_reason(error, key)}"
         journal.end(run, "failed", f"{why}; {reason}" if reason else why, None, forget=False)
-        return
+        return None
     if journal.end(run, state, reason, name, forget=_is_over(plan, receipt)):
         hooks.run_finished(receipt)
-    else:
-        journal.drop_receipt(name)
+        return receipt
+    journal.drop_receipt(name)
+    return None
 
 
 def _is_over(plan: Plan, receipt: Receipt) -> bool:

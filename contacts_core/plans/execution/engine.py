@@ -53,7 +53,7 @@ DBOS_SCHEMA = "contacts_dbos"  # of these tables, on PostgreSQL
 PYTHON_VERSION = sys.version_info[:2]
 OLDEST_SQLITE = (3, 42)  # the oldest version with unixepoch('subsec'), which DBOS uses from Python 3.12 on
 WORKFLOW_VERSION = "plans-4"  # a run continues under another release as long as this is the same
-POLL_INTERVAL_S = 0.1  # between two looks into the queue
+POLL_INTERVAL_S = 0.2  # between two looks into the queue, each of which costs some milliseconds
 LISTENER_INTERVAL_S = 0.02  # that DBOS's listener sleeps at a time
 RECOVERY_INTERVAL_S = 2.0  # at most, between two searches for workers that died
 LEASE_VARIABLE = "CONTACTS_LEASE"
@@ -194,6 +194,7 @@ class Engine:
     def start(self, plan: Plan, options: Mapping[str, Any]) -> str:
         """Start a run of the plan. Return its id."""
         run = _create_run(self.journal, plan, self.session.key, options)
+        self.session.keep_plan(run.id, plan)
         with _typed_errors():
             self._begin_round(run)
         return run.id
@@ -243,10 +244,10 @@ class Engine:
         self.leases.check(PATIENCE_S)
         if self.session.trouble and not self.session.active:
             raise self.session.trouble
-        states = {status.status for status in _workflows(run)}
         if self.session.active:
             self._moved_at = time.monotonic()
             return None
+        states = {status.status for status in _workflows(run)}
         if not states or states & UNFINISHED_STATUSES:
             self._check_progress()
             return None

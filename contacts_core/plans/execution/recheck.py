@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from contacts_core.errors import PlanRefused
 from contacts_core.models import Contact
 from contacts_core.plans.change import Change
 from contacts_core.plans.change_operations import is_unchanged
 from contacts_core.plans.execution.account_view import AccountView
+from contacts_core.plans.execution.index_set import IndexSet
 from contacts_core.plans.model import AccountPlan
 from contacts_core.plans.planning import lookup
 from contacts_core.plans.receipts.reasons import OurWords
@@ -57,9 +58,9 @@ class Recheck:
             self._same[known[id]] = set(contact.identifiers) == set(change.identifiers)
 
     @property
-    def unchanged(self) -> list[int]:
+    def unchanged(self) -> IndexSet:
         """Indexes of changes whose contacts have the planned identifiers, but for those that are to be removed."""
-        return [n for n, state in enumerate(self._states) if state == UNCHANGED]
+        return IndexSet(len(self._states), (n for n, state in enumerate(self._states) if state == UNCHANGED))
 
     @property
     def differences(self) -> int:
@@ -67,8 +68,13 @@ class Recheck:
         return self._same.count(0) + len(self._new)
 
 
-def recheck(view: AccountView, provider: Provider) -> Flow[Recheck]:
+def recheck(view: AccountView, provider: Provider, progress: Callable[[], object]) -> Flow[Recheck]:
     """Read the contacts that the plan would be about if it were made now.
+
+    Args:
+        view: The plan's part for the account.
+        provider: The account's provider.
+        progress: Called each time that some contacts were read.
 
     Raises:
         PlanRefused: The vendor answers a look-up with a contact that does not have the identifier.
@@ -79,12 +85,14 @@ def recheck(view: AccountView, provider: Provider) -> Flow[Recheck]:
         if wrong := lookup.mismatch(look_up.found, view.part.title):
             raise PlanRefused(OurWords(f"{view.part.account}: {wrong}"))
         seen.see({contact.id: contact for several in look_up.found.matches.values() for contact in several})
+        progress()
 
     wanted = IdentifierTable(identifier for person in view.plan.people for identifier in person.identifiers)
     yield from lookup.search(provider, wanted, take)
     given = (person.contact for person in view.plan.people if person.contact)
     for chunk in flows.chunks(given, CHUNK_SIZE):
         seen.see((yield from lookup.by_id(provider, chunk)).contacts)
+        progress()
     return seen
 
 

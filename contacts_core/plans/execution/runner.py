@@ -48,6 +48,7 @@ __all__ = [
     "apply",
     "apply_async",
     "cancel",
+    "forget",
     "get_receipt",
     "list_runs",
     "overview",
@@ -55,6 +56,7 @@ __all__ = [
     "resume_async",
     "run_worker",
     "submit",
+    "undoable_plan",
 ]
 
 logger = logging.getLogger("contacts_core")
@@ -62,7 +64,7 @@ logger = logging.getLogger("contacts_core")
 T = TypeVar("T")
 Watcher = Callable[[Sequence[Progress]], None]
 
-POLL_INTERVAL_S = 0.1  # between two looks at the progress of a run
+POLL_INTERVAL_S = 0.25  # between two looks at the progress of a run; its end in this process is seen at once
 
 
 class RunStopped(Cancelled):
@@ -106,7 +108,7 @@ def apply(
     located = locate_storage(storage)
     engine.check_process(located)
     _check_allowed(plan)
-    with Engine(located, _runners(plan, accounts)) as started:
+    with Engine(located, _runners(_names(plan), accounts)) as started:
         return _follow(started, started.start(plan, {"timeout": timeout, "pause": pause}), watch)
 
 
@@ -126,7 +128,7 @@ async def apply_async(
     options = {"timeout": timeout, "pause": pause}
 
     def run(clients: Sequence[Any], stop: _Stop) -> Receipt:
-        with Engine(located, _runners(plan, clients)) as started:
+        with Engine(located, _runners(_names(plan), clients)) as started:
             return _follow(started, started.start(plan, options), watch, stop)
 
     return await _in_a_thread(accounts, run)
@@ -186,6 +188,53 @@ async def resume_async(
 def cancel(run: str, *, storage: str | Path | None = None) -> Run:
     """End a run after the steps under way, in whichever process. What is done stays done."""
     return engine.cancel(locate_storage(storage), run)
+
+
+def forget(run: str, *, storage: str | Path | None = None) -> Run:
+    """Delete the plan of a run that has ended, with the personal data in it. Its receipt stays.
+
+    The run can be neither resumed nor undone afterwards.
+
+    Raises:
+        InvalidInput: There is no such run.
+        PlanRefused: It has not ended.
+    """
+    found, _ = overview(run, storage=storage)
+    _check_ended(found)
+    Journal(locate_storage(storage)).forget(run)
+    return found
+
+
+def undoable_plan(run: str, *, storage: str | Path | None = None) -> Plan:
+    """Return the plan of a run that can be undone.
+
+    Raises:
+        InvalidInput: There is no such run.
+        PlanRefused: It has not ended, its kind cannot be undone, or its plan was deleted.
+    """
+    found, _ = overview(run, storage=storage)
+    kind = kind_of(found.kind)
+    if not kind.can_be_undone:
+        raise PlanRefused(f"run {run} cannot be undone: {kind.why_not_undone}", hint=kind.instead_of_undo)
+    _check_ended(found)
+    if found.state == "refused":
+        raise PlanRefused(f"run {run} was refused, and changed nothing", hint="there is nothing to undo")
+    plan = stored_plan(Journal(locate_storage(storage)), run)
+    if plan is None:
+        raise PlanRefused(
+            f"run {run} cannot be undone any more: its plan was deleted, which tells what was there before",
+            hint="read the contacts, and change them by another plan",
+        )
+    return plan
+
+
+def _check_ended(run: Run) -> None:
+    if run.state in {"running", "interrupted"}:
+        going_on = "is still going on" if run.state == "running" else "was interrupted, and is not over"
+        raise PlanRefused(
+            f"run {run.id} {going_on}",
+            hint=f"contacts runs resume {run.id} goes on, contacts runs cancel {run.id} ends it",
+        )
 
 
 def list_runs(*, storage: str | Path | None = None) -> list[Run]:
@@ -262,10 +311,10 @@ def _resume(
     earlier = journal.run(run)
     if earlier.state == "refused":
         raise PlanRefused(f"run {run} was refused: {earlier.reason}", hint="make a new plan")
-    plan = stored_plan(journal, run)
-    if plan is None:
+    kept = earlier.state == "done" and kind_of(earlier.kind).can_be_undone
+    if journal.plan(run) is None or kept:
         return get_receipt(run, storage=storage)
-    with Engine(located, _runners(plan, accounts)) as started:
+    with Engine(located, _runners([*earlier.accounts, *_sources(journal, earlier)], accounts)) as started:
         check_accounts(started.session, earlier)
         started.resume(run)
         return _follow(started, run, watch, stop)
@@ -297,12 +346,15 @@ async def _in_a_thread(accounts: Sequence[Any], run: Callable[[Sequence[Any], _S
 
 def _follow(started: Engine, id: str, watch: Watcher | None, stop: _Stop | None = None) -> Receipt:
     try:
-        while (ended := started.find_ended(id)) is None:
+        while True:
+            started.session.concluded.clear()
+            if (ended := started.find_ended(id)) is not None:
+                break
             if watch:
                 watch(started.journal.progress(id))
             if stop and stop.wanted:
                 break
-            time.sleep(POLL_INTERVAL_S)
+            started.session.concluded.wait(POLL_INTERVAL_S)
     except KeyboardInterrupt:
         logger.warning("interrupted; finishing the steps under way")
         ended = None
@@ -322,7 +374,7 @@ def receipt_of(started: Engine, id: str) -> Receipt:
     Raises:
         StorageError: It could not be written.
     """
-    receipt = stored_receipt(started.journal, id)
+    receipt = started.session.receipt(id) or stored_receipt(started.journal, id)
     if receipt is None:
         run = started.journal.run(id)
         raise StorageError(
@@ -335,16 +387,28 @@ def receipt_of(started: Engine, id: str) -> Receipt:
 def _check_allowed(plan: Plan) -> None:
     """Raise PlanRefused if the plan was altered, or a plugin objects."""
     plan.check()
-    hooks.before_apply(plan)
-    plan.check()  # a plugin may have altered it
+    if hooks.before_apply(plan):
+        plan.check()  # a plugin may have altered it
 
 
-def _runners(plan: Plan, accounts: Sequence[Any]) -> dict[str, Runner]:
+def _names(plan: Plan) -> list[str]:
+    """Return the accounts that a plan changes, and those that it reads again."""
+    return [*plan.by_account, *filter(None, (part.source for part in plan.accounts))]
+
+
+def _sources(journal: Journal, run: Run) -> Sequence[str]:
+    """Return the accounts that a run reads again. A plan is only read for it if its kind copies."""
+    if kind_of(run.kind).about_people or (plan := stored_plan(journal, run.id)) is None:
+        return ()
+    return [part.source for part in plan.accounts if part.source]
+
+
+def _runners(planned: Sequence[str], accounts: Sequence[Any]) -> dict[str, Runner]:
     clients: dict[str, Runner] = {}
     for account in accounts:
         name = account if isinstance(account, str) else account.name
-        if name not in plan.by_account and name not in {part.source for part in plan.accounts}:
-            raise InvalidInput(f"the plan is not about {name}", hint=f"it is for {', '.join(plan.by_account)}")
+        if name not in planned:
+            raise InvalidInput(f"the plan is not about {name}", hint=f"it is for {', '.join(planned)}")
         if not isinstance(account, str):
             clients[name] = account
     return clients

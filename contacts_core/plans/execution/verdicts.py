@@ -20,9 +20,11 @@ BY = {
     "get": "by id",
     "find": "by look-up",
     "list": "on the list",
-    "values": "by its values",
-    "settings": "among the account's lists and fields",
-    "consent": "among the statements of consent",
+}
+READ_BACK = {
+    "values": "read again, and as it was written",
+    "settings": "the account was read again, and has it",
+    "consent": "the statements of consent were read again, and are in force",
 }
 
 
@@ -228,9 +230,11 @@ class _Results:
         used = [path for path in evidence.paths if (looked if path == "find" else indexes)]
         if not used:
             return UNKNOWN, "there was no id or identifier to read again"
+        if operation.read_back_path:
+            return self._made, READ_BACK[operation.read_back_path]
         only = ", the only way there is" if len(evidence.paths) == 1 else ""
         if not operation.leaves:
-            return self._made, f"there: {' and '.join(BY[path] for path in used)}{only}"
+            return self._made, f"{operation.made}: {' and '.join(BY[path] for path in used)}{only}"
         before = "not found any more" if self.found(person) else "was not there and is not"
         return ABSENT, f"{before}: {' and '.join(BY[path] for path in used)}{only}"
 

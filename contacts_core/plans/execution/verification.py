@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans.change import Change
-from contacts_core.plans.change_operations import is_unchanged
+from contacts_core.plans.change_operations import is_same_person
 from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.execution.attempts import CHANGED
 from contacts_core.plans.planning import lookup
@@ -84,7 +84,7 @@ def _read(view: AccountView, provider: Provider, known: Mapping[int, Change]) ->
     made = {n: view.operation.is_made(change, read.contacts.get(change.contact)) for n, change in known.items()}
     unmade = [n for n in known if made[n] is False]
     found = [n for n, change in known.items() if change.contact in read.contacts]
-    changed = [n for n in found if not is_unchanged(known[n], read.contacts[known[n].contact])]
+    changed = [n for n in found if not is_same_person(known[n], read.contacts[known[n].contact])]
     return Seen(
         targets=tuple(unmade),
         changed=tuple(n for n in changed if n in unmade),

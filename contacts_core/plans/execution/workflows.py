@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import chain
 from types import NoneType
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -35,6 +37,7 @@ from contacts_core.plans.change_operations import operation_of
 from contacts_core.plans.execution import attempts, recheck, source_consent, verification
 from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.execution.context import Runner, Session, Stopped, session
+from contacts_core.plans.execution.index_set import IndexSet
 from contacts_core.plans.execution.step_results import (
     AccountWork,
     Barred,
@@ -44,11 +47,10 @@ from contacts_core.plans.execution.step_results import (
     to_recorded,
 )
 from contacts_core.plans.execution.verdicts import Evidence, results
-from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.receipts.reasons import OurWords, public_reason, public_reasons
 from contacts_core.plans.receipts.touched import pseudonym
 from contacts_core.provider import flows
-from contacts_core.storage.journal import Run
+from contacts_core.storage.journal import Journal, Run
 from contacts_core.storage.tombstones import Tombstones, tombstone_storages
 
 __all__ = ["CHECK", "QUEUE", "AccountRun", "check_account", "check_accounts", "enqueue", "work_on_account"]
@@ -57,6 +59,7 @@ logger = logging.getLogger("contacts_core")
 
 QUEUE = "contacts-accounts"
 CHECK = "contacts.check"
+EXCHANGES_PER_EVENT = 500  # of a check
 READ_BATCH_SIZE = 1000  # contacts or identifiers that a verifying step reads at most
 LONGEST_PAUSE_S = 30.0  # at most, between two verifying reads
 TIMEOUT_S = 900.0
@@ -211,13 +214,13 @@ class _Work:
         pauses = self._pauses(LONGEST_PAUSE_S)
         gone = operation_of(work.operation).leaves
         for path in work.paths:
-            left = list(range(work.identifiers if path == "find" else work.targets))
-            outside_plan, changed = set[int](), set[int]()
+            total = work.identifiers if path == "find" else work.targets
+            left, outside_plan, changed = IndexSet(total, range(total)), IndexSet(total), IndexSet(total)
             unread: dict[int, str] = {}
             reasons: dict[int, str] = {}
             unasked = dict(evidence.unasked)
             while left:
-                shown: set[int] = set()
+                shown = IndexSet(total)
                 unread, reasons = {}, {}
                 size = len(left) if path in work.whole else READ_BATCH_SIZE
                 for chunk in flows.chunks(left, size):
@@ -225,21 +228,21 @@ class _Work:
                     unread |= seen.unread
                     reasons |= seen.reasons
                     unasked |= seen.unasked
-                    shown |= {*seen.targets, *seen.identifiers}
-                    outside_plan |= set(seen.outside_plan)
-                    changed |= set(seen.changed)
-                left = sorted(shown | unread.keys())
+                    shown.update(chain(seen.targets, seen.identifiers))
+                    outside_plan.update(seen.outside_plan)
+                    changed.update(seen.changed)
+                left = IndexSet(total, chain(shown, unread))
                 # What could not be written will not appear, however long one waits.
                 waited_for = left if path == "find" or gone else [n for n in left if n not in evidence.failed]
                 if not waited_for or next(pauses, self) is not None:
                     break
-            still = sorted(set(left) - unread.keys())
+            still = IndexSet(total, (n for n in left if n not in unread))
             if path == "find":
                 evidence = evolve(
                     evidence,
                     identifiers=still,
                     unread_identifiers=unread,
-                    outside_plan=sorted(outside_plan),
+                    outside_plan=outside_plan,
                     unasked=unasked,
                 )
             else:
@@ -247,7 +250,7 @@ class _Work:
                     evidence,
                     targets=still,
                     unread_targets=unread,
-                    changed=sorted(changed),
+                    changed=changed,
                     unasked=unasked,
                     reasons=reasons,
                 )
@@ -301,7 +304,7 @@ def _check(at: AccountRun) -> bool:
     journal.reached(at.run, at.account, "checking", 0, 0)
     entry = journal.began(at.run, at.account, "checked", {"round": at.round})
     strict = not journal.has(at.run, "step")  # later, we may have deleted the contacts that are gone
-    body: dict[str, Any] = {"round": at.round, "changes": 0, "touch": [], "error": "", "refused": False}
+    body: dict[str, Any] = {"round": at.round, "changes": 0, "touch": "", "error": "", "refused": False}
     try:
         view, runner = here.view(at.run, at.account)
         if view.kind.leaves_tombstones:
@@ -312,8 +315,11 @@ def _check(at: AccountRun) -> bool:
             if view.part.consent is not None:
                 exchanges.extend(_check_source(here, view, runner))
             if view.kind.strict:
-                seen = runner.run(recheck.recheck(view, runner.provider))
-                body["touch"] = seen.unchanged
+                noted = functools.partial(_note_exchanges, journal, at, exchanges)
+                seen = runner.run(recheck.recheck(view, runner.provider, noted))
+                later = range(len(view.changes), len(view.part.changes))  # of later stages, which are read before each
+                touch = itertools.chain(seen.unchanged, later)
+                body["touch"] = IndexSet(len(view.part.changes), touch).packed
                 body["changes"] = seen.differences if strict else 0
         body["all"] = not view.kind.strict  # each contact is read before it is changed, and left alone if it differs
     except StorageError:
@@ -336,6 +342,14 @@ def _check(at: AccountRun) -> bool:
     elif changed:
         here.conclude(run, "refused", f"changed since the plan was made: {', '.join(changed)}; nothing was changed")
     return not (errors or changed)
+
+
+def _note_exchanges(journal: Journal, at: AccountRun, exchanges: list[dict[str, Any]]) -> None:
+    """Record what was exchanged so far, once it is much: a check of many contacts is several events."""
+    if len(exchanges) >= EXCHANGES_PER_EVENT:
+        body = {"round": at.round, "path": "check", "asked": 0, "shown": [], "error": "", "exchanges": [*exchanges]}
+        journal.note(at.run, at.account, "read", body)
+        exchanges.clear()
 
 
 def _check_source(here: Session, view: AccountView, target: Runner) -> list[dict[str, Any]]:
@@ -382,7 +396,9 @@ def _begin(at: AccountRun) -> AccountWork:
         stages.append(
             StageWork(
                 operation=view.stage.operation,
-                steps=tuple(s.number for s in view.stage.steps if any(touch[s.first : s.first + s.count])),
+                steps=tuple(
+                    s.number for s in view.stage.steps if any(n in touch for n in range(s.first, s.first + s.count))
+                ),
                 targets=view.subject_count,
                 identifiers=len(view.sought),
                 paths=paths,
@@ -422,7 +438,7 @@ def _act(at: AccountRun, stage: int, number: int, left_out: AbstractSet[int], ba
     view, runner = _account(here, at, stage)
     part, step = view.part, view.part.steps[number - 1]
     touch, first = _touched(here, at), view.stage.first
-    planned = {n - first: change for n, change in enumerate(part.of(step), step.first) if touch[n]}
+    planned = {n - first: change for n, change in enumerate(part.of(step), step.first) if n in touch}
     not_made = {n: LEFT_OUT for n, change in planned.items() if left_out and not left_out.isdisjoint(change.people)}
     not_made |= {n: reason for n, reason in barred.reasons.items() if n in planned}
     planned = {n: change for n, change in planned.items() if n not in not_made}
@@ -488,10 +504,8 @@ def _read_jobs(at: AccountRun, pending: Sequence[Job]) -> list[Job]:
 def _add_tombstones(at: AccountRun) -> None:
     """Add tombstones, so that no import brings erased people back."""
     here = session()
-    plan = here.plan(at.run)
-    if kind_of(plan.kind).leaves_tombstones:
-        for tombstones in _tombstones(here):
-            tombstones.add((i for person in plan.people for i in person.identifiers), at.run)
+    if here.view_of_plan(at.run, at.account).kind.leaves_tombstones:
+        here.bury(at.run, _tombstones(here))
 
 
 @_step("read", verification.Seen)
@@ -538,12 +552,14 @@ def _finish(at: AccountRun, evidence: Sequence[Evidence]) -> None:
 
 def _note_stages(here: Session, at: AccountRun, stages: Sequence[tuple[AccountView, Evidence]]) -> None:
     """Record how many changes of each stage were verified."""
-    for view, evidence in stages:
+    for number, (view, evidence) in enumerate(stages, 1):
         unmade, unread = len(evidence.targets), len({*evidence.unread_targets} - {*evidence.targets})
         if evidence.unread or not evidence.paths:
-            unmade, unread = 0, view.subject_count
+            unmade = 0 if evidence.unread else len(evidence.failed)
+            unread = view.subject_count - unmade
         body = {
             "round": at.round,
+            "stage": number,
             "operation": view.operation.name,
             "changes": view.subject_count,
             "verified": view.subject_count - unmade - unread,
@@ -557,7 +573,11 @@ def _note_stages(here: Session, at: AccountRun, stages: Sequence[tuple[AccountVi
 def _stages_reached(here: Session, run: Run) -> bool:
     """Return whether every change of every stage was verified, also those that are about no person."""
     noted = (event.body for event in here.journal.events(run.id, "stage"))
-    return not any(body["unmade"] + body["unknown"] for body in noted if body["round"] == run.round)
+    return not any(
+        body["unmade"] or (body["unknown"] and (body["reasons"] or operation_of(body["operation"]).can_be_verified))
+        for body in noted
+        if body["round"] == run.round
+    )
 
 
 @_step("wake", float)
@@ -573,15 +593,13 @@ def _sleep_until(moment: float, longest: float) -> None:
         raise Stopped
 
 
-def _touched(here: Session, at: AccountRun) -> bytearray:
-    """Return for each change whether this round may make it. Cached, because the event holds every exchange."""
+def _touched(here: Session, at: AccountRun) -> IndexSet:
+    """Return the indexes of the changes that this round may make."""
     if at not in here.touched:
         checked = [e.body for e in here.journal.events(at.run, "checked", at.account) if e.ended_at]
-        flags = bytearray(len(here.view_of_plan(at.run, at.account).part.changes))
         body = next(body for body in reversed(checked) if body["round"] == at.round)
-        for n in range(len(flags)) if body.get("all") else body["touch"]:
-            flags[n] = True
-        here.touched[at] = flags
+        total = len(here.view_of_plan(at.run, at.account).part.changes)
+        here.touched[at] = IndexSet(total, range(total)) if body.get("all") else IndexSet.unpacked(body["touch"])
     return here.touched[at]
 
 

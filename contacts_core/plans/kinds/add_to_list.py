@@ -14,4 +14,6 @@ class AddToList(Kind):
     title = "Addition to a list"
     done = "Everybody is verified to be on the list."
     stages = ("add_to_list",)
+    why_not_undone = "nothing tells who was on the list before"
+    instead_of_undo = "take them off the list by a plan: contacts plan remove-from-list"
     outside_plan = ("unknown", "a contact has it that was not there when the plan was made")

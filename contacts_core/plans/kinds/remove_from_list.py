@@ -14,4 +14,6 @@ class RemoveFromList(Kind):
     title = "Removal from a list"
     done = "Everybody is verified to be off the list."
     stages = ("remove_from_list",)
+    why_not_undone = "nothing tells who was on the list before"
+    instead_of_undo = "put them on the list by a plan: contacts plan add-to-list"
     outside_plan = ("unknown", "a contact has it that was not there when the plan was made")

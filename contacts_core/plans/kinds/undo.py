@@ -15,5 +15,7 @@ class Undo(Kind):
     done = "Everything that could be taken back is verified to be taken back."
     stages = ("remove_from_list", "change_contact", "delete_contacts")
     main = "delete_contacts"
+    why_not_undone = "it took back what another run wrote"
+    instead_of_undo = "write the contacts again: make the plan of that run again, and apply it"
     strict = False
     about_people = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from attrs import evolve
@@ -15,13 +16,16 @@ from contacts_core.models import Contact, Identifier, LossCode
 from contacts_core.operations.losses import accepted_losses
 from contacts_core.plans import hooks
 from contacts_core.plans.change import DataSubject
+from contacts_core.plans.change_operations.mail_data import EraseMailData
 from contacts_core.plans.comparing import ComparisonRequest, FieldMap
 from contacts_core.plans.comparing.consent import ConsentOptions, Unsubscribed
 from contacts_core.plans.comparing.consent_marks import ConsentPlace
 from contacts_core.plans.model import IdentifierExpansion, Plan, SafetyLimits
 from contacts_core.plans.planning.accounts import run_in_accounts, run_in_accounts_async
+from contacts_core.plans.planning.aftercare import KEPT, MAIL_DATA, NOT_KEPT
 from contacts_core.plans.planning.planner import PlanRequest, data_subjects, make_plan
 from contacts_core.plans.planning.transfer import TransferRequest, make_transfer_plan
+from contacts_core.plans.planning.undo import make_undo_plan
 from contacts_core.query import Query
 
 __all__ = [
@@ -37,6 +41,8 @@ __all__ = [
     "plan_list_addition_async",
     "plan_list_removal",
     "plan_list_removal_async",
+    "plan_undo",
+    "plan_undo_async",
     "plan_upsert",
     "plan_upsert_async",
     "replan",
@@ -54,6 +60,8 @@ def plan_erasure(
     accounts: Iterable[Account],
     *,
     follow: IdentifierExpansion = IdentifierExpansion.NO,
+    keep_suppressions: bool = False,
+    mail_data: bool = False,
     limits: SafetyLimits | None = None,
 ) -> Plan:
     """Plan to delete every contact of these people, everywhere, for good.
@@ -63,14 +71,18 @@ def plan_erasure(
         accounts: Names of accounts, or open ones.
         follow: Whether to look for the other e-mail addresses and phone numbers of the contacts found as well. If not,
             the plan's suggestions list them.
+        keep_suppressions: Whether the identifiers of the deleted contacts stay suppressed, or become so where the
+            vendor keeps suppressions apart from contacts, so that nobody writes to these people again.
+        mail_data: Whether what vendors keep of the mail that was sent to these people is erased as well.
         limits: How many contacts of an account it may delete.
 
     Raises:
         InvalidInput: No people were given, or an identifier is blank.
-        UnsupportedOperation: A vendor cannot delete contacts, or offers no way to find them.
+        UnsupportedOperation: A vendor cannot delete contacts, or offers no way to find them; or no vendor can do what
+            is asked for besides.
         PlanRefused: It would delete more contacts than the limits allow, or an account could not be read completely.
     """
-    return _plan(PlanRequest("erase", data_subjects(people), follow, limits=limits or SafetyLimits()), accounts)
+    return _plan(_erasure(people, follow, limits, keep_suppressions, mail_data), accounts)
 
 
 async def plan_erasure_async(
@@ -78,11 +90,28 @@ async def plan_erasure_async(
     accounts: Iterable[AsyncAccount],
     *,
     follow: IdentifierExpansion = IdentifierExpansion.NO,
+    keep_suppressions: bool = False,
+    mail_data: bool = False,
     limits: SafetyLimits | None = None,
 ) -> Plan:
     """Plan as `plan_erasure` does, asynchronously."""
-    return await _plan_async(
-        PlanRequest("erase", data_subjects(people), follow, limits=limits or SafetyLimits()), accounts
+    return await _plan_async(_erasure(people, follow, limits, keep_suppressions, mail_data), accounts)
+
+
+def _erasure(
+    people: People,
+    follow: IdentifierExpansion,
+    limits: SafetyLimits | None,
+    keep_suppressions: bool,  # noqa: FBT001 - as its callers have it
+    mail_data: bool,  # noqa: FBT001 - as above
+) -> PlanRequest:
+    return PlanRequest(
+        "erase",
+        data_subjects(people),
+        follow,
+        limits=limits or SafetyLimits(),
+        keep_suppressions=keep_suppressions,
+        mail_data=mail_data,
     )
 
 
@@ -197,6 +226,7 @@ def plan_upsert(
         UnsupportedOperation: The vendor cannot write contacts, or offers no way to find them.
         PlanRefused: It would write more contacts than the limits allow, or the account was not read completely.
     """
+    _check_contacts(contacts)
     given = _transfer("upsert", contacts, account, field_map, None, create_fields, create_lists, accept_losses, limits)
     return _created(run_in_accounts([account], partial(make_transfer_plan, given)))
 
@@ -212,6 +242,7 @@ async def plan_upsert_async(
     limits: SafetyLimits | None = None,
 ) -> Plan:
     """Plan as `plan_upsert` does, asynchronously."""
+    _check_contacts(contacts)
     given = _transfer("upsert", contacts, account, field_map, None, create_fields, create_lists, accept_losses, limits)
     return _created(await run_in_accounts_async([account], partial(make_transfer_plan, given)))
 
@@ -270,6 +301,44 @@ async def plan_copy_async(
     return _created(await run_in_accounts_async([source, target], partial(make_transfer_plan, given)))
 
 
+def plan_undo(run: str, accounts: Iterable[Account] = (), *, storage: str | Path | None = None) -> Plan:
+    """Plan to take back what a run wrote: contacts that it created are deleted, others get their values back.
+
+    Whoever was changed since is left alone, and listed in ``held``. Lists, custom fields and consent stay.
+
+    Args:
+        run: The id of a run that created or updated contacts.
+        accounts: Accounts that are open already. Others are opened by name.
+        storage: Where the run is kept: a folder or a PostgreSQL URL; see `contacts_core.storage.database`.
+
+    Raises:
+        InvalidInput: There is no such run, or it was not in one of these accounts.
+        PlanRefused: It has not ended, cannot be undone, its plan was deleted, or an account leads to another workspace.
+        ConfigurationError: The extra ``plans`` is missing.
+    """
+    plan = _undoable_plan(run, storage)
+    return _created(run_in_accounts(_named(plan, accounts), partial(make_undo_plan, "undo", plan)))
+
+
+async def plan_undo_async(
+    run: str, accounts: Iterable[AsyncAccount] = (), *, storage: str | Path | None = None
+) -> Plan:
+    """Plan as `plan_undo` does, asynchronously."""
+    plan = _undoable_plan(run, storage)
+    return _created(await run_in_accounts_async(_named(plan, accounts), partial(make_undo_plan, "undo", plan)))
+
+
+def _check_contacts(contacts: object) -> None:
+    if isinstance(contacts, str | Contacts | AsyncContacts):
+        raise InvalidInput("expected contacts, got an account", hint="plan_copy copies those of an account")
+
+
+def _undoable_plan(run: str, storage: str | Path | None) -> Plan:
+    from contacts_core.plans.execution.runner import undoable_plan
+
+    return undoable_plan(run, storage=storage)
+
+
 def _transfer(
     kind: str,
     source: Any,
@@ -323,11 +392,26 @@ async def replan_async(plan: Plan, accounts: Iterable[AsyncAccount] = ()) -> Pla
 
 def _request(plan: Plan) -> PlanRequest:
     people = (evolve(person, followed=()) for person in plan.people)
-    return PlanRequest(plan.kind, people, plan.follow, plan.list_id, plan.limits)
+    told = {what for part in plan.accounts for what in part.residual_data}
+    return PlanRequest(
+        plan.kind,
+        people,
+        plan.follow,
+        plan.list_id,
+        plan.limits,
+        keep_suppressions=not told.isdisjoint((KEPT, NOT_KEPT)),
+        mail_data=MAIL_DATA in told or _has(plan, EraseMailData.name),
+    )
+
+
+def _has(plan: Plan, operation: str) -> bool:
+    return any(step.operation == operation for part in plan.accounts for step in part.steps)
 
 
 def _named(plan: Plan, accounts: Iterable[Any]) -> list[Any]:
     opened = {account.name: account for account in accounts if not isinstance(account, str)}
+    if others := opened.keys() - plan.by_account.keys():
+        raise InvalidInput(f"the plan is not about {min(others)}", hint=f"it is for {', '.join(plan.by_account)}")
     return [opened.get(name, name) for name in plan.by_account]
 
 

@@ -21,6 +21,7 @@ from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import AccountPlan, Plan, SafetyLimits, Step
 from contacts_core.plans.planning import lookup
 from contacts_core.plans.planning.accounts import PlanGenerator
+from contacts_core.plans.planning.aftercare import Aftercare
 from contacts_core.plans.planning.search import PlanRequest, Search, complete_flows
 from contacts_core.plans.rows import window
 from contacts_core.provider import (
@@ -62,11 +63,14 @@ def make_plan(request: PlanRequest, providers: Mapping[str, Provider]) -> PlanGe
     rows = search.rows()
     affected = {name: len(rows.changes(n)) for n, name in enumerate(providers)}
     sizes = yield from check_limits(request.limits, providers, affected)
+    aftercare = Aftercare(request.keep_suppressions, request.mail_data)
+    yield from aftercare.add(rows, providers)
     parts: list[AccountPlan] = []
     for n, (name, provider) in enumerate(providers.items()):
         changes = rows.changes(n)
         check_ids(name, changes, provider)
-        steps, seconds = cut_steps(operation, provider, changes, search.scanned.get(name, 0))
+        stages = [(operation.name, affected[name]), *aftercare.stages[name]]
+        steps, seconds = staged_steps(provider, changes, stages, search.scanned.get(name, 0))
         parts.append(
             AccountPlan(
                 account=name,
@@ -79,7 +83,8 @@ def make_plan(request: PlanRequest, providers: Mapping[str, Provider]) -> PlanGe
                 steps=steps,
                 requests=sum(step.requests for step in steps),
                 seconds=seconds,
-                residual_data=_residual_data(provider) if operation.deletes_contacts else {},
+                residual_data=(_residual_data(provider) if operation.deletes_contacts else {})
+                | aftercare.residual_data[name],
                 emulated=operation.capability in provider.read_modify_write,
                 queued=isinstance(provider, QueuesJobs),
                 unasked=rows.unasked(n),

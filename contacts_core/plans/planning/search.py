@@ -50,13 +50,15 @@ SCHEMA = (
 
 @frozen
 class PlanRequest:
-    """What to plan. ``people`` is iterated over once."""
+    """What to plan. ``people`` is iterated over once; for the last two see `Aftercare`."""
 
     kind: str
     people: Iterable[DataSubject]
     follow: IdentifierExpansion = IdentifierExpansion.NO
     list_id: str = ""
     limits: SafetyLimits = field(factory=SafetyLimits)
+    keep_suppressions: bool = False
+    mail_data: bool = False
 
 
 @frozen

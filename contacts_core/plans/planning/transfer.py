@@ -20,7 +20,12 @@ from contacts_core.plans.change import Change, DataSubject, Held
 from contacts_core.plans.change_operations.account import consent_change, field_change, list_change, scope_change
 from contacts_core.plans.change_operations.upsert import UpsertContacts
 from contacts_core.plans.comparing.comparison import Comparison, compare
-from contacts_core.plans.comparing.consent import Admission, ConsentComparison, ConsentOptions, MissingConsent
+from contacts_core.plans.comparing.consent import (
+    Admission,
+    ConsentComparison,
+    ConsentOptions,
+    MissingConsent,
+)
 from contacts_core.plans.comparing.model import Compared, ComparisonRequest, ComparisonStatus
 from contacts_core.plans.model import AccountPlan, ConsentSource, Plan, SafetyLimits
 from contacts_core.plans.payload import packed

@@ -16,37 +16,36 @@ from contacts_core.plans.change import Change, DataSubject, Held
 from contacts_core.plans.change_operations.contacts import ChangeContact, DeleteContacts, fields_written
 from contacts_core.plans.change_operations.membership import RemoveFromList
 from contacts_core.plans.change_operations.upsert import UpsertContacts
-from contacts_core.plans.kinds import kind_of
-from contacts_core.plans.kinds.undo import Undo
 from contacts_core.plans.model import AccountPlan, Plan, SafetyLimits
 from contacts_core.plans.payload import packed, unpacked
 from contacts_core.plans.planning import lookup
 from contacts_core.plans.planning.accounts import PlanGenerator
 from contacts_core.plans.planning.planner import staged_steps
 from contacts_core.plans.rows import PlanRows
-from contacts_core.provider import DeletesContacts, Flow, Provider, QueuesJobs, RemovesFromLists, flows
+from contacts_core.provider import DeletesContacts, Flow, Provider, QueuesJobs, RemovesFromLists, UpsertsContacts, flows
 
 __all__ = ["make_undo_plan"]
 
 CHUNK_SIZE = 500  # contacts read at once
 STAYS: Mapping[str, str] = {
-    "create_list": "a list that was created stays, because others may use it by now",
-    "create_custom_field": "a custom field that was created stays, because others may use it by now",
-    "write_consent": "statements of consent stay: nothing lifts them but the person",
+    "create_list": "the list {name} stays, because others may use it by now",
+    "create_custom_field": "the custom field {name} stays, because others may use it by now",
+    "ensure_consent_scopes": "the scope of consent {name} stays, because statements may name it",
+    "write_consent": "what was written of their consent stays: only they can take it back",
 }
 
 
-def make_undo_plan(plan: Plan, providers: Mapping[str, Provider]) -> PlanGenerator[Plan]:
+def make_undo_plan(kind: str, plan: Plan, providers: Mapping[str, Provider]) -> PlanGenerator[Plan]:
     """Plan to take back what an applied plan wrote. Yield the flows that the accounts are to run, and return the plan.
 
+    Args:
+        kind: The kind of the new plan.
+        plan: The plan that was applied.
+        providers: The accounts.
+
     Raises:
-        PlanRefused: Nothing of such a plan can be undone, or an account leads to another workspace now.
+        PlanRefused: An account leads to another workspace now.
     """
-    kind = kind_of(plan.kind)
-    if not kind.can_be_undone:
-        raise PlanRefused(
-            f"a run that was to {plan.kind} cannot be undone", hint="runs that create or update contacts can"
-        )
     rows, parts, people = PlanRows(), list[AccountPlan](), 0
     ids = yield {part.account: lookup.account_id(providers[part.account]) for part in plan.accounts}
     for n, part in enumerate(plan.accounts):
@@ -79,7 +78,7 @@ def make_undo_plan(plan: Plan, providers: Mapping[str, Provider]) -> PlanGenerat
         )
     rows.flush()
     made = Plan(
-        kind=Undo.name,
+        kind=kind,
         made_at=datetime.now(UTC),
         people=rows.people,
         accounts=tuple(parts),
@@ -135,7 +134,7 @@ def _read(provider: Provider, changes: Sequence[Change], found: _Found) -> Flow[
         written = [change for change in chunk if change.operation == UpsertContacts.name]
         for change in chunk:
             if change.operation in STAYS:
-                found.leave(change, STAYS[change.operation])
+                found.leave(change, STAYS[change.operation].format(**change.write))
         known = [change for change in written if change.contact]
         by_id = yield from lookup.by_id(provider, [change.contact for change in known])
         for change in known:
@@ -150,7 +149,8 @@ def _read(provider: Provider, changes: Sequence[Change], found: _Found) -> Flow[
 
 def _promised(provider: Provider, change: Change, shape: Shape) -> Contact:
     wanted = unpacked(change.write, Contact)
-    return operations.preview(provider, wanted, shape).shown or wanted
+    preview = operations.preview(provider, wanted, shape)
+    return (preview.shown_of_existing if change.contact else preview.shown) or wanted
 
 
 def _plain(contact: Contact) -> Contact:
@@ -164,7 +164,13 @@ def _delete(provider: Provider, change: Change, contacts: Sequence[Contact], sha
         return
     promised = _promised(provider, change, shape)
     (contact, *others) = contacts
-    own = evolve(_plain(contact), full_name=None)
+    defined_first = operations.require(provider, UpsertsContacts).fields_defined_first and shape.fields is not None
+    of_others = {
+        name for name in contact.custom if (not known.read_only if (known := shape.field(name)) else not defined_first)
+    }
+    # What only the vendor writes, or the account has no field for, is the vendor's own.
+    custom = {name: value for name, value in contact.custom.items() if name in of_others}
+    own = evolve(_plain(contact), full_name=None, custom=custom)
     if others or differences(promised, contact) or differences(own, promised):
         found.leave(change, "it was changed since it was created, and stays")
     elif not isinstance(provider, DeletesContacts):
@@ -181,20 +187,11 @@ def _take_back(provider: Provider, change: Change, contact: Contact | None, shap
     if contact is None:
         found.leave(change, "it is not there any more")
         return
-    if differences(promised, contact):
+    restoring = _Restoring.of(before, contact, promised)
+    restoring.keep_to_what_is_possible(provider)
+    if restoring.begins and differences(promised, contact):
         found.leave(change, "it was changed since it was written, and stays as it is")
         return
-    restoring = _Restoring.of(before, contact, promised)
-    if not isinstance(provider, RemovesFromLists) and restoring.lists:
-        restoring.rest.append("lists")
-        restoring.lists.clear()
-    if restoring.values or restoring.cleared:
-        try:
-            operations.check_changes(provider, restoring.values, restoring.cleared)
-        except (InvalidInput, UnsupportedOperation) as error:
-            restoring.rest.append(str(error))
-            restoring.values.clear()
-            restoring.cleared.clear()
     reason, about = "the run wrote it, and it is as it was written", (contact.id, contact.identifiers, ())
     for list_id in restoring.lists:
         found.take_back(Change(RemoveFromList.name, *about, reason, list_id=list_id))
@@ -204,7 +201,7 @@ def _take_back(provider: Provider, change: Change, contact: Contact | None, shap
         write = fields_written(restoring.values, restoring.cleared)
         found.take_back(Change(ChangeContact.name, *about, reason, write=write, before=known))
     if restoring.rest:
-        found.leave(change, f"not taken back: {', '.join(restoring.rest)}")
+        found.leave(change, f"not taken back, because the vendor cannot: {', '.join(restoring.rest)}")
 
 
 @frozen
@@ -238,6 +235,30 @@ class _Restoring:
                 made.values[name] = old[name]
             else:
                 made.cleared.append(name)
-        if set(now.identifiers) - set(before.identifiers):
+        if (set(promised.identifiers) & set(now.identifiers)) - set(before.identifiers):
             made.rest.append("identifiers that were added")
         return made
+
+    @property
+    def begins(self) -> bool:
+        """Whether anything is to be taken back: nothing is if it was never written, or taken back before."""
+        return bool(self.values or self.cleared or self.lists)
+
+    def keep_to_what_is_possible(self, provider: Provider) -> None:
+        """Leave what the provider cannot take back to the rest."""
+        if self.lists and not isinstance(provider, RemovesFromLists):
+            self.rest.append("lists")
+            self.lists.clear()
+        for name in [*self.values, *self.cleared]:
+            value = self.values.get(name)
+            try:
+                operations.check_changes(provider, {name: value} if name in self.values else {}, self._only(name))
+            except (InvalidInput, UnsupportedOperation):
+                self.rest.append(name)
+                self.values.pop(name, None)
+                self.cleared[:] = [each for each in self.cleared if each != name]
+        if "full_name" in self.rest and {"first_name", "last_name"} & {*self.values, *self.cleared}:
+            self.rest.remove("full_name")  # the vendor makes it of the parts
+
+    def _only(self, name: str) -> list[str]:
+        return [each for each in self.cleared if each == name]

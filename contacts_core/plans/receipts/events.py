@@ -11,6 +11,7 @@ from urllib.parse import unquote_plus
 from contacts_core import __version__
 from contacts_core.models import Identifier
 from contacts_core.plans.change import Change, DataSubject
+from contacts_core.plans.change_operations import operation_of
 from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import AccountPlan, Plan
 from contacts_core.plans.receipts.format import FORMAT, LARGEST_INTEGER, STATES
@@ -86,6 +87,7 @@ def receipt_events(
 def _work(run: Run, plan: Plan, journal: Journal, key: PseudonymKey) -> Iterator[dict[str, Any]]:
     """Yield the lines about what was done, and the results of each account, as the journal has them."""
     attempts: dict[str, tuple[tuple[int, int], int]] = {}  # the attempts at one step of an account follow one another
+    told = set[tuple[str, int, int]]()  # stages of a round: after a crash, they may be noted a second time
     for event in journal.events(run.id):
         if event.type == "step":
             about = (event.body["round"], event.body["step"])
@@ -93,7 +95,10 @@ def _work(run: Run, plan: Plan, journal: Journal, key: PseudonymKey) -> Iterator
             attempts[event.account] = about, attempt + 1 if about == before else 1
             yield _step(event, attempts[event.account][1])
         elif event.type == "stage":
-            yield {"type": "stage", "account": event.account, "at": event.begun_at, **event.body}
+            stage = (event.account, event.body["round"], event.body["stage"])
+            if stage not in told:
+                told.add(stage)
+                yield {"type": "stage", "account": event.account, "at": event.begun_at, **event.body}
         elif event.type in TYPES:
             yield _reading(event)
     for part in plan.accounts:
@@ -189,6 +194,7 @@ def _pseudonyms(person: DataSubject, key: PseudonymKey) -> list[dict[str, Any]]:
 
 def _found(plan: Plan, part: AccountPlan, key: PseudonymKey) -> Iterator[dict[str, Any]]:
     for person, changes in _changes_by_person(plan, part):
+        changes = [change for change in changes if not operation_of(change.operation).of_account]  # noqa: PLW2901
         having = {i for change in changes for i in change.identifiers}
         yield {
             "type": "found",

@@ -140,6 +140,7 @@ LINES: dict[str, dict[str, Any]] = {
         "account": _text,
         "at": _time,
         "round": _number,
+        "stage": _positive,
         "operation": _text,
         "changes": _number,
         "verified": _number,

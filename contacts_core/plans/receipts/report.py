@@ -109,6 +109,22 @@ ADDED: tuple[Any, ...] = (
     "present everywhere",
     "present",
 )
+TAKEN_BACK: tuple[Any, ...] = (
+    ("absent",),
+    {
+        "absent": State("taken back", "good"),
+        "present": State("not taken back", "bad"),
+        "unknown": State("unknown", "doubt"),
+    },
+    {
+        "taken back": "read again after the work: what the run had written is gone, or is as it was before",
+        "not taken back": "what the run had written was still there when it was read again",
+        "unknown": "not verified, so nothing is claimed",
+    },
+    "Deleting contacts leaves this behind. Where it matters, it has to be removed separately.",
+    "as they were before, everywhere,",
+    "absent",
+)
 ACCESS = Wording(
     "Access to personal data",
     "Every account was read completely.",
@@ -135,7 +151,9 @@ def _wording(kind: str) -> Wording:
     if kind not in KINDS:
         return Wording(kind, "")
     rules = KINDS[kind]
-    return Wording(rules.title, rules.done) if rules.goal == "absent" else Wording(rules.title, rules.done, *ADDED)
+    if rules.goal != "absent":
+        return Wording(rules.title, rules.done, *ADDED)
+    return Wording(rules.title, rules.done) if rules.about_people else Wording(rules.title, rules.done, *TAKEN_BACK)
 
 
 STATE_SENTENCES = {
@@ -146,16 +164,20 @@ STATE_SENTENCES = {
 }
 OPERATIONS = {
     "add_to_list": "Addition to a list",
+    "change_contact": "Change of fields",
     "create_custom_field": "Creation of a custom field",
     "create_field": "Creation of a custom field",
     "create_list": "Creation of a list",
     "delete": "Deletion of contacts",
     "delete_contacts": "Deletion of contacts",
+    "ensure_consent_scopes": "Creation of a scope of consent",
+    "erase_mail_data": "Erasure of data of sent mail",
     "remove_from_list": "Removal from a list",
     "remove_identifier": "Removal of an identifier",
     "suppress": "Suppression of identifiers",
     "upsert": "Writing of contacts",
     "upsert_contacts": "Writing of contacts",
+    "write_consent": "Writing of consent",
 }
 STEP_STATES = {
     "accepted": "accepted by the vendor",
@@ -202,6 +224,7 @@ def html_parts(source: ReportSource, *, title: str = "", sealed: bool = False) -
         people=people.lines,
         unlisted=people.unlisted,
         other_people=people.others(),
+        stages=_stages(source),
         steps=_steps(source, summary),
         scope_sentence=words.scope,
         scopes=_scopes(source),
@@ -386,6 +409,32 @@ def _steps(source: ReportSource, summary: Summary) -> Mapping[str, Any]:
     unlisted = summary.plain_steps if summary.steps > MAX_LISTED_STEPS else 0
     lines = (_step(line) for line in source.of_type("step") if not (unlisted and _as_it_should(line)))
     return {"total": summary.steps, "unlisted": unlisted, "lines": lines, "cut_off": summary.cut_off}
+
+
+def _stages(source: ReportSource) -> list[Mapping[str, Any]]:
+    """Return the stages of the latest round of each account, with the numbers of what was verified."""
+    latest: dict[str, list[Line]] = {}
+    for line in source.of_type("stage"):
+        known = latest.setdefault(line["account"], [])
+        if known and known[0]["round"] < line["round"]:
+            known.clear()
+        known.append(line)
+    return [
+        {
+            "account": line["account"],
+            "number": line["stage"],
+            "work": _operation(line),
+            "changes": line["changes"],
+            "verified": line["verified"],
+            "rest": "; ".join([*_shortfall(line), *line["reasons"]]),
+        }
+        for lines in latest.values()
+        for line in lines
+    ]
+
+
+def _shortfall(stage: Line) -> list[str]:
+    return [f"{stage[name]} {word}" for name, word in (("unmade", "not made"), ("unknown", "unknown")) if stage[name]]
 
 
 def _step(line: Line) -> Mapping[str, Any]:

@@ -24,8 +24,10 @@ from contacts_core.models import (
 )
 from contacts_core.provider import (
     CreatesConsentScopes,
+    DeletesContacts,
     ErasesMailData,
     FindsConsent,
+    FindsContacts,
     LiftsSuppressions,
     ReadsConsent,
     UpsertsContacts,
@@ -214,6 +216,25 @@ class ConsentCases(Cases):
         states = {each.state.value for each in found if each.about == revoked.about}
         assert states == {"revoked"}, (
             f"{identifier.value} was revoked; after the contact was written it is {states or 'nothing'}"
+        )
+
+    @case(DeletesContacts, FindsContacts, FindsConsent, WritesConsent, UpsertsContacts, contacts=0, one_client=True)
+    def test_consent_is_deleted_with_a_contact_or_outlasts_it_as_the_provider_says(self, harness: Harness) -> None:
+        assert issubclass(self.provider, DeletesContacts)
+        revoked = self.revocation(harness)
+        identifier = revoked.identifier
+        self.wait_done(harness, harness.client.upsert_contacts([self.person(harness, identifiers=(identifier,))]))
+        self.write(harness, [revoked])
+        self.found(harness, identifier)
+        self.eventually(harness, lambda: harness.client.find([identifier])[identifier], "the contact is found")
+        contact = harness.client.find([identifier])[identifier]
+        self.wait_done(harness, harness.client.delete_contacts([contact.id]))
+        harness.time.sleep(120)
+        found = harness.client.find_consent([identifier])[identifier]
+        stays = any(each.about == revoked.about and each.state is ConsentState.REVOKED for each in found)
+        assert stays is not self.provider.deletes_consent, (
+            f"deletes_consent is {self.provider.deletes_consent}; the contact was deleted, and {identifier.value} has "
+            f"{sorted(map(_told, found)) or 'no statement'}"
         )
 
     # -- lifting, and scopes

@@ -349,9 +349,13 @@ class ReadCases(Cases):
 
     @case(ReadsCustomFields, Exports, contacts=many)
     def test_custom_fields_are_what_contacts_carry(self, harness: Harness) -> None:
-        known = {each.name for each in harness.client.custom_fields()}
+        known = {each.name: each for each in harness.client.custom_fields()}
         for contact in harness.client.export():
-            assert contact.custom.keys() <= known
+            assert contact.custom.keys() <= known.keys()
+            held = [
+                name for name, value in contact.custom.items() if isinstance(value, str) and known[name].contact_field
+            ]
+            assert held == [], f"these texts are shown as custom values, and the fields hold others: {held}"
 
     @case(QueuesJobs, Exports, emulated=True, contacts=many)
     def test_an_export_without_its_contacts_is_no_empty_account(self, harness: Harness) -> None:

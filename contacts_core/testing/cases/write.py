@@ -79,7 +79,7 @@ def single_fields(fields: Iterable[FieldDefinition]) -> Iterator[tuple[str, dict
     yield "identifiers", {"identifiers": (Identifier.anonymous_id("contract-kit-2"),)}
     yield "identifiers", {"identifiers": (Identifier.other("nokey", "contract-kit-3"),)}
     for each in fields:
-        if not each.read_only and each.type in VALUES:
+        if not (each.read_only or each.contact_field) and each.type in VALUES:
             yield "custom", {"custom": {each.name: VALUES[each.type]}}
 
 

@@ -124,7 +124,8 @@ class SendGridEmulator(Emulator):
         identifiers = [(kinds[name], value) for name, value in contact.identifiers.items()]
         identifiers += [("email", value) for value in contact.alternate_emails]
         rest = shapes.contact(self.account.store, contact, "")
-        others = {name: value for name, value in rest.items() if name not in (*kinds, "alternate_emails", "list_ids")}
+        identifying = (*kinds, "alternate_emails", "list_ids")
+        others = {name: value for name, value in rest.items() if name not in identifying}
         return truth(contact.id, identifiers, contact.list_ids, others)
 
     def _create(self, identifiers: Sequence[tuple[str, str]]) -> str:
