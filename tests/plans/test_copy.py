@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from attrs import evolve
+from attrs import evolve, frozen
 
 from contacts_core import Channel, Consent, ConsentState, Contact, Contacts, Identifier
 from contacts_core.errors import PlanRefused
-from contacts_core.models import LossCode, differences
-from contacts_core.plans import Plan, Receipt, SafetyLimits, plan_copy
+from contacts_core.models import Failure, FieldType, LossCode, Outcome, differences
+from contacts_core.plans import Plan, Receipt, SafetyLimits, list_runs, plan_copy, plan_upsert, resume
 from contacts_core.plans.comparing.consent import Unsubscribed
 from contacts_core.plans.comparing.consent_marks import ConsentPlace
 from contacts_core.plans.planning.transfer import LossesNotAccepted
-from contacts_core.storage.tombstones import guard
+from contacts_core.provider import Flow
+from contacts_core.storage.database import locate_storage
+from contacts_core.storage.tombstones import Tombstones, guard
 from contacts_local import Local
 from tests.plans.environment import Environment, open_environment
 from tests.plans.plan_files import document, file_of
+from tests.plans.test_crashes import Killing, apply_elsewhere
 
 PROVIDERS = ("sendgrid", "bird", "user-api", "local")
 FIELDS = (
@@ -294,3 +298,159 @@ def test_an_edited_plan_must_tell_whose_consent_is_read(tmp_path: Path) -> None:
         swapped["accounts"][0]["steps"].reverse()
         with pytest.raises(PlanRefused):
             Plan.parse(file_of(swapped))
+
+
+def accounts_file(folder: Path, accounts: dict[str, tuple[Environment, str]]) -> Path:
+    """An accounts file that leads another process to these accounts."""
+    lines: list[str] = []
+    for name, (environment, provider) in accounts.items():
+        environment.accounts_file(folder / f"{name}.toml")
+        whole = (folder / f"{name}.toml").read_text(encoding="utf-8")
+        (part,) = [each for each in whole.split("[accounts.") if each.startswith(f'"{provider}"]')]
+        kept = (folder / f"{provider}.key").rename(folder / f"{name}.key")
+        moved = part.partition("]")[2].replace(f"{provider}.key", kept.name)
+        lines.append(f'[accounts."{name}"]{moved}')
+    path = folder / "contacts.toml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+STOPS = (2, 5, 8, 11, 14, 17, 20, 23, 26, 29)
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_killed_and_resumed_ends_the_same_and_writes_nobody_twice(
+    stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killing = Killing()
+    with open_environment(5) as first, open_environment(0, told=killing.told) as second, ExitStack() as opened:
+        source = opened.enter_context(account(first, "bird", "old", tmp_path))
+        target = opened.enter_context(account(second, "sendgrid", "new", tmp_path))
+        path = accounts_file(tmp_path, {"old": (first, "bird"), "new": (second, "sendgrid")})
+        monkeypatch.setenv("CONTACTS_FILE", str(path))
+        plan = planned(source, target)
+        plan.save(tmp_path / "plan.jsonl")
+        assert refusing(source)
+        code = apply_elsewhere(tmp_path / "plan.jsonl", killing, requests=stop)
+        if code != 0:
+            if not refusing(source) <= refusing(target):
+                assert not list(target.export())
+            (run,) = list_runs()
+            assert resume(run.id, [source, target]).complete
+        assert code in {0, -signal.SIGKILL}
+        assert not planned(source, target).contacts
+        assert refusing(source) <= refusing(target)
+        emails = [each.email for each in target.export()]
+        assert len(emails) == len(set(emails)) == len(list(source.export()))
+
+
+# -- targets that lie, and what changes meanwhile ---------------------------------------------------------------------
+
+
+@frozen
+class Lying(Local):
+    """A file that says more than it does."""
+
+    lie: ClassVar[str] = ""
+
+    def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
+        match self.lie:
+            case "writes nothing":
+                yield from ()
+                names = tuple(each.display_id for each in contacts)
+                return Outcome(operation="upsert_contacts", requested=len(names), confirmed=names)
+            case "drops a field":
+                return (yield from super().upsert_contacts([evolve(c, first_name=None) for c in contacts], lists))
+            case "writes to another contact":
+                someone = (Identifier.email("somebody.else@example.com"),)
+                return (yield from super().upsert_contacts([evolve(c, identifiers=someone) for c in contacts], lists))
+            case "refuses one":
+                taken = [each for each in contacts if each.first_name != "P150"]
+                left = [Failure(each.display_id, "refused") for each in contacts if each not in taken]
+                done = yield from super().upsert_contacts(taken, lists)
+                return evolve(done, requested=len(contacts), failed=(*done.failed, *left))
+            case _:
+                return (yield from super().upsert_contacts(contacts, lists))
+
+    def find(self, identifiers: Sequence[Identifier]) -> Flow[Any]:
+        if self.lie == "shows nobody":
+            yield from ()
+            return []
+        return (yield from super().find(identifiers))
+
+
+@pytest.mark.parametrize("lie", ["writes nothing", "drops a field", "writes to another contact", "shows nobody"])
+def test_what_a_target_only_says_is_never_done(lie: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = [Contact(identifiers=(Identifier.email(f"p{n}@example.com"),), first_name=f"P{n}") for n in range(3)]
+    provider = Lying(path=tmp_path / "lying.db")
+    with Contacts(provider, name="lying", guard=guard(None)) as client:
+        plan = plan_upsert(client, people, limits=SafetyLimits(share=1))
+        monkeypatch.setattr(Lying, "lie", lie)
+        receipt = plan.apply([client], **QUICK)
+        assert receipt.state == "incomplete"
+        assert not receipt.complete
+        assert receipt.present < len(people)
+
+
+def test_who_came_at_the_target_after_the_plan_is_left_alone(tmp_path: Path) -> None:
+    people = [Contact(identifiers=(Identifier.email(f"p{n}@example.com"),), first_name=f"P{n}") for n in range(3)]
+    with Contacts(Local(path=tmp_path / "new.db"), name="new", guard=guard(None)) as client:
+        plan = plan_upsert(client, people, limits=SafetyLimits(share=1))
+        client.upsert_contacts([evolve(people[0], first_name="Somebody else")])
+        receipt = plan.apply([client], **QUICK)
+        assert (receipt.state, receipt.present) == ("incomplete", 2)
+        assert "left alone" in reasons(receipt)
+        assert {each.first_name for each in client.export()} == {"Somebody else", "P1", "P2"}
+
+
+def test_two_contacts_with_one_address_are_held(tmp_path: Path) -> None:
+    shared = Identifier.email("shared@example.com")
+    people = [Contact(identifiers=(shared, Identifier.email(f"p{n}@example.com"))) for n in range(2)]
+    with Contacts(Local(path=tmp_path / "new.db"), name="new", guard=guard(None)) as client:
+        plan = plan_upsert(client, [*people, Contact(identifiers=(NEW,))], limits=SafetyLimits(share=1))
+        assert (plan.contacts, len(plan.accounts[0].held)) == (1, 2)
+        assert plan.apply([client], **QUICK).complete
+        assert [{*each.identifiers} for each in client.export()] == [{NEW}]
+
+
+def test_one_contact_that_matches_two_is_held(tmp_path: Path) -> None:
+    both = tuple(Identifier.email(f"p{n}@example.com") for n in range(2))
+    with Contacts(Local(path=tmp_path / "new.db"), name="new", guard=guard(None)) as client:
+        client.upsert_contacts([Contact(identifiers=(each,)) for each in both])
+        plan = plan_upsert(client, [Contact(identifiers=both)], limits=SafetyLimits(share=1))
+        assert (plan.contacts, len(plan.accounts[0].held)) == (0, 1)
+
+
+def test_erased_people_are_not_written(tmp_path: Path) -> None:
+    people = [Contact(identifiers=(Identifier.email(f"p{n}@example.com"),)) for n in range(2)]
+    with Contacts(Local(path=tmp_path / "new.db"), name="new", guard=guard(None)) as client:
+        plan = plan_upsert(client, people, limits=SafetyLimits(share=1))
+        Tombstones(locate_storage()).add(people[0].identifiers, "erase-1")
+        receipt = plan.apply([client], **QUICK)
+        assert (receipt.state, receipt.present) == ("incomplete", 1)
+        assert "erased" in reasons(receipt)
+        assert len(list(client.export())) == 1
+
+
+def test_one_who_is_refused_of_three_hundred_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [Contact(identifiers=(Identifier.email(f"p{n}@example.com"),), first_name=f"P{n}") for n in range(300)]
+    with Contacts(Lying(path=tmp_path / "new.db"), name="new", guard=guard(None)) as client:
+        plan = plan_upsert(client, people, limits=SafetyLimits(share=1))
+        monkeypatch.setattr(Lying, "lie", "refuses one")
+        receipt = plan.apply([client], **QUICK)
+        assert (receipt.state, receipt.present, receipt.absent) == ("incomplete", 299, 1)
+        (line,) = [each for each in receipt.of("result") if each["state"] != "present"]
+        assert "it is not there" in line["reason"]
+        assert len(list(client.export())) == 299
+
+
+def test_a_field_of_the_same_name_and_another_type_is_told_before(tmp_path: Path) -> None:
+    with two_accounts("local", "sendgrid", tmp_path, contacts=1) as (source, target, _, _):
+        target.create_custom_field("shoe", FieldType.NUMBER)
+        source.upsert_contacts([Contact(identifiers=(NEW,), custom={"shoe": "large"})])
+        accepted = [each for each in ACCEPTED if each not in {"RETYPED", "REFUSED:custom"}]
+        with pytest.raises(LossesNotAccepted) as caught:
+            planned(source, target, accept_losses=accepted)
+        assert "custom.shoe" in {each.field for each in caught.value.losses}

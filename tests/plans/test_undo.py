@@ -219,7 +219,7 @@ def test_suppressions_of_a_copy_are_not_lifted(store: Store) -> None:
         Contacts(MemoryProvider(store=source), name="source") as old,
         Contacts(MemoryProvider(store=store), name="target") as new,
     ):
-        receipt = apply(plan_copy(old, new), [new], **QUICK)
+        receipt = apply(plan_copy(old, new), [old, new], **QUICK)
         assert receipt.complete
         assert len(store.consent) == 1
         kept = dict(store.consent)

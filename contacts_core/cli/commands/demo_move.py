@@ -62,7 +62,7 @@ class _Move:
         found = "nothing was written" if unchanged else "something was written"
         yield Check(self.title, "losses first", "copy everybody", told, found, unchanged and bool(accepted))
         with bars() as watch:
-            receipt = plan.apply([self._new], timeout=WAIT, watch=watch)
+            receipt = plan.apply([self._old, self._new], timeout=WAIT, watch=watch)
         yield self._copied(plan, receipt)
         yield self._refusals()
         yield self._compared()

@@ -74,6 +74,7 @@ def make_undo_plan(kind: str, plan: Plan, providers: Mapping[str, Provider]) -> 
                 held=rows.held(n),
                 losses=(),
                 source="",
+                consent=None,
             )
         )
     rows.flush()
