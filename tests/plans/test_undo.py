@@ -170,6 +170,14 @@ def test_who_got_another_value_between_the_plan_and_its_work_is_not_deleted(
     assert store.contacts["contact-1"] == theirs
 
 
+def test_a_field_that_was_cleared_is_filled_again(client: Contacts[Any], store: Store) -> None:
+    before = dict(store.contacts)
+    run = written(client, JANE, first_name="Janet", custom={"points": None}).run
+    assert store.contacts["jane"].custom == {}
+    assert undone(client, run).complete
+    assert store.contacts == before
+
+
 def test_who_is_gone_is_listed(client: Contacts[Any], store: Store) -> None:
     run = written(client, JANE, NEW).run
     del store.contacts["jane"], store.contacts["contact-1"]

@@ -188,7 +188,7 @@ def _take_back(provider: Provider, change: Change, contact: Contact | None, shap
     if contact is None:
         found.leave(change, "it is not there any more")
         return
-    restoring = _Restoring.of(before, contact, promised)
+    restoring = _Restoring.of(before, contact, promised, unpacked(change.write, Contact))
     restoring.keep_to_what_is_possible(provider)
     if restoring.begins and differences(promised, contact):
         found.leave(change, "it was changed since it was written, and stays as it is")
@@ -222,10 +222,11 @@ class _Restoring:
     rest: list[str] = field(factory=list[str])
 
     @classmethod
-    def of(cls, before: Contact, now: Contact, promised: Contact) -> Self:
+    def of(cls, before: Contact, now: Contact, promised: Contact, wanted: Contact) -> Self:
         """Compare a contact before it was written with the same one now, in what was written."""
         made, old, new = cls(), flattened(before), flattened(now)
-        for name in flattened(promised):
+        emptied = {f"custom.{name}" for name, value in wanted.custom.items() if value is None} & old.keys()
+        for name in [*flattened(promised), *sorted(emptied)]:
             if old.get(name) == new.get(name):
                 continue
             if name.startswith("lists."):
