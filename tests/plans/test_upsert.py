@@ -23,6 +23,7 @@ from contacts_core.plans import (
     apply_async,
     plan_upsert,
     plan_upsert_async,
+    replan,
     resume,
 )
 from contacts_core.plans.planning.transfer import LossesNotAccepted
@@ -349,3 +350,10 @@ def test_nobody_is_written_twice_wherever_it_breaks_off(number: int, late: bool)
     assert sorted(each.email or "" for each in store.contacts.values()) == [i.value for i in people]
     written = Counter(calls)
     assert sum(written.values()) == 3 + (not late)
+
+
+def test_a_plan_that_writes_contacts_is_not_made_again_from_itself(environment: Environment) -> None:
+    client = environment.clients["bird"]
+    plan = plan_upsert(client, [Contact(identifiers=(NEW,), first_name="New")])
+    with pytest.raises(PlanRefused, match="does not hold what it was made of"):
+        replan(plan, [client])

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from attrs import evolve
 
 from contacts_core.client import AsyncContacts, Contacts
-from contacts_core.errors import InvalidInput
+from contacts_core.errors import InvalidInput, PlanRefused
 from contacts_core.models import Contact, Identifier, LossCode
 from contacts_core.operations.losses import accepted_losses
 from contacts_core.plans import hooks
@@ -20,6 +20,7 @@ from contacts_core.plans.change_operations.mail_data import EraseMailData
 from contacts_core.plans.comparing import ComparisonRequest, FieldMap
 from contacts_core.plans.comparing.consent import ConsentOptions, Unsubscribed
 from contacts_core.plans.comparing.consent_marks import ConsentPlace
+from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import IdentifierExpansion, Plan, SafetyLimits
 from contacts_core.plans.planning.accounts import run_in_accounts, run_in_accounts_async
 from contacts_core.plans.planning.aftercare import KEPT, MAIL_DATA, NOT_KEPT
@@ -391,6 +392,11 @@ async def replan_async(plan: Plan, accounts: Iterable[AsyncAccount] = ()) -> Pla
 
 
 def _request(plan: Plan) -> PlanRequest:
+    if not kind_of(plan.kind).about_people:
+        raise PlanRefused(
+            f"a plan to {plan.kind} does not hold what it was made of",
+            hint="make it again as it was made: only what is still missing is in the new plan",
+        )
     people = (evolve(person, followed=()) for person in plan.people)
     told = {what for part in plan.accounts for what in part.residual_data}
     return PlanRequest(
