@@ -38,6 +38,14 @@ SEVERAL = {
 }
 PAIRS = {"--field", "--set", "--param", "--custom", "--where"}
 SINGLE = {
+    "--consent-in",
+    "--diff",
+    "--evidence",
+    "--ids",
+    "--map",
+    "--only",
+    "--suggest-map",
+    "--unsubscribed",
     "--channel",
     "--confirm",
     "--contacts",
@@ -97,6 +105,8 @@ def named(case: tuple[tuple[str, ...], Any, Any]) -> str:
 
 
 def is_several(names: tuple[str, ...], option: str) -> bool:
+    if names == ("consent", "lift") and option == "--reason":
+        return True
     return option in SEVERAL and not (names in {("search",), ("remove-identifier",)} and option in ONE_IDENTIFIER)
 
 
