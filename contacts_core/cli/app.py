@@ -63,7 +63,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "lists": ("read", "Show the lists and their ids."),
         "fields": ("read", "Show the custom fields."),
         "check": ("check", "Check whether one account has what another one has."),
-        "consent": ("consent", "Show, export and write statements of consent."),
+        "consent": ("consent", "Show, export, write and lift statements of consent."),
     },
     "Change": {
         "delete": ("change", "Delete whole contacts, after asking."),

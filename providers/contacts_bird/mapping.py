@@ -82,7 +82,7 @@ CHANNEL_KINDS: Mapping[Channel, tuple[IdentifierKind, ...]] = {
 CONSENT_ATTRIBUTES = frozenset(SUBSCRIBED.values())
 # Set by the service when a contact is created; no definition names them, and a write of one is refused.
 SET_BY_SERVICE = frozenset({"initialReference", "timezone"})
-RESERVED_FIELDS = frozenset(name.casefold() for name in SET_BY_SERVICE)
+RESERVED_FIELDS = frozenset(name.casefold() for name in (*NAMES.values(), *CONSENT_ATTRIBUTES, *SET_BY_SERVICE))
 NO_PLACE = ("address", "organization", "title", "tags")
 LONGEST_NAME = 150
 MOST_LISTS = 10  # in one request

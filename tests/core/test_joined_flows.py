@@ -32,10 +32,19 @@ def run(kind: str, flow: Flow[Any]) -> Any:
     return asyncio.run(main())
 
 
+ASKED: list[str] = []  # the keys that were asked for, one for each flow
+
+
+@pytest.fixture(autouse=True)
+def _nobody_asked() -> None:
+    ASKED.clear()
+
+
 def joined(work: Callable[[], Any], key: str = "key") -> Flow[Any]:
     def start() -> Flow[Any]:
         return (yield from Blocking(work))
 
+    ASKED.append(key)
     return (yield from Join(key, start))
 
 
@@ -44,7 +53,11 @@ def together(flows: list[Flow[Any]]) -> Flow[list[Any]]:
 
 
 def slowly(work: Callable[[], Any]) -> Any:
-    time.sleep(0.02)
+    """Work once everybody has asked, however busy the machine is."""
+    latest = time.monotonic() + 10
+    while len(ASKED) < TOGETHER and time.monotonic() < latest:
+        time.sleep(0.005)
+    time.sleep(0.05)
     return work()
 
 

@@ -213,6 +213,7 @@ NOT_THE_PROVIDERS: dict[str, str] = {
     "writing_nobody_sends_nothing": "the client does not ask the provider",
     "the_job_of_another_provider_is_refused": "the client refuses before it asks the provider",
     "a_loss_that_is_not_accepted_keeps_a_statement_unsent": "the client refuses before it asks the provider",
+    "nothing_is_lifted_without_evidence": "the client refuses before it asks the provider",
     "cassettes_hold_no_keys_and_no_real_addresses": "the case reads the cassettes, not the provider",
 }
 """Cases that no provider can fail, and why; other tests here show that they can fail."""

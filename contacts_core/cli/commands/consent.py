@@ -46,7 +46,7 @@ consent = section("consent", cls=SectionWithDefault)
 
 @consent.callback()
 def statements() -> None:
-    """Show, export and write statements of consent, and lift suppressions.
+    """Show, export, write and lift statements of consent.
 
     These are opt-ins, unsubscribes, bounces and complaints, each with its channel, reason and date where the vendor
     tells them. `contacts consent ACCOUNT` is short for `contacts consent show ACCOUNT`.

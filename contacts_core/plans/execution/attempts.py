@@ -31,7 +31,8 @@ Send = Callable[[Sequence[Change]], Flow[Outcome]]
 MAX_ATTEMPTS = 4  # at one batch, before the whole step is retried
 PATIENCE_S = 5.0  # at most, between reading a contact and changing it, or between two attempts at a batch
 READ_METHODS = {"GET", "HEAD"}
-CHANGED = OurWords("the contact is not as it was when the plan was made, and is left alone")
+CHANGED = OurWords("the contact has other identifiers than when the plan was made, and is left alone")
+CHANGED_VALUES = OurWords("the contact is not as it was when the plan was made, and is left alone")
 
 BLOCKED = OurWords("not written, because the person was erased")
 
@@ -98,7 +99,7 @@ def _attempts(
             requested=len(changes) - len(ready),
             confirmed=tuple(map(name, standing[Standing.MADE])),
             absent=tuple(map(name, standing[Standing.GONE])),
-            failed=tuple(Failure(name(change), CHANGED) for change in standing[Standing.CHANGED]),
+            failed=tuple(Failure(name(change), _why_left_alone(change)) for change in standing[Standing.CHANGED]),
         )
         if not ready:
             return unsent
@@ -112,6 +113,10 @@ def _attempts(
             yield from Sleep(pause)
         else:
             return Outcome.merge(operation.name, done.provider, [done, unsent])
+
+
+def _why_left_alone(change: Change) -> str:
+    return CHANGED_VALUES if change.write or change.before else CHANGED
 
 
 def _pause(error: ContactsError, usual: float) -> float | None:

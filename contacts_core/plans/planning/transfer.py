@@ -73,6 +73,9 @@ class LossesNotAccepted(PlanRefused):
         left: What of it was not accepted.
     """
 
+    losses: tuple[LossRow, ...]
+    left: tuple[LossRow, ...]
+
     def __init__(self, losses: Sequence[LossRow], left: Sequence[LossRow]) -> None:
         """Say what was not accepted."""
         named = [f"{row.name} ({row.count})" for row in left[:MOST_NAMED]]
