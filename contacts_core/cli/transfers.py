@@ -129,8 +129,8 @@ def copying(
     *,
     create_fields: bool,
     create_lists: bool,
-) -> Callable[[], Plan]:
-    """What plans to copy an account, or a file; nothing is read before it is called."""
+) -> tuple[list[str], Callable[[], Plan]]:
+    """The accounts that are read, and what plans to copy an account, or a file; nothing is read before it is called."""
     from contacts_core.plans import Unsubscribed as What
     from contacts_core.plans import plan_copy
 
@@ -141,7 +141,7 @@ def copying(
     if path := file_of(old):
         if only or consent_in:
             raise typer.BadParameter("--only and --consent-in are for accounts; a file holds contacts alone")
-        return upserting(
+        return [new], upserting(
             new, path, map_file, accept_loss, limits, create_fields=create_fields, create_lists=create_lists
         )
     field_map = field_map_of(map_file)
@@ -160,7 +160,7 @@ def copying(
             limits=limits,
         )
 
-    return make
+    return [old, new], make
 
 
 @contextmanager

@@ -12,24 +12,12 @@ from typing import Any
 
 import pytest
 
-from contacts_core import AsyncContacts, Contacts, errors
+from contacts_core import AsyncContacts, errors
 from contacts_core.provider import Blocking, Flow, Gather, Join, flows
 from tests.core.fake_providers import bare
+from tests.core.test_blocking_effect import KINDS, run
 
-KINDS = ["sync", "async"]
 TOGETHER = 4
-
-
-def run(kind: str, flow: Flow[Any]) -> Any:
-    if kind == "sync":
-        with Contacts(bare()) as contacts:
-            return contacts.run(flow)
-
-    async def main() -> Any:
-        async with AsyncContacts(bare()) as contacts:
-            return await contacts.run(flow)
-
-    return asyncio.run(main())
 
 
 ASKED: list[str] = []  # the keys that were asked for, one for each flow

@@ -54,11 +54,10 @@ def copy(
         contacts copy people.csv crm --map map.toml --ids ids.csv
     """
     from contacts_core.cli import output
-    from contacts_core.cli.sources import file_of
     from contacts_core.cli.transfers import copying, ids_written, losses_told
 
     limits = limits_of(max_contacts, max_share)
-    make = copying(
+    names, make = copying(
         old,
         new,
         map_file,
@@ -72,7 +71,7 @@ def copy(
     )
     announce_scans([new], None)
     with losses_told(as_json=as_json):
-        plan = planned([new] if file_of(old) else [old, new], make)
+        plan = planned(names, make)
     if dry_run:
         if as_json:
             output.text_lines(plan.lines())

@@ -335,11 +335,10 @@ def plan_copy(
         contacts plan copy old new --create-fields --create-lists --to plan.jsonl
         contacts plan copy old crm --consent-in tag:unsubscribed --accept-loss DATE_LOST --to plan.jsonl
     """
-    from contacts_core.cli.sources import file_of
     from contacts_core.cli.transfers import copying, losses_told
 
     limits = limits_of(max_contacts, max_share)
-    make = copying(
+    names, make = copying(
         old,
         new,
         map_file,
@@ -353,7 +352,7 @@ def plan_copy(
     )
     announce_scans([new], None)
     with losses_told(as_json=as_json):
-        _planned([new] if file_of(old) else [old, new], make, to, as_json=as_json)
+        _planned(names, make, to, as_json=as_json)
 
 
 @plan.command("undo", cls=Command)

@@ -14,7 +14,7 @@ from contacts_core.plans.comparing.model import ComparisonRequest
 from contacts_core.plans.planning.accounts import run_in_accounts, run_in_accounts_async
 from contacts_core.query import Query
 
-__all__ = ["check", "check_async"]
+__all__ = ["check", "check_async", "comparison_request", "name_of"]
 
 Source: TypeAlias = str | Contacts[Any] | Iterable[Contact]
 AsyncSource: TypeAlias = str | AsyncContacts[Any] | Iterable[Contact] | AsyncIterable[Contact]
@@ -54,7 +54,7 @@ def check(
         ConfigurationError: There is no account with this name, or its settings are incomplete.
     """
     accounts, compared = _accounts(source, target)
-    request = _request(compared, target, field_map, only, everything, create_fields, create_lists, progress)
+    request = comparison_request(compared, target, field_map, only, everything, create_fields, create_lists, progress)
     return run_in_accounts(accounts, partial(compare, request))
 
 
@@ -71,7 +71,7 @@ async def check_async(
 ) -> Comparison:
     """Compare as `check` does, asynchronously."""
     accounts, compared = _accounts(source, target)
-    request = _request(compared, target, field_map, only, everything, create_fields, create_lists, progress)
+    request = comparison_request(compared, target, field_map, only, everything, create_fields, create_lists, progress)
     return await run_in_accounts_async(accounts, partial(compare, request))
 
 
@@ -79,14 +79,15 @@ def _accounts(source: Any, target: Any) -> tuple[list[Any], Any]:
     """Return the accounts, each once, and the source: an account by its name, or contacts."""
     if not isinstance(source, str | Contacts | AsyncContacts):
         return [target], source
-    return [target] if _name(source) == _name(target) else [source, target], _name(source)
+    return [target] if name_of(source) == name_of(target) else [source, target], name_of(source)
 
 
-def _name(account: Any) -> str:
+def name_of(account: Any) -> str:
+    """Return the name of an account, which may be open."""
     return account if isinstance(account, str) else str(account.name)
 
 
-def _request(
+def comparison_request(
     source: Any,
     target: Any,
     field_map: FieldMap | None,
@@ -96,9 +97,10 @@ def _request(
     create_lists: bool,  # noqa: FBT001 - as above
     progress: Callable[[str], object] | None,
 ) -> ComparisonRequest:
+    """Return the request that these arguments of `check` mean."""
     return ComparisonRequest(
         source=source,
-        target=_name(target),
+        target=name_of(target),
         field_map=field_map or FieldMap(),
         only=only,
         everything=only is None if everything is None else everything,

@@ -17,7 +17,8 @@ from contacts_core.operations.losses import accepted_losses
 from contacts_core.plans import hooks
 from contacts_core.plans.change import DataSubject
 from contacts_core.plans.change_operations.mail_data import EraseMailData
-from contacts_core.plans.comparing import ComparisonRequest, FieldMap
+from contacts_core.plans.comparing import FieldMap
+from contacts_core.plans.comparing.api import comparison_request, name_of
 from contacts_core.plans.comparing.consent import ConsentOptions, Unsubscribed
 from contacts_core.plans.comparing.consent_marks import ConsentPlace
 from contacts_core.plans.kinds import kind_of
@@ -354,14 +355,15 @@ def _transfer(
     is_account = isinstance(source, str | Contacts | AsyncContacts)
     return TransferRequest(
         kind,
-        ComparisonRequest(
-            source=_name(source) if is_account else source,
-            target=_name(target),
-            field_map=field_map or FieldMap(),
-            only=only,
-            everything=is_account and only is None,
-            create_fields=create_fields,
-            create_lists=create_lists,
+        comparison_request(
+            name_of(source) if is_account else source,
+            target,
+            field_map,
+            only,
+            is_account and only is None,
+            create_fields,
+            create_lists,
+            progress=None,
         ),
         accepted_losses(accept_losses),
         limits or SafetyLimits(),
@@ -375,10 +377,6 @@ def _consent(unsubscribed: Unsubscribed, consent_in: str, request: TransferReque
         create_scopes=request.comparison.create_lists,
         accepted=[name for code, name in request.accept if code is LossCode.NO_CONSENT],
     )
-
-
-def _name(account: Any) -> str:
-    return account if isinstance(account, str) else str(account.name)
 
 
 def replan(plan: Plan, accounts: Iterable[Account] = ()) -> Plan:

@@ -242,10 +242,7 @@ class Search:
         for part in self._parts.values():
             for change in self._changes(part):
                 rows.add_change(part, change)
-            query = (
-                "SELECT u.n, i.row, u.reason FROM unasked u JOIN identifiers i ON i.n = u.identifier WHERE u.part = ?"
-            )
-            for text, reason in self._spool.each(f"{query} AND u.n > ? ORDER BY u.n LIMIT ?", part):
+            for text, reason in self._spool.each(UNASKED, part):
                 rows.add_unasked(part, Unasked(from_row(text, Identifier), reason))
         rows.flush()
         return rows
