@@ -1,0 +1,74 @@
+"""Whoever refused stays refused: whatever is undone, copied again, written from a file, or said by a vendor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contacts_core import Channel, Consent, ConsentState, Contact, Contacts, Identifier
+from contacts_core.plans import Plan, Receipt, apply, plan_undo
+from tests.plans.test_copy import QUICK, copy, mailable, refusing, two_accounts
+
+WHO = Identifier.email("who.refused@example.com")
+
+
+def refuse(client: Contacts[Any], *identifiers: Identifier) -> None:
+    said = [Consent(each, Channel.EMAIL, ConsentState.REVOKED) for each in identifiers]
+    outcome = client.write_consent(said, accept=["REASON_LOST", "DATE_LOST"])
+    assert outcome.succeeded_count == len(said)
+
+
+def undone(client: Contacts[Any], run: str) -> tuple[Plan, Receipt]:
+    plan = Plan.parse(plan_undo(run, [client]).text)
+    return plan, apply(plan, [client], **QUICK)
+
+
+# -- undo: a vendor that keeps consent on contacts deletes it with them
+
+
+@pytest.mark.parametrize("new", ["bird", "user-api", "sendgrid"])
+def test_an_undo_deletes_no_refusal(new: str, tmp_path: Path) -> None:
+    with two_accounts("bird" if new == "sendgrid" else "sendgrid", new, tmp_path) as (source, target, _, _):
+        _, receipt = copy(source, target)
+        refused = refusing(target)
+        assert refused
+        undo, told = undone(target, receipt.run)
+        assert told.complete
+        assert refusing(target) == refused
+        reasons = [each.reason for each in undo.accounts[0].held if "would be deleted with it" in each.reason]
+        assert bool(reasons) is (new != "sendgrid")
+        assert new != "sendgrid" or not list(target.export())
+
+
+def test_an_undo_leaves_whoever_refused_since_the_copy(tmp_path: Path) -> None:
+    with two_accounts("sendgrid", "bird", tmp_path) as (source, target, _, _):
+        _, receipt = copy(source, target)
+        refuse(target, someone := mailable(target))
+        undone(target, receipt.run)
+        assert someone in refusing(target)
+
+
+def test_an_undo_leaves_whoever_refuses_while_it_waits(tmp_path: Path) -> None:
+    with two_accounts("sendgrid", "bird", tmp_path) as (source, target, _, _):
+        _, receipt = copy(source, target)
+        plan = plan_undo(receipt.run, [target])
+        refuse(target, someone := mailable(target))
+        told = apply(plan, [target], **QUICK)
+        assert told.state == "incomplete"
+        assert "it carries a refusal" in str(list(told.of("step")))
+        assert someone in refusing(target)
+        assert told.absent == plan.contacts - 1
+
+
+def test_an_undo_leaves_the_mark_of_a_refusal_on_a_contact_that_was_there(tmp_path: Path) -> None:
+    with two_accounts("sendgrid", "user-api", tmp_path, contacts=0) as (source, target, _, _):
+        source.upsert_contacts([Contact(identifiers=(WHO,), first_name="Will")])
+        refuse(source, WHO)
+        target.upsert_contacts([Contact(identifiers=(WHO,), first_name="William")])
+        _, receipt = copy(source, target)
+        assert refusing(target) == {WHO}
+        _, told = undone(target, receipt.run)
+        assert told.complete
+        assert refusing(target) == {WHO}
