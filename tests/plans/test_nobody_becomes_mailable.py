@@ -9,7 +9,9 @@ import pytest
 
 from contacts_core import Channel, Consent, ConsentState, Contact, Contacts, Identifier
 from contacts_core.plans import Plan, Receipt, apply, plan_undo
-from tests.plans.test_copy import QUICK, copy, mailable, refusing, two_accounts
+from contacts_core.storage.database import locate_storage
+from contacts_core.storage.tombstones import Tombstones
+from tests.plans.test_copy import QUICK, copy, mailable, reasons, refusing, two_accounts
 
 WHO = Identifier.email("who.refused@example.com")
 
@@ -72,3 +74,17 @@ def test_an_undo_leaves_the_mark_of_a_refusal_on_a_contact_that_was_there(tmp_pa
         _, told = undone(target, receipt.run)
         assert told.complete
         assert refusing(target) == {WHO}
+
+
+# -- erased people
+
+
+def test_a_refusal_of_somebody_who_was_erased_brings_no_contact_back(tmp_path: Path) -> None:
+    with two_accounts("sendgrid", "bird", tmp_path) as (source, target, _, _):
+        refuse(source, WHO)
+        Tombstones(locate_storage()).add([WHO], "erase-1")
+        _, receipt = copy(source, target)
+        assert receipt.state == "incomplete"
+        assert "the person was erased" in reasons(receipt)
+        assert WHO not in {each for contact in target.export() for each in contact.identifiers}
+        assert refusing(source) - {WHO} <= refusing(target)

@@ -8,7 +8,7 @@ from typing import Any
 
 from contacts_core import operations
 from contacts_core.errors import InvalidInput, PlanRefused, Rejected, UnsupportedOperation
-from contacts_core.models import Consent, FieldDefinition, FieldType, Outcome
+from contacts_core.models import Consent, Contact, FieldDefinition, FieldType, Outcome
 from contacts_core.models.consent import is_in_force
 from contacts_core.plans.change import Change
 from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, ReadBack
@@ -215,6 +215,11 @@ class WriteConsent(_OfAccount):
     def items(self, change: Change) -> list[str]:
         """Return the identifier that the statements are about."""
         return [change.identifiers[0].value]
+
+    def may_create(self, change: Change, provider: Provider) -> Contact | None:
+        """Return the contact that a vendor which keeps consent on contacts makes of an identifier without one."""
+        creates = operations.require(provider, WritesConsent).consent_creates_contacts
+        return Contact(identifiers=change.identifiers) if creates else None
 
     def send(self, batch: Sequence[Change], provider: Provider, attempt: Attempt) -> Flow[Outcome]:
         """Write the statements, those that accept the same losses together."""
