@@ -11,7 +11,7 @@ from contacts_core import Channel, Consent, ConsentState, Contact, Contacts, Ide
 from contacts_core.plans import Plan, Receipt, apply, plan_undo
 from contacts_core.storage.database import locate_storage
 from contacts_core.storage.tombstones import Tombstones
-from tests.plans.test_copy import QUICK, copy, mailable, reasons, refusing, two_accounts
+from tests.plans.test_copy import QUICK, copy, mailable, planned, reasons, refusing, two_accounts
 
 WHO = Identifier.email("who.refused@example.com")
 
@@ -88,3 +88,42 @@ def test_a_refusal_of_somebody_who_was_erased_brings_no_contact_back(tmp_path: P
         assert "the person was erased" in reasons(receipt)
         assert WHO not in {each for contact in target.export() for each in contact.identifiers}
         assert refusing(source) - {WHO} <= refusing(target)
+
+
+# -- a vendor that subscribes people again when they are written
+
+
+@pytest.mark.parametrize(("old", "new"), [("sendgrid", "bird"), ("bird", "sendgrid"), ("sendgrid", "local")])
+@pytest.mark.parametrize("refused_at", ["both", "target"])
+def test_a_later_copy_sees_that_a_refusal_which_was_there_is_gone(
+    old: str, new: str, refused_at: str, tmp_path: Path
+) -> None:
+    with two_accounts(old, new, tmp_path, contacts=2) as (source, target, _, second):
+        source.upsert_contacts([Contact(identifiers=(WHO,), first_name="Will")])
+        if refused_at == "both":
+            refuse(source, WHO)
+        assert copy(source, target)[1].complete
+        if refused_at == "target":
+            refuse(target, WHO)
+        source.upsert_contacts([Contact(identifiers=(WHO,), first_name="William")])
+        plan = planned(source, target)
+        assert [each.operation for each in plan.accounts[0].changes] == ["confirm_consent", "upsert_contacts"]
+        if new != "local":
+            second.sandbox.faults.set("resubscribes", None)
+        receipt = plan.apply([source, target], **QUICK)
+        assert (WHO in refusing(target), receipt.complete) == ((True, True) if new == "local" else (False, False))
+        assert receipt.state == ("done" if new == "local" else "incomplete")
+        assert {each.first_name for each in target.export() if WHO in each.identifiers} == {"William"}
+
+
+def test_whose_refusal_was_lifted_since_the_plan_is_left_to_the_next_one(tmp_path: Path) -> None:
+    with two_accounts("bird", "sendgrid", tmp_path, contacts=2) as (source, target, _, _):
+        source.upsert_contacts([Contact(identifiers=(WHO,), first_name="Will")])
+        refuse(target, WHO)
+        plan = planned(source, target)
+        target.lift_suppression(WHO, evidence="form of 3 May")
+        receipt = plan.apply([source, target], **QUICK)
+        assert receipt.state == "incomplete"
+        assert WHO not in {each for contact in target.export() for each in contact.identifiers}
+        assert copy(source, target)[1].complete
+        assert WHO not in refusing(target)

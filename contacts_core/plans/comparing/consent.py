@@ -338,6 +338,7 @@ class ConsentComparison:
         self._spool = Spool(SCHEMA)
         self._facts = ConsentFacts(target, (), {})
         self._providers: Mapping[Side, Provider] = {}
+        self._target_tells = False
         self.missing_scopes: tuple[str, ...] = ()
         """Scopes that have to be created in the target first, if the options say so."""
         self.source_tells_consent = False
@@ -396,6 +397,7 @@ class ConsentComparison:
 
     def _take(self, side: Side, statements: Iterable[Consent]) -> None:
         rows = [(side, key_of(each.identifier), each.scope, to_row(each)) for each in statements]
+        self._target_tells |= side is Side.TARGET and bool(rows)
         self._spool.write("INSERT INTO statements (side, key, scope, row) VALUES (?, ?, ?, ?)", rows)
 
     def _know_scopes(self, target: Provider) -> PlanGenerator[None]:
@@ -516,6 +518,18 @@ class ConsentComparison:
             count(held.statement, held.loss)
         counted = [ConsentLoss(*key, number, samples) for key, (number, samples) in found.items()]
         return tuple(sorted(counted, key=lambda each: (-each.count, each.field, each.code.value)))
+
+    def standing_refusals(self, identifiers: Iterable[Identifier]) -> Iterator[tuple[Consent, ...]]:
+        """Yield what the target has of refusals about each of these identifiers; writing a contact must not end them.
+
+        A block is none: it ends by itself.
+        """
+        if not self._target_tells:
+            return
+        for _, sides in self._statements(identifiers):
+            counting = merge_consent(without_blocks(sides[Side.TARGET]))
+            if refused := tuple(each for each in counting if each.state is not ConsentState.GRANTED):
+                yield refused
 
     def statements_about(self, contact: Contact) -> dict[Identifier, tuple[Consent, ...]]:
         """Return what both accounts say about the identifiers of a contact, as far as it was read."""
