@@ -17,7 +17,16 @@ from contacts_core.plans.change import Change
 from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, Standing
 from contacts_core.plans.payload import packed_values, unpacked, unpacked_values
 from contacts_core.plans.receipts.reasons import OurWords
-from contacts_core.provider import ChangesContacts, DeletesContacts, Flow, Provider, RemovesIdentifiers, flows
+from contacts_core.provider import (
+    ChangesContacts,
+    DeletesContacts,
+    Exports,
+    Flow,
+    GetsContacts,
+    Provider,
+    RemovesIdentifiers,
+    flows,
+)
 
 __all__ = ["ChangeContact", "DeleteContacts", "RemoveIdentifier", "fields_written"]
 
@@ -118,6 +127,14 @@ class ChangeContact(ChangeOperation):
     unmade = "not changed"
     made = "with the values that it was to have"
     leaves = False
+
+    def verification_paths(self, provider: Provider, *, ids_only: bool, identifiers: bool) -> tuple[str, ...]:
+        """Return ``get``, if contacts can be read: no identifier tells which values its contact has."""
+        return ("get",) if isinstance(provider, (GetsContacts, Exports)) else ()
+
+    def looks_up(self, *, found: bool) -> bool:
+        """Return whether identifiers are looked up: those of contacts that stay would be found for ever."""
+        return not found
 
     def batch_size(self, provider: Provider) -> int:
         """Return 1: contacts are changed one by one."""
