@@ -106,7 +106,7 @@ class Reading:
         self.spool = Spool(schema)
         self._matching = Matching(self.spool)
         self._wanted = IdentifierTable()  # identifiers to look up in the target
-        self._used_fields = UsedFields()
+        self._used_fields = UsedFields(request.field_map)
         self._is_looked_up = False
         self.shape, self.new_fields = Shape(), tuple[FieldDefinition, ...]()
         self.keeps_old_ids = False
