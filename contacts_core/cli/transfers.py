@@ -25,6 +25,7 @@ __all__ = [
     "CreateLists",
     "Ids",
     "New",
+    "NoOldIds",
     "Old",
     "Unsubscribed",
     "copying",
@@ -74,6 +75,12 @@ ConsentIn = Annotated[
         metavar="field:NAME|tag:NAME",
         help="Keep consent in this custom field or tag, if a vendor has no place for it.",
         show_default=False,
+    ),
+]
+NoOldIds = Annotated[
+    bool,
+    typer.Option(
+        "--no-old-ids", help="Do not keep the ids of OLD as external ids of the contacts that are created at NEW."
     ),
 ]
 Ids = Annotated[
@@ -129,6 +136,7 @@ def copying(
     *,
     create_fields: bool,
     create_lists: bool,
+    old_ids: bool = True,
 ) -> tuple[list[str], Callable[[], Plan]]:
     """The accounts that are read, and what plans to copy an account, or a file; nothing is read before it is called."""
     from contacts_core.plans import Unsubscribed as What
@@ -156,6 +164,7 @@ def copying(
             create_lists=create_lists,
             unsubscribed=kept,
             consent_in=consent_in,
+            old_ids=old_ids,
             accept_losses=accept_loss or (),
             limits=limits,
         )

@@ -17,7 +17,7 @@ from contacts_core.models.consent import (
 )
 from contacts_core.models.contact import Address, Contact
 from contacts_core.models.field_changes import CHANGEABLE_FIELDS, changed, field_value
-from contacts_core.models.fields import CustomValue, FieldDefinition, FieldType
+from contacts_core.models.fields import CustomValue, FieldDefinition, FieldType, value_type
 from contacts_core.models.identifiers import Identifier, IdentifierKind
 from contacts_core.models.jobs import Job, JobState
 from contacts_core.models.lists import ContactList
@@ -60,4 +60,5 @@ __all__ = [
     "differences",
     "field_value",
     "merge_consent",
+    "value_type",
 ]

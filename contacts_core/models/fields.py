@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from attrs import field, frozen
 
-__all__ = ["CustomValue", "FieldDefinition", "FieldType"]
+__all__ = ["CustomValue", "FieldDefinition", "FieldType", "value_type"]
 
 
 CustomValue: TypeAlias = str | int | float | bool | date | datetime | tuple[str, ...] | None
@@ -64,3 +64,20 @@ class FieldDefinition:
     read_only: bool = False
     contact_field: str = ""
     extra: Mapping[str, Any] = field(factory=dict[str, Any], repr=False)
+
+
+def value_type(value: object) -> FieldType | None:
+    """Return the type of a custom field that has this value; None if the value does not tell."""
+    match value:
+        case bool():
+            return FieldType.BOOLEAN
+        case int() | float():
+            return FieldType.NUMBER
+        case date():
+            return FieldType.DATE
+        case tuple():
+            return FieldType.CHOICES
+        case str():
+            return FieldType.TEXT
+        case _:
+            return None

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, cast
 from attrs import astuple, evolve
 
 from contacts_core.errors import InvalidInput
-from contacts_core.models import Address, Contact, CustomValue, FieldType, Identifier, IdentifierKind, Preview
+from contacts_core.models import Address, Contact, CustomValue, Identifier, IdentifierKind, Preview
 from contacts_core.provider import constructor
 from contacts_local.payloads import Data, decode, encode, read_data
 
@@ -32,7 +32,6 @@ __all__ = [
     "preview",
     "row",
     "target_text",
-    "value_type",
     "without_repetition",
 ]
 
@@ -96,23 +95,6 @@ def target_text(value: Target) -> str:
 def custom_value(text: str) -> CustomValue:
     """Read one value of a custom field from JSON."""
     return _read(decode(text))
-
-
-def value_type(value: CustomValue) -> FieldType | None:
-    """The type of a custom field that has this value; None if the value does not tell."""
-    match value:
-        case bool():
-            return FieldType.BOOLEAN
-        case int() | float():
-            return FieldType.NUMBER
-        case date():
-            return FieldType.DATE
-        case tuple():
-            return FieldType.CHOICES
-        case str():
-            return FieldType.TEXT
-        case _:
-            return None
 
 
 # -- times

@@ -24,6 +24,7 @@ from contacts_core.models import (
     Outcome,
     Page,
     changed,
+    value_type,
 )
 from contacts_core.provider import absent, combined, done, failed
 from contacts_local import mapping
@@ -338,7 +339,7 @@ class Writer:
 
     def _note_fields(self, contact: Contact) -> None:
         for name, value in contact.custom.items():
-            if (type_ := mapping.value_type(value)) is not None:
+            if (type_ := value_type(value)) is not None:
                 known = self._fields.setdefault(name, type_)
                 self._fields[name] = type_ if known is type_ else FieldType.OTHER
 

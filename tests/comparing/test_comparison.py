@@ -415,3 +415,40 @@ def test_names_that_a_vendor_keeps_for_itself_are_not_created() -> None:
     found = compared(old, filled(provider=Reserving), create_fields=True)
     assert [each.name for each in found.new_fields] == ["plan"]
     assert [each.name for each in found.losses.rows] == ["NO_FIELD:custom.City"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "values", "made"),
+    [
+        ('"custom.city" = "custom.town"', {"custom": {"city": "Oslo"}}, ("town", FieldType.TEXT)),
+        ('"address.city" = "custom.town"', {"address": Address(city="Oslo")}, ("town", FieldType.TEXT)),
+        ('"title" = "custom.position"', {"title": "Chief"}, ("position", FieldType.TEXT)),
+        ('"extra.city" = "custom.town"', {"extra": {"city": "Oslo"}}, ("town", FieldType.TEXT)),
+        ('"extra.score" = "custom.points"', {"extra": {"score": 3}}, ("points", FieldType.NUMBER)),
+        ('"extra.seen" = "custom.seen"', {"extra": {"seen": {"at": "noon"}}}, ("seen", FieldType.TEXT)),
+        (
+            '"extra.score" = {to = "custom.points", type = "number"}',
+            {"extra": {"score": "3"}},
+            ("points", FieldType.NUMBER),
+        ),
+    ],
+)
+@pytest.mark.parametrize("from_file", [False, True])
+def test_a_field_that_only_the_map_names_is_to_be_created(
+    rule: str, values: dict[str, Any], made: tuple[str, FieldType], *, from_file: bool
+) -> None:
+    named = FieldMap.parse(f"[fields]\n{rule}")
+    people = [person(0, **values)]
+    source = people if from_file else filled(*people)
+    found = compared(source, filled(provider=Narrow), field_map=named, create_fields=True)
+    assert [(each.name, each.type) for each in found.new_fields] == [made]
+    assert {each.field for each in found.losses.rows} <= {"extra"}
+    (contact,) = found.rows()
+    assert contact.written is not None
+    assert made[0] in contact.written.custom
+
+
+def test_a_field_that_only_the_map_names_and_nobody_needs_is_not_created() -> None:
+    named = FieldMap.parse('[fields]\n"extra.city" = "custom.town"')
+    found = compared(filled(person(0)), filled(provider=Narrow), field_map=named, create_fields=True)
+    assert found.new_fields == ()

@@ -17,6 +17,7 @@ from contacts_core.cli.transfers import (
     CreateLists,
     Ids,
     New,
+    NoOldIds,
     Old,
     Unsubscribed,
 )
@@ -31,6 +32,7 @@ def copy(
     create_lists: CreateLists = False,
     unsubscribed: Unsubscribed = "keep",
     consent_in: ConsentIn = "",
+    no_old_ids: NoOldIds = False,
     accept_loss: AcceptLoss = None,
     max_contacts: MaxContacts = None,
     max_share: MaxShare = None,
@@ -68,6 +70,7 @@ def copy(
         limits,
         create_fields=create_fields,
         create_lists=create_lists,
+        old_ids=not no_old_ids,
     )
     announce_scans([new], None)
     with losses_told(as_json=as_json):

@@ -36,6 +36,7 @@ from contacts_core.cli.transfers import (
     CreateFields,
     CreateLists,
     New,
+    NoOldIds,
     Old,
     Unsubscribed,
 )
@@ -320,6 +321,7 @@ def plan_copy(
     create_lists: CreateLists = False,
     unsubscribed: Unsubscribed = "keep",
     consent_in: ConsentIn = "",
+    no_old_ids: NoOldIds = False,
     accept_loss: AcceptLoss = None,
     max_contacts: MaxContacts = None,
     max_share: MaxShare = None,
@@ -349,6 +351,7 @@ def plan_copy(
         limits,
         create_fields=create_fields,
         create_lists=create_lists,
+        old_ids=not no_old_ids,
     )
     announce_scans([new], None)
     with losses_told(as_json=as_json):

@@ -16,12 +16,13 @@ from typing import Any
 
 from attrs import evolve
 
-from contacts_core.models import Contact, Loss, LossCode, Preview, differences
+from contacts_core.models import Contact, Identifier, Loss, LossCode, Preview, differences
 from contacts_core.models.losses import WHOLE, flattened
 from contacts_core.operations.losses import AcceptedLosses, LossTable, accepts
 from contacts_core.operations.previewing import fit
 from contacts_core.plans.comparing.matching import Hold
 from contacts_core.plans.comparing.model import Compared, ComparisonRequest, ComparisonStatus
+from contacts_core.plans.comparing.old_ids import old_id, with_old_id, without_own_id
 from contacts_core.plans.comparing.reading import CHUNK_SIZE, SCHEMA, Reading
 from contacts_core.plans.comparing.stored import contact_row, stored_contact
 from contacts_core.plans.planning.accounts import PlanGenerator
@@ -155,19 +156,22 @@ class Evaluation:
         self.reading.tell(min(end, self.reading.count), end - first, "contacts compared")
 
     def _result(self, n: int, contact: Contact, refusal: str) -> tuple[object, ...]:
-        mapped, preview = self._previewed(contact, refusal)
         match = self.reading.match(n, contact)
+        target = None if match.target is None else self.reading.target_contact(match.target)
+        given = contact if target is None else without_own_id(contact, target.id)
+        old = old_id(contact) if self.reading.keeps_old_ids and target is None and match.hold is None else None
+        mapped, preview = self._previewed(given, refusal, old)
         names: list[str] = []
         if preview.shown is None:
             status, reason = ComparisonStatus.REFUSED, preview.refusal
         elif match.hold is not None:
             status, reason = ComparisonStatus.HELD, match.reason
             self.holds[match.hold] += 1
-        elif match.target is None:
+        elif target is None:
             status, reason = ComparisonStatus.MISSING, ""
         else:
             promised = preview.shown_of_existing or preview.shown
-            names = sorted(_differing(mapped, promised, self.reading.target_contact(match.target)))
+            names = sorted(_differing(mapped, promised, target))
             status, reason = ComparisonStatus.DIFFERENT if names else ComparisonStatus.EQUAL, ""
             self.differing_fields.update(names)
         self.counts[status] += 1
@@ -185,8 +189,14 @@ class Evaluation:
             reason,
         )
 
-    def _previewed(self, contact: Contact, refusal: str) -> tuple[Contact, Preview]:
-        """Return a contact of the source as the map has it, and what becomes of it in the target."""
+    def _previewed(self, contact: Contact, refusal: str, old: Identifier | None) -> tuple[Contact, Preview]:
+        """Return a contact of the source as the map has it, and what becomes of it in the target.
+
+        Args:
+            contact: The contact.
+            refusal: Why it cannot be sent; empty if it can.
+            old: Its id, to be kept as an external id if that costs nothing; None if it is not to be.
+        """
         if refusal:
             return contact, Preview.refused(refusal)
         lists, ids, losses = self.reading.lists, None, list[Loss]()
@@ -195,7 +205,9 @@ class Evaluation:
             ids, losses = lists.ids(mapped.lists, mapped.provider)
         losses += unmapped
         given = evolve(mapped, provider="", id="", lists=ids)
-        fitted = fit(self.reading.able, given, self.reading.shape)
+        able, shape = self.reading.able, self.reading.shape
+        marked = with_old_id(given, old, able, shape) if old and not self.reading.is_taken(old) else None
+        fitted = marked or fit(able, given, shape)
         if fitted.shown is None or not losses:
             return mapped, fitted
         told = {each.field for each in losses}

@@ -161,6 +161,10 @@ class Matching:
         found = self._spool.one("SELECT target FROM pairs WHERE source = ?", number)
         return Match(target=int(found[0])) if found else Match()
 
+    def has(self, identifier: Identifier) -> bool:
+        """Return whether any contact of either side has an identifier."""
+        return self._spool.one("SELECT 1 FROM links WHERE key = ?", key_of(identifier)) is not None
+
     def is_touched(self, number: int) -> bool:
         """Return whether a contact of the target shares an identifier with one of the source."""
         return self._spool.one("SELECT 1 FROM touched WHERE n = ?", number) is not None

@@ -48,6 +48,8 @@ class ComparisonRequest:
             Otherwise the identifiers of the source are looked up, as far as the vendor has a look-up.
         create_fields: Whether custom fields that the target lacks are to be created.
         create_lists: Whether lists that the target lacks are to be created.
+        old_ids: Whether a contact that the target lacks gets its id of the source as an external id. Only if it has no
+            external id of its own, the target keeps such ids, and no other contact of either side has the same one.
         progress: Called from time to time with how far it got, in words, from whichever thread runs a flow.
         prepare: Called with each contact of the source; returns it as it is compared.
     """
@@ -59,6 +61,7 @@ class ComparisonRequest:
     everything: bool = True
     create_fields: bool = False
     create_lists: bool = False
+    old_ids: bool = False
     progress: Callable[[str], object] | None = field(default=None, repr=False)
     prepare: Callable[[Contact], Contact] | None = field(default=None, repr=False)
 

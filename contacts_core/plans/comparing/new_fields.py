@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from typing import Any
 
 from contacts_core import operations
 from contacts_core.errors import InvalidInput
-from contacts_core.models import Contact, CustomValue, FieldDefinition, FieldType, Shape
-from contacts_core.plans.comparing.field_map import CUSTOM, STANDARD_FIELDS, FieldMap
+from contacts_core.models import Contact, FieldDefinition, FieldType, Shape, value_type
+from contacts_core.plans.comparing.field_map import CUSTOM, EXTRA, STANDARD_FIELDS, FieldMap
 from contacts_core.provider import CreatesCustomFields, UpsertsContacts
 
 __all__ = ["UsedFields"]
@@ -17,11 +17,14 @@ MOST_NAMED = 10_000  # different custom fields that contacts have values of
 
 
 class UsedFields:
-    """The custom fields that contacts have values of, each with the type of its values."""
+    """The fields that contacts have values of, each with the type of its values: custom fields, and others by name."""
 
-    def __init__(self) -> None:
-        """Begin without contacts."""
+    def __init__(self, field_map: FieldMap | None = None) -> None:
+        """Begin without contacts; of the vendor's own fields, those count that a map names."""
         self._types: dict[str, FieldType] = {}
+        self._extra_types: dict[str, FieldType] = {}
+        named = (each for each in field_map.fields if each.startswith(EXTRA)) if field_map else ()
+        self._extra = tuple(each.removeprefix(EXTRA) for each in named)
 
     def add(self, contact: Contact) -> None:
         """Note the values of a contact.
@@ -30,11 +33,9 @@ class UsedFields:
             InvalidInput: Contacts have values of more fields than any account has.
         """
         for name, value in contact.custom.items():
-            if value is None:
-                continue
-            found = _type_of(value)
-            if self._types.setdefault(name, found) is not found:
-                self._types[name] = FieldType.TEXT
+            _note(self._types, name, value)
+        for name in self._extra:
+            _note(self._extra_types, name, contact.extra.get(name))
         if len(self._types) > MOST_NAMED:
             raise InvalidInput(
                 f"the contacts have more than {MOST_NAMED} custom fields", hint="is this the right file?"
@@ -74,22 +75,19 @@ class UsedFields:
             if to and to.startswith(CUSTOM):
                 kind = (rule and rule.type) or (known.type if known else found)
                 wanted.setdefault(to.removeprefix(CUSTOM), kind)
-        for name in STANDARD_FIELDS:
+        others = dict.fromkeys(STANDARD_FIELDS, FieldType.TEXT)
+        others |= {f"{EXTRA}{name}": found for name, found in self._extra_types.items()}
+        for name, found in others.items():
             rule = field_map.fields.get(name)
             if rule and rule.to and rule.to.startswith(CUSTOM):
-                wanted.setdefault(rule.to.removeprefix(CUSTOM), rule.type or FieldType.TEXT)
+                wanted.setdefault(rule.to.removeprefix(CUSTOM), rule.type or found)
         return wanted
 
 
-def _type_of(value: CustomValue) -> FieldType:
-    match value:
-        case bool():
-            return FieldType.BOOLEAN
-        case int() | float():
-            return FieldType.NUMBER
-        case date():
-            return FieldType.DATE
-        case tuple():
-            return FieldType.CHOICES
-        case _:
-            return FieldType.TEXT
+def _note(types: dict[str, FieldType], name: str, value: Any) -> None:
+    """Note a value of a field; a field with values of several types is text."""
+    if value is None:
+        return
+    found = value_type(value) or FieldType.TEXT
+    if types.setdefault(name, found) is not found:
+        types[name] = FieldType.TEXT

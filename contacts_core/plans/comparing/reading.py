@@ -19,6 +19,7 @@ from contacts_core.plans.comparing.lists import ListMap
 from contacts_core.plans.comparing.matching import LINKS, Hold, Match, Matching, Side, compared_identifiers
 from contacts_core.plans.comparing.model import ComparisonRequest, Items
 from contacts_core.plans.comparing.new_fields import UsedFields
+from contacts_core.plans.comparing.old_ids import keeps_old_ids, looks_up_old_ids, old_id
 from contacts_core.plans.comparing.stored import contact_row, stored_contact
 from contacts_core.plans.planning import lookup
 from contacts_core.plans.planning.accounts import AccountFlows, PlanGenerator
@@ -80,6 +81,7 @@ class Reading:
         lists: The lists of the source in the target; there are some once the shapes are read.
         shape: What the target has room for, with the lists and fields that are to be created once it is settled.
         new_fields: Fields that are to be created.
+        keeps_old_ids: Whether ids of the source become external ids, because that is wanted and the target keeps them.
     """
 
     def __init__(self, request: ComparisonRequest, providers: Mapping[str, Provider], schema: str) -> None:
@@ -104,9 +106,10 @@ class Reading:
         self.spool = Spool(schema)
         self._matching = Matching(self.spool)
         self._wanted = IdentifierTable()  # identifiers to look up in the target
-        self._used_fields = UsedFields()
+        self._used_fields = UsedFields(request.field_map)
         self._is_looked_up = False
         self.shape, self.new_fields = Shape(), tuple[FieldDefinition, ...]()
+        self.keeps_old_ids = False
         self.lists = self._list_map()
 
     @property
@@ -127,6 +130,7 @@ class Reading:
             yield _together([(source.name, _read_shape(source, read))])
         self.shape = target.shape
         self.lists = self._list_map()
+        self.keeps_old_ids = self.request.old_ids and keeps_old_ids(self.able, self.shape)
 
     def _list_map(self) -> ListMap:
         names = None
@@ -193,7 +197,8 @@ class Reading:
             if self.request.create_fields:
                 self._used_fields.add(kept)
             if not self.request.everything:
-                for identifier in compared:
+                old = old_id(kept) if self.keeps_old_ids and looks_up_old_ids(self.able) else None
+                for identifier in (*compared, old) if old else compared:
                     self._wanted.add(identifier)
         self.spool.write("INSERT INTO source VALUES (?, ?, ?, ?)", rows)
         self._matching.add(Side.SOURCE, linked)
@@ -354,6 +359,10 @@ class Reading:
         query = "SELECT 1 FROM unasked WHERE key = ?"
         unasked = all(self.spool.one(query, key_of(each)) for each in compared_identifiers(contact.identifiers))
         return Match(hold=Hold.NOT_LOOKED_UP) if unasked else found
+
+    def is_taken(self, identifier: Identifier) -> bool:
+        """Return whether a contact that was read has an identifier."""
+        return self._matching.has(identifier)
 
     def only_in_target(self) -> int | None:
         """Return how many contacts of the target share no identifier with the source; None if it was not all read."""

@@ -259,6 +259,7 @@ def plan_copy(
     create_lists: bool = False,
     unsubscribed: Unsubscribed = Unsubscribed.KEEP,
     consent_in: str = "",
+    old_ids: bool = True,
     accept_losses: Iterable[str] = (),
     limits: SafetyLimits | None = None,
 ) -> Plan:
@@ -276,11 +277,13 @@ def plan_copy(
         unsubscribed: What becomes of people who opted out of everything.
         consent_in: Where consent is kept if the target's vendor, or the source's, keeps none: ``field:NAME`` or
             ``tag:NAME``.
+        old_ids: Keep the source's id of each contact that is created as its external id, where the target has such a
+            field, the contact has none of its own, and no other contact has the same one.
         accept_losses: What may get lost.
         limits: How many contacts it may write.
     """
     given = _transfer("copy", source, target, field_map, only, create_fields, create_lists, accept_losses, limits)
-    given = evolve(given, consent=_consent(unsubscribed, consent_in, given))
+    given = _of_account(given, unsubscribed, consent_in, old_ids=old_ids)
     return _created(run_in_accounts([source, target], partial(make_transfer_plan, given)))
 
 
@@ -294,12 +297,13 @@ async def plan_copy_async(
     create_lists: bool = False,
     unsubscribed: Unsubscribed = Unsubscribed.KEEP,
     consent_in: str = "",
+    old_ids: bool = True,
     accept_losses: Iterable[str] = (),
     limits: SafetyLimits | None = None,
 ) -> Plan:
     """Plan as `plan_copy` does, asynchronously."""
     given = _transfer("copy", source, target, field_map, only, create_fields, create_lists, accept_losses, limits)
-    given = evolve(given, consent=_consent(unsubscribed, consent_in, given))
+    given = _of_account(given, unsubscribed, consent_in, old_ids=old_ids)
     return _created(await run_in_accounts_async([source, target], partial(make_transfer_plan, given)))
 
 
@@ -370,13 +374,17 @@ def _transfer(
     )
 
 
-def _consent(unsubscribed: Unsubscribed, consent_in: str, request: TransferRequest) -> ConsentOptions:
-    return ConsentOptions(
+def _of_account(
+    request: TransferRequest, unsubscribed: Unsubscribed, consent_in: str, *, old_ids: bool
+) -> TransferRequest:
+    """Return the request with what only an account has: consent, and ids."""
+    consent = ConsentOptions(
         unsubscribed=unsubscribed,
         place=ConsentPlace.parse(consent_in) if consent_in else None,
         create_scopes=request.comparison.create_lists,
         accepted=[name for code, name in request.accept if code is LossCode.NO_CONSENT],
     )
+    return evolve(request, consent=consent, comparison=evolve(request.comparison, old_ids=old_ids))
 
 
 def replan(plan: Plan, accounts: Iterable[Account] = ()) -> Plan:
