@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,19 @@ def test_whose_refusal_was_lifted_since_the_plan_is_left_to_the_next_one(tmp_pat
         assert WHO not in {each for contact in target.export() for each in contact.identifiers}
         assert copy(source, target)[1].complete
         assert WHO not in refusing(target)
+
+
+# -- dates that cannot be
+
+
+@pytest.mark.parametrize("new", ["sendgrid", "bird"])
+def test_a_grant_from_the_future_beats_no_refusal(new: str, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    with two_accounts("local", new, tmp_path, contacts=1) as (source, target, _, _):
+        source.upsert_contacts([Contact(identifiers=(WHO,))])
+        granted = Consent(
+            WHO, Channel.EMAIL, ConsentState.GRANTED, at=now + timedelta(days=365), evidence="a year that was mistyped"
+        )
+        source.write_consent([granted, Consent(WHO, Channel.EMAIL, ConsentState.REVOKED, at=now)])
+        assert copy(source, target)[1].complete
+        assert WHO in refusing(target)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from enum import Enum, IntEnum
 from itertools import groupby
 from operator import itemgetter
@@ -75,6 +76,7 @@ SCHEMA = """
 """
 CHUNK_SIZE = 500  # identifiers compared, or looked up, at once
 SAMPLES = 3
+CLOCKS_DIFFER_BY = timedelta(days=1)  # at most, between vendors and here
 NOT_IN_FORCE = "the source has a refusal of this person that is not in force here, so the contact is left alone"
 
 
@@ -396,7 +398,9 @@ class ConsentComparison:
             yield from flows.drain(operations.export(provider, ()), take)
 
     def _take(self, side: Side, statements: Iterable[Consent]) -> None:
-        rows = [(side, key_of(each.identifier), each.scope, to_row(each)) for each in statements]
+        latest = datetime.now(UTC) + CLOCKS_DIFFER_BY
+        told = (_believed(each, latest) for each in statements)
+        rows = [(side, key_of(each.identifier), each.scope, to_row(each)) for each in told]
         self._target_tells |= side is Side.TARGET and bool(rows)
         self._spool.write("INSERT INTO statements (side, key, scope, row) VALUES (?, ?, ?, ?)", rows)
 
@@ -612,6 +616,12 @@ class ConsentComparison:
         """
         place = consent_place(self._providers[Side.TARGET], self._options.place)
         return gate.missing(place.statements(shown) if place and shown else ())
+
+
+def _believed(statement: Consent, latest: datetime) -> Consent:
+    """Return a statement; a grant from the future without its date, which would beat every refusal until then."""
+    from_future = statement.at is not None and statement.at > latest
+    return evolve(statement, at=None) if from_future and statement.state is ConsentState.GRANTED else statement
 
 
 def _stage(found: MissingConsent) -> Stage:
