@@ -355,6 +355,15 @@ class Reading:
         unasked = all(self.spool.one(query, key_of(each)) for each in compared_identifiers(contact.identifiers))
         return Match(hold=Hold.NOT_LOOKED_UP) if unasked else found
 
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Yield the ids of the contacts that match, in the order of the source; those without ids are left out."""
+        query = """
+            SELECT s.n, s.id, t.id FROM pairs p JOIN source s ON s.n = p.source JOIN target t ON t.n = p.target
+            WHERE s.id <> '' AND t.id <> '' AND s.n > ? ORDER BY s.n LIMIT ?
+        """
+        named = self._source.provider is not None
+        return ((old if named else json.loads(old)[1], new) for old, new in self.spool.each(query))
+
     def only_in_target(self) -> int | None:
         """Return how many contacts of the target share no identifier with the source; None if it was not all read."""
         if not self.request.everything:
