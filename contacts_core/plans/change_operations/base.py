@@ -45,10 +45,12 @@ class ReadBack:
     Attributes:
         unmade: Changes that were not made, with the reason.
         unread: Changes of which the read tells nothing, with the reason.
+        ids: The ids of the contacts that were read, where a change is about exactly one.
     """
 
     unmade: Mapping[int, str] = field(factory=dict[int, str])
     unread: Mapping[int, str] = field(factory=dict[int, str])
+    ids: Mapping[int, str] = field(factory=dict[int, str])
 
 
 def is_unchanged(change: Change, contact: Contact) -> bool:
@@ -154,6 +156,11 @@ class ChangeOperation(ABC):
         """Read whether these changes were made, if `read_back_path` says that there is such a way."""
         yield from ()
         raise NotImplementedError
+
+    def new_ids(self, changes: Mapping[int, Change], provider: Provider) -> Flow[Mapping[int, str]]:
+        """Return the ids of the contacts that these changes created, by index, as far as a look-up shows them."""
+        yield from ()
+        return {}
 
     def reads_back_all(self, provider: Provider) -> bool:
         """Return whether `read_back` reads everything at once, so that it is done once for all changes."""

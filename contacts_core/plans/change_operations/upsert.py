@@ -117,6 +117,25 @@ class UpsertContacts(ChangeOperation):
     def read_back(self, changes: Mapping[int, Change], provider: Provider) -> Flow[ReadBack]:
         """Compare each contact with what the provider said that it would show."""
         shape = yield from operations.read_shape(provider)
+        found, unread = yield from self._find(changes, provider)
+        unmade = {
+            n: reason
+            for n, change in changes.items()
+            if n not in unread and (reason := _shortcoming(provider, self.written(change), found[n], shape))
+        }
+        return ReadBack(unmade, unread, _ids(found, unread))
+
+    def new_ids(self, changes: Mapping[int, Change], provider: Provider) -> Flow[Mapping[int, str]]:
+        """Look up those that were created, unless that means to read every contact."""
+        created = {n: change for n, change in changes.items() if not change.contact}
+        if not created or self.reads_back_all(provider):
+            return {}
+        return _ids(*(yield from self._find(created, provider)))
+
+    def _find(
+        self, changes: Mapping[int, Change], provider: Provider
+    ) -> Flow[tuple[Mapping[int, Sequence[Contact]], Mapping[int, str]]]:
+        """Return the contacts that each change is about, and why answers tell nothing of some."""
         known = {n: change for n, change in changes.items() if change.contact and isinstance(provider, GetsContacts)}
         read = yield from lookup.by_id(provider, [change.contact for change in known.values()])
         found: dict[int, list[Contact]] = {
@@ -131,12 +150,11 @@ class UpsertContacts(ChangeOperation):
             found[n] = list({each.id: each for i in identifiers for each in look_up.of(i)}.values())
             if doubt := next(filter(None, (_doubt(look_up, i) for i in identifiers)), ""):
                 unread[n] = doubt
-        unmade = {
-            n: reason
-            for n, change in changes.items()
-            if n not in unread and (reason := _shortcoming(provider, self.written(change), found[n], shape))
-        }
-        return ReadBack(unmade, unread)
+        return found, unread
+
+
+def _ids(found: Mapping[int, Sequence[Contact]], unread: Mapping[int, str]) -> dict[int, str]:
+    return {n: several[0].id for n, several in found.items() if len(several) == 1 and n not in unread}
 
 
 def _doubt(look_up: lookup.LookUp, identifier: Identifier) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import field, frozen
 
@@ -61,8 +61,13 @@ def reads_all(view: AccountView, provider: Provider, path: str) -> bool:
             return view.operation.reads_back_all(provider)
 
 
-def look(view: AccountView, provider: Provider, path: str, indexes: Sequence[int]) -> Flow[Seen]:
-    """Verify by one of the `paths`: contacts by index, or identifiers if the path is ``find``."""
+def look(
+    view: AccountView, provider: Provider, path: str, indexes: Sequence[int], paired: Callable[[Change, str], None]
+) -> Flow[Seen]:
+    """Verify by one of the `paths`: contacts by index, or identifiers if the path is ``find``.
+
+    ``paired`` is told the ids of contacts that were written, as they are read.
+    """
     if path == "find":
         return (yield from _look_up(view, provider, indexes))
     known = view.subjects(indexes)
@@ -71,6 +76,8 @@ def look(view: AccountView, provider: Provider, path: str, indexes: Sequence[int
     if path == "list":
         return (yield from _read_list(view, provider, known))
     read = yield from view.operation.read_back(known, provider)
+    for n, id in read.ids.items():
+        paired(known[n], id)
     return Seen(
         targets=tuple(n for n in known if n in read.unmade),
         unread={n: scrub(reason) for n, reason in read.unread.items()},

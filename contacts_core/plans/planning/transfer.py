@@ -16,7 +16,7 @@ from contacts_core.errors import PlanRefused
 from contacts_core.models import ConsentState, Contact, Identifier, LossCode
 from contacts_core.models.losses import LossCount
 from contacts_core.operations.losses import AcceptedLosses, LossRow, unaccepted
-from contacts_core.plans.change import Change, DataSubject, Held
+from contacts_core.plans.change import Change, DataSubject, Held, PairHandler
 from contacts_core.plans.change_operations.account import (
     confirmation,
     consent_change,
@@ -62,6 +62,7 @@ class TransferRequest:
         accept: The losses that are accepted.
         limits: How many contacts may be written.
         consent: How consent is copied; None if the source is no account.
+        on_pair: Told the ids of contacts that the target has already, once there is a plan.
     """
 
     kind: str
@@ -69,6 +70,7 @@ class TransferRequest:
     accept: AcceptedLosses = ()
     limits: SafetyLimits = field(factory=SafetyLimits)
     consent: ConsentOptions | None = None
+    on_pair: PairHandler | None = None
 
 
 class LossesNotAccepted(PlanRefused):
@@ -146,6 +148,9 @@ def make_transfer_plan(request: TransferRequest, providers: Mapping[str, Provide
         accounts=(part,),
         limits=request.limits,
     )
+    if request.on_pair:
+        for old_id, new_id in comparison.pairs():
+            request.on_pair(old_id, new_id)
     return plan.summed()
 
 
