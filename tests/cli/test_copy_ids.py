@@ -263,7 +263,12 @@ class TestTheFile:
     def test_several_threads_share_it(self, tmp_path: Path) -> None:
         path = tmp_path / "ids.csv"
         with IdsFile(path) as file:
-            threads = [threading.Thread(target=lambda: [file.add(str(n), f"n{n}") for n in range(200)]) for _ in "1234"]
+
+            def fill() -> None:
+                for n in range(200):
+                    file.add(str(n), f"n{n}")
+
+            threads = [threading.Thread(target=fill) for _ in range(4)]
             for thread in threads:
                 thread.start()
             for thread in threads:
