@@ -11,7 +11,14 @@ from contacts_core import operations
 from contacts_core.models import Contact, Identifier, Outcome, Shape
 from contacts_core.models.losses import differences, flattened
 from contacts_core.plans.change import Change
-from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, ReadBack, Standing, has_new_values, is_unchanged
+from contacts_core.plans.change_operations.base import (
+    Attempt,
+    ChangeOperation,
+    ReadBack,
+    Standing,
+    has_new_values,
+    is_unchanged,
+)
 from contacts_core.plans.payload import packed, unpacked
 from contacts_core.plans.planning import lookup
 from contacts_core.provider import FindsContacts, Flow, GetsContacts, Provider, UpsertsContacts

@@ -112,4 +112,3 @@ def _promised(part: AccountPlan, first: int, people: Iterable[int], target: Prov
 
 def _is_grant(change: Change) -> bool:
     return any(each.state is ConsentState.GRANTED for each in WriteConsent().statements(change))
-
