@@ -10,7 +10,7 @@ from attrs import evolve
 
 from contacts_core import operations
 from contacts_core.errors import InvalidInput, PlanRefused, Rejected, UnsupportedOperation
-from contacts_core.models import Consent, Contact, FieldDefinition, FieldType, Outcome
+from contacts_core.models import Consent, ConsentState, Contact, FieldDefinition, FieldType, Outcome
 from contacts_core.models.consent import is_in_force
 from contacts_core.plans.change import Change
 from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, ReadBack
@@ -227,6 +227,10 @@ class WriteConsent(_OfAccount):
     def statements(self, change: Change) -> list[Consent]:
         """Return the statements that are written."""
         return [unpacked(each, Consent) for each in change.write[STATEMENTS]]
+
+    def needs_source(self, change: Change) -> bool:
+        """Return whether anything but a refusal is written."""
+        return any(each.state is not ConsentState.REVOKED for each in self.statements(change))
 
     def items(self, change: Change) -> list[str]:
         """Return the identifier that the statements are about."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from typing import ClassVar, TypeAlias
 
 from attrs import field, frozen
 
-from contacts_core.models import Contact, Outcome
-from contacts_core.models.losses import differences
+from contacts_core.models import Contact, Identifier, Outcome
+from contacts_core.models.losses import differences, flattened
 from contacts_core.plans.change import Change
 from contacts_core.plans.payload import unpacked
 from contacts_core.provider import Exports, FindsContacts, Flow, GetsContacts, Provider
 
-__all__ = ["Attempt", "ChangeOperation", "ReadBack", "Standing", "is_same_person", "is_unchanged"]
+__all__ = ["Attempt", "ChangeOperation", "ReadBack", "Standing", "has_new_values", "is_same_person", "is_unchanged"]
 
 Attempt: TypeAlias = Callable[[Callable[[Change], str], Callable[[Sequence[Change]], Flow[Outcome]]], Flow[Outcome]]
 """Read the contacts of a batch, and send the changes of those that are still who they were. The arguments are the name
@@ -58,6 +58,20 @@ def is_unchanged(change: Change, contact: Contact) -> bool:
     if not is_same_person(change, contact):
         return False
     return not (change.before and differences(unpacked(change.before, Contact), contact))
+
+
+def has_new_values(change: Change, contact: Contact, overwritten: Collection[str]) -> bool:
+    """Return whether a contact has got values since the plan was made that would be overwritten.
+
+    Args:
+        change: The change, with the contact as it was read.
+        contact: The contact as it is now.
+        overwritten: The names of what the change writes and the contact does not have so, as `flattened` has them.
+    """
+    if not (change.before and overwritten):
+        return False
+    before, now = flattened(unpacked(change.before, Contact)), flattened(contact)
+    return any(name in now and name not in before for name in overwritten)
 
 
 def is_same_person(change: Change, contact: Contact) -> bool:
@@ -122,7 +136,25 @@ class ChangeOperation(ABC):
         Raises:
             PlanRefused: What it writes cannot be read.
         """
-        return "a change writes something that it cannot write" if change.write else ""
+        if bool(change.contact) == self.of_account:
+            return "a change of the account names a contact, or a change of a contact names none"
+        return "a change writes something that it cannot write" if change.write else self._check_before(change)
+
+    def _check_before(self, change: Change) -> str:
+        """Return what contradicts itself: the contact as it was read is the one that is changed."""
+        if not change.before:
+            return ""
+        before = unpacked(change.before, Contact)
+        is_the_same = before.id == change.contact and {*before.identifiers} == {*change.identifiers}
+        return "" if is_the_same else "a contact is to be changed, and the values of another one are given"
+
+    def needs_source(self, change: Change) -> bool:
+        """Return whether only an account that is copied from can tell that the change may be made."""
+        return False
+
+    def sought(self, change: Change) -> Sequence[Identifier]:
+        """Return the identifiers that nobody may have but the contact: they are looked up just before the change."""
+        return () if change.contact else change.identifiers
 
     def written(self, change: Change) -> Contact | None:
         """Return the contact that a change creates or updates; None if it creates none."""

@@ -14,7 +14,7 @@ from contacts_core.models.field_changes import field_value
 from contacts_core.models.losses import differences
 from contacts_core.operations.keeping import refusals_deleted
 from contacts_core.plans.change import Change
-from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, Standing
+from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, Standing, has_new_values
 from contacts_core.plans.payload import packed_values, unpacked, unpacked_values
 from contacts_core.plans.receipts.reasons import OurWords
 from contacts_core.provider import (
@@ -146,7 +146,9 @@ class ChangeContact(ChangeOperation):
             return "a contact is to be changed, and no field is named"
         values, cleared = self._fields(change)
         names: list[Any] = [*values, *cleared]  # of a file, which may hold anything
-        return "" if all(isinstance(each, str) for each in names) else "a field has no name"
+        if not all(isinstance(each, str) for each in names):
+            return "a field has no name"
+        return super().check(evolve(change, write={}))
 
     def send(self, batch: Sequence[Change], provider: Provider, attempt: Attempt) -> Flow[Outcome]:
         """Change the fields of one contact."""
@@ -159,8 +161,14 @@ class ChangeContact(ChangeOperation):
     def standing(self, change: Change, contacts: Mapping[str, Contact]) -> Standing:
         """Return whether it can be changed; see `ChangeOperation.standing`."""
         contact = contacts.get(change.contact)
-        if contact is not None and self.is_made(change, contact):
+        if contact is None:
+            return Standing.GONE
+        if self.is_made(change, contact):
             return Standing.MADE
+        values, cleared = self._fields(change)
+        overwritten = [name for name in (*values, *cleared) if field_value(contact, name) != values.get(name)]
+        if has_new_values(change, contact, overwritten):
+            return Standing.CHANGED
         return super().standing(change, contacts)
 
     def is_made(self, change: Change, contact: Contact | None) -> bool | None:

@@ -9,9 +9,16 @@ from attrs import evolve
 
 from contacts_core import operations
 from contacts_core.models import Contact, Identifier, Outcome, Shape
-from contacts_core.models.losses import differences
+from contacts_core.models.losses import differences, flattened
 from contacts_core.plans.change import Change
-from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, ReadBack, Standing, is_unchanged
+from contacts_core.plans.change_operations.base import (
+    Attempt,
+    ChangeOperation,
+    ReadBack,
+    Standing,
+    has_new_values,
+    is_unchanged,
+)
 from contacts_core.plans.payload import packed, unpacked
 from contacts_core.plans.planning import lookup
 from contacts_core.provider import FindsContacts, Flow, GetsContacts, Provider, UpsertsContacts
@@ -45,13 +52,20 @@ class UpsertContacts(ChangeOperation):
         contact = self.written(change)
         if not contact.identifiers:
             return "a contact without identifiers is to be written, and could not be recognised"
-        if contact.id != change.contact:
+        if contact.id != change.contact or (contact.provider and not change.contact):
             return "a contact is to be written under another id than its own"
         if not change.contact and set(contact.identifiers) != set(change.identifiers):
             return "a contact is to be created with other identifiers than the plan lists"
         if bool(change.before) != bool(change.contact):
             return "a contact is to be updated without its values, or created with some"
-        return ""
+        if change.contact and contact.provider != change.before.get("provider", ""):
+            return "a contact is to be written as another vendor's"
+        return self._check_before(change)
+
+    def sought(self, change: Change) -> Sequence[Identifier]:
+        """Return the identifiers that the contact does not have yet."""
+        known = {*change.identifiers} if change.contact else set[Identifier]()
+        return [each for each in self.written(change).identifiers if each not in known]
 
     def written(self, change: Change) -> Contact:
         """Return the contact that is written."""
@@ -83,8 +97,12 @@ class UpsertContacts(ChangeOperation):
             contact = contacts.get(change.contact)
             if contact is None:
                 return Standing.GONE
-            if not differences(wanted, contact):
+            overwritten = _unlike(wanted, contact)
+            if not overwritten:
                 return Standing.MADE
+            taken = {i for each in contacts.values() if each.id != contact.id for i in each.identifiers}
+            if has_new_values(change, contact, overwritten) or not taken.isdisjoint(self.sought(change)):
+                return Standing.CHANGED
             return Standing.READY if is_unchanged(change, contact) else Standing.CHANGED
         identifiers = set(wanted.identifiers)
         having = [contact for contact in contacts.values() if not identifiers.isdisjoint(contact.identifiers)]
@@ -92,23 +110,25 @@ class UpsertContacts(ChangeOperation):
             return Standing.READY
         if len(having) > 1:
             return Standing.CHANGED
-        if not differences(wanted, having[0]):
+        if not _unlike(wanted, having[0]):
             return Standing.MADE
         return Standing.READY if _is_part_of(having[0], wanted) else Standing.CHANGED
 
     def located(self, change: Change, contacts: Mapping[str, Contact]) -> Change:
-        """Return the change; one that creates a contact that is there in part writes to that one.
+        """Return the change as it is written to the contact that was read; one that is to be created may be there in part.
 
         The vendor might look for another of its identifiers, and create a second contact, or refuse to.
         """
         wanted = self.written(change)
+        known = contacts.get(change.contact) if change.contact else None
         having = [each for each in contacts.values() if not {*wanted.identifiers}.isdisjoint(each.identifiers)]
-        if change.contact or not having:
+        there = known or next(iter(having), None)
+        if there is None:
             return change
-        spelled = {each: each for each in having[0].identifiers}
+        spelled = {each: each for each in there.identifiers}
         identifiers = tuple(spelled.get(each, each) for each in wanted.identifiers)
-        there = evolve(wanted, id=having[0].id, provider=having[0].provider, identifiers=identifiers)
-        return evolve(change, write=packed(there))
+        located = evolve(wanted, id=there.id, provider=there.provider, identifiers=identifiers)
+        return change if located == wanted else evolve(change, write=packed(located))
 
     def reads_back_all(self, provider: Provider) -> bool:
         """Return whether every contact has to be read, because there is no look-up."""
@@ -173,8 +193,19 @@ def _shortcoming(provider: Provider, wanted: Contact, found: Sequence[Contact], 
     promised = preview.shown_of_existing if wanted.id else preview.shown
     if promised is None:
         return "the account has no room for it any more"
-    names = sorted(differences(promised, found[0]))
+    names = sorted(_unlike(evolve(promised, custom={**_cleared(wanted), **promised.custom}), found[0]))
     return f"it differs in {', '.join(names)}" if names else ""
+
+
+def _cleared(contact: Contact) -> dict[str, None]:
+    """Return the custom fields that are written without a value."""
+    return {name: None for name, value in contact.custom.items() if value is None}
+
+
+def _unlike(wanted: Contact, contact: Contact) -> frozenset[str]:
+    """Return the names of what a contact has not as it is wanted, those included that are to be without a value."""
+    emptied = {f"custom.{name}" for name in _cleared(wanted)}
+    return differences(wanted, contact) | (emptied and emptied & flattened(contact).keys())
 
 
 def _is_part_of(contact: Contact, wanted: Contact) -> bool:

@@ -112,8 +112,11 @@ def _read_list(view: AccountView, provider: Provider, known: Mapping[int, Change
     for list_id, changes in lists.items():
         ids = [change.contact for change in changes.values()]
         on_list = yield from lookup.on_list(provider, list_id, ids, control=True)
-        targets += [n for n, change in changes.items() if (change.contact in on_list.ids) == view.operation.leaves]
+        unmade = [n for n, change in changes.items() if (change.contact in on_list.ids) == view.operation.leaves]
+        targets += unmade
         unread |= dict.fromkeys(changes, on_list.unproven) if on_list.unproven else {}
+        found = {n: there for n, c in changes.items() if (there := on_list.contacts.get(c.contact)) and n not in unmade}
+        unread |= {n: CHANGED for n, there in found.items() if not is_same_person(changes[n], there)}
     return Seen(targets=tuple(sorted(targets)), unread=unread)
 
 
