@@ -68,7 +68,8 @@ class Step:
         first: Index of its first change.
         count: Number of changes.
         requests: Number of requests, including those that read each contact just before.
-        idempotent: Whether repeating it changes nothing more.
+        idempotent: Whether repeating it after a crash changes nothing more. It does so at every vendor that recognises
+            what it created; see `Provider.non_idempotent` for the others.
     """
 
     number: int
@@ -184,6 +185,11 @@ class AccountPlan:
     losses: tuple[LossCount, ...] = ()
     source: str = ""
     consent: ConsentSource | None = None
+
+    @property
+    def non_idempotent(self) -> tuple[str, ...]:
+        """The operations of steps that are not idempotent."""
+        return tuple(dict.fromkeys(step.operation for step in self.steps if not step.idempotent))
 
     def of(self, step: Step) -> Sequence[Change]:
         """Return the changes of a step."""

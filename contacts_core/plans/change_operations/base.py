@@ -94,6 +94,7 @@ class ChangeOperation(ABC):
         leaves: Whether the contacts, or what is removed from them, should not be found afterwards.
         of_account: Whether the account itself is changed, and no contact is read before.
         read_back_path: The way to verify by `read_back`; empty if contacts and lists tell it.
+        creates: What it creates, in a word; empty if it only changes what is there.
         can_be_verified: Whether anything shows afterwards that the change was made. Otherwise it counts as made if the
             vendor took it.
     """
@@ -108,6 +109,7 @@ class ChangeOperation(ABC):
     leaves: ClassVar[bool] = True
     of_account: ClassVar[bool] = False
     read_back_path: ClassVar[str] = ""
+    creates: ClassVar[str] = ""
     can_be_verified: ClassVar[bool] = True
 
     @abstractmethod
@@ -125,6 +127,10 @@ class ChangeOperation(ABC):
     def requests(self, batch: Sequence[Change], provider: Provider) -> int:
         """Return how many times the vendor is asked to change something for this batch."""
         return self.attempts(batch)
+
+    def is_idempotent(self, changes: Sequence[Change], provider: Provider) -> bool:
+        """Return whether repeating these changes after a crash changes nothing more, however late requests arrive."""
+        return self.capability not in provider.non_idempotent
 
     def items(self, change: Change) -> list[str]:
         """Return the names that outcomes have for a change."""

@@ -39,6 +39,7 @@ class UpsertContacts(ChangeOperation):
     capability = UpsertsContacts
     unmade = "not as it was to be written"
     leaves = False
+    creates = "contact"
     read_back_path = "values"
 
     def batch_size(self, provider: Provider) -> int:
@@ -78,6 +79,10 @@ class UpsertContacts(ChangeOperation):
     def requests(self, batch: Sequence[Change], provider: Provider) -> int:
         """Return how many batches of the vendor's these are."""
         return ceil(len(batch) / operations.require(provider, UpsertsContacts).upsert_batch_size)
+
+    def is_idempotent(self, changes: Sequence[Change], provider: Provider) -> bool:
+        """Return whether they can be repeated: updates can, for they name the contact by its id."""
+        return super().is_idempotent(changes, provider) or all(change.contact for change in changes)
 
     def items(self, change: Change) -> list[str]:
         """Return the name that the contact has in an outcome."""
