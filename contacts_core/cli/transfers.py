@@ -139,8 +139,10 @@ def copying(
     except ValueError:
         raise typer.BadParameter("--unsubscribed is keep or skip") from None
     if path := file_of(old):
-        if only or consent_in:
-            raise typer.BadParameter("--only and --consent-in are for accounts; a file holds contacts alone")
+        if only or consent_in or kept is What.SKIP:
+            raise typer.BadParameter(
+                "--only, --consent-in and --unsubscribed are for accounts; a file holds contacts, and not who refused"
+            )
         return [new], upserting(
             new,
             path,

@@ -343,8 +343,8 @@ class ConsentComparison:
         self._target_tells = False
         self.missing_scopes: tuple[str, ...] = ()
         """Scopes that have to be created in the target first, if the options say so."""
-        self.source_tells_consent = False
-        """Whether the source keeps consent; otherwise nobody can tell who refused there."""
+        self.untold = ""
+        """Why nobody can tell who refused at the source; empty if the source tells it."""
 
     @property
     def skips_unsubscribed(self) -> bool:
@@ -373,8 +373,8 @@ class ConsentComparison:
         for side, provider in self._providers.items():
             if isinstance(provider, FindsConsent) and not isinstance(provider, ReadsConsent) and side is Side.SOURCE:
                 raise PlanRefused(f"{self._names[side]} does not list its consent, so it cannot be copied")
-        self.source_tells_consent = isinstance(source, ReadsConsent) or bool(consent_place(source, place))
         yield {self._names[side]: self._read(side) for side in Side}
+        self.untold = self._untold(source)
         yield from self._know_scopes(target)
         for identifiers in self._chunks():
             if isinstance(target, FindsConsent) and not isinstance(target, ReadsConsent):
@@ -385,6 +385,16 @@ class ConsentComparison:
         self._refuse_without_consent(target)
         if self._options.unsubscribed is Unsubscribed.SKIP:
             yield from self._leave_out(target)
+
+    def _untold(self, source: Provider) -> str:
+        if isinstance(source, ReadsConsent):
+            return ""
+        if (place := consent_place(source, self._options.place)) is None:
+            title = source.title or source.name
+            return f"{title} keeps no consent, so whoever refused elsewhere is copied like everybody else"
+        if self._spool.one("SELECT 1 FROM statements WHERE side = ? LIMIT 1", Side.SOURCE) is None:
+            return f"{place.facts.title} holds none, so nobody is taken for somebody who refused"
+        return ""
 
     def _read(self, side: Side) -> Flow[None]:
         provider = self._providers[side]

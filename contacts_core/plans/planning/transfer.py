@@ -114,7 +114,7 @@ def make_transfer_plan(request: TransferRequest, providers: Mapping[str, Provide
         yield from consent.run(providers)
         compared = evolve(compared, prepare=consent.marked)
     comparison = yield from compare(compared, providers)
-    found = _Rows(comparison, consent, writes_consent=isinstance(provider, WritesConsent))
+    found = _Rows(comparison, consent, provider)
     losses = [*found.consent_losses, *comparison.losses.rows]
     if left := unaccepted(losses, request.accept):
         raise LossesNotAccepted(losses, left)
@@ -133,7 +133,7 @@ def make_transfer_plan(request: TransferRequest, providers: Mapping[str, Provide
         steps=steps,
         requests=sum(step.requests for step in steps),
         seconds=seconds,
-        residual_data={},
+        residual_data={f"consent of {comparison.source}": consent.untold} if consent and consent.untold else {},
         emulated=UpsertContacts.capability in provider.read_modify_write,
         queued=isinstance(provider, QueuesJobs),
         held=found.rows.held(0),
@@ -170,24 +170,26 @@ class _Rows:
     Attributes:
         rows: They.
         stages: The operation of each stage, and the number of its changes.
-        written: How many contacts are created or updated.
+        written: How many contacts are created or updated, also by statements of consent.
         updated: How many of them exist.
         consent_losses: What of the statements of consent gets lost.
     """
 
-    def __init__(self, comparison: Comparison, consent: ConsentComparison | None, *, writes_consent: bool) -> None:
+    def __init__(self, comparison: Comparison, consent: ConsentComparison | None, target: Provider) -> None:
         """Take what was found.
 
         Args:
             comparison: The contacts.
             consent: What people said; None if it is not copied.
-            writes_consent: Whether the vendor keeps it by itself; otherwise it stands on the contacts.
+            target: The provider of the target. If it keeps no consent by itself, that stands on the contacts.
         """
+        writes_consent = isinstance(target, WritesConsent)
         self.rows = PlanRows()
         self.stages: list[tuple[str, int]] = []
         self.written = self.updated = 0
         self.consent_losses: list[LossRow] = []
         self._comparison, self._consent = comparison, consent
+        self._consent_creates = isinstance(target, WritesConsent) and target.consent_creates_contacts
         self._never = bytearray(len(comparison) + 1)  # contacts that must not be written, by their number
         self._owners = Spool("CREATE TABLE owners (key TEXT PRIMARY KEY, person INTEGER NOT NULL) WITHOUT ROWID;")
         self._people = 0
@@ -273,7 +275,10 @@ class _Rows:
         for _, several in groupby(missing, _identifier_and_grant):
             found = list(several)
             identifier = found[0].statement.identifier
-            person = self._owner(identifier) or self._person((identifier,), [identifier])
+            person = self._owner(identifier)
+            if person is None:
+                person = self._person((identifier,), [identifier])
+                self.written += self._consent_creates  # a contact that is only refused
             accept = dict.fromkeys(f"{loss.code.value}:{loss.field}" for each in found for loss in each.losses)
             yield consent_change([each.statement for each in found], [person], reason, [*accept])
 
