@@ -1,4 +1,4 @@
-"""A step that is repeated after a crash changes nothing more; where that cannot be promised, the plan says so before."""
+"""A step that is repeated after a crash changes nothing more; where that cannot be promised, the plan says so."""
 
 from __future__ import annotations
 
