@@ -25,8 +25,9 @@ from contacts_core.storage.database import Storage, stored
 from contacts_core.storage.encryption import decrypt, encrypt, new_run_key, run_key
 from contacts_core.storage.pseudonyms import PseudonymKey
 
-__all__ = ["Event", "Journal", "Progress", "Run", "now"]
+__all__ = ["FOUND_THERE", "Event", "Journal", "Progress", "Run", "now"]
 
+FOUND_THERE = "found there"  # the type of events about contacts that were to be created and are there
 PAGE_SIZE = 50  # events
 CHUNK_SIZE = 65_536  # bytes of a plan or receipt, before compression
 CHUNKS_PER_PAGE = 16  # that are written or read at a time
@@ -462,6 +463,20 @@ class Journal:
                     raise _altered(run) from None
                 yield Event(row.number, row.account, row.type, row.begun_at, row.ended_at, body)
             page = self._rows(chosen.where(events.c.number > page[-1].number)) if len(page) == PAGE_SIZE else []
+
+    def found_there(self, run: str) -> dict[str, set[int]]:
+        """Return the changes of a run, by account, whose contacts were to be created and were there before.
+
+        What a later attempt at a step finds may have been created by the first one, and does not count.
+        """
+        attempts = Counter[tuple[str, int]]()
+        found: dict[str, set[int]] = {}
+        for event in self.events(run):
+            if event.type == "step":
+                attempts[event.account, event.body["step"]] += 1
+            elif event.type == FOUND_THERE and attempts[event.account, event.body["step"]] == 1:
+                found.setdefault(event.account, set()).update(event.body["changes"])
+        return found
 
     @stored
     def _rows(self, chosen: sa.Select[Any]) -> Sequence[Any]:

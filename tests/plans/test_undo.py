@@ -33,13 +33,15 @@ from contacts_core.plans import (
 from contacts_core.plans.receipts.report import html
 from contacts_core.provider import Flow, done
 from contacts_core.storage.database import locate_storage
-from contacts_core.storage.journal import Journal
+from contacts_core.storage.journal import FOUND_THERE, Journal
 from contacts_core.testing.memory import MemoryProvider, Store
 from contacts_local import Local
 from tests.plans.environment import Environment
 
 QUICK: dict[str, Any] = {"pause": 0.01, "timeout": 0.3}
-JANE, JOHN, LISA, NEW = (Identifier.email(f"{name}@example.com") for name in ("jane", "john", "lisa", "new"))
+JANE, JOHN, LISA, NEW, OTHER = (
+    Identifier.email(f"{name}@example.com") for name in ("jane", "john", "lisa", "new", "other")
+)
 
 
 @pytest.fixture
@@ -148,6 +150,34 @@ def test_who_was_updated_and_changed_since_is_left_alone(client: Contacts[Any], 
     ]
     assert apply(plan, [client], **QUICK).complete
     assert (store.contacts["jane"], store.contacts["john"].first_name) == (theirs, "john")
+
+
+@pytest.mark.parametrize("theirs", [{}, {"first_name": "Newton"}], ids=["part", "all"])
+def test_whom_somebody_else_created_before_the_run_stays(
+    client: Contacts[Any], store: Store, theirs: dict[str, Any]
+) -> None:
+    plan = plan_upsert(client, [Contact(identifiers=(each,), first_name="Newton") for each in (JANE, NEW, OTHER)])
+    client.upsert_contacts([Contact(identifiers=(NEW,), **theirs)])
+    receipt = apply(plan, [client], **QUICK)
+    assert receipt.complete
+    undo = plan_undo(receipt.run, [client])
+    assert [(each.identifiers, each.reason) for each in undo.accounts[0].held] == [
+        ((NEW,), "it was there before the run wrote it, and stays")
+    ]
+    assert apply(undo, [client], **QUICK).complete
+    left = {each for contact in store.contacts.values() for each in contact.identifiers}
+    assert (NEW in left, OTHER in left, store.contacts["jane"].first_name) == (True, False, "jane")
+
+
+def test_whom_a_run_created_before_it_was_cut_off_is_taken_back(client: Contacts[Any], store: Store) -> None:
+    plan = plan_upsert(client, [Contact(identifiers=(NEW,), first_name="Newton")])
+    receipt = apply(plan, [client], **QUICK)
+    journal = Journal(locate_storage())
+    step = next(journal.events(receipt.run, "step"))
+    for _ in range(2):  # as after a restart: a second attempt at the step, which finds what the first one created
+        journal.ended(journal.began(receipt.run, step.account, "step", step.body), step.body)
+        journal.note(receipt.run, step.account, FOUND_THERE, {"step": step.body["step"], "changes": [0]})
+    assert [each.operation for each in plan_undo(receipt.run, [client]).accounts[0].changes] == ["delete_contacts"]
 
 
 def test_fields_that_the_run_did_not_write_are_not_touched(client: Contacts[Any], store: Store) -> None:

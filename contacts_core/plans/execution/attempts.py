@@ -27,6 +27,7 @@ __all__ = ["CHANGED", "act", "cause", "jobs"]
 
 Read = Callable[[Sequence[Change]], Flow["Current"]]
 Send = Callable[[Sequence[Change]], Flow[Outcome]]
+Noted = Callable[[Sequence[Change]], None]
 
 MAX_ATTEMPTS = 4  # at one batch, before the whole step is retried
 PATIENCE_S = 5.0  # at most, between reading a contact and changing it, or between two attempts at a batch
@@ -58,7 +59,11 @@ class Current:
 
 
 def act(
-    operation: ChangeOperation, changes: Sequence[Change], provider: Provider, guard: WriteGuard | None = None
+    operation: ChangeOperation,
+    changes: Sequence[Change],
+    provider: Provider,
+    guard: WriteGuard | None = None,
+    noted: Noted | None = None,
 ) -> Flow[Outcome]:
     """Make those of these changes whose contacts are as they were when the plan was made.
 
@@ -69,6 +74,7 @@ def act(
         changes: The changes.
         provider: The account's provider.
         guard: Says who must not be written, because they were erased.
+        noted: Told, before anything is sent, which contacts are to be created and are there. It may block.
     """
     changes, blocked = yield from _guarded(operation, changes, provider, guard)
     read: Read = partial(_read, operation, provider)
@@ -76,7 +82,7 @@ def act(
         current = yield from read(changes)
         read = partial(_already_read, current)
     batches = list(flows.chunks(changes, operation.batch_size(provider)))
-    sent = [operation.send(batch, provider, partial(_attempts, operation, batch, read)) for batch in batches]
+    sent = [operation.send(batch, provider, partial(_attempts, operation, batch, read, noted)) for batch in batches]
     settled = yield from flows.run_together(sent, provider.concurrency)
     items = [[item for change in batch for item in operation.items(change)] for batch in batches]
     return flows.added_up(operation.name, provider.name, items, settled, str, blocked)
@@ -103,13 +109,21 @@ def _guarded(
 
 
 def _attempts(
-    operation: ChangeOperation, changes: Sequence[Change], read: Read, name: Callable[[Change], str], send: Send
+    operation: ChangeOperation,
+    changes: Sequence[Change],
+    read: Read,
+    noted: Noted | None,
+    name: Callable[[Change], str],
+    send: Send,
 ) -> Flow[Outcome]:
     """Read the contacts and change those that are as planned. Retry after a temporary error."""
     pauses, left = flows.pauses(PATIENCE_S, 0.1), MAX_ATTEMPTS
     while True:
         left -= 1
         current = yield from read(changes)
+        if noted and (there := _there(changes, current)):
+            yield from Blocking(partial(noted, there))
+        noted = None  # a later attempt may find what this one created
         standing: dict[Standing, list[Change]] = {each: [] for each in Standing}
         unclear: list[Change] = []
         for change in changes:
@@ -138,6 +152,12 @@ def _attempts(
             yield from Sleep(pause)
         else:
             return Outcome.merge(operation.name, done.provider, [done, unsent])
+
+
+def _there(changes: Sequence[Change], current: Current) -> list[Change]:
+    """Return the changes that are to create a contact which is there."""
+    known = {identifier for contact in current.contacts.values() for identifier in contact.identifiers}
+    return [change for change in changes if not change.contact and not known.isdisjoint(change.identifiers)]
 
 
 def _why_left_alone(change: Change) -> str:

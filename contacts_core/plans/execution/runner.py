@@ -7,7 +7,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import wait
 from pathlib import Path
 from typing import Any, TypeVar
@@ -213,8 +213,8 @@ def forget(run: str, *, storage: str | Path | None = None) -> Run:
     return found
 
 
-def undoable_plan(run: str, *, storage: str | Path | None = None) -> Plan:
-    """Return the plan of a run that can be undone.
+def undoable_plan(run: str, *, storage: str | Path | None = None) -> tuple[Plan, Mapping[str, Collection[int]]]:
+    """Return the plan of a run that can be undone, and which of its changes created nothing; see `make_undo_plan`.
 
     Raises:
         InvalidInput: There is no such run.
@@ -227,13 +227,14 @@ def undoable_plan(run: str, *, storage: str | Path | None = None) -> Plan:
     _check_ended(found)
     if found.state == "refused":
         raise PlanRefused(f"run {run} was refused, and changed nothing", hint="there is nothing to undo")
-    plan = stored_plan(Journal(locate_storage(storage)), run)
+    journal = Journal(locate_storage(storage))
+    plan = stored_plan(journal, run)
     if plan is None:
         raise PlanRefused(
             f"run {run} cannot be undone any more: its plan was deleted, which tells what was there before",
             hint="read the contacts, and change them by another plan",
         )
-    return plan
+    return plan, journal.found_there(run)
 
 
 def _check_ended(run: Run) -> None:

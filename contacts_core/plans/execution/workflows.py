@@ -51,7 +51,7 @@ from contacts_core.plans.execution.verdicts import Evidence, results
 from contacts_core.plans.receipts.reasons import OurWords, public_reason, public_reasons
 from contacts_core.plans.receipts.touched import pseudonym
 from contacts_core.provider import flows
-from contacts_core.storage.journal import Journal, Run
+from contacts_core.storage.journal import FOUND_THERE, Journal, Run
 from contacts_core.storage.tombstones import Tombstones, tombstone_storages
 
 __all__ = ["CHECK", "QUEUE", "AccountRun", "check_account", "check_accounts", "enqueue", "work_on_account"]
@@ -451,10 +451,16 @@ def _act(at: AccountRun, stage: int, number: int, left_out: AbstractSet[int], ba
     entry = here.journal.began(at.run, at.account, "step", body)
     again, pause, stopped = False, 0.0, ""
     outcome = Outcome(operation=step.operation, provider=part.provider)
+    places = {id(change): first + n for n, change in planned.items()}
+
+    def noted(there: Sequence[Change]) -> None:
+        found = {"step": number, "changes": [places[id(change)] for change in there]}
+        here.journal.note(at.run, at.account, FOUND_THERE, found)
+
     with here.watched(runner) as exchanges:
         try:
             changes = list(planned.values())
-            outcome = runner.run(attempts.act(view.operation, changes, runner.provider, here.guard))
+            outcome = runner.run(attempts.act(view.operation, changes, runner.provider, here.guard, noted))
             if here.on_pair and not outcome.pending:
                 _tell_new_ids(here, view, runner, planned)
         except ContactsError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -331,16 +331,16 @@ def plan_undo(run: str, accounts: Iterable[Account] = (), *, storage: str | Path
         PlanRefused: It has not ended, cannot be undone, its plan was deleted, or an account leads to another workspace.
         ConfigurationError: The extra ``plans`` is missing.
     """
-    plan = _undoable_plan(run, storage)
-    return _created(run_in_accounts(_named(plan, accounts), partial(make_undo_plan, "undo", plan)))
+    plan, there = _undoable_plan(run, storage)
+    return _created(run_in_accounts(_named(plan, accounts), partial(make_undo_plan, "undo", plan, there)))
 
 
 async def plan_undo_async(
     run: str, accounts: Iterable[AsyncAccount] = (), *, storage: str | Path | None = None
 ) -> Plan:
     """Plan as `plan_undo` does, asynchronously."""
-    plan = _undoable_plan(run, storage)
-    return _created(await run_in_accounts_async(_named(plan, accounts), partial(make_undo_plan, "undo", plan)))
+    plan, there = _undoable_plan(run, storage)
+    return _created(await run_in_accounts_async(_named(plan, accounts), partial(make_undo_plan, "undo", plan, there)))
 
 
 def _check_contacts(contacts: object) -> None:
@@ -348,7 +348,7 @@ def _check_contacts(contacts: object) -> None:
         raise InvalidInput("expected contacts, got an account", hint="plan_copy copies those of an account")
 
 
-def _undoable_plan(run: str, storage: str | Path | None) -> Plan:
+def _undoable_plan(run: str, storage: str | Path | None) -> tuple[Plan, Mapping[str, Collection[int]]]:
     from contacts_core.plans.execution.runner import undoable_plan
 
     return undoable_plan(run, storage=storage)

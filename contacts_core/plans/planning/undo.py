@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import count
 from typing import Self
 
 from attrs import evolve, field, frozen
@@ -38,12 +39,15 @@ STAYS: Mapping[str, str] = {
 }
 
 
-def make_undo_plan(kind: str, plan: Plan, providers: Mapping[str, Provider]) -> PlanGenerator[Plan]:
+def make_undo_plan(
+    kind: str, plan: Plan, there: Mapping[str, Collection[int]], providers: Mapping[str, Provider]
+) -> PlanGenerator[Plan]:
     """Plan to take back what an applied plan wrote. Yield the flows that the accounts are to run, and return the plan.
 
     Args:
         kind: The kind of the new plan.
         plan: The plan that was applied.
+        there: The changes of each account, by index, whose contacts were to be created and were there before.
         providers: The accounts.
 
     Raises:
@@ -60,7 +64,8 @@ def make_undo_plan(kind: str, plan: Plan, providers: Mapping[str, Provider]) -> 
         provider = providers[part.account]
         found = _Found()
         place = ConsentPlace.parse(part.consent.place) if part.consent and part.consent.place else None
-        yield {part.account: _read(provider, part.changes, consent_place(provider, place), found)}
+        before = there.get(part.account, ())
+        yield {part.account: _read(provider, part.changes, before, consent_place(provider, place), found)}
         people = found.add_to(rows, n, people)
         changes = rows.changes(n)
         steps, seconds = staged_steps(provider, changes, found.stages)
@@ -132,30 +137,38 @@ class _Found:
         return people
 
 
-def _read(provider: Provider, changes: Sequence[Change], place: ConsentPlace | None, found: _Found) -> Flow[None]:
+def _read(
+    provider: Provider,
+    changes: Sequence[Change],
+    there: Collection[int],
+    place: ConsentPlace | None,
+    found: _Found,
+) -> Flow[None]:
     """Read what was written, and find out what of it can be taken back."""
     shape = yield from operations.read_shape(provider)
-    for chunk in flows.chunks(changes, CHUNK_SIZE):
-        written = [change for change in chunk if change.operation == UpsertContacts.name]
+    for first, chunk in zip(count(0, CHUNK_SIZE), flows.chunks(changes, CHUNK_SIZE), strict=False):
         for change in chunk:
             if change.operation in STAYS:
                 found.leave(change, STAYS[change.operation].format(**change.write))
-        known = [change for change in written if change.contact]
+        known = [change for change in chunk if change.operation == UpsertContacts.name and change.contact]
         by_id = yield from lookup.by_id(provider, [change.contact for change in known])
         for change in known:
             _take_back(provider, change, by_id.contacts.get(change.contact), shape, place, found)
-        fresh = [change for change in written if not change.contact]
-        handles = [i for change in fresh for i in lookup.handles(provider, change.identifiers)]
+        creating = {n: c for n, c in enumerate(chunk, first) if c.operation == UpsertContacts.name and not c.contact}
+        handles = [i for change in creating.values() for i in lookup.handles(provider, change.identifiers)]
         look_up = yield from lookup.by_identifier(provider, handles)
         created = {
             n: list({each.id: each for i in c.identifiers for each in look_up.of(i)}.values())
-            for n, c in enumerate(fresh)
+            for n, c in creating.items()
         }
         each_one = {one.id: one for several in created.values() for one in several}
         refusals = yield from refusals_deleted(provider, {id: one.identifiers for id, one in each_one.items()})
         refusals |= {id: REFUSED for id, one in each_one.items() if place and place.refuses(one)}
-        for n, change in enumerate(fresh):
-            _delete(provider, change, created[n], shape, refusals, found)
+        for n, change in creating.items():
+            if n in there and created[n]:
+                found.leave(change, "it was there before the run wrote it, and stays")
+            else:
+                _delete(provider, change, created[n], shape, refusals, found)
 
 
 def _promised(provider: Provider, change: Change, shape: Shape) -> Contact:
