@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from attrs import evolve, field, frozen
 
 from contacts_core.errors import PlanRefused
-from contacts_core.models.losses import LossCount
+from contacts_core.models.losses import LossCode, LossCount
 from contacts_core.plans.change import Change, DataSubject, Held, Suggestion, Unasked
 from contacts_core.plans.change_operations import OPERATIONS
 from contacts_core.plans.kinds import KINDS, Kind, kind_of
@@ -353,6 +353,9 @@ def _disagreements_in(plan: Plan, part: AccountPlan) -> Iterator[str]:
         yield f"{part.account}: it does not name the workspace it is for"
     if kind_of(plan.kind).reads_consent != (part.consent is not None) or (part.consent and not part.source):
         yield f"{part.account}: it does not tell whose consent is read before contacts are written"
+    told = {loss.field for loss in part.losses if loss.code is LossCode.NO_CONSENT}
+    if part.consent and not told.issuperset(part.consent.accepted):
+        yield f"{part.account}: it accepts that refusals get lost, and does not tell of which"
     total, planned, place = len(part.changes), 0, 0
     adds_up = True
     for number, step in enumerate(part.steps, 1):
