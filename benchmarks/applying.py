@@ -21,17 +21,15 @@ from typing import Any
 import httpx
 from attrs import field, frozen
 
+from benchmarks import bare_client
 from benchmarks.crowd import CrowdOfHundreds, CrowdOfOnes
 from benchmarks.figures import Figure
 from benchmarks.server import serving
 from contacts_core import Contacts, Identifier
-from contacts_core.http import connections
 from contacts_core.plans import Receipt, SafetyLimits, apply, plan_erasure
-from contacts_core.provider import HttpSettings
 from contacts_core.storage.database import locate_storage
 from contacts_core.storage.journal import Event, Journal
 
-HTTP = HttpSettings()
 LATENCY = 0.02
 TARGET = 1.3
 ACCOUNTS = {"ones": CrowdOfOnes, "more-ones": CrowdOfOnes, "hundreds": CrowdOfHundreds}
@@ -112,9 +110,7 @@ def _bare(address: str, phase: Phase) -> float:
     threads: list[threading.Thread] = []
     with ExitStack() as opened:
         for name, requests in phase.requests.items():
-            client = opened.enter_context(
-                httpx.Client(timeout=connections.timeout(HTTP), limits=connections.limits(HTTP))
-            )
+            client = opened.enter_context(bare_client.blocking())
             body = {"numbers": list(range(phase.sizes[name]))}
             turns = iter(range(requests))
 

@@ -13,19 +13,18 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, ClassVar
 
-import httpx
 from attrs import frozen
 
-from benchmarks import synthetic_contacts
+from benchmarks import bare_client, synthetic_contacts
 from benchmarks.figures import Figure, interleaved, paired
 from benchmarks.server import serving
 from contacts_bird import Bird
 from contacts_core.client import AsyncContacts, Contacts
-from contacts_core.http import connections
-from contacts_core.provider import HttpSettings, RateLimit
+from contacts_core.provider import RateLimit
+
+IN_FLIGHT = bare_client.HTTP.max_connections
 
 Work = Coroutine[Any, Any, None]
-HTTP = HttpSettings()
 IDS = [contact["id"] for contact in synthetic_contacts.bird(1_000)]
 
 
@@ -65,9 +64,9 @@ def _addresses(provider: Bird) -> tuple[dict[str, str], Iterator[str]]:
 def _blocking(provider: Bird, rounds: int, requests: int) -> Iterator[Figure]:
     headers, addresses = _addresses(provider)
     with (
-        httpx.Client(timeout=connections.timeout(HTTP), limits=connections.limits(HTTP)) as client,
+        bare_client.blocking() as client,
         Contacts(provider) as contacts,
-        ThreadPoolExecutor(HTTP.max_connections) as pool,
+        ThreadPoolExecutor(IN_FLIGHT) as pool,
     ):
 
         def bare(method: str) -> None:
@@ -76,7 +75,7 @@ def _blocking(provider: Bird, rounds: int, requests: int) -> Iterator[Figure]:
 
         def bare_together() -> None:
             todo = iter([next(addresses) for _ in range(requests)])
-            lots = [[next(todo) for _ in range(requests // HTTP.max_connections)] for _ in range(HTTP.max_connections)]
+            lots = [[next(todo) for _ in range(requests // IN_FLIGHT)] for _ in range(IN_FLIGHT)]
 
             def work(lot: list[str]) -> None:
                 for each in lot:
@@ -119,7 +118,7 @@ class _Awaited:
     """The ways of the asynchronous client."""
 
     def __init__(self, provider: Bird, requests: int) -> None:
-        self._client = httpx.AsyncClient(timeout=connections.timeout(HTTP), limits=connections.limits(HTTP))
+        self._client = bare_client.asynchronous()
         self._contacts = AsyncContacts(provider)
         self._requests = requests
         self._headers, self._addresses = _addresses(provider)
@@ -136,7 +135,7 @@ class _Awaited:
                 await self._client.request("DELETE", each, headers=self._headers)
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(HTTP.max_connections):
+            for _ in range(IN_FLIGHT):
                 group.create_task(work())
 
     async def called(self) -> None:

@@ -12,17 +12,14 @@ from typing import Any
 
 import httpx
 
-from benchmarks import synthetic_contacts
+from benchmarks import bare_client, synthetic_contacts
 from benchmarks.figures import Figure, paired
 from benchmarks.server import PAGE, PAGES, serving
 from contacts_bird import Bird
 from contacts_core.client import Contacts
-from contacts_core.http import connections
-from contacts_core.provider import HttpSettings
 from contacts_user_api import UserApi
 
 LATENCY = 0.05
-HTTP = HttpSettings()
 TARGET = 0.95
 CONSUMER = 0.02  # seconds that somebody takes for a page
 WITH_CONSUMER = 0.98
@@ -43,7 +40,7 @@ def _figures(provider: Bird | UserApi, page: str, step: int, rounds: int) -> Ite
     addresses = [f"{page}{n * step}" for n in range(PAGES)]
     bare, ours, consumed = [], [], []
     with (
-        httpx.Client(timeout=connections.timeout(HTTP), limits=connections.limits(HTTP)) as client,
+        bare_client.blocking() as client,
         Contacts(provider) as contacts,
     ):
         for _ in range(rounds):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from contacts_core.cli.formatting import some, told
 from contacts_core.plans import AccountPlan, DataSubject, Plan
+from contacts_core.plans.change_operations import repetition_warning
 from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.rows import indexes_by_person
 from contacts_core.provider import flows
@@ -89,6 +90,9 @@ def notes(plan: Plan, *, whole: bool = False) -> Iterator[str]:
         yield "there is nothing to do: everything is as it should be"
     for part in plan.accounts:
         yield from _held_and_lost(part)
+    for part in plan.accounts:
+        if warning := repetition_warning(part.non_idempotent):
+            yield f"{part.account}: {warning}"
     for part in plan.accounts:
         unknown = {each.identifier for each in part.unasked}
         missing = [p for p in _not_found(plan, part) if unknown.isdisjoint(p.identifiers)] if about_people else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,26 +11,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contacts_core.cli import completion
-from contacts_core.cli.options import output_file, several
+from contacts_core.cli.options import several
 from contacts_core.cli.sources import file_of, opened_source, query
 
 if TYPE_CHECKING:
     from contacts_core.models import Contact
-    from contacts_core.plans import LossesNotAccepted, Plan, SafetyLimits
+    from contacts_core.plans import LossesNotAccepted, PairHandler, Plan, SafetyLimits
 
 __all__ = [
     "AcceptLoss",
     "ConsentIn",
     "CreateFields",
     "CreateLists",
-    "Ids",
     "New",
     "NoOldIds",
     "Old",
     "Unsubscribed",
     "copying",
     "field_map_of",
-    "ids_written",
     "losses_told",
     "upserting",
 ]
@@ -83,15 +81,6 @@ NoOldIds = Annotated[
         "--no-old-ids", help="Do not keep the ids of OLD as external ids of the contacts that are created at NEW."
     ),
 ]
-Ids = Annotated[
-    Path | None,
-    typer.Option(
-        "--ids",
-        metavar="FILE",
-        parser=output_file,
-        help="Write a CSV file with the old and the new id of every contact, read again at the end.",
-    ),
-]
 
 
 def upserting(
@@ -103,6 +92,7 @@ def upserting(
     *,
     create_fields: bool,
     create_lists: bool,
+    on_pair: PairHandler | None = None,
 ) -> Callable[[], Plan]:
     """What plans to write the contacts of a file; nothing is read before it is called."""
     from contacts_core.plans import plan_upsert
@@ -119,6 +109,7 @@ def upserting(
                 create_lists=create_lists,
                 accept_losses=accept_loss or (),
                 limits=limits,
+                on_pair=on_pair,
             )
 
     return make
@@ -137,6 +128,7 @@ def copying(
     create_fields: bool,
     create_lists: bool,
     old_ids: bool = True,
+    on_pair: PairHandler | None = None,
 ) -> tuple[list[str], Callable[[], Plan]]:
     """The accounts that are read, and what plans to copy an account, or a file; nothing is read before it is called."""
     from contacts_core.plans import Unsubscribed as What
@@ -147,10 +139,19 @@ def copying(
     except ValueError:
         raise typer.BadParameter("--unsubscribed is keep or skip") from None
     if path := file_of(old):
-        if only or consent_in:
-            raise typer.BadParameter("--only and --consent-in are for accounts; a file holds contacts alone")
+        if only or consent_in or kept is What.SKIP:
+            raise typer.BadParameter(
+                "--only, --consent-in and --unsubscribed are for accounts; a file holds contacts, and not who refused"
+            )
         return [new], upserting(
-            new, path, map_file, accept_loss, limits, create_fields=create_fields, create_lists=create_lists
+            new,
+            path,
+            map_file,
+            accept_loss,
+            limits,
+            create_fields=create_fields,
+            create_lists=create_lists,
+            on_pair=on_pair,
         )
     field_map = field_map_of(map_file)
 
@@ -167,40 +168,10 @@ def copying(
             old_ids=old_ids,
             accept_losses=accept_loss or (),
             limits=limits,
+            on_pair=on_pair,
         )
 
     return [old, new], make
-
-
-@contextmanager
-def ids_written(old: str, new: str, map_file: Path | None, only: str | None, to: Path | None) -> Generator[None]:
-    """Write which contact of NEW is which of OLD, however the copy ends: as both accounts show it then."""
-    try:
-        yield
-    finally:
-        if to is not None:
-            _write_ids(old, new, map_file, only, to)
-
-
-def _write_ids(old: str, new: str, map_file: Path | None, only: str | None, to: Path) -> None:
-    import csv
-
-    from contacts_core.cli import output
-    from contacts_core.plans import check
-    from contacts_core.storage.private_files import owner_only
-
-    field_map, path, count = field_map_of(map_file), file_of(old), 0
-    with _contacts(path, field_map) if path else nullcontext(old) as source, output.progress("reading the new ids"):
-        wanted = query(old, only) if only and not path else None
-        compared = check(source, new, field_map=field_map, only=wanted, everything=False)
-        with owner_only(to) as file:
-            writer = csv.writer(file)
-            writer.writerow(["old_id", "new_id"])
-            for each in compared.rows():
-                if each.target is not None:
-                    writer.writerow([each.old_id, each.target.id])
-                    count += 1
-    output.note(f"{count} id(s) written to {to}")
 
 
 def field_map_of(path: Path | None) -> Any:

@@ -22,7 +22,7 @@ from contacts_core.errors import Cancelled, ConfigurationError, ContactsError, D
 from contacts_core.http.downloads import MAX_REDIRECTS, OpenFile
 from contacts_core.http.exchange import allowed_place
 from contacts_core.http.interruption import Finishing, Interruption, not_started
-from contacts_core.http.protocols import AsyncClient, AsyncHttpResponse, HttpRequest
+from contacts_core.http.protocols import AsyncClient, AsyncHttpResponse, BuildsRequests, HttpRequest
 from contacts_core.http.retry import TOO_LATE, Attempts
 from contacts_core.http.transport import (
     ASK_AGAIN_S,
@@ -91,19 +91,25 @@ class AsyncTransport(Transport):
         self._open(client)
 
     def _open(self, client: AsyncClient | None) -> None:
-        self._owner = client is None
+        self._callers = client
+        self._builder: BuildsRequests
         if client is None:
-            self._idle = [self._new_client()]
-            client = cast("AsyncClient", self._idle[0])
-        self._client = client
-        self._broken = transport_errors(self._client)  # now: the library of our own client was not imported before
+            from contacts_core.http import connections  # noqa: PLC0415 - httpcore is for those who need no other client
+
+            own = self._new_client()
+            self._idle = [own]
+            self._builder = connections.Requests(own)
+            self._broken = transport_errors(own)
+        else:
+            self._builder = client
+            self._broken = transport_errors(client)
         self._slots = asyncio.Semaphore(self._settings.max_connections)
         self._authorizing = asyncio.Lock()
         self._under_way: dict[Hashable, asyncio.Future[Settled[Any]]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def _new_client(self) -> httpx.AsyncClient:
-        from contacts_core.http import connections  # noqa: PLC0415 - httpcore is for those who need no other client
+        from contacts_core.http import connections  # noqa: PLC0415 - as above
 
         return connections.async_client(self._settings)
 
@@ -373,7 +379,7 @@ class AsyncTransport(Transport):
             self._authorizing.release()
 
     async def _attempt(self, request: Request[T], attempts: Attempts, interruption: Interruption) -> T:
-        built, limit_s = self._wire.request(self._client, request, self._keys(attempts))
+        built, limit_s = self._wire.request(self._builder, request, self._keys(attempts))
         while True:
             slots = self._slots
             if slots.locked():
@@ -428,7 +434,7 @@ class AsyncTransport(Transport):
 
     def _check_usable(self) -> None:
         self._check_open()
-        if self._check_process(own_client=self._owner):
+        if self._check_process(own_client=self._callers is None):
             self._open(None)
             self._forget_parent()
         loop = asyncio.get_running_loop()
@@ -478,8 +484,8 @@ class AsyncTransport(Transport):
         whether it still lives, and gives two requests that begin at once the same one. A client whose exchange was
         given up, or failed, is closed.
         """
-        if not self._owner:
-            yield self._client
+        if self._callers is not None:
+            yield self._callers
             return
         own = self._idle.pop() if self._idle else self._new_client()
         try:
@@ -502,7 +508,7 @@ class AsyncTransport(Transport):
         client = await open_files.enter_async_context(self._connection())
         try:
             for _ in range(MAX_REDIRECTS):
-                request = self._wire.file_request(client, url, origin)
+                request = self._wire.file_request(self._builder, url, origin)
                 limit_s = min(timeout_s, await self._allowed_s())
                 response = await self._finished(self._send_elsewhere(client, request), limit_s, interruption)
                 open_files.push_async_callback(response.aclose)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
@@ -16,7 +16,7 @@ from contacts_core.errors import Cancelled, ConfigurationError, ContactsError, D
 from contacts_core.http.downloads import MAX_REDIRECTS, OpenFile
 from contacts_core.http.exchange import allowed_place, deadline, gone_out, within
 from contacts_core.http.interruption import Interruption, not_started
-from contacts_core.http.protocols import BlockingHttpResponse, Client, HttpRequest
+from contacts_core.http.protocols import BlockingHttpResponse, BuildsRequests, Client, HttpRequest
 from contacts_core.http.retry import TOO_LATE, Attempts
 from contacts_core.http.transport import (
     ASK_AGAIN_S,
@@ -80,17 +80,24 @@ class BlockingTransport(Transport):
         super().__init__(provider, monotonic, jitter)
         self._sleep = sleep
         self._pausing: list[threading.Event] = []  # what other threads wait for in their pauses
-        self._own: httpx.Client | None = None
+        self._idle: list[httpx.Client] = []  # of our own, the one used last at the end
+        self._opened: set[httpx.Client] = set()  # those, and the ones in use
         self._fork_lock = threading.Lock()
         self._open(client)
 
     def _open(self, client: Client | None) -> None:
+        self._callers = client
+        self._builder: BuildsRequests
         if client is None:
             from contacts_core.http import connections  # noqa: PLC0415 - httpcore is for those who need no other client
 
-            self._own = connections.client(self._settings)
-        self._client: Client = client or cast("Client", self._own)
-        self._broken = transport_errors(self._client)  # now: the library of our own client was not imported before
+            own = self._new_client()
+            self._opened, self._idle = {own}, [own]
+            self._builder = connections.Requests(own)
+            self._broken = transport_errors(own)
+        else:
+            self._builder = client
+            self._broken = transport_errors(client)
         # A semaphore made of a queue: threading's own is written in Python, and shows in the cost of a request.
         self._slots: SimpleQueue[None] = SimpleQueue()
         for _ in range(self._settings.max_connections):
@@ -98,13 +105,18 @@ class BlockingTransport(Transport):
         self._authorizing = threading.Lock()
         self._under_way: dict[Hashable, Future[Settled[Any]]] = {}  # what several flows wait for, by the key of `Join`
 
+    def _new_client(self) -> httpx.Client:
+        from contacts_core.http import connections  # noqa: PLC0415 - as above
+
+        return connections.client(self._settings)
+
     def close(self) -> None:
         """Close the connections, unless the client is the caller's."""
         self._closed = True
         for pause in tuple(self._pausing):
             pause.set()
-        if self._own:
-            self._own.close()
+        for own in tuple(self._opened):
+            own.close()
 
     # -- flows --------------------------------------------------------------------------------------------------------
 
@@ -311,7 +323,7 @@ class BlockingTransport(Transport):
             self._authorizing.release()
 
     def _attempt(self, request: Request[T], attempts: Attempts, interruption: Interruption) -> T:
-        built, limit_s = self._wire.request(self._client, request, self._keys(attempts))
+        built, limit_s = self._wire.request(self._builder, request, self._keys(attempts))
         while True:
             slot: list[None] = []
             try:  # a request counts when nothing holds it back any more, not while it waits for a slot
@@ -360,15 +372,16 @@ class BlockingTransport(Transport):
     def _answer(self, request: Request[Any], built: HttpRequest, limit_s: float, interruption: Interruption) -> Answer:
         token = deadline.set(time.monotonic() + limit_s)
         try:
-            if self._wire.goes_elsewhere(request):
-                response = self._send_elsewhere(built)
-            else:
-                with self._wire.masked_log:
-                    response = self._client.send(built, stream=True, follow_redirects=False)
-            try:
-                return self._content(response, request)
-            finally:
-                response.close()
+            with self._connection() as client:
+                if self._wire.goes_elsewhere(request):
+                    response = self._send_elsewhere(client, built)
+                else:
+                    with self._wire.masked_log:
+                        response = client.send(built, stream=True, follow_redirects=False)
+                try:
+                    return self._content(response, request)
+                finally:
+                    response.close()
         except self._broken as error:
             raise self._unanswered(request, error) from None
         except RuntimeError as error:
@@ -392,12 +405,36 @@ class BlockingTransport(Transport):
 
     def _check_usable(self) -> None:
         self._check_open()
-        if not self._check_process(own_client=self._own is not None):
+        if not self._check_process(own_client=self._callers is None):
             return
         with self._fork_lock:
             if self._check_process(own_client=True):
                 self._open(None)
                 self._forget_parent()
+
+    # -- connections --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _connection(self) -> Generator[Client]:
+        """Give one exchange a client to itself, unless there is only the caller's; see `AsyncTransport`."""
+        if self._callers is not None:
+            yield self._callers
+            return
+        try:
+            own = self._idle.pop()
+        except IndexError:  # in one step, for other threads do the same
+            own = self._new_client()
+            self._opened.add(own)
+        kept = False
+        try:
+            yield cast("Client", own)
+            kept = not self._closed and len(self._idle) < self._settings.max_connections
+        finally:
+            if kept:
+                self._idle.append(own)
+            else:
+                own.close()
+                self._opened.discard(own)
 
     # -- files --------------------------------------------------------------------------------------------------------
 
@@ -406,11 +443,12 @@ class BlockingTransport(Transport):
     ) -> OpenFile[Iterator[bytes]]:
         self._check_usable()
         url, origin, timeout_s = download.url, "", self._settings.timeout_s
+        client = open_files.enter_context(self._connection())
         try:
             for _ in range(MAX_REDIRECTS):
-                request = self._wire.file_request(self._client, url, origin)
+                request = self._wire.file_request(self._builder, url, origin)
                 with within(min(timeout_s, self._allowed_s(interruption))):
-                    response = self._send_elsewhere(request)
+                    response = self._send_elsewhere(client, request)
                 open_files.callback(response.close)
                 if response.status_code in OK:
                     read = response.is_stream_consumed  # a transport in this process may answer whole
@@ -418,7 +456,7 @@ class BlockingTransport(Transport):
                 if response.status_code not in REDIRECTS:
                     with within(timeout_s):
                         self._raise_refused("download", self._content(response))
-                response.close()
+                response.close()  # it holds the only connection of this client
                 url, origin = self._wire.redirected(request, response), url
         except self._broken as error:
             raise self._wire.unreachable("download", error) from None
@@ -445,11 +483,11 @@ class BlockingTransport(Transport):
             self._pause(ASK_AGAIN_S, interruption)
         return allowed_s
 
-    def _send_elsewhere(self, request: HttpRequest) -> BlockingHttpResponse:
+    def _send_elsewhere(self, client: Client, request: HttpRequest) -> BlockingHttpResponse:
         checked = allowed_place.set(self._wire.place_check(request))
         try:
             with self._wire.masked_log:
-                return self._client.send(request, stream=True, auth=None, follow_redirects=False)
+                return client.send(request, stream=True, auth=None, follow_redirects=False)
         except RuntimeError as error:
             raise client_error(error) from None
         finally:

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from contacts_core.plans.change import Change, DataSubject, Held, Suggestion, Unasked
+    from contacts_core.plans.change import Change, DataSubject, Held, PairHandler, Suggestion, Unasked
     from contacts_core.plans.comparing.api import check, check_async
     from contacts_core.plans.comparing.comparison import Comparison
     from contacts_core.plans.comparing.consent import Unsubscribed
@@ -85,6 +85,7 @@ __all__ = [
     "IdentifierExpansion",
     "Kind",
     "LossesNotAccepted",
+    "PairHandler",
     "Plan",
     "Receipt",
     "ReceiptBroken",
@@ -169,7 +170,7 @@ _HOMES = {
     "comparing.model": ("Compared", "ComparisonStatus"),
     "planning.transfer": ("LossesNotAccepted",),
     "comparing.consent": ("Unsubscribed",),
-    "change": ("Change", "DataSubject", "Held", "Suggestion", "Unasked"),
+    "change": ("Change", "DataSubject", "Held", "PairHandler", "Suggestion", "Unasked"),
     "kinds.base": ("Kind",),
     "model": (
         "AccountPlan",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from attrs import field, frozen
 
 from contacts_core.models import Identifier
 
-__all__ = ["Change", "DataSubject", "Held", "Suggestion", "Unasked"]
+__all__ = ["Change", "DataSubject", "Held", "PairHandler", "Suggestion", "Unasked"]
+
+PairHandler: TypeAlias = Callable[[str, str], object]
+"""Told which contact is which: the id that it has where it was copied from, and its id in the account that is written.
+It may be called from several threads, and more than once with the same ids."""
 
 
 @frozen

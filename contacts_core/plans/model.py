@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from attrs import evolve, field, frozen
 
-from contacts_core.errors import PlanRefused
+from contacts_core.errors import InvalidInput, PlanRefused
 from contacts_core.models.losses import LossCode, LossCount
 from contacts_core.plans.change import Change, DataSubject, Held, Suggestion, Unasked
 from contacts_core.plans.change_operations import OPERATIONS
@@ -23,6 +23,7 @@ from contacts_core.storage.private_files import owner_only
 
 if TYPE_CHECKING:
     from contacts_core.client import AsyncContacts, Contacts
+    from contacts_core.plans.comparing.consent import ConsentOptions
     from contacts_core.plans.receipts.receipt import Receipt
 
 __all__ = ["FORMAT", "AccountPlan", "ConsentSource", "IdentifierExpansion", "Plan", "SafetyLimits", "Stage", "Step"]
@@ -67,7 +68,8 @@ class Step:
         first: Index of its first change.
         count: Number of changes.
         requests: Number of requests, including those that read each contact just before.
-        idempotent: Whether repeating it changes nothing more.
+        idempotent: Whether repeating it after a crash changes nothing more. It does so at every vendor that recognises
+            what it created; see `Provider.non_idempotent` for the others.
     """
 
     number: int
@@ -112,6 +114,28 @@ class ConsentSource:
     place: str
     create_scopes: bool
     accepted: tuple[str, ...]
+
+    @property
+    def options(self) -> ConsentOptions:
+        """How it was copied, as a comparison takes it.
+
+        Raises:
+            PlanRefused: There is no such way.
+        """
+        from contacts_core.plans.comparing.consent import ConsentOptions, Unsubscribed  # noqa: PLC0415 - a cycle
+        from contacts_core.plans.comparing.consent_marks import ConsentPlace  # noqa: PLC0415 - as above
+
+        try:
+            return ConsentOptions(
+                unsubscribed=Unsubscribed(self.unsubscribed),
+                place=ConsentPlace.parse(self.place) if self.place else None,
+                create_scopes=self.create_scopes,
+                accepted=self.accepted,
+            )
+        except (ValueError, InvalidInput) as error:
+            raise PlanRefused(
+                "the plan contradicts itself: consent cannot be copied as it says", hint="make a new plan instead"
+            ) from error
 
 
 @frozen(kw_only=True)
@@ -161,6 +185,11 @@ class AccountPlan:
     losses: tuple[LossCount, ...] = ()
     source: str = ""
     consent: ConsentSource | None = None
+
+    @property
+    def non_idempotent(self) -> tuple[str, ...]:
+        """The operations of steps that are not idempotent."""
+        return tuple(dict.fromkeys(step.operation for step in self.steps if not step.idempotent))
 
     def of(self, step: Step) -> Sequence[Change]:
         """Return the changes of a step."""
@@ -348,14 +377,11 @@ def _disagreements(plan: Plan) -> Iterator[str]:
 
 
 def _disagreements_in(plan: Plan, part: AccountPlan) -> Iterator[str]:
-    stages = kind_of(plan.kind).stages
+    kind = kind_of(plan.kind)
+    stages = kind.stages
     if not part.account_id:
         yield f"{part.account}: it does not name the workspace it is for"
-    if kind_of(plan.kind).reads_consent != (part.consent is not None) or (part.consent and not part.source):
-        yield f"{part.account}: it does not tell whose consent is read before contacts are written"
-    told = {loss.field for loss in part.losses if loss.code is LossCode.NO_CONSENT}
-    if part.consent and not told.issuperset(part.consent.accepted):
-        yield f"{part.account}: it accepts that refusals get lost, and does not tell of which"
+    yield from _disagreements_about_consent(kind, part)
     total, planned, place = len(part.changes), 0, 0
     adds_up = True
     for number, step in enumerate(part.steps, 1):
@@ -376,8 +402,24 @@ def _disagreements_in(plan: Plan, part: AccountPlan) -> Iterator[str]:
             if not all(_is_of_contacts(part, change, people) for change in strangers):
                 yield f"{part.account}: a contact belongs to no person of the plan"
             yield from (wrong for change in batch if (wrong := OPERATIONS[change.operation].check(change)))
+            if kind.depends_on_values and any(change.contact and not change.before for change in batch):
+                yield f"{part.account}: a contact is to be changed, whatever became of it"
+            if part.consent is None and any(OPERATIONS[change.operation].needs_source(change) for change in batch):
+                yield f"{part.account}: what people granted is to be written, and nobody says that they did"
     if planned != total or not adds_up:
         yield f"{part.account}: its steps do not add up to its contacts"
+
+
+def _disagreements_about_consent(kind: Kind, part: AccountPlan) -> Iterator[str]:
+    if kind.reads_consent != (part.consent is not None) or kind.reads_consent != bool(part.source):
+        yield f"{part.account}: it does not tell whose consent is read before contacts are written"
+    if part.consent is not None:
+        if not part.consent.account_id:
+            yield f"{part.account}: it does not name the workspace that is copied from"
+        _ = part.consent.options
+        told = {loss.field for loss in part.losses if loss.code is LossCode.NO_CONSENT}
+        if not told.issuperset(part.consent.accepted):
+            yield f"{part.account}: it accepts that refusals get lost, and does not tell of which"
 
 
 def _people_of(plan: Plan, changes: Iterable[Change]) -> dict[int, DataSubject]:

@@ -8,11 +8,11 @@ import uuid
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from contacts_core.errors import ConfigurationError
 
-__all__ = ["owner_only", "private_file", "private_folder"]
+__all__ = ["opened_private", "owner_only", "private_file", "private_folder"]
 
 
 @contextmanager
@@ -44,6 +44,18 @@ def owner_only(path: Path) -> Generator[TextIO]:
             fresh.unlink()
         raise
     _sync_folder(path.parent)
+
+
+def opened_private(path: Path) -> BinaryIO:
+    """Open a file for reading and writing that only its owner can read, and create it if it does not exist.
+
+    Unlike `owner_only`, what is written stays if the process is killed.
+
+    Raises:
+        ConfigurationError: It is a link, not a regular file, or another user's.
+    """
+    _make_folders(path.parent)
+    return os.fdopen(private_file(path), "r+b")
 
 
 def private_folder(path: Path) -> None:

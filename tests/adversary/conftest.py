@@ -9,7 +9,7 @@ import pytest
 from tests.plans.environment import lively
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def _lively() -> Iterator[None]:
     with lively():
         yield

@@ -443,8 +443,7 @@ def test_a_callers_client_stays_open_and_our_own_is_closed() -> None:
             pass
         assert not mine.is_closed
     with Contacts(ACME) as contacts:
-        own = contacts._transport._own
-        assert own is not None
+        (own,) = contacts._transport._idle
     assert own.is_closed
 
     async def main() -> None:
@@ -462,8 +461,8 @@ def test_a_callers_client_stays_open_and_our_own_is_closed() -> None:
 
 def test_our_own_client_has_a_read_timeout() -> None:
     with Contacts(ACME) as contacts:
-        assert contacts._transport._own is not None
-        assert contacts._transport._own.timeout.read
+        (own,) = contacts._transport._idle
+        assert own.timeout.read
 
     async def main() -> None:
         async with AsyncContacts(ACME) as waiting:

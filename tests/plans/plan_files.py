@@ -9,7 +9,7 @@ from typing import Any
 from contacts_core.plans import Plan
 from contacts_core.plans.plan_file import spelled
 
-IN_ACCOUNT = {"change": "changes", "unasked": "unasked", "step": "steps"}
+IN_ACCOUNT = {"change": "changes", "unasked": "unasked", "held": "held", "step": "steps"}
 
 
 def document(plan: Plan) -> Any:

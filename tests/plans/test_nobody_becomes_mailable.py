@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contacts_core import Channel, Consent, ConsentState, Contact, Contacts, Identifier
-from contacts_core.plans import Plan, Receipt, apply, plan_undo
+from contacts_core.errors import PlanRefused
+from contacts_core.plans import FieldMap, LossesNotAccepted, Plan, Receipt, SafetyLimits, Unsubscribed, apply, plan_undo
 from contacts_core.storage.database import locate_storage
 from contacts_core.storage.tombstones import Tombstones
-from tests.plans.test_copy import QUICK, copy, mailable, planned, reasons, refusing, two_accounts
+from tests.plans.test_copy import QUICK, account, copy, mailable, planned, reasons, refusing, two_accounts
 
 WHO = Identifier.email("who.refused@example.com")
 
@@ -127,3 +130,63 @@ def test_whose_refusal_was_lifted_since_the_plan_is_left_to_the_next_one(tmp_pat
         assert WHO not in {each for contact in target.export() for each in contact.identifiers}
         assert copy(source, target)[1].complete
         assert WHO not in refusing(target)
+
+
+# -- dates that cannot be
+
+
+@pytest.mark.parametrize("new", ["sendgrid", "bird"])
+def test_a_grant_from_the_future_beats_no_refusal(new: str, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    with two_accounts("local", new, tmp_path, contacts=1) as (source, target, _, _):
+        source.upsert_contacts([Contact(identifiers=(WHO,))])
+        granted = Consent(
+            WHO, Channel.EMAIL, ConsentState.GRANTED, at=now + timedelta(days=365), evidence="a year that was mistyped"
+        )
+        source.write_consent([granted, Consent(WHO, Channel.EMAIL, ConsentState.REVOKED, at=now)])
+        assert copy(source, target)[1].complete
+        assert WHO in refusing(target)
+
+
+# -- a source that does not tell who refused
+
+
+def test_a_plan_says_that_the_source_does_not_tell_who_refused(tmp_path: Path) -> None:
+    with (
+        two_accounts("sendgrid", "user-api", tmp_path, contacts=3) as (first, source, _, second),
+        ExitStack() as opened,
+    ):
+        target = opened.enter_context(account(second, "bird", "last", tmp_path))
+        refuse(first, mailable(first))
+        assert copy(first, source)[1].complete
+        assert refusing(source)
+        untold = planned(source, target, consent_in="").accounts[0].residual_data
+        mistyped = planned(source, target, consent_in="field:consnt").accounts[0].residual_data
+        assert "keeps no consent" in untold["consent of new"]
+        assert "the custom field consnt holds none" in mistyped["consent of new"]
+        assert planned(source, target).accounts[0].residual_data == {}
+
+
+# -- what is written without being asked for
+
+
+def test_contacts_that_refusals_would_make_count_for_the_limit(tmp_path: Path) -> None:
+    with two_accounts("sendgrid", "bird", tmp_path, contacts=2) as (source, target, _, _):
+        refuse(source, *(Identifier.email(f"refused.{n}@example.com") for n in range(30)))
+        suppressed = len(refusing(source) - {each for one in source.export() for each in one.identifiers})
+        with pytest.raises(PlanRefused, match=f"{2 + suppressed} contacts would be changed"):
+            planned(source, target, limits=SafetyLimits(contacts=30, share=1))
+        plan = planned(source, target, unsubscribed=Unsubscribed.SKIP, limits=SafetyLimits(contacts=30, share=1))
+        assert len(plan.people) <= 2
+
+
+def test_two_lists_of_one_name_do_not_become_one_unsaid(tmp_path: Path) -> None:
+    with two_accounts("local", "bird", tmp_path, contacts=0) as (source, target, _, _):
+        for n in range(2):
+            list_ = source.create_list("News")
+            source.upsert_contacts([Contact(identifiers=(Identifier.email(f"p{n}@example.com"),))], lists=[list_.id])
+        with pytest.raises(LossesNotAccepted, match=r"NO_LIST:lists\.News \(2\)"):
+            planned(source, target, accept_losses=["DATE_LOST"])
+        meant = FieldMap.parse('lists = {News = "News"}')
+        assert copy(source, target, accept_losses=["DATE_LOST"], field_map=meant)[1].complete
+        assert [len(list(target.export([each.id]))) for each in target.lists() if each.name == "News"] == [2]

@@ -105,6 +105,16 @@ def test_all_is_as_it_was(client: Contacts[Any], store: Store) -> None:
     assert store.contacts == before
 
 
+def test_values_are_verified_by_reading_the_contact_and_nothing_else_is_waited_for(client: Contacts[Any]) -> None:
+    plan = plan_undo(written(client, JANE, NEW).run, [client])
+    receipt = apply(plan, [client], pause=0.01, timeout=1.0)
+    assert receipt.complete
+    ways = [line["path"] for line in receipt.of("read") if line["path"] in {"list", "get", "find"}]
+    assert ways == ["list", "get", "get", "find", "list", "get"]  # each stage, and the first two once more
+    changed = [line["reason"] for line in receipt.of("result") if "values" in line["reason"]]
+    assert set(changed) == {"with the values that it was to have: by id, the only way there is"}
+
+
 def test_the_second_time_nothing_is_left_to_undo(client: Contacts[Any], store: Store) -> None:
     run = written(client, JANE, NEW).run
     undone(client, run)

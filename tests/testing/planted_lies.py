@@ -406,27 +406,27 @@ class CreatesFieldsTwice(UserApi):
 
 
 class SaysContactsHaveAKey(UserApi):
-    non_idempotent = (CreatesLists, CreatesCustomFields)
+    non_idempotent = (CreatesLists, CreatesCustomFields)  # type: ignore[assignment]
 
 
 class SaysListsHaveAKey(Bird):
-    non_idempotent = ()
+    non_idempotent = ()  # type: ignore[assignment]
 
 
 class SaysFieldsHaveAKey(UserApi):
-    non_idempotent = (UpsertsContacts, CreatesLists)
+    non_idempotent = (UpsertsContacts, CreatesLists)  # type: ignore[assignment]
 
 
 class SaysContactsHaveNoKey(SendGrid):
-    non_idempotent = (CreatesLists, UpsertsContacts)
+    non_idempotent = (CreatesLists, UpsertsContacts)  # type: ignore[assignment]
 
 
 class SaysFieldsHaveNoKey(SendGrid):
-    non_idempotent = (CreatesLists, CreatesCustomFields)
+    non_idempotent = (CreatesLists, CreatesCustomFields)  # type: ignore[assignment]
 
 
 class SaysScopesHaveNoKey(SendGrid):
-    non_idempotent = (CreatesLists, CreatesConsentScopes)
+    non_idempotent = (CreatesLists, CreatesConsentScopes)  # type: ignore[assignment]
 
 
 class _RepeatsDifferently(UserApi):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contacts_core.cli.app import Command, lists_itself, section
+from contacts_core.cli.ids import Ids
 from contacts_core.cli.options import (
     LONGEST_TIMEOUT,
     Csv,
@@ -26,7 +27,7 @@ from contacts_core.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from contacts_core.plans import Plan, Receipt
+    from contacts_core.plans import PairHandler, Plan, Receipt
     from contacts_core.storage.journal import Progress, Run
 
 PlanFile = Annotated[
@@ -67,6 +68,7 @@ def apply(
         bool, typer.Option("--detach", help="Leave the work to a `contacts worker`; needs a PostgreSQL storage.")
     ] = False,
     receipt: ReceiptFile = None,
+    ids: Ids = None,
     timeout: Patience = 900.0,
     storage: Storage = None,
     as_json: Json = False,
@@ -83,8 +85,11 @@ def apply(
         contacts apply plan.jsonl --yes --receipt receipt.jsonl
     """
     from contacts_core.cli.commands.plan import saved_plan
+    from contacts_core.cli.ids import ids_file
     from contacts_core.plans import submit as started
 
+    if ids and (replan or detach):
+        raise typer.BadParameter("--ids is for runs of this process, without --replan and --detach")
     saved = saved_plan(path)
     if replan:
         _compare(saved, path, as_json=as_json)
@@ -94,7 +99,8 @@ def apply(
         run = started(saved, storage=storage, timeout=timeout)
         _tell_detached(run, as_json=as_json)
         return
-    carry_out(saved, receipt, storage, timeout, as_json=as_json)
+    with ids_file(ids) as on_pair:
+        carry_out(saved, receipt, storage, timeout, as_json=as_json, on_pair=on_pair)
 
 
 def confirm(plan: Plan, storage: str | None, *, yes: bool) -> None:
@@ -121,12 +127,20 @@ def confirm(plan: Plan, storage: str | None, *, yes: bool) -> None:
     ask([f"about to {doing} in {', '.join(plan.by_account)}"], yes=yes)
 
 
-def carry_out(plan: Plan, receipt: Path | None, storage: str | None, timeout: float, *, as_json: bool) -> None:
+def carry_out(
+    plan: Plan,
+    receipt: Path | None,
+    storage: str | None,
+    timeout: float,
+    *,
+    as_json: bool,
+    on_pair: PairHandler | None = None,
+) -> None:
     """Apply a plan, write the receipt, and leave with the exit code that says how it ended."""
     from contacts_core.plans import apply as applied
 
     with bars() as watch:
-        done = applied(plan, storage=storage, timeout=timeout, watch=watch)
+        done = applied(plan, storage=storage, timeout=timeout, watch=watch, on_pair=on_pair)
     _leave(done, receipt, storage, as_json=as_json)
 
 
@@ -205,7 +219,12 @@ def run_show(run: RunId, receipt: ReceiptFile = None, storage: Storage = None, a
 
 @runs.command("resume", cls=Command)
 def run_resume(
-    run: RunId, yes: Yes = False, receipt: ReceiptFile = None, storage: Storage = None, as_json: Json = False
+    run: RunId,
+    yes: Yes = False,
+    receipt: ReceiptFile = None,
+    ids: Ids = None,
+    storage: Storage = None,
+    as_json: Json = False,
 ) -> None:
     """Resume a run, or try again for contacts that are still there.
 
@@ -214,15 +233,17 @@ def run_resume(
 
         contacts runs resume RUN
     """
+    from contacts_core.cli.ids import ids_file
     from contacts_core.cli.prompts import ask
     from contacts_core.plans import resume as resumed
     from contacts_core.plans.execution.runner import overview
 
     told, _ = overview(run, storage=storage)
     ask([f"about to go on with {run} ({told.state}): {told.kind} in {', '.join(told.accounts)}"], yes=yes)
-    with bars() as watch:
-        done = resumed(run, storage=storage, watch=watch)
-    _leave(done, receipt, storage, as_json=as_json)
+    with ids_file(ids) as on_pair:
+        with bars() as watch:
+            done = resumed(run, storage=storage, watch=watch, on_pair=on_pair)
+        _leave(done, receipt, storage, as_json=as_json)
 
 
 @runs.command("cancel", cls=Command)

@@ -8,6 +8,7 @@ import typer
 
 from contacts_core.cli.commands.apply import Patience, ReceiptFile, carry_out, confirm
 from contacts_core.cli.commands.plan import MaxContacts, MaxShare, announce_scans, limits_of, planned, show
+from contacts_core.cli.ids import Ids
 from contacts_core.cli.options import Json, Storage, Yes
 from contacts_core.cli.sources import FieldMapFile, Only
 from contacts_core.cli.transfers import (
@@ -15,7 +16,6 @@ from contacts_core.cli.transfers import (
     ConsentIn,
     CreateFields,
     CreateLists,
-    Ids,
     New,
     NoOldIds,
     Old,
@@ -56,32 +56,34 @@ def copy(
         contacts copy people.csv crm --map map.toml --ids ids.csv
     """
     from contacts_core.cli import output
-    from contacts_core.cli.transfers import copying, ids_written, losses_told
+    from contacts_core.cli.ids import ids_file
+    from contacts_core.cli.transfers import copying, losses_told
 
     limits = limits_of(max_contacts, max_share)
-    names, make = copying(
-        old,
-        new,
-        map_file,
-        only,
-        unsubscribed,
-        consent_in,
-        accept_loss,
-        limits,
-        create_fields=create_fields,
-        create_lists=create_lists,
-        old_ids=not no_old_ids,
-    )
-    announce_scans([new], None)
-    with losses_told(as_json=as_json):
-        plan = planned(names, make)
-    if dry_run:
-        if as_json:
-            output.text_lines(plan.lines())
-        else:
-            show(plan)
-        output.note("nothing was changed")
-        return
-    confirm(plan, storage, yes=yes)
-    with ids_written(old, new, map_file, only, ids):
-        carry_out(plan, receipt, storage, timeout, as_json=as_json)
+    with ids_file(ids) as on_pair:
+        names, make = copying(
+            old,
+            new,
+            map_file,
+            only,
+            unsubscribed,
+            consent_in,
+            accept_loss,
+            limits,
+            create_fields=create_fields,
+            create_lists=create_lists,
+            old_ids=not no_old_ids,
+            on_pair=on_pair,
+        )
+        announce_scans([new], None)
+        with losses_told(as_json=as_json):
+            plan = planned(names, make)
+        if dry_run:
+            if as_json:
+                output.text_lines(plan.lines())
+            else:
+                show(plan)
+            output.note("nothing was changed")
+            return
+        confirm(plan, storage, yes=yes)
+        carry_out(plan, receipt, storage, timeout, as_json=as_json, on_pair=on_pair)

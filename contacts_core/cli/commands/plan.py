@@ -10,6 +10,7 @@ import typer
 
 from contacts_core.cli import completion
 from contacts_core.cli.app import Command, section
+from contacts_core.cli.ids import Ids as PairsFile
 from contacts_core.cli.options import (
     DECIMAL,
     Account,
@@ -288,6 +289,7 @@ def plan_upsert(
     accept_loss: AcceptLoss = None,
     max_contacts: MaxContacts = None,
     max_share: MaxShare = None,
+    ids: PairsFile = None,
     to: To = None,
     as_json: Json = False,
 ) -> None:
@@ -300,15 +302,24 @@ def plan_upsert(
         contacts plan upsert marketing --from-file people.jsonl --to plan.jsonl
         contacts plan upsert crm --from-file people.csv --map map.toml --create-fields --accept-loss RESPELLED
     """
+    from contacts_core.cli.ids import ids_file
     from contacts_core.cli.transfers import losses_told, upserting
 
     limits = limits_of(max_contacts, max_share)
-    make = upserting(
-        account, from_file, map_file, accept_loss, limits, create_fields=create_fields, create_lists=create_lists
-    )
-    announce_scans([account], None)
-    with losses_told(as_json=as_json):
-        _planned([account], make, to, as_json=as_json)
+    with ids_file(ids) as on_pair:
+        make = upserting(
+            account,
+            from_file,
+            map_file,
+            accept_loss,
+            limits,
+            create_fields=create_fields,
+            create_lists=create_lists,
+            on_pair=on_pair,
+        )
+        announce_scans([account], None)
+        with losses_told(as_json=as_json):
+            _planned([account], make, to, as_json=as_json)
 
 
 @plan.command("copy", cls=Command)
@@ -325,6 +336,7 @@ def plan_copy(
     accept_loss: AcceptLoss = None,
     max_contacts: MaxContacts = None,
     max_share: MaxShare = None,
+    ids: PairsFile = None,
     to: To = None,
     as_json: Json = False,
 ) -> None:
@@ -337,25 +349,28 @@ def plan_copy(
         contacts plan copy old new --create-fields --create-lists --to plan.jsonl
         contacts plan copy old crm --consent-in tag:unsubscribed --accept-loss DATE_LOST --to plan.jsonl
     """
+    from contacts_core.cli.ids import ids_file
     from contacts_core.cli.transfers import copying, losses_told
 
     limits = limits_of(max_contacts, max_share)
-    names, make = copying(
-        old,
-        new,
-        map_file,
-        only,
-        unsubscribed,
-        consent_in,
-        accept_loss,
-        limits,
-        create_fields=create_fields,
-        create_lists=create_lists,
-        old_ids=not no_old_ids,
-    )
-    announce_scans([new], None)
-    with losses_told(as_json=as_json):
-        _planned(names, make, to, as_json=as_json)
+    with ids_file(ids) as on_pair:
+        names, make = copying(
+            old,
+            new,
+            map_file,
+            only,
+            unsubscribed,
+            consent_in,
+            accept_loss,
+            limits,
+            create_fields=create_fields,
+            create_lists=create_lists,
+            old_ids=not no_old_ids,
+            on_pair=on_pair,
+        )
+        announce_scans([new], None)
+        with losses_told(as_json=as_json):
+            _planned(names, make, to, as_json=as_json)
 
 
 @plan.command("undo", cls=Command)

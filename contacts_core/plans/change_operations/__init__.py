@@ -5,7 +5,7 @@ A kind of plan decides which changes there are; here is how one is made, whateve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from contacts_core.plans.change_operations.account import (
     ConfirmConsent,
@@ -36,6 +36,7 @@ __all__ = [
     "is_same_person",
     "is_unchanged",
     "operation_of",
+    "repetition_warning",
 ]
 
 OPERATIONS: Mapping[str, ChangeOperation] = {
@@ -60,3 +61,20 @@ OPERATIONS: Mapping[str, ChangeOperation] = {
 def operation_of(name: str) -> ChangeOperation:
     """Return the operation of this name."""
     return OPERATIONS[name]
+
+
+def repetition_warning(operations: Iterable[str]) -> str:
+    """Return what may come of steps that are not idempotent, in words; empty if there are none.
+
+    Args:
+        operations: The names of their operations; of unknown ones nothing is said.
+    """
+    created = [OPERATIONS[name].creates for name in operations if name in OPERATIONS and OPERATIONS[name].creates]
+    if not created:
+        return ""
+    *first, last = dict.fromkeys(created)
+    what = f"{', '.join(first)} or {last}" if first else last
+    return (
+        f"if the work is interrupted while it creates something, there may be a second {what} afterwards: the vendor "
+        "has no unique key for it. The read at the end looks for that"
+    )

@@ -10,7 +10,7 @@ from attrs import evolve
 
 from contacts_core import operations
 from contacts_core.errors import InvalidInput, PlanRefused, Rejected, UnsupportedOperation
-from contacts_core.models import Consent, Contact, FieldDefinition, FieldType, Outcome
+from contacts_core.models import Consent, ConsentState, Contact, FieldDefinition, FieldType, Outcome
 from contacts_core.models.consent import is_in_force
 from contacts_core.plans.change import Change
 from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, ReadBack
@@ -137,7 +137,8 @@ class _Setting(_OfAccount, ABC):
     def read_back(self, changes: Mapping[int, Change], provider: Provider) -> Flow[ReadBack]:
         """Read the account's lists and fields."""
         there = yield from self._there(provider)
-        return ReadBack({n: "it is not there" for n, change in changes.items() if not _has(there, change.write)})
+        found = {n: _shortcoming(there, change.write) for n, change in changes.items()}
+        return ReadBack({n: reason for n, reason in found.items() if reason})
 
     @abstractmethod
     def _there(self, provider: Provider) -> Flow[Sequence[Mapping[str, Any]]]: ...
@@ -151,12 +152,21 @@ def _has(there: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any]) -> bool:
     return any(all(each.get(name) == value for name, value in wanted.items()) for each in there)
 
 
+def _shortcoming(there: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any]) -> str:
+    """Return what shows that there is not exactly one of the wanted name, as it is wanted; empty if nothing does."""
+    if not _has(there, wanted):
+        return "it is not there"
+    count = sum(each.get(NAME) == wanted[NAME] for each in there)
+    return f"there are {count} of this name" if count > 1 else ""
+
+
 class CreateList(_Setting):
     """Create a list, unless there is one of this name."""
 
     name = "create_list"
     capability = CreatesLists
     unmade = "not among the lists"
+    creates = "list"
 
     def _create(self, provider: Provider, settings: Mapping[str, Any]) -> Flow[object]:
         return (yield from operations.ensure_list(provider, settings[NAME]))
@@ -172,6 +182,7 @@ class CreateCustomField(_Setting):
     name = "create_custom_field"
     capability = CreatesCustomFields
     unmade = "not among the custom fields"
+    creates = "custom field"
 
     def check(self, change: Change) -> str:
         """Return what contradicts itself: the field has a name and a type."""
@@ -194,6 +205,7 @@ class EnsureConsentScopes(_Setting):
     name = "ensure_consent_scopes"
     capability = CreatesConsentScopes
     unmade = "not among the scopes of consent"
+    creates = "scope of consent"
 
     def _create(self, provider: Provider, settings: Mapping[str, Any]) -> Flow[object]:
         return (yield from operations.ensure_consent_scopes(provider, [settings[NAME]]))
@@ -227,6 +239,10 @@ class WriteConsent(_OfAccount):
     def statements(self, change: Change) -> list[Consent]:
         """Return the statements that are written."""
         return [unpacked(each, Consent) for each in change.write[STATEMENTS]]
+
+    def needs_source(self, change: Change) -> bool:
+        """Return whether anything but a refusal is written."""
+        return any(each.state is not ConsentState.REVOKED for each in self.statements(change))
 
     def items(self, change: Change) -> list[str]:
         """Return the identifier that the statements are about."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from typing import ClassVar, TypeAlias
 
 from attrs import field, frozen
 
-from contacts_core.models import Contact, Outcome
-from contacts_core.models.losses import differences
+from contacts_core.models import Contact, Identifier, Outcome
+from contacts_core.models.losses import differences, flattened
 from contacts_core.plans.change import Change
 from contacts_core.plans.payload import unpacked
 from contacts_core.provider import Exports, FindsContacts, Flow, GetsContacts, Provider
 
-__all__ = ["Attempt", "ChangeOperation", "ReadBack", "Standing", "is_same_person", "is_unchanged"]
+__all__ = ["Attempt", "ChangeOperation", "ReadBack", "Standing", "has_new_values", "is_same_person", "is_unchanged"]
 
 Attempt: TypeAlias = Callable[[Callable[[Change], str], Callable[[Sequence[Change]], Flow[Outcome]]], Flow[Outcome]]
 """Read the contacts of a batch, and send the changes of those that are still who they were. The arguments are the name
@@ -45,10 +45,12 @@ class ReadBack:
     Attributes:
         unmade: Changes that were not made, with the reason.
         unread: Changes of which the read tells nothing, with the reason.
+        ids: The ids of the contacts that were read, where a change is about exactly one.
     """
 
     unmade: Mapping[int, str] = field(factory=dict[int, str])
     unread: Mapping[int, str] = field(factory=dict[int, str])
+    ids: Mapping[int, str] = field(factory=dict[int, str])
 
 
 def is_unchanged(change: Change, contact: Contact) -> bool:
@@ -56,6 +58,20 @@ def is_unchanged(change: Change, contact: Contact) -> bool:
     if not is_same_person(change, contact):
         return False
     return not (change.before and differences(unpacked(change.before, Contact), contact))
+
+
+def has_new_values(change: Change, contact: Contact, overwritten: Collection[str]) -> bool:
+    """Return whether a contact has got values since the plan was made that would be overwritten.
+
+    Args:
+        change: The change, with the contact as it was read.
+        contact: The contact as it is now.
+        overwritten: The names of what the change writes and the contact does not have so, as `flattened` has them.
+    """
+    if not (change.before and overwritten):
+        return False
+    before, now = flattened(unpacked(change.before, Contact)), flattened(contact)
+    return any(name in now and name not in before for name in overwritten)
 
 
 def is_same_person(change: Change, contact: Contact) -> bool:
@@ -78,6 +94,7 @@ class ChangeOperation(ABC):
         leaves: Whether the contacts, or what is removed from them, should not be found afterwards.
         of_account: Whether the account itself is changed, and no contact is read before.
         read_back_path: The way to verify by `read_back`; empty if contacts and lists tell it.
+        creates: What it creates, in a word; empty if it only changes what is there.
         can_be_verified: Whether anything shows afterwards that the change was made. Otherwise it counts as made if the
             vendor took it.
     """
@@ -92,6 +109,7 @@ class ChangeOperation(ABC):
     leaves: ClassVar[bool] = True
     of_account: ClassVar[bool] = False
     read_back_path: ClassVar[str] = ""
+    creates: ClassVar[str] = ""
     can_be_verified: ClassVar[bool] = True
 
     @abstractmethod
@@ -110,6 +128,10 @@ class ChangeOperation(ABC):
         """Return how many times the vendor is asked to change something for this batch."""
         return self.attempts(batch)
 
+    def is_idempotent(self, changes: Sequence[Change], provider: Provider) -> bool:
+        """Return whether repeating these changes after a crash changes nothing more, however late requests arrive."""
+        return self.capability not in provider.non_idempotent
+
     def items(self, change: Change) -> list[str]:
         """Return the names that outcomes have for a change."""
         return [change.contact]
@@ -120,7 +142,25 @@ class ChangeOperation(ABC):
         Raises:
             PlanRefused: What it writes cannot be read.
         """
-        return "a change writes something that it cannot write" if change.write else ""
+        if bool(change.contact) == self.of_account:
+            return "a change of the account names a contact, or a change of a contact names none"
+        return "a change writes something that it cannot write" if change.write else self._check_before(change)
+
+    def _check_before(self, change: Change) -> str:
+        """Return what contradicts itself: the contact as it was read is the one that is changed."""
+        if not change.before:
+            return ""
+        before = unpacked(change.before, Contact)
+        is_the_same = before.id == change.contact and {*before.identifiers} == {*change.identifiers}
+        return "" if is_the_same else "a contact is to be changed, and the values of another one are given"
+
+    def needs_source(self, change: Change) -> bool:
+        """Return whether only an account that is copied from can tell that the change may be made."""
+        return False
+
+    def sought(self, change: Change) -> Sequence[Identifier]:
+        """Return the identifiers that nobody may have but the contact: they are looked up just before the change."""
+        return () if change.contact else change.identifiers
 
     def written(self, change: Change) -> Contact | None:
         """Return the contact that a change creates or updates; None if it creates none."""
@@ -154,6 +194,11 @@ class ChangeOperation(ABC):
         """Read whether these changes were made, if `read_back_path` says that there is such a way."""
         yield from ()
         raise NotImplementedError
+
+    def new_ids(self, changes: Mapping[int, Change], provider: Provider) -> Flow[Mapping[int, str]]:
+        """Return the ids of the contacts that these changes created, by index, as far as a look-up shows them."""
+        yield from ()
+        return {}
 
     def reads_back_all(self, provider: Provider) -> bool:
         """Return whether `read_back` reads everything at once, so that it is done once for all changes."""

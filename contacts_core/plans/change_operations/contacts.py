@@ -14,10 +14,19 @@ from contacts_core.models.field_changes import field_value
 from contacts_core.models.losses import differences
 from contacts_core.operations.keeping import refusals_deleted
 from contacts_core.plans.change import Change
-from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, Standing
+from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, Standing, has_new_values
 from contacts_core.plans.payload import packed_values, unpacked, unpacked_values
 from contacts_core.plans.receipts.reasons import OurWords
-from contacts_core.provider import ChangesContacts, DeletesContacts, Flow, Provider, RemovesIdentifiers, flows
+from contacts_core.provider import (
+    ChangesContacts,
+    DeletesContacts,
+    Exports,
+    Flow,
+    GetsContacts,
+    Provider,
+    RemovesIdentifiers,
+    flows,
+)
 
 __all__ = ["ChangeContact", "DeleteContacts", "RemoveIdentifier", "fields_written"]
 
@@ -119,6 +128,14 @@ class ChangeContact(ChangeOperation):
     made = "with the values that it was to have"
     leaves = False
 
+    def verification_paths(self, provider: Provider, *, ids_only: bool, identifiers: bool) -> tuple[str, ...]:
+        """Return ``get``, if contacts can be read: no identifier tells which values its contact has."""
+        return ("get",) if isinstance(provider, (GetsContacts, Exports)) else ()
+
+    def looks_up(self, *, found: bool) -> bool:
+        """Return whether identifiers are looked up: those of contacts that stay would be found for ever."""
+        return not found
+
     def batch_size(self, provider: Provider) -> int:
         """Return 1: contacts are changed one by one."""
         return 1
@@ -129,7 +146,9 @@ class ChangeContact(ChangeOperation):
             return "a contact is to be changed, and no field is named"
         values, cleared = self._fields(change)
         names: list[Any] = [*values, *cleared]  # of a file, which may hold anything
-        return "" if all(isinstance(each, str) for each in names) else "a field has no name"
+        if not all(isinstance(each, str) for each in names):
+            return "a field has no name"
+        return super().check(evolve(change, write={}))
 
     def send(self, batch: Sequence[Change], provider: Provider, attempt: Attempt) -> Flow[Outcome]:
         """Change the fields of one contact."""
@@ -142,8 +161,14 @@ class ChangeContact(ChangeOperation):
     def standing(self, change: Change, contacts: Mapping[str, Contact]) -> Standing:
         """Return whether it can be changed; see `ChangeOperation.standing`."""
         contact = contacts.get(change.contact)
-        if contact is not None and self.is_made(change, contact):
+        if contact is None:
+            return Standing.GONE
+        if self.is_made(change, contact):
             return Standing.MADE
+        values, cleared = self._fields(change)
+        overwritten = [name for name in (*values, *cleared) if field_value(contact, name) != values.get(name)]
+        if has_new_values(change, contact, overwritten):
+            return Standing.CHANGED
         return super().standing(change, contacts)
 
     def is_made(self, change: Change, contact: Contact | None) -> bool | None:

@@ -9,9 +9,16 @@ from attrs import evolve
 
 from contacts_core import operations
 from contacts_core.models import Contact, Identifier, Outcome, Shape
-from contacts_core.models.losses import differences
+from contacts_core.models.losses import differences, flattened
 from contacts_core.plans.change import Change
-from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, ReadBack, Standing, is_unchanged
+from contacts_core.plans.change_operations.base import (
+    Attempt,
+    ChangeOperation,
+    ReadBack,
+    Standing,
+    has_new_values,
+    is_unchanged,
+)
 from contacts_core.plans.payload import packed, unpacked
 from contacts_core.plans.planning import lookup
 from contacts_core.provider import FindsContacts, Flow, GetsContacts, Provider, UpsertsContacts
@@ -32,6 +39,7 @@ class UpsertContacts(ChangeOperation):
     capability = UpsertsContacts
     unmade = "not as it was to be written"
     leaves = False
+    creates = "contact"
     read_back_path = "values"
 
     def batch_size(self, provider: Provider) -> int:
@@ -45,13 +53,20 @@ class UpsertContacts(ChangeOperation):
         contact = self.written(change)
         if not contact.identifiers:
             return "a contact without identifiers is to be written, and could not be recognised"
-        if contact.id != change.contact:
+        if contact.id != change.contact or (contact.provider and not change.contact):
             return "a contact is to be written under another id than its own"
         if not change.contact and set(contact.identifiers) != set(change.identifiers):
             return "a contact is to be created with other identifiers than the plan lists"
         if bool(change.before) != bool(change.contact):
             return "a contact is to be updated without its values, or created with some"
-        return ""
+        if change.contact and contact.provider != change.before.get("provider", ""):
+            return "a contact is to be written as another vendor's"
+        return self._check_before(change)
+
+    def sought(self, change: Change) -> Sequence[Identifier]:
+        """Return the identifiers that the contact does not have yet."""
+        known = {*change.identifiers} if change.contact else set[Identifier]()
+        return [each for each in self.written(change).identifiers if each not in known]
 
     def written(self, change: Change) -> Contact:
         """Return the contact that is written."""
@@ -64,6 +79,10 @@ class UpsertContacts(ChangeOperation):
     def requests(self, batch: Sequence[Change], provider: Provider) -> int:
         """Return how many batches of the vendor's these are."""
         return ceil(len(batch) / operations.require(provider, UpsertsContacts).upsert_batch_size)
+
+    def is_idempotent(self, changes: Sequence[Change], provider: Provider) -> bool:
+        """Return whether they can be repeated: updates can, for they name the contact by its id."""
+        return super().is_idempotent(changes, provider) or all(change.contact for change in changes)
 
     def items(self, change: Change) -> list[str]:
         """Return the name that the contact has in an outcome."""
@@ -83,8 +102,12 @@ class UpsertContacts(ChangeOperation):
             contact = contacts.get(change.contact)
             if contact is None:
                 return Standing.GONE
-            if not differences(wanted, contact):
+            overwritten = _unlike(wanted, contact)
+            if not overwritten:
                 return Standing.MADE
+            taken = {i for each in contacts.values() if each.id != contact.id for i in each.identifiers}
+            if has_new_values(change, contact, overwritten) or not taken.isdisjoint(self.sought(change)):
+                return Standing.CHANGED
             return Standing.READY if is_unchanged(change, contact) else Standing.CHANGED
         identifiers = set(wanted.identifiers)
         having = [contact for contact in contacts.values() if not identifiers.isdisjoint(contact.identifiers)]
@@ -92,23 +115,25 @@ class UpsertContacts(ChangeOperation):
             return Standing.READY
         if len(having) > 1:
             return Standing.CHANGED
-        if not differences(wanted, having[0]):
+        if not _unlike(wanted, having[0]):
             return Standing.MADE
         return Standing.READY if _is_part_of(having[0], wanted) else Standing.CHANGED
 
     def located(self, change: Change, contacts: Mapping[str, Contact]) -> Change:
-        """Return the change; one that creates a contact that is there in part writes to that one.
+        """Return the change as it is written to the contact that was read; one that is to be created may be there in part.
 
         The vendor might look for another of its identifiers, and create a second contact, or refuse to.
         """
         wanted = self.written(change)
+        known = contacts.get(change.contact) if change.contact else None
         having = [each for each in contacts.values() if not {*wanted.identifiers}.isdisjoint(each.identifiers)]
-        if change.contact or not having:
+        there = known or next(iter(having), None)
+        if there is None:
             return change
-        spelled = {each: each for each in having[0].identifiers}
+        spelled = {each: each for each in there.identifiers}
         identifiers = tuple(spelled.get(each, each) for each in wanted.identifiers)
-        there = evolve(wanted, id=having[0].id, provider=having[0].provider, identifiers=identifiers)
-        return evolve(change, write=packed(there))
+        located = evolve(wanted, id=there.id, provider=there.provider, identifiers=identifiers)
+        return change if located == wanted else evolve(change, write=packed(located))
 
     def reads_back_all(self, provider: Provider) -> bool:
         """Return whether every contact has to be read, because there is no look-up."""
@@ -117,6 +142,25 @@ class UpsertContacts(ChangeOperation):
     def read_back(self, changes: Mapping[int, Change], provider: Provider) -> Flow[ReadBack]:
         """Compare each contact with what the provider said that it would show."""
         shape = yield from operations.read_shape(provider)
+        found, unread = yield from self._find(changes, provider)
+        unmade = {
+            n: reason
+            for n, change in changes.items()
+            if n not in unread and (reason := _shortcoming(provider, self.written(change), found[n], shape))
+        }
+        return ReadBack(unmade, unread, _ids(found, unread))
+
+    def new_ids(self, changes: Mapping[int, Change], provider: Provider) -> Flow[Mapping[int, str]]:
+        """Look up those that were created, unless that means to read every contact."""
+        created = {n: change for n, change in changes.items() if not change.contact}
+        if not created or self.reads_back_all(provider):
+            return {}
+        return _ids(*(yield from self._find(created, provider)))
+
+    def _find(
+        self, changes: Mapping[int, Change], provider: Provider
+    ) -> Flow[tuple[Mapping[int, Sequence[Contact]], Mapping[int, str]]]:
+        """Return the contacts that each change is about, and why answers tell nothing of some."""
         known = {n: change for n, change in changes.items() if change.contact and isinstance(provider, GetsContacts)}
         read = yield from lookup.by_id(provider, [change.contact for change in known.values()])
         found: dict[int, list[Contact]] = {
@@ -131,12 +175,11 @@ class UpsertContacts(ChangeOperation):
             found[n] = list({each.id: each for i in identifiers for each in look_up.of(i)}.values())
             if doubt := next(filter(None, (_doubt(look_up, i) for i in identifiers)), ""):
                 unread[n] = doubt
-        unmade = {
-            n: reason
-            for n, change in changes.items()
-            if n not in unread and (reason := _shortcoming(provider, self.written(change), found[n], shape))
-        }
-        return ReadBack(unmade, unread)
+        return found, unread
+
+
+def _ids(found: Mapping[int, Sequence[Contact]], unread: Mapping[int, str]) -> dict[int, str]:
+    return {n: several[0].id for n, several in found.items() if len(several) == 1 and n not in unread}
 
 
 def _doubt(look_up: lookup.LookUp, identifier: Identifier) -> str:
@@ -155,8 +198,19 @@ def _shortcoming(provider: Provider, wanted: Contact, found: Sequence[Contact], 
     promised = preview.shown_of_existing if wanted.id else preview.shown
     if promised is None:
         return "the account has no room for it any more"
-    names = sorted(differences(promised, found[0]))
+    names = sorted(_unlike(evolve(promised, custom={**_cleared(wanted), **promised.custom}), found[0]))
     return f"it differs in {', '.join(names)}" if names else ""
+
+
+def _cleared(contact: Contact) -> dict[str, None]:
+    """Return the custom fields that are written without a value."""
+    return {name: None for name, value in contact.custom.items() if value is None}
+
+
+def _unlike(wanted: Contact, contact: Contact) -> frozenset[str]:
+    """Return the names of what a contact has not as it is wanted, those included that are to be without a value."""
+    emptied = {f"custom.{name}" for name in _cleared(wanted)}
+    return differences(wanted, contact) | (emptied and emptied & flattened(contact).keys())
 
 
 def _is_part_of(contact: Contact, wanted: Contact) -> bool:

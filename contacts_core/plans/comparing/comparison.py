@@ -94,6 +94,10 @@ class Comparison:
         """Iterate over the contacts of the source with one of these statuses, or over all, in their order."""
         return self._evaluation.rows(statuses)
 
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Iterate over the ids of the contacts that match: in the source, where they have one, and in the target."""
+        return self._evaluation.reading.pairs()
+
     def contacts_only_in_target(self) -> Iterator[Contact]:
         """Iterate over the contacts of the target that share no identifier with the source.
 

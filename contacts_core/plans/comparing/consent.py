@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from enum import Enum, IntEnum
 from itertools import chain, groupby
 from operator import itemgetter
@@ -75,6 +76,7 @@ SCHEMA = """
 """
 CHUNK_SIZE = 500  # identifiers compared, or looked up, at once
 SAMPLES = 3
+CLOCKS_DIFFER_BY = timedelta(days=1)  # at most, between vendors and here
 NOT_IN_FORCE = "the source has a refusal of this person that is not in force here, so the contact is left alone"
 
 
@@ -350,8 +352,8 @@ class ConsentComparison:
         self._target_tells = False
         self.missing_scopes: tuple[str, ...] = ()
         """Scopes that have to be created in the target first, if the options say so."""
-        self.source_tells_consent = False
-        """Whether the source keeps consent; otherwise nobody can tell who refused there."""
+        self.untold = ""
+        """Why nobody can tell who refused at the source; empty if the source tells it."""
 
     @property
     def skips_unsubscribed(self) -> bool:
@@ -381,8 +383,8 @@ class ConsentComparison:
         for side, provider in self._providers.items():
             if isinstance(provider, FindsConsent) and not isinstance(provider, ReadsConsent) and side is Side.SOURCE:
                 raise PlanRefused(f"{self._names[side]} does not list its consent, so it cannot be copied")
-        self.source_tells_consent = isinstance(source, ReadsConsent) or bool(consent_place(source, place))
         yield {self._names[side]: self._read(side) for side in Side}
+        self.untold = self._untold(source)
         yield from self._know_scopes(target)
         for identifiers in self._chunks():
             if isinstance(target, FindsConsent) and not isinstance(target, ReadsConsent):
@@ -394,6 +396,16 @@ class ConsentComparison:
             self._refuse_without_consent(target)
         if self.options.unsubscribed is Unsubscribed.SKIP:
             yield from self._leave_out(target)
+
+    def _untold(self, source: Provider) -> str:
+        if isinstance(source, ReadsConsent):
+            return ""
+        if (place := consent_place(source, self.options.place)) is None:
+            title = source.title or source.name
+            return f"{title} keeps no consent, so whoever refused elsewhere is copied like everybody else"
+        if self._spool.one("SELECT 1 FROM statements WHERE side = ? LIMIT 1", Side.SOURCE) is None:
+            return f"{place.facts.title} holds none, so nobody is taken for somebody who refused"
+        return ""
 
     def _read(self, side: Side) -> Flow[None]:
         provider = self._providers[side]
@@ -407,7 +419,9 @@ class ConsentComparison:
             yield from flows.drain(operations.export(provider, ()), take)
 
     def _take(self, side: Side, statements: Iterable[Consent]) -> None:
-        rows = [(side, key_of(each.identifier), each.scope, to_row(each)) for each in statements]
+        latest = datetime.now(UTC) + CLOCKS_DIFFER_BY
+        told = (_believed(each, latest) for each in statements)
+        rows = [(side, key_of(each.identifier), each.scope, to_row(each)) for each in told]
         self._target_tells |= side is Side.TARGET and bool(rows)
         self._spool.write("INSERT INTO statements (side, key, scope, row) VALUES (?, ?, ?, ?)", rows)
 
@@ -646,6 +660,12 @@ class ConsentComparison:
         """
         place = consent_place(self._providers[Side.TARGET], self.options.place)
         return gate.missing(place.statements(shown) if place and shown else ())
+
+
+def _believed(statement: Consent, latest: datetime) -> Consent:
+    """Return a statement; a grant from the future without its date, which would beat every refusal until then."""
+    from_future = statement.at is not None and statement.at > latest
+    return evolve(statement, at=None) if from_future and statement.state is ConsentState.GRANTED else statement
 
 
 def _stage(found: MissingConsent) -> Stage:

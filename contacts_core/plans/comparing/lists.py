@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from attrs import evolve
@@ -41,6 +42,7 @@ class ListMap:
         """
         self._names, self._target, self._map = names, target, field_map
         self._known = shape.lists
+        self._shared = {name for name, count in Counter((names or {}).values()).items() if count > 1}
         self._creates = create and isinstance(target, CreatesLists)
         self._resolved: dict[tuple[str, str], str | Loss | None] = {}
         self.new: dict[str, None] = {}
@@ -70,9 +72,13 @@ class ListMap:
         return self._resolved[key]
 
     def _find(self, list_: str, provider: str) -> str | Loss | None:
-        name = self._map.list_name(self.name(list_))
+        own = self.name(list_)
+        name = self._map.list_name(own)
         if name is None:
             return None
+        if own in self._shared and own not in self._map.lists:
+            detail = "several lists of the source have this name, and would become one: name it in the map for that"
+            return Loss(f"lists.{name}", LossCode.NO_LIST, detail)
         if not isinstance(self._target, LISTS):
             return Loss(f"lists.{name}", LossCode.NO_PLACE, "the vendor has no lists")
         if provider not in {"", self._target.name} and list_ not in self._map.lists:

@@ -364,6 +364,15 @@ class Reading:
         """Return whether a contact that was read has an identifier."""
         return self._matching.has(identifier)
 
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Yield the ids of the contacts that match, in the order of the source; those without ids are left out."""
+        query = """
+            SELECT s.n, s.id, t.id FROM pairs p JOIN source s ON s.n = p.source JOIN target t ON t.n = p.target
+            WHERE s.id <> '' AND t.id <> '' AND s.n > ? ORDER BY s.n LIMIT ?
+        """
+        named = self._source.provider is not None
+        return ((old if named else json.loads(old)[1], new) for old, new in self.spool.each(query))
+
     def only_in_target(self) -> int | None:
         """Return how many contacts of the target share no identifier with the source; None if it was not all read."""
         if not self.request.everything:

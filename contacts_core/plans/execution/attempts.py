@@ -7,11 +7,11 @@ transport does not retry them: a retry is another attempt, which reads again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from attrs import evolve
+from attrs import evolve, field, frozen
 
 from contacts_core import operations
 from contacts_core.errors import ContactsError, Interrupted, ProviderError
@@ -25,7 +25,7 @@ from contacts_core.provider import Blocking, Effect, Emit, Flow, GetsContacts, P
 
 __all__ = ["CHANGED", "act", "cause", "jobs"]
 
-Read = Callable[[Sequence[Change]], Flow[Mapping[str, Contact]]]
+Read = Callable[[Sequence[Change]], Flow["Current"]]
 Send = Callable[[Sequence[Change]], Flow[Outcome]]
 
 MAX_ATTEMPTS = 4  # at one batch, before the whole step is retried
@@ -33,8 +33,28 @@ PATIENCE_S = 5.0  # at most, between reading a contact and changing it, or betwe
 READ_METHODS = {"GET", "HEAD"}
 CHANGED = OurWords("the contact has other identifiers than when the plan was made, and is left alone")
 CHANGED_VALUES = OurWords("the contact is not as it was when the plan was made, and is left alone")
+MISMATCHED = OurWords("the vendor answered the look-up with a contact that does not have the identifier: left alone")
 
 BLOCKED = OurWords("not written, because the person was erased")
+
+
+@frozen
+class Current:
+    """What was read just before a change.
+
+    Attributes:
+        contacts: The contacts as they are now, by id.
+        mismatched: Identifiers whose look-up was answered with contacts that do not have them: nobody knows who does.
+    """
+
+    contacts: Mapping[str, Contact] = field(factory=dict[str, Contact])
+    mismatched: Collection[Identifier] = frozenset()
+
+    def is_clear(self, operation: ChangeOperation, change: Change) -> bool:
+        """Return whether the look-ups that a change depends on were answered."""
+        sought = operation.sought(change)
+        known = change.contact in self.contacts
+        return self.mismatched.isdisjoint(sought if known else (*sought, *change.identifiers))
 
 
 def act(
@@ -51,10 +71,10 @@ def act(
         guard: Says who must not be written, because they were erased.
     """
     changes, blocked = yield from _guarded(operation, changes, provider, guard)
-    read: Read = partial(_read, provider)
-    if not operation.of_account and _scans(provider, changes):  # once for all of them
-        contacts = yield from _read(provider, changes)
-        read = partial(_already_read, contacts)
+    read: Read = partial(_read, operation, provider)
+    if not operation.of_account and _scans(operation, provider, changes):  # once for all of them
+        current = yield from read(changes)
+        read = partial(_already_read, current)
     batches = list(flows.chunks(changes, operation.batch_size(provider)))
     sent = [operation.send(batch, provider, partial(_attempts, operation, batch, read)) for batch in batches]
     settled = yield from flows.run_together(sent, provider.concurrency)
@@ -89,22 +109,27 @@ def _attempts(
     pauses, left = flows.pauses(PATIENCE_S, 0.1), MAX_ATTEMPTS
     while True:
         left -= 1
-        found = yield from read(changes)
+        current = yield from read(changes)
         standing: dict[Standing, list[Change]] = {each: [] for each in Standing}
+        unclear: list[Change] = []
         for change in changes:
-            standing[operation.standing(change, found)].append(change)
+            clear = current.is_clear(operation, change)
+            (standing[operation.standing(change, current.contacts)] if clear else unclear).append(change)
         ready = standing[Standing.READY]
         unsent = Outcome(
             operation=operation.name,
             requested=len(changes) - len(ready),
             confirmed=tuple(map(name, standing[Standing.MADE])),
             absent=tuple(map(name, standing[Standing.GONE])),
-            failed=tuple(Failure(name(change), _why_left_alone(change)) for change in standing[Standing.CHANGED]),
+            failed=(
+                *(Failure(name(change), _why_left_alone(change)) for change in standing[Standing.CHANGED]),
+                *(Failure(name(change), MISMATCHED) for change in unclear),
+            ),
         )
         if not ready:
             return unsent
         try:
-            located = [operation.located(change, found) for change in ready]
+            located = [operation.located(change, current.contacts) for change in ready]
             done = yield from flows.with_effects(send(located), _hasty)
         except ContactsError as error:
             pause = _pause(error, next(pauses))
@@ -141,46 +166,43 @@ def _hasty(effect: Effect | Emit[Any]) -> Effect | Emit[Any]:
     return effect
 
 
-def _read(provider: Provider, changes: Sequence[Change]) -> Flow[Mapping[str, Contact]]:
-    """Return the contacts of these changes as they are now, by id.
+def _read(operation: ChangeOperation, provider: Provider, changes: Sequence[Change]) -> Flow[Current]:
+    """Return the contacts of these changes as they are now, and whoever has identifiers that they are to get.
 
     They are found by identifier if ids cannot be read, and if they are to be created.
     """
-    known, fresh = _known_and_fresh(changes)
-    found: dict[str, Contact] = {}
-    if known and (isinstance(provider, GetsContacts) or _way(provider, known) == "scan"):
-        found |= (yield from lookup.by_id(provider, [change.contact for change in known])).contacts
-    else:
-        fresh = changes
-    if fresh:
-        seen = yield from lookup.by_identifier(provider, _handles(provider, fresh))
-        found |= {contact.id: contact for several in seen.found.matches.values() for contact in several}
-    return found
-
-
-def _scans(provider: Provider, changes: Sequence[Change]) -> bool:
-    """Return whether reading these contacts means to read every contact."""
-    known, fresh = _known_and_fresh(changes)
-    by_id = known and not isinstance(provider, GetsContacts) and _way(provider, known) == "scan"
-    return bool(by_id or (fresh and _way(provider, fresh) == "scan"))
-
-
-def _known_and_fresh(changes: Sequence[Change]) -> tuple[Sequence[Change], Sequence[Change]]:
     known = [change for change in changes if change.contact]
-    return known, [change for change in changes if not change.contact]
+    sought = _sought(operation, provider, changes)
+    contacts: dict[str, Contact] = {}
+    if known and (isinstance(provider, GetsContacts) or lookup.way(provider, _handles(provider, known)) == "scan"):
+        contacts |= (yield from lookup.by_id(provider, [change.contact for change in known])).contacts
+    else:
+        sought = [*_handles(provider, known), *sought]
+    if not sought:
+        return Current(contacts)
+    seen = (yield from lookup.by_identifier(provider, sought)).found
+    contacts |= {contact.id: contact for several in seen.matches.values() for contact in several}
+    return Current(contacts, seen.mismatched.keys())
 
 
-def _way(provider: Provider, changes: Sequence[Change]) -> str:
-    return lookup.way(provider, _handles(provider, changes))
+def _scans(operation: ChangeOperation, provider: Provider, changes: Sequence[Change]) -> bool:
+    """Return whether reading these contacts means to read every contact."""
+    sought = _sought(operation, provider, changes)
+    known = [] if isinstance(provider, GetsContacts) else _handles(provider, [each for each in changes if each.contact])
+    return any(wanted and lookup.way(provider, wanted) == "scan" for wanted in (known, sought))
+
+
+def _sought(operation: ChangeOperation, provider: Provider, changes: Sequence[Change]) -> list[Identifier]:
+    return [i for change in changes for i in lookup.handles(provider, operation.sought(change))]
 
 
 def _handles(provider: Provider, changes: Sequence[Change]) -> list[Identifier]:
     return [i for change in changes for i in lookup.handles(provider, change.identifiers)]
 
 
-def _already_read(contacts: Mapping[str, Contact], _: Sequence[Change]) -> Flow[Mapping[str, Contact]]:
+def _already_read(current: Current, _: Sequence[Change]) -> Flow[Current]:
     yield from ()
-    return contacts
+    return current
 
 
 def jobs(provider: Provider, pending: Sequence[Job]) -> Flow[list[Job]]:

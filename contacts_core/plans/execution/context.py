@@ -18,6 +18,7 @@ from contacts_core.http.wire import request_id
 from contacts_core.models import Contact
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans import hooks
+from contacts_core.plans.change import Change, PairHandler
 from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.execution.index_set import IndexSet
 from contacts_core.plans.kinds import kind_of
@@ -69,8 +70,15 @@ class Session:
 
     current: Session | None = None
 
-    def __init__(self, storage: Storage, runners: Mapping[str, Runner], leases: Leases | None = None) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        runners: Mapping[str, Runner],
+        leases: Leases | None = None,
+        on_pair: PairHandler | None = None,
+    ) -> None:
         """Prepare. Accounts that are not among ``runners`` are opened by name."""
+        self.on_pair = on_pair
         self.storage, self.leases = storage, leases or Leases(storage, "", LEASE_S)
         self.key: PseudonymKey = storage.key()
         self.signer = _signer(storage)  # read now, so that no receipt fails later because the key cannot be read
@@ -191,6 +199,15 @@ class Session:
     def guard(self, contacts: Sequence[Contact]) -> Sequence[str]:
         """Return for each contact why it must not be written; empty if it may."""
         return blocked_in(self.storage, contacts)
+
+    def paired(self, change: Change, id: str) -> None:
+        """Tell which contact of the account one of the source is. If that fails, the run continues."""
+        if self.on_pair is None or not change.source:
+            return
+        try:
+            self.on_pair(change.source, id)
+        except Exception as error:  # noqa: BLE001 - it is the caller's code
+            logger.warning("on_pair failed: %s", scrub(f"{type(error).__name__}: {error}"))
 
     def view(self, id: str, account: str, stage: int = 0) -> tuple[AccountView, Runner]:
         """Return one stage of a run's plan for this account, and the account.

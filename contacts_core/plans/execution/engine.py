@@ -32,6 +32,7 @@ from dbos import DBOS, DBOSClient, DBOSConfig
 from sqlalchemy.exc import SQLAlchemyError
 
 from contacts_core.errors import ConfigurationError, ContactsError, StorageError
+from contacts_core.plans.change import PairHandler
 from contacts_core.plans.execution.context import Runner, Session, begin_run, conclude
 from contacts_core.plans.execution.serialization import NAME, PlainJson, without_pickle
 from contacts_core.plans.execution.workflows import CHECK, QUEUE, check_account, enqueue
@@ -70,12 +71,15 @@ class Engine:
 
     dbos: ClassVar[Any] = None  # the instance of DBOS that an engine of this process created
 
-    def __init__(self, storage: Storage, runners: Mapping[str, Runner] | None = None) -> None:
+    def __init__(
+        self, storage: Storage, runners: Mapping[str, Runner] | None = None, on_pair: PairHandler | None = None
+    ) -> None:
         """Prepare. Entering the context starts the engine.
 
         Args:
             storage: Where runs are kept.
             runners: Accounts that are open already. Others are opened by name.
+            on_pair: Told the ids of contacts that were written.
 
         Raises:
             ConfigurationError: No engine can work in this process; see `check_process`.
@@ -83,7 +87,7 @@ class Engine:
         check_process(storage)
         self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self.leases = Leases(storage, self._name, _lease_seconds())
-        self.session = Session(storage, runners or {}, self.leases)
+        self.session = Session(storage, runners or {}, self.leases, on_pair)
         self.journal = self.session.journal
         self.storage = storage
         self._stack = contextlib.ExitStack()

@@ -18,6 +18,7 @@ from contacts_core.client import AsyncContacts, Contacts
 from contacts_core.errors import Cancelled, ConfigurationError, InvalidInput, PlanRefused, StorageError
 from contacts_core.http.hooks import BeforeSend, EventHook
 from contacts_core.plans import hooks
+from contacts_core.plans.change import PairHandler
 from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import Plan
 from contacts_core.plans.receipts.receipt import Receipt
@@ -85,6 +86,7 @@ def apply(
     timeout: float = 900.0,
     pause: float = 0.5,
     watch: Watcher | None = None,
+    on_pair: PairHandler | None = None,
 ) -> Receipt:
     """Apply a plan durably, verify the result, and return the receipt.
 
@@ -97,6 +99,8 @@ def apply(
         timeout: Seconds to wait in each account for the vendor's jobs, and for contacts to disappear.
         pause: Seconds before the second check of something. Each further pause is longer.
         watch: Called regularly with the progress of each account.
+        on_pair: Called with the ids of each contact that was written, as soon as a read shows it: the id that it has
+            where it was copied from, and its new one. If it fails, a warning is logged and the run continues.
 
     Raises:
         PlanRefused: It was altered, a plugin objected, an account leads to another workspace, or contacts of the plan
@@ -108,7 +112,7 @@ def apply(
     located = locate_storage(storage)
     engine.check_process(located)
     _check_allowed(plan)
-    with Engine(located, _runners(_names(plan), accounts)) as started:
+    with Engine(located, _runners(_names(plan), accounts), on_pair) as started:
         return _follow(started, started.start(plan, {"timeout": timeout, "pause": pause}), watch)
 
 
@@ -120,6 +124,7 @@ async def apply_async(
     timeout: float = 900.0,
     pause: float = 0.5,
     watch: Watcher | None = None,
+    on_pair: PairHandler | None = None,
 ) -> Receipt:
     """Apply a plan as `apply` does, with the requests of open accounts sent in the caller's event loop."""
     located = locate_storage(storage)
@@ -128,7 +133,7 @@ async def apply_async(
     options = {"timeout": timeout, "pause": pause}
 
     def run(clients: Sequence[Any], stop: _Stop) -> Receipt:
-        with Engine(located, _runners(_names(plan), clients)) as started:
+        with Engine(located, _runners(_names(plan), clients), on_pair) as started:
             return _follow(started, started.start(plan, options), watch, stop)
 
     return await _in_a_thread(accounts, run)
@@ -160,10 +165,12 @@ def resume(
     *,
     storage: str | Path | None = None,
     watch: Watcher | None = None,
+    on_pair: PairHandler | None = None,
 ) -> Receipt:
     """Continue a run: where it was, if it was interrupted; otherwise with another round for contacts still there.
 
-    If nothing is left to do, only return the receipt.
+    If nothing is left to do, only return the receipt. ``on_pair`` is called as `apply` does, for contacts that are
+    verified from now on.
 
     Raises:
         InvalidInput: There is no such run.
@@ -171,7 +178,7 @@ def resume(
         RunStopped: Ctrl-C. The steps under way were finished.
         ConfigurationError: As for `apply`.
     """
-    return _resume(run, accounts, storage, watch, None)
+    return _resume(run, accounts, storage, watch, None, on_pair)
 
 
 async def resume_async(
@@ -180,9 +187,10 @@ async def resume_async(
     *,
     storage: str | Path | None = None,
     watch: Watcher | None = None,
+    on_pair: PairHandler | None = None,
 ) -> Receipt:
     """Continue a run as `resume` does, with the requests of open accounts sent in the caller's event loop."""
-    return await _in_a_thread(accounts, lambda clients, stop: _resume(run, clients, storage, watch, stop))
+    return await _in_a_thread(accounts, lambda clients, stop: _resume(run, clients, storage, watch, stop, on_pair))
 
 
 def cancel(run: str, *, storage: str | Path | None = None) -> Run:
@@ -303,7 +311,12 @@ class _Stop:
 
 
 def _resume(
-    run: str, accounts: Sequence[Any], storage: str | Path | None, watch: Watcher | None, stop: _Stop | None
+    run: str,
+    accounts: Sequence[Any],
+    storage: str | Path | None,
+    watch: Watcher | None,
+    stop: _Stop | None,
+    on_pair: PairHandler | None,
 ) -> Receipt:
     located = locate_storage(storage)
     engine.check_process(located)
@@ -314,7 +327,7 @@ def _resume(
     kept = earlier.state == "done" and kind_of(earlier.kind).can_be_undone
     if journal.plan(run) is None or kept:
         return get_receipt(run, storage=storage)
-    with Engine(located, _runners([*earlier.accounts, *_sources(journal, earlier)], accounts)) as started:
+    with Engine(located, _runners([*earlier.accounts, *_sources(journal, earlier)], accounts), on_pair) as started:
         check_accounts(started.session, earlier)
         started.resume(run)
         return _follow(started, run, watch, stop)

@@ -17,8 +17,7 @@ from contacts_core.errors import PlanRefused
 from contacts_core.models import Consent, ConsentState, Identifier
 from contacts_core.plans.change import Change, DataSubject
 from contacts_core.plans.change_operations.account import WriteConsent
-from contacts_core.plans.comparing.consent import ConsentComparison, ConsentOptions, Unsubscribed
-from contacts_core.plans.comparing.consent_marks import ConsentPlace
+from contacts_core.plans.comparing.consent import ConsentComparison
 from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.execution.context import Runner
 from contacts_core.plans.kinds import kind_of
@@ -75,7 +74,7 @@ def read_consent(part: AccountPlan, source: Runner, target: Runner) -> ConsentCo
     assert part.consent is not None
     _check_account(part.consent, part.source, source)
     runners = {part.source: source, part.account: target}
-    comparison = ConsentComparison(part.source, part.account, _options(part.consent))
+    comparison = ConsentComparison(part.source, part.account, part.consent.options)
     reading = comparison.run({name: runner.provider for name, runner in runners.items()})
     answers: Mapping[str, object] | None = None
     while True:
@@ -159,12 +158,3 @@ def _promised(part: AccountPlan, first: int, people: Iterable[int], *, target: P
 
 def _is_grant(change: Change) -> bool:
     return any(each.state is ConsentState.GRANTED for each in WriteConsent().statements(change))
-
-
-def _options(consent: ConsentSource) -> ConsentOptions:
-    return ConsentOptions(
-        unsubscribed=Unsubscribed(consent.unsubscribed),
-        place=ConsentPlace.parse(consent.place) if consent.place else None,
-        create_scopes=consent.create_scopes,
-        accepted=consent.accepted,
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import field, frozen
 
@@ -61,8 +61,13 @@ def reads_all(view: AccountView, provider: Provider, path: str) -> bool:
             return view.operation.reads_back_all(provider)
 
 
-def look(view: AccountView, provider: Provider, path: str, indexes: Sequence[int]) -> Flow[Seen]:
-    """Verify by one of the `paths`: contacts by index, or identifiers if the path is ``find``."""
+def look(
+    view: AccountView, provider: Provider, path: str, indexes: Sequence[int], paired: Callable[[Change, str], None]
+) -> Flow[Seen]:
+    """Verify by one of the `paths`: contacts by index, or identifiers if the path is ``find``.
+
+    ``paired`` is told the ids of contacts that were written, as they are read.
+    """
     if path == "find":
         return (yield from _look_up(view, provider, indexes))
     known = view.subjects(indexes)
@@ -71,6 +76,8 @@ def look(view: AccountView, provider: Provider, path: str, indexes: Sequence[int
     if path == "list":
         return (yield from _read_list(view, provider, known))
     read = yield from view.operation.read_back(known, provider)
+    for n, id in read.ids.items():
+        paired(known[n], id)
     return Seen(
         targets=tuple(n for n in known if n in read.unmade),
         unread={n: scrub(reason) for n, reason in read.unread.items()},
@@ -105,8 +112,11 @@ def _read_list(view: AccountView, provider: Provider, known: Mapping[int, Change
     for list_id, changes in lists.items():
         ids = [change.contact for change in changes.values()]
         on_list = yield from lookup.on_list(provider, list_id, ids, control=True)
-        targets += [n for n, change in changes.items() if (change.contact in on_list.ids) == view.operation.leaves]
+        unmade = [n for n, change in changes.items() if (change.contact in on_list.ids) == view.operation.leaves]
+        targets += unmade
         unread |= dict.fromkeys(changes, on_list.unproven) if on_list.unproven else {}
+        found = {n: there for n, c in changes.items() if (there := on_list.contacts.get(c.contact)) and n not in unmade}
+        unread |= {n: CHANGED for n, there in found.items() if not is_same_person(changes[n], there)}
     return Seen(targets=tuple(sorted(targets)), unread=unread)
 
 

@@ -11,7 +11,7 @@ import functools
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import chain
 from types import NoneType
@@ -33,6 +33,7 @@ from contacts_core.errors import (
 from contacts_core.models import Job, Outcome
 from contacts_core.models.identifiers import scrub
 from contacts_core.plans import hooks
+from contacts_core.plans.change import Change
 from contacts_core.plans.change_operations import operation_of
 from contacts_core.plans.execution import attempts, recheck, source_consent, verification
 from contacts_core.plans.execution.account_view import AccountView
@@ -483,6 +484,8 @@ def _act(at: AccountRun, stage: int, number: int, left_out: AbstractSet[int], ba
         try:
             changes = list(planned.values())
             outcome = runner.run(attempts.act(view.operation, changes, runner.provider, here.guard))
+            if here.on_pair and not outcome.pending:
+                _tell_new_ids(here, view, runner, planned)
         except ContactsError as error:
             cause = attempts.cause(error)
             outcome = error.outcome if isinstance(error, Interrupted) else outcome
@@ -508,6 +511,13 @@ def _act(at: AccountRun, stage: int, number: int, left_out: AbstractSet[int], ba
     here.journal.reached(at.run, at.account, "working", step.first + step.count, len(part.changes))
     hooks.step_finished(step, outcome)
     return StepResult(failed=failed, jobs=outcome.jobs, again=again, pause=pause, stopped=stopped)
+
+
+def _tell_new_ids(here: Session, view: AccountView, runner: Runner, made: Mapping[int, Change]) -> None:
+    """Tell the ids of contacts that a step created. Those that cannot be read now are told when they are verified."""
+    with contextlib.suppress(ContactsError):
+        for n, id in runner.run(view.operation.new_ids(made, runner.provider)).items():
+            here.paired(made[n], id)
 
 
 @_step("jobs", list[Job])
@@ -548,7 +558,7 @@ def _read(at: AccountRun, stage: int, path: str, indexes: list[int]) -> verifica
     seen, trouble = verification.Seen(), ""
     with here.watched(runner) as exchanges:
         try:
-            seen = runner.run(verification.look(view, runner.provider, path, indexes))
+            seen = runner.run(verification.look(view, runner.provider, path, indexes, here.paired))
         except ContactsError as error:
             trouble = public_reason(error, here.key)
     shown = [pseudonym(here.key, at.account, change) for change in view.subjects(seen.targets).values()]

@@ -30,6 +30,7 @@ class Kind:
         about_people: Whether people are given, and the first stage is about all of them, also about those who were not
             found. Otherwise a plan is about those whom it changes, and may find that nothing is left to do.
         reads_consent: Whether the consent of the account that is copied from is read again before contacts are written.
+        depends_on_values: Whether each change is made only as long as its contact has the values of the plan.
         can_be_undone: Whether the plan is kept when its run is complete, so that it can be undone.
         why_not_undone: Why a run of this kind cannot be undone, if it cannot.
         instead_of_undo: What to do instead.
@@ -48,6 +49,7 @@ class Kind:
     strict: ClassVar[bool] = True
     about_people: ClassVar[bool] = True
     reads_consent: ClassVar[bool] = False
+    depends_on_values: ClassVar[bool] = False
     can_be_undone: ClassVar[bool] = False
     why_not_undone: ClassVar[str] = "what was deleted is not kept anywhere"
     instead_of_undo: ClassVar[str] = "write the contacts again from a backup"

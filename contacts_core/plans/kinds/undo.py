@@ -19,3 +19,4 @@ class Undo(Kind):
     instead_of_undo = "write the contacts again: make the plan of that run again, and apply it"
     strict = False
     about_people = False
+    depends_on_values = True

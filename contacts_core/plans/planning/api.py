@@ -15,7 +15,7 @@ from contacts_core.errors import InvalidInput, PlanRefused
 from contacts_core.models import Contact, Identifier, LossCode
 from contacts_core.operations.losses import accepted_losses
 from contacts_core.plans import hooks
-from contacts_core.plans.change import DataSubject
+from contacts_core.plans.change import DataSubject, PairHandler
 from contacts_core.plans.change_operations.mail_data import EraseMailData
 from contacts_core.plans.comparing import FieldMap
 from contacts_core.plans.comparing.api import comparison_request, name_of
@@ -210,6 +210,7 @@ def plan_upsert(
     create_lists: bool = False,
     accept_losses: Iterable[str] = (),
     limits: SafetyLimits | None = None,
+    on_pair: PairHandler | None = None,
 ) -> Plan:
     """Plan to create contacts in one account, and to update those that differ. Whoever is there as given is left alone.
 
@@ -221,6 +222,8 @@ def plan_upsert(
         create_lists: Create lists that contacts name and the account lacks.
         accept_losses: What may get lost: ``CODE`` or ``CODE:FIELD``, as `LossesNotAccepted` names it.
         limits: How many contacts it may write. The share is of contacts that exist.
+        on_pair: Called with the ids of each contact that the account has already, once there is a plan: the id that
+            was given, and the one that it has there. `apply` calls such a function for those that it writes.
 
     Raises:
         LossesNotAccepted: The account would not keep everything, and that was not accepted.
@@ -230,6 +233,7 @@ def plan_upsert(
     """
     _check_contacts(contacts)
     given = _transfer("upsert", contacts, account, field_map, None, create_fields, create_lists, accept_losses, limits)
+    given = evolve(given, on_pair=on_pair)
     return _created(run_in_accounts([account], partial(make_transfer_plan, given)))
 
 
@@ -242,10 +246,12 @@ async def plan_upsert_async(
     create_lists: bool = False,
     accept_losses: Iterable[str] = (),
     limits: SafetyLimits | None = None,
+    on_pair: PairHandler | None = None,
 ) -> Plan:
     """Plan as `plan_upsert` does, asynchronously."""
     _check_contacts(contacts)
     given = _transfer("upsert", contacts, account, field_map, None, create_fields, create_lists, accept_losses, limits)
+    given = evolve(given, on_pair=on_pair)
     return _created(await run_in_accounts_async([account], partial(make_transfer_plan, given)))
 
 
@@ -262,6 +268,7 @@ def plan_copy(
     old_ids: bool = True,
     accept_losses: Iterable[str] = (),
     limits: SafetyLimits | None = None,
+    on_pair: PairHandler | None = None,
 ) -> Plan:
     """Plan to copy the contacts of one account to another. What is there already, as far as it can be, is left alone.
 
@@ -281,9 +288,10 @@ def plan_copy(
             field, the contact has none of its own, and no other contact has the same one.
         accept_losses: What may get lost.
         limits: How many contacts it may write.
+        on_pair: Called with the ids of each contact that the target has already; see `plan_upsert`.
     """
     given = _transfer("copy", source, target, field_map, only, create_fields, create_lists, accept_losses, limits)
-    given = _of_account(given, unsubscribed, consent_in, old_ids=old_ids)
+    given = _of_account(given, unsubscribed, consent_in, old_ids=old_ids, on_pair=on_pair)
     return _created(run_in_accounts([source, target], partial(make_transfer_plan, given)))
 
 
@@ -300,10 +308,11 @@ async def plan_copy_async(
     old_ids: bool = True,
     accept_losses: Iterable[str] = (),
     limits: SafetyLimits | None = None,
+    on_pair: PairHandler | None = None,
 ) -> Plan:
     """Plan as `plan_copy` does, asynchronously."""
     given = _transfer("copy", source, target, field_map, only, create_fields, create_lists, accept_losses, limits)
-    given = _of_account(given, unsubscribed, consent_in, old_ids=old_ids)
+    given = _of_account(given, unsubscribed, consent_in, old_ids=old_ids, on_pair=on_pair)
     return _created(await run_in_accounts_async([source, target], partial(make_transfer_plan, given)))
 
 
@@ -375,7 +384,12 @@ def _transfer(
 
 
 def _of_account(
-    request: TransferRequest, unsubscribed: Unsubscribed, consent_in: str, *, old_ids: bool
+    request: TransferRequest,
+    unsubscribed: Unsubscribed,
+    consent_in: str,
+    *,
+    old_ids: bool,
+    on_pair: PairHandler | None,
 ) -> TransferRequest:
     """Return the request with what only an account has: consent, and ids."""
     consent = ConsentOptions(
@@ -384,7 +398,8 @@ def _of_account(
         create_scopes=request.comparison.create_lists,
         accepted=[name for code, name in request.accept if code is LossCode.NO_CONSENT],
     )
-    return evolve(request, consent=consent, comparison=evolve(request.comparison, old_ids=old_ids))
+    comparison = evolve(request.comparison, old_ids=old_ids)
+    return evolve(request, consent=consent, comparison=comparison, on_pair=on_pair)
 
 
 def replan(plan: Plan, accounts: Iterable[Account] = ()) -> Plan:

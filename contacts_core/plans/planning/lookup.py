@@ -84,10 +84,17 @@ class ContactsRead:
 
 @frozen
 class ListMembers:
-    """Ids of contacts on a list, and why the absence of the others is not proved; empty if it is."""
+    """Ids of contacts on a list, and why the absence of the others is not proved; empty if it is.
+
+    Attributes:
+        ids: The ids.
+        unproven: Why.
+        contacts: Contacts that were read by id to tell it.
+    """
 
     ids: Collection[str]
     unproven: str = ""
+    contacts: Mapping[str, Contact] = field(factory=dict[str, Contact])
 
 
 def account_id(provider: Provider) -> Flow[str]:
@@ -203,7 +210,7 @@ def on_list(provider: Provider, list_id: str, ids: Collection[str], *, control: 
             raise UnexpectedPayload("an answer leaves out which lists a contact is on", provider=provider.name)
         if not without_lists:
             on = {id for id, contact in read.contacts.items() if list_id in (contact.lists or ())}
-            return ListMembers(on, read.unproven)
+            return ListMembers(on, read.unproven, read.contacts)
     members: set[str] = set()
     able = operations.require(provider, Exports)
 

@@ -130,7 +130,8 @@ def cut_steps(
     for number, first in enumerate(range(0, len(changes), several), len(after) + 1):
         part = changes[first : first + several]
         needed = _requests(operation, provider, part, size, scanned)
-        steps.append(Step(number, operation.name, begin + first, len(part), needed.total()))
+        idempotent = operation.is_idempotent(part, provider)
+        steps.append(Step(number, operation.name, begin + first, len(part), needed.total(), idempotent))
         total += needed
     return tuple(steps), max(
         (_least_seconds(provider.rate_limits.get(rate_limit), count) for rate_limit, count in total.items()),

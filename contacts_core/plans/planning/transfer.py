@@ -14,6 +14,7 @@ from attrs import evolve, field, frozen
 from contacts_core.errors import PlanRefused
 from contacts_core.models.losses import LossCount
 from contacts_core.operations.losses import AcceptedLosses, LossRow, unaccepted
+from contacts_core.plans.change import PairHandler
 from contacts_core.plans.change_operations.upsert import UpsertContacts
 from contacts_core.plans.comparing.comparison import compare
 from contacts_core.plans.comparing.consent import (
@@ -26,7 +27,7 @@ from contacts_core.plans.planning import lookup
 from contacts_core.plans.planning.accounts import PlanGenerator
 from contacts_core.plans.planning.planner import check_ids, check_limits, staged_steps
 from contacts_core.plans.planning.transfer_rows import TransferRows
-from contacts_core.provider import Provider, QueuesJobs, WritesConsent
+from contacts_core.provider import Provider, QueuesJobs
 
 __all__ = ["LossesNotAccepted", "TransferRequest", "make_transfer_plan"]
 
@@ -43,6 +44,7 @@ class TransferRequest:
         accept: The losses that are accepted.
         limits: How many contacts may be written.
         consent: How consent is copied; None if the source is no account.
+        on_pair: Told the ids of contacts that the target has already, once there is a plan.
     """
 
     kind: str
@@ -50,6 +52,7 @@ class TransferRequest:
     accept: AcceptedLosses = ()
     limits: SafetyLimits = field(factory=SafetyLimits)
     consent: ConsentOptions | None = None
+    on_pair: PairHandler | None = None
 
 
 class LossesNotAccepted(PlanRefused):
@@ -93,7 +96,7 @@ def make_transfer_plan(request: TransferRequest, providers: Mapping[str, Provide
         yield from consent.run(providers)
         compared = evolve(compared, prepare=consent.marked)
     comparison = yield from compare(compared, providers)
-    found = TransferRows(comparison, consent, writes_consent=isinstance(provider, WritesConsent))
+    found = TransferRows(comparison, consent, provider)
     found.fill()
     losses = [*found.consent_losses(), *comparison.losses.rows]
     if left := unaccepted(losses, request.accept):
@@ -113,7 +116,7 @@ def make_transfer_plan(request: TransferRequest, providers: Mapping[str, Provide
         steps=steps,
         requests=sum(step.requests for step in steps),
         seconds=seconds,
-        residual_data={},
+        residual_data={f"consent of {comparison.source}": consent.untold} if consent and consent.untold else {},
         emulated=UpsertContacts.capability in provider.read_modify_write,
         queued=isinstance(provider, QueuesJobs),
         held=found.rows.held(0),
@@ -128,6 +131,9 @@ def make_transfer_plan(request: TransferRequest, providers: Mapping[str, Provide
         accounts=(part,),
         limits=request.limits,
     )
+    if request.on_pair:
+        for old_id, new_id in comparison.pairs():
+            request.on_pair(old_id, new_id)
     return plan.summed()
 
 

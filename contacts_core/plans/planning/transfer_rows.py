@@ -23,6 +23,7 @@ from contacts_core.plans.comparing.consent import Admission, ConsentComparison, 
 from contacts_core.plans.comparing.model import Compared, ComparisonStatus
 from contacts_core.plans.payload import packed
 from contacts_core.plans.rows import PlanRows, key_of
+from contacts_core.provider import Provider, WritesConsent
 from contacts_core.storage.spool import Spool
 
 __all__ = ["TransferRows"]
@@ -47,22 +48,24 @@ class TransferRows:
     Attributes:
         rows: The people, the changes and who is left alone.
         stages: The operation of each stage, and the number of its changes.
-        written: How many contacts are created or updated.
+        written: How many contacts are created or updated, also by statements of consent.
         updated: How many of them exist.
     """
 
-    def __init__(self, comparison: Comparison, consent: ConsentComparison | None, *, writes_consent: bool) -> None:
+    def __init__(self, comparison: Comparison, consent: ConsentComparison | None, target: Provider) -> None:
         """Take what was found.
 
         Args:
             comparison: The contacts.
             consent: What people said; None if it is not copied.
-            writes_consent: Whether the vendor keeps it by itself; otherwise it stands on the contacts.
+            target: The provider of the target. If it keeps no consent by itself, that stands on the contacts.
         """
         self.rows = PlanRows()
         self.stages: list[tuple[str, int]] = []
         self.written = self.updated = 0
-        self._comparison, self._consent, self._writes_consent = comparison, consent, writes_consent
+        self._comparison, self._consent = comparison, consent
+        self._writes_consent = isinstance(target, WritesConsent)
+        self._consent_creates = isinstance(target, WritesConsent) and target.consent_creates_contacts
         self._people = _People(self.rows)
         self._never = bytearray(len(comparison) + 1)  # contacts that must not be written, by their number
         self._fields, self._lists = set[str](), set[str]()  # what is used by contacts that are written
@@ -139,7 +142,10 @@ class TransferRows:
         for _, several in groupby(missing, _identifier_and_grant):
             found = list(several)
             identifier = found[0].statement.identifier
-            person = self._people.owner(identifier) or self._people.add((identifier,), [identifier])
+            person = self._people.owner(identifier)
+            if person is None:
+                person = self._people.add((identifier,), [identifier])
+                self.written += self._consent_creates  # a contact that is only refused
             accept = dict.fromkeys(f"{loss.code.value}:{loss.field}" for each in found for loss in each.losses)
             yield consent_change([each.statement for each in found], [person], reason, [*accept])
 

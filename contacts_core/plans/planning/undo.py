@@ -222,11 +222,12 @@ def _take_back(
         found.leave(change, "it was changed since it was written, and stays as it is")
         return
     reason, about = "the run wrote it, and it is as it was written", (contact.id, contact.identifiers, ())
+    without_lists = packed(evolve(_plain(contact), lists=None))
     for list_id in restoring.lists:
-        found.take_back(Change(RemoveFromList.name, *about, reason, list_id=list_id))
+        found.take_back(Change(RemoveFromList.name, *about, reason, list_id=list_id, before=without_lists))
     if restoring.values or restoring.cleared:
         # Memberships are taken back before, so lists are not compared then.
-        known = packed(evolve(_plain(contact), lists=None if restoring.lists else contact.lists))
+        known = without_lists if restoring.lists else packed(_plain(contact))
         write = fields_written(restoring.values, restoring.cleared)
         found.take_back(Change(ChangeContact.name, *about, reason, write=write, before=known))
     if restoring.rest:
