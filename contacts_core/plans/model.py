@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from attrs import evolve, field, frozen
 
 from contacts_core.errors import InvalidInput, PlanRefused
-from contacts_core.models.losses import LossCount
+from contacts_core.models.losses import LossCode, LossCount
 from contacts_core.plans.change import Change, DataSubject, Held, Suggestion, Unasked
 from contacts_core.plans.change_operations import OPERATIONS
 from contacts_core.plans.kinds import KINDS, Kind, kind_of
@@ -381,12 +381,7 @@ def _disagreements_in(plan: Plan, part: AccountPlan) -> Iterator[str]:
     stages = kind.stages
     if not part.account_id:
         yield f"{part.account}: it does not name the workspace it is for"
-    if kind.reads_consent != (part.consent is not None) or kind.reads_consent != bool(part.source):
-        yield f"{part.account}: it does not tell whose consent is read before contacts are written"
-    if part.consent is not None:
-        if not part.consent.account_id:
-            yield f"{part.account}: it does not name the workspace that is copied from"
-        _ = part.consent.options
+    yield from _disagreements_about_consent(kind, part)
     total, planned, place = len(part.changes), 0, 0
     adds_up = True
     for number, step in enumerate(part.steps, 1):
@@ -413,6 +408,18 @@ def _disagreements_in(plan: Plan, part: AccountPlan) -> Iterator[str]:
                 yield f"{part.account}: what people granted is to be written, and nobody says that they did"
     if planned != total or not adds_up:
         yield f"{part.account}: its steps do not add up to its contacts"
+
+
+def _disagreements_about_consent(kind: Kind, part: AccountPlan) -> Iterator[str]:
+    if kind.reads_consent != (part.consent is not None) or kind.reads_consent != bool(part.source):
+        yield f"{part.account}: it does not tell whose consent is read before contacts are written"
+    if part.consent is not None:
+        if not part.consent.account_id:
+            yield f"{part.account}: it does not name the workspace that is copied from"
+        _ = part.consent.options
+        told = {loss.field for loss in part.losses if loss.code is LossCode.NO_CONSENT}
+        if not told.issuperset(part.consent.accepted):
+            yield f"{part.account}: it accepts that refusals get lost, and does not tell of which"
 
 
 def _people_of(plan: Plan, changes: Iterable[Change]) -> dict[int, DataSubject]:
