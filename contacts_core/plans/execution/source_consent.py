@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from attrs import evolve
 
 from contacts_core.errors import PlanRefused
-from contacts_core.models import Consent, ConsentState, Identifier
+from contacts_core.models import Consent, ConsentState, Contact, Identifier
 from contacts_core.plans.change import Change, DataSubject
 from contacts_core.plans.change_operations.account import WriteConsent
 from contacts_core.plans.comparing.consent import ConsentComparison
@@ -24,7 +24,7 @@ from contacts_core.plans.receipts.reasons import OurWords
 from contacts_core.plans.rows import elements, indexes_by_person
 from contacts_core.provider import Provider, WritesConsent, preview_consent
 
-__all__ = ["depends_on_source", "read_consent", "refused"]
+__all__ = ["depends_on_source", "read_consent", "refused", "refusing"]
 
 CHUNK_SIZE = 500  # changes looked at together
 NOT_GRANTED = "the source does not grant it any more"
@@ -73,12 +73,34 @@ def refused(view: AccountView, comparison: ConsentComparison, target: Provider) 
                 if _is_grant(change) and not all(map(comparison.is_granted, view.operation.statements(change))):
                     yield n, NOT_GRANTED
             continue
-        numbers = {number for change in chunk.values() for number in change.people}
-        people = {n + 1: each for n, each in elements(view.plan.people, (number - 1 for number in numbers)).items()}
-        promised = _promised(view.part, view.stage.first + view.stage.count, numbers, target)
+        people = _people(view, chunk.values())
+        promised = _promised(view.part, view.stage.first + view.stage.count, people, target)
         for n, change in chunk.items():
             if reason := _refusal(view, change, comparison, people, promised):
                 yield n, reason
+
+
+def refusing(view: AccountView, comparison: ConsentComparison) -> Iterator[int]:
+    """Yield the changes of a stage, by index, whose contacts have refused something that both accounts tell."""
+    for first in range(0, len(view.changes), CHUNK_SIZE):
+        chunk = dict(enumerate(view.changes[first : first + CHUNK_SIZE], first))
+        people = _people(view, chunk.values())
+        for n, change in chunk.items():
+            written = view.operation.written(change)
+            if written and comparison.refuses(_told(change, written, people)):
+                yield n
+
+
+def _people(view: AccountView, changes: Iterable[Change]) -> dict[int, DataSubject]:
+    numbers = {number for change in changes for number in change.people}
+    return {n + 1: each for n, each in elements(view.plan.people, (number - 1 for number in numbers)).items()}
+
+
+def _told(change: Change, written: Contact, people: Mapping[int, DataSubject]) -> Contact:
+    """Return the contact that a change writes, with every identifier by which somebody may have refused."""
+    known: list[Identifier] = [*written.identifiers, *change.identifiers]
+    known += [each for number in change.people for each in people[number].identifiers]
+    return evolve(written, id=change.source, identifiers=tuple(dict.fromkeys(known)))
 
 
 def _refusal(
@@ -91,9 +113,7 @@ def _refusal(
     written = view.operation.written(change)
     if written is None:
         return ""
-    known: list[Identifier] = [*written.identifiers, *change.identifiers]
-    known += [each for number in change.people for each in people[number].identifiers]
-    told = evolve(written, id=change.source, identifiers=tuple(dict.fromkeys(known)))
+    told = _told(change, written, people)
     follow = [each for number in change.people for each in promised.get(number, ())]
     return comparison.refusal(told, written, follow)
 

@@ -65,6 +65,8 @@ LONGEST_PAUSE_S = 30.0  # at most, between two verifying reads
 TIMEOUT_S = 900.0
 MOST_REASONS = 20  # noted of one stage
 NOT_BEGUN = "not begun, because an earlier stage was not verified"
+NOT_KEPT = "a refusal of this person is not in force there any more"
+NOT_READ_AGAIN = "what people refused could not be read again afterwards"
 NO_SOURCE = "what people refused at the source could not be read again, so no contact is written"
 LEFT_OUT = "left out, because an earlier stage was not verified for this person"
 
@@ -154,6 +156,7 @@ class _Work:
         found: list[Evidence] = []
         left_out: set[int] = set()
         stopped = ""
+        allowed: dict[int, Barred] = {}
         for n, stage in enumerate(work.stages):
             if stopped:
                 found.append(Evidence(stopped=stopped, unread=NOT_BEGUN))
@@ -163,11 +166,15 @@ class _Work:
                 stopped = barred.unread
                 found.append(Evidence(stopped=stopped, unread=NOT_BEGUN))
                 continue
+            allowed[n] = barred
             found.append(self._stage(work, n, stage, left_out, barred))
             stopped = self._gate(n, found[n], left_out)
         for n, stage in enumerate(work.stages[:-1]):  # a later stage may have undone it
             if found[n].unread != NOT_BEGUN:
                 found[n] = self._verified(n, stage, found[n])
+        for n, barred in allowed.items():
+            if barred.refusing:
+                found[n] = _with_lost_refusals(found[n], barred, _bar(self._at, n))
         return found
 
     def _gate(self, n: int, evidence: Evidence, left_out: set[int]) -> str:
@@ -255,6 +262,20 @@ class _Work:
                     reasons=reasons,
                 )
         return evidence
+
+
+def _with_lost_refusals(evidence: Evidence, before: Barred, after: Barred) -> Evidence:
+    """Return the evidence, with the contacts whose refusals were in force before they were written and are not now."""
+    if after.unread:
+        return evolve(evidence, unread=evidence.unread or NOT_READ_AGAIN)
+    refusing = IndexSet.unpacked(after.refusing)
+    lost = {n for n in IndexSet.unpacked(before.refusing) if n not in refusing} | after.reasons.keys()
+    lost -= before.reasons.keys()
+    return evolve(
+        evidence,
+        targets={*evidence.targets, *lost} if lost else evidence.targets,
+        reasons={**evidence.reasons, **dict.fromkeys(lost, NOT_KEPT)},
+    )
 
 
 P = ParamSpec("P")
@@ -421,7 +442,12 @@ def _bar(at: AccountRun, stage: int) -> Barred:
         source = here.runner(view.part.source)
         with here.watched(runner) as exchanges, here.watched(source, at.account) as read:
             comparison = source_consent.read_consent(view.part, source, runner)
-            barred = Barred(dict(source_consent.refused(view, comparison, runner.provider)))
+            barred = Barred(
+                dict(source_consent.refused(view, comparison, runner.provider)),
+                refusing=IndexSet(len(view.changes), source_consent.refusing(view, comparison)).packed
+                if view.operation.name == view.kind.changes_by.name
+                else "",
+            )
     except StorageError:
         raise
     except ContactsError as error:
