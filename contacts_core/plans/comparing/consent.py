@@ -608,6 +608,11 @@ class ConsentComparison:
             return gate
         return ConsentGate(Admission.NEVER, reason=f"its refusal cannot be kept: the target drops {place.facts.title}")
 
+    def refuses(self, contact: Contact) -> bool:
+        """Tell whether a contact has refused something that the target can hold, by what both accounts say."""
+        gate = self._gate(contact)
+        return bool(gate.waits_for or gate.follows)
+
     def refusal(self, contact: Contact, written: Contact, promised: Iterable[Consent]) -> str:
         """Tell why a contact must not be written now; empty if nothing that was read speaks against it.
 

@@ -14,7 +14,7 @@ from functools import partial
 from attrs import evolve
 
 from contacts_core.errors import PlanRefused
-from contacts_core.models import Consent, ConsentState, Identifier
+from contacts_core.models import Consent, ConsentState, Contact, Identifier
 from contacts_core.plans.change import Change, DataSubject
 from contacts_core.plans.change_operations.account import WriteConsent
 from contacts_core.plans.comparing.consent import ConsentComparison
@@ -27,7 +27,7 @@ from contacts_core.plans.receipts.reasons import OurWords
 from contacts_core.plans.rows import elements, indexes_by_person
 from contacts_core.provider import Provider, ReadsConsent, WritesConsent, preview_consent
 
-__all__ = ["check_source", "depends_on_source", "read_consent", "refused", "refused_since"]
+__all__ = ["check_source", "depends_on_source", "read_consent", "refused", "refused_since", "refusing"]
 
 CHUNK_SIZE = 500  # changes looked at together
 REFUSED_SINCE = "the source has a refusal of this person that is not in force here: copy again"
@@ -119,12 +119,34 @@ def _refusals(
         chunk: Some changes of the stage, by index.
         promised: Returns the statements that are still to be written, by the numbers of people.
     """
-    numbers = {number for change in chunk.values() for number in change.people}
-    people = {n + 1: each for n, each in elements(view.plan.people, (number - 1 for number in numbers)).items()}
-    follow = promised(numbers)
+    people = _people(view, chunk.values())
+    follow = promised(people)
     for n, change in chunk.items():
         if reason := _refusal(view, change, comparison, people, follow):
             yield n, reason
+
+
+def refusing(view: AccountView, comparison: ConsentComparison) -> Iterator[int]:
+    """Yield the changes of a stage, by index, whose contacts have refused something that both accounts tell."""
+    for first in range(0, len(view.changes), CHUNK_SIZE):
+        chunk = dict(enumerate(view.changes[first : first + CHUNK_SIZE], first))
+        people = _people(view, chunk.values())
+        for n, change in chunk.items():
+            written = view.operation.written(change)
+            if written and comparison.refuses(_told(change, written, people)):
+                yield n
+
+
+def _people(view: AccountView, changes: Iterable[Change]) -> dict[int, DataSubject]:
+    numbers = {number for change in changes for number in change.people}
+    return {n + 1: each for n, each in elements(view.plan.people, (number - 1 for number in numbers)).items()}
+
+
+def _told(change: Change, written: Contact, people: Mapping[int, DataSubject]) -> Contact:
+    """Return the contact that a change writes, with every identifier by which somebody may have refused."""
+    known: list[Identifier] = [*written.identifiers, *change.identifiers]
+    known += [each for number in change.people for each in people[number].identifiers]
+    return evolve(written, id=change.source, identifiers=tuple(dict.fromkeys(known)))
 
 
 def _refusal(
@@ -137,9 +159,7 @@ def _refusal(
     written = view.operation.written(change)
     if written is None:
         return ""
-    known: list[Identifier] = [*written.identifiers, *change.identifiers]
-    known += [each for number in change.people for each in people[number].identifiers]
-    told = evolve(written, id=change.source, identifiers=tuple(dict.fromkeys(known)))
+    told = _told(change, written, people)
     follow = [each for number in change.people for each in promised.get(number, ())]
     return comparison.refusal(told, written, follow)
 

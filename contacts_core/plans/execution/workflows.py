@@ -66,6 +66,7 @@ LONGEST_PAUSE_S = 30.0  # at most, between two verifying reads
 TIMEOUT_S = 900.0
 MOST_REASONS = 20  # noted of one stage
 NOT_BEGUN = "not begun, because an earlier stage was not verified"
+NOT_KEPT = "a refusal of this person is not in force there any more"
 NO_SOURCE = "what people refused at the source could not be read again, so no contact is written"
 NO_REVIEW = "what people refused at the source could not be read again at the end"
 LEFT_OUT = "left out, because an earlier stage was not verified for this person"
@@ -156,6 +157,7 @@ class _Work:
         found: list[Evidence] = []
         left_out: set[int] = set()
         stopped = ""
+        allowed: dict[int, Barred] = {}
         for n, stage in enumerate(work.stages):
             if stopped:
                 found.append(Evidence(stopped=stopped, unread=NOT_BEGUN))
@@ -165,6 +167,7 @@ class _Work:
                 stopped = barred.unread
                 found.append(Evidence(stopped=stopped, unread=NOT_BEGUN))
                 continue
+            allowed[n] = barred
             found.append(self._stage(work, n, stage, left_out, barred))
             stopped = self._gate(n, found[n], left_out)
         for n, stage in enumerate(work.stages[:-1]):  # a later stage may have undone it
@@ -173,15 +176,18 @@ class _Work:
         for n, stage in enumerate(work.stages):
             writes_contacts = stage.depends_on_source and not operation_of(stage.operation).of_account
             if writes_contacts and found[n].unread != NOT_BEGUN:
-                found[n] = self._reviewed(n, stage, found[n])
+                found[n] = self._reviewed(n, stage, found[n], allowed[n])
         return found
 
-    def _reviewed(self, n: int, stage: StageWork, evidence: Evidence) -> Evidence:
-        """Read the consent of the source a last time: whoever refused there since must not count as copied."""
+    def _reviewed(self, n: int, stage: StageWork, evidence: Evidence, before: Barred) -> Evidence:
+        """Read the consent of both accounts a last time: who refused must not count as copied unless it is in force."""
         review = _review(self._at, n)
         if review.unread:
             return evolve(evidence, unread=review.unread)
-        since = {index: reason for index, reason in review.reasons.items() if index not in evidence.failed}
+        refusing = IndexSet.unpacked(review.refusing)
+        lost = (n for n in IndexSet.unpacked(before.refusing) if n not in refusing and n not in before.reasons)
+        found = {**dict.fromkeys(lost, NOT_KEPT), **review.reasons}
+        since = {index: reason for index, reason in found.items() if index not in evidence.failed}
         if not since:
             return evidence
         return evolve(
@@ -452,6 +458,9 @@ def _read_source(at: AccountRun, stage: int, trouble: str, refused: Callable[...
         with here.watched(runner) as exchanges, here.watched(source, at.account) as read:
             comparison = source_consent.read_consent(view.part, source, runner)
             barred = Barred(dict(refused(view, comparison, runner.provider)))
+            if not view.operation.of_account:
+                refusing = IndexSet(len(view.changes), source_consent.refusing(view, comparison))
+                barred = evolve(barred, refusing=refusing.packed)
     except StorageError:
         raise
     except ContactsError as error:
