@@ -19,6 +19,7 @@ STAGES = {
     "create_list": "create lists",
     "ensure_consent_scopes": "create scopes of consent",
     "write_consent": "write consent, and read it back",
+    "confirm_consent": "look that refusals of the target stay in force",
     "upsert_contacts": "write contacts",
     "change_contact": "change fields",
     "add_to_list": "put on lists",

@@ -24,6 +24,7 @@ from contacts_core.provider import (
 
 __all__ = ["Row", "cell", "markdown", "rows"]
 
+NOT_IDEMPOTENT = "not idempotent"
 YES, EMULATED, SCAN, ONE_BY_ONE, NO = "yes", "emulated", "by scan", "one by one", "\N{EN DASH}"
 OTHERS_SCANNED, SOME_KINDS = "yes, some kinds by scan", "some kinds"
 # Ways to have a capability that read every contact.
@@ -59,10 +60,15 @@ def rows(providers: Mapping[str, type[Provider]] | None = None) -> list[Row]:
             capability.__name__,
             _title(capability),
             _methods(capability),
-            {name: cell(provider, capability) for name, provider in shown.items()},
+            {name: _whole_cell(provider, capability) for name, provider in shown.items()},
         )
         for capability in CAPABILITIES
     ]
+
+
+def _whole_cell(provider: type[Provider], capability: type[Provider]) -> str:
+    shown = cell(provider, capability)
+    return f"{shown}, {NOT_IDEMPOTENT}" if capability in provider.non_idempotent else shown
 
 
 def cell(provider: type[Provider], capability: type[Provider]) -> str:

@@ -13,11 +13,14 @@ from attrs import frozen
 
 from contacts_core.models import Consent, ConsentReason, ConsentState, Identifier, merge_consent
 from contacts_core.models.consent import without_blocks
-from contacts_core.provider import DeletesContacts, Provider, WritesConsent, preview_consent
+from contacts_core.operations.consent import find_consent
+from contacts_core.provider import DeletesContacts, FindsConsent, Flow, Provider, WritesConsent, preview_consent
 
-__all__ = ["KeptSuppressions", "outlasts_deletion", "suppressions_to_keep"]
+__all__ = ["REFUSED", "KeptSuppressions", "outlasts_deletion", "refusals_deleted", "suppressions_to_keep"]
 
 REASONS = (ConsentReason.MANUAL, ConsentReason.UNSUBSCRIBE)
+REFUSED = "it carries a refusal, which would be deleted with it"
+UNTOLD = "whether it carries a refusal, which would be deleted with it, could not be looked up"
 
 
 @frozen
@@ -38,6 +41,31 @@ class KeptSuppressions:
 def outlasts_deletion(provider: Provider) -> bool:
     """Return whether the statements about a contact's identifiers stay when the contact is deleted."""
     return not (isinstance(provider, DeletesContacts) and provider.deletes_consent)
+
+
+def refusals_deleted(provider: Provider, contacts: Mapping[str, Sequence[Identifier]]) -> Flow[dict[str, str]]:
+    """Look up with which contacts a refusal would be deleted, so that nobody could tell any more who refused.
+
+    Args:
+        provider: The account's provider.
+        contacts: The identifiers of contacts, by id.
+
+    Returns:
+        The reasons to keep contacts, by id.
+    """
+    if not contacts or outlasts_deletion(provider):
+        return {}
+    if not isinstance(provider, FindsConsent):
+        return dict.fromkeys(contacts, UNTOLD)
+    found = yield from find_consent(provider, [each for several in contacts.values() for each in several])
+    kept: dict[str, str] = {}
+    for id, identifiers in contacts.items():
+        asked = [each for each in identifiers if each.kind in provider.consent_find_kinds]
+        if any(each.state is not ConsentState.GRANTED for about in asked for each in found.get(about, ())):
+            kept[id] = REFUSED
+        elif not asked or any(each not in found or each in found.mismatched for each in asked):
+            kept[id] = UNTOLD
+    return kept
 
 
 def suppressions_to_keep(

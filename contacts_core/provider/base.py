@@ -134,6 +134,9 @@ class Provider:
         costs: Requests for one batch of a capability, by rate limit. Default: one request under the general limit.
         read_modify_write: Capabilities that this provider emulates: it reads, changes and writes back, and another
             writer's change in between is lost. Default: none.
+        non_idempotent: Capabilities that create something which the vendor does not recognise when it is asked again,
+            because it has no key that must be unique: a call that is repeated while the first one is still under way
+            may create a second one. Plans say so beforehand. Default: none.
         secret_patterns: Regular expressions of what this vendor's keys look like, in upper or lower case. Text that
             matches is redacted from errors of every account, besides the values of the account's own secrets.
         id_pattern: Regular expression of the vendor's ids, where they have more characters than letters, digits and
@@ -152,6 +155,7 @@ class Provider:
     rate_limits: ClassVar[Mapping[str, RateLimit]] = {}
     costs: ClassVar[Mapping[type[Provider], Mapping[str, int]]] = {}
     read_modify_write: ClassVar[tuple[type[Provider], ...]] = ()
+    non_idempotent: ClassVar[tuple[type[Provider], ...]] = ()
     secret_patterns: ClassVar[tuple[str, ...]] = ()
     id_pattern: ClassVar[str] = SAFE_ID
     longest_id: ClassVar[int] = LONGEST_ID

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 import pytest
 
 from contacts_core.provider import CreatesLists, Exports, Provider, UpsertsContacts, capabilities
-from contacts_core.testing.cases.changes import ChangeCases
 from contacts_core.testing.cases.consent import ConsentCases
 from contacts_core.testing.cases.faults import FaultCases
 from contacts_core.testing.cases.preview import PreviewCases
 from contacts_core.testing.cases.read import ReadCases
+from contacts_core.testing.cases.repetition import RepetitionCases
 from contacts_core.testing.cases.shared import Case, Cases
 from contacts_core.testing.cases.write import WriteCases
 from contacts_core.testing.harness import Backend, Harness, Mode, open_harness
@@ -40,7 +40,7 @@ NEEDED_WITH_EMULATOR = (
 )
 
 
-class ProviderContract(ReadCases, WriteCases, PreviewCases, ChangeCases, ConsentCases, FaultCases):
+class ProviderContract(ReadCases, WriteCases, PreviewCases, RepetitionCases, ConsentCases, FaultCases):
     """Subclass it in a test module; pytest does the rest.
 
     Cases are chosen by the capabilities that ``provider`` declares, never by its name. Each runs with `Contacts` and

@@ -37,6 +37,7 @@ OF_ALL = {
     "converter",
     "costs",
     "name",
+    "non_idempotent",
     "id_pattern",
     "longest_id",
     "rate_limits",

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from attrs import evolve, frozen
 
 from contacts_bird import Bird
-from contacts_core.errors import ContactsError
+from contacts_core.errors import ContactsError, NotFound
 from contacts_core.models import (
     CHANGEABLE_FIELDS,
     Address,
@@ -38,6 +38,8 @@ from contacts_core.provider import (
     AddsToLists,
     ChangesContacts,
     CreatesConsentScopes,
+    CreatesCustomFields,
+    CreatesLists,
     DeletesAllContacts,
     DeletesContacts,
     DeletesLists,
@@ -398,6 +400,78 @@ class NewFieldsHaveAValue(MemoryProvider):
 class CreatesFieldsTwice(UserApi):
     def create_custom_field(self, name: str, type: FieldType) -> Flow[FieldDefinition]:
         return (yield from with_requests(super().create_custom_field(name, type), idempotent=True))
+
+
+# -- repetitions
+
+
+class SaysContactsHaveAKey(UserApi):
+    non_idempotent = (CreatesLists, CreatesCustomFields)
+
+
+class SaysListsHaveAKey(Bird):
+    non_idempotent = ()
+
+
+class SaysFieldsHaveAKey(UserApi):
+    non_idempotent = (UpsertsContacts, CreatesLists)
+
+
+class SaysContactsHaveNoKey(SendGrid):
+    non_idempotent = (CreatesLists, UpsertsContacts)
+
+
+class SaysFieldsHaveNoKey(SendGrid):
+    non_idempotent = (CreatesLists, CreatesCustomFields)
+
+
+class SaysScopesHaveNoKey(SendGrid):
+    non_idempotent = (CreatesLists, CreatesConsentScopes)
+
+
+class _RepeatsDifferently(UserApi):
+    def there(self, contact_id: str) -> Flow[Contact]:
+        (contact,) = yield from self.get_contacts([contact_id])
+        return contact
+
+
+class JoiningAgainLeaves(_RepeatsDifferently):
+    def add_to_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
+        contact = yield from self.there(str(members[0]))
+        if list_id in (contact.lists or ()):
+            return (yield from self.remove_from_list(list_id, members))
+        return (yield from super().add_to_list(list_id, members))
+
+
+class LeavingAgainJoins(_RepeatsDifferently):
+    def remove_from_list(self, list_id: str, members: Sequence[str | Identifier]) -> Flow[Outcome]:
+        contact = yield from self.there(str(members[0]))
+        if list_id not in (contact.lists or ()):
+            return (yield from self.add_to_list(list_id, members))
+        return (yield from super().remove_from_list(list_id, members))
+
+
+class RemovingAgainTakesAnother(_RepeatsDifferently):
+    def remove_identifier(self, contact_id: str, identifier: Identifier) -> Flow[Outcome]:
+        contact = yield from self.there(contact_id)
+        other = next((each for each in contact.identifiers if identifier not in contact.identifiers), identifier)
+        return (yield from super().remove_identifier(contact_id, other))
+
+
+class DeletingAgainTakesAnother(_RepeatsDifferently):
+    def delete_contacts(self, ids: Sequence[str]) -> Flow[Outcome]:
+        try:
+            return (yield from super().delete_contacts(ids))
+        except NotFound:
+            page = yield from self.contacts_page(None, None)
+            return (yield from super().delete_contacts([page.items[0].id]))
+
+
+class ChangingAgainAddsToTheTitle(_RepeatsDifferently):
+    def change_contact(self, contact_id: str, set: Mapping[str, CustomValue], clear: Collection[str]) -> Flow[Outcome]:
+        contact = yield from self.there(contact_id)
+        again = all(field_value(contact, name) == value for name, value in set.items())
+        return (yield from super().change_contact(contact_id, {**set, "last_name": "Again"} if again else set, clear))
 
 
 # -- look-ups

@@ -57,6 +57,15 @@ OVER: dict[type[Provider], str] = {
     planted.HidesNewFields: "a_field_that_is_there_is_not_created_again",
     planted.NewFieldsHaveAValue: "creating_a_field_changes_no_contact",
     planted.CreatesFieldsTwice: "faults_strike_the_creation_of_a_field",
+    # repetitions
+    planted.SaysContactsHaveAKey: "a_contact_is_created_once_however_often_it_is_written",
+    planted.SaysListsHaveAKey: "a_list_is_created_once_however_often_it_is_asked_for",
+    planted.SaysFieldsHaveAKey: "a_field_is_created_once_however_often_it_is_asked_for",
+    planted.JoiningAgainLeaves: "a_repeated_addition_to_a_list_changes_nothing_more",
+    planted.LeavingAgainJoins: "a_repeated_removal_from_a_list_changes_nothing_more",
+    planted.RemovingAgainTakesAnother: "a_repeated_removal_of_an_identifier_changes_nothing_more",
+    planted.DeletingAgainTakesAnother: "a_repeated_deletion_changes_nothing_more",
+    planted.ChangingAgainAddsToTheTitle: "a_repeated_change_of_fields_changes_nothing_more",
     # look-ups
     planted.FindsEndsOfAddresses: "find_takes_an_identifier_as_a_whole",
     planted.FindsAddressesInAddresses: "find_takes_an_identifier_as_a_whole",
@@ -120,6 +129,9 @@ OVER: dict[type[Provider], str] = {
 
 UNDER: dict[type[Provider], str] = {
     planted.HasASearchItDoesNotDeclare: "methods_belong_to_declared_capabilities",
+    planted.SaysContactsHaveNoKey: "a_contact_is_created_once_however_often_it_is_written",
+    planted.SaysFieldsHaveNoKey: "a_field_is_created_once_however_often_it_is_asked_for",
+    planted.SaysScopesHaveNoKey: "a_scope_is_created_once_however_often_it_is_asked_for",
     planted.HasPagesItDoesNotDeclare: "methods_belong_to_declared_capabilities",
     planted.CallsTheDeletedAbsent: "a_deletion_takes_one_contact_and_nothing_else",
     planted.CallsAPartFailed: "deletions_are_told_contact_by_contact",

@@ -9,7 +9,8 @@ def providers(as_json: Json = False) -> None:
     """Show the providers and what each of them can do.
 
     "emulated": the contact is read, changed and written back. "by scan": every contact is read. "one by one": there is
-    one request for each contact.
+    one request for each contact. "not idempotent": the vendor has no unique key for it, so a creation that is repeated
+    after a crash may make a second one.
 
         contacts providers
     """

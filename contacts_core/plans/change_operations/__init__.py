@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from contacts_core.plans.change_operations.account import (
+    ConfirmConsent,
     CreateCustomField,
     CreateList,
     EnsureConsentScopes,
@@ -44,6 +45,7 @@ OPERATIONS: Mapping[str, ChangeOperation] = {
         CreateList(),
         EnsureConsentScopes(),
         WriteConsent(),
+        ConfirmConsent(),
         UpsertContacts(),
         ChangeContact(),
         AddToList(),

@@ -6,9 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from attrs import evolve
+
 from contacts_core import operations
 from contacts_core.errors import InvalidInput, PlanRefused, Rejected, UnsupportedOperation
-from contacts_core.models import Consent, FieldDefinition, FieldType, Outcome
+from contacts_core.models import Consent, Contact, FieldDefinition, FieldType, Outcome
 from contacts_core.models.consent import is_in_force
 from contacts_core.plans.change import Change
 from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, ReadBack
@@ -28,10 +30,12 @@ from contacts_core.provider import (
 from contacts_core.provider.outcomes import combined, done, failed
 
 __all__ = [
+    "ConfirmConsent",
     "CreateCustomField",
     "CreateList",
     "EnsureConsentScopes",
     "WriteConsent",
+    "confirmation",
     "consent_change",
     "field_change",
     "list_change",
@@ -73,6 +77,18 @@ def consent_change(
     """
     write = {STATEMENTS: [packed(each) for each in statements], **({ACCEPTED: list(accept)} if accept else {})}
     return Change(WriteConsent.name, "", (statements[0].identifier,), tuple(people), reason, write=write)
+
+
+def confirmation(statements: Sequence[Consent], people: Sequence[int], reason: str) -> Change:
+    """Return the change that writes nothing, and looks whether what the vendor has about an identifier stands.
+
+    Args:
+        statements: They, as they were read; all are about the same identifier.
+        people: Numbers of the people whose identifier it is.
+        reason: Why they must stand.
+    """
+    write = {STATEMENTS: [packed(evolve(each, evidence="")) for each in statements]}
+    return Change(ConfirmConsent.name, "", (statements[0].identifier,), tuple(people), reason, write=write)
 
 
 class _OfAccount(ChangeOperation, ABC):
@@ -216,6 +232,11 @@ class WriteConsent(_OfAccount):
         """Return the identifier that the statements are about."""
         return [change.identifiers[0].value]
 
+    def may_create(self, change: Change, provider: Provider) -> Contact | None:
+        """Return the contact that a vendor which keeps consent on contacts makes of an identifier without one."""
+        creates = operations.require(provider, WritesConsent).consent_creates_contacts
+        return Contact(identifiers=change.identifiers) if creates else None
+
     def send(self, batch: Sequence[Change], provider: Provider, attempt: Attempt) -> Flow[Outcome]:
         """Write the statements, those that accept the same losses together."""
         groups: dict[tuple[str, ...], list[Consent]] = {}
@@ -258,15 +279,36 @@ class WriteConsent(_OfAccount):
                 n: "the vendor does not show it"
                 for n, change in changes.items()
                 if change.identifiers[0] not in unread
-                and not all(_stands(able, each, found[change.identifiers[0]]) for each in self.statements(change))
+                and not all(self._stands(able, each, found[change.identifiers[0]]) for each in self.statements(change))
             },
             {n: unread[c.identifiers[0]] for n, c in changes.items() if c.identifiers[0] in unread},
         )
 
+    def _stands(self, provider: WritesConsent, statement: Consent, found: Sequence[Consent]) -> bool:
+        """Return whether a statement is in force: it, or one that counts as much, is the one that counts."""
+        promised = preview_consent(provider, statement).shown
+        return promised is not None and is_in_force(promised, found, dates=False)
 
-def _stands(provider: WritesConsent, statement: Consent, found: Sequence[Consent]) -> bool:
-    """Return whether a statement is in force: it, or one that counts as much, is the one that counts."""
-    promised = preview_consent(provider, statement).shown
-    if promised is None:
-        return False
-    return is_in_force(promised, found, dates=False)
+
+class ConfirmConsent(WriteConsent):
+    """Look whether statements that the vendor has are in force, and that they still are after contacts were written."""
+
+    name = "confirm_consent"
+    unmade = "not among the statements of consent any more"
+
+    def may_create(self, change: Change, provider: Provider) -> Contact | None:
+        """Return None: nothing is written."""
+        return None
+
+    def send(self, batch: Sequence[Change], provider: Provider, attempt: Attempt) -> Flow[Outcome]:
+        """Send nothing."""
+        yield from ()
+        return done(*(item for change in batch for item in self.items(change)))
+
+    def requests(self, batch: Sequence[Change], provider: Provider) -> int:
+        """Return 0."""
+        return 0
+
+    def _stands(self, provider: WritesConsent, statement: Consent, found: Sequence[Consent]) -> bool:
+        """Return whether a statement is in force as it was read."""
+        return is_in_force(statement, found, dates=False)

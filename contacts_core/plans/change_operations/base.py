@@ -126,6 +126,10 @@ class ChangeOperation(ABC):
         """Return the contact that a change creates or updates; None if it creates none."""
         return None
 
+    def may_create(self, change: Change, provider: Provider) -> Contact | None:
+        """Return the contact that nobody must be brought back as, if that was erased; None if there is none."""
+        return self.written(change)
+
     def standing(self, change: Change, contacts: Mapping[str, Contact]) -> Standing:
         """Return whether a change can be made.
 

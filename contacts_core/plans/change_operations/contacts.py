@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import evolve
 
 from contacts_core import operations
-from contacts_core.models import Contact, CustomValue, Identifier, Outcome
+from contacts_core.models import Contact, CustomValue, Failure, Identifier, Outcome
 from contacts_core.models.field_changes import field_value
 from contacts_core.models.losses import differences
+from contacts_core.operations.keeping import refusals_deleted
 from contacts_core.plans.change import Change
 from contacts_core.plans.change_operations.base import Attempt, ChangeOperation, Standing
 from contacts_core.plans.payload import packed_values, unpacked, unpacked_values
+from contacts_core.plans.receipts.reasons import OurWords
 from contacts_core.provider import ChangesContacts, DeletesContacts, Flow, Provider, RemovesIdentifiers, flows
 
 __all__ = ["ChangeContact", "DeleteContacts", "RemoveIdentifier", "fields_written"]
@@ -45,10 +48,15 @@ class DeleteContacts(ChangeOperation):
 
     def send(self, batch: Sequence[Change], provider: Provider, attempt: Attempt) -> Flow[Outcome]:
         """Delete them."""
-        return attempt(
-            lambda change: change.contact,
-            lambda same: operations.delete_contacts(provider, [change.contact for change in same]),
-        )
+        return attempt(lambda change: change.contact, partial(self._delete, provider))
+
+    def _delete(self, provider: Provider, same: Sequence[Change]) -> Flow[Outcome]:
+        """Delete contacts; those of them whose values matter are kept if a refusal would be deleted with them."""
+        kept = yield from refusals_deleted(provider, {each.contact: each.identifiers for each in same if each.before})
+        ids = [change.contact for change in same if change.contact not in kept]
+        unsent = tuple(Failure(id, OurWords(f"{reason}, and it is left alone")) for id, reason in kept.items())
+        done = (yield from operations.delete_contacts(provider, ids)) if ids else Outcome()
+        return Outcome.merge(self.name, provider.name, [done, Outcome(requested=len(unsent), failed=unsent)])
 
     def standing(self, change: Change, contacts: Mapping[str, Contact]) -> Standing:
         """Return whether it can be deleted. If its values matter, it has got no others since the plan was made."""

@@ -33,7 +33,7 @@ from contacts_core.models import (
     merge_consent,
 )
 from contacts_core.models.consent import is_in_force, strictest_consent, without_blocks
-from contacts_core.plans.comparing.consent_marks import ConsentPlace
+from contacts_core.plans.comparing.consent_marks import ConsentPlace, consent_place
 from contacts_core.plans.planning.accounts import PlanGenerator
 from contacts_core.plans.rows import from_row, key_of, to_row
 from contacts_core.provider import (
@@ -252,7 +252,7 @@ def consent_gate(
             return ConsentGate(Admission.NEVER, reason=f"its refusal cannot be kept ({detail})")
     if not waits_for:
         return ConsentGate(Admission.NOW)
-    if _place(target, options.place):
+    if consent_place(target, options.place):
         return ConsentGate(Admission.WITH_MARK, tuple(waits_for))
     if not (isinstance(target, WritesConsent) and target.consent_creates_contacts):
         return ConsentGate(Admission.AFTER_CONSENT, tuple(waits_for))
@@ -270,11 +270,6 @@ def target_facts(target: Provider, place: ConsentPlace | None) -> ConsentFacts:
     if isinstance(target, WritesConsent):
         return ConsentFacts.of(target)
     return place.facts if place else ConsentFacts(target.title or target.name, (), {})
-
-
-def _place(provider: Provider, place: ConsentPlace | None) -> ConsentPlace | None:
-    """Return where an account keeps consent on its contacts; None if its vendor keeps consent."""
-    return None if isinstance(provider, ReadsConsent | FindsConsent | WritesConsent) else place
 
 
 def _told_about(contact: Contact) -> list[Identifier]:
@@ -343,6 +338,7 @@ class ConsentComparison:
         self._spool = Spool(SCHEMA)
         self._facts = ConsentFacts(target, (), {})
         self._providers: Mapping[Side, Provider] = {}
+        self._target_tells = False
         self.missing_scopes: tuple[str, ...] = ()
         """Scopes that have to be created in the target first, if the options say so."""
         self.source_tells_consent = False
@@ -368,14 +364,14 @@ class ConsentComparison:
         source, target = (providers[self._names[side]] for side in Side)
         self._providers = {Side.SOURCE: source, Side.TARGET: target}
         place = self._options.place
-        if place and not (_place(source, place) or _place(target, place)):
+        if place and not (consent_place(source, place) or consent_place(target, place)):
             raise InvalidInput(
                 "both vendors keep consent, so it needs no field and no tag", hint="leave out where to keep it"
             )
         for side, provider in self._providers.items():
             if isinstance(provider, FindsConsent) and not isinstance(provider, ReadsConsent) and side is Side.SOURCE:
                 raise PlanRefused(f"{self._names[side]} does not list its consent, so it cannot be copied")
-        self.source_tells_consent = isinstance(source, ReadsConsent) or bool(_place(source, place))
+        self.source_tells_consent = isinstance(source, ReadsConsent) or bool(consent_place(source, place))
         yield {self._names[side]: self._read(side) for side in Side}
         yield from self._know_scopes(target)
         for identifiers in self._chunks():
@@ -392,7 +388,7 @@ class ConsentComparison:
         provider = self._providers[side]
         if isinstance(provider, ReadsConsent):
             yield from flows.drain(operations.consent(provider), lambda found: self._take(side, found))
-        elif (place := _place(provider, self._options.place)) and isinstance(provider, Exports):
+        elif (place := consent_place(provider, self._options.place)) and isinstance(provider, Exports):
 
             def take(contacts: Sequence[Contact]) -> None:
                 self._take(side, [said for contact in contacts for said in place.statements(contact)])
@@ -401,6 +397,7 @@ class ConsentComparison:
 
     def _take(self, side: Side, statements: Iterable[Consent]) -> None:
         rows = [(side, key_of(each.identifier), each.scope, to_row(each)) for each in statements]
+        self._target_tells |= side is Side.TARGET and bool(rows)
         self._spool.write("INSERT INTO statements (side, key, scope, row) VALUES (?, ?, ?, ?)", rows)
 
     def _know_scopes(self, target: Provider) -> PlanGenerator[None]:
@@ -522,6 +519,18 @@ class ConsentComparison:
         counted = [ConsentLoss(*key, number, samples) for key, (number, samples) in found.items()]
         return tuple(sorted(counted, key=lambda each: (-each.count, each.field, each.code.value)))
 
+    def standing_refusals(self, identifiers: Iterable[Identifier]) -> Iterator[tuple[Consent, ...]]:
+        """Yield what the target has of refusals about each of these identifiers; writing a contact must not end them.
+
+        A block is none: it ends by itself.
+        """
+        if not self._target_tells:
+            return
+        for _, sides in self._statements(identifiers):
+            counting = merge_consent(without_blocks(sides[Side.TARGET]))
+            if refused := tuple(each for each in counting if each.state is not ConsentState.GRANTED):
+                yield refused
+
     def statements_about(self, contact: Contact) -> dict[Identifier, tuple[Consent, ...]]:
         """Return what both accounts say about the identifiers of a contact, as far as it was read."""
         names = {key_of(each): each for each in _told_about(contact)}
@@ -546,7 +555,7 @@ class ConsentComparison:
 
     def marked_gate(self, gate: ConsentGate, written: Contact) -> ConsentGate:
         """Return the gate of a contact, given what is written of it: a mark may be among what the target drops."""
-        place = _place(self._providers[Side.TARGET], self._options.place)
+        place = consent_place(self._providers[Side.TARGET], self._options.place)
         if place is None or not self.unmarked(gate, written):
             return gate
         return ConsentGate(Admission.NEVER, reason=f"its refusal cannot be kept: the target drops {place.facts.title}")
@@ -565,7 +574,7 @@ class ConsentComparison:
         if gate.admission is Admission.NEVER:
             return gate.reason
         there = [each for _, sides in self._statements(_told_about(contact)) for each in sides[Side.TARGET]]
-        if place := _place(self._providers[Side.TARGET], self._options.place):
+        if place := consent_place(self._providers[Side.TARGET], self._options.place):
             there += place.statements(written)
         if gate.missing(there):
             return NOT_IN_FORCE
@@ -585,7 +594,7 @@ class ConsentComparison:
         Raises:
             InvalidInput: The field holds something else.
         """
-        place = _place(self._providers[Side.TARGET], self._options.place)
+        place = consent_place(self._providers[Side.TARGET], self._options.place)
         if place is None:
             return contact
         said = self.statements_about(contact)
@@ -601,7 +610,7 @@ class ConsentComparison:
         Raises:
             InvalidInput: The field holds something else.
         """
-        place = _place(self._providers[Side.TARGET], self._options.place)
+        place = consent_place(self._providers[Side.TARGET], self._options.place)
         return gate.missing(place.statements(shown) if place and shown else ())
 
 

@@ -30,9 +30,9 @@ from contacts_core.models import (
 )
 from contacts_core.models.consent import strictest_consent
 from contacts_core.models.identifiers import mask
-from contacts_core.provider import ConsentFacts
+from contacts_core.provider import ConsentFacts, FindsConsent, Provider, ReadsConsent, WritesConsent
 
-__all__ = ["ConsentPlace", "PlaceKind"]
+__all__ = ["ConsentPlace", "PlaceKind", "consent_place"]
 
 E = TypeVar("E", bound=Enum)
 
@@ -124,6 +124,18 @@ class ConsentPlace:
             if identifier.kind in CHANNEL_KINDS[entry["channel"]]
         )
 
+    @property
+    def field(self) -> str:
+        """The name that losses have for where it is kept."""
+        return f"custom.{self.name}" if self.kind is PlaceKind.FIELD else "tags"
+
+    def refuses(self, contact: Contact) -> bool:
+        """Return whether a contact carries a refusal; also if the field holds something else, which may be one."""
+        try:
+            return any(each.state is not ConsentState.GRANTED for each in self.statements(contact))
+        except InvalidInput:
+            return True
+
     def marked(self, contact: Contact, statements: Iterable[Consent]) -> Contact:
         """Return the contact with statements about its identifiers, besides those that it carries.
 
@@ -184,6 +196,11 @@ class ConsentPlace:
             f"the custom field {self.name} of {who} holds something else than consent",
             hint="name another field, or correct the value",
         )
+
+
+def consent_place(provider: Provider, place: ConsentPlace | None) -> ConsentPlace | None:
+    """Return where an account keeps consent on its contacts; None if its vendor keeps consent."""
+    return None if isinstance(provider, ReadsConsent | FindsConsent | WritesConsent) else place
 
 
 def _entry(statement: Consent) -> str:

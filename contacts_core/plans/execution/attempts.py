@@ -50,7 +50,7 @@ def act(
         provider: The account's provider.
         guard: Says who must not be written, because they were erased.
     """
-    changes, blocked = yield from _guarded(operation, changes, guard)
+    changes, blocked = yield from _guarded(operation, changes, provider, guard)
     read: Read = partial(_read, provider)
     if not operation.of_account and _scans(provider, changes):  # once for all of them
         contacts = yield from _read(provider, changes)
@@ -63,10 +63,10 @@ def act(
 
 
 def _guarded(
-    operation: ChangeOperation, changes: Sequence[Change], guard: WriteGuard | None
+    operation: ChangeOperation, changes: Sequence[Change], provider: Provider, guard: WriteGuard | None
 ) -> Flow[tuple[Sequence[Change], Outcome]]:
     """Return the changes that may be made, and the outcome of the others."""
-    written = [operation.written(change) for change in changes] if guard else []
+    written = [operation.may_create(change, provider) for change in changes] if guard else []
     contacts = [contact for contact in written if contact]
     if guard is None or not contacts:
         return changes, Outcome()

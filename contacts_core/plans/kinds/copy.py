@@ -21,6 +21,7 @@ class Copy(Kind):
         "create_list",
         "ensure_consent_scopes",
         "write_consent",
+        "confirm_consent",
         "upsert_contacts",
         "write_consent",
     )

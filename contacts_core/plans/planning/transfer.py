@@ -17,7 +17,13 @@ from contacts_core.models import ConsentState, Contact, Identifier, LossCode
 from contacts_core.models.losses import LossCount
 from contacts_core.operations.losses import AcceptedLosses, LossRow, unaccepted
 from contacts_core.plans.change import Change, DataSubject, Held
-from contacts_core.plans.change_operations.account import consent_change, field_change, list_change, scope_change
+from contacts_core.plans.change_operations.account import (
+    confirmation,
+    consent_change,
+    field_change,
+    list_change,
+    scope_change,
+)
 from contacts_core.plans.change_operations.upsert import UpsertContacts
 from contacts_core.plans.comparing.comparison import Comparison, compare
 from contacts_core.plans.comparing.consent import (
@@ -194,6 +200,7 @@ class _Rows:
             self.consent_losses += self._without_contact(consent)
         if consent and writes_consent:
             self._add(self._statements(consent.before_contacts(), "it was refused"))
+            self._add(self._confirmations(consent))
         self._add(map(self._change, self._to_write()))
         if consent and writes_consent:
             self._add(self._statements(consent.after_contacts(), "the source says so"))
@@ -264,6 +271,16 @@ class _Rows:
             person = self._owner(identifier) or self._person((identifier,), [identifier])
             accept = dict.fromkeys(f"{loss.code.value}:{loss.field}" for each in found for loss in each.losses)
             yield consent_change([each.statement for each in found], [person], reason, [*accept])
+
+    def _confirmations(self, consent: ConsentComparison) -> Iterator[Change]:
+        """Yield the changes that look whether refusals which the target has outlast the writing of their contacts."""
+        for compared in self._to_write():
+            assert compared.written is not None
+            known = [*compared.written.identifiers, *(compared.target.identifiers if compared.target else ())]
+            for refused in consent.standing_refusals(dict.fromkeys(known)):
+                person = self._owner(_known_as(compared, compared.written)[0])
+                assert person is not None
+                yield confirmation(refused, [person], "it is refused there, and must stay so")
 
     def _change(self, compared: Compared) -> Change:
         """Return the change that writes a contact."""

@@ -12,10 +12,13 @@ from contacts_core import operations
 from contacts_core.errors import InvalidInput, PlanRefused, UnsupportedOperation
 from contacts_core.models import CHANGEABLE_FIELDS, Contact, CustomValue, Shape, differences
 from contacts_core.models.losses import flattened
+from contacts_core.operations.keeping import REFUSED, refusals_deleted
 from contacts_core.plans.change import Change, DataSubject, Held
+from contacts_core.plans.change_operations.account import WriteConsent
 from contacts_core.plans.change_operations.contacts import ChangeContact, DeleteContacts, fields_written
 from contacts_core.plans.change_operations.membership import RemoveFromList
 from contacts_core.plans.change_operations.upsert import UpsertContacts
+from contacts_core.plans.comparing.consent_marks import ConsentPlace, consent_place
 from contacts_core.plans.model import AccountPlan, Plan, SafetyLimits
 from contacts_core.plans.payload import packed, unpacked
 from contacts_core.plans.planning import lookup
@@ -56,7 +59,8 @@ def make_undo_plan(kind: str, plan: Plan, providers: Mapping[str, Provider]) -> 
             )
         provider = providers[part.account]
         found = _Found()
-        yield {part.account: _read(provider, part.changes, found)}
+        place = ConsentPlace.parse(part.consent.place) if part.consent and part.consent.place else None
+        yield {part.account: _read(provider, part.changes, consent_place(provider, place), found)}
         people = found.add_to(rows, n, people)
         changes = rows.changes(n)
         steps, seconds = staged_steps(provider, changes, found.stages)
@@ -128,7 +132,7 @@ class _Found:
         return people
 
 
-def _read(provider: Provider, changes: Sequence[Change], found: _Found) -> Flow[None]:
+def _read(provider: Provider, changes: Sequence[Change], place: ConsentPlace | None, found: _Found) -> Flow[None]:
     """Read what was written, and find out what of it can be taken back."""
     shape = yield from operations.read_shape(provider)
     for chunk in flows.chunks(changes, CHUNK_SIZE):
@@ -139,13 +143,19 @@ def _read(provider: Provider, changes: Sequence[Change], found: _Found) -> Flow[
         known = [change for change in written if change.contact]
         by_id = yield from lookup.by_id(provider, [change.contact for change in known])
         for change in known:
-            _take_back(provider, change, by_id.contacts.get(change.contact), shape, found)
+            _take_back(provider, change, by_id.contacts.get(change.contact), shape, place, found)
         fresh = [change for change in written if not change.contact]
         handles = [i for change in fresh for i in lookup.handles(provider, change.identifiers)]
         look_up = yield from lookup.by_identifier(provider, handles)
-        for change in fresh:
-            contacts = {each.id: each for i in change.identifiers for each in look_up.of(i)}
-            _delete(provider, change, list(contacts.values()), shape, found)
+        created = {
+            n: list({each.id: each for i in c.identifiers for each in look_up.of(i)}.values())
+            for n, c in enumerate(fresh)
+        }
+        each_one = {one.id: one for several in created.values() for one in several}
+        refusals = yield from refusals_deleted(provider, {id: one.identifiers for id, one in each_one.items()})
+        refusals |= {id: REFUSED for id, one in each_one.items() if place and place.refuses(one)}
+        for n, change in enumerate(fresh):
+            _delete(provider, change, created[n], shape, refusals, found)
 
 
 def _promised(provider: Provider, change: Change, shape: Shape) -> Contact:
@@ -159,8 +169,15 @@ def _plain(contact: Contact) -> Contact:
     return evolve(contact, created_at=None, updated_at=None, extra={})
 
 
-def _delete(provider: Provider, change: Change, contacts: Sequence[Contact], shape: Shape, found: _Found) -> None:
-    """Take back that a contact was created."""
+def _delete(
+    provider: Provider,
+    change: Change,
+    contacts: Sequence[Contact],
+    shape: Shape,
+    refusals: Mapping[str, str],
+    found: _Found,
+) -> None:
+    """Take back that a contact was created, unless a refusal would be deleted with it."""
     if not contacts:
         return
     promised = _promised(provider, change, shape)
@@ -176,20 +193,31 @@ def _delete(provider: Provider, change: Change, contacts: Sequence[Contact], sha
         found.leave(change, "it was changed since it was created, and stays")
     elif not isinstance(provider, DeletesContacts):
         found.leave(change, "the vendor cannot delete contacts")
+    elif reason := refusals.get(contact.id):
+        found.leave(change, f"{reason}, and it stays")
     else:
         reason = "the run created it, and it is as it was written"
         before = packed(_plain(contact))
         found.take_back(Change(DeleteContacts.name, contact.id, contact.identifiers, (), reason, before=before))
 
 
-def _take_back(provider: Provider, change: Change, contact: Contact | None, shape: Shape, found: _Found) -> None:
-    """Take back that a contact was updated."""
+def _take_back(
+    provider: Provider,
+    change: Change,
+    contact: Contact | None,
+    shape: Shape,
+    place: ConsentPlace | None,
+    found: _Found,
+) -> None:
+    """Take back that a contact was updated; what is kept of consent on it stays."""
     promised, before = _promised(provider, change, shape), unpacked(change.before, Contact)
     if contact is None:
         found.leave(change, "it is not there any more")
         return
     restoring = _Restoring.of(before, contact, promised, unpacked(change.write, Contact))
     restoring.keep_to_what_is_possible(provider)
+    if place and restoring.keep(place.field):
+        found.leave(change, STAYS[WriteConsent.name])
     if restoring.begins and differences(promised, contact):
         found.leave(change, "it was changed since it was written, and stays as it is")
         return
@@ -257,10 +285,16 @@ class _Restoring:
                 operations.check_changes(provider, {name: value} if name in self.values else {}, self._only(name))
             except (InvalidInput, UnsupportedOperation):
                 self.rest.append(name)
-                self.values.pop(name, None)
-                self.cleared[:] = [each for each in self.cleared if each != name]
+                self.keep(name)
         if "full_name" in self.rest and {"first_name", "last_name"} & {*self.values, *self.cleared}:
             self.rest.remove("full_name")  # the vendor makes it of the parts
+
+    def keep(self, name: str) -> bool:
+        """Take a field out of what is to be taken back; return whether it was in there."""
+        kept = name in self.values or name in self.cleared
+        self.values.pop(name, None)
+        self.cleared[:] = [each for each in self.cleared if each != name]
+        return kept
 
     def _only(self, name: str) -> list[str]:
         return [each for each in self.cleared if each == name]

@@ -165,6 +165,7 @@ STATE_SENTENCES = {
 OPERATIONS = {
     "add_to_list": "Addition to a list",
     "change_contact": "Change of fields",
+    "confirm_consent": "Confirmation of consent",
     "create_custom_field": "Creation of a custom field",
     "create_field": "Creation of a custom field",
     "create_list": "Creation of a list",

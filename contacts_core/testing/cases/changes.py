@@ -45,7 +45,7 @@ from contacts_core.testing.cases.write import VALUES, is_kept
 from contacts_core.testing.harness import Harness
 from contacts_core.testing.records import Change, Record, Records, judge, record_of
 
-__all__ = ["ChangeCases"]
+__all__ = ["ChangeCases", "Maker"]
 
 T = TypeVar("T")
 

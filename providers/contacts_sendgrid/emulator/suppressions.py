@@ -143,6 +143,8 @@ class Suppressions:
         name, description, is_default = self._described(incoming)
         if not (name and description):
             raise refuse(400, "name and description are required", "name")
+        if any(group.name == name for group in self.groups.values()):
+            raise refuse(400, "each group must have a unique name", "name")
         return json_response(self.add_group(name, description, is_default=is_default).short(), 201)
 
     def get_group(self, incoming: Incoming) -> Response:
