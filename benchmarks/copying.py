@@ -46,8 +46,8 @@ def _files(kind: str, few: int, many: int) -> Iterator[Figure]:
 def ratio(what: str, small: Measured, large: Measured, many: int, few: int) -> Figure:
     """The peak memory of many contacts against that of few, with the seconds of the many."""
     note = (
-        f"{large.peak_mb:.0f} MB of {small.peak_mb:.0f} MB; {large.seconds:.0f} s, {large.cpu:.0f} s of processor time, "
-        f"{many / large.cpu:,.0f} contacts a second of it"
+        f"{large.peak_mb:.0f} MB of {small.peak_mb:.0f} MB; {large.seconds:.0f} s, "
+        f"{large.cpu:.0f} s of processor time, {many / large.cpu:,.0f} contacts a second of it"
     )
     return Figure(f"{what}, peak RSS, times that of {few:,}", large.peak_mb / small.peak_mb, most=TARGET, note=note)
 
@@ -158,8 +158,9 @@ def plan_vendors(given: Mapping[str, Any]) -> dict[str, object]:
         def work() -> None:
             limits = SafetyLimits(contacts=given["count"], share=1)
             accepted = [*ACCEPTED.split(","), *given.get("accepted", ())]
-            options = {"create_fields": True, "create_lists": True, "accept_losses": accepted, "limits": limits}
-            plan = plan_copy(source, target, **options)
+            plan = plan_copy(
+                source, target, create_fields=True, create_lists=True, accept_losses=accepted, limits=limits
+            )
             plan.save(path)
             told.update(requests=requests[0], contacts=plan.contacts, planned=plan.requests, size=path.stat().st_size)
 

@@ -1,8 +1,8 @@
 """Very many changes of one run, spread over accounts, while the processes that make them are killed and started again.
 
-The soak proper has several workers on PostgreSQL (``make soak``, ``make soak SIZE=1000000 SECONDS=300``). It ends after
-`LONGEST_S` seconds, whatever was reached by then: a run that is not over is stopped, resumed by a new worker, and has to
-go on; what it came to is said. A small run on SQLite, one process after the other, is part of all tests.
+The soak proper has several workers on PostgreSQL (``make soak``, ``make soak SIZE=1000000 SECONDS=300``). It ends
+after `LONGEST_S` seconds, whatever was reached by then: a run that is not over is stopped, resumed by a new worker, and
+has to go on; what it came to is said. A small run on SQLite, one process after the other, is part of all tests.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ACCOUNTS = tuple(f"account-{n}" for n in range(4))
 WORKERS = 2  # at the same time, on PostgreSQL
 KILLS = (0.1, 0.3, 0.5, 0.7, 0.9)  # by the share of the requests that were sent; and one while results are recorded
 FEWER_KILLS = (0.5,)  # of the small run: a new process needs a second or two
-REQUESTS = 5  # for each batch of contacts: checked, read, deleted, read again, looked up again
+REQUESTS = 5  # at least, for each batch of contacts: checked, read, deleted, read again, looked up again
 MOST_MB = 200
 LATENCY_S = 0.005
 STILL_GOING = {"running", "interrupted"}
@@ -67,7 +67,7 @@ class Workers:
     """Processes that work on the run; the oldest of them is killed when `kill` is called."""
 
     program: Sequence[str]
-    count: int
+    number: int
     processes: list[subprocess.Popen[bytes]] = field(factory=list[subprocess.Popen[bytes]])
     peak_mb: float = 0.0
     killed: int = 0
@@ -78,7 +78,7 @@ class Workers:
         for process in self.processes:
             assert process.poll() in {None, 0}, "a worker broke off"
         self.processes = [process for process in self.processes if process.poll() is None]
-        while len(self.processes) < self.count:
+        while len(self.processes) < self.number:
             environment = {**os.environ, crowd.WORKER_VARIABLE: f"w{next(self._names)}"}
             self.processes.append(subprocess.Popen([sys.executable, "-c", *self.program], env=environment))
 
@@ -182,7 +182,7 @@ class Soak:
 
     @property
     def share(self) -> float:
-        """The share of the requests of the run that were sent."""
+        """The share of the requests of the run that were sent, of a run that nothing interrupts."""
         batches = ceil(self.changes / len(self.accounts) / Crowd.delete_batch_size) * len(self.accounts)
         expected = REQUESTS * batches
         return (sum(each.requests for each in counted(self.accounts)) - self.before) / expected
@@ -212,8 +212,8 @@ class Soak:
             ", ".join(f"{each.phase} {each.done}/{each.total}" for each in self.journal.progress(run.id)) if run else ""
         )
         return (
-            f"{deleted:,} of {self.changes:,} changes made, {self.share:.0%} of the requests sent in {self.seconds:.0f} s "
-            f"({deleted / self.seconds:,.0f} changes a second); the run is {run and run.state} ({where}); "
+            f"{deleted:,} of {self.changes:,} changes made in {self.seconds:.0f} s "
+            f"({deleted / self.seconds:,.0f} a second); the run is {run and run.state} ({where}); "
             f"{self.workers.killed} processes killed; the largest had {self.workers.peak_mb:.0f} MB"
         )
 

@@ -193,39 +193,41 @@ def misfit(line: Any, nesting: int = MAX_DEPTH + 1) -> str:
 
 
 def _checker(schema: Schema) -> Checker:
-    match schema:
-        case dict():
-            plain = [(name, inner) for name, inner in schema.items() if not isinstance(inner, (dict, list))]
-            nested = [(name, _checker(inner)) for name, inner in schema.items() if isinstance(inner, (dict, list))]
+    if isinstance(schema, dict):
+        return _object_checker(schema)
+    if isinstance(schema, list):
+        return _array_checker(_checker(schema[0]))
+    return lambda value: None if schema(value) else ""
 
-            def check(value: Any) -> str | None:
-                if not isinstance(value, dict):
-                    return ""
-                get = cast("dict[str, Any]", value).get
-                for name, fits in plain:
-                    if not fits(get(name, ...)):
-                        return f".{name}"
-                for name, inner in nested:
-                    if (wrong := inner(get(name, ...))) is not None:
-                        return f".{name}{wrong}"
-                return None
 
-        case list():
-            item = _checker(schema[0])
+def _object_checker(schema: dict[str, Any]) -> Checker:
+    plain = [(name, inner) for name, inner in schema.items() if not isinstance(inner, (dict, list))]
+    nested = [(name, _checker(inner)) for name, inner in schema.items() if isinstance(inner, (dict, list))]
 
-            def check(value: Any) -> str | None:
-                elements = cast("list[Any]", value)
-                if not isinstance(value, list):
-                    return ""
-                for n, element in enumerate(elements):
-                    if (wrong := item(element)) is not None:
-                        return f"[{n}]{wrong}"
-                return None
+    def check(value: Any) -> str | None:
+        if not isinstance(value, dict):
+            return ""
+        get = cast("dict[str, Any]", value).get
+        for name, fits in plain:
+            if not fits(get(name, ...)):
+                return f".{name}"
+        for name, inner in nested:
+            if (wrong := inner(get(name, ...))) is not None:
+                return f".{name}{wrong}"
+        return None
 
-        case _:
+    return check
 
-            def check(value: Any) -> str | None:
-                return None if schema(value) else ""
+
+def _array_checker(item: Checker) -> Checker:
+    def check(value: Any) -> str | None:
+        elements = cast("list[Any]", value)
+        if not isinstance(value, list):
+            return ""
+        for n, element in enumerate(elements):
+            if (wrong := item(element)) is not None:
+                return f"[{n}]{wrong}"
+        return None
 
     return check
 
