@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from math import ceil
 from typing import Any, Self
@@ -95,18 +95,27 @@ def figures(
 @contextmanager
 def vendors(count: int) -> Iterator[list[Contacts[Any]]]:
     """A client for each vendor, without pacing: the rates of the vendors would be all that is measured."""
-    arguments = ["--port", "0", "--contacts", count, "--speed", SPEED, "--latency", LATENCY * 1000, "--json"]
+    with ExitStack() as opened:
+        served = opened.enter_context(served_vendors(count))
+        yield [opened.enter_context(unpaced(name, settings)) for name, settings in served.items()]
+
+
+def unpaced(name: str, settings: Mapping[str, Any]) -> Contacts[Any]:
+    """A client for a vendor, without pacing."""
+    return Contacts(type("Unpaced", (plugins.provider_class(name),), {"rate_limits": {}})(**settings), name=name)
+
+
+@contextmanager
+def served_vendors(count: int, latency: float = LATENCY) -> Iterator[dict[str, dict[str, Any]]]:
+    """The settings of every vendor, whose emulators run in another process."""
+    arguments = ["--port", "0", "--contacts", count, "--speed", SPEED, "--latency", latency * 1000, "--json"]
     command = [sys.executable, "-c", "from contacts_core.cli import main; main()", "sandbox", *map(str, arguments)]
     with ExitStack() as opened:
         process = opened.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
         opened.callback(process.terminate)
         assert process.stdout
         served = json.loads(_document(process.stdout))["providers"]
-        clients: list[Contacts[Any]] = []
-        for name, vendor in served.items():
-            unpaced = type("Unpaced", (plugins.provider_class(name),), {"rate_limits": {}})
-            clients.append(opened.enter_context(Contacts(unpaced(**vendor["settings"]), name=name)))
-        yield clients
+        yield {name: vendor["settings"] for name, vendor in served.items()}
 
 
 def _document(lines: Any) -> str:

@@ -181,6 +181,10 @@ class Session:
         self.touched = {at: indexes for at, indexes in self.touched.items() if at.run in self._plans}
         self._buried &= self._plans.keys()
 
+    def people(self, id: str) -> int:
+        """Return how many people a run is about."""
+        return len(self.plan(id).people)
+
     def stages(self, id: str, account: str) -> int:
         """Return how many stages a run has in this account."""
         plan = self.plan(id)

@@ -67,9 +67,10 @@ class Evidence:
     reasons: Mapping[int, str] = field(factory=dict[int, str])
 
     @property
-    def doubtful(self) -> Collection[int]:
-        """Indexes of contacts whose change was not made, or may not have been."""
-        return {*self.targets, *self.unread_targets}
+    def doubtful(self) -> Iterator[int]:
+        """Indexes of contacts whose change was not made, or may not have been, each once."""
+        yield from self.targets
+        yield from (n for n in self.unread_targets if n not in self.targets)
 
 
 def results(stages: Sequence[tuple[AccountView, Evidence]], key: PseudonymKey) -> Iterator[dict[str, Any]]:

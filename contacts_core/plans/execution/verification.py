@@ -12,10 +12,11 @@ from contacts_core.plans.change_operations import is_same_person
 from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.execution.attempts import CHANGED
 from contacts_core.plans.planning import lookup
-from contacts_core.provider import Flow, GetsContacts, Provider
+from contacts_core.provider import Flow, GetsContacts, Provider, flows
 
 __all__ = ["Seen", "look", "paths", "reads_all"]
 
+CHUNK_SIZE = 1000  # contacts looked at together
 WITHOUT_ANSWER = "an answer does not tell it"
 
 
@@ -52,7 +53,7 @@ def reads_all(view: AccountView, provider: Provider, path: str) -> bool:
     """Return whether this path reads all contacts at once, so it is done once for all of them."""
     match path:
         case "list":
-            return True
+            return not lookup.tells_lists(provider)
         case "get":
             return not isinstance(provider, GetsContacts)
         case "find":
@@ -70,11 +71,11 @@ def look(
     """
     if path == "find":
         return (yield from _look_up(view, provider, indexes))
+    if path == "list":
+        return (yield from _read_lists(view, provider, indexes))
     known = view.subjects(indexes)
     if path == "get":
         return (yield from _read(view, provider, known))
-    if path == "list":
-        return (yield from _read_list(view, provider, known))
     read = yield from view.operation.read_back(known, provider)
     for n, id in read.ids.items():
         paired(known[n], id)
@@ -103,20 +104,29 @@ def _read(view: AccountView, provider: Provider, known: Mapping[int, Change]) ->
     )
 
 
-def _read_list(view: AccountView, provider: Provider, known: Mapping[int, Change]) -> Flow[Seen]:
-    lists: dict[str, dict[int, Change]] = {}
-    for n, change in known.items():
-        lists.setdefault(change.list_id or view.plan.list_id, {})[n] = change
+def _read_lists(view: AccountView, provider: Provider, indexes: Sequence[int]) -> Flow[Seen]:
+    """See who is on the lists. A list that has to be read whole is read once, whatever the number of contacts."""
+    known: dict[str, lookup.ListMembers] = {}  # lists that were read whole
     targets: list[int] = []
     unread: dict[int, str] = {}
-    for list_id, changes in lists.items():
-        ids = [change.contact for change in changes.values()]
-        on_list = yield from lookup.on_list(provider, list_id, ids, control=True)
-        unmade = [n for n, change in changes.items() if (change.contact in on_list.ids) == view.operation.leaves]
-        targets += unmade
-        unread |= dict.fromkeys(changes, on_list.unproven) if on_list.unproven else {}
-        found = {n: there for n, c in changes.items() if (there := on_list.contacts.get(c.contact)) and n not in unmade}
-        unread |= {n: CHANGED for n, there in found.items() if not is_same_person(changes[n], there)}
+    for chunk in flows.chunks(indexes, CHUNK_SIZE):
+        lists: dict[str, dict[int, Change]] = {}
+        for n, change in view.subjects(chunk).items():
+            lists.setdefault(change.list_id or view.plan.list_id, {})[n] = change
+        for list_id, changes in lists.items():
+            on_list = known.get(list_id)
+            if on_list is None:
+                ids = [change.contact for change in changes.values()]
+                on_list = yield from lookup.on_list(provider, list_id, ids, control=True)
+            if on_list.all_of_them:
+                known[list_id] = on_list
+            unmade = [n for n, change in changes.items() if (change.contact in on_list.ids) == view.operation.leaves]
+            targets += unmade
+            unread |= dict.fromkeys(changes, on_list.unproven) if on_list.unproven else {}
+            read = {n: found for n, change in changes.items() if (found := on_list.contacts.get(change.contact))}
+            unread |= {
+                n: CHANGED for n, found in read.items() if n not in unmade and not is_same_person(changes[n], found)
+            }
     return Seen(targets=tuple(sorted(targets)), unread=unread)
 
 

@@ -12,8 +12,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from itertools import chain
+from itertools import chain, islice
 from types import NoneType
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -38,6 +37,7 @@ from contacts_core.plans.change_operations import operation_of
 from contacts_core.plans.execution import attempts, recheck, source_consent, verification
 from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.execution.context import Runner, Session, Stopped, session
+from contacts_core.plans.execution.index_reasons import IndexReasons
 from contacts_core.plans.execution.index_set import IndexSet
 from contacts_core.plans.execution.step_results import (
     AccountWork,
@@ -155,7 +155,7 @@ class _Work:
         """
         work = _begin(self._at)
         found: list[Evidence] = []
-        left_out: set[int] = set()
+        left_out = IndexSet(session().people(self._at.run) + 1)  # by their numbers, which begin with 1
         stopped = ""
         allowed: dict[int, Barred] = {}
         for n, stage in enumerate(work.stages):
@@ -196,23 +196,23 @@ class _Work:
             reasons={**evidence.reasons, **since},
         )
 
-    def _gate(self, n: int, evidence: Evidence, left_out: set[int]) -> str:
+    def _gate(self, n: int, evidence: Evidence, left_out: IndexSet) -> str:
         """Add the people to be left out of later stages, or return why none may begin."""
-        doubtful = evidence.doubtful
         view = session().view_of_plan(self._at.run, self._at.account, n)
-        changes = view.subjects(doubtful)
-        left_out |= {person for change in changes.values() for person in change.people}
+        for_nobody = False
+        for chunk in flows.chunks(evidence.doubtful, READ_BATCH_SIZE):
+            for change in view.subjects(chunk).values():
+                left_out.update(change.people)
+                for_nobody |= not change.people
         if evidence.stopped:
             return evidence.stopped
-        if evidence.unread or any(not change.people for change in changes.values()):
+        if evidence.unread or for_nobody:
             return f"{view.operation.name} was not verified"
         return ""
 
-    def _stage(
-        self, work: AccountWork, n: int, stage: StageWork, left_out: AbstractSet[int], barred: Barred
-    ) -> Evidence:
+    def _stage(self, work: AccountWork, n: int, stage: StageWork, left_out: IndexSet, barred: Barred) -> Evidence:
         """Do the steps of one stage, wait for the vendor's jobs, and verify."""
-        failed: dict[int, str] = {}
+        failed = IndexReasons(stage.targets)
         jobs: list[Job] = []
         stopped = ""
         for number in stage.steps:
@@ -223,7 +223,7 @@ class _Work:
                 if next(pauses, self) is not None:
                     break
                 result = _act(self._at, n, number, left_out, barred)
-            failed |= result.failed
+            failed.update(result.failed)
             jobs += result.jobs
             if stopped := result.stopped:
                 break
@@ -242,25 +242,24 @@ class _Work:
         for path in work.paths:
             total = work.identifiers if path == "find" else work.targets
             left, outside_plan, changed = IndexSet(total, range(total)), IndexSet(total), IndexSet(total)
-            unread: dict[int, str] = {}
-            reasons: dict[int, str] = {}
-            unasked = dict(evidence.unasked)
+            unread, reasons = IndexReasons(total), IndexReasons(total)
+            unasked = IndexReasons(work.identifiers, evidence.unasked)
             while left:
                 shown = IndexSet(total)
-                unread, reasons = {}, {}
+                unread, reasons = IndexReasons(total), IndexReasons(total)
                 size = len(left) if path in work.whole else READ_BATCH_SIZE
                 for chunk in flows.chunks(left, size):
                     seen = _read(self._at, n, path, list(chunk))
-                    unread |= seen.unread
-                    reasons |= seen.reasons
-                    unasked |= seen.unasked
+                    unread.update(seen.unread)
+                    reasons.update(seen.reasons)
+                    unasked.update(seen.unasked)
                     shown.update(chain(seen.targets, seen.identifiers))
                     outside_plan.update(seen.outside_plan)
                     changed.update(seen.changed)
                 left = IndexSet(total, chain(shown, unread))
                 # What could not be written will not appear, however long one waits.
-                waited_for = left if path == "find" or gone else [n for n in left if n not in evidence.failed]
-                if not waited_for or next(pauses, self) is not None:
+                waits = path == "find" or gone or any(n not in evidence.failed for n in left)
+                if not (left and waits) or next(pauses, self) is not None:
                     break
             still = IndexSet(total, (n for n in left if n not in unread))
             if path == "find":
@@ -471,15 +470,15 @@ def _read_source(at: AccountRun, stage: int, trouble: str, refused: Callable[...
 
 
 @_step("act", StepResult)
-def _act(at: AccountRun, stage: int, number: int, left_out: AbstractSet[int], barred: Barred) -> StepResult:
+def _act(at: AccountRun, stage: int, number: int, left_out: IndexSet, barred: Barred) -> StepResult:
     """Attempt one step of the plan, without what is barred, and without what is for people who are left out."""
     here = session()
     view, runner = _account(here, at, stage)
     part, step = view.part, view.part.steps[number - 1]
     touch, first = _touched(here, at), view.stage.first
     planned = {n - first: change for n, change in enumerate(part.of(step), step.first) if n in touch}
-    not_made = {n: LEFT_OUT for n, change in planned.items() if left_out and not left_out.isdisjoint(change.people)}
-    not_made |= {n: reason for n, reason in barred.reasons.items() if n in planned}
+    not_made = {n: LEFT_OUT for n, change in planned.items() if any(person in left_out for person in change.people)}
+    not_made |= {n: barred.reasons[n] for n in planned if n in barred.reasons}
     planned = {n: change for n, change in planned.items() if n not in not_made}
     indexes = list(planned)
     here.journal.reached(at.run, at.account, "working", step.first, len(part.changes))
@@ -607,7 +606,7 @@ def _finish(at: AccountRun, evidence: Sequence[Evidence]) -> None:
 def _note_stages(here: Session, at: AccountRun, stages: Sequence[tuple[AccountView, Evidence]]) -> None:
     """Record how many changes of each stage were verified."""
     for number, (view, evidence) in enumerate(stages, 1):
-        unmade, unread = len(evidence.targets), len({*evidence.unread_targets} - {*evidence.targets})
+        unmade, unread = len(evidence.targets), sum(n not in evidence.targets for n in evidence.unread_targets)
         if evidence.unread or not evidence.paths:
             unmade = 0 if evidence.unread else len(evidence.failed)
             unread = view.subject_count - unmade
@@ -619,9 +618,18 @@ def _note_stages(here: Session, at: AccountRun, stages: Sequence[tuple[AccountVi
             "verified": view.subject_count - unmade - unread,
             "unmade": unmade,
             "unknown": unread,
-            "reasons": list(dict.fromkeys(filter(None, [evidence.stopped, *evidence.reasons.values()])))[:MOST_REASONS],
+            "reasons": list(islice(_reasons(evidence), MOST_REASONS)),
         }
         here.journal.note(at.run, at.account, "stage", body)
+
+
+def _reasons(evidence: Evidence) -> Iterator[str]:
+    """Yield why changes of a stage were not made, each reason once."""
+    told = set[str]()
+    for reason in chain([evidence.stopped], evidence.reasons.values()):
+        if reason and reason not in told:
+            told.add(reason)
+            yield reason
 
 
 def _stages_reached(here: Session, run: Run) -> bool:

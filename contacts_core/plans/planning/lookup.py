@@ -33,6 +33,7 @@ from contacts_core.provider import (
     ReadsLists,
     flows,
 )
+from contacts_core.storage.spool import Spool
 
 __all__ = [
     "ContactsRead",
@@ -47,9 +48,11 @@ __all__ = [
     "mismatch",
     "on_list",
     "search",
+    "tells_lists",
     "way",
 ]
 
+IDS = "CREATE TABLE ids (id BLOB PRIMARY KEY) WITHOUT ROWID;"
 CHUNK_SIZE = 1000  # identifiers looked up together
 CONTROL_CANDIDATES = 3  # contacts that a control tries to read at most, because one may disappear meanwhile
 NO_CONTROL = "there is no contact to check the look-up with"
@@ -82,18 +85,42 @@ class ContactsRead:
     unproven: str = ""
 
 
+class _Ids(Container[str]):
+    """Ids of any number of contacts, on disk."""
+
+    def __init__(self) -> None:
+        self._spool = Spool(IDS)
+        self.is_empty = True
+
+    def add(self, ids: Iterable[str]) -> None:
+        """Add ids."""
+        rows = [(_bytes(id),) for id in ids]
+        self._spool.write("INSERT OR IGNORE INTO ids VALUES (?)", rows)
+        self.is_empty &= not rows
+
+    def __contains__(self, id: object) -> bool:
+        """Return whether an id was added."""
+        return isinstance(id, str) and self._spool.one("SELECT 1 FROM ids WHERE id = ?", _bytes(id)) is not None
+
+
+def _bytes(id: str) -> bytes:
+    return id.encode(errors="surrogatepass")
+
+
 @frozen
 class ListMembers:
-    """Ids of contacts on a list, and why the absence of the others is not proved; empty if it is.
+    """Contacts that are on a list.
 
     Attributes:
-        ids: The ids.
-        unproven: Why.
+        ids: Their ids.
+        unproven: Why the absence of the others is not proved; empty if it is.
+        all_of_them: Whether the whole list was read, and not only some contacts that were asked for.
         contacts: Contacts that were read by id to tell it.
     """
 
-    ids: Collection[str]
+    ids: Container[str]
     unproven: str = ""
+    all_of_them: bool = False
     contacts: Mapping[str, Contact] = field(factory=dict[str, Contact])
 
 
@@ -197,6 +224,13 @@ def by_id(
     return ContactsRead(found, doubt)
 
 
+def tells_lists(provider: Provider) -> bool:
+    """Return whether contacts that are read by id certainly tell which lists they are on."""
+    return isinstance(provider, GetsContacts) and not (
+        isinstance(provider, Exports) and not provider.export_includes_lists
+    )
+
+
 def on_list(provider: Provider, list_id: str, ids: Collection[str], *, control: bool = False) -> Flow[ListMembers]:
     """Return which of these contacts are on a list, by the contacts' own lists or by reading the list.
 
@@ -206,21 +240,22 @@ def on_list(provider: Provider, list_id: str, ids: Collection[str], *, control: 
     if isinstance(provider, GetsContacts):
         read = yield from by_id(provider, ids, planned=ids, control=control)
         without_lists = [contact for contact in read.contacts.values() if contact.lists is None]
-        if without_lists and not (isinstance(provider, Exports) and not provider.export_includes_lists):
+        if without_lists and tells_lists(provider):
             raise UnexpectedPayload("an answer leaves out which lists a contact is on", provider=provider.name)
         if not without_lists:
             on = {id for id, contact in read.contacts.items() if list_id in (contact.lists or ())}
-            return ListMembers(on, read.unproven, read.contacts)
-    members: set[str] = set()
+            return ListMembers(on, read.unproven, contacts=read.contacts)
+    members = _Ids()
     able = operations.require(provider, Exports)
 
     def take(contacts: Sequence[Contact]) -> None:
         if able.export_includes_lists and any(contact.lists is None for contact in contacts):
             raise UnexpectedPayload("an answer leaves out which lists a contact is on", provider=provider.name)
-        members.update(contact.id for contact in contacts)
+        members.add(contact.id for contact in contacts)
 
     yield from flows.drain(able.contacts(list_id), take)
-    return ListMembers(members, (yield from _list_doubt(provider, list_id)) if control and not members else "")
+    doubt = (yield from _list_doubt(provider, list_id)) if control and members.is_empty else ""
+    return ListMembers(members, doubt, all_of_them=True)
 
 
 def mismatch(found: Found, who: str) -> str:

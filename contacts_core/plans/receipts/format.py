@@ -45,8 +45,8 @@ def _flag(value: Any) -> bool:
 
 
 def _hex(length: int) -> Callable[[Any], bool]:
-    pattern = re.compile(rf"[0-9a-f]{{{length}}}")
-    return lambda value: isinstance(value, str) and bool(pattern.fullmatch(value))
+    match = re.compile(rf"[0-9a-f]{{{length}}}").fullmatch
+    return lambda value: isinstance(value, str) and match(value) is not None
 
 
 def _time(value: Any) -> bool:
@@ -183,12 +183,17 @@ LINES: dict[str, dict[str, Any]] = {
 }
 
 
-def misfit(line: Any) -> str:
-    """Return what is wrong with a parsed line, in words; empty if nothing is."""
+def misfit(line: Any, nesting: int = MAX_DEPTH + 1) -> str:
+    """Return what is wrong with a parsed line, in words; empty if nothing is.
+
+    Args:
+        line: The line.
+        nesting: A number of levels that its nesting certainly does not exceed, if one is known.
+    """
     fields = cast("dict[str, Any]", line) if isinstance(line, dict) else {}
     if not COMMON_FIELDS.keys() <= fields.keys():
         return "it is not a line of a receipt"
-    if not _shallow(fields, MAX_DEPTH):
+    if nesting > MAX_DEPTH and not _shallow(fields, MAX_DEPTH):
         return "it is nested too deeply"
     if fields["type"] == "run" and fields.get("format") != FORMAT:
         return (
@@ -202,35 +207,41 @@ def misfit(line: Any) -> str:
 
 
 def _checker(schema: Schema) -> Checker:
-    match schema:
-        case dict():
-            fields = [(name, _checker(inner)) for name, inner in schema.items()]
+    if isinstance(schema, dict):
+        return _object_checker(schema)
+    if isinstance(schema, list):
+        return _array_checker(_checker(schema[0]))
+    return lambda value: None if schema(value) else ""
 
-            def check(value: Any) -> str | None:
-                found = cast("dict[str, Any]", value)
-                if not isinstance(value, dict):
-                    return ""
-                for name, inner in fields:
-                    if (wrong := inner(found.get(name, ...))) is not None:
-                        return f".{name}{wrong}"
-                return None
 
-        case list():
-            item = _checker(schema[0])
+def _object_checker(schema: dict[str, Any]) -> Checker:
+    plain = [(name, inner) for name, inner in schema.items() if not isinstance(inner, (dict, list))]
+    nested = [(name, _checker(inner)) for name, inner in schema.items() if isinstance(inner, (dict, list))]
 
-            def check(value: Any) -> str | None:
-                elements = cast("list[Any]", value)
-                if not isinstance(value, list):
-                    return ""
-                for n, element in enumerate(elements):
-                    if (wrong := item(element)) is not None:
-                        return f"[{n}]{wrong}"
-                return None
+    def check(value: Any) -> str | None:
+        if not isinstance(value, dict):
+            return ""
+        get = cast("dict[str, Any]", value).get
+        for name, fits in plain:
+            if not fits(get(name, ...)):
+                return f".{name}"
+        for name, inner in nested:
+            if (wrong := inner(get(name, ...))) is not None:
+                return f".{name}{wrong}"
+        return None
 
-        case _:
+    return check
 
-            def check(value: Any) -> str | None:
-                return None if schema(value) else ""
+
+def _array_checker(item: Checker) -> Checker:
+    def check(value: Any) -> str | None:
+        elements = cast("list[Any]", value)
+        if not isinstance(value, list):
+            return ""
+        for n, element in enumerate(elements):
+            if (wrong := item(element)) is not None:
+                return f"[{n}]{wrong}"
+        return None
 
     return check
 

@@ -28,6 +28,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
+import msgspec
 from attrs import field, frozen
 
 from contacts_core.errors import ConfigurationError
@@ -51,6 +52,7 @@ __all__ = ["Finding", "Receipt", "ReceiptBroken", "Signer", "write"]
 
 FIRST_HASH = "0" * 64
 CANONICAL_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+ENCODE = msgspec.json.Encoder(order="sorted").encode  # as `CANONICAL_JSON` if the line is plain; see `_plain`
 SEAL = b"contacts-core receipt, format 2: seal"
 SIGNATURE = b"contacts-core receipt, format 2: signature\n"
 PUBLIC_KEY_BYTES, SIGNATURE_BYTES = 32, 64
@@ -402,8 +404,19 @@ def _people(source: Source) -> Iterator[Line]:
 
 
 def _parsed(number: int, piece: bytes) -> Line:
+    line = _plain(piece)
+    if line is None:
+        line = _parsed_slowly(number, piece)
+    if wrong := misfit(line, nesting=piece.count(b"{") + piece.count(b"[")):
+        raise ReceiptBroken(number, wrong)
+    if line["hash"] != _hash(piece.decode("ascii"), line, line["hash"]):
+        raise ReceiptBroken(number, "its hash is not that of its content")
+    return line
+
+
+def _parsed_slowly(number: int, piece: bytes) -> Any:
     try:
-        line: Line = json.loads(piece.decode("ascii"))
+        line: Any = json.loads(piece.decode("ascii"))
         spelled = _canonical(line)
     except UnicodeDecodeError:
         raise ReceiptBroken(number, "it is not plain ASCII") from None
@@ -411,11 +424,33 @@ def _parsed(number: int, piece: bytes) -> Line:
         raise ReceiptBroken(number, "it is not JSON") from None
     if spelled.encode() != piece:
         raise ReceiptBroken(number, "it is not in canonical form")
-    if wrong := misfit(line):
-        raise ReceiptBroken(number, wrong)
-    if line["hash"] != _hash(spelled, line, line["hash"]):
-        raise ReceiptBroken(number, "its hash is not that of its content")
     return line
+
+
+class _NotPlain(ValueError):
+    """A line has a number that is spelled differently by others."""
+
+
+def _refuse(text: str) -> None:
+    raise _NotPlain(text)
+
+
+DECODE = msgspec.json.Decoder(float_hook=_refuse).decode
+
+
+def _plain(piece: bytes) -> Any:
+    """Return the line if it is in canonical form and plain; else None.
+
+    Plain is what has one spelling only: ASCII, without escapes, whole numbers. Nearly all lines are, and they are read
+    and written in a fifth of the time that `CANONICAL_JSON` needs.
+    """
+    if not piece.isascii() or b"\\" in piece or b"\x7f" in piece:
+        return None
+    try:
+        line = DECODE(piece)
+        return line if ENCODE(line) == piece else None
+    except (ValueError, RecursionError, OverflowError):
+        return None
 
 
 def _canonical(line: Any) -> str:
@@ -424,6 +459,13 @@ def _canonical(line: Any) -> str:
     Raises:
         ValueError: It contains a number that JSON does not have, or a lone surrogate.
     """
+    try:
+        piece = ENCODE(line)
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        pass
+    else:
+        if _plain(piece) == line:  # so it holds nothing that is no JSON either
+            return piece.decode()
     text = CANONICAL_JSON.encode(line)
     if "\\ud" in text:  # perhaps a lone surrogate, which no file can contain as text
         json.dumps(line, ensure_ascii=False).encode()
