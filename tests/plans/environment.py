@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -126,19 +126,24 @@ class Environment:
 
     def accounts_file(self, path: Path) -> Path:
         """An accounts file that leads other processes here."""
-        lines: list[str] = []
-        for name, client in self.clients.items():
-            lines += [f"[accounts.{json.dumps(name)}]", f"provider = {json.dumps(name)}"]
-            fields = {each.name: each for each in attrs.fields(type(client.provider))}
-            for setting, value in self.server.settings(name).items():
-                written = value
-                if fields[setting].metadata.get("secret"):
-                    kept = path.with_name(f"{name}.key")
-                    kept.write_text(value, encoding="utf-8")
-                    written = f"file:{kept}"
-                lines.append(f"{setting} = {json.dumps(written)}")
-        path.write_text("\n".join(lines), encoding="utf-8")
-        return path
+        return write_accounts_file(path, {name: (name, self.server.settings(name)) for name in self.clients})
+
+
+def write_accounts_file(path: Path, accounts: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Path:
+    """Write an accounts file: provider and settings of each account, by its name. Keys are in files of their own."""
+    lines: list[str] = []
+    for name, (provider, settings) in accounts.items():
+        lines += [f"[accounts.{json.dumps(name)}]", f"provider = {json.dumps(provider)}"]
+        fields = {each.name: each for each in attrs.fields(plugins.provider_class(provider))}
+        for setting, value in settings.items():
+            written = value
+            if fields[setting].metadata.get("secret"):
+                kept = path.with_name(f"{name}.key")
+                kept.write_text(value, encoding="utf-8")
+                written = f"file:{kept}"
+            lines.append(f"{setting} = {json.dumps(written)}")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
 
 
 @contextmanager

@@ -94,8 +94,9 @@ class UpsertContacts(ChangeOperation):
     def standing(self, change: Change, contacts: Mapping[str, Contact]) -> Standing:
         """Return whether the contact can be written; see `ChangeOperation.standing`.
 
-        One that is to be created may be there in part, because an attempt was cut off, or because a statement of
-        consent created it: then it has nothing that is not written.
+        An attempt that was cut off may have written it, or some of it, and a statement of consent may have created it:
+        then it has nothing that was not there before and is not written, and writing it again changes nothing more.
+        Lists do not count, for those that are written may have names and those that are read have ids.
         """
         wanted = self.written(change)
         if change.contact:
@@ -108,7 +109,8 @@ class UpsertContacts(ChangeOperation):
             taken = {i for each in contacts.values() if each.id != contact.id for i in each.identifiers}
             if has_new_values(change, contact, overwritten) or not taken.isdisjoint(self.sought(change)):
                 return Standing.CHANGED
-            return Standing.READY if is_unchanged(change, contact) else Standing.CHANGED
+            ready = is_unchanged(change, contact) or _is_written_in_part(change, wanted, contact)
+            return Standing.READY if ready else Standing.CHANGED
         identifiers = set(wanted.identifiers)
         having = [contact for contact in contacts.values() if not identifiers.isdisjoint(contact.identifiers)]
         if not having:
@@ -219,5 +221,15 @@ def _is_part_of(contact: Contact, wanted: Contact) -> bool:
     if not set(contact.identifiers) <= set(wanted.identifiers):
         return False
     custom = {name: value for name, value in contact.custom.items() if name in wanted.custom}  # vendors add their own
-    own = evolve(contact, full_name=None, created_at=None, updated_at=None, extra={}, custom=custom)
+    own = evolve(contact, full_name=None, lists=None, created_at=None, updated_at=None, extra={}, custom=custom)
     return not differences(own, wanted)
+
+
+def _is_written_in_part(change: Change, wanted: Contact, contact: Contact) -> bool:
+    """Return whether a contact has become in nothing other than it is to be, but for lists that it was put on."""
+    before, current = unpacked(change.before, Contact), set(contact.identifiers)
+    if not set(change.identifiers) <= current <= {*change.identifiers, *wanted.identifiers}:
+        return False
+    known = evolve(before, full_name=None, lists=None, created_at=None, updated_at=None, extra={})
+    written = flattened(wanted).keys() - differences(wanted, contact)
+    return differences(known, contact) <= written and set(before.lists or ()) <= set(contact.lists or ())
