@@ -348,7 +348,7 @@ def plan_copy(
         contacts plan copy old crm --consent-in tag:unsubscribed --accept-loss DATE_LOST --to plan.jsonl
     """
     from contacts_core.cli.ids import ids_file
-    from contacts_core.cli.transfers import copying, losses_told
+    from contacts_core.cli.transfers import copying, losses_told, tell_left_behind
 
     limits = limits_of(max_contacts, max_share)
     with ids_file(ids) as on_pair:
@@ -365,6 +365,7 @@ def plan_copy(
             create_lists=create_lists,
             on_pair=on_pair,
         )
+        tell_left_behind(old)
         announce_scans([new], None)
         with losses_told(as_json=as_json):
             _planned(names, make, to, as_json=as_json)

@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 from contacts_core.errors import PlanRefused
 from contacts_core.models import ConsentState, Contact, Identifier, LossCode
 from contacts_core.models.losses import LossCount
-from contacts_core.operations.losses import AcceptedLosses, LossRow, unaccepted
+from contacts_core.operations.losses import CONSENT, AcceptedLosses, LossRow, unaccepted
 from contacts_core.plans.change import Change, DataSubject, Held, PairHandler
 from contacts_core.plans.change_operations.account import consent_change, field_change, list_change, scope_change
 from contacts_core.plans.change_operations.upsert import UpsertContacts
@@ -191,7 +191,7 @@ class _Rows:
         self._add(list_change(each, NEEDED) for each in comparison.new_lists if each in self._lists)
         if consent:
             self.consent_losses = [
-                LossRow("consent", each.field, each.code, each.detail, each.count, list(each.samples))
+                LossRow(CONSENT, each.field, each.code, each.detail, each.count, list(each.samples))
                 for each in consent.losses()
             ]
             self._add(scope_change(each, NEEDED) for each in consent.missing_scopes)
@@ -234,7 +234,7 @@ class _Rows:
         if not count or consent.skips_unsubscribed:
             return []
         detail = "whoever refused and is not written as a contact: consent is kept on contacts there"
-        return [LossRow("consent", WITHOUT_CONTACT, LossCode.NO_CONSENT, detail, count, samples)]
+        return [LossRow(CONSENT, WITHOUT_CONTACT, LossCode.NO_CONSENT, detail, count, samples)]
 
     def _person(self, identifiers: tuple[Identifier, ...], known_by: Iterable[Identifier]) -> int:
         self._people += 1
