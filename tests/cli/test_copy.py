@@ -73,6 +73,7 @@ def moving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     """Accounts ``old`` and ``new`` of two vendors' emulators, the second one empty."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "220")
+    (tmp_path / "accounts.toml").touch()
     monkeypatch.setenv("CONTACTS_FILE", str(tmp_path / "accounts.toml"))
     with lively(), open_environment(8) as first, open_environment(0) as second:
 
@@ -323,6 +324,17 @@ class TestAtVendors:
         told = run("copy", "old", "new", *ALL, "--consent-in", place)
         assert (told.code, "NO_CONSENT:" in told.err) == (Exit.REFUSED, True)
         assert not list(second.clients["user-api"].export())
+        (line,) = [each for each in told.err.splitlines() if each.startswith("to go on although")]
+        options = line.partition(": ")[2].split()  # typed as it stands
+        assert run("copy", "old", "new", *ALL, "--consent-in", place, *options).code == Exit.DONE
+        refused_there = [
+            contact
+            for contact in second.clients["user-api"].export()
+            if "revoked" in str(contact.custom.get("consent")) or "unsubscribed" in contact.tags
+        ]
+        assert bool(refused_there) == (
+            place == "field:consent"
+        )  # tags are not kept there, so these people are left out
 
     @pytest.mark.parametrize("command", [("copy",), ("plan", "copy")])
     def test_what_does_not_move_is_said_with_numbers(
