@@ -149,7 +149,7 @@ class IdsFile:
         for line in file:
             if not line.endswith(b"\n") and end:
                 break
-            row = next(csv.reader([line.decode(errors="replace").rstrip("\r\n")]), [])
+            row = next(csv.reader([line.decode(errors="replace").rstrip("\r\n")]), list[str]())
             if not end and not line.endswith(b"\n") and ",".join(HEADER).encode().startswith(line):
                 break
             if len(row) != len(HEADER) or (not end and row != HEADER):
