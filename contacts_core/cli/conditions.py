@@ -128,13 +128,13 @@ class Combined:
             yield from part.leaves()
 
 
-def where(texts: Iterable[str]) -> list[Condition | Combined]:
-    """The conditions of ``--where``.
+def where(texts: Iterable[str], option: str = "--where") -> list[Condition | Combined]:
+    """The conditions of ``--where``, or of another option that takes the same.
 
     Raises:
         typer.BadParameter: One is not an expression; the message says at which character.
     """
-    return [_Expression(text).whole() for text in texts]
+    return [_Expression(text, option).whole() for text in texts]
 
 
 def types(client: Contacts[Any], given: Iterable[Condition | Combined]) -> dict[str, FieldType]:
@@ -157,7 +157,8 @@ def types(client: Contacts[Any], given: Iterable[Condition | Combined]) -> dict[
 class _Expression:
     """Reads ``a and (b or not c)``, where each letter is a field, an operator and a value. ``and`` binds closer."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, option: str) -> None:
+        self._option = option
         self._text, self._at, self._depth, self._open = text, 0, 0, 0
 
     def whole(self) -> Condition | Combined:
@@ -219,7 +220,7 @@ class _Expression:
         return found is not None
 
     def _wrong(self, message: str) -> typer.BadParameter:
-        return typer.BadParameter(f"--where {self._text!r}, character {self._at + 1}: {message}")
+        return typer.BadParameter(f"{self._option} {self._text!r}, character {self._at + 1}: {message}")
 
 
 def has(option: str, names: Iterable[str], *, wanted: bool) -> list[Condition]:

@@ -110,7 +110,7 @@ class IdsFile:
         else:
             left = error is not None and not isinstance(error, typer.Exit)
             again = "; give the same --ids when you go on" if left else ""
-            output.note(f"{self._count} new id(s) written to {self._path}{again}")
+            output.note(f"{self._count} pair(s) of ids added to {self._path}{again}")
 
     def add(self, old_id: str, new_id: str) -> None:
         """Write a pair, unless the file has it. A new id replaces an earlier one of the same contact."""
@@ -149,7 +149,7 @@ class IdsFile:
         for line in file:
             if not line.endswith(b"\n") and end:
                 break
-            row = next(csv.reader([line.decode(errors="replace").rstrip("\r\n")]), [])
+            row = next(csv.reader([line.decode(errors="replace").rstrip("\r\n")]), list[str]())
             if not end and not line.endswith(b"\n") and ",".join(HEADER).encode().startswith(line):
                 break
             if len(row) != len(HEADER) or (not end and row != HEADER):

@@ -114,8 +114,9 @@ def notes(plan: Plan, *, whole: bool = False) -> Iterator[str]:
 
 def _held_and_lost(part: AccountPlan) -> Iterator[str]:
     """What the plan leaves alone, what the account does not keep, and what may be there twice after a crash."""
-    for reason, count in Counter(held.reason for held in part.held).most_common(SHOWN):
-        yield f"left alone: {count} contact(s), because {reason}"
+    counts = Counter((held.reason, bool(held.identifiers or held.source)) for held in part.held)
+    for (reason, is_contact), count in counts.most_common(SHOWN):
+        yield f"left alone: {count} contact(s), because {reason}" if is_contact else f"left alone: {reason}"
     if part.losses:
         lost = [f"{loss.code.value}:{loss.field} ({loss.count})" for loss in part.losses]
         yield f"{part.account} does not keep: {some(lost)}"

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from contacts_core.cli.options import input_file
+from contacts_core.cli.options import chosen_account, input_file, whole_file
 
 if TYPE_CHECKING:
     from contacts_core.models import Contact
     from contacts_core.query import Query
 
-__all__ = ["FieldMapFile", "Only", "file_of", "opened_source", "query"]
+__all__ = ["FieldMapFile", "Only", "SuggestMap", "file_of", "opened_source", "query", "write_first_map"]
 
 JSON_LINES = (".jsonl", ".ndjson")
 CSV = ".csv"
@@ -35,6 +35,16 @@ Only = Annotated[
         "--only",
         metavar="EXPRESSION",
         help="Only contacts of OLD that match a condition, as `contacts search --where` takes it.",
+    ),
+]
+
+SuggestMap = Annotated[
+    Path | None,
+    typer.Option(
+        "--suggest-map",
+        metavar="FILE",
+        parser=whole_file,
+        help="Only write a first map, from the fields and lists of both; edit it, and use it with --map.",
     ),
 ]
 
@@ -84,6 +94,46 @@ def query(account: str, only: str) -> Query:
     from contacts_core.cli import conditions
     from contacts_core.cli.prompts import opened
 
-    (condition,) = conditions.where([only])
+    (condition,) = conditions.where([only], "--only")
     with opened(account, None) as client:
         return condition.query(conditions.types(client, [condition]))
+
+
+def write_first_map(path: Path, old: str, new: str, columns: Mapping[str, str | None] | None = None) -> None:
+    """Write a first map, from the names of both sides, and say so.
+
+    Args:
+        path: The file to write.
+        old: The account, or the file, to copy from.
+        new: The account to copy to.
+        columns: What the columns of a CSV file hold.
+
+    Raises:
+        typer.BadParameter: There is such a file: somebody may have edited it.
+    """
+    from contacts_core.cli import output
+    from contacts_core.cli.prompts import opened
+    from contacts_core.formats import private_file
+    from contacts_core.models import Shape
+    from contacts_core.operations import require
+    from contacts_core.plans.comparing import suggest_map, unkept_fields
+    from contacts_core.plans.comparing.new_fields import UsedFields
+    from contacts_core.provider import UpsertsContacts
+
+    if path.exists():
+        raise typer.BadParameter(f"--suggest-map: {str(path)!r} exists; name a new file")
+    if source := file_of(old):
+        used = UsedFields()
+        with opened_source(source, columns) as contacts:
+            for contact in contacts:
+                used.add(contact)
+        theirs = Shape((), used.definitions())
+    else:
+        with opened(chosen_account(old), None) as client:
+            theirs = client.shape()
+    with opened(new, None) as client:
+        shape = client.shape()
+        target = require(client.provider, UpsertsContacts)
+    with private_file(path) as file:
+        file.write(suggest_map(theirs, shape, unkept=unkept_fields(target, shape)))
+    output.show(f"a first map is in {path}; look at every line of it")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,6 +30,7 @@ __all__ = [
     "copying",
     "field_map_of",
     "losses_told",
+    "tell_left_behind",
     "upserting",
 ]
 
@@ -138,6 +139,8 @@ def copying(
         kept = What(unsubscribed)
     except ValueError:
         raise typer.BadParameter("--unsubscribed is keep or skip") from None
+    if old == new:
+        raise typer.BadParameter(f"OLD and NEW are the same account, {old}")
     if path := file_of(old):
         if only or consent_in or kept is What.SKIP:
             raise typer.BadParameter(
@@ -174,6 +177,31 @@ def copying(
     return [old, new], make
 
 
+def tell_left_behind(old: str) -> None:
+    """Say what of an account no copy moves, with numbers as far as the vendor tells them."""
+    from contacts_core.cli import output
+    from contacts_core.cli.options import chosen_account
+    from contacts_core.cli.prompts import opened
+    from contacts_core.errors import ContactsError
+    from contacts_core.provider import Exports
+
+    if file_of(old):
+        return
+    with opened(chosen_account(old), None) as client:
+        provider = client.provider
+        if not (isinstance(provider, Exports) and provider.left_behind):
+            return
+        counts: Mapping[str, int] = {}
+        with suppress(ContactsError):  # the copy itself says what is wrong
+            counts = client.run(provider.count_left_behind())
+        lines = [
+            f"  {counts[what]} {what}: {advice}" if what in counts else f"  {what}: {advice}"
+            for what, advice in provider.left_behind.items()
+            if counts.get(what) != 0
+        ]
+        output.note([f"not moved from {client.name}:", *lines])
+
+
 def field_map_of(path: Path | None) -> Any:
     """The map of a file; None without one."""
     from contacts_core.plans import FieldMap
@@ -208,6 +236,7 @@ def losses_told(*, as_json: bool) -> Generator[None]:
 
 def _show_losses(error: LossesNotAccepted) -> None:
     from contacts_core.cli import output
+    from contacts_core.operations.losses import shortest_names
 
     rows = (
         [row.stage, row.name, row.count, row.detail, row.samples, row.hint if row.held or row in error.left else ""]
@@ -215,3 +244,5 @@ def _show_losses(error: LossesNotAccepted) -> None:
     )
     columns = ("part", "loss", "how many", "why", "samples", "what to do")
     output.show(output.rows(output.table(*columns, for_people=True), rows), stderr=True)
+    options = " ".join(f"--accept-loss {name}" for name in shortest_names(error.left))
+    output.show(f"to go on although all of this is lost: {options}", stderr=True)

@@ -14,10 +14,20 @@ from contacts_core.models import Contact, Loss, LossCode
 from contacts_core.models.identifiers import mask
 from contacts_core.models.losses import flattened, identifier_field
 
-__all__ = ["AcceptedLosses", "LossRow", "LossTable", "accepted_losses", "accepts", "unaccepted"]
+__all__ = [
+    "CONSENT",
+    "AcceptedLosses",
+    "LossRow",
+    "LossTable",
+    "accepted_losses",
+    "accepts",
+    "shortest_names",
+    "unaccepted",
+]
 
 SAMPLES = 3
 MOST_FIELDS = 1000  # of one section that are lost for one reason: further ones count as the section
+CONSENT = "consent"  # the part of a copy that is about statements
 NEED_A_FIELD = (LossCode.REFUSED, LossCode.NO_CONSENT)
 HINTS = {
     LossCode.NO_PLACE: "map it to a custom field, or accept the loss",
@@ -69,7 +79,11 @@ class LossRow:
     @property
     def hint(self) -> str:
         """What can be done about it."""
-        return LEFT_ALONE if self.held else HINTS[self.code]
+        if self.held:
+            return LEFT_ALONE
+        if self.stage == CONSENT and self.code is LossCode.NO_PLACE:
+            return HINTS[LossCode.REASON_LOST]  # a map is about fields
+        return HINTS[self.code]
 
 
 class LossTable:
@@ -143,6 +157,8 @@ def accepted_losses(values: Iterable[str] | None) -> AcceptedLosses:
             raise InvalidInput(f"a loss is accepted as CODE or CODE:FIELD; the codes are {known}")
         if LossCode[code] in NEED_A_FIELD and not name:
             raise InvalidInput(f"{code} is accepted with a field only", hint=f"it needs a field, such as {code}:email")
+        if "*" in name:
+            raise InvalidInput(f"{value}: a field is named whole", hint=f"{code}:custom is about all custom fields")
         found.append((LossCode[code], name))
     return found
 
@@ -153,6 +169,11 @@ def accepts(accepted: AcceptedLosses, code: LossCode, field: str) -> bool:
         code is each and (field == name or field.startswith(f"{name}.") if name else code not in NEED_A_FIELD)
         for each, name in accepted
     )
+
+
+def shortest_names(rows: Iterable[LossRow]) -> list[str]:
+    """Return what accepts these losses, in the fewest words: the code alone, unless its code needs a field."""
+    return [*dict.fromkeys(row.name if row.code in NEED_A_FIELD else row.code.value for row in rows)]
 
 
 def unaccepted(rows: Iterable[LossRow], accepted: AcceptedLosses) -> list[LossRow]:

@@ -255,14 +255,22 @@ class Exports(Provider, ABC):
     Attributes:
         page_size: Contacts that one request reads; for the cost that ``explain`` and plans tell. Default 100.
         export_includes_lists: Whether contacts come with the lists they are on. Default True.
+        left_behind: What an account has that no copy to another one moves, each with what to do about it; copies tell
+            it. Default: nothing known.
     """
 
     page_size: ClassVar[int] = 100
     export_includes_lists: ClassVar[bool] = True
+    left_behind: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
     def contacts(self, list_id: str | None) -> Stream[Contact]:
         """Every contact of the account, or of one list."""
+
+    def count_left_behind(self) -> Flow[Mapping[str, int]]:
+        """Return how many there are of what is ``left_behind``, as far as documented endpoints tell. Default: none."""
+        yield from ()
+        return {}
 
     def sample(self) -> Flow[Sequence[Contact] | None]:
         """Read a few contacts in about one request, to check a read that returned nothing.

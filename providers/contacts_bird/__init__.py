@@ -157,6 +157,12 @@ class Bird(
     deletes_consent = True
     non_idempotent = (CreatesLists,)
     secret_patterns = (r"\baccesskey\s+\S+",)
+    left_behind: ClassVar = {
+        "segments": "they exist in the dashboard alone; build them again from the fields that were copied",
+        "templates, campaigns and flows": "build them again",
+        "messages": "conversations and statistics stay in the other services of the workspace",
+        "sender reputation": "domains and numbers are verified again, and a new sender begins with little mail",
+    }
     residual_data: ClassVar = {
         "other keys": (
             "addresses, numbers and ids under a key that no setting names (email_keys, phone_keys, external_id_keys, "

@@ -184,6 +184,13 @@ class SendGrid(
         "backups": "what the vendor keeps in backups, and in export files of the last days, is out of reach",
     }
 
+    left_behind: ClassVar = {
+        "segments": "build them again from the fields that were copied",
+        "templates, single sends and automations": "build them again",
+        "statistics": "opens, clicks and the history of what was sent stay; keep an export",
+        "sender reputation": "domains are verified again, and a new sender begins with little mail",
+    }
+
     api_key: str = secret()
     base_url: str = base_url_setting("https://api.sendgrid.com")
     on_behalf_of: str = ""
@@ -401,6 +408,11 @@ class SendGrid(
         if count < 0:
             raise UnexpectedPayload("the number of contacts is negative", provider=self.name)
         return Count(count, source="counter")
+
+    def count_left_behind(self) -> Flow[Mapping[str, int]]:
+        """See `Exports.count_left_behind`: segments are the only ones that the API of contacts lists."""
+        found = yield from api.segments()
+        return {} if found.results is None else {"segments": len(found.results)}
 
     # -- lists and fields
 

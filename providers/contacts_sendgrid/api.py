@@ -31,6 +31,7 @@ from contacts_sendgrid.payloads import (
     Recipients,
     Sampled,
     SearchResult,
+    Segments,
     SuppressionRecord,
     User,
 )
@@ -153,6 +154,11 @@ def remove_from_list(list_id: str, contact_ids: Sequence[str]) -> Request[Accept
     """Queue the removal of contacts from a list."""
     to = path(LISTS + "/{list_id}/contacts", list_id=list_id)
     return delete(to, Accepted, {"contact_ids": ",".join(contact_ids)})
+
+
+def segments() -> Request[Segments]:
+    """Read all segments. They are not paged: https://www.twilio.com/docs/sendgrid/api-reference/segmenting-contacts-v2."""
+    return get("/v3/marketing/segments/2.0", Segments)
 
 
 def field_definitions() -> Request[FieldDefinitions]:

@@ -189,6 +189,12 @@ class FieldDefinitions(UnknownFields, kw_only=True):
     metadata: Any = field(name="_metadata", default=None)
 
 
+class Segments(UnknownFields, kw_only=True):
+    """All segments of the account."""
+
+    results: list[Any] | None = None
+
+
 class User(UnknownFields, kw_only=True):
     """Whose key it is."""
 

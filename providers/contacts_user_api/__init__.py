@@ -118,6 +118,11 @@ class UserApi(
     read_modify_write = (RemovesIdentifiers, RemovesFromLists, AddsToLists, UpsertsContacts, ChangesContacts)
     non_idempotent = (UpsertsContacts, CreatesLists, CreatesCustomFields)
     costs: ClassVar = {RemovesIdentifiers: {"": 3}, RemovesFromLists: {"": 3}, ChangesContacts: {"": 3}}
+    left_behind: ClassVar = {
+        "companies": "a contact keeps the name of its company alone",
+        "notes, tasks and history": "keep an export; notes are among the losses of their contacts",
+        "views and automations": "build them again from the fields that were copied",
+    }
     residual_data: ClassVar = {
         "deleted contacts": "whether the vendor keeps a deleted contact for a while is documented nowhere",
         "notes": "notes are records of their own; whether they go with the contact is documented nowhere",

@@ -82,7 +82,7 @@ class TestWhatIsWritten:
         assert done.code == Exit.DONE, done.err
         now = by_email(local[1])
         assert pairs() == {f"their-{n}": now[f"jane{n}@example.com"] for n in range(3)}
-        assert "3 new id(s) written to ids.csv" in done.err
+        assert "3 pair(s) of ids added to ids.csv" in done.err
 
     def test_everybody_is_named_whether_new_changed_or_there_already(
         self, local: tuple[Contacts[Local], ...], run: Run
@@ -110,7 +110,7 @@ class TestWhatIsWritten:
         first = Path("ids.csv").read_text("utf-8")
         old.upsert_contacts([person(3)])
         done = run("copy", "old", "new", "--ids", "ids.csv", "--yes", *DATES)
-        assert "1 new id(s)" in done.err
+        assert "1 pair(s) of ids added" in done.err
         assert Path("ids.csv").read_text("utf-8").startswith(first)
         assert len(pairs()) == 4
 

@@ -459,3 +459,36 @@ def test_a_command_inside_the_sandbox_sees_only_the_sandbox(tmp_path: Path) -> N
     assert not Path(place).exists()
     done = subprocess.run([*command, str(tmp_path / "nothing")], capture_output=True, text=True, check=False)
     assert (done.returncode, "there is no command" in done.stderr) == (Exit.USAGE, True)
+
+
+class TestAftercare:
+    def test_suppressions_are_kept_and_mail_data_is_erased_as_commands_say(
+        self, environment: Environment, person: str, run: Run
+    ) -> None:
+        options = ("--email", person, "--accounts", "bird,sendgrid", "--to", "plan.jsonl")
+        planned = run("plan", "erase", *options, "--keep-suppressions", "--mail-data")
+        assert planned.code == Exit.DONE, planned.err
+        assert "keep" in planned.out
+        assert "suppressions" in planned.out
+        operations = {change.operation for part in Plan.load("plan.jsonl").accounts for change in part.changes}
+        assert operations >= {"delete_contacts", "write_consent", "erase_mail_data"}
+        done = run("apply", "plan.jsonl", "--yes", "--receipt", "receipt.jsonl", "--json")
+        assert (done.code, done.json["state"]) == (Exit.DONE, "done")
+        stages = {line["operation"] for line in Receipt.load("receipt.jsonl").of("stage")}
+        assert stages >= {"write_consent", "erase_mail_data"}
+        kept = environment.clients["sendgrid"].find_consent([Identifier.email(person)])
+        assert kept[Identifier.email(person)]
+        assert not environment.clients["sendgrid"].find([Identifier.email(person)]).get_all(Identifier.email(person))
+
+    def test_without_these_options_neither_is_done(self, environment: Environment, person: str, run: Run) -> None:
+        options = ("--email", person, "--accounts", "bird,sendgrid", "--to", "plan.jsonl")
+        assert run("plan", "erase", *options).code == Exit.DONE
+        operations = {change.operation for part in Plan.load("plan.jsonl").accounts for change in part.changes}
+        assert operations == {"delete_contacts"}
+
+    @pytest.mark.parametrize("option", ["--keep-suppressions", "--mail-data"])
+    def test_where_no_vendor_can_do_it_nothing_is_planned(
+        self, option: str, environment: Environment, person: str, run: Run
+    ) -> None:
+        done = run("plan", "erase", "--email", person, "--accounts", "user-api", option, "--to", "plan.jsonl")
+        assert (done.code, Path("plan.jsonl").exists()) == (Exit.REFUSED, False)

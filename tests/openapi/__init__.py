@@ -35,6 +35,7 @@ SENDGRID_FILES = (
     "tsg_mc_contacts_v3.json",
     "tsg_mc_lists_v3.json",
     "tsg_mc_custom_fields_v3.json",
+    "tsg_mc_segments_2.0_v3.json",
     "tsg_suppressions_v3.json",
     "tsg_recipients_data_erasure_v3.json",
 )

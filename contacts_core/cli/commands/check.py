@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from contacts_core.cli import completion
-from contacts_core.cli.options import ExcelSafe, Json, chosen_account, output_file, several, whole_file
-from contacts_core.cli.sources import FieldMapFile, Only, file_of, opened_source, query
+from contacts_core.cli.options import ExcelSafe, Json, chosen_account, output_file, several
+from contacts_core.cli.sources import FieldMapFile, Only, SuggestMap, file_of, opened_source, query, write_first_map
 from contacts_core.cli.transfers import ConsentIn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from contacts_core.models import Contact, Shape
     from contacts_core.operations.losses import AcceptedLosses
@@ -47,15 +47,7 @@ def check(
         several("--accept-loss", "CODE:FIELD", "REFUSED:contact accepts contacts that NEW would refuse."),
     ] = None,
     consent_in: ConsentIn = "",
-    suggest_map: Annotated[
-        Path | None,
-        typer.Option(
-            "--suggest-map",
-            metavar="FILE",
-            parser=whole_file,
-            help="Only write a first map, from the fields and lists of both; edit it, and use it with --map.",
-        ),
-    ] = None,
+    suggest_map: SuggestMap = None,
     diff: Annotated[
         Path | None,
         typer.Option(
@@ -101,11 +93,10 @@ def check(
             raise typer.BadParameter(f"{option} is for accounts")
     name = str(path) if path else chosen_account(old)
     found_map = FieldMap.read(field_map) if field_map else FieldMap()
+    if suggest_map:
+        write_first_map(suggest_map, old, account, found_map.columns)
+        return
     with opened_source(path, found_map.columns) if path else nullcontext(name) as source:
-        if suggest_map:
-            _write_map(suggest_map, source, account)
-            output.show(f"a first map is in {suggest_map}; look at every line of it")
-            return
         wanted = query(name, only) if only else None
         with output.progress(f"comparing {name} with {account}") as far:
             comparison = compared(
@@ -267,34 +258,3 @@ def _value(contact: Contact, name: str) -> str:
     of_kind = [each.normal for each in contact.identifiers if identifier_field(each) == name]
     value: Any = cell(of_kind or flattened(contact).get(name))
     return joined(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
-
-
-def _write_map(path: Path, source: str | Iterable[Contact], account: str) -> None:
-    """Write a first map.
-
-    Raises:
-        typer.BadParameter: There is such a file: somebody may have edited it.
-    """
-    from contacts_core.cli.prompts import opened
-    from contacts_core.formats import private_file
-    from contacts_core.models import Shape
-    from contacts_core.operations import require
-    from contacts_core.plans.comparing import suggest_map, unkept_fields
-    from contacts_core.plans.comparing.new_fields import UsedFields
-    from contacts_core.provider import UpsertsContacts
-
-    if path.exists():
-        raise typer.BadParameter(f"--suggest-map: {str(path)!r} exists; name a new file")
-    if isinstance(source, str):
-        with opened(source, None) as client:
-            theirs = client.shape()
-    else:
-        used = UsedFields()
-        for contact in source:
-            used.add(contact)
-        theirs = Shape((), used.definitions())
-    with opened(account, None) as client:
-        shape = client.shape()
-        target = require(client.provider, UpsertsContacts)
-    with private_file(path) as file:
-        file.write(suggest_map(theirs, shape, unkept=unkept_fields(target, shape)))

@@ -10,7 +10,7 @@ from contacts_core.cli.commands.apply import Patience, ReceiptFile, carry_out, c
 from contacts_core.cli.commands.plan import MaxContacts, MaxShare, announce_scans, limits_of, planned, show
 from contacts_core.cli.ids import Ids
 from contacts_core.cli.options import Json, Storage, Yes
-from contacts_core.cli.sources import FieldMapFile, Only
+from contacts_core.cli.sources import FieldMapFile, Only, SuggestMap, write_first_map
 from contacts_core.cli.transfers import (
     AcceptLoss,
     ConsentIn,
@@ -37,6 +37,7 @@ def copy(
     max_contacts: MaxContacts = None,
     max_share: MaxShare = None,
     ids: Ids = None,
+    suggest_map: SuggestMap = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")] = False,
     yes: Yes = False,
     receipt: ReceiptFile = None,
@@ -51,14 +52,18 @@ def copy(
     alone, so the same command copies what has changed since. Exits 3 if something is not verified to have arrived.
 
         contacts copy old new --create-fields --create-lists --dry-run
+        contacts copy old new --suggest-map map.toml
         contacts copy old new --create-fields --create-lists --accept-loss DATE_LOST --receipt receipt.jsonl
         contacts copy old backup --yes
         contacts copy people.csv crm --map map.toml --ids ids.csv
     """
     from contacts_core.cli import output
     from contacts_core.cli.ids import ids_file
-    from contacts_core.cli.transfers import copying, losses_told
+    from contacts_core.cli.transfers import copying, losses_told, tell_left_behind
 
+    if suggest_map:
+        write_first_map(suggest_map, old, new)
+        return
     limits = limits_of(max_contacts, max_share)
     with ids_file(ids) as on_pair:
         names, make = copying(
@@ -75,6 +80,7 @@ def copy(
             old_ids=not no_old_ids,
             on_pair=on_pair,
         )
+        tell_left_behind(old)
         announce_scans([new], None)
         with losses_told(as_json=as_json):
             plan = planned(names, make)

@@ -350,7 +350,7 @@ def plan_copy(
         contacts plan copy old crm --consent-in tag:unsubscribed --accept-loss DATE_LOST --to plan.jsonl
     """
     from contacts_core.cli.ids import ids_file
-    from contacts_core.cli.transfers import copying, losses_told
+    from contacts_core.cli.transfers import copying, losses_told, tell_left_behind
 
     limits = limits_of(max_contacts, max_share)
     with ids_file(ids) as on_pair:
@@ -368,6 +368,7 @@ def plan_copy(
             old_ids=not no_old_ids,
             on_pair=on_pair,
         )
+        tell_left_behind(old)
         announce_scans([new], None)
         with losses_told(as_json=as_json):
             _planned(names, make, to, as_json=as_json)

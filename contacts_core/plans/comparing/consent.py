@@ -474,7 +474,8 @@ class ConsentComparison:
             raise PlanRefused(
                 f"{self._names[Side.SOURCE]} has {refusals} refusal(s), and {target.title or target.name} keeps no "
                 "consent, so these people would be written to there",
-                hint="keep consent in a custom field or a tag (field:NAME or tag:NAME), or do not copy these people",
+                hint="keep consent in a custom field or a tag (--consent-in field:NAME or tag:NAME), "
+                "or do not copy these people (--unsubscribed skip)",
             )
 
     def _leave_out(self, target: Provider) -> PlanGenerator[None]:

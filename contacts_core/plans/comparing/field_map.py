@@ -21,6 +21,7 @@ A map is a file in TOML. Names of fields are those of `Loss.field` and of the co
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -44,6 +45,7 @@ TYPES = {each.value: each for each in (FieldType.TEXT, FieldType.NUMBER, FieldTy
 LONGEST_FILE = 1 << 20  # bytes
 LONGEST_SHOWN = 60  # characters of a value that a message repeats
 SECTIONS = ("fields", "lists", "tags", "columns")
+HINT = "contacts check OLD NEW --suggest-map FILE writes a map with the names that both accounts have"
 
 
 @frozen
@@ -123,6 +125,15 @@ class FieldMap:
             raise InvalidInput(f"{name} is not TOML: {error}") from None
         except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
             raise InvalidInput(f"{name} is not TOML that can be read") from None
+        try:
+            return cls._of(content, name)
+        except _WrongKeyError as wrong:
+            line = _line_of(text, wrong.keys)
+            where = f" (line {line})" if line else ""
+            raise InvalidInput(f"{wrong}{where}", hint=HINT) from None
+
+    @classmethod
+    def _of(cls, content: Mapping[str, Any], name: str) -> FieldMap:
         for key in content:
             if key not in SECTIONS:
                 raise _wrong(name, [key], f"there is no such section; choose from {', '.join(SECTIONS)}")
@@ -247,9 +258,32 @@ def _converted(rule: FieldRule, value: CustomValue) -> CustomValue:
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def _wrong(name: str, keys: Iterable[str], what: str) -> InvalidInput:
+class _WrongKeyError(Exception):
+    """Something in a map that is not understood.
+
+    Attributes:
+        keys: Where it is, from the section on.
+    """
+
+    def __init__(self, message: str, keys: Sequence[str]) -> None:
+        super().__init__(message)
+        self.keys = keys
+
+
+def _line_of(text: str, keys: Sequence[str]) -> int:
+    """Return the number of the line that most likely holds a key; 0 if none does. The parser of TOML tells none."""
+    found = 0
+    lines = text.splitlines()
+    for key in keys:
+        name = re.compile(rf"(?<![\w-]){re.escape(key)}(?![\w-])")
+        found = next((n for n, line in enumerate(lines[found and found - 1 :], found or 1) if name.search(line)), found)
+    return found
+
+
+def _wrong(name: str, keys: Iterable[str], what: str) -> _WrongKeyError:
+    keys = list(keys)
     path = ".".join(key if key.replace("_", "").isalnum() and key.isascii() else f'"{key}"' for key in keys)
-    return InvalidInput(f"{name}: {path[: LONGEST_SHOWN * 2]}: {what}")
+    return _WrongKeyError(f"{name}: {path[: LONGEST_SHOWN * 2]}: {what}", keys)
 
 
 def _table(name: str, content: Mapping[str, Any], section: str) -> Mapping[str, Any]:

@@ -78,7 +78,8 @@ class Session:
         on_pair: PairHandler | None = None,
     ) -> None:
         """Prepare. Accounts that are not among ``runners`` are opened by name."""
-        self.on_pair = on_pair
+        self._on_pair = on_pair
+        self.followed = ""  # the run whose pairs of ids are told: this process may work on others as well
         self.storage, self.leases = storage, leases or Leases(storage, "", LEASE_S)
         self.key: PseudonymKey = storage.key()
         self.signer = _signer(storage)  # read now, so that no receipt fails later because the key cannot be read
@@ -204,12 +205,16 @@ class Session:
         """Return for each contact why it must not be written; empty if it may."""
         return blocked_in(self.storage, contacts)
 
-    def paired(self, change: Change, id: str) -> None:
+    def tells_pairs(self, run: str) -> bool:
+        """Return whether somebody is told the ids of the contacts that this run writes."""
+        return self._on_pair is not None and run == self.followed
+
+    def paired(self, run: str, change: Change, id: str) -> None:
         """Tell which contact of the account one of the source is. If that fails, the run continues."""
-        if self.on_pair is None or not change.source:
+        if self._on_pair is None or run != self.followed or not change.source:
             return
         try:
-            self.on_pair(change.source, id)
+            self._on_pair(change.source, id)
         except Exception as error:  # noqa: BLE001 - it is the caller's code
             logger.warning("on_pair failed: %s", scrub(f"{type(error).__name__}: {error}"))
 

@@ -199,6 +199,7 @@ class Engine:
         """Start a run of the plan. Return its id."""
         run = _create_run(self.journal, plan, self.session.key, options)
         self.session.keep_plan(run.id, plan)
+        self.session.followed = run.id
         with _typed_errors():
             self._begin_round(run)
         return run.id
@@ -209,6 +210,7 @@ class Engine:
         Raises:
             StorageError: Runs cannot be read or written.
         """
+        self.session.followed = id
         with _typed_errors():
             self._resume(id)
 

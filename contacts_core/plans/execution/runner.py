@@ -100,7 +100,8 @@ def apply(
         pause: Seconds before the second check of something. Each further pause is longer.
         watch: Called regularly with the progress of each account.
         on_pair: Called with the ids of each contact that was written, as soon as a read shows it: the id that it has
-            where it was copied from, and its new one. If it fails, a warning is logged and the run continues.
+            where it was copied from, and its new one. If it fails, a warning is logged and the run continues. It is
+            not called for work that other processes of a shared storage do.
 
     Raises:
         PlanRefused: It was altered, a plugin objected, an account leads to another workspace, or contacts of the plan

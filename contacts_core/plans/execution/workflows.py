@@ -12,6 +12,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, islice
 from types import NoneType
 from typing import Any, NamedTuple, ParamSpec, TypeVar
@@ -498,8 +499,8 @@ def _act(at: AccountRun, stage: int, number: int, left_out: IndexSet, barred: Ba
         try:
             changes = list(planned.values())
             outcome = runner.run(attempts.act(view.operation, changes, runner.provider, here.guard, noted))
-            if here.on_pair and not outcome.pending:
-                _tell_new_ids(here, view, runner, planned)
+            if here.tells_pairs(at.run) and not outcome.pending:
+                _tell_new_ids(here, at, view, runner, planned)
         except ContactsError as error:
             cause = attempts.cause(error)
             outcome = error.outcome if isinstance(error, Interrupted) else outcome
@@ -527,11 +528,11 @@ def _act(at: AccountRun, stage: int, number: int, left_out: IndexSet, barred: Ba
     return StepResult(failed=failed, jobs=outcome.jobs, again=again, pause=pause, stopped=stopped)
 
 
-def _tell_new_ids(here: Session, view: AccountView, runner: Runner, made: Mapping[int, Change]) -> None:
+def _tell_new_ids(here: Session, at: AccountRun, view: AccountView, runner: Runner, made: Mapping[int, Change]) -> None:
     """Tell the ids of contacts that a step created. Those that cannot be read now are told when they are verified."""
     with contextlib.suppress(ContactsError):
         for n, id in runner.run(view.operation.new_ids(made, runner.provider)).items():
-            here.paired(made[n], id)
+            here.paired(at.run, made[n], id)
 
 
 @_step("jobs", list[Job])
@@ -572,7 +573,7 @@ def _read(at: AccountRun, stage: int, path: str, indexes: list[int]) -> verifica
     seen, trouble = verification.Seen(), ""
     with here.watched(runner) as exchanges:
         try:
-            seen = runner.run(verification.look(view, runner.provider, path, indexes, here.paired))
+            seen = runner.run(verification.look(view, runner.provider, path, indexes, partial(here.paired, at.run)))
         except ContactsError as error:
             trouble = public_reason(error, here.key)
     shown = [pseudonym(here.key, at.account, change) for change in view.subjects(seen.targets).values()]

@@ -8,7 +8,7 @@ from itertools import groupby
 from attrs import evolve
 
 from contacts_core.models import ConsentState, Contact, Identifier, LossCode
-from contacts_core.operations.losses import LossRow
+from contacts_core.operations.losses import CONSENT, LossRow
 from contacts_core.plans.change import Change, DataSubject, Held
 from contacts_core.plans.change_operations.account import (
     confirmation,
@@ -177,7 +177,7 @@ class TransferRows:
         if self._consent is None:
             return []
         found = [
-            LossRow("consent", each.field, each.code, each.detail, each.count, list(each.samples), each.held)
+            LossRow(CONSENT, each.field, each.code, each.detail, each.count, list(each.samples), each.held)
             for each in self._consent.losses()
         ]
         return found if self._writes_consent else [*found, *self._without_contact(self._consent)]
@@ -187,7 +187,7 @@ class TransferRows:
         if consent.skips_unsubscribed:
             return
         detail = "whoever refused and is not written as a contact: consent is kept on contacts there"
-        loss = LossRow("consent", WITHOUT_CONTACT, LossCode.NO_CONSENT, detail)
+        loss = LossRow(CONSENT, WITHOUT_CONTACT, LossCode.NO_CONSENT, detail)
         for each in consent.before_contacts():
             if self._people.owner(each.statement.identifier) is None:
                 loss.count += 1

@@ -61,6 +61,7 @@ class Lists:
         yield Operation("DELETE", f"{root}/{{id}}", self.delete)
         yield Operation("GET", f"{root}/{{id}}/contacts/count", self.count)
         yield Operation("DELETE", f"{root}/{{id}}/contacts", self.remove_contacts)
+        yield Operation("GET", "/v3/marketing/segments/2.0", self.segments)
         fields = "/v3/marketing/field_definitions"
         yield Operation("GET", fields, self.fields)
         yield Operation("POST", fields, self.create_field)
@@ -86,6 +87,13 @@ class Lists:
             metadata["next"] = link + _page_token(start + size)
         shown = [shapes.contact_list(stored, incoming.base_url) for stored in lists[start : start + size]]
         return json_response({"result": shown, "_metadata": metadata})
+
+    def segments(self, incoming: Incoming) -> Response:
+        """Every segment; they are made in the dashboard, and there is one for each list."""
+        each = [
+            shapes.segment(stored, n, self._account.clock.now()) for n, stored in enumerate(self._store.lists.values())
+        ]
+        return json_response({"results": each})
 
     def create(self, incoming: Incoming) -> Response:
         """Create a list."""

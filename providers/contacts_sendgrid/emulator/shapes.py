@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from contacts_sendgrid.emulator.store import (
     COUNTED_AFTER,
@@ -73,6 +74,23 @@ def contact_list(stored: ContactList, base_url: str) -> Json:
         "name": stored.name,
         "contact_count": len(stored.members),
         "_metadata": {"self": f"{base_url}/v3/marketing/lists/{stored.id}"},
+    }
+
+
+def segment(stored: ContactList, number: int, now: datetime) -> Json:
+    """A segment of the members of a list; its list is not a parent, because the emulator evaluates none."""
+    at = now.isoformat()
+    return {
+        "id": str(UUID(int=number + 1)),
+        "name": f"Active in {stored.name}"[:100],
+        "contacts_count": len(stored.members),
+        "created_at": at,
+        "updated_at": at,
+        "sample_updated_at": at,
+        "next_sample_update": at,
+        "parent_list_ids": [],
+        "query_version": "2",
+        "status": {"query_validation": "VALID"},
     }
 
 
