@@ -13,7 +13,7 @@ import sys
 import threading
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -187,6 +187,21 @@ async def serve(kind: str, latency: float) -> None:
             await asyncio.wait_for(over.wait(), MOST_SECONDS)
         except TimeoutError:
             print("benchmarks.server: stopped after its time", file=sys.stderr)
+
+
+@contextmanager
+def serving_apart(kind: str, latency: float) -> Iterator[str]:
+    """As `serving`, with one processor for this process and the others for the server, where a system has several."""
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
+    ours, others = {*sorted(before)[:1]}, {*sorted(before)[1:]}
+    with ExitStack() as opened:
+        if others:
+            opened.callback(os.sched_setaffinity, 0, before)
+            os.sched_setaffinity(0, others)  # which processes and threads inherit that are started from here on
+        address = opened.enter_context(serving(kind, latency))
+        if others:
+            os.sched_setaffinity(0, ours)
+        yield address
 
 
 @contextmanager

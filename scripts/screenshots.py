@@ -1,8 +1,8 @@
-"""Make the screenshots of the docs: the page of a receipt and that of an access report, on a desktop and on a phone.
+"""Make the screenshots of the docs: the pages of receipts and of an access report, on a desktop and on a phone.
 
     python -m scripts.screenshots
 
-Both pages are made of contacts of the emulators, so nobody in them exists. It needs Chromium.
+All pages are made of contacts of the emulators, so nobody in them exists. It needs Chromium.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contacts_core.plans import IdentifierExpansion, plan_erasure
 from contacts_core.plans.receipts.report import html
 from tests.browser import PHONE, Browser, open_browser
 from tests.plans.environment import lively, open_environment
+from tests.plans.test_copy import copy, two_accounts
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 HEIGHTS = {"desktop": 1000, "phone": 1100}  # pixels from the top of the page
@@ -41,7 +42,13 @@ def _pages(folder: Path) -> dict[str, Path]:
         person, other = environment.emails(2)
         report = access_report([person], environment.accounts, follow=IdentifierExpansion.ONCE)
         receipt = plan_erasure([person, other], environment.accounts).apply(environment.accounts)
-    texts = {"access": "".join(report_page(report)), "receipt": html(receipt, sealed=True)}
+    with two_accounts("sendgrid", "bird", folder, contacts=40) as (old, new, *_):
+        copied = copy(old, new)[1]
+    texts = {
+        "access": "".join(report_page(report)),
+        "copy": html(copied, sealed=True),
+        "receipt": html(receipt, sealed=True),
+    }
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
     return {name: folder / f"{name}.html" for name in texts}

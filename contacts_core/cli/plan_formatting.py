@@ -91,9 +91,6 @@ def notes(plan: Plan, *, whole: bool = False) -> Iterator[str]:
     for part in plan.accounts:
         yield from _held_and_lost(part)
     for part in plan.accounts:
-        if warning := repetition_warning(part.non_idempotent):
-            yield f"{part.account}: {warning}"
-    for part in plan.accounts:
         unknown = {each.identifier for each in part.unasked}
         missing = [p for p in _not_found(plan, part) if unknown.isdisjoint(p.identifiers)] if about_people else []
         if ids := [person.contact for person in missing if person.contact]:
@@ -116,12 +113,14 @@ def notes(plan: Plan, *, whole: bool = False) -> Iterator[str]:
 
 
 def _held_and_lost(part: AccountPlan) -> Iterator[str]:
-    """What the plan leaves alone, and what the account does not keep."""
+    """What the plan leaves alone, what the account does not keep, and what may be there twice after a crash."""
     for reason, count in Counter(held.reason for held in part.held).most_common(SHOWN):
         yield f"left alone: {count} contact(s), because {reason}"
     if part.losses:
         lost = [f"{loss.code.value}:{loss.field} ({loss.count})" for loss in part.losses]
         yield f"{part.account} does not keep: {some(lost)}"
+    if warning := repetition_warning(part.non_idempotent):
+        yield f"{part.account}: {warning}"
 
 
 def _not_found(plan: Plan, part: AccountPlan) -> Iterator[DataSubject]:

@@ -210,7 +210,7 @@ def _show_losses(error: LossesNotAccepted) -> None:
     from contacts_core.cli import output
 
     rows = (
-        [row.stage, row.name, row.count, row.detail, row.samples, "" if row not in error.left else row.hint]
+        [row.stage, row.name, row.count, row.detail, row.samples, row.hint if row.held or row in error.left else ""]
         for row in error.losses
     )
     columns = ("part", "loss", "how many", "why", "samples", "what to do")

@@ -33,6 +33,7 @@ HINTS = {
     LossCode.NO_CONSENT: "keep consent in a field or tag, or leave these contacts out",
     LossCode.REFUSED: "correct the value in the source, or accept the loss by code and field",
 }
+LEFT_ALONE = "nothing: these people are left alone, and the plan names them"
 
 AcceptedLosses: TypeAlias = Sequence[tuple[LossCode, str]]
 """Losses that are accepted: a code, and the field, or an empty text for all fields."""
@@ -49,6 +50,7 @@ class LossRow:
         detail: More on it, of the first contact.
         count: How many contacts lose it.
         samples: Up to three of them, masked: who, and the value.
+        held: Whether those who would lose it are left alone instead, so that nobody has to accept it.
     """
 
     stage: str
@@ -57,6 +59,7 @@ class LossRow:
     detail: str
     count: int = 0
     samples: list[str] = Factory(list[str])
+    held: bool = False
 
     @property
     def name(self) -> str:
@@ -66,7 +69,7 @@ class LossRow:
     @property
     def hint(self) -> str:
         """What can be done about it."""
-        return HINTS[self.code]
+        return LEFT_ALONE if self.held else HINTS[self.code]
 
 
 class LossTable:
@@ -153,8 +156,8 @@ def accepts(accepted: AcceptedLosses, code: LossCode, field: str) -> bool:
 
 
 def unaccepted(rows: Iterable[LossRow], accepted: AcceptedLosses) -> list[LossRow]:
-    """Return the losses that nobody accepted."""
-    return [row for row in rows if not accepts(accepted, row.code, row.field)]
+    """Return the losses that nobody accepted, without those of people who are left alone."""
+    return [row for row in rows if not row.held and not accepts(accepted, row.code, row.field)]
 
 
 def _sample(contact: Contact, loss: Loss) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from contacts_core.plans.comparing.api import check, check_async
     from contacts_core.plans.comparing.comparison import Comparison
     from contacts_core.plans.comparing.consent import Unsubscribed
+    from contacts_core.plans.comparing.consent_check import ConsentCheck, ConsentDifference, ConsentStatus
     from contacts_core.plans.comparing.field_map import FieldMap
     from contacts_core.plans.comparing.matching import Hold
     from contacts_core.plans.comparing.model import Compared, ComparisonStatus
@@ -74,6 +75,9 @@ __all__ = [
     "Compared",
     "Comparison",
     "ComparisonStatus",
+    "ConsentCheck",
+    "ConsentDifference",
+    "ConsentStatus",
     "DataSubject",
     "FieldMap",
     "Held",
@@ -162,6 +166,7 @@ _HOMES = {
     "comparing.comparison": ("Comparison",),
     "comparing.field_map": ("FieldMap",),
     "comparing.matching": ("Hold",),
+    "comparing.consent_check": ("ConsentCheck", "ConsentDifference", "ConsentStatus"),
     "comparing.model": ("Compared", "ComparisonStatus"),
     "planning.transfer": ("LossesNotAccepted",),
     "comparing.consent": ("Unsubscribed",),

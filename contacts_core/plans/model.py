@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from attrs import evolve, field, frozen
 
 from contacts_core.errors import InvalidInput, PlanRefused
-from contacts_core.models.losses import LossCount
+from contacts_core.models.losses import LossCode, LossCount
 from contacts_core.plans.change import Change, DataSubject, Held, Suggestion, Unasked
 from contacts_core.plans.change_operations import OPERATIONS
 from contacts_core.plans.kinds import KINDS, Kind, kind_of
@@ -378,15 +378,8 @@ def _disagreements(plan: Plan) -> Iterator[str]:
 
 def _disagreements_in(plan: Plan, part: AccountPlan) -> Iterator[str]:
     kind = kind_of(plan.kind)
+    yield from _disagreements_of(kind, part)
     stages = kind.stages
-    if not part.account_id:
-        yield f"{part.account}: it does not name the workspace it is for"
-    if kind.reads_consent != (part.consent is not None) or kind.reads_consent != bool(part.source):
-        yield f"{part.account}: it does not tell whose consent is read before contacts are written"
-    if part.consent is not None:
-        if not part.consent.account_id:
-            yield f"{part.account}: it does not name the workspace that is copied from"
-        _ = part.consent.options
     total, planned, place = len(part.changes), 0, 0
     adds_up = True
     for number, step in enumerate(part.steps, 1):
@@ -399,20 +392,41 @@ def _disagreements_in(plan: Plan, part: AccountPlan) -> Iterator[str]:
         planned += step.count
         for first in range(step.first, step.first + step.count, BATCH_SIZE):
             batch = part.changes[first : min(first + BATCH_SIZE, step.first + step.count)]
-            people = _people_of(plan, batch)
             if any(change.operation != step.operation for change in batch):
                 yield f"{part.account}: a change is not of this kind of plan"
                 return
-            strangers = [change for change in batch if not _belongs(plan, change, people)]
-            if not all(_is_of_contacts(part, change, people) for change in strangers):
-                yield f"{part.account}: a contact belongs to no person of the plan"
-            yield from (wrong for change in batch if (wrong := OPERATIONS[change.operation].check(change)))
-            if kind.depends_on_values and any(change.contact and not change.before for change in batch):
-                yield f"{part.account}: a contact is to be changed, whatever became of it"
-            if part.consent is None and any(OPERATIONS[change.operation].needs_source(change) for change in batch):
-                yield f"{part.account}: what people granted is to be written, and nobody says that they did"
+            yield from _disagreements_among(plan, part, batch)
     if planned != total or not adds_up:
         yield f"{part.account}: its steps do not add up to its contacts"
+
+
+def _disagreements_of(kind: Kind, part: AccountPlan) -> Iterator[str]:
+    """Yield what is wrong with the accounts that a part of a plan names."""
+    if not part.account_id:
+        yield f"{part.account}: it does not name the workspace it is for"
+    if kind.reads_consent != (part.consent is not None) or kind.reads_consent != bool(part.source):
+        yield f"{part.account}: it does not tell whose consent is read before contacts are written"
+    if part.consent is not None:
+        if not part.consent.account_id:
+            yield f"{part.account}: it does not name the workspace that is copied from"
+        _ = part.consent.options
+        told = {loss.field for loss in part.losses if loss.code is LossCode.NO_CONSENT}
+        if not told.issuperset(part.consent.accepted):
+            yield f"{part.account}: it accepts that refusals get lost, and does not tell of which"
+
+
+def _disagreements_among(plan: Plan, part: AccountPlan, batch: Sequence[Change]) -> Iterator[str]:
+    """Yield what is wrong with some changes of one operation."""
+    people = _people_of(plan, batch)
+    operation = OPERATIONS[batch[0].operation]
+    strangers = [change for change in batch if not _belongs(plan, change, people)]
+    if not all(_is_of_contacts(part, change, people) for change in strangers):
+        yield f"{part.account}: a contact belongs to no person of the plan"
+    yield from filter(None, map(operation.check, batch))
+    if kind_of(plan.kind).depends_on_values and any(change.contact and not change.before for change in batch):
+        yield f"{part.account}: a contact is to be changed, whatever became of it"
+    if part.consent is None and any(map(operation.needs_source, batch)):
+        yield f"{part.account}: what people granted is to be written, and nobody says that they did"
 
 
 def _people_of(plan: Plan, changes: Iterable[Change]) -> dict[int, DataSubject]:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import pytest
 from attrs import evolve
 
-from contacts_core import Contact, Contacts, Identifier
+from contacts_core import Channel, Consent, ConsentState, Contact, Contacts, Identifier
 from contacts_core.cli.output import Exit
 from contacts_core.formats import plain, writer_for
 from contacts_core.models import FieldType
@@ -65,6 +65,9 @@ def test_an_account_that_has_everything_is_the_exit_code_zero(accounts: Open, ru
         "held\t0\t",
         "refused\t0\t",
         "only in new\t1\t",
+        "consent missing\t0\t",
+        "refusals not kept\t0\t",
+        "refusals only in new\t0\t",
         "new has everything that old has, as far as it can hold it",
     ]
     assert run("check", "old", "old").code == Exit.DONE
@@ -98,6 +101,7 @@ def test_what_differs_is_counted_without_whole_identifiers(differing: Open, run:
         "only_in_new": 1,
         "differing_fields": {"first_name": 1},
         "held_reasons": {"it shares an identifier with another contact of the source": 2},
+        "consent": {"missing": 0, "not_kept": 0, "only_in_new": 0},
         "losses": [],
     }
     assert "jane" not in (done.out + done.err + told.out + told.err).lower()
@@ -215,3 +219,34 @@ def test_what_cannot_be_compared_is_said(accounts: Open, run: Run, options: tupl
     done = run("check", *options)
     assert done.code == Exit.USAGE
     assert said in done.err.lower()
+
+
+def test_refusals_that_new_does_not_show_are_counted_listed_and_the_exit_code_three(accounts: Open, run: Run) -> None:
+    people = [person(n) for n in range(3)]
+    fill(accounts("old"), *people)
+    fill(accounts("new"), *people)
+    said = [Consent(each.identifiers[0], Channel.EMAIL, ConsentState.REVOKED) for each in people]
+    accounts("old").provider.store.consent |= {said[0]: None, said[1]: None}
+    accounts("new").provider.store.consent |= {said[1]: None, said[2]: None}
+    done = run("check", "old", "new", "--json", "--diff", "diff.csv")
+    assert done.code == Exit.PARTIAL
+    found = json.loads(done.out)
+    assert (found["complete"], found["equal"]) == (False, 3)
+    assert found["consent"] == {"missing": 1, "not_kept": 0, "only_in_new": 1}
+    with Path("diff.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(each["status"], each["identifiers"], each["field"], each["expected"], each["found"]) for each in rows] == [
+        ("consent_missing", "email:jane0@example.com", "consent.email", "revoked", ""),
+        ("consent_only_in_new", "email:jane2@example.com", "consent.email", "", "revoked"),
+    ]
+    shown = run("check", "old", "new")
+    assert "consent missing" in shown.out
+    assert "does not have everything" in shown.out
+    assert "jane" not in shown.out
+
+
+def test_where_consent_is_kept_is_asked_of_accounts_only(accounts: Open, run: Run) -> None:
+    fill(accounts("new"), person(1))
+    Path("people.csv").write_text("email\njane1@example.com\n", encoding="utf-8")
+    assert run("check", "people.csv", "new").code == Exit.DONE
+    assert run("check", "people.csv", "new", "--consent-in", "tag:no").code == Exit.USAGE

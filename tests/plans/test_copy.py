@@ -236,6 +236,20 @@ def test_a_target_that_resubscribes_is_seen(old: str, new: str, tmp_path: Path) 
         assert not receipt.complete
 
 
+@pytest.mark.parametrize(("old", "new"), [("bird", "sendgrid"), ("sendgrid", "bird")])
+def test_a_target_that_resubscribes_who_refused_only_there_is_seen(old: str, new: str, tmp_path: Path) -> None:
+    with two_accounts(old, new, tmp_path) as (source, target, _, second):
+        someone = mailable(source)
+        revoke(target, someone)
+        plan = planned(source, target)
+        second.sandbox.faults.set("resubscribes", None)
+        receipt = plan.apply([source, target], **QUICK)
+        assert someone not in refusing(target)
+        assert receipt.state == "incomplete"
+        (line,) = [each for each in receipt.of("stage") if each["operation"] == "upsert_contacts"]
+        assert "a refusal of this person is not in force there any more" in line["reasons"]
+
+
 def test_a_mark_that_the_target_drops_holds_whoever_refused(tmp_path: Path) -> None:
     with two_accounts("sendgrid", "user-api", tmp_path) as (source, target, _, _):
         plan, receipt = copy(source, target, consent_in="tag:unsubscribed")

@@ -111,7 +111,7 @@ def edited(plan: Plan, change: Callable[[Any], object]) -> Plan:
     return Plan.parse(file_of(data))
 
 
-# -- edits that contradict what stands beside them: they are no plans ----------------------------------------------------
+# -- edits that contradict what stands beside them: they are no plans --------------------------------------------------
 
 
 def update(data: Any) -> Any:
@@ -173,7 +173,7 @@ def test_a_plan_without_a_source_writes_nothing_but_refusals() -> None:
                 )
 
 
-# -- edits that only a read can tell: whoever is not as the plan says is left alone --------------------------------------
+# -- edits that only a read can tell: whoever is not as the plan says is left alone ------------------------------------
 
 
 def victim(change: Any) -> None:
@@ -243,7 +243,9 @@ def test_no_edit_of_a_copy_makes_anybody_mailable_who_refused(change: str) -> No
             case "another place":
                 account["consent"].update(place="tag:customer")
             case _:
-                account["consent"].update(accepted=["revoked", "revoked.email"])
+                accepted = ["revoked", "revoked.email"]
+                account["consent"].update(accepted=accepted)
+                account["losses"] = [{"field": each, "code": "NO_CONSENT", "count": 1} for each in accepted]
 
     with world() as there:
         plan = edited(there.planned("copy"), edit)
@@ -285,11 +287,11 @@ def test_a_contact_that_the_plan_held_and_the_file_does_not_is_not_merged() -> N
         assert [there.target.contacts[each] for each in ("twin", "other")] == [before["twin"], before["other"]]
 
 
-# -- any edit --------------------------------------------------------------------------------------------------------------
+# -- any edit ----------------------------------------------------------------------------------------------------------
 
 
 POOL: tuple[Any, ...] = (
-    None, "", " ", 0, -1, 7, 10**12, True, {}, [], "victim", "lisa", "john", "memory", "other", "t1", "t2", "new", "old",
+    None, "", " ", 0, -1, 7, 10**12, True, {}, [], "victim", "lisa", "john", "memory", "other", "t1", "t2", "new",
     SPELLED, [SPELLED], [SPELLED, {"kind": "email", "value": JOHN.value}], {"kind": "phone", "value": "+12025550123"},
     "granted", "revoked", "skip", "tag:customer", "field:x", [1], [2], [1, 2], ["revoked"], ["t2"], ["t1"],
     {"set": {"first_name": "Mallory"}, "clear": []}, {"set": {}, "clear": ["first_name"]}, "../victim", "a,b", "\x00",

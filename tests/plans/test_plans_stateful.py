@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from contextlib import ExitStack
+from itertools import permutations
 from typing import Any
 
 import attrs
@@ -22,23 +23,31 @@ from contacts_core.plans import (
     IdentifierExpansion,
     Plan,
     Receipt,
+    SafetyLimits,
     apply,
     cancel,
     get_receipt,
     list_runs,
+    plan_copy,
     plan_deletion,
     plan_erasure,
     plan_identifier_removal,
     plan_list_addition,
     plan_list_removal,
+    plan_undo,
+    plan_upsert,
     resume,
 )
 from contacts_core.plans.kinds import KINDS, kind_of
 from contacts_core.storage.database import locate_storage
 from contacts_core.storage.journal import Journal
 from tests.plans.environment import open_environment
+from tests.plans.test_copy import ACCEPTED, PLACE, refusing, revoke
 
 DELETIONS = {"erase", "delete"}
+WRITING = {"upsert", "copy", "undo"}
+KEEPING_CONSENT = ("bird", "sendgrid")
+CONSENT = "write_consent"
 NAMES = ("bird", "sendgrid", "user-api")
 FAULTS = (
     "rate-limit",
@@ -66,6 +75,8 @@ NOWHERE = tuple(name for name in FAULTS if name.startswith("not-found"))
 LONG_AFTER = 3600.0
 PEOPLE = 10
 
+PAIRS = [*permutations(KEEPING_CONSENT), ("user-api", "bird"), ("sendgrid", "user-api")]
+
 Everybody = dict[str, dict[str, Any]]
 
 
@@ -88,7 +99,8 @@ class Vendors(RuleBasedStateMachine):
         )
         self.plan: Plan | None = None
         self.applied: Plan | None = None
-        self.run = ""
+        self.run = self.written = ""
+        self.written_in: list[str] = []
         self.number = 0
 
     def teardown(self) -> None:
@@ -141,6 +153,16 @@ class Vendors(RuleBasedStateMachine):
             stranger = [("email", f"stranger{self.number}@example.org")]
             self.environment.sandbox.emulators[name].mutate(data.draw(st.sampled_from(chosen)), identifiers=stranger)
 
+    @rule(data=st.data(), name=st.sampled_from(KEEPING_CONSENT), planned=st.booleans())
+    def somebody_unsubscribes(self, data: st.DataObject, name: str, planned: bool) -> None:
+        plan = self.plan or self.applied
+        changes = [change for part in plan.accounts for change in part.changes] if plan and planned else []
+        mine = {i for change in changes for i in change.identifiers} if changes else {*self.identifiers}
+        emails = sorted((i for i in mine if i.kind.value == "email"), key=lambda i: i.normal)
+        if emails:
+            identifier = data.draw(st.sampled_from(emails))
+            self.with_faults_kept(lambda: (self.environment.settle(), revoke(self.client(name), identifier)))
+
     @rule(name=st.sampled_from(NOWHERE))
     def the_gateway_loses_its_way(self, name: str) -> None:
         faults = self.environment.sandbox.faults
@@ -177,6 +199,12 @@ class Vendors(RuleBasedStateMachine):
                     self.plan = plan_identifier_removal(
                         [i for i in people if i.kind.value in {"email", "phone"}] or [nobody], clients
                     )
+                case "upsert":
+                    self.plan = self.writing_plan(clients[0], people)
+                case "copy":
+                    self.plan = self.copying_plan(*data.draw(st.sampled_from(PAIRS)))
+                case "undo":
+                    self.plan = plan_undo(self.written, [self.client(each) for each in self.written_in])
                 case _:
                     of_list = plan_list_removal if kind == "remove-from-list" else plan_list_addition
                     self.plan = of_list(clients[0], data.draw(st.sampled_from(clients[0].lists())).id, people)
@@ -195,13 +223,15 @@ class Vendors(RuleBasedStateMachine):
         before = self.with_faults_kept(self.everybody) if keep_faults else self.everybody()
         self.plan, self.applied = None, plan
         try:
-            given = apply(plan, [self.environment.clients[name] for name in plan.by_account], pause=0.01, timeout=0.15)
+            given = apply(plan, self.clients_of(plan), pause=0.01, timeout=0.15)
         except PlanRefused:
             after = self.everybody()
             assert after == before
             self.run = ""
             return
         self.run = given.run
+        if kind_of(plan.kind).can_be_undone:
+            self.written, self.written_in = given.run, [*plan.by_account]
         event(f"{plan.kind}: {given.state}")
         self.judge(plan, given, before, just_now=True)
 
@@ -212,7 +242,7 @@ class Vendors(RuleBasedStateMachine):
         assert plan is not None
         before = self.with_faults_kept(self.everybody) if keep_faults else self.everybody()
         done_before = next(run for run in list_runs() if run.id == self.run).state == "done"
-        given = resume(self.run, [self.environment.clients[name] for name in plan.by_account])
+        given = resume(self.run, self.clients_of(plan))
         event(f"resumed {plan.kind}: {given.state}")
         self.judge(plan, given, before, just_now=not done_before)
 
@@ -226,7 +256,7 @@ class Vendors(RuleBasedStateMachine):
         before, told = self.everybody(), [(run.id, run.state) for run in list_runs()]
         accounts = [elsewhere(client) if client.name == name else client for client in self.environment.accounts]
         with pytest.raises(PlanRefused, match="another workspace"):
-            resume(self.run, [each for each in accounts if each.name in plan.by_account])
+            resume(self.run, [each for each in accounts if each.name in self.names_of(plan)])
         assert [(run.id, run.state) for run in list_runs()] == told
         assert self.everybody() == before
 
@@ -246,11 +276,38 @@ class Vendors(RuleBasedStateMachine):
         faults._settings.update(kept)
         return seen
 
+    def client(self, name: str) -> Contacts[Any]:
+        return self.environment.clients[name]
+
+    @staticmethod
+    def names_of(plan: Plan) -> set[str]:
+        return {*plan.by_account, *(part.source for part in plan.accounts if part.source)}
+
+    def clients_of(self, plan: Plan) -> list[Contacts[Any]]:
+        return [self.client(name) for name in sorted(self.names_of(plan))]
+
+    # -- plans that write
+
+    def writing_plan(self, client: Contacts[Any], people: list[Identifier]) -> Plan:
+        self.number += 1
+        new = Identifier.email(f"new{self.number}@example.com")
+        emails = [i for i in people if i.kind.value == "email" and i.value != "nobody@example.com"]
+        given = [Contact(identifiers=(each,), first_name=f"Written{self.number}") for each in (*emails, new)]
+        return plan_upsert(client, given, limits=SafetyLimits(share=1), accept_losses=ACCEPTED)
+
+    def copying_plan(self, source: str, target: str) -> Plan:
+        place = {"consent_in": PLACE} if "user-api" in {source, target} else {}
+        everything: dict[str, Any] = {"create_fields": True, "create_lists": True, "limits": SafetyLimits(share=1)}
+        return plan_copy(self.client(source), self.client(target), accept_losses=ACCEPTED, **everything, **place)
+
     # -- what has to be true
 
     def judge(self, plan: Plan, given: Receipt, before: Everybody, *, just_now: bool) -> None:
         there = {name: self.there(name) for name in plan.by_account}
         assert Receipt.parse(given.text) == given
+        if plan.kind in WRITING:
+            self.judge_writing(plan, given, before, just_now=just_now)
+            return
         assert len(given.of("result")) == len(plan.people) * len(plan.accounts)
         if just_now and plan.kind in DELETIONS:
             for line in given.of("result"):
@@ -274,6 +331,82 @@ class Vendors(RuleBasedStateMachine):
         if just_now:
             self.claims(plan, given, after)
 
+    def judge_writing(self, plan: Plan, given: Receipt, before: Everybody, *, just_now: bool) -> None:
+        """Only planned contacts are written, as long as they are who they were; no refusal is lost on the way."""
+        assert len(given.of("result")) == len(plan.people)
+        after = self.everybody()
+        for name in {*NAMES} - plan.by_account.keys():
+            assert plain_of(after[name]) == plain_of(before[name]), name
+        (part,) = plan.accounts
+        then, now, client = before[part.account], after[part.account], self.client(part.account)
+        planned = [change for change in part.changes if change.identifiers and change.operation != CONSENT]
+        said = {i for change in part.changes if change.operation == CONSENT for i in change.identifiers}
+        for id in then.keys() | now.keys():
+            was, is_ = then.get(id), now.get(id)
+            if plain(was) == plain(is_):
+                continue
+            known = {i for contact in (was, is_) if contact for i in contact.identifiers}
+            mine = [
+                each
+                for each in planned
+                if each.contact == id or not (each.contact or known.isdisjoint(each.identifiers))
+            ]
+            if was is None:
+                assert not {*(is_.identifiers if is_ else ())} - said - {i for each in mine for i in each.identifiers}
+                continue
+            assert mine or not known.isdisjoint(said), f"{part.account}: {id} was not in the plan"
+            for change in mine:
+                if change.contact and not said & known:
+                    assert set(was.identifiers) == set(change.identifiers), f"{id} is somebody else now"
+            if is_ is None:
+                assert any(each.operation == "delete_contacts" and each.contact == id for each in mine)
+        if part.source:
+            arrived = {i for id, contact in now.items() if id not in then for i in contact.identifiers}
+            if "user-api" not in self.names_of(plan):
+                refused = refusing(self.client(part.source))
+                assert arrived & refused <= refusing(client), "mailable, and refused at the source"
+        if just_now:
+            self.claims_of_writing(plan, given, now)
+        if just_now and given.state == "done":
+            self.nothing_is_left(plan, given)
+
+    def claims_of_writing(self, plan: Plan, given: Receipt, now: Everybody | dict[str, Any]) -> None:
+        """Who is said to be there is there with what was written; what was taken back is taken back."""
+        (part,) = plan.accounts
+        reached = {line["person"] for line in given.of("result") if line["state"] == given.goal}
+        for change in part.changes:
+            if not reached.intersection(change.people):
+                continue
+            contact = now.get(change.contact)
+            match change.operation:
+                case "upsert_contacts":
+                    having = [each for each in now.values() if not {*each.identifiers}.isdisjoint(change.identifiers)]
+                    wanted = change.write.get("first_name")
+                    assert having
+                    assert not wanted or any(each.first_name == wanted for each in having)
+                case "delete_contacts":
+                    assert contact is None
+                case "remove_from_list" if contact and contact.lists is not None:
+                    assert change.list_id not in contact.lists
+                case "change_contact":
+                    assert contact is not None
+                    values = change.write["set"]
+                    assert "first_name" not in values or contact.first_name == values["first_name"]
+                case _:
+                    pass
+
+    def nothing_is_left(self, plan: Plan, given: Receipt) -> None:
+        """A second plan is empty; see `everybody`, after which there are no faults."""
+        (part,) = plan.accounts
+        match plan.kind:
+            case "copy":
+                second = self.copying_plan(part.source, part.account)
+            case "undo":
+                second = plan_undo(self.written, [self.client(part.account)])
+            case _:
+                return
+        assert [(each.operation, each.reason) for each in second.accounts[0].changes] == []
+
     @staticmethod
     def is_who_it_was(contact: Contact, target: Change) -> bool:
         there, then = set(contact.identifiers), set(target.identifiers)
@@ -296,6 +429,10 @@ class Vendors(RuleBasedStateMachine):
                 else:
                     asked = next(p for p in plan.people if p.number == line["person"]).asked
                     assert not set(asked) & set(contact.identifiers)
+
+
+def plain_of(contacts: dict[str, Any]) -> dict[str, Any]:
+    return {id: plain(contact) for id, contact in contacts.items()}
 
 
 def elsewhere(client: Contacts[Any]) -> Contacts[Any]:

@@ -11,13 +11,14 @@ import typer
 from contacts_core.cli import completion
 from contacts_core.cli.options import ExcelSafe, Json, chosen_account, output_file, several, whole_file
 from contacts_core.cli.sources import FieldMapFile, Only, file_of, opened_source, query
+from contacts_core.cli.transfers import ConsentIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from contacts_core.models import Contact, Shape
     from contacts_core.operations.losses import AcceptedLosses
-    from contacts_core.plans import Compared, Comparison
+    from contacts_core.plans import Compared, Comparison, ConsentCheck, ConsentDifference
 
 COLUMNS = ("status", "number", "old_id", "new_id", "identifiers", "field", "expected", "found", "reason")
 MOST_NAMED = 10  # fields in a line
@@ -45,6 +46,7 @@ def check(
         list[str] | None,
         several("--accept-loss", "CODE:FIELD", "REFUSED:contact accepts contacts that NEW would refuse."),
     ] = None,
+    consent_in: ConsentIn = "",
     suggest_map: Annotated[
         Path | None,
         typer.Option(
@@ -68,7 +70,11 @@ def check(
     It only reads. Contacts match by e-mail address, phone number and your own ids, however they are spelled. NEW has a
     contact if it shows all that it can hold of it; it may show more. What it cannot hold is listed as a loss, with what
     to do about it. A contact is held if identifiers do not tell which contact of NEW it is: it shares one with another
-    contact, or matches two. Statements of consent are not compared; see `contacts consent`.
+    contact, or matches two.
+
+    What people said is compared too, if OLD is an account that keeps consent: who refused at OLD has to be refused at
+    NEW. A refusal that NEW cannot hold counts as missing, unless --accept-loss NO_CONSENT:FIELD is given. Refusals that
+    only NEW has are told.
 
     Exits 0 if NEW has everything that OLD has, as far as it can hold it, and 3 if not. Contacts that NEW would refuse
     count as missing, unless --accept-loss REFUSED:contact is given. With --only, contacts are looked up in NEW, and
@@ -90,8 +96,9 @@ def check(
         raise typer.BadParameter("--excel-safe is for --diff")
     accepted = accepted_losses(accept_loss)
     path = file_of(old)
-    if path and only:
-        raise typer.BadParameter("--only is for accounts")
+    for option, given in {"--only": only, "--consent-in": consent_in}.items():
+        if path and given:
+            raise typer.BadParameter(f"{option} is for accounts")
     name = str(path) if path else chosen_account(old)
     found_map = FieldMap.read(field_map) if field_map else FieldMap()
     with opened_source(path, found_map.columns) if path else nullcontext(name) as source:
@@ -102,7 +109,12 @@ def check(
         wanted = query(name, only) if only else None
         with output.progress(f"comparing {name} with {account}") as far:
             comparison = compared(
-                source, account, field_map=found_map, only=wanted, progress=lambda told: far(f"({told})")
+                source,
+                account,
+                field_map=found_map,
+                only=wanted,
+                consent_in=consent_in,
+                progress=lambda told: far(f"({told})"),
             )
         if diff:
             _write_diff(diff, comparison, excel_safe=excel_safe)
@@ -133,6 +145,8 @@ def _show(comparison: Comparison, old: str, accepted: AcceptedLosses) -> None:
         output.rows(made, [[status.value, count, remarks.get(status) if count else None]])
     if comparison.only_in_target is not None:
         output.rows(made, [[f"only in {comparison.target}", comparison.only_in_target, None]])
+    if comparison.consent is not None:
+        output.rows(made, _consent_rows(comparison.consent, comparison.target))
     output.show(made)
     show_losses(comparison.losses.rows, hints=True)
     if comparison.is_complete(accepted):
@@ -141,8 +155,24 @@ def _show(comparison: Comparison, old: str, accepted: AcceptedLosses) -> None:
         output.show(f"{comparison.target} does not have everything that {old} has; --diff FILE tells who and what")
 
 
+def _consent_rows(consent: ConsentCheck, new: str) -> Iterator[list[Any]]:
+    from contacts_core.plans import ConsentStatus
+
+    words = {
+        ConsentStatus.MISSING: ("consent missing", f"{new} does not show what people said"),
+        ConsentStatus.NOT_KEPT: (
+            "refusals not kept",
+            f"{new} cannot hold them",
+        ),
+        ConsentStatus.ONLY_IN_TARGET: (f"refusals only in {new}", None),
+    }
+    for status, (label, remark) in words.items():
+        yield [label, consent.counts[status], remark if consent.counts[status] else None]
+
+
 def _plain(comparison: Comparison, old: str, accepted: AcceptedLosses) -> dict[str, Any]:
     from contacts_core.cli.losses import plain_losses
+    from contacts_core.plans import ConsentStatus
 
     return {
         "old": old,
@@ -153,6 +183,12 @@ def _plain(comparison: Comparison, old: str, accepted: AcceptedLosses) -> dict[s
         "only_in_new": comparison.only_in_target,
         "differing_fields": _differing_fields(comparison),
         "held_reasons": {hold.value: count for hold, count in comparison.holds.items()},
+        "consent": comparison.consent
+        and {
+            "missing": comparison.consent.counts[ConsentStatus.MISSING],
+            "not_kept": comparison.consent.counts[ConsentStatus.NOT_KEPT],
+            "only_in_new": comparison.consent.counts[ConsentStatus.ONLY_IN_TARGET],
+        },
         "losses": plain_losses(comparison.losses.rows),
     }
 
@@ -186,6 +222,22 @@ def _write_diff(path: Path, comparison: Comparison, *, excel_safe: bool) -> None
         for contact in comparison.contacts_only_in_target() if comparison.only_in_target else ():
             row = ("only_in_new", "", "", contact.id, _identifiers(contact), "", "", "", "")
             writer.writerow([guarded(each) if excel_safe else each for each in row])
+        for difference in comparison.consent.rows() if comparison.consent else ():
+            writer.writerow([guarded(each) if excel_safe else each for each in _consent_row(difference)])
+
+
+def _consent_row(difference: ConsentDifference) -> tuple[str, ...]:
+    """The row of a statement: what is expected at NEW, or what is found there and not expected."""
+    from contacts_core.cli.formatting import told
+    from contacts_core.plans import ConsentStatus
+
+    statement, loss = difference.statement, difference.loss
+    only_new = difference.status is ConsentStatus.ONLY_IN_TARGET
+    status = "consent_only_in_new" if only_new else f"consent_{difference.status.value}"
+    name = ".".join(filter(None, ("consent", statement.channel.value, statement.scope)))
+    state = statement.state.value
+    values = ("", state) if only_new else (state, "")
+    return (status, "", "", "", told(statement.identifier, whole=True), name, *values, loss.detail if loss else "")
 
 
 def _diff_rows(compared: Compared, list_names: dict[str, str]) -> Iterator[tuple[str, ...]]:

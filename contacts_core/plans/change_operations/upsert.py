@@ -120,9 +120,10 @@ class UpsertContacts(ChangeOperation):
         return Standing.READY if _is_part_of(having[0], wanted) else Standing.CHANGED
 
     def located(self, change: Change, contacts: Mapping[str, Contact]) -> Change:
-        """Return the change as it is written to the contact that was read; one that is to be created may be there in part.
+        """Return the change as it is written to the contact that was read.
 
-        The vendor might look for another of its identifiers, and create a second contact, or refuse to.
+        One that is to be created may be there in part: the vendor might look for another of its identifiers, and create
+        a second contact, or refuse to.
         """
         wanted = self.written(change)
         known = contacts.get(change.contact) if change.contact else None

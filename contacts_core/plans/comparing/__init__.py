@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contacts_core.plans.comparing.api import check, check_async
 from contacts_core.plans.comparing.comparison import Comparison, compare
+from contacts_core.plans.comparing.consent_check import ConsentCheck, ConsentDifference, ConsentStatus
 from contacts_core.plans.comparing.field_map import FieldMap, FieldRule
 from contacts_core.plans.comparing.matching import Hold
 from contacts_core.plans.comparing.model import Compared, ComparisonRequest, ComparisonStatus
@@ -17,6 +18,9 @@ __all__ = [
     "Comparison",
     "ComparisonRequest",
     "ComparisonStatus",
+    "ConsentCheck",
+    "ConsentDifference",
+    "ConsentStatus",
     "FieldMap",
     "FieldRule",
     "Hold",

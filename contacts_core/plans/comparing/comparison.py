@@ -20,6 +20,7 @@ from contacts_core.models import Contact, Identifier, Loss, LossCode, Preview, d
 from contacts_core.models.losses import WHOLE, flattened
 from contacts_core.operations.losses import AcceptedLosses, LossTable, accepts
 from contacts_core.operations.previewing import fit
+from contacts_core.plans.comparing.consent_check import ConsentCheck
 from contacts_core.plans.comparing.matching import Hold
 from contacts_core.plans.comparing.model import Compared, ComparisonRequest, ComparisonStatus
 from contacts_core.plans.comparing.old_ids import old_id, with_old_id, without_own_id
@@ -51,6 +52,8 @@ class Comparison:
         losses: What contacts lose that are neither held nor lost themselves.
         only_in_target: How many contacts of the target share no identifier with the source; None if the target was
             not read completely.
+        consent: What both accounts say about consent, compared; None if that was not compared, because the source is no
+            account, or keeps no consent.
     """
 
     def __init__(self, evaluation: Evaluation) -> None:
@@ -66,6 +69,7 @@ class Comparison:
         self.holds: Mapping[Hold, int] = dict(evaluation.holds.most_common())
         self.losses = evaluation.losses
         self.only_in_target = reading.only_in_target()
+        self.consent: ConsentCheck | None = None
 
     def __len__(self) -> int:
         """Return how many contacts of the source were compared."""
@@ -75,8 +79,11 @@ class Comparison:
         """Return whether the target has everything that the source has, as far as it can hold it.
 
         Args:
-            accepted: Losses that are accepted; contacts that the target would refuse count as missing without them.
+            accepted: Losses that are accepted; contacts that the target would refuse, and refusals that it cannot hold,
+                count as missing without them.
         """
+        if self.consent is not None and not self.consent.is_complete(accepted):
+            return False
         refused = self.counts[ComparisonStatus.REFUSED]
         known = {ComparisonStatus.EQUAL, ComparisonStatus.REFUSED}
         return not any(number for status, number in self.counts.items() if status not in known) and (

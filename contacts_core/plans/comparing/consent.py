@@ -15,7 +15,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum, IntEnum
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 
 from attrs import evolve, frozen
@@ -126,7 +126,9 @@ class ConsentOptions:
     accepted: Collection[str] = ()
 
     def accepts(self, loss: Loss) -> bool:
-        """Return whether a statement may get lost."""
+        """Return whether a statement may get lost; never because the vendor refuses an address."""
+        if loss.code is not LossCode.NO_CONSENT:
+            return False
         return any(loss.field == name or loss.field.startswith(f"{name}.") for name in self.accepted)
 
 
@@ -157,6 +159,11 @@ class HeldConsent:
     statement: Consent
     loss: Loss
 
+    @property
+    def reason(self) -> str:
+        """Why whoever refused is left alone."""
+        return f"its refusal cannot be kept ({self.loss.code.value} {self.loss.field}: {self.loss.detail})"
+
 
 @frozen
 class ConsentLoss:
@@ -168,6 +175,7 @@ class ConsentLoss:
         detail: More on it, for people.
         count: How many statements lose it.
         samples: Some of them, masked.
+        held: Whether whoever made them is left alone, because they are refusals whose loss nobody accepted.
     """
 
     field: str
@@ -175,6 +183,7 @@ class ConsentLoss:
     detail: str
     count: int
     samples: tuple[str, ...]
+    held: bool = False
 
 
 class Admission(Enum):
@@ -250,8 +259,7 @@ def consent_gate(
         if isinstance(found, MissingConsent):
             waits_for.append(found.shown)
         elif not options.accepts(found.loss):
-            detail = f"{found.loss.code.value} {found.loss.field}: {found.loss.detail}"
-            return ConsentGate(Admission.NEVER, reason=f"its refusal cannot be kept ({detail})")
+            return ConsentGate(Admission.NEVER, reason=found.reason)
     if not waits_for:
         return ConsentGate(Admission.NOW)
     if consent_place(target, options.place):
@@ -336,7 +344,8 @@ class ConsentComparison:
     def __init__(self, source: str, target: str, options: ConsentOptions | None = None) -> None:
         """Take the names of the accounts."""
         self._names = {Side.SOURCE: source, Side.TARGET: target}
-        self._options = options or ConsentOptions()
+        self.options = options or ConsentOptions()
+        """How consent is copied."""
         self._spool = Spool(SCHEMA)
         self._facts = ConsentFacts(target, (), {})
         self._providers: Mapping[Side, Provider] = {}
@@ -349,15 +358,16 @@ class ConsentComparison:
     @property
     def skips_unsubscribed(self) -> bool:
         """Whether people who refused are not copied."""
-        return self._options.unsubscribed is Unsubscribed.SKIP
+        return self.options.unsubscribed is Unsubscribed.SKIP
 
     # -- running
 
-    def run(self, providers: Mapping[str, Provider]) -> PlanGenerator[None]:
+    def run(self, providers: Mapping[str, Provider], *, is_plan: bool = True) -> PlanGenerator[None]:
         """Read both accounts and compare them. Yield the flows that the accounts are to run.
 
         Args:
             providers: The providers by the names of the accounts.
+            is_plan: Whether people are to be written, which is refused if the target keeps no consent at all.
 
         Raises:
             InvalidInput: The options name a place for consent, and both vendors keep consent.
@@ -365,7 +375,7 @@ class ConsentComparison:
         """
         source, target = (providers[self._names[side]] for side in Side)
         self._providers = {Side.SOURCE: source, Side.TARGET: target}
-        place = self._options.place
+        place = self.options.place
         if place and not (consent_place(source, place) or consent_place(target, place)):
             raise InvalidInput(
                 "both vendors keep consent, so it needs no field and no tag", hint="leave out where to keep it"
@@ -382,14 +392,15 @@ class ConsentComparison:
                 for said in found[self._names[Side.TARGET]].statements.values():
                     self._take(Side.TARGET, said)
             self._compare(identifiers)
-        self._refuse_without_consent(target)
-        if self._options.unsubscribed is Unsubscribed.SKIP:
+        if is_plan:
+            self._refuse_without_consent(target)
+        if self.options.unsubscribed is Unsubscribed.SKIP:
             yield from self._leave_out(target)
 
     def _untold(self, source: Provider) -> str:
         if isinstance(source, ReadsConsent):
             return ""
-        if (place := consent_place(source, self._options.place)) is None:
+        if (place := consent_place(source, self.options.place)) is None:
             title = source.title or source.name
             return f"{title} keeps no consent, so whoever refused elsewhere is copied like everybody else"
         if self._spool.one("SELECT 1 FROM statements WHERE side = ? LIMIT 1", Side.SOURCE) is None:
@@ -400,7 +411,7 @@ class ConsentComparison:
         provider = self._providers[side]
         if isinstance(provider, ReadsConsent):
             yield from flows.drain(operations.consent(provider), lambda found: self._take(side, found))
-        elif (place := consent_place(provider, self._options.place)) and isinstance(provider, Exports):
+        elif (place := consent_place(provider, self.options.place)) and isinstance(provider, Exports):
 
             def take(contacts: Sequence[Contact]) -> None:
                 self._take(side, [said for contact in contacts for said in place.statements(contact)])
@@ -415,22 +426,22 @@ class ConsentComparison:
         self._spool.write("INSERT INTO statements (side, key, scope, row) VALUES (?, ?, ?, ?)", rows)
 
     def _know_scopes(self, target: Provider) -> PlanGenerator[None]:
-        self._facts = target_facts(target, self._options.place)
+        self._facts = target_facts(target, self.options.place)
         if not isinstance(target, CreatesConsentScopes):
             return
         found = yield {self._names[Side.TARGET]: target.consent_scopes()}
         known = set(found[self._names[Side.TARGET]])
         rows = self._spool.rows("SELECT DISTINCT scope FROM statements WHERE side = ? AND scope != ''", Side.SOURCE)
-        if self._options.create_scopes:
+        if self.options.create_scopes:
             wanted = [scope for (scope,) in rows if operations.can_name_scope(target, scope)]
             self.missing_scopes = tuple(sorted(set(wanted) - known))
         self._facts = evolve(self._facts, known_scopes=known.union(self.missing_scopes))
 
-    def _chunks(self) -> Iterator[list[Identifier]]:
-        """Yield the identifiers that the source tells of."""
+    def _chunks(self, side: Side = Side.SOURCE) -> Iterator[list[Identifier]]:
+        """Yield the identifiers that a side tells of."""
         last = ""
         query = "SELECT key, min(row) FROM statements WHERE side = ? AND key > ? GROUP BY key ORDER BY key LIMIT ?"
-        while page := self._spool.rows(query, Side.SOURCE, last, CHUNK_SIZE):
+        while page := self._spool.rows(query, side, last, CHUNK_SIZE):
             last = page[-1][0]
             yield [from_row(row, Consent).identifier for _, row in page]
 
@@ -456,7 +467,7 @@ class ConsentComparison:
         self._spool.write("INSERT INTO held (row) VALUES (?)", held)
 
     def _refuse_without_consent(self, target: Provider) -> None:
-        if self._facts.states or self._options.unsubscribed is Unsubscribed.SKIP:
+        if self._facts.states or self.options.unsubscribed is Unsubscribed.SKIP:
             return
         refusals = sum(each.statement.state is not ConsentState.GRANTED for each in self.held())
         if refusals:
@@ -513,24 +524,35 @@ class ConsentComparison:
         rows = self._spool.each("SELECT n, row FROM held WHERE n > ? ORDER BY n LIMIT ?")
         return (from_row(row, HeldConsent) for (row,) in rows)
 
+    def _refusals(self, *, accepted: bool) -> Iterator[HeldConsent]:
+        for each in self.held():
+            if each.statement.state is not ConsentState.GRANTED and self.options.accepts(each.loss) is accepted:
+                yield each
+
+    def unkept_refusals(self) -> Iterator[HeldConsent]:
+        """Yield refusals that the target cannot keep, and whose loss nobody accepted: these people are left alone."""
+        return self._refusals(accepted=False)
+
+    def accepted_losses(self) -> tuple[str, ...]:
+        """Return the fields of refusals that really get lost, of those whose loss was accepted."""
+        return tuple(sorted({each.loss.field for each in self._refusals(accepted=True)}))
+
     def losses(self) -> tuple[ConsentLoss, ...]:
         """Count what gets lost, the most frequent loss first."""
-        found: dict[tuple[str, LossCode, str], tuple[int, tuple[str, ...]]] = {}
+        found: dict[tuple[str, LossCode, str, bool], tuple[int, tuple[str, ...]]] = {}
 
-        def count(statement: Consent, loss: Loss) -> None:
-            key = (loss.field, loss.code, loss.detail)
+        def count(statement: Consent, loss: Loss, *, held: bool = False) -> None:
+            key = (loss.field, loss.code, loss.detail, held)
             number, samples = found.get(key, (0, ()))
             found[key] = (number + 1, samples if len(samples) == SAMPLES else (*samples, _sample(statement)))
 
-        for each in self.before_contacts():
+        for each in chain(self.before_contacts(), self.after_contacts()):
             for loss in each.losses:
                 count(each.statement, loss)
-        for each in self.after_contacts():
-            for loss in each.losses:
-                count(each.statement, loss)
-        for held in self.held():
-            count(held.statement, held.loss)
-        counted = [ConsentLoss(*key, number, samples) for key, (number, samples) in found.items()]
+        for unheld in self.held():
+            refused = unheld.statement.state is not ConsentState.GRANTED
+            count(unheld.statement, unheld.loss, held=refused and not self.options.accepts(unheld.loss))
+        counted = [ConsentLoss(field, code, detail, *told, held) for (field, code, detail, held), told in found.items()]
         return tuple(sorted(counted, key=lambda each: (-each.count, each.field, each.code.value)))
 
     def standing_refusals(self, identifiers: Iterable[Identifier]) -> Iterator[tuple[Consent, ...]]:
@@ -545,6 +567,18 @@ class ConsentComparison:
             if refused := tuple(each for each in counting if each.state is not ConsentState.GRANTED):
                 yield refused
 
+    def refused_only_in_target(self) -> Iterator[Consent]:
+        """Yield refusals of the target by people who refused nothing on that channel at the source."""
+        for identifiers in self._chunks(Side.TARGET):
+            for _, sides in self._statements(identifiers):
+                said = {
+                    each.channel for each in merge_consent(sides[Side.SOURCE]) if each.state is not ConsentState.GRANTED
+                }
+                counting = merge_consent(sides[Side.TARGET])
+                yield from (
+                    each for each in counting if each.state is not ConsentState.GRANTED and each.channel not in said
+                )
+
     def statements_about(self, contact: Contact) -> dict[Identifier, tuple[Consent, ...]]:
         """Return what both accounts say about the identifiers of a contact, as far as it was read."""
         names = {key_of(each): each for each in _told_about(contact)}
@@ -553,7 +587,7 @@ class ConsentComparison:
 
     def _gate(self, contact: Contact) -> ConsentGate:
         statements = self.statements_about(contact)
-        return consent_gate(contact, statements, self._providers[Side.TARGET], self._options, self._facts)
+        return consent_gate(contact, statements, self._providers[Side.TARGET], self.options, self._facts)
 
     def gate(self, contact: Contact) -> ConsentGate:
         """Tell whether a contact may be created, and have the refusals written that it waits for.
@@ -569,10 +603,15 @@ class ConsentComparison:
 
     def marked_gate(self, gate: ConsentGate, written: Contact) -> ConsentGate:
         """Return the gate of a contact, given what is written of it: a mark may be among what the target drops."""
-        place = consent_place(self._providers[Side.TARGET], self._options.place)
+        place = consent_place(self._providers[Side.TARGET], self.options.place)
         if place is None or not self.unmarked(gate, written):
             return gate
         return ConsentGate(Admission.NEVER, reason=f"its refusal cannot be kept: the target drops {place.facts.title}")
+
+    def refuses(self, contact: Contact) -> bool:
+        """Tell whether a contact has refused something that the target can hold, by what both accounts say."""
+        gate = self._gate(contact)
+        return bool(gate.waits_for or gate.follows)
 
     def refusal(self, contact: Contact, written: Contact, promised: Iterable[Consent]) -> str:
         """Tell why a contact must not be written now; empty if nothing that was read speaks against it.
@@ -588,7 +627,7 @@ class ConsentComparison:
         if gate.admission is Admission.NEVER:
             return gate.reason
         there = [each for _, sides in self._statements(_told_about(contact)) for each in sides[Side.TARGET]]
-        if place := consent_place(self._providers[Side.TARGET], self._options.place):
+        if place := consent_place(self._providers[Side.TARGET], self.options.place):
             there += place.statements(written)
         if gate.missing(there):
             return NOT_IN_FORCE
@@ -608,7 +647,7 @@ class ConsentComparison:
         Raises:
             InvalidInput: The field holds something else.
         """
-        place = consent_place(self._providers[Side.TARGET], self._options.place)
+        place = consent_place(self._providers[Side.TARGET], self.options.place)
         if place is None:
             return contact
         said = self.statements_about(contact)
@@ -624,7 +663,7 @@ class ConsentComparison:
         Raises:
             InvalidInput: The field holds something else.
         """
-        place = consent_place(self._providers[Side.TARGET], self._options.place)
+        place = consent_place(self._providers[Side.TARGET], self.options.place)
         return gate.missing(place.statements(shown) if place and shown else ())
 
 

@@ -7,7 +7,8 @@ transport does not retry them: a retry is another attempt, which reads again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any
 
@@ -49,13 +50,13 @@ class Current:
     """
 
     contacts: Mapping[str, Contact] = field(factory=dict[str, Contact])
-    mismatched: Collection[Identifier] = frozenset()
+    mismatched: AbstractSet[Identifier] = frozenset()
 
     def is_clear(self, operation: ChangeOperation, change: Change) -> bool:
         """Return whether the look-ups that a change depends on were answered."""
         sought = operation.sought(change)
         known = change.contact in self.contacts
-        return self.mismatched.isdisjoint(sought if known else (*sought, *change.identifiers))
+        return not any(each in self.mismatched for each in (sought if known else (*sought, *change.identifiers)))
 
 
 def act(

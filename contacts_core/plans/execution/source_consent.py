@@ -1,32 +1,36 @@
-"""Who refused at the source since the plan was made: read again just before contacts are written, and before grants.
+"""Who refused at the source since the plan was made: read again before contacts, before grants, and at the end.
 
 The comparison that the plan was made with runs once more, over both accounts. A contact is written if every refusal
-that counts now is in force at the target, whatever the file of the plan says; a grant, if it still counts.
+that counts now is in force at the target, whatever the file of the plan says; a grant, if it still counts. At the end,
+nobody counts as copied whose refusal is not in force by then. When a run begins, a page shows that the source can be
+read at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 from attrs import evolve
 
 from contacts_core.errors import PlanRefused
-from contacts_core.models import Consent, ConsentState, Identifier
+from contacts_core.models import Consent, ConsentState, Contact, Identifier
 from contacts_core.plans.change import Change, DataSubject
 from contacts_core.plans.change_operations.account import WriteConsent
 from contacts_core.plans.comparing.consent import ConsentComparison
 from contacts_core.plans.execution.account_view import AccountView
 from contacts_core.plans.execution.context import Runner
 from contacts_core.plans.kinds import kind_of
-from contacts_core.plans.model import AccountPlan
+from contacts_core.plans.model import AccountPlan, ConsentSource
 from contacts_core.plans.planning import lookup
 from contacts_core.plans.receipts.reasons import OurWords
 from contacts_core.plans.rows import elements, indexes_by_person
-from contacts_core.provider import Provider, WritesConsent, preview_consent
+from contacts_core.provider import Provider, ReadsConsent, WritesConsent, preview_consent
 
-__all__ = ["depends_on_source", "read_consent", "refused"]
+__all__ = ["check_source", "depends_on_source", "read_consent", "refused", "refused_since", "refusing"]
 
 CHUNK_SIZE = 500  # changes looked at together
+REFUSED_SINCE = "the source has a refusal of this person that is not in force here: copy again"
 NOT_GRANTED = "the source does not grant it any more"
 
 
@@ -39,6 +43,27 @@ def depends_on_source(view: AccountView) -> bool:
     return view.operation.name == kind_of(view.plan.kind).changes_by.name
 
 
+def check_source(part: AccountPlan, source: Runner) -> None:
+    """Check that the source is the planned account, and that a page of its consent can be read.
+
+    Raises:
+        PlanRefused: It is another account.
+        ContactsError: It could not be read.
+    """
+    assert part.consent is not None
+    _check_account(part.consent, part.source, source)
+    if isinstance(source.provider, ReadsConsent):
+        source.run(source.provider.consent_page(None))
+
+
+def _check_account(consent: ConsentSource, name: str, source: Runner) -> None:
+    if source.run(lookup.account_id(source.provider)) != consent.account_id:
+        raise PlanRefused(
+            OurWords(f"{name} leads to another workspace than the one that the plan copies"),
+            hint="check the account's settings (base_url, workspace, key); for this workspace, make a new plan",
+        )
+
+
 def read_consent(part: AccountPlan, source: Runner, target: Runner) -> ConsentComparison:
     """Read and compare what both accounts say now.
 
@@ -47,11 +72,7 @@ def read_consent(part: AccountPlan, source: Runner, target: Runner) -> ConsentCo
         ContactsError: An account could not be read.
     """
     assert part.consent is not None
-    if source.run(lookup.account_id(source.provider)) != part.consent.account_id:
-        raise PlanRefused(
-            OurWords(f"{part.source} leads to another workspace than the one that the plan copies"),
-            hint="check the account's settings (base_url, workspace, key); for this workspace, make a new plan",
-        )
+    _check_account(part.consent, part.source, source)
     runners = {part.source: source, part.account: target}
     comparison = ConsentComparison(part.source, part.account, part.consent.options)
     reading = comparison.run({name: runner.provider for name, runner in runners.items()})
@@ -73,12 +94,59 @@ def refused(view: AccountView, comparison: ConsentComparison, target: Provider) 
                 if _is_grant(change) and not all(map(comparison.is_granted, view.operation.statements(change))):
                     yield n, NOT_GRANTED
             continue
-        numbers = {number for change in chunk.values() for number in change.people}
-        people = {n + 1: each for n, each in elements(view.plan.people, (number - 1 for number in numbers)).items()}
-        promised = _promised(view.part, view.stage.first + view.stage.count, numbers, target)
+        later = view.stage.first + view.stage.count
+        yield from _refusals(view, comparison, chunk, partial(_promised, view.part, later, target=target))
+
+
+def refused_since(view: AccountView, comparison: ConsentComparison, _: Provider) -> Iterator[tuple[int, str]]:
+    """Yield the contacts that were written and whose refusal is not in force, by index: after the last stage."""
+    for first in range(0, len(view.changes), CHUNK_SIZE):
+        chunk = dict(enumerate(view.changes[first : first + CHUNK_SIZE], first))
+        yield from ((n, REFUSED_SINCE) for n, _ in _refusals(view, comparison, chunk, lambda _: {}))
+
+
+def _refusals(
+    view: AccountView,
+    comparison: ConsentComparison,
+    chunk: Mapping[int, Change],
+    promised: Callable[[Iterable[int]], Mapping[int, Iterable[Consent]]],
+) -> Iterator[tuple[int, str]]:
+    """Yield the contacts that a refusal speaks against, by index, each with the reason.
+
+    Args:
+        view: The stage that writes contacts.
+        comparison: What both accounts say now.
+        chunk: Some changes of the stage, by index.
+        promised: Returns the statements that are still to be written, by the numbers of people.
+    """
+    people = _people(view, chunk.values())
+    follow = promised(people)
+    for n, change in chunk.items():
+        if reason := _refusal(view, change, comparison, people, follow):
+            yield n, reason
+
+
+def refusing(view: AccountView, comparison: ConsentComparison) -> Iterator[int]:
+    """Yield the changes of a stage, by index, whose contacts have refused something that both accounts tell."""
+    for first in range(0, len(view.changes), CHUNK_SIZE):
+        chunk = dict(enumerate(view.changes[first : first + CHUNK_SIZE], first))
+        people = _people(view, chunk.values())
         for n, change in chunk.items():
-            if reason := _refusal(view, change, comparison, people, promised):
-                yield n, reason
+            written = view.operation.written(change)
+            if written and comparison.refuses(_told(change, written, people)):
+                yield n
+
+
+def _people(view: AccountView, changes: Iterable[Change]) -> dict[int, DataSubject]:
+    numbers = {number for change in changes for number in change.people}
+    return {n + 1: each for n, each in elements(view.plan.people, (number - 1 for number in numbers)).items()}
+
+
+def _told(change: Change, written: Contact, people: Mapping[int, DataSubject]) -> Contact:
+    """Return the contact that a change writes, with every identifier by which somebody may have refused."""
+    known: list[Identifier] = [*written.identifiers, *change.identifiers]
+    known += [each for number in change.people for each in people[number].identifiers]
+    return evolve(written, id=change.source, identifiers=tuple(dict.fromkeys(known)))
 
 
 def _refusal(
@@ -91,14 +159,12 @@ def _refusal(
     written = view.operation.written(change)
     if written is None:
         return ""
-    known: list[Identifier] = [*written.identifiers, *change.identifiers]
-    known += [each for number in change.people for each in people[number].identifiers]
-    told = evolve(written, id=change.source, identifiers=tuple(dict.fromkeys(known)))
+    told = _told(change, written, people)
     follow = [each for number in change.people for each in promised.get(number, ())]
     return comparison.refusal(told, written, follow)
 
 
-def _promised(part: AccountPlan, first: int, people: Iterable[int], target: Provider) -> dict[int, list[Consent]]:
+def _promised(part: AccountPlan, first: int, people: Iterable[int], *, target: Provider) -> dict[int, list[Consent]]:
     """Return what a read will show of the statements that are written later, by the number of the person."""
     if not isinstance(target, WritesConsent):
         return {}

@@ -62,10 +62,12 @@ class Barred:
     Attributes:
         reasons: Why, by their index in the stage.
         unread: Why nothing is known of it, so that the stage cannot begin; empty if it is known.
+        refusing: The indexes of contacts that refused something, as a packed `IndexSet`; empty if none is written.
     """
 
     reasons: Reasons = field(factory=dict[int, str])
     unread: str = ""
+    refusing: str = ""
 
 
 @frozen

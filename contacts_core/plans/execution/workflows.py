@@ -66,7 +66,9 @@ LONGEST_PAUSE_S = 30.0  # at most, between two verifying reads
 TIMEOUT_S = 900.0
 MOST_REASONS = 20  # noted of one stage
 NOT_BEGUN = "not begun, because an earlier stage was not verified"
+NOT_KEPT = "a refusal of this person is not in force there any more"
 NO_SOURCE = "what people refused at the source could not be read again, so no contact is written"
+NO_REVIEW = "what people refused at the source could not be read again at the end"
 LEFT_OUT = "left out, because an earlier stage was not verified for this person"
 
 
@@ -155,6 +157,7 @@ class _Work:
         found: list[Evidence] = []
         left_out: set[int] = set()
         stopped = ""
+        allowed: dict[int, Barred] = {}
         for n, stage in enumerate(work.stages):
             if stopped:
                 found.append(Evidence(stopped=stopped, unread=NOT_BEGUN))
@@ -164,12 +167,34 @@ class _Work:
                 stopped = barred.unread
                 found.append(Evidence(stopped=stopped, unread=NOT_BEGUN))
                 continue
+            allowed[n] = barred
             found.append(self._stage(work, n, stage, left_out, barred))
             stopped = self._gate(n, found[n], left_out)
         for n, stage in enumerate(work.stages[:-1]):  # a later stage may have undone it
             if found[n].unread != NOT_BEGUN:
                 found[n] = self._verified(n, stage, found[n])
+        for n, stage in enumerate(work.stages):
+            writes_contacts = stage.depends_on_source and not operation_of(stage.operation).of_account
+            if writes_contacts and found[n].unread != NOT_BEGUN:
+                found[n] = self._reviewed(n, stage, found[n], allowed[n])
         return found
+
+    def _reviewed(self, n: int, stage: StageWork, evidence: Evidence, before: Barred) -> Evidence:
+        """Read the consent of both accounts a last time: who refused must not count as copied unless it is in force."""
+        review = _review(self._at, n)
+        if review.unread:
+            return evolve(evidence, unread=review.unread)
+        refusing = IndexSet.unpacked(review.refusing)
+        lost = (n for n in IndexSet.unpacked(before.refusing) if n not in refusing and n not in before.reasons)
+        found = {**dict.fromkeys(lost, NOT_KEPT), **review.reasons}
+        since = {index: reason for index, reason in found.items() if index not in evidence.failed}
+        if not since:
+            return evidence
+        return evolve(
+            evidence,
+            targets=IndexSet(stage.targets, chain(evidence.targets, since)),
+            reasons={**evidence.reasons, **since},
+        )
 
     def _gate(self, n: int, evidence: Evidence, left_out: set[int]) -> str:
         """Add the people to be left out of later stages, or return why none may begin."""
@@ -314,7 +339,7 @@ def _check(at: AccountRun) -> bool:
             body["exchanges"] = exchanges
             runner.run(recheck.same_account(view.part, runner.provider))
             if view.part.consent is not None:
-                exchanges.extend(_check_source(here, view, runner))
+                exchanges.extend(_check_source(here, view))
             if view.kind.strict:
                 noted = functools.partial(_note_exchanges, journal, at, exchanges)
                 seen = runner.run(recheck.recheck(view, runner.provider, noted))
@@ -353,7 +378,7 @@ def _note_exchanges(journal: Journal, at: AccountRun, exchanges: list[dict[str, 
         exchanges.clear()
 
 
-def _check_source(here: Session, view: AccountView, target: Runner) -> list[dict[str, Any]]:
+def _check_source(here: Session, view: AccountView) -> list[dict[str, Any]]:
     """Check that the consent of the source can be read again, before anything is changed. Return the exchanges.
 
     Raises:
@@ -362,7 +387,7 @@ def _check_source(here: Session, view: AccountView, target: Runner) -> list[dict
     try:
         source = here.runner(view.part.source)
         with here.watched(source, view.part.account) as exchanges:
-            source_consent.read_consent(view.part, source, target)
+            source_consent.check_source(view.part, source)
     except StorageError:
         raise
     except ContactsError as error:
@@ -413,6 +438,16 @@ def _begin(at: AccountRun) -> AccountWork:
 @_step("bar", Barred)
 def _bar(at: AccountRun, stage: int) -> Barred:
     """Read the consent of the source again. Return the changes of a stage that must not be made any more."""
+    return _read_source(at, stage, NO_SOURCE, source_consent.refused)
+
+
+@_step("review", Barred)
+def _review(at: AccountRun, stage: int) -> Barred:
+    """Read the consent of the source at the end. Return the changes of people whose refusal is not in force."""
+    return _read_source(at, stage, NO_REVIEW, source_consent.refused_since)
+
+
+def _read_source(at: AccountRun, stage: int, trouble: str, refused: Callable[..., Iterator[tuple[int, str]]]) -> Barred:
     here = session()
     view, runner = _account(here, at, stage)
     here.journal.reached(at.run, at.account, "checking", 0, len(view.changes), "consent of the source")
@@ -422,11 +457,14 @@ def _bar(at: AccountRun, stage: int) -> Barred:
         source = here.runner(view.part.source)
         with here.watched(runner) as exchanges, here.watched(source, at.account) as read:
             comparison = source_consent.read_consent(view.part, source, runner)
-            barred = Barred(dict(source_consent.refused(view, comparison, runner.provider)))
+            barred = Barred(dict(refused(view, comparison, runner.provider)))
+            if not view.operation.of_account:
+                refusing = IndexSet(len(view.changes), source_consent.refusing(view, comparison))
+                barred = evolve(barred, refusing=refusing.packed)
     except StorageError:
         raise
     except ContactsError as error:
-        barred = Barred(unread=f"{NO_SOURCE}: {public_reason(error, here.key)}")
+        barred = Barred(unread=f"{trouble}: {public_reason(error, here.key)}")
     body: dict[str, Any] = {"round": at.round, "path": "consent", "asked": 0, "shown": [], "error": barred.unread}
     here.journal.ended(entry, body | {"exchanges": [*exchanges, *read]})
     return barred

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
+from itertools import chain
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -15,7 +16,7 @@ from contacts_core.plans.change_operations import operation_of
 from contacts_core.plans.kinds import kind_of
 from contacts_core.plans.model import AccountPlan, Plan
 from contacts_core.plans.receipts.format import FORMAT, LARGEST_INTEGER, STATES
-from contacts_core.plans.receipts.reasons import request_digest
+from contacts_core.plans.receipts.reasons import public_hold, request_digest
 from contacts_core.plans.rows import elements, indexes_by_person
 from contacts_core.provider import flows
 from contacts_core.storage.journal import Event, Journal, Run, now
@@ -43,7 +44,8 @@ def receipt_events(
     People, changes and events are read as streams, several times, so that the size of a run does not matter.
     """
     redact = Redaction(plan)
-    redact.learn(text for line in _work(run, plan, journal, key) for text in _texts(line))
+    scopes = [_scope(part) for part in plan.accounts]
+    redact.learn(text for line in chain(scopes, _work(run, plan, journal, key)) for text in _texts(line))
     yield {
         "type": "run",
         "format": FORMAT,
@@ -58,9 +60,7 @@ def receipt_events(
         "key": key.id,
         "library": f"contacts-core {__version__}",
     }
-    for part in plan.accounts:
-        left = [{"what": what, "why": why} for what, why in part.residual_data.items()]
-        yield {"type": "scope", "account": part.account, "provider": part.provider, "unreached": left}
+    yield from map(redact, scopes)
     for person in plan.people:
         yield {"type": "person", "person": person.number, "identifiers": _pseudonyms(person, key)}
     for part in plan.accounts:
@@ -82,6 +82,21 @@ def receipt_events(
             **{name: counts[name] for name in STATES},
         }
     )
+
+
+def _scope(part: AccountPlan) -> dict[str, Any]:
+    """Return what the work did not reach, and what was known before it: losses, whom it left alone, and from where."""
+    left = [{"what": what, "why": why} for what, why in part.residual_data.items()]
+    held = Counter(public_hold(each.reason) for each in part.held)
+    known: dict[str, Any] = {
+        "source": part.source,
+        "unsubscribed": part.consent.unsubscribed if part.consent else "",
+        "losses": [{"code": each.code.value, "field": each.field, "count": each.count} for each in part.losses],
+        "held": [{"reason": reason, "count": count} for reason, count in held.most_common()],
+        "non_idempotent": list(part.non_idempotent),
+    }
+    line = {"type": "scope", "account": part.account, "provider": part.provider, "unreached": left}
+    return line | {name: value for name, value in known.items() if value}
 
 
 def _work(run: Run, plan: Plan, journal: Journal, key: PseudonymKey) -> Iterator[dict[str, Any]]:
@@ -110,6 +125,7 @@ def _texts(line: Mapping[str, Any]) -> Iterator[str]:
     """Yield the texts of a line that may name somebody."""
     yield from (line[name] for name in ("reason", "error") if name in line)
     yield from line.get("reasons", ())
+    yield from (loss["field"] for loss in line.get("losses", ()))
     if line["type"] == "result":
         yield from (item["reason"] for item in line["identifiers"])
 
@@ -127,6 +143,8 @@ class Redaction:
         safe: dict[str, Any] = {name: self._safe[line[name]] for name in ("reason", "error") if name in line}
         if "reasons" in line:
             safe["reasons"] = list(dict.fromkeys(self._safe[reason] for reason in line["reasons"]))
+        if "losses" in line:
+            safe["losses"] = [{**loss, "field": self._safe[loss["field"]]} for loss in line["losses"]]
         if line["type"] == "result":
             safe["identifiers"] = [{**item, "reason": self._safe[item["reason"]]} for item in line["identifiers"]]
         return line | safe

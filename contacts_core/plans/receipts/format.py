@@ -61,6 +61,11 @@ def _or_none(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or check(value)
 
 
+def _optional(schema: Schema) -> Callable[[Any], bool]:
+    """Return a check of a field that may be missing."""
+    return lambda value: value is ... or _checker(schema)(value) is None
+
+
 def _one_of(*values: object) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, (str, int)) and not isinstance(value, bool) and value in values
 
@@ -89,7 +94,16 @@ LINES: dict[str, dict[str, Any]] = {
         "key": _hex(16),
         "library": _text,
     },
-    "scope": {"account": _text, "provider": _text, "unreached": [{"what": _text, "why": _text}]},
+    "scope": {
+        "account": _text,
+        "provider": _text,
+        "unreached": [{"what": _text, "why": _text}],
+        "source": _optional(_text),
+        "unsubscribed": _optional(_text),
+        "losses": _optional([{"code": _text, "field": _text, "count": _number}]),
+        "held": _optional([{"reason": _text, "count": _number}]),
+        "non_idempotent": _optional([_text]),
+    },
     "person": {"person": _positive, "identifiers": [{"kind": _text, "hash": _hash, "asked": _flag}]},
     "found": {"account": _text, "person": _positive, "contacts": [_hash], "by": [_text]},
     "step": {

@@ -16,9 +16,10 @@ from contacts_core import errors
 from contacts_core.errors import Interrupted, ProviderError
 from contacts_core.models import Failure
 from contacts_core.models.identifiers import scrub
+from contacts_core.plans.comparing.matching import Hold
 from contacts_core.storage.pseudonyms import PseudonymKey
 
-__all__ = ["OurWords", "public_reason", "public_reasons", "request_digest"]
+__all__ = ["OurWords", "public_hold", "public_reason", "public_reasons", "request_digest"]
 
 logger = logging.getLogger("contacts_core")
 
@@ -48,6 +49,21 @@ WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (errors.PlanRefused, "the plan does not hold here"),
     (errors.InvalidInput, "a value was refused before anything was sent"),
     (errors.ConfigurationError, "a setting of this account is missing or wrong"),
+)
+OTHER_HOLD = "for a reason that the plan names"
+HOLDS: tuple[tuple[str, str], ...] = (  # how the reason of a plan begins, and what a receipt says, which names nobody
+    *((hold.value, hold.value) for hold in Hold),
+    ("consent is revoked", "consent is revoked, and such people are not copied"),
+    ("its refusal cannot be kept", "its refusal cannot be kept"),
+    ("the vendor would refuse it", "the vendor would refuse it"),
+    ("it was changed since it was", "it was changed since the run, and stays as it is"),
+    ("it is not there any more", "it is not there any more"),
+    ("the vendor cannot delete contacts", "the vendor cannot delete contacts"),
+    ("not taken back, because the vendor cannot", "the vendor cannot take back a part of what was written"),
+    ("the list ", "a list stays, because others may use it by now"),
+    ("the custom field ", "a custom field stays, because others may use it by now"),
+    ("the scope of consent ", "a scope of consent stays, because statements may name it"),
+    ("what was written of their consent", "what was written of their consent stays: only they can take it back"),
 )
 BY_STATUS = {
     401: "the vendor refused the key",
@@ -85,6 +101,12 @@ def public_reasons(failures: Iterable[Failure]) -> dict[str, str]:
     if len(public) > MAX_LOGGED:
         logger.warning("%d more reasons of the vendor", len(public) - MAX_LOGGED)
     return {failure.item: public[failure.reason] for failure in failed}
+
+
+@lru_cache(maxsize=128)
+def public_hold(reason: str) -> str:
+    """Return what a receipt says about why a plan leaves something alone. It names no contact and no list."""
+    return next((words for begin, words in HOLDS if reason.startswith(begin)), OTHER_HOLD)
 
 
 @lru_cache(maxsize=128)

@@ -16,6 +16,8 @@ from typing import Any, Self
 from attrs import define, field, frozen
 
 from contacts_core.formats.pages import page
+from contacts_core.models import LossCode
+from contacts_core.plans.change_operations import repetition_warning
 from contacts_core.plans.kinds import KINDS
 from contacts_core.plans.receipts.format import STATES
 from contacts_core.plans.receipts.receipt import Receipt
@@ -180,6 +182,24 @@ OPERATIONS = {
     "upsert_contacts": "Writing of contacts",
     "write_consent": "Writing of consent",
 }
+LOSSES = {
+    LossCode.NO_PLACE.value: "the vendor has nothing of this kind",
+    LossCode.NO_FIELD.value: "the account has no field for it",
+    LossCode.NO_LIST.value: "the account has no such list",
+    LossCode.RETYPED.value: "kept as a value of another type",
+    LossCode.TRUNCATED.value: "too long, and cut",
+    LossCode.RESPELLED.value: "kept in another form",
+    LossCode.TOO_MANY.value: "the vendor keeps fewer of them",
+    LossCode.READ_ONLY.value: "only the vendor writes it",
+    LossCode.REASON_LOST.value: "the reason of a statement is not kept",
+    LossCode.DATE_LOST.value: "the time of a statement is not kept",
+    LossCode.NO_CONSENT.value: "consent, or its withdrawal, is not kept",
+    LossCode.REFUSED.value: "the vendor would refuse it",
+}
+UNSUBSCRIBED = {
+    "keep": "copied, with their refusal, which was written and read back before any contact",
+    "skip": "not copied",
+}
 STEP_STATES = {
     "accepted": "accepted by the vendor",
     "cut off": "cut off",
@@ -226,6 +246,8 @@ def html_parts(source: ReportSource, *, title: str = "", sealed: bool = False) -
         unlisted=people.unlisted,
         other_people=people.others(),
         stages=_stages(source),
+        known=list(_known(source)),
+        leftovers=_wording_of_leftovers(words),
         steps=_steps(source, summary),
         scope_sentence=words.scope,
         scopes=_scopes(source),
@@ -457,6 +479,32 @@ def _step(line: Line) -> Mapping[str, Any]:
 def _scopes(source: ReportSource) -> Iterator[Mapping[str, Any]]:
     for line in source.of_type("scope"):
         yield {"account": line["account"], "unreached": [(item["what"], item["why"]) for item in line["unreached"]]}
+
+
+def _known(source: ReportSource) -> Iterator[Mapping[str, Any]]:
+    """Yield what was known of each account before the work, if anything was."""
+    for line in source.of_type("scope"):
+        facts = [(name, value) for name, value in _origin(line) if value]
+        losses = [
+            {"what": LOSSES.get(loss["code"], loss["code"]), "field": loss["field"], "count": loss["count"]}
+            for loss in line.get("losses", ())
+        ]
+        warning = repetition_warning(line.get("non_idempotent", ()))
+        if facts or losses or line.get("held") or warning:
+            about = {"account": line["account"], "held": line.get("held", ()), "warning": warning}
+            yield {**about, "facts": facts, "losses": losses}
+
+
+def _origin(scope: Line) -> list[tuple[str, str]]:
+    unsubscribed = str(scope.get("unsubscribed", ""))
+    return [
+        ("Copied from", str(scope.get("source", ""))),
+        ("People who refused", UNSUBSCRIBED.get(unsubscribed, unsubscribed)),
+    ]
+
+
+def _wording_of_leftovers(words: Wording) -> str:
+    return "Not taken back" if words.states["absent"].label == "taken back" else "Left alone"
 
 
 def _proof(source: ReportSource, *, sealed: bool) -> list[tuple[str, str]]:
