@@ -162,7 +162,7 @@ def test_whom_somebody_else_created_before_the_run_stays(
     assert receipt.complete
     undo = plan_undo(receipt.run, [client])
     assert [(each.identifiers, each.reason) for each in undo.accounts[0].held] == [
-        ((NEW,), "it was there before the run wrote it, and stays")
+        ((NEW,), "it was there before the run wrote it, and it stays")
     ]
     assert apply(undo, [client], **QUICK).complete
     left = {each for contact in store.contacts.values() for each in contact.identifiers}

@@ -31,6 +31,7 @@ from contacts_core.provider import DeletesContacts, Flow, Provider, QueuesJobs, 
 __all__ = ["make_undo_plan"]
 
 CHUNK_SIZE = 500  # contacts read at once
+WAS_THERE = "it was there before the run wrote it"
 STAYS: Mapping[str, str] = {
     "create_list": "the list {name} stays, because others may use it by now",
     "create_custom_field": "the custom field {name} stays, because others may use it by now",
@@ -162,13 +163,11 @@ def _read(
             for n, c in creating.items()
         }
         each_one = {one.id: one for several in created.values() for one in several}
-        refusals = yield from refusals_deleted(provider, {id: one.identifiers for id, one in each_one.items()})
-        refusals |= {id: REFUSED for id, one in each_one.items() if place and place.refuses(one)}
+        reasons = {one.id: WAS_THERE for n, several in created.items() if n in there for one in several}
+        reasons |= yield from refusals_deleted(provider, {id: one.identifiers for id, one in each_one.items()})
+        reasons |= {id: REFUSED for id, one in each_one.items() if place and place.refuses(one)}
         for n, change in creating.items():
-            if n in there and created[n]:
-                found.leave(change, "it was there before the run wrote it, and stays")
-            else:
-                _delete(provider, change, created[n], shape, refusals, found)
+            _delete(provider, change, created[n], shape, reasons, found)
 
 
 def _promised(provider: Provider, change: Change, shape: Shape) -> Contact:
@@ -187,10 +186,10 @@ def _delete(
     change: Change,
     contacts: Sequence[Contact],
     shape: Shape,
-    refusals: Mapping[str, str],
+    reasons: Mapping[str, str],
     found: _Found,
 ) -> None:
-    """Take back that a contact was created, unless a refusal would be deleted with it."""
+    """Take back that a contact was created, unless there are reasons to keep it, by id."""
     if not contacts:
         return
     promised = _promised(provider, change, shape)
@@ -206,7 +205,7 @@ def _delete(
         found.leave(change, "it was changed since it was created, and stays")
     elif not isinstance(provider, DeletesContacts):
         found.leave(change, "the vendor cannot delete contacts")
-    elif reason := refusals.get(contact.id):
+    elif reason := reasons.get(contact.id):
         found.leave(change, f"{reason}, and it stays")
     else:
         reason = "the run created it, and it is as it was written"
