@@ -149,7 +149,7 @@ class IdsFile:
         for line in file:
             if not line.endswith(b"\n") and end:
                 break
-            row = next(csv.reader([line.decode(errors="replace").rstrip("\r\n")]), list[str]())
+            row = _cells(line)
             if not end and not line.endswith(b"\n") and ",".join(HEADER).encode().startswith(line):
                 break
             if len(row) != len(HEADER) or (not end and row != HEADER):
@@ -167,6 +167,14 @@ class IdsFile:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(HEADER)
             writer.writerows(self._known.each("SELECT n, old, new FROM pairs WHERE n > ? ORDER BY n LIMIT ?"))
+
+
+def _cells(line: bytes) -> list[str]:
+    """The cells of a line; none if it is too long to be one of ours."""
+    try:
+        return next(csv.reader([line.decode(errors="replace").rstrip("\r\n")]), list[str]())
+    except csv.Error:
+        return []
 
 
 @contextmanager

@@ -37,6 +37,14 @@ sys.argv[0] = "contacts"
 main()
 """
 PEOPLE = 120
+OTHER_FILES = (
+    "email\njane@example.com\n",
+    "old_id,new_id\na,b,c\n",
+    "no line",
+    "\n",
+    '"\n',
+    f"old_id,new_id\n{'a' * 200_000},b\n",
+)
 DATES = ("--accept-loss", "DATE_LOST")
 LOSSES = ("--accept-loss", "DATE_LOST", "--accept-loss", "REASON_LOST", "--accept-loss", "NO_PLACE")
 OPTIONS = ("--create-fields", "--create-lists", "--max-share", "100%", *LOSSES, "--accept-loss", "NO_FIELD", "--yes")
@@ -210,7 +218,7 @@ class TestTheFile:
             file.add("a", "1")
         assert pairs(path) == {"a": "1"}
 
-    @pytest.mark.parametrize("text", ["email\njane@example.com\n", "old_id,new_id\na,b,c\n", "no line", "\n", '"\n'])
+    @pytest.mark.parametrize("text", OTHER_FILES, ids=range(len(OTHER_FILES)))
     def test_another_file_is_left_as_it_is(self, text: str, tmp_path: Path) -> None:
         path = tmp_path / "people.csv"
         path.write_text(text, encoding="utf-8")
