@@ -89,6 +89,14 @@ def test_whom_an_upsert_left_alone_is_counted_and_not_named(receipts: Mapping[st
     assert "example.com" not in receipts["upsert"].text
 
 
+@pytest.mark.parametrize("kind", ["copy", "upsert"])
+def test_who_was_created_shows_the_work_that_did_it(receipts: Mapping[str, Receipt], kind: str) -> None:
+    page = html(receipts[kind])
+    people = page.partition("<h2>People</h2>")[2].partition("<h2>")[0]
+    assert "Writing of contacts (step" in people
+    assert "nothing" not in people
+
+
 def test_an_undo_tells_what_it_cannot_take_back(receipts: Mapping[str, Receipt]) -> None:
     page = known(html(receipts["undo"]))
     assert receipts["undo"].state == "done"
