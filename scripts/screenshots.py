@@ -38,12 +38,12 @@ def main() -> None:
 
 
 def _pages(folder: Path) -> dict[str, Path]:
+    with lively(), two_accounts("sendgrid", "bird", folder, contacts=40) as (old, new, *_):
+        copied = copy(old, new)[1]  # before anybody is erased, who could not be copied any more
     with lively(), open_environment() as environment:
         person, other = environment.emails(2)
         report = access_report([person], environment.accounts, follow=IdentifierExpansion.ONCE)
         receipt = plan_erasure([person, other], environment.accounts).apply(environment.accounts)
-    with two_accounts("sendgrid", "bird", folder, contacts=40) as (old, new, *_):
-        copied = copy(old, new)[1]
     texts = {
         "access": "".join(report_page(report)),
         "copy": html(copied, sealed=True),

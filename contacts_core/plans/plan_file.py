@@ -176,8 +176,9 @@ class _Reader:
         return cast("dict[str, Any]", line)
 
     def _begin(self, line: Mapping[str, Any], fields: dict[str, Any]) -> None:
-        if line.get("type") != "plan" or fields.pop("format", None) != FORMAT:
-            raise _earlier()
+        known = fields.pop("format", None)
+        if line.get("type") != "plan" or known != FORMAT:
+            raise _later(known) if type(known) is int and known > FORMAT else _earlier()
         self._head = self._structured(fields, Plan)
         self._parts = {part.account: n for n, part in enumerate(self._head.accounts)}
         if len(self._parts) < len(self._head.accounts):
@@ -254,6 +255,13 @@ def _earlier() -> PlanRefused:
     return PlanRefused(
         "this is not a plan, or one of another version",
         hint="make a new plan: plans of earlier versions are one JSON document, and are not read any more",
+    )
+
+
+def _later(known: int) -> PlanRefused:
+    return PlanRefused(
+        f"this plan has format {known}, and this version of the library reads format {FORMAT}",
+        hint="upgrade contacts-core to the version that made it, or make a new plan here",
     )
 
 

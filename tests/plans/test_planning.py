@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -406,6 +407,19 @@ class TestSaving:
     def test_what_is_no_plan_is_refused(self, text: str) -> None:
         with pytest.raises(PlanRefused):
             Plan.parse(text)
+
+    @pytest.mark.parametrize("indent", [None, 2])
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_plans_of_earlier_formats_are_refused_with_what_to_do(self, number: int, indent: int | None) -> None:
+        earlier = json.dumps({"kind": "erase", "people": [], "accounts": [], "format": number}, indent=indent)
+        with pytest.raises(PlanRefused, match="not a plan, or one of another version") as caught:
+            Plan.parse(earlier)
+        assert caught.value.hint.startswith("make a new plan: plans of earlier versions are one JSON document")
+
+    def test_a_plan_of_a_later_format_says_so(self) -> None:
+        with pytest.raises(PlanRefused, match="this plan has format 4") as caught:
+            Plan.parse('{"type": "plan", "format": 4}\n')
+        assert caught.value.hint.startswith("upgrade contacts-core")
 
     def test_a_plan_of_the_right_sum_and_the_wrong_shape_is_refused(self) -> None:
         client = listed([Contact(id="c1", identifiers=(Identifier.email("a@example.com"),))])

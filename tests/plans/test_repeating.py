@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from attrs import evolve
 
 from contacts_core import Contact, Contacts, Identifier
+from contacts_core.cli.plan_formatting import notes
 from contacts_core.formats import plain
 from contacts_core.models import Channel, Consent, ConsentState, FieldDefinition, FieldType
 from contacts_core.plans import Change, Plan, SafetyLimits, apply, plan_upsert
@@ -228,17 +229,21 @@ class TestPlan:
         assert plan.accounts[0].non_idempotent == ("create_list", "upsert_contacts")
         assert Plan.parse(plan.text).accounts[0].non_idempotent == ("create_list", "upsert_contacts")
         assert plan.text.count('"idempotent": false') == 2
+        told = [note for note in notes(plan) if note.startswith("user-api: ")]
+        assert len(told) == 1
+        assert "there may be a second list or contact afterwards" in told[0]
 
     def test_of_one_that_can_be_repeated_nothing_is_said(self, served: Environment) -> None:
         plan = plan_upsert(served.clients["sendgrid"], [Contact(identifiers=(Identifier.email("plan@example.com"),))])
         assert plan.accounts[0].non_idempotent == ()
         assert "idempotent" not in plan.text
+        assert not any("a second" in note for note in notes(plan))
 
 
 class Late(MemoryProvider):
     """A vendor that shows late what it created, so that a second one comes into being."""
 
-    non_idempotent = (UpsertsContacts, CreatesLists, CreatesCustomFields)
+    non_idempotent: ClassVar = (UpsertsContacts, CreatesLists, CreatesCustomFields)
 
     def create_list(self, name: str) -> Flow[Any]:
         yield from super().create_list(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from html import unescape
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -30,7 +30,7 @@ class Unkeyed(MemoryProvider):
     """A vendor that has no unique keys."""
 
     title = NASTY
-    non_idempotent = (UpsertsContacts, CreatesLists)
+    non_idempotent: ClassVar = (UpsertsContacts, CreatesLists)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,14 @@ def test_whom_an_upsert_left_alone_is_counted_and_not_named(receipts: Mapping[st
     assert "a second list or contact" in known(page)
     assert "example.com" not in page
     assert "example.com" not in receipts["upsert"].text
+
+
+@pytest.mark.parametrize("kind", ["copy", "upsert"])
+def test_who_was_created_shows_the_work_that_did_it(receipts: Mapping[str, Receipt], kind: str) -> None:
+    page = html(receipts[kind])
+    people = page.partition("<h2>People</h2>")[2].partition("<h2>")[0]
+    assert "Writing of contacts (step" in people
+    assert "nothing" not in people
 
 
 def test_an_undo_tells_what_it_cannot_take_back(receipts: Mapping[str, Receipt]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
+from typing import ClassVar
 from urllib.parse import unquote
 
 from attrs import evolve, frozen
@@ -406,27 +407,27 @@ class CreatesFieldsTwice(UserApi):
 
 
 class SaysContactsHaveAKey(UserApi):
-    non_idempotent = (CreatesLists, CreatesCustomFields)  # type: ignore[assignment]
+    non_idempotent: ClassVar = (CreatesLists, CreatesCustomFields)
 
 
 class SaysListsHaveAKey(Bird):
-    non_idempotent = ()  # type: ignore[assignment]
+    non_idempotent: ClassVar = ()
 
 
 class SaysFieldsHaveAKey(UserApi):
-    non_idempotent = (UpsertsContacts, CreatesLists)  # type: ignore[assignment]
+    non_idempotent: ClassVar = (UpsertsContacts, CreatesLists)
 
 
 class SaysContactsHaveNoKey(SendGrid):
-    non_idempotent = (CreatesLists, UpsertsContacts)  # type: ignore[assignment]
+    non_idempotent: ClassVar = (CreatesLists, UpsertsContacts)
 
 
 class SaysFieldsHaveNoKey(SendGrid):
-    non_idempotent = (CreatesLists, CreatesCustomFields)  # type: ignore[assignment]
+    non_idempotent: ClassVar = (CreatesLists, CreatesCustomFields)
 
 
 class SaysScopesHaveNoKey(SendGrid):
-    non_idempotent = (CreatesLists, CreatesConsentScopes)  # type: ignore[assignment]
+    non_idempotent: ClassVar = (CreatesLists, CreatesConsentScopes)
 
 
 class _RepeatsDifferently(UserApi):

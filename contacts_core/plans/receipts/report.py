@@ -369,7 +369,7 @@ class People:
         others = summary.people.keys() - listed if many else set[int]()
         results = [line for line in source.of_type("result") if not many or line["person"] in listed]
         results.sort(key=lambda line: line["person"])  # the accounts of each person stay in their order
-        work = _work(source, {line["person"] for line in results})
+        work = _work(source, results)
         lines = [
             _result(line, summary)
             | {
@@ -401,9 +401,13 @@ def _result(line: Line, summary: Summary) -> dict[str, Any]:
     return {name: line[name] for name in ("person", "account", "found", "reason")} | {"state": state}
 
 
-def _work(source: ReportSource, people: Collection[int]) -> dict[tuple[str, int], dict[str, None]]:
-    """Return what was done for these people in each account, in words."""
-    persons: dict[tuple[str, str], list[int]] = {}  # of a contact, by account and pseudonym
+def _work(source: ReportSource, results: Sequence[Line]) -> dict[tuple[str, int], dict[str, None]]:
+    """Return what was done for the people of these results in each account, in words."""
+    people = {line["person"] for line in results}
+    persons: dict[tuple[str, str], list[int]] = {}  # of a contact or an identifier, by account and pseudonym
+    for line in results:
+        for identifier in line["identifiers"]:
+            persons.setdefault((line["account"], identifier["hash"]), []).append(line["person"])
     for line in source.of_type("found"):
         if line["person"] in people:
             for contact in line["contacts"]:
