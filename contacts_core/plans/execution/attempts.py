@@ -7,7 +7,8 @@ transport does not retry them: a retry is another attempt, which reads again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any
 
@@ -48,7 +49,7 @@ class Current:
     """
 
     contacts: Mapping[str, Contact] = field(factory=dict[str, Contact])
-    mismatched: Collection[Identifier] = frozenset()
+    mismatched: AbstractSet[Identifier] = frozenset()
 
     def is_clear(self, operation: ChangeOperation, change: Change) -> bool:
         """Return whether the look-ups that a change depends on were answered."""
@@ -182,7 +183,7 @@ def _read(operation: ChangeOperation, provider: Provider, changes: Sequence[Chan
         return Current(contacts)
     seen = (yield from lookup.by_identifier(provider, sought)).found
     contacts |= {contact.id: contact for several in seen.matches.values() for contact in several}
-    return Current(contacts, seen.mismatched.keys())
+    return Current(contacts, frozenset(seen.mismatched))
 
 
 def _scans(operation: ChangeOperation, provider: Provider, changes: Sequence[Change]) -> bool:
