@@ -7,7 +7,7 @@ from functools import partial
 
 from attrs import evolve
 
-from contacts_core.errors import Interrupted, InvalidInput, ProviderError, Rejected, UnexpectedPayload
+from contacts_core.errors import IncompleteExport, Interrupted, InvalidInput, ProviderError, Rejected, UnexpectedPayload
 from contacts_core.models import (
     Channel,
     Consent,
@@ -79,16 +79,24 @@ IN_WORDS = {
 
 
 def consent(provider: Provider) -> Stream[Consent]:
-    """Read every statement of the account, page by page."""
+    """Read every statement of the account, page by page.
+
+    Raises:
+        IncompleteExport: The vendor tells a total, and there were fewer statements.
+    """
     able = require(provider, ReadsConsent)
     cursors = flows.Cursors(able.http.max_pages, most_empty=None)  # a page of contacts may hold no statement
     cursor: str | None = None
+    count = 0
     while True:
         page = yield from able.consent_page(cursor)
+        count += len(page.items)
         if page.items:
             yield Emit([evolve(statement, provider=able.name) for statement in page.items])
         if (cursor := cursors.after(page)) is None:
-            return
+            break
+    if page.total is not None and count < page.total:
+        raise IncompleteExport(count, page.total)
 
 
 def find_consent(provider: Provider, identifiers: Iterable[Identifier]) -> Flow[FoundConsent]:

@@ -390,10 +390,16 @@ class Lying(Local):
         if self.lie == "shows nobody":
             yield from ()
             return []
+        if self.lie == "shows a stranger":
+            yield from ()
+            return [(each, Contact("local", "7", (Identifier.email("stranger@example.com"),))) for each in identifiers]
         return (yield from super().find(identifiers))
 
 
-@pytest.mark.parametrize("lie", ["writes nothing", "drops a field", "writes to another contact", "shows nobody"])
+LIES = ["writes nothing", "drops a field", "writes to another contact", "shows nobody", "shows a stranger"]
+
+
+@pytest.mark.parametrize("lie", LIES)
 def test_what_a_target_only_says_is_never_done(lie: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     people = [Contact(identifiers=(Identifier.email(f"p{n}@example.com"),), first_name=f"P{n}") for n in range(3)]
     provider = Lying(path=tmp_path / "lying.db")
@@ -404,6 +410,9 @@ def test_what_a_target_only_says_is_never_done(lie: str, tmp_path: Path, monkeyp
         assert receipt.state == "incomplete"
         assert not receipt.complete
         assert receipt.present < len(people)
+        if lie == "shows a stranger":  # nobody knows who has these addresses
+            monkeypatch.setattr(Lying, "lie", "")
+            assert not list(client.export())
 
 
 def test_who_came_at_the_target_after_the_plan_is_left_alone(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pytest
@@ -12,17 +13,21 @@ from attrs import Factory, define, evolve, field, frozen
 
 from contacts_core import AsyncContacts, Contact, Contacts, Identifier
 from contacts_core.cli.plan_formatting import notes
+from contacts_core.config import plugins
 from contacts_core.errors import ContactsError, InvalidInput, NotFound, PlanRefused, RateLimited, Unavailable
-from contacts_core.models import ContactList, Outcome, Page
+from contacts_core.models import Channel, Consent, ConsentState, ContactList, Outcome, Page
 from contacts_core.plans import (
     Plan,
     Receipt,
     RunStopped,
+    SafetyLimits,
     list_runs,
+    plan_copy,
     plan_deletion,
     plan_erasure,
     plan_identifier_removal,
     plan_list_removal,
+    plan_upsert,
     replan,
     resume,
 )
@@ -44,8 +49,10 @@ from contacts_core.provider import (
     Request,
     Stream,
     base_url_setting,
+    done,
     hookimpl,
 )
+from contacts_core.testing.memory import MemoryProvider, Store
 from tests.plans.environment import Environment
 
 QUICK: dict[str, Any] = {"pause": 0.01, "timeout": 2.0}
@@ -792,3 +799,126 @@ def test_nobody_outside_is_needed_where_the_vendor_cannot_show_any() -> None:
         done = plan_erasure([email("jane")], [client]).apply([client], **HASTY)
     assert people == {}
     assert answers(done) == {("unknown", "there is no contact to check the look-up with")}
+
+
+# -- plans that write --------------------------------------------------------------------------------------------------
+
+WRITTEN = SafetyLimits(share=1)
+JANE, NEW = email("jane"), email("new")
+
+
+def kept(identifier: Identifier, **values: Any) -> Contact:
+    id = identifier.value.partition("@")[0]
+    return Contact(id=id, provider="memory", identifiers=(identifier,), lists=(), **{"first_name": id, **values})
+
+
+@frozen(kw_only=True)
+class Liar(MemoryProvider):
+    """A vendor in memory that lies as long as ``lie`` says so."""
+
+    lie: ClassVar[str] = ""
+
+    def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
+        match self.lie:
+            case "says yes":
+                yield from ()
+                return done(contacts[0].display_id)
+            case "other values":
+                contacts = [evolve(each, first_name="Other") for each in contacts]
+            case "hides":  # and recognises nobody by address
+                yield from ()
+                id = f"again-{next(self.store.ids)}"
+                self.store.contacts[id] = evolve(contacts[0], id=id, provider=self.name)
+                return done(id)
+            case _:
+                pass
+        return (yield from super().upsert_contacts(contacts, lists))
+
+    def contacts_page(self, list_id: str | None, cursor: str | None) -> Flow[Page[Contact]]:
+        page = yield from super().contacts_page(list_id, cursor)
+        if self.lie == "hides":
+            return Page([each for each in page.items if each.id != "new"])
+        return evolve(page, items=page.items[:-1]) if self.lie == "fewer contacts" else page
+
+    def consent_page(self, cursor: str | None) -> Flow[Page[Consent]]:
+        page = yield from super().consent_page(cursor)
+        return evolve(page, items=page.items[:-1]) if self.lie == "fewer statements" else page
+
+
+def liar(name: str, *people: Contact, consent: Sequence[Consent] = ()) -> Contacts[Liar]:
+    store = Store(contacts={each.id: each for each in people}, consent=dict.fromkeys(consent))
+    return Contacts(Liar(base_url=f"http://localhost/{name}", store=store), name=name)
+
+
+@pytest.mark.parametrize("lie", ["says yes", "other values"])
+def test_what_a_target_of_an_upsert_only_says_is_not_there(lie: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with liar("new", kept(JANE)) as client:
+        plan = plan_upsert(client, [Contact(identifiers=(NEW,), first_name="New")], limits=WRITTEN)
+        monkeypatch.setattr(Liar, "lie", lie)
+        receipt = plan.apply([client], **HASTY)
+        assert (receipt.state, receipt.present) == ("incomplete", 0)
+
+
+def test_a_contact_that_a_look_up_hid_is_told_when_there_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    with liar("new", kept(JANE)) as client:
+        plan = plan_upsert(client, [Contact(identifiers=(NEW,), first_name="New")], limits=WRITTEN)
+        client.provider.store.contacts["new"] = kept(NEW, first_name="Somebody else")
+        monkeypatch.setattr(Liar, "lie", "hides")
+
+        class Watcher:
+            @hookimpl
+            def contacts_step_finished(self) -> None:
+                monkeypatch.setattr(Liar, "lie", "")
+
+        plugins.manager().register(Watcher(), name="Watcher")
+        try:
+            receipt = plan.apply([client], **HASTY)
+        finally:
+            plugins.manager().unregister(name="Watcher")
+        assert (receipt.state, receipt.present) == ("incomplete", 0)
+        (line,) = receipt.of("result")
+        assert "2 contacts have its identifiers" in line["reason"]
+
+
+@pytest.mark.parametrize("lie", ["fewer contacts", "fewer statements"])
+def test_a_source_that_is_read_in_part_is_not_copied(lie: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = Consent(NEW, Channel.EMAIL, ConsentState.REVOKED)
+    with liar("old", kept(JANE), kept(NEW), consent=[refused]) as old, liar("new") as new:
+        plan = plan_copy(old, new, limits=WRITTEN)
+        monkeypatch.setattr(Liar, "lie", lie)
+        with pytest.raises(ContactsError):
+            plan_copy(old, new, limits=WRITTEN)
+        if lie == "fewer statements":
+            with pytest.raises(PlanRefused, match="nothing was changed"):
+                plan.apply([old, new], **HASTY)
+            assert not new.provider.store.contacts
+
+
+def test_a_grant_that_is_withdrawn_after_the_plan_is_not_written() -> None:
+    granted = Consent(NEW, Channel.EMAIL, ConsentState.GRANTED, at=datetime(2026, 1, 1, tzinfo=UTC))
+    with liar("old", kept(JANE), kept(NEW), consent=[granted]) as old, liar("new") as new:
+        plan = plan_copy(old, new, limits=WRITTEN)
+        later = evolve(granted, state=ConsentState.REVOKED, at=datetime(2026, 2, 1, tzinfo=UTC))
+        old.provider.store.consent[later] = None
+        receipt = plan.apply([old, new], **HASTY)
+        assert receipt.state == "incomplete"
+        assert [each.state for each in new.provider.store.consent] == []
+        assert {i for each in new.provider.store.contacts.values() for i in each.identifiers} == {JANE}
+
+
+def test_a_value_that_somebody_filled_in_after_the_plan_is_not_overwritten() -> None:
+    with liar("new", kept(JANE, first_name=None)) as client:
+        plan = plan_upsert(client, [Contact(identifiers=(JANE,), first_name="Janet")], limits=WRITTEN)
+        client.provider.store.contacts["jane"] = kept(JANE, first_name="Jana")
+        receipt = plan.apply([client], **HASTY)
+        assert (receipt.state, receipt.present) == ("incomplete", 0)
+        assert client.provider.store.contacts["jane"].first_name == "Jana"
+
+
+def test_an_address_that_somebody_else_got_after_the_plan_is_not_given_to_two() -> None:
+    with liar("new", kept(JANE)) as client:
+        plan = plan_upsert(client, [Contact(identifiers=(JANE, NEW), first_name="Janet")], limits=WRITTEN)
+        client.provider.store.contacts["new"] = kept(NEW)
+        before = dict(client.provider.store.contacts)
+        assert plan.apply([client], **HASTY).state == "incomplete"
+        assert client.provider.store.contacts == before

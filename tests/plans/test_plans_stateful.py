@@ -161,7 +161,12 @@ class Vendors(RuleBasedStateMachine):
         emails = sorted((i for i in mine if i.kind.value == "email"), key=lambda i: i.normal)
         if emails:
             identifier = data.draw(st.sampled_from(emails))
-            self.with_faults_kept(lambda: (self.environment.settle(), revoke(self.client(name), identifier)))
+
+            def unsubscribe() -> None:
+                self.environment.settle()
+                revoke(self.client(name), identifier)
+
+            self.with_faults_kept(unsubscribe)
 
     @rule(name=st.sampled_from(NOWHERE))
     def the_gateway_loses_its_way(self, name: str) -> None:
@@ -296,7 +301,7 @@ class Vendors(RuleBasedStateMachine):
         return plan_upsert(client, given, limits=SafetyLimits(share=1), accept_losses=ACCEPTED)
 
     def copying_plan(self, source: str, target: str) -> Plan:
-        place = {"consent_in": PLACE} if "user-api" in {source, target} else {}
+        place: dict[str, Any] = {"consent_in": PLACE} if "user-api" in {source, target} else {}
         everything: dict[str, Any] = {"create_fields": True, "create_lists": True, "limits": SafetyLimits(share=1)}
         return plan_copy(self.client(source), self.client(target), accept_losses=ACCEPTED, **everything, **place)
 
@@ -370,7 +375,7 @@ class Vendors(RuleBasedStateMachine):
         if just_now and given.state == "done":
             self.nothing_is_left(plan, given)
 
-    def claims_of_writing(self, plan: Plan, given: Receipt, now: Everybody | dict[str, Any]) -> None:
+    def claims_of_writing(self, plan: Plan, given: Receipt, now: dict[str, Any]) -> None:
         """Who is said to be there is there with what was written; what was taken back is taken back."""
         (part,) = plan.accounts
         reached = {line["person"] for line in given.of("result") if line["state"] == given.goal}

@@ -406,3 +406,15 @@ def test_a_local_file(tmp_path: Path) -> None:
         run = written(client, JANE, NEW, first_name="Janet", last_name="Doe", lists=("Guests",)).run
         assert undone(client, run).complete
         assert [evolve(each, updated_at=None) for each in client.export()] == before
+
+
+@pytest.mark.parametrize("name", ["sendgrid", "bird"])
+def test_a_look_up_that_answers_with_others_leaves_a_receipt_that_says_so(environment: Environment, name: str) -> None:
+    client = environment.clients[name]
+    first = next(each for each in environment.everyone()[name].values() if each.email and each.first_name)
+    given = Contact(identifiers=(Identifier.email(first.email or ""),), first_name="Janet")
+    run = apply(plan_upsert(client, [given]), [client], pause=0.02, timeout=20).run
+    undo = plan_undo(run, [client])
+    environment.sandbox.faults.set("wrong-person", None)
+    receipt = apply(undo, [client], **QUICK)
+    assert (receipt.state, receipt.unknown) == ("incomplete", 1)

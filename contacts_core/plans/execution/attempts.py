@@ -203,7 +203,7 @@ def _read(operation: ChangeOperation, provider: Provider, changes: Sequence[Chan
         return Current(contacts)
     seen = (yield from lookup.by_identifier(provider, sought)).found
     contacts |= {contact.id: contact for several in seen.matches.values() for contact in several}
-    return Current(contacts, seen.mismatched.keys())
+    return Current(contacts, frozenset(seen.mismatched))
 
 
 def _scans(operation: ChangeOperation, provider: Provider, changes: Sequence[Change]) -> bool:

@@ -224,7 +224,8 @@ class _Results:
                 words.append(f"{changed} of them with other identifiers than when the plan was made, and left alone")
             return self._unmade, "; ".join([*words, *why])
         unread = [reason for n in indexes if (reason := evidence.unread_targets.get(n))]
-        if unread or (UNKNOWN in reasons and (operation.leaves or not indexes)) or evidence.unread:
+        unclear = UNKNOWN in reasons and (operation.leaves or not indexes or self._made == ABSENT)
+        if unread or unclear or evidence.unread:
             words = [evidence.unread, *unread, reasons.get(UNKNOWN, ""), *why]
             return UNKNOWN, "; ".join(dict.fromkeys(filter(None, words)))
         looked = any(identifier in self._view.sought for identifier, _, _ in answers)
