@@ -364,7 +364,7 @@ def upsert(
 
             def contacts() -> Iterator[Contact]:
                 for row, contact in enumerate(read_json_lines(file), 1):
-                    taken.count = row
+                    taken.last = row
                     if row % BEAT == 0:
                         far(f"(row {row} of {rows})")
                     yield contact
@@ -385,11 +385,11 @@ class _Rows(Sequence[str]):
     """What the first rows of a file are called, without a text for each."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.last = 0
 
     def __len__(self) -> int:
         """How many there are."""
-        return self.count
+        return self.last
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -397,7 +397,7 @@ class _Rows(Sequence[str]):
     def __getitem__(self, index: slice) -> tuple[str, ...]: ...
     def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
         """One of them, or several."""
-        rows = range(1, self.count + 1)[index]
+        rows = range(1, self.last + 1)[index]
         return f"row {rows}" if isinstance(rows, int) else tuple(f"row {row}" for row in rows)
 
 
