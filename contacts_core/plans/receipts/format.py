@@ -194,9 +194,9 @@ def misfit(line: Any, nesting: int = MAX_DEPTH + 1) -> str:
 
 def _checker(schema: Schema) -> Checker:
     if isinstance(schema, dict):
-        return _object_checker(schema)
+        return _object_checker(cast("dict[str, Any]", schema))
     if isinstance(schema, list):
-        return _array_checker(_checker(schema[0]))
+        return _array_checker(_checker(cast("list[Any]", schema)[0]))
     return lambda value: None if schema(value) else ""
 
 
