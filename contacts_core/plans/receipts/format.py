@@ -202,7 +202,7 @@ def _checker(schema: Schema) -> Checker:
 
 def _object_checker(schema: dict[str, Any]) -> Checker:
     plain = [(name, inner) for name, inner in schema.items() if not isinstance(inner, (dict, list))]
-    nested = [(name, _checker(inner)) for name, inner in schema.items() if isinstance(inner, (dict, list))]
+    nested = [(name, _checker(schema[name])) for name in schema if name not in dict(plain)]
 
     def check(value: Any) -> str | None:
         if not isinstance(value, dict):
