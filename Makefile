@@ -37,8 +37,8 @@ coverage: $(DEV) ## every test with branch coverage, which must be 95 % or more
 test-postgres: $(DEV) ## workers and storage on a real PostgreSQL, started for this and gone afterwards
 	scripts/postgres.sh $(BIN)/pytest $(or $(ARGS),-n 3 --dist worksteal tests/plans/test_workers.py tests/plans/test_fencing.py tests/plans/test_stored.py)
 
-soak: $(DEV) ## one run of 100,000 changes while workers are killed, at most 75 s; SIZE=1000000 SECONDS=300 for the whole
-	CONTACTS_SOAK=$(or $(SIZE),100000) CONTACTS_SOAK_SECONDS=$(or $(SECONDS),75) \
+soak: $(DEV) ## one run of 40,000 changes while workers are killed, at most 75 s; SIZE=1000000 SECONDS=300 for the whole
+	CONTACTS_SOAK=$(or $(SIZE),40000) CONTACTS_SOAK_SECONDS=$(or $(SECONDS),75) \
 		scripts/postgres.sh $(BIN)/pytest -s -o log_cli=true tests/plans/test_soak.py -k several_workers
 
 check: $(DEV) ## ruff, formatting, mypy, pyright, import contracts, generated pages

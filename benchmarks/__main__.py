@@ -22,6 +22,7 @@ NAMES = (
     "plans",
     "receipts",
     "memory",
+    "copying",
     "local",
 )
 LIBRARIES = ("attrs", "cattrs", "msgspec", "httpx", "httpcore", "anyio", "sniffio", "pyrate-limiter")

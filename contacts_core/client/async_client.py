@@ -439,6 +439,7 @@ class AsyncContacts(Generic[P_co]):
         lists: AnyIterable[str] = (),
         *,
         recreate_erased: bool = False,
+        named: bool = True,
     ) -> Outcome:
         """Create contacts, or update those that exist, and put them on lists.
 
@@ -451,6 +452,8 @@ class AsyncContacts(Generic[P_co]):
             contacts: The contacts, any number of them.
             lists: Ids or exact names of lists to put them on.
             recreate_erased: Do not ask the guard: also write people who were erased.
+            named: Name the contacts that were written in ``Outcome.confirmed``. With False they are only counted, in
+                ``Outcome.processed``, so that memory use does not grow with their number.
 
         Raises:
             InvalidInput: There is no such list; nothing was written.
@@ -458,7 +461,9 @@ class AsyncContacts(Generic[P_co]):
         """
         guard = None if recreate_erased else self._guard
         targets = await _collected(lists)
-        return await self._transport.run(operations.upsert_contacts(self.provider, contacts, targets, guard))
+        return await self._transport.run(
+            operations.upsert_contacts(self.provider, contacts, targets, guard, named=named)
+        )
 
     def consent(self: AsyncContacts[ReadsConsent]) -> AsyncIterator[Consent]:
         """Iterate asynchronously over every statement of consent of the account, in constant memory.

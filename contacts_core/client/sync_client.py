@@ -422,6 +422,7 @@ class Contacts(Generic[P_co]):
         lists: Iterable[str] = (),
         *,
         recreate_erased: bool = False,
+        named: bool = True,
     ) -> Outcome:
         """Create contacts, or update those that exist, and put them on lists.
 
@@ -434,13 +435,15 @@ class Contacts(Generic[P_co]):
             contacts: The contacts, any number of them.
             lists: Ids or exact names of lists to put them on.
             recreate_erased: Do not ask the guard: also write people who were erased.
+            named: Name the contacts that were written in ``Outcome.confirmed``. With False they are only counted, in
+                ``Outcome.processed``, so that memory use does not grow with their number.
 
         Raises:
             InvalidInput: There is no such list; nothing was written.
             Interrupted: The operation stopped half-way; see `delete_contacts`.
         """
         guard = None if recreate_erased else self._guard
-        return self._transport.run(operations.upsert_contacts(self.provider, contacts, lists, guard))
+        return self._transport.run(operations.upsert_contacts(self.provider, contacts, lists, guard, named=named))
 
     def consent(self: Contacts[ReadsConsent]) -> Iterator[Consent]:
         """Iterate over every statement of consent of the account, in constant memory.

@@ -30,6 +30,8 @@ def upsert_contacts(
     contacts: Iterable[Contact] | AsyncIterable[Contact],
     lists: Iterable[str],
     guard: WriteGuard | None = None,
+    *,
+    named: bool = True,
 ) -> Flow[Outcome]:
     """Create or update contacts, a batch at a time, so that memory use does not grow with their number.
 
@@ -42,6 +44,7 @@ def upsert_contacts(
             sent, that error is the cause of an `Interrupted`, whose ``unsent`` has what was read of the batch.
         lists: Lists to add every contact to, by id or name, besides those that a contact names itself.
         guard: Called before each batch; contacts that it blocks are failures in the outcome, with their row.
+        named: Whether the outcome names the contacts that were written. Otherwise it only counts them.
 
     Raises:
         Interrupted: It stopped on the way, for whatever reason (its cause); contacts after the batch it stopped in were
@@ -54,7 +57,7 @@ def upsert_contacts(
     rest = chain(contacts) if isinstance(contacts, Iterable) else aiter(contacts)
     progress = _Progress(_Reached([Outcome(operation="upsert_contacts", provider=able.name)], 1))
     try:
-        yield from _write(able, rest, targets, guard, progress)
+        yield from _write(able, rest, targets, guard, progress, named=named)
     except BaseException as error:  # noqa: BLE001 - whatever it is, it goes on with what was done until then
         _raise_stopped(error, progress, [] if progress.source_failed else _remaining(contacts, rest))
     return progress.reached.done
@@ -102,6 +105,8 @@ def _write(
     targets: Sequence[str],
     guard: WriteGuard | None,
     progress: _Progress,
+    *,
+    named: bool,
 ) -> Flow[None]:
     """Write the contacts, and note how far it got."""
     shape = Shape()
@@ -142,9 +147,14 @@ def _write(
                 partial(_upsert, able, joined, fitted),
                 attrgetter("display_id"),
             )
-            parts.append(part)
+            parts.append(part if named else _unnamed(part))
             progress.reached = _Reached(parts, len(parts), waiting=later)
         progress.reached = _Reached(parts, len(parts))
+
+
+def _unnamed(outcome: Outcome) -> Outcome:
+    """Return the outcome with the number of confirmed items in place of the items."""
+    return evolve(outcome, confirmed=(), processed=outcome.processed + len(outcome.confirmed))
 
 
 def _shape_for(able: UpsertsContacts, known: Shape, chunk: Sequence[Contact]) -> Flow[Shape]:

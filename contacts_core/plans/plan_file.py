@@ -133,6 +133,9 @@ class _Reader:
     def take(self, text: bytes) -> None:
         """Take the next line."""
         self.number += 1
+        is_inside = self._head is not None and self._end is None
+        if self._agreed and is_inside and self._rows.add_line(text, self._parts):
+            return
         line = self._parsed(text)
         if self._end is not None:
             raise _not_a_plan("there are lines after its end")

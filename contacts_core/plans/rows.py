@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar, cast, overload
 
@@ -51,6 +51,7 @@ SCHEMA = """
     CREATE TABLE held (part INTEGER NOT NULL, n INTEGER NOT NULL, row NOT NULL, PRIMARY KEY (part, n)) WITHOUT ROWID;
 """
 IDENTIFIERS = "CREATE TABLE identifiers (n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, row NOT NULL);"
+KEPT_LINES = (b'{"type": "person", ', b'{"type": "change", ')
 BATCH_SIZE = 500  # rows written, or values of one query
 
 
@@ -253,6 +254,20 @@ class _Pending:
     rows: list[tuple[Any, ...]]
 
 
+class _Line(msgspec.Struct):
+    """What is needed of a line of a plan's file to keep the line itself as a row; rows ignore its type and account."""
+
+    type: str
+    account: str = msgspec.field(name="in", default="")
+    operation: str = ""
+    contact: str = ""
+    list_id: str = ""
+    people: tuple[int, ...] = ()
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+
+
 class PlanRows:
     """Where the rows of a plan are written, in order. What was added can be read at once."""
 
@@ -283,10 +298,30 @@ class PlanRows:
         Raises:
             ValueError: There is a change of this contact already. It may also be raised later.
         """
+        self._add_change(part, change, to_row(change))
+
+    def add_line(self, text: bytes, parts: Mapping[str, int]) -> bool:
+        """Add a person or a change from its line in a plan's file, which is kept as it is.
+
+        Return False, and add nothing, if it is of another type, or has to be decoded.
+
+        Args:
+            text: A line of a file that nobody but this library wrote.
+            parts: The position of each account.
+        """
+        if not text.startswith(KEPT_LINES) or b"\\u" in text:  # perhaps half of a surrogate pair
+            return False
+        line = _decode_line(text)
+        if line.type == "person":
+            self._add("people", "?, ?", (self._next("people"), text))
+        else:
+            self._add_change(parts[line.account], line, text)
+        return True
+
+    def _add_change(self, part: int, change: Change | _Line, row: bytes | str) -> None:
         n = self._next("changes", part)
         operation = f"{change.operation} {change.list_id}" if change.list_id else change.operation
-        row = (part, n, operation, _ENCODER.encode(change.contact), to_row(change))
-        self._add("changes", "?, ?, ?, ?, ?", row)
+        self._add("changes", "?, ?, ?, ?, ?", (part, n, operation, _ENCODER.encode(change.contact), row))
         for person in dict.fromkeys(change.people):
             self._add("owners", "?, ?, ?", (part, person, n))
 

@@ -17,7 +17,6 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import count
-from math import ceil
 from pathlib import Path
 
 import pytest
@@ -42,9 +41,7 @@ LONGEST_S = float(os.environ.get("CONTACTS_SOAK_SECONDS", "75"))
 RESUMED_S = 120.0  # within which a run that was stopped must go on
 ACCOUNTS = tuple(f"account-{n}" for n in range(4))
 WORKERS = 2  # at the same time, on PostgreSQL
-KILLS = (0.1, 0.3, 0.5, 0.7, 0.9)  # by the share of the requests that were sent; and one while results are recorded
-FEWER_KILLS = (0.5,)  # of the small run: a new process needs a second or two
-REQUESTS = 5  # at least, for each batch of contacts: checked, read, deleted, read again, looked up again
+KILLS = (0.2, 0.5, 0.8)  # by the share of the changes that were made; besides, one in each phase in which none is made
 MOST_MB = 200
 LATENCY_S = 0.005
 STILL_GOING = {"running", "interrupted"}
@@ -167,8 +164,7 @@ class Soak:
     accounts: Sequence[Contacts[Crowd]]
     workers: Workers
     changes: int
-    before: int  # requests that were sent to make the plan
-    kills: Sequence[float] = KILLS
+    moments: list[Callable[[Soak], bool]]  # at which a process is killed
     seconds: float = 0.0
 
     @property
@@ -182,10 +178,12 @@ class Soak:
 
     @property
     def share(self) -> float:
-        """The share of the requests of the run that were sent, of a run that nothing interrupts."""
-        batches = ceil(self.changes / len(self.accounts) / Crowd.delete_batch_size) * len(self.accounts)
-        expected = REQUESTS * batches
-        return (sum(each.requests for each in counted(self.accounts)) - self.before) / expected
+        """The share of the changes that were made."""
+        return sum(each.deleted for each in counted(self.accounts)) / self.changes
+
+    def is_in(self, phase: str) -> bool:
+        run = latest_run(self.journal)
+        return run is not None and any(each.phase == phase for each in self.journal.progress(run.id))
 
     def records_results(self) -> bool:
         run = latest_run(self.journal)
@@ -193,13 +191,11 @@ class Soak:
 
     def go_on(self, longest_s: float) -> None:
         """Keep workers going, and kill one now and then, until the run is over, or the time."""
-        moments: list[Callable[[], bool]] = [lambda due=due: self.share >= due for due in self.kills]  # type: ignore[misc]
-        moments.append(self.records_results)
         began = time.monotonic()
         while not self.is_over and time.monotonic() - began < longest_s:
             self.workers.keep_going()
-            if moments and moments[0]():
-                moments.pop(0)
+            if self.moments and self.moments[0](self):
+                self.moments.pop(0)
                 self.workers.kill()
             time.sleep(0.05)
         self.seconds = time.monotonic() - began
@@ -236,7 +232,7 @@ class Soak:
 
     def check_receipt(self, run: Run) -> None:
         assert [each.deleted for each in counted(self.accounts)] == [self.changes // len(self.accounts)] * len(ACCOUNTS)
-        assert self.workers.killed >= len(self.kills)
+        assert not self.moments, "it was over before every process was killed that was to be"
         began = time.monotonic()
         receipt = get_receipt(run.id)
         logger.warning("receipt: %s lines, checked in %.0f s", f"{len(receipt.lines):,}", time.monotonic() - began)
@@ -252,8 +248,16 @@ class Soak:
             time.sleep(0.2)
         self.workers.stop()
         assert noted(self.journal, run) > before
-        logger.warning("resumed: from %.0f %% to %.0f %% of the requests", sent * 100, self.share * 100)
+        logger.warning("resumed: from %.0f %% to %.0f %% of the changes", sent * 100, self.share * 100)
         self.check_counts()
+
+
+def made(share: float) -> Callable[[Soak], bool]:
+    return lambda soak: soak.share >= share
+
+
+def in_phase(phase: str) -> Callable[[Soak], bool]:
+    return lambda soak: soak.is_in(phase)
 
 
 @pytest.mark.timeout(120)
@@ -262,8 +266,8 @@ def test_one_process_after_the_other_makes_every_change_once(
 ) -> None:
     path = tmp_path / "plan.jsonl"
     erasure(accounts, SMALL).save(path)
-    before = sum(each.requests for each in counted(accounts))
-    soak = Soak(accounts, workers(1, ONE_PROCESS, str(path)), SMALL, before, FEWER_KILLS)
+    moments = [made(0.5), Soak.records_results]  # few: a new process needs a second or two
+    soak = Soak(accounts, workers(1, ONE_PROCESS, str(path)), SMALL, moments)
     soak.go_on(100)
     assert soak.is_over
     soak.check()
@@ -278,10 +282,10 @@ def test_several_workers_make_every_change_once(
     began = time.monotonic()
     plan = erasure(accounts, CHANGES)
     logger.warning("planned in %.0f s", time.monotonic() - began)
-    before = sum(each.requests for each in counted(accounts))
     began = time.monotonic()
     submit(plan, pause=0.1)
     logger.warning("submitted in %.0f s", time.monotonic() - began)
-    soak = Soak(accounts, workers(WORKERS, WORKER), CHANGES, before)
+    moments = [in_phase("checking"), *map(made, KILLS), in_phase("verifying"), Soak.records_results]
+    soak = Soak(accounts, workers(WORKERS, WORKER), CHANGES, moments)
     soak.go_on(LONGEST_S)
     soak.check()

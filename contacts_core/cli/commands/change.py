@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, overload
 
 import typer
 
@@ -360,23 +360,45 @@ def upsert(
                     refuse_losses(report, accepted)
                 if dry_run:
                     return
-            taken: list[str] = []
+            taken = _Rows()
 
             def contacts() -> Iterator[Contact]:
                 for row, contact in enumerate(read_json_lines(file), 1):
-                    taken.append(f"row {row}")
+                    taken.last = row
                     if row % BEAT == 0:
                         far(f"(row {row} of {rows})")
                     yield contact
 
             try:
                 with progress(f"writing {rows} contact(s)") as far, telling(client, "upsert_contacts", taken):
-                    outcome = client.upsert_contacts(contacts(), on_list or (), recreate_erased=recreate_erased)
+                    outcome = client.upsert_contacts(
+                        contacts(), on_list or (), recreate_erased=recreate_erased, named=as_json
+                    )
             except Interrupted as error:  # rows behind the batch that it stopped in were not read
                 unsent = [*error.unsent, *(f"row {row}" for row in range(len(taken) + 1, rows + 1))]
                 why = flows.reason(error.__cause__ or error)
                 raise Interrupted(error.outcome, error.uncertain, unsent, why) from error.__cause__
             settle(client, outcome, wait=wait, timeout=timeout, as_json=as_json)
+
+
+class _Rows(Sequence[str]):
+    """What the first rows of a file are called, without a text for each."""
+
+    def __init__(self) -> None:
+        self.last = 0
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return self.last
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        """One of them, or several."""
+        rows = range(1, self.last + 1)[index]
+        return f"row {rows}" if isinstance(rows, int) else tuple(f"row {row}" for row in rows)
 
 
 def create_list(

@@ -208,15 +208,15 @@ def misfit(line: Any, nesting: int = MAX_DEPTH + 1) -> str:
 
 def _checker(schema: Schema) -> Checker:
     if isinstance(schema, dict):
-        return _object_checker(schema)
+        return _object_checker(cast("dict[str, Any]", schema))
     if isinstance(schema, list):
-        return _array_checker(_checker(schema[0]))
+        return _array_checker(_checker(cast("list[Any]", schema)[0]))
     return lambda value: None if schema(value) else ""
 
 
 def _object_checker(schema: dict[str, Any]) -> Checker:
     plain = [(name, inner) for name, inner in schema.items() if not isinstance(inner, (dict, list))]
-    nested = [(name, _checker(inner)) for name, inner in schema.items() if isinstance(inner, (dict, list))]
+    nested = [(name, _checker(schema[name])) for name in schema if name not in dict(plain)]
 
     def check(value: Any) -> str | None:
         if not isinstance(value, dict):

@@ -26,7 +26,7 @@ import json
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Self, cast
 
 import msgspec
 from attrs import field, frozen
@@ -404,14 +404,14 @@ def _people(source: Source) -> Iterator[Line]:
 
 
 def _parsed(number: int, piece: bytes) -> Line:
-    line = _plain(piece)
+    line: Any = _plain(piece)
     if line is None:
         line = _parsed_slowly(number, piece)
     if wrong := misfit(line, nesting=piece.count(b"{") + piece.count(b"[")):
         raise ReceiptBroken(number, wrong)
     if line["hash"] != _hash(piece.decode("ascii"), line, line["hash"]):
         raise ReceiptBroken(number, "its hash is not that of its content")
-    return line
+    return cast("Line", line)
 
 
 def _parsed_slowly(number: int, piece: bytes) -> Any:
