@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import contacts_local
-
 from contacts_core.config import plugins
 from contacts_core.plans import Plan, apply
 from contacts_core.provider import hookimpl
