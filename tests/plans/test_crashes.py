@@ -261,4 +261,4 @@ def test_the_consent_stage_killed_at_each_request_and_never_resumed_leaves_no_co
             check_consent_first(world, plan, f"{case}: {number}")
             (target,) = (client for client in world.clients if client.name == "new")
             # One vendor keeps consent on contacts: there is nothing but the refusal.
-            assert [each.name for each in target.export()] == [None] * (vendor == "bird")
+            assert [each.first_name for each in target.export()] == [None] * (vendor == "bird")
