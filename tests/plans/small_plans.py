@@ -52,14 +52,14 @@ class World:
     def __init__(self, folder: Path, told: Callable[[Exchange], None], opened: ExitStack, latency: float = 0.0) -> None:
         self.folder, self.clients = folder, list[Contacts[Any]]()
         self.seen: list[Exchange] = []
-        self._told, self._opened, self._latency = told, opened, latency
+        self.told, self._opened, self._latency = told, opened, latency
         self._settings: dict[str, tuple[str, Mapping[str, Any]]] = {}
         self._emulators: dict[str, Emulator] = {}
         self._environments: list[Environment] = []
 
     def _observe(self, exchange: Exchange) -> None:
         self.seen.append(exchange)
-        self._told(exchange)
+        self.told(exchange)
 
     def serve(self, contacts: int) -> Environment:
         """Emulators of all vendors, with these many contacts each."""
@@ -95,7 +95,7 @@ class World:
             environment.settle()
 
     def holdings(self) -> dict[str, Any]:
-        """What each account holds, in terms that do not depend on ids and times; whoever is there twice, is in it twice."""
+        """What each account holds, without ids and times; whoever is there twice, is in it twice."""
         return {client.name: self._holdings(client) for client in self.clients}
 
     def _holdings(self, client: Contacts[Any]) -> dict[str, Any]:

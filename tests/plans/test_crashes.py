@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -124,9 +125,9 @@ def check_once(world: World, plan: Plan, receipt: Receipt, where: str) -> None:
     lines = list(receipt.of("step"))
     tried = Counter((line["account"], line["step"]) for line in lines)
     assert max(tried.values()) <= 2, where
-    cut_off = [(line["account"], line["step"]) for line in lines if line["state"] == "cut off"]
-    assert {each for each, times in tried.items() if times > 1} == {*cut_off}, where
-    assert max(Counter(account for account, _ in cut_off).values(), default=0) <= 1, where
+    again = {each for each, times in tried.items() if times > 1}
+    assert {(line["account"], line["step"]) for line in lines if line["state"] == "cut off"} <= again, where
+    assert max(Counter(account for account, _ in again).values(), default=0) <= 1, where
     last = {(line["account"], line["step"]): line for line in lines}
     for part in plan.accounts:
         for step in part.steps:
@@ -135,7 +136,7 @@ def check_once(world: World, plan: Plan, receipt: Receipt, where: str) -> None:
             # A step of two requests to each contact tells of both.
             assert (line["failed"], done >= step.count, line["contacts"]) == (0, True, step.count), where
     sent = Counter((e.provider, e.method, e.url, e.body) for e in world.seen if e.method in REPLACED and e.status < 300)
-    assert max(sent.values(), default=0) <= (2 if cut_off else 1), where
+    assert max(sent.values(), default=0) <= (2 if again else 1), where
     if {step.operation for part in plan.accounts for step in part.steps} == {"delete_contacts"}:
         planned = {(part.provider, change.contact) for part in plan.accounts for change in part.changes}
         assert {(e.provider, id) for e in world.seen if e.status < 300 for id in deleted_by(e)} == planned, where
@@ -219,3 +220,45 @@ def test_killed_at_every_request(case: Case, part: int, tmp_path: Path) -> None:
         number += SLICES
     print(f"killed after each of {number - 1} requests in {SLICES} parts, each run taken up again")  # noqa: T201 - the count is part of the proof
     assert number > SLICES or "local" in case.where
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("case", {case.kind: case for case in CASES}.values(), ids=str)
+def test_killed_when_a_step_is_written_down_but_not_yet_recorded(case: Case, tmp_path: Path) -> None:
+    number = 1
+    while crash(case, tmp_path / str(number), steps=number):
+        number += 1
+    assert number > 1
+
+
+@pytest.mark.timeout(600)
+def test_killed_at_every_transaction_of_a_local_file(tmp_path: Path) -> None:
+    (case,) = (case for case in CASES if case.where.endswith("to local"))
+    number = 1
+    while crash(case, tmp_path / str(number), transactions=number):
+        number += 1
+    assert number > len(("lists", "consent", "consent read back", "contacts"))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("where", ["bird to sendgrid", "sendgrid to bird"])
+def test_the_consent_stage_killed_at_each_request_and_never_resumed_leaves_no_contact(
+    where: str, tmp_path: Path
+) -> None:
+    (case,) = (case for case in CASES if case.where == where)
+    with world_of(case, tmp_path / "whole", Killing()) as (world, plan):
+        assert plan.apply(world.clients, pause=0.02, timeout=30).complete
+        about = [b"person1" in each.body or "person1" in each.url for each in world.seen]
+        vendor = plan.accounts[0].provider
+        first = next(n for n, each in enumerate(world.seen) if about[n] and each.method in CHANGING)
+        last = next(n for n, each in enumerate(world.seen) if n > first and each.provider != vendor)
+    for number in range(first + 1, last + 1):
+        with world_of(case, tmp_path / str(number), Killing()) as (world, plan):
+            killing = Killing()
+            world.told = killing.told
+            assert apply_elsewhere(tmp_path / str(number) / "plan.jsonl", killing, requests=number) == -signal.SIGKILL
+            world.settle()
+            check_consent_first(world, plan, f"{case}: {number}")
+            (target,) = (client for client in world.clients if client.name == "new")
+            # One vendor keeps consent on contacts: there is nothing but the refusal.
+            assert [each.first_name for each in target.export()] == [None] * (vendor == "bird")
