@@ -155,7 +155,7 @@ class Bird(
     consent_channels = mapping.CHANNEL_KINDS
     consent_creates_contacts = True
     deletes_consent = True
-    non_idempotent: ClassVar = (CreatesLists,)
+    non_idempotent: ClassVar[tuple[type[Provider], ...]] = (CreatesLists,)
     secret_patterns = (r"\baccesskey\s+\S+",)
     left_behind: ClassVar = {
         "segments": "they exist in the dashboard alone; build them again from the fields that were copied",

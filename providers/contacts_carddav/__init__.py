@@ -151,7 +151,7 @@ class CardDav(
     upsert_batch_size = 10_000  # one scan finds which of them exist
     changeable_fields = tuple(name for name in CHANGEABLE_FIELDS if name != "address.formatted")
     clearable_fields = tuple(name for name in changeable_fields if name != "full_name")  # which every card must have
-    non_idempotent: ClassVar = (UpsertsContacts, CreatesLists)
+    non_idempotent: ClassVar[tuple[type[Provider], ...]] = (UpsertsContacts, CreatesLists)
     residual_data: ClassVar = {
         "groups": "the card of a group still names the UIDs of deleted members",
         "versions": "some servers keep deleted cards for a while: Nextcloud in its trash, Xandikos in its Git history",

@@ -170,7 +170,7 @@ class SendGrid(
     mail_data_batch_size = 1000  # of the longest addresses, so many stay below 256 KB
     export_requests = 4  # start, status, file, and the definitions of custom fields
     costs: ClassVar = {RemovesIdentifiers: {"": 2}, ChangesContacts: {"": 2}}
-    non_idempotent: ClassVar = (CreatesLists,)
+    non_idempotent: ClassVar[tuple[type[Provider], ...]] = (CreatesLists,)
     secret_patterns = (r"\bSG\.[\w.-]+",)
     status_hints: ClassVar = {451: "not available because of data residency: use the host of the account's region"}
     residual_data: ClassVar = {

@@ -116,7 +116,7 @@ class UserApi(
     mappable_fields = ("organization",)
     clearable_fields = tuple(name for name in changeable_fields if name != "first_name")  # which is required
     read_modify_write = (RemovesIdentifiers, RemovesFromLists, AddsToLists, UpsertsContacts, ChangesContacts)
-    non_idempotent: ClassVar = (UpsertsContacts, CreatesLists, CreatesCustomFields)
+    non_idempotent: ClassVar[tuple[type[Provider], ...]] = (UpsertsContacts, CreatesLists, CreatesCustomFields)
     costs: ClassVar = {RemovesIdentifiers: {"": 3}, RemovesFromLists: {"": 3}, ChangesContacts: {"": 3}}
     left_behind: ClassVar = {
         "companies": "a contact keeps the name of its company alone",

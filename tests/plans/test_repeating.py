@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -243,7 +243,7 @@ class TestPlan:
 class Late(MemoryProvider):
     """A vendor that shows late what it created, so that a second one comes into being."""
 
-    non_idempotent: ClassVar = (UpsertsContacts, CreatesLists, CreatesCustomFields)
+    non_idempotent = (UpsertsContacts, CreatesLists, CreatesCustomFields)
 
     def create_list(self, name: str) -> Flow[Any]:
         yield from super().create_list(name)

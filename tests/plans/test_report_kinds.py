@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from html import unescape
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -30,7 +30,7 @@ class Unkeyed(MemoryProvider):
     """A vendor that has no unique keys."""
 
     title = NASTY
-    non_idempotent: ClassVar = (UpsertsContacts, CreatesLists)
+    non_idempotent = (UpsertsContacts, CreatesLists)
 
 
 @pytest.fixture(scope="module")

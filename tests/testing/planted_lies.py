@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
-from typing import ClassVar
 from urllib.parse import unquote
 
 from attrs import evolve, frozen
@@ -407,27 +406,27 @@ class CreatesFieldsTwice(UserApi):
 
 
 class SaysContactsHaveAKey(UserApi):
-    non_idempotent: ClassVar = (CreatesLists, CreatesCustomFields)
+    non_idempotent = (CreatesLists, CreatesCustomFields)
 
 
 class SaysListsHaveAKey(Bird):
-    non_idempotent: ClassVar = ()
+    non_idempotent = ()
 
 
 class SaysFieldsHaveAKey(UserApi):
-    non_idempotent: ClassVar = (UpsertsContacts, CreatesLists)
+    non_idempotent = (UpsertsContacts, CreatesLists)
 
 
 class SaysContactsHaveNoKey(SendGrid):
-    non_idempotent: ClassVar = (CreatesLists, UpsertsContacts)
+    non_idempotent = (CreatesLists, UpsertsContacts)
 
 
 class SaysFieldsHaveNoKey(SendGrid):
-    non_idempotent: ClassVar = (CreatesLists, CreatesCustomFields)
+    non_idempotent = (CreatesLists, CreatesCustomFields)
 
 
 class SaysScopesHaveNoKey(SendGrid):
-    non_idempotent: ClassVar = (CreatesLists, CreatesConsentScopes)
+    non_idempotent = (CreatesLists, CreatesConsentScopes)
 
 
 class _RepeatsDifferently(UserApi):
