@@ -165,10 +165,15 @@ class TestWhatIsRefused:
         assert said in done.err
         assert not emails(local("new"))
 
-    @pytest.mark.parametrize("option", [("--only", "first_name=Jane1"), ("--consent-in", "tag:no")])
+    @pytest.mark.parametrize(
+        "option", [("--only", "first_name=Jane1"), ("--consent-in", "tag:no"), ("--unsubscribed", "skip")]
+    )
     def test_a_file_has_no_query_and_no_consent(self, option: tuple[str, ...], local: Open, run: Run) -> None:
         done = run("copy", "-", "new", *option, stdin=lines_of(person(1)))
-        assert (done.code, "a file holds contacts alone" in done.err) == (Exit.USAGE, True)
+        assert (done.code, "a file holds contacts, and not who refused" in " ".join(done.err.split())) == (
+            Exit.USAGE,
+            True,
+        )
 
     @pytest.mark.parametrize(("name", "text"), [("empty.csv", ""), ("head.csv", "email\n"), ("empty.jsonl", "\n")])
     def test_a_file_without_contacts_is_a_mistake(self, name: str, text: str, local: Open, run: Run) -> None:
