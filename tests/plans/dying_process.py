@@ -34,7 +34,7 @@ PRELOADED = [
     "contacts_sendgrid",
     "contacts_user_api",
 ]
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 100.0
 
 
 class Killer:
@@ -92,7 +92,7 @@ def start_workers(count: int) -> list[ForkServerProcess]:
     """
     context = _forking()
     first, ready = context.Lock(), context.Barrier(count + 1)
-    processes = [context.Process(target=_work, args=(first, ready, _surroundings())) for _ in range(count)]
+    processes = [context.Process(target=_work, args=(first, ready, _surroundings()), daemon=True) for _ in range(count)]
     for process in processes:
         process.start()
     ready.wait(READY_WITHIN_S)
