@@ -1,9 +1,10 @@
-"""A plan's file as one document that a test can edit, and the file of a document, with the right checksum."""
+"""A plan's file as one document to edit, the file of a document with the right checksum, and files with a wrong bit."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from contacts_core.plans import Plan
@@ -46,3 +47,12 @@ def file_of(whole: Any) -> bytes:
     content = b"".join(map(spelled, lines))
     end = {"type": "end", "people": len(whole["people"]), "changes": changes}
     return content + spelled({**end, "checksum": hashlib.sha256(content).hexdigest()})
+
+
+def flipped(content: bytes) -> Iterator[bytes]:
+    """A file with each bit of each byte changed."""
+    for place in range(len(content)):
+        for bit in range(8):
+            changed = bytearray(content)
+            changed[place] ^= 1 << bit
+            yield bytes(changed)

@@ -7,6 +7,7 @@ import json
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import islice
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ from contacts_core.provider import (
 )
 from contacts_core.testing.memory import MemoryProvider, Store
 from tests.plans.environment import CHANGING, Environment
-from tests.plans.plan_files import document, file_of
+from tests.plans.plan_files import document, file_of, flipped
+from tests.plans.small_plans import CASES, Case, open_world
 
 ALL = SafetyLimits(contacts=100_000, share=1)
 READS = ("/search", "/batch", "/exports")  # what is sent by POST and only reads
@@ -372,6 +374,18 @@ class TestOtherPlans:
         ]
 
 
+DISTANCE = 101  # bits between two that are changed; a prime, so that each bit of a byte has its turn
+
+
+def refused_or_same(changed: bytes, whole: bytes) -> bool:
+    """Whether a changed plan is refused; or read as the same, for white space may differ."""
+    try:
+        plan = Plan.parse(changed)
+    except PlanRefused:
+        return True
+    return plan.text.encode() == whole
+
+
 class TestSaving:
     def test_it_comes_back_and_only_its_owner_can_read_it(self, environment: Environment, tmp_path: Path) -> None:
         plan = plan_erasure(environment.emails(2), environment.accounts, follow=IdentifierExpansion.ONCE)
@@ -395,11 +409,17 @@ class TestSaving:
         whole = plan_erasure([Identifier.email("a@example.com")], [client]).text.encode()
         changed = bytearray(whole)
         changed[place % len(whole)] ^= 1 << bit
-        try:
-            plan = Plan.parse(bytes(changed))
-        except PlanRefused:
-            return
-        assert plan.text.encode() == whole  # white space is all that may differ
+        assert refused_or_same(bytes(changed), whole)
+
+    @pytest.mark.parametrize("case", CASES, ids=str)
+    def test_a_wrong_bit_in_a_plan_of_any_kind_is_noticed(self, case: Case, tmp_path: Path) -> None:
+        with open_world(tmp_path) as world:
+            whole = case.plan(world).text.encode()
+        assert Plan.parse(whole).text.encode() == whole
+        # Each case begins at another byte.
+        tried = [*islice(flipped(whole), 8 * CASES.index(case) + 1, None, DISTANCE)]
+        assert len(tried) > 100
+        assert [changed for changed in tried if not refused_or_same(changed, whole)] == []
 
     @pytest.mark.parametrize(
         "text", ["", "[]", "{}", '{"format": 1}', '{"format": 2}', "{\n", '{"type": "plan", "format": 2}', "nonsense"]

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from contacts_core.plans import Receipt, ReceiptBroken
 from contacts_core.plans.receipts.receipt import FIRST_HASH, Signer, write
 from contacts_core.storage.pseudonyms import PseudonymKey
+from tests.plans.plan_files import flipped
 from tests.plans.samples import AT, KEY, events
 from tests.plans.test_receipt import signer
 
@@ -171,14 +172,6 @@ def test_every_change_of_every_line_is_noticed(by: By, n: int) -> None:
         tried += 1
         assert noticed(forged), changed
     assert tried > 20
-
-
-def flipped(content: bytes) -> Iterator[bytes]:
-    for place in range(len(content)):
-        for bit in range(8):
-            changed = bytearray(content)
-            changed[place] ^= 1 << bit
-            yield bytes(changed)
 
 
 @pytest.mark.no_cover  # 80,000 times the same lines

@@ -23,8 +23,10 @@ from contacts_core.plans import Plan, SafetyLimits, apply, cancel, get_receipt, 
 from contacts_core.plans.execution.runner import overview
 from contacts_core.storage.database import locate_storage
 from contacts_core.storage.tombstones import Tombstones
+from tests.plans import dying_process
 from tests.plans.environment import Environment, holders, open_environment, without
-from tests.plans.test_crashes import deleted_by
+from tests.plans.small_plans import CASES, Case
+from tests.plans.test_crashes import End, Killing, check_once, check_others, deleted_by, undisturbed, world_of
 
 SERVER = os.environ.get("CONTACTS_TEST_POSTGRES", "")
 KEY = "a receipt key that all machines share"
@@ -141,6 +143,31 @@ def test_two_workers_of_which_one_is_killed_midway(serve: Callable[..., Environm
     assert max(tried.values()) <= 2
     assert told.sealed_by(locate_storage().key())
     assert len(Tombstones(locate_storage())) == 250
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_of_two_workers_on_a_plan_of_any_kind_one_is_killed(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed_end, shared = undisturbed(case), os.environ["CONTACTS_STORAGE"]
+    with world_of(case, tmp_path, Killing()) as (world, plan):
+        monkeypatch.setenv("CONTACTS_STORAGE", shared)
+        others = world.others(plan)
+        workers = dying_process.start_workers(2)
+        try:
+            run = submit(plan, timeout=30, pause=0.02)
+            until(lambda: ended(run))
+            assert sorted(each.exitcode or 0 for each in workers) == [-signal.SIGKILL, 0]
+            assert sum(each.is_alive() for each in workers) == 1
+        finally:
+            for each in workers:
+                each.kill()
+                each.join()
+        told = get_receipt(run)
+        assert (told.state, told.complete, told.sealed_by(locate_storage().key())) == ("done", True, True)
+        check_once(world, plan, told, str(case))
+        assert End.of(world, told) == undisturbed_end
+        check_others(world, plan, others)
 
 
 def test_one_process_at_a_time_speaks_to_an_account(serve: Callable[..., Environment], machines: Machines) -> None:
