@@ -612,7 +612,11 @@ class SendGrid(
         return mapping.preview(contact, shape, self.fields)
 
     def upsert_contacts(self, contacts: Sequence[Contact], lists: Sequence[str]) -> Flow[Outcome]:
-        """Send one request if the contacts fit, otherwise an import job with an uploaded file."""
+        """Send one request if the contacts fit, otherwise an import job with an uploaded file.
+
+        SendGrid takes no ids, and recognises no contact by an alternate address: it would create another one.
+        """
+        contacts = yield from self._recognisable(contacts)
         fields = FieldDefinitions()
         values = [self.held_values(contact) for contact in contacts]
         if any(values):
@@ -633,6 +637,20 @@ class SendGrid(
             sent = yield from self._upsert(part, lists, definitions, lost)
             parts.append(sent)
         return evolve(combined(parts), dropped_fields=tuple(sorted(lost)))
+
+    def _recognisable(self, contacts: Sequence[Contact]) -> Flow[Sequence[Contact]]:
+        """Return contacts with the identifiers that SendGrid has of them, where an id is given and may not be needed.
+
+        Contacts that were read here have their primary identifiers, marked so, and are not read again.
+        """
+        partly = [each.id for each in contacts if mapping.is_partly_identified(each)]
+        found: dict[str, ContactDetails] = {}
+        for ids in flows.chunks(list(dict.fromkeys(partly)), self.get_batch_size):
+            found |= {details.id: details for details in (yield from self._by_id(ids))}
+        return [
+            mapping.with_primary(each, found[each.id]) if each.provider == self.name and each.id in found else each
+            for each in contacts
+        ]
 
     def _upsert(
         self,

@@ -595,6 +595,24 @@ def to_write(contact: Contact, values: Mapping[str, CustomValue], field_ids: Map
     return body | {"custom_fields": custom} if custom else body
 
 
+def is_partly_identified(contact: Contact) -> bool:
+    """Return whether a contact names its id, and no primary identifier of a kind of which it has others.
+
+    An identifier that was read here is known by its key; whatever else is marked primary may be an alternate there.
+    """
+    if contact.provider != NAME or not contact.id:
+        return False
+    first = {each.kind for each in contact.identifiers if each.primary and each.key == FIELDS.get(each.kind)}
+    return any(each.kind in FIELDS and each.kind not in first for each in contact.identifiers)
+
+
+def with_primary(contact: Contact, found: Attributes) -> Contact:
+    """Return a contact with all identifiers that SendGrid has of it, and its own further ones after them."""
+    known = identifiers(found)
+    further = (evolve(each, primary=False) for each in contact.identifiers if each not in known)
+    return evolve(contact, identifiers=(*known, *further))
+
+
 def to_change(
     found: ContactDetails,
     texts: Mapping[str, str | None],

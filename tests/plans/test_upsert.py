@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from contacts_carddav import CardDav
 from contacts_core import AsyncContacts, Contact, Contacts, Identifier
 from contacts_core.errors import InvalidInput, PlanRefused
 from contacts_core.models import CustomValue, FieldType, Outcome
@@ -31,7 +33,8 @@ from contacts_core.plans.receipts.report import html
 from contacts_core.provider import Flow, done
 from contacts_core.testing.memory import MemoryProvider, Store
 from contacts_local import Local
-from tests.plans.environment import Environment
+from tests.plans.environment import Environment, open_environment
+from tests.providers.dav_servers import Radicale
 
 QUICK: dict[str, Any] = {"pause": 0.01, "timeout": 0.3}
 JANE, JOHN, LISA, NEW = (Identifier.email(f"{name}@example.com") for name in ("jane", "john", "lisa", "new"))
@@ -296,6 +299,113 @@ def test_at_every_vendor(environment: Environment, name: str) -> None:
         id: each for id, each in before.items() if id != first.id
     }
     assert plan_upsert(client, contacts).contacts == 0
+
+
+FURTHER, PHONE = Identifier.email("further.jane@example.com"), Identifier.phone("+12025550123")
+
+
+def person(n: int) -> tuple[Identifier, Identifier, Identifier, Identifier]:
+    """An address, another one, a phone, and an address that is still unknown."""
+    first, other, new = (Identifier.email(f"{name}{n}@example.com") for name in ("jane", "other", "new"))
+    return first, other, Identifier.phone(f"+120255501{n:02}"), new
+
+
+def known_otherwise() -> list[tuple[Identifier, ...]]:
+    """People by other identifiers than their first one alone, each another person."""
+    ways: list[Callable[[Identifier, Identifier, Identifier, Identifier], tuple[Identifier, ...]]] = [
+        lambda _first, other, _phone, _new: (other,),
+        lambda first, other, _phone, _new: (other, first),
+        lambda first, other, _phone, _new: (evolve(other, primary=True), first),
+        lambda _first, other, _phone, new: (other, new),
+        lambda _first, other, _phone, new: (evolve(new, primary=True), other),
+        lambda _first, _other, phone, _new: (phone,),
+        lambda _first, _other, phone, new: (phone, new),
+        lambda _first, other, phone, _new: (other, phone),
+        lambda first, _other, _phone, new: (first, new),
+    ]
+    return [way(*person(n)) for n, way in enumerate(ways)]
+
+
+@pytest.fixture(params=["sendgrid", "bird", "user-api", "local", "carddav"])
+def vendor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Contacts[Any], Callable[[], object]]]:
+    """A client of an account with people who have several identifiers, and what lets everything happen."""
+    settle: Callable[[], object] = int
+    with ExitStack() as stack:
+        if request.param == "local":
+            client: Contacts[Any] = stack.enter_context(Contacts(Local(path=tmp_path / "people.db"), name="local"))
+        elif request.param == "carddav":
+            server = Radicale(tmp_path)
+            stack.enter_context(server.running())
+            made = server.account()
+            client = stack.enter_context(Contacts(CardDav(**made.settings), name="carddav"))
+            stack.enter_context(closing(made.http))
+        else:
+            environment = stack.enter_context(open_environment(0))
+            client, settle = environment.clients[request.param], environment.settle
+        people = [person(n)[:3] for n in range(len(known_otherwise()))]
+        client.upsert_contacts(Contact(identifiers=each, first_name="Jane", last_name="Doe") for each in people)
+        settle()
+        yield client, settle
+
+
+def named(client: Contacts[Any]) -> set[tuple[frozenset[Identifier], str | None, str | None]]:
+    return {(frozenset(each.identifiers), each.first_name, each.last_name) for each in client.export()}
+
+
+def test_who_is_known_by_any_identifier_is_updated_and_keeps_the_others(
+    vendor: tuple[Contacts[Any], Callable[[], object]],
+) -> None:
+    client, settle = vendor
+    contacts = [Contact(identifiers=each, first_name="Janet") for each in known_otherwise()]
+    options: dict[str, Any] = {"limits": SafetyLimits(share=1)}
+    plan = plan_upsert(client, contacts, **options)
+    assert all(each.contact for each in plan.accounts[0].changes)
+    receipt = apply(plan, [client], pause=0.02, timeout=20)
+    assert receipt.complete, list(receipt.of("result"))
+    settle()
+    expected = {(frozenset({*person(n)[:3], *each}), "Janet", "Doe") for n, each in enumerate(known_otherwise())}
+    assert named(client) == expected
+    assert plan_upsert(client, contacts, **options).contacts == 0
+
+
+def test_who_is_named_by_the_id_is_updated_by_a_client_as_well(
+    vendor: tuple[Contacts[Any], Callable[[], object]],
+) -> None:
+    client, settle = vendor
+    ids = {i: (each.provider, each.id) for each in client.export() for i in each.identifiers}
+    contacts = [
+        Contact(*ids[person(n)[0]], identifiers=each, first_name="Janet") for n, each in enumerate(known_otherwise())
+    ]
+    assert not client.upsert_contacts(contacts).failed
+    settle()
+    expected = {(frozenset({*person(n)[:3], *each}), "Janet", "Doe") for n, each in enumerate(known_otherwise())}
+    assert named(client) == expected
+
+
+def test_contacts_that_were_read_are_written_again_without_another_look(environment: Environment) -> None:
+    client = environment.clients["sendgrid"]
+    contacts = list(client.export())
+    del environment.seen[:]
+    client.upsert_contacts(contacts)
+    assert "/v3/marketing/contacts/batch" not in {each.path for each in environment.seen}
+
+
+def test_an_identifier_that_has_no_room_beside_those_there_is_a_loss(environment: Environment) -> None:
+    client = environment.clients["sendgrid"]
+    six = tuple(Identifier.email(f"jane{n}@example.com") for n in range(6))
+    client.upsert_contacts([Contact(identifiers=(*six, PHONE), first_name="Jane")])
+    environment.settle()
+    before = environment.everyone()["sendgrid"]
+    contacts = [Contact(identifiers=(six[3], FURTHER, Identifier.phone("+12025550124")), first_name="Janet")]
+    with pytest.raises(LossesNotAccepted, match=r"TOO_MANY:email \(1\), TOO_MANY:phone \(1\)"):
+        plan_upsert(client, contacts)
+    accepted = ["TOO_MANY:email", "TOO_MANY:phone"]
+    receipt = apply(plan_upsert(client, contacts, accept_losses=accepted), [client], pause=0.02, timeout=20)
+    assert receipt.complete, list(receipt.of("result"))
+    after = environment.everyone()["sendgrid"]
+    assert {id: each.identifiers for id, each in after.items()} == {id: each.identifiers for id, each in before.items()}
+    assert [each.first_name for each in after.values() if PHONE in each.identifiers] == ["Janet"]
+    assert plan_upsert(client, contacts, accept_losses=accepted).contacts == 0
 
 
 def test_a_local_file(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from contacts_core.plans.change_operations.base import (
     has_new_values,
     is_unchanged,
 )
+from contacts_core.plans.identity import as_update_of
 from contacts_core.plans.payload import packed, unpacked
 from contacts_core.plans.planning import lookup
 from contacts_core.provider import FindsContacts, Flow, GetsContacts, Provider, UpsertsContacts
@@ -122,7 +123,7 @@ class UpsertContacts(ChangeOperation):
         return Standing.READY if _is_part_of(having[0], wanted) else Standing.CHANGED
 
     def located(self, change: Change, contacts: Mapping[str, Contact]) -> Change:
-        """Return the change as it is written to the contact that was read.
+        """Return the change as it is written to the contact that was read; see `as_update_of`.
 
         One that is to be created may be there in part: the vendor might look for another of its identifiers, and create
         a second contact, or refuse to.
@@ -133,9 +134,7 @@ class UpsertContacts(ChangeOperation):
         there = known or next(iter(having), None)
         if there is None:
             return change
-        spelled = {each: each for each in there.identifiers}
-        identifiers = tuple(spelled.get(each, each) for each in wanted.identifiers)
-        located = evolve(wanted, id=there.id, provider=there.provider, identifiers=identifiers)
+        located = as_update_of(there, wanted)
         return change if located == wanted else evolve(change, write=packed(located))
 
     def reads_back_all(self, provider: Provider) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from attrs import evolve
 
 from contacts_core.models import Contact, Identifier, Loss, LossCode, Preview, differences
-from contacts_core.models.losses import WHOLE, flattened
+from contacts_core.models.losses import WHOLE, flattened, identifier_field
 from contacts_core.operations.losses import AcceptedLosses, LossTable, accepts
 from contacts_core.operations.previewing import fit
 from contacts_core.plans.comparing.consent_check import ConsentCheck
@@ -26,10 +26,13 @@ from contacts_core.plans.comparing.model import Compared, ComparisonRequest, Com
 from contacts_core.plans.comparing.old_ids import old_id, with_old_id, without_own_id
 from contacts_core.plans.comparing.reading import CHUNK_SIZE, SCHEMA, Reading
 from contacts_core.plans.comparing.stored import contact_row, stored_contact
+from contacts_core.plans.identity import as_update_of
 from contacts_core.plans.planning.accounts import PlanGenerator
 from contacts_core.provider import Blocking, Flow, Provider
 
 __all__ = ["Comparison", "compare"]
+
+NO_ROOM = "the contact that is there has as many of this kind as the vendor keeps"
 
 RESULTS = """
     CREATE TABLE results (n INTEGER PRIMARY KEY, status TEXT NOT NULL, target INTEGER, written, shown,
@@ -172,6 +175,8 @@ class Evaluation:
         given = contact if target is None else without_own_id(contact, target.id)
         old = old_id(contact) if self.reading.keeps_old_ids and target is None and match.hold is None else None
         mapped, preview = self._previewed(given, refusal, old)
+        if target is not None:
+            preview = self._beside(target, preview)
         names: list[str] = []
         if preview.shown is None:
             status, reason = ComparisonStatus.REFUSED, preview.refusal
@@ -225,6 +230,22 @@ class Evaluation:
         others = [each for each in fitted.losses if each.field not in told]
         return mapped, Preview(fitted.shown, (*losses, *others), fitted.written)
 
+    def _beside(self, target: Contact, preview: Preview) -> Preview:
+        """Return the preview of a contact without the identifiers that there is no room for beside those it has."""
+        written, shown = preview.written, preview.shown
+        if written is None or shown is None or {*shown.identifiers} <= {*target.identifiers}:
+            return preview
+        whole = evolve(as_update_of(target, written), lists=None)
+        fitted = fit(self.reading.able, whole, self.reading.shape)
+        kept = {*target.identifiers, *(fitted.shown.identifiers if fitted.shown else ())}
+        crowded = [each for each in shown.identifiers if each not in kept]
+        if not crowded:
+            return preview
+        told = {each.field for each in preview.losses}
+        names = [name for name in dict.fromkeys(map(identifier_field, crowded)) if name not in told]
+        losses = [Loss(name, LossCode.TOO_MANY, NO_ROOM) for name in names]
+        return Preview(_without(shown, crowded), (*preview.losses, *losses), _without(written, crowded))
+
     def rows(self, statuses: Sequence[ComparisonStatus]) -> Iterator[Compared]:
         """Yield the results with these statuses, or all of them, in the order of the source."""
         columns = "r.n, r.n, r.status, r.target, r.written, r.shown, r.losses, r.differences, r.reason, s.row"
@@ -253,6 +274,10 @@ class Evaluation:
             differences=tuple(json.loads(names)),
             reason=reason,
         )
+
+
+def _without(contact: Contact, identifiers: Collection[Identifier]) -> Contact:
+    return evolve(contact, identifiers=tuple(each for each in contact.identifiers if each not in identifiers))
 
 
 def _differing(given: Contact, shown: Contact, target: Contact) -> Collection[str]:
