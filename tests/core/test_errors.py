@@ -12,12 +12,15 @@ import pytest
 
 from contacts_core import errors
 from contacts_core.cli.errors import Refused
-from contacts_core.models import Job, Outcome
+from contacts_core.models import Job, LossCode, Outcome
+from contacts_core.operations.losses import LossRow
 from contacts_core.plans.execution.runner import RunStopped
+from contacts_core.plans.planning.transfer import LossesNotAccepted
 from contacts_core.plans.receipts.receipt import ReceiptBroken
 from tests.core.fake_providers import person
 
 JOB = Job(provider="acme", id="j1")
+LOSS = LossRow("custom", "custom.score", LossCode.NO_FIELD, "there is none", 2, ["j…"])
 OUTCOME = Outcome(operation="delete_contacts", provider="acme", requested=2, confirmed=("c1", "c2"))
 
 MADE: dict[type[errors.ContactsError], tuple[Any, ...]] = {
@@ -29,6 +32,7 @@ MADE: dict[type[errors.ContactsError], tuple[Any, ...]] = {
     errors.JobTimeout: ("too late", JOB),
     RunStopped: ("run-1",),
     ReceiptBroken: (7, "its seal is broken"),
+    LossesNotAccepted: ([LOSS, LOSS], [LOSS]),
 }
 
 

@@ -57,6 +57,7 @@ OF_ONE = {
     "page_size": {Exports},
     "export_includes_lists": {Exports},
     "export_requests": {ExportsFiles},
+    "left_behind": {Exports},
     "max_download": {ExportsFiles},
     "upsert_batch_size": {UpsertsContacts},
     "changeable_fields": {ChangesContacts},
