@@ -16,7 +16,7 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -499,7 +499,9 @@ def _remembered(number: int, identifier: Identifier) -> Contact:
 
 
 @contextmanager
-def _in_memory(people: Sequence[Identifier], refused: Sequence[Identifier]) -> Iterator[Contacts[MemoryProvider]]:
+def _in_memory(
+    people: Sequence[Identifier], refused: Sequence[Identifier]
+) -> Generator[Contacts[MemoryProvider], None, None]:
     """An account that tells the truth and does what it is asked."""
     contacts = {f"m-{n}": _remembered(n, each) for n, each in enumerate(people)}
     consent = dict.fromkeys(Consent(each, Channel.EMAIL, ConsentState.REVOKED) for each in refused)
