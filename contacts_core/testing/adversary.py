@@ -134,6 +134,7 @@ class Adversary(httpx.BaseTransport, httpx.AsyncBaseTransport):
         touched: Contacts that others changed, each with the number of the request at which they did.
         bodies: The bodies of the requests.
         pace: Virtual seconds that go by with each request.
+        on_change: Told each change that the client's requests caused, as soon as it is noted.
     """
 
     sandbox: Sandbox
@@ -145,6 +146,7 @@ class Adversary(httpx.BaseTransport, httpx.AsyncBaseTransport):
     touched: list[tuple[int, str]] = field(factory=list[tuple[int, str]])
     bodies: list[bytes] = field(factory=list[bytes])
     pace: float = 0.0
+    on_change: Callable[[Change], object] | None = None
     _slept: float = 0.0
     answers: dict[str, list[httpx.Response]] = field(factory=dict[str, list[httpx.Response]])
     items: dict[str, list[Any]] = field(factory=dict[str, list[Any]])
@@ -222,11 +224,16 @@ class Adversary(httpx.BaseTransport, httpx.AsyncBaseTransport):
         """Find out what the client's request changed."""
         before, after = self._truth, self.emulator.truth()
         known = before if known is None else known
-        for contact in before.keys() | after.keys():
-            was, is_ = before.get(contact), after.get(contact)
-            if was != is_:
-                self.changes.append(Change(number, contact, was, known.get(contact), is_))
+        noted = [
+            Change(number, contact, before.get(contact), known.get(contact), after.get(contact))
+            for contact in before.keys() | after.keys()
+            if before.get(contact) != after.get(contact)
+        ]
+        self.changes += noted
         self._truth = after
+        if self.on_change:
+            for change in noted:
+                self.on_change(change)
 
     def _behind(self, lie: Lie) -> None:
         """Do what other clients do; it is not the client's doing."""

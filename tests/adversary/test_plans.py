@@ -23,24 +23,24 @@ unmeasured = pytest.mark.no_cover
 class TestSendGrid(PlanAdversaryContract):
     provider = SendGrid
     emulator = SendGridEmulator
-    examples: ClassVar[int] = 25
+    examples: ClassVar[int] = 12
 
 
 @unmeasured
 class TestBird(PlanAdversaryContract):
     provider = Bird
     emulator = BirdEmulator
-    examples: ClassVar[int] = 25
+    examples: ClassVar[int] = 12
 
 
 @unmeasured
 class TestUserApi(PlanAdversaryContract):
     provider = UserApi
     emulator = UserApiEmulator
-    examples: ClassVar[int] = 25
+    examples: ClassVar[int] = 12
 
 
 class TestMeasured(PlanAdversaryContract):
     provider = UserApi
     emulator = UserApiEmulator
-    examples: ClassVar[int] = 5
+    examples: ClassVar[int] = 2
