@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 from attrs import asdict
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contacts_core.errors import InvalidInput
@@ -64,6 +64,7 @@ CONTACTS = st.builds(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # many values in each, on a machine that may be busy
 @given(CONTACTS)
 def test_a_contact_comes_back_as_it_was(contact: Contact) -> None:
     back = contact_from_plain(json.loads(json.dumps(plain(contact))))
