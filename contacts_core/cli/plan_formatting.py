@@ -20,7 +20,7 @@ STAGES = {
     "create_list": "create lists",
     "ensure_consent_scopes": "create scopes of consent",
     "write_consent": "write consent, and read it back",
-    "confirm_consent": "look that refusals of the target stay in force",
+    "confirm_consent": "check that refusals stay in force",
     "upsert_contacts": "write contacts",
     "change_contact": "change fields",
     "add_to_list": "put on lists",

@@ -530,7 +530,7 @@ class AsyncContacts(Generic[P_co]):
         scope: str = "",
         reasons: Iterable[ConsentReason | None] = LIFTED_BY_DEFAULT,
     ) -> Outcome:
-        """Lift the suppressions of one identifier, and look that they are gone. Nothing else ever lifts one.
+        """Lift the suppressions of one identifier, and check that they are gone. Nothing else ever lifts one.
 
         Only what is named is lifted. Somebody who complained, or whose address bounces, stays suppressed unless
         ``reasons`` says so.

@@ -304,7 +304,7 @@ def lift_suppression(
     scope: str = "",
     reasons: Iterable[ConsentReason | None] = LIFTED_BY_DEFAULT,
 ) -> Flow[Outcome]:
-    """Lift the suppressions of one identifier, and look that they are gone. Only what is named is lifted.
+    """Lift the suppressions of one identifier, and check that they are gone. Only what is named is lifted.
 
     Args:
         provider: The account's provider.

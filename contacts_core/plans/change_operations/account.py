@@ -80,7 +80,7 @@ def consent_change(
 
 
 def confirmation(statements: Sequence[Consent], people: Sequence[int], reason: str) -> Change:
-    """Return the change that writes nothing, and looks whether what the vendor has about an identifier stands.
+    """Return the change that writes nothing, and checks whether what the vendor has about an identifier stands.
 
     Args:
         statements: They, as they were read; all are about the same identifier.

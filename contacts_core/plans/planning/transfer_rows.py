@@ -150,7 +150,7 @@ class TransferRows:
             yield consent_change([each.statement for each in found], [person], reason, [*accept])
 
     def _confirmations(self, consent: ConsentComparison) -> Iterator[Change]:
-        """Yield the changes that look whether refusals which the target has outlast the writing of their contacts."""
+        """Yield the changes that check whether refusals of the target outlast the writing of their contacts."""
         for person, compared, written in self._admitted():
             known = [*written.identifiers, *(compared.target.identifiers if compared.target else ())]
             for refused in consent.standing_refusals(dict.fromkeys(known)):
