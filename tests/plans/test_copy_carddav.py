@@ -74,7 +74,7 @@ def test_there_and_back_loses_what_was_said_and_nothing_else(
             again = planned(one, other, consent_in=FIELD)
             assert [(each.operation, each.reason) for each in again.accounts[0].changes] == []
             assert (
-                check(one, other, create_fields=True).is_complete([(LossCode.REFUSED, "contact")])
+                check(one, other, create_fields=True, consent_in=FIELD).is_complete([(LossCode.REFUSED, "contact")])
                 or plan.accounts[0].held
             )
             plans.append(plan)

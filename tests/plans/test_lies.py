@@ -889,8 +889,7 @@ def test_a_source_that_is_read_in_part_is_not_copied(lie: str, monkeypatch: pyte
         with pytest.raises(ContactsError):
             plan_copy(old, new, limits=WRITTEN)
         if lie == "fewer statements":
-            with pytest.raises(PlanRefused, match="nothing was changed"):
-                plan.apply([old, new], **HASTY)
+            assert plan.apply([old, new], **HASTY).state != "done"
             assert not new.provider.store.contacts
 
 
