@@ -32,3 +32,4 @@ class TestKeepsOneAddress(ProviderContract):
     test_an_identifier_that_is_not_there_is_absent = None  # type: ignore[assignment]
     test_removing_an_identifier_keeps_the_other_fields = None  # type: ignore[assignment]
     test_removing_an_identifier_changes_nothing_else = None  # type: ignore[assignment]
+    test_a_repeated_removal_of_an_identifier_changes_nothing_more = None  # type: ignore[assignment]

@@ -96,7 +96,8 @@ def _compared(
     consent = ConsentComparison(source, request.target, ConsentOptions(place=place))
     yield from consent.run(providers, is_plan=False)
     comparison = yield from compare(evolve(request, prepare=consent.marked), providers)
-    comparison.consent = ConsentCheck(consent)
+    on_contacts = consent_place(providers[request.target], place) is not None
+    comparison.consent = ConsentCheck(consent, comparison.has_contact if on_contacts else None)
     return comparison
 
 

@@ -101,6 +101,10 @@ class Comparison:
         """Iterate over the ids of the contacts that match: in the source, where they have one, and in the target."""
         return self._evaluation.reading.pairs()
 
+    def has_contact(self, identifier: Identifier) -> bool:
+        """Return whether a contact of either side has an identifier, as far as they were read."""
+        return self._evaluation.reading.is_taken(identifier)
+
     def contacts_only_in_target(self) -> Iterator[Contact]:
         """Iterate over the contacts of the target that share no identifier with the source.
 

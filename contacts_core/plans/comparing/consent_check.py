@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from itertools import chain
 
 from attrs import frozen
 
-from contacts_core.models import Consent, ConsentState, Loss
+from contacts_core.models import Consent, ConsentState, Identifier, Loss
 from contacts_core.operations.losses import AcceptedLosses, accepts
 from contacts_core.plans.comparing.consent import ConsentComparison
+from contacts_core.plans.comparing.consent_marks import WITHOUT_CONTACT
 
 __all__ = ["ConsentCheck", "ConsentDifference", "ConsentStatus"]
 
@@ -53,9 +54,14 @@ class ConsentCheck:
         counts: How many statements there are, by what is wrong with them.
     """
 
-    def __init__(self, found: ConsentComparison) -> None:
-        """Take what was found."""
-        self._found = found
+    def __init__(self, found: ConsentComparison, has_contact: Callable[[Identifier], bool] | None = None) -> None:
+        """Take what was found.
+
+        Args:
+            found: It.
+            has_contact: Tells who is a contact, if the target keeps consent on its contacts; None if it needs none.
+        """
+        self._found, self._has_contact = found, has_contact
         counts = Counter(each.status for each in self.rows())
         self.counts: Mapping[ConsentStatus, int] = {each: counts[each] for each in ConsentStatus}
 
@@ -79,15 +85,26 @@ class ConsentCheck:
     def _rows(self, status: ConsentStatus) -> Iterator[ConsentDifference]:
         match status:
             case ConsentStatus.MISSING:
-                for missing in chain(self._found.before_contacts(), self._found.after_contacts()):
-                    yield ConsentDifference(status, missing.statement)
+                for statement in self._missing():
+                    if self._has_place(statement):
+                        yield ConsentDifference(status, statement)
             case ConsentStatus.NOT_KEPT:
                 for held in self._found.held():
                     if held.statement.state is not ConsentState.GRANTED:
                         yield ConsentDifference(status, held.statement, held.loss)
+                for statement in self._missing():
+                    if not self._has_place(statement):
+                        yield ConsentDifference(status, statement, WITHOUT_CONTACT)
             case ConsentStatus.ONLY_IN_TARGET:
                 for statement in self._found.refused_only_in_target():
                     yield ConsentDifference(status, statement)
+
+    def _missing(self) -> Iterator[Consent]:
+        return (each.statement for each in chain(self._found.before_contacts(), self._found.after_contacts()))
+
+    def _has_place(self, statement: Consent) -> bool:
+        """Return whether the target has a place for a statement: some vendors keep consent on contacts only."""
+        return self._has_contact is None or self._has_contact(statement.identifier)
 
     def __repr__(self) -> str:
         """Show only numbers, because the rest is personal data."""

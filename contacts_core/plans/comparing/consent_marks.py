@@ -26,13 +26,22 @@ from contacts_core.models import (
     Contact,
     Coverage,
     IdentifierKind,
+    Loss,
+    LossCode,
     merge_consent,
 )
 from contacts_core.models.consent import strictest_consent
 from contacts_core.models.identifiers import mask
 from contacts_core.provider import ConsentFacts, FindsConsent, Provider, ReadsConsent, WritesConsent
 
-__all__ = ["ConsentPlace", "PlaceKind", "consent_place"]
+__all__ = ["WITHOUT_CONTACT", "ConsentPlace", "PlaceKind", "consent_place"]
+
+WITHOUT_CONTACT = Loss(
+    "without_contact",
+    LossCode.NO_CONSENT,
+    "whoever refused and is not written as a contact: consent is kept on contacts there",
+)
+"""What gets lost of refusals by people who are no contacts, where consent is kept on contacts."""
 
 E = TypeVar("E", bound=Enum)
 

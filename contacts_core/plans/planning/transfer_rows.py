@@ -7,7 +7,7 @@ from itertools import groupby
 
 from attrs import evolve
 
-from contacts_core.models import ConsentState, Contact, Identifier, LossCode
+from contacts_core.models import ConsentState, Contact, Identifier
 from contacts_core.operations.losses import CONSENT, LossRow
 from contacts_core.plans.change import Change, DataSubject, Held
 from contacts_core.plans.change_operations.account import (
@@ -20,6 +20,7 @@ from contacts_core.plans.change_operations.account import (
 from contacts_core.plans.change_operations.upsert import UpsertContacts
 from contacts_core.plans.comparing.comparison import Comparison
 from contacts_core.plans.comparing.consent import Admission, ConsentComparison, MissingConsent
+from contacts_core.plans.comparing.consent_marks import WITHOUT_CONTACT
 from contacts_core.plans.comparing.model import Compared, ComparisonStatus
 from contacts_core.plans.payload import packed
 from contacts_core.plans.rows import PlanRows, key_of
@@ -29,7 +30,6 @@ from contacts_core.storage.spool import Spool
 __all__ = ["TransferRows"]
 
 MOST_SAMPLES = 3
-WITHOUT_CONTACT = "without_contact"
 NEEDED = "what is copied needs it"
 WRITTEN = (ComparisonStatus.MISSING, ComparisonStatus.DIFFERENT)
 LEFT_ALONE = {ComparisonStatus.HELD: "held", ComparisonStatus.REFUSED: "the vendor would refuse it"}
@@ -186,8 +186,7 @@ class TransferRows:
         """Yield the loss of refusals by people who are not written, where consent is kept on contacts only."""
         if consent.skips_unsubscribed:
             return
-        detail = "whoever refused and is not written as a contact: consent is kept on contacts there"
-        loss = LossRow(CONSENT, WITHOUT_CONTACT, LossCode.NO_CONSENT, detail)
+        loss = LossRow(CONSENT, WITHOUT_CONTACT.field, WITHOUT_CONTACT.code, WITHOUT_CONTACT.detail)
         for each in consent.before_contacts():
             if self._people.owner(each.statement.identifier) is None:
                 loss.count += 1
