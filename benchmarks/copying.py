@@ -156,7 +156,7 @@ def plan_vendors(given: Mapping[str, Any]) -> dict[str, object]:
         told: dict[str, int] = {}
 
         def work() -> None:
-            limits = SafetyLimits(contacts=given["count"], share=1)
+            limits = SafetyLimits(contacts=2 * given["count"], share=1)  # with contacts that are made of refusals
             accepted = [*ACCEPTED.split(","), *given.get("accepted", ())]
             plan = plan_copy(
                 source, target, create_fields=True, create_lists=True, accept_losses=accepted, limits=limits
